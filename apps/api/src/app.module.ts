@@ -1,0 +1,52 @@
+import { type DynamicModule, Module } from '@nestjs/common';
+import { APP_FILTER, APP_INTERCEPTOR, APP_PIPE } from '@nestjs/core';
+import { DatabaseModule } from '#database/database.module.js';
+import { HttpErrorFilter } from '#errors/http-error.filter.js';
+import { FeedModule } from '#feed/feed.module.js';
+import { HealthService } from '#health/health.service.js';
+import { QueueModule } from '#queue/queue.module.js';
+import type { Settings } from '#settings/settings.js';
+import { AssistantsModule } from './assistants/assistants.module.js';
+import { AuthModule } from './auth/auth.module.js';
+import { ChatsController } from './chats/chats.controller.js';
+import { ChatsService } from './chats/chats.service.js';
+import { ApiHealthController } from './health/health.controller.js';
+import { RepresentationInterceptor } from './http/representation.interceptor.js';
+import { validationPipe } from './http/validation.pipe.js';
+import { JobWaiter } from './jobs/job-waiter.js';
+import { JobsController } from './jobs/jobs.controller.js';
+import { JobsService } from './jobs/jobs.service.js';
+import { MessagesController } from './messages/messages.controller.js';
+import { MessagesService } from './messages/messages.service.js';
+import { TurnsController } from './turns/turns.controller.js';
+import { TurnsService } from './turns/turns.service.js';
+
+/** The API app: everything between a request and the rows it makes or reads. */
+@Module({})
+export class AppModule {
+  static forRoot(settings: Settings): DynamicModule {
+    const { database, redisUrl } = settings;
+    return {
+      module: AppModule,
+      imports: [
+        DatabaseModule.forRoot({ ...database, applicationName: 'rejoinder-api' }),
+        QueueModule.forRoot({ databaseUrl: database.url, redisUrl }),
+        FeedModule.forRoot(database.url, 'rejoinder-api-feed'),
+        AuthModule.forRoot(settings.jwt),
+        AssistantsModule.forRoot(settings.assistantsFile),
+      ],
+      controllers: [ApiHealthController, ChatsController, MessagesController, TurnsController, JobsController],
+      providers: [
+        ChatsService,
+        MessagesService,
+        TurnsService,
+        JobsService,
+        JobWaiter,
+        HealthService,
+        { provide: APP_FILTER, useClass: HttpErrorFilter },
+        { provide: APP_PIPE, useFactory: validationPipe },
+        { provide: APP_INTERCEPTOR, useClass: RepresentationInterceptor },
+      ],
+    };
+  }
+}

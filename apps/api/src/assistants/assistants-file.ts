@@ -1,0 +1,84 @@
+import { readFile } from 'node:fs/promises';
+import { parse } from 'yaml';
+import { textFault } from '#contract/text.js';
+
+/** One assistant as `ASSISTANTS_FILE` defines it. */
+export interface AssistantDefinition {
+  readonly slug: string;
+  readonly name: string;
+  readonly description: string;
+  readonly system_prompt: string;
+  readonly welcome_message: string;
+  readonly model: string;
+  readonly max_output_tokens: number;
+}
+
+/** The file's faults, all at once, each with the entry it is in. */
+export class AssistantsFileError extends Error {
+  constructor(path: string, faults: readonly string[]) {
+    super(`ASSISTANTS_FILE ${path} cannot be used:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`);
+    this.name = 'AssistantsFileError';
+  }
+}
+
+const TEXTS: Readonly<Record<string, number>> = {
+  name: 100,
+  description: 500,
+  system_prompt: 100_000,
+  welcome_message: 4_000,
+  model: 200,
+};
+const KNOWN = new Set(['slug', 'max_output_tokens', ...Object.keys(TEXTS)]);
+const SLUG = /^[a-z][a-z0-9-]{0,62}$/;
+const DEFAULT_MAX_OUTPUT_TOKENS = 1024;
+const LARGEST_MAX_OUTPUT_TOKENS = 128_000;
+
+/**
+ * Reads the definitions.
+ * @throws AssistantsFileError when the file is missing, is not YAML, or defines nothing usable.
+ */
+export async function readAssistantsFile(path: string): Promise<AssistantDefinition[]> {
+  let document: unknown;
+  try {
+    document = parse(await readFile(path, 'utf8'));
+  } catch (error) {
+    throw new AssistantsFileError(path, [error instanceof Error ? error.message : String(error)]);
+  }
+  const { definitions, faults } = checkAssistants(document);
+  if (faults.length > 0) throw new AssistantsFileError(path, faults);
+  return definitions;
+}
+
+/** Checks a parsed file; pure, so that its words can be tested. */
+export function checkAssistants(document: unknown): { definitions: AssistantDefinition[]; faults: string[] } {
+  const faults: string[] = [];
+  const definitions: AssistantDefinition[] = [];
+  const list = (document as { assistants?: unknown } | null)?.assistants;
+  if (!Array.isArray(list) || list.length === 0) return { definitions, faults: ['`assistants` must be a list with entries.'] };
+
+  list.forEach((entry: unknown, index) => {
+    if (typeof entry !== 'object' || entry === null) {
+      faults.push(`entry ${index + 1} must be a mapping.`);
+      return;
+    }
+    const fields = entry as Record<string, unknown>;
+    const where = typeof fields['slug'] === 'string' ? `"${fields['slug']}"` : `entry ${index + 1}`;
+    const before = faults.length;
+    if (typeof fields['slug'] !== 'string' || !SLUG.test(fields['slug'])) {
+      faults.push(`${where}: slug must be a lower-case name of a-z, 0-9 and dashes.`);
+    } else if (definitions.some(({ slug }) => slug === fields['slug'])) {
+      faults.push(`${where}: is defined twice.`);
+    }
+    for (const [name, max] of Object.entries(TEXTS)) {
+      const fault = textFault(fields[name], 1, max);
+      if (fault) faults.push(`${where}: ${name} ${fault}.`);
+    }
+    const tokens = fields['max_output_tokens'] ?? DEFAULT_MAX_OUTPUT_TOKENS;
+    if (!Number.isInteger(tokens) || (tokens as number) < 1 || (tokens as number) > LARGEST_MAX_OUTPUT_TOKENS) {
+      faults.push(`${where}: max_output_tokens must be a whole number from 1 to ${LARGEST_MAX_OUTPUT_TOKENS}.`);
+    }
+    for (const name of Object.keys(fields)) if (!KNOWN.has(name)) faults.push(`${where}: ${name} is not known.`);
+    if (faults.length === before) definitions.push({ ...(fields as unknown as AssistantDefinition), max_output_tokens: tokens as number });
+  });
+  return { definitions, faults };
+}

@@ -1,0 +1,35 @@
+import { Injectable } from '@nestjs/common';
+import { PassportStrategy } from '@nestjs/passport';
+import { ExtractJwt, Strategy } from 'passport-jwt';
+import type { Settings } from '#settings/settings.js';
+
+/** Who is asking: the token's `sub`. */
+export interface Caller {
+  readonly userId: string;
+}
+
+const LONGEST_SUB = 255;
+
+/** Verifies the bearer token (RFC 6750) as a JWT signed with HS256 (RFC 7519). */
+@Injectable()
+export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
+  constructor(jwt: Settings['jwt']) {
+    super({
+      jwtFromRequest: ExtractJwt.fromAuthHeaderAsBearerToken(),
+      secretOrKey: jwt.secret,
+      // Pinned, so that the token's own `alg` decides nothing (RFC 8725, section 3.1).
+      algorithms: ['HS256'],
+      issuer: jwt.issuer,
+      audience: jwt.audience,
+      jsonWebTokenOptions: { clockTolerance: 5 },
+    });
+  }
+
+  /** A token without a usable `sub`, or one that never expires, names nobody. */
+  validate(payload: { sub?: unknown; exp?: unknown }): Caller | false {
+    const { sub, exp } = payload;
+    if (typeof sub !== 'string' || typeof exp !== 'number') return false;
+    if (sub.length === 0 || sub.length > LONGEST_SUB || sub.includes('\0') || !sub.isWellFormed()) return false;
+    return { userId: sub };
+  }
+}

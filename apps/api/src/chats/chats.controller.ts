@@ -1,0 +1,65 @@
+import { Body, Controller, Get, Headers, Param, Patch, Post, Query, Res } from '@nestjs/common';
+import type { FastifyReply } from 'fastify';
+import type { components } from '#contract/openapi.gen.js';
+import { ChatsQuery } from '#contract/queries.dto.js';
+import { OpenChatRequest, UpdateChatRequest } from '#contract/requests.dto.js';
+import { UserId } from '../auth/user-id.decorator.js';
+import { etagOf } from '../http/etag.js';
+import { ChatIdPipe } from '../http/id.pipe.js';
+import { Operation } from '../http/operation.decorator.js';
+import { MessagesService } from '../messages/messages.service.js';
+import { presentMessage } from '../messages/present-message.js';
+import { ChatsService } from './chats.service.js';
+import { presentChat } from './present-chat.js';
+
+type Schemas = components['schemas'];
+
+@Controller('api/v1')
+export class ChatsController {
+  constructor(
+    private readonly chats: ChatsService,
+    private readonly messages: MessagesService,
+  ) {}
+
+  @Post('assistants/:slug/chats')
+  @Operation('openChat', [200, 201, 404, 413, 415, 422])
+  async open(
+    @UserId() userId: string,
+    @Param('slug') slug: string,
+    @Body() body: OpenChatRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<Schemas['OpenedChat']> {
+    const { chat, created } = await this.chats.open(userId, slug, body);
+    const page = await this.messages.page(chat, {});
+    void reply.status(created ? 201 : 200);
+    if (created) void reply.header('location', `/api/v1/chats/${chat.id}`);
+    return { ...presentChat(chat), messages: page.messages.map(presentMessage), has_more: page.hasMore };
+  }
+
+  @Get('chats')
+  @Operation('listChats', [200, 304, 422])
+  async list(@UserId() userId: string, @Query() query: ChatsQuery): Promise<Schemas['ChatPage']> {
+    const page = await this.chats.list(userId, query);
+    return { data: page.chats.map(presentChat), has_more: page.hasMore, before: page.before, after: page.after };
+  }
+
+  @Get('chats/:chat_id')
+  @Operation('getChat', [200, 304, 404])
+  async get(@UserId() userId: string, @Param('chat_id', ChatIdPipe) chatId: string): Promise<Schemas['Chat']> {
+    return presentChat(await this.chats.get(userId, chatId));
+  }
+
+  @Patch('chats/:chat_id')
+  @Operation('updateChat', [200, 404, 409, 412, 413, 415, 422])
+  async update(
+    @UserId() userId: string,
+    @Param('chat_id', ChatIdPipe) chatId: string,
+    @Body() body: UpdateChatRequest,
+    @Headers('if-match') ifMatch: string | undefined,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<Schemas['Chat']> {
+    const chat = presentChat(await this.chats.update(userId, chatId, body, ifMatch));
+    void reply.header('etag', etagOf(JSON.stringify(chat)));
+    return chat;
+  }
+}

@@ -1,0 +1,151 @@
+import { Injectable } from '@nestjs/common';
+import { EntityManager } from 'typeorm';
+import { Chat, type ChatStatus } from '#database/entities/chat.entity.js';
+import { isId, newId } from '#database/ids.js';
+import { invalidField, notFound, ServiceError } from '#errors/service-error.js';
+import type { ChatsQuery } from '#contract/queries.dto.js';
+import type { OpenChatRequest, UpdateChatRequest } from '#contract/requests.dto.js';
+import { decodeCursor, encodeCursor } from '../http/cursor.js';
+import { assertIfMatch, etagOf } from '../http/etag.js';
+import { presentChat } from './present-chat.js';
+
+/** The chat and its welcome message, or nothing when the caller has an active chat already. */
+const CREATE = `
+  WITH assistant AS (
+    SELECT slug, welcome_message FROM assistants WHERE slug = $2 AND retired_at IS NULL
+  ), chat AS (
+    INSERT INTO chats (id, user_id, assistant_slug, status, title, metadata, last_seq)
+    SELECT $3, $1, slug, 'active', $4, $5, 1 FROM assistant
+    ON CONFLICT (user_id, assistant_slug) WHERE status = 'active' DO NOTHING
+    RETURNING id
+  )
+  INSERT INTO messages (id, chat_id, seq, role, content)
+  SELECT $6, chat.id, 1, 'system', assistant.welcome_message FROM chat, assistant`;
+
+/** From → to; the same status again is no transition and always fine. */
+const TRANSITIONS: Readonly<Record<ChatStatus, readonly ChatStatus[]>> = {
+  active: ['archived', 'closed'],
+  archived: ['active', 'closed'],
+  closed: [],
+};
+
+const DEFAULT_PAGE = 20;
+
+export interface ChatsPage {
+  readonly chats: Chat[];
+  readonly hasMore: boolean;
+  readonly before: string | null;
+  readonly after: string | null;
+}
+
+@Injectable()
+export class ChatsService {
+  constructor(private readonly manager: EntityManager) {}
+
+  /**
+   * The caller's active chat with the assistant; created, with its welcome message, when there is none.
+   * Many at once make one chat: the index `chats_one_active` decides.
+   * @throws ServiceError `not_found` for an assistant that is not on offer (and no chat with it is active).
+   */
+  async open(userId: string, slug: string, initial: OpenChatRequest): Promise<{ chat: Chat; created: boolean }> {
+    // Between the insert that met a chat and the look at it, that chat may be archived: then once more.
+    for (let tries = 0; tries < 5; tries++) {
+      const chat = await this.manager.findOneBy(Chat, { userId, assistantSlug: slug, status: 'active' });
+      if (chat !== null) return { chat, created: false };
+      const id = newId();
+      await this.manager.query(CREATE, [userId, slug, id, initial.title ?? null, initial.metadata ?? {}, newId()]);
+      const created = await this.manager.findOneBy(Chat, { id });
+      if (created !== null) return { chat: created, created: true };
+      const offered = await this.manager.query<unknown[]>(
+        'SELECT 1 FROM assistants WHERE slug = $1 AND retired_at IS NULL',
+        [slug],
+      );
+      if (offered.length === 0) throw notFound('assistant');
+    }
+    throw new ServiceError('unavailable', 'The chat changes too fast to be opened.', { headers: { 'retry-after': '1' } });
+  }
+
+  /**
+   * A chat of the caller's; by an assistant's own paths only if it is that assistant's.
+   * @throws ServiceError `not_found`, the same for unknown and for somebody else's.
+   */
+  async get(userId: string, chatId: string, assistantSlug?: string): Promise<Chat> {
+    const chat = await this.manager.findOneBy(Chat, { id: chatId, userId, ...(assistantSlug && { assistantSlug }) });
+    if (chat === null) throw notFound('chat');
+    return chat;
+  }
+
+  /** The caller's chats, newest activity first. */
+  async list(userId: string, query: ChatsQuery): Promise<ChatsPage> {
+    if (query.before !== undefined && query.after !== undefined) {
+      throw invalidField('after', 'cannot be combined with before');
+    }
+    const limit = query.limit ?? DEFAULT_PAGE;
+    const list = `chats ${userId} ${query.assistant ?? ''} ${query.status ?? ''}`;
+    const forward = query.after !== undefined;
+    const select = this.manager
+      .createQueryBuilder(Chat, 'chat')
+      .where('chat.userId = :userId', { userId })
+      .orderBy('chat.lastMessageAt', forward ? 'ASC' : 'DESC')
+      .addOrderBy('chat.id', forward ? 'ASC' : 'DESC')
+      .take(limit + 1);
+    if (query.assistant !== undefined) select.andWhere('chat.assistantSlug = :slug', { slug: query.assistant });
+    if (query.status !== undefined) select.andWhere('chat.status = :status', { status: query.status });
+    const cursor = query.before ?? query.after;
+    if (cursor !== undefined) {
+      const { at, id } = readPosition(decodeCursor(list, cursor, forward ? 'after' : 'before'), forward);
+      select.andWhere(`(chat.lastMessageAt, chat.id) ${forward ? '>' : '<'} (:at::timestamptz, :id::uuid)`, { at, id });
+    }
+    const rows = await select.getMany();
+    const hasMore = rows.length > limit;
+    const chats = rows.slice(0, limit);
+    if (forward) chats.reverse();
+    const position = (chat: Chat | undefined): string | null =>
+      chat ? encodeCursor(list, `${chat.lastMessageAt.toISOString()} ${chat.id}`) : null;
+    return {
+      chats,
+      hasMore,
+      before: forward || hasMore ? position(chats.at(-1)) : null,
+      // An empty page after a cursor gives the cursor back, to ask again later.
+      after: position(chats[0]) ?? query.after ?? null,
+    };
+  }
+
+  /**
+   * Changes status, title or metadata.
+   * @throws ServiceError `not_found`, `precondition_failed`, `invalid_transition`, `validation_failed` (nothing asked).
+   */
+  async update(userId: string, chatId: string, change: UpdateChatRequest, ifMatch: string | undefined): Promise<Chat> {
+    if (change.status === undefined && change.title === undefined && change.metadata === undefined) {
+      throw new ServiceError('validation_failed', 'The request names nothing to change.');
+    }
+    try {
+      return await this.manager.transaction(async (manager) => {
+        const chat = await manager.findOne(Chat, {
+          where: { id: chatId, userId },
+          lock: { mode: 'pessimistic_write' },
+        });
+        if (chat === null) throw notFound('chat');
+        assertIfMatch(ifMatch, etagOf(JSON.stringify(presentChat(chat))));
+        const { status = chat.status, title = chat.title, metadata = chat.metadata } = change;
+        if (status !== chat.status && !TRANSITIONS[chat.status].includes(status)) {
+          throw new ServiceError('invalid_transition', `A chat that is ${chat.status} cannot become ${status}.`);
+        }
+        const updatedAt = new Date();
+        await manager.update(Chat, { id: chatId }, { status, title, metadata, updatedAt });
+        return { ...chat, status, title, metadata, updatedAt };
+      });
+    } catch (error) {
+      const driver = (error as { driverError?: { constraint?: string } }).driverError;
+      if (driver?.constraint !== 'chats_one_active') throw error;
+      throw new ServiceError('invalid_transition', 'There is another active chat with this assistant.', { cause: error });
+    }
+  }
+}
+
+function readPosition(position: string, forward: boolean): { at: string; id: string } {
+  const [at = '', id = ''] = position.split(' ');
+  // The checksum is no secret, so a made-up position can get this far.
+  if (Number.isNaN(Date.parse(at)) || !isId(id)) throw invalidField(forward ? 'after' : 'before', 'is not a cursor of this list');
+  return { at, id };
+}

@@ -1,0 +1,57 @@
+import { NestFactory } from '@nestjs/core';
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { errorBody } from '#errors/error-body.js';
+import { translate } from '#errors/translate.js';
+import { createLogger } from '#process/start-app.js';
+import type { Settings } from '#settings/settings.js';
+import { AppModule } from './app.module.js';
+import { serveDocs } from './docs/docs.js';
+import { acceptJsonOnly } from './http/json-body.js';
+import { negotiate } from './http/negotiation.js';
+import { answerRawError } from './http/raw-errors.js';
+import { requestId } from './http/request-id.js';
+import { answerWrongMethods } from './http/routes.js';
+
+const LARGEST_BODY_BYTES = 256 * 1024;
+
+/** Time a client has to send its headers and its body, in milliseconds (Fastify's default is for ever). */
+const REQUEST_TIMEOUT_MS = 30_000;
+
+/** The API app, ready to listen. */
+export async function createApp(settings: Settings): Promise<NestFastifyApplication> {
+  const adapter = new FastifyAdapter({
+    bodyLimit: LARGEST_BODY_BYTES,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    genReqId: requestId,
+    clientErrorHandler: answerRawError,
+    frameworkErrors: answerFrameworkError,
+    routerOptions: { maxParamLength: 200 },
+  });
+  const fastify = adapter.getInstance();
+  fastify.addHook('onRequest', async (request, reply) => {
+    void reply.header('x-request-id', request.id);
+  });
+  answerWrongMethods(fastify);
+  await negotiate(fastify, '/api/v1');
+
+  const app = await NestFactory.create<NestFastifyApplication>(AppModule.forRoot(settings), adapter, {
+    bodyParser: false,
+    logger: createLogger(settings),
+    abortOnError: false,
+  });
+  acceptJsonOnly(fastify);
+  await serveDocs(app);
+  app.enableShutdownHooks();
+  return app;
+}
+
+/** Addresses that cannot be decoded never reach a route, and so not the error filter. */
+function answerFrameworkError(thrown: Error, request: FastifyRequest, reply: FastifyReply): void {
+  const error = translate(thrown);
+  void reply
+    .status(error.status)
+    .headers({ 'x-request-id': request.id, 'cache-control': 'no-store' })
+    .type('application/json; charset=utf-8')
+    .send(JSON.stringify(errorBody(error, request.id)));
+}

@@ -1,0 +1,26 @@
+import { readFile } from 'node:fs/promises';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
+import { parse } from 'yaml';
+import { CONTRACT_FILE } from '#contract/file.js';
+
+/** Serves the contract: the file itself at `/openapi.yaml`, and Swagger UI showing that file at `/docs`. */
+export async function serveDocs(app: NestFastifyApplication): Promise<void> {
+  const yaml = await readFile(CONTRACT_FILE, 'utf8');
+  app
+    .getHttpAdapter()
+    .getInstance()
+    .get('/openapi.yaml', (_request, reply) => reply.type('application/yaml; charset=utf-8').send(yaml));
+  SwaggerModule.setup('docs', app, parse(yaml) as OpenAPIObject, {
+    customSiteTitle: 'Rejoinder: the contract',
+    swaggerUiEnabled: true,
+    raw: false,
+    swaggerOptions: {
+      url: '/openapi.yaml',
+      persistAuthorization: true,
+      displayRequestDuration: true,
+      tryItOutEnabled: true,
+      defaultModelsExpandDepth: 0,
+    },
+  });
+}

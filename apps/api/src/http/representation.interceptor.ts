@@ -1,0 +1,33 @@
+import { type CallHandler, type ExecutionContext, Injectable, type NestInterceptor } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { map, type Observable } from 'rxjs';
+import { etagOf, noneMatchHits } from './etag.js';
+
+/**
+ * Turns what a handler returns into the bytes that leave, once, and gives them their validator: GET answers
+ * carry a strong ETag and become 304 when the caller has them already.
+ */
+@Injectable()
+export class RepresentationInterceptor implements NestInterceptor {
+  intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
+    const http = context.switchToHttp();
+    const request = http.getRequest<FastifyRequest>();
+    const reply = http.getResponse<FastifyReply>();
+    return next.handle().pipe(
+      map((body: unknown) => {
+        const json = JSON.stringify(body);
+        void reply.header('cache-control', 'private, no-cache').header('vary', 'Authorization, Accept');
+        if (request.method === 'GET' || request.method === 'HEAD') {
+          const etag = etagOf(json);
+          void reply.header('etag', etag);
+          if (noneMatchHits(request.headers['if-none-match'], etag)) {
+            void reply.status(304);
+            return undefined;
+          }
+        }
+        void reply.type('application/json; charset=utf-8');
+        return json;
+      }),
+    );
+  }
+}

@@ -1,0 +1,10 @@
+import type { IncomingMessage } from 'node:http';
+import { v4 } from 'uuid';
+
+const SANE = /^[A-Za-z0-9._-]{1,128}$/;
+
+/** The caller's `X-Request-Id` when it is fit for a log line and a header, else a new one. */
+export function requestId(request: IncomingMessage): string {
+  const given = request.headers['x-request-id'];
+  return typeof given === 'string' && SANE.test(given) ? given : v4();
+}

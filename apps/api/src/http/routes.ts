@@ -1,0 +1,32 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { ServiceError } from '#errors/service-error.js';
+
+/**
+ * Tells a path that does not exist (404) from a method that a path does not know (405 with `Allow`, RFC 9110,
+ * section 15.5.6). Fastify answers 404 to both. Must be called before any route is declared.
+ */
+export function answerWrongMethods(fastify: FastifyInstance): void {
+  const known = new Map<string, { pattern: RegExp; methods: Set<string> }>();
+
+  fastify.addHook('onRoute', (route) => {
+    if (route.url.includes('*')) return;
+    const entry = known.get(route.url) ?? { pattern: pathPattern(route.url), methods: new Set<string>() };
+    for (const method of [route.method].flat()) entry.methods.add(method);
+    known.set(route.url, entry);
+  });
+
+  fastify.addHook('onRequest', async (request: FastifyRequest) => {
+    if (!request.is404) return;
+    const path = request.url.split('?', 1)[0] ?? '';
+    const methods = [...known.values()].filter(({ pattern }) => pattern.test(path)).flatMap((e) => [...e.methods]);
+    if (methods.length === 0) return;
+    throw new ServiceError('method_not_allowed', `${request.method} is not possible here.`, {
+      headers: { allow: [...new Set(methods)].sort().join(', ') },
+    });
+  });
+}
+
+function pathPattern(url: string): RegExp {
+  const parts = url.split('/').map((part) => (part.startsWith(':') ? '[^/]+' : part.replace(/[.+?^${}()|[\]\\]/g, '\\$&')));
+  return new RegExp(`^${parts.join('/')}/?$`);
+}

@@ -1,0 +1,80 @@
+import { type BeforeApplicationShutdown, Injectable } from '@nestjs/common';
+import { JobFeed } from '#feed/job-feed.js';
+import { isFinal } from '#jobs/states.js';
+
+/** Waits for jobs on behalf of requests. */
+@Injectable()
+export class JobWaiter implements BeforeApplicationShutdown {
+  private readonly releases = new Set<() => void>();
+  private closing = false;
+
+  constructor(private readonly feed: JobFeed) {}
+
+  /**
+   * Watches a job from now on. A watch must be opened before the job's state is read (or the job is made), so that
+   * no change falls between the look and the watch; and it must be closed.
+   */
+  watch(jobId: string): JobWatch {
+    return new JobWatch(jobId, this.feed, this.releases, () => this.closing);
+  }
+
+  /** Waiting requests are answered with the job as it stands; their clients go on by polling. */
+  beforeApplicationShutdown(): void {
+    this.closing = true;
+    for (const release of [...this.releases]) release();
+  }
+}
+
+export class JobWatch {
+  private readonly unfollow: () => void;
+  private wake: (() => void) | undefined;
+  private changed = false;
+
+  constructor(
+    jobId: string,
+    feed: JobFeed,
+    private readonly releases: Set<() => void>,
+    private readonly closing: () => boolean,
+  ) {
+    this.unfollow = feed.follow(jobId, (status) => {
+      if (status !== undefined && !isFinal(status)) return;
+      this.changed = true;
+      this.wake?.();
+    });
+  }
+
+  /**
+   * Waits until the job may be final, at the longest until `deadline` (milliseconds since the epoch).
+   * @returns false when the time is up, the client has left or the process is about to stop: answer with what there is.
+   */
+  async untilMaybeFinal(deadline: number, left: AbortSignal): Promise<boolean> {
+    if (!this.changed) {
+      const waitMs = deadline - Date.now();
+      if (waitMs <= 0 || left.aborted || this.closing()) return false;
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(done, waitMs);
+        const { releases } = this;
+        const detach = (): void => {
+          clearTimeout(timer);
+          left.removeEventListener('abort', done);
+          releases.delete(done);
+          this.wake = undefined;
+        };
+        function done(): void {
+          detach();
+          resolve();
+        }
+        this.wake = done;
+        left.addEventListener('abort', done);
+        releases.add(done);
+      });
+    }
+    const { changed } = this;
+    this.changed = false;
+    return changed;
+  }
+
+  close(): void {
+    this.unfollow();
+  }
+}

@@ -1,0 +1,26 @@
+import type { components } from '#contract/openapi.gen.js';
+import type { Job } from '#database/entities/job.entity.js';
+import type { Message } from '#database/entities/message.entity.js';
+import { presentMessage } from '../messages/present-message.js';
+
+type Schemas = components['schemas'];
+
+/** A job on the wire, with the message it wrote. */
+export function presentJob(job: Job, assistantMessage: Message | null): Schemas['Job'] {
+  return {
+    id: job.id,
+    type: job.type,
+    status: job.status,
+    chat_id: job.chatId,
+    user_message_id: job.userMessageId,
+    assistant_message: assistantMessage && presentMessage(assistantMessage),
+    error:
+      job.errorCode === null
+        ? null
+        : { code: job.errorCode as Schemas['JobError']['code'], message: job.errorMessage ?? '' },
+    attempts: job.attempts,
+    created_at: job.createdAt.toISOString(),
+    started_at: job.startedAt?.toISOString() ?? null,
+    finished_at: job.finishedAt?.toISOString() ?? null,
+  };
+}

@@ -1,0 +1,99 @@
+import { Body, Controller, Get, Param, Post, Query, Res } from '@nestjs/common';
+import type { FastifyReply } from 'fastify';
+import type { components } from '#contract/openapi.gen.js';
+import { PageQuery } from '#contract/queries.dto.js';
+import { CreateMessageRequest } from '#contract/requests.dto.js';
+import { UserId } from '../auth/user-id.decorator.js';
+import { ChatsService } from '../chats/chats.service.js';
+import { ChatIdPipe } from '../http/id.pipe.js';
+import { Operation } from '../http/operation.decorator.js';
+import { type MessagesPage, MessagesService } from './messages.service.js';
+import { presentMessage } from './present-message.js';
+
+type Schemas = components['schemas'];
+
+/** A chat's messages, by the chat's own path and by its assistant's. */
+@Controller('api/v1')
+export class MessagesController {
+  constructor(
+    private readonly chats: ChatsService,
+    private readonly messages: MessagesService,
+  ) {}
+
+  @Get('chats/:chat_id/messages')
+  @Operation('listMessages', [200, 304, 404, 422])
+  list(
+    @UserId() userId: string,
+    @Param('chat_id', ChatIdPipe) chatId: string,
+    @Query() query: PageQuery,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<Schemas['MessagePage']> {
+    return this.answerPage(userId, chatId, undefined, query, reply);
+  }
+
+  @Get('assistants/:slug/chats/:chat_id/messages')
+  @Operation('listAssistantChatMessages', [200, 304, 404, 422])
+  listScoped(
+    @UserId() userId: string,
+    @Param('slug') slug: string,
+    @Param('chat_id', ChatIdPipe) chatId: string,
+    @Query() query: PageQuery,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<Schemas['MessagePage']> {
+    return this.answerPage(userId, chatId, slug, query, reply);
+  }
+
+  @Post('chats/:chat_id/messages')
+  @Operation('createMessage', [201, 404, 409, 413, 415, 422])
+  async create(
+    @UserId() userId: string,
+    @Param('chat_id', ChatIdPipe) chatId: string,
+    @Body() body: CreateMessageRequest,
+  ): Promise<Schemas['Message']> {
+    return presentMessage(await this.messages.create(userId, chatId, undefined, body));
+  }
+
+  @Post('assistants/:slug/chats/:chat_id/messages')
+  @Operation('createAssistantChatMessage', [201, 404, 409, 413, 415, 422])
+  async createScoped(
+    @UserId() userId: string,
+    @Param('slug') slug: string,
+    @Param('chat_id', ChatIdPipe) chatId: string,
+    @Body() body: CreateMessageRequest,
+  ): Promise<Schemas['Message']> {
+    return presentMessage(await this.messages.create(userId, chatId, slug, body));
+  }
+
+  private async answerPage(
+    userId: string,
+    chatId: string,
+    slug: string | undefined,
+    query: PageQuery,
+    reply: FastifyReply,
+  ): Promise<Schemas['MessagePage']> {
+    const chat = await this.chats.get(userId, chatId, slug);
+    const page = await this.messages.page(chat, query);
+    const links = pageLinks(slug === undefined ? '' : `/assistants/${slug}`, chatId, query.limit, page);
+    if (links !== '') void reply.header('link', links);
+    return {
+      data: page.messages.map(presentMessage),
+      has_more: page.hasMore,
+      before: page.before,
+      after: page.after,
+    };
+  }
+}
+
+/** `Link` (RFC 8288) to the neighbours that exist: `prev` is older, `next` newer. */
+function pageLinks(scope: string, chatId: string, limit: number | undefined, page: MessagesPage): string {
+  const link = (rel: string, name: string, cursor: string): string => {
+    const query = new URLSearchParams({ ...(limit !== undefined && { limit: String(limit) }), [name]: cursor });
+    return `</api/v1${scope}/chats/${chatId}/messages?${query.toString()}>; rel="${rel}"`;
+  };
+  return [
+    page.hasOlder && page.before && link('prev', 'before', page.before),
+    page.hasNewer && page.after && link('next', 'after', page.after),
+  ]
+    .filter(Boolean)
+    .join(', ');
+}

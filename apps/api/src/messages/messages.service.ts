@@ -1,0 +1,107 @@
+import { Injectable } from '@nestjs/common';
+import { EntityManager } from 'typeorm';
+import { messageColumns } from '#database/columns.js';
+import type { Chat } from '#database/entities/chat.entity.js';
+import type { Message } from '#database/entities/message.entity.js';
+import { newId } from '#database/ids.js';
+import { invalidField, notFound } from '#errors/service-error.js';
+import type { PageQuery } from '#contract/queries.dto.js';
+import type { CreateMessageRequest } from '#contract/requests.dto.js';
+import { decodeCursor, encodeCursor } from '../http/cursor.js';
+import { assertTakesTurns } from '../turns/refusal.js';
+
+const DEFAULT_PAGE = 50;
+
+export interface MessagesPage {
+  /** In chronological order. */
+  readonly messages: Message[];
+  /** More in the direction that was asked for. */
+  readonly hasMore: boolean;
+  /** Cursors for the older and the newer neighbours. */
+  readonly before: string | null;
+  readonly after: string | null;
+  /** Whether such neighbours are there now. */
+  readonly hasOlder: boolean;
+  readonly hasNewer: boolean;
+}
+
+@Injectable()
+export class MessagesService {
+  constructor(private readonly manager: EntityManager) {}
+
+  /**
+   * A page of a chat the caller was let into. `seq` has no gaps, so a page is a range of the index
+   * `(chat_id, seq)`: its cost does not depend on its depth, and new messages do not move it.
+   */
+  async page(chat: Chat, query: PageQuery): Promise<MessagesPage> {
+    if (query.before !== undefined && query.after !== undefined) {
+      throw invalidField('after', 'cannot be combined with before');
+    }
+    const limit = query.limit ?? DEFAULT_PAGE;
+    const list = `messages ${chat.id}`;
+    const forward = query.after !== undefined;
+    const from = readSeq(list, query);
+    const rows = await this.manager.query<Message[]>(
+      forward
+        ? `SELECT ${messageColumns('m')} FROM messages m WHERE chat_id = $1 AND seq > $2 ORDER BY seq ASC LIMIT $3`
+        : `SELECT ${messageColumns('m')} FROM messages m WHERE chat_id = $1 AND seq < $2 ORDER BY seq DESC LIMIT $3`,
+      [chat.id, from ?? chat.lastSeq + 1, limit],
+    );
+    const messages = forward ? rows : rows.reverse();
+    // The chat was read before the page: messages that came in between are not counted as missing.
+    const first = messages[0]?.seq ?? (forward ? (from ?? 0) + 1 : 1);
+    const last = messages.at(-1)?.seq ?? (forward ? (from ?? 0) : (from ?? 1) - 1);
+    const hasOlder = first > 1;
+    const hasNewer = last < chat.lastSeq;
+    return {
+      messages,
+      hasMore: forward ? hasNewer : hasOlder,
+      before: hasOlder ? encodeCursor(list, String(first)) : null,
+      after: last > 0 || forward ? encodeCursor(list, String(last)) : null,
+      hasOlder,
+      hasNewer,
+    };
+  }
+
+  /**
+   * Stores a user's message without asking for a reply.
+   * @throws ServiceError `not_found`, `chat_not_active`, `turn_in_progress`
+   */
+  create(
+    userId: string,
+    chatId: string,
+    assistantSlug: string | undefined,
+    body: CreateMessageRequest,
+  ): Promise<Message> {
+    return this.manager.transaction(async (manager) => {
+      // The chat's row is locked before its jobs are looked at: no turn can slip in between.
+      const locked = await manager.query<unknown[]>(
+        `SELECT id FROM chats WHERE id = $1 AND user_id = $2 AND ($3::text IS NULL OR assistant_slug = $3) FOR UPDATE`,
+        [chatId, userId, assistantSlug ?? null],
+      );
+      if (locked.length === 0) throw notFound('chat');
+      await assertTakesTurns(manager, chatId);
+      const rows = await manager.query<Message[]>(
+        `WITH chat AS (
+           UPDATE chats SET last_seq = last_seq + 1, last_message_at = now() WHERE id = $1 RETURNING id, last_seq
+         ), message AS (
+           INSERT INTO messages (id, chat_id, seq, role, content, metadata)
+           SELECT $2, id, last_seq, 'user', $3, $4 FROM chat RETURNING *
+         )
+         SELECT ${messageColumns('message')} FROM message`,
+        [chatId, newId(), body.content, body.metadata ?? {}],
+      );
+      return rows[0] as Message;
+    });
+  }
+}
+
+function readSeq(list: string, query: PageQuery): number | undefined {
+  const field = query.before !== undefined ? 'before' : 'after';
+  const cursor = query[field];
+  if (cursor === undefined) return undefined;
+  const position = decodeCursor(list, cursor, field);
+  // The checksum is no secret, so a made-up position can get this far.
+  if (!/^\d{1,9}$/.test(position)) throw invalidField(field, 'is not a cursor of this list');
+  return Number(position);
+}

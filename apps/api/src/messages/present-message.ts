@@ -1,0 +1,22 @@
+import type { components } from '#contract/openapi.gen.js';
+import type { Message } from '#database/entities/message.entity.js';
+
+/** A message on the wire; only an assistant's has a model, a stop reason and usage. */
+export function presentMessage(message: Message): components['schemas']['Message'] {
+  return {
+    id: message.id,
+    chat_id: message.chatId,
+    seq: message.seq,
+    role: message.role,
+    content: message.content,
+    status: message.status,
+    job_id: message.jobId,
+    metadata: message.metadata,
+    created_at: message.createdAt.toISOString(),
+    ...(message.role === 'assistant' && {
+      model: message.model ?? '',
+      stop_reason: message.stopReason ?? '',
+      usage: { input_tokens: message.inputTokens ?? 0, output_tokens: message.outputTokens ?? 0 },
+    }),
+  };
+}

@@ -1,0 +1,22 @@
+import type { EntityManager } from 'typeorm';
+import type { ChatStatus } from '#database/entities/chat.entity.js';
+import { ServiceError } from '#errors/service-error.js';
+
+/**
+ * Says why a chat takes no turn at the moment.
+ * @throws ServiceError `chat_not_active`, or `turn_in_progress` naming the job
+ */
+export async function assertTakesTurns(manager: EntityManager, chatId: string): Promise<void> {
+  const [row] = await manager.query<{ status: ChatStatus; jobId: string | null }[]>(
+    `SELECT c.status, j.id AS "jobId"
+       FROM chats c LEFT JOIN jobs j ON j.chat_id = c.id AND j.status IN ('queued', 'running')
+      WHERE c.id = $1`,
+    [chatId],
+  );
+  if (row !== undefined && row.status !== 'active') {
+    throw new ServiceError('chat_not_active', `The chat is ${row.status}.`);
+  }
+  if (row?.jobId) {
+    throw new ServiceError('turn_in_progress', 'The chat has a turn in progress.', { jobId: row.jobId });
+  }
+}

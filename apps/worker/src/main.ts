@@ -1,0 +1,19 @@
+import 'reflect-metadata';
+import { NestFactory } from '@nestjs/core';
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import { createLogger, startApp } from '#process/start-app.js';
+import { loadEnvFile, readSettings } from '#settings/settings.js';
+import { WorkerModule } from './worker.module.js';
+
+await startApp('worker', async () => {
+  loadEnvFile();
+  const settings = readSettings('worker');
+  const app = await NestFactory.create<NestFastifyApplication>(
+    WorkerModule.forRoot(settings),
+    new FastifyAdapter({ requestTimeout: 10_000 }),
+    { logger: createLogger(settings), abortOnError: false },
+  );
+  app.enableShutdownHooks();
+  await app.listen(settings.workerPort, settings.host);
+  return app;
+});

@@ -1,0 +1,117 @@
+import Anthropic from '@anthropic-ai/sdk';
+import { Injectable } from '@nestjs/common';
+import type { Settings } from '#settings/settings.js';
+import type { Reply } from '#jobs/transitions.js';
+import { classify } from './classify.js';
+import { IdleTimer } from './idle-timer.js';
+import { ModelFault } from './model-fault.js';
+
+/** Longest silence of the model, before its first byte and between two, in milliseconds. */
+const IDLE_MS = 60_000;
+
+/** Longest call, in milliseconds. */
+const TOTAL_MS = 10 * 60_000;
+
+export interface ModelRequest {
+  readonly model: string;
+  readonly maxOutputTokens: number;
+  readonly systemPrompt: string;
+  readonly messages: Anthropic.MessageParam[];
+}
+
+/** The model, through the Messages API. */
+@Injectable()
+export class Model {
+  private readonly client: Anthropic;
+
+  constructor(settings: Settings['model']) {
+    this.client = new Anthropic({
+      apiKey: settings.apiKey,
+      baseURL: settings.baseUrl,
+      // Trying again is the job's business: it frees the worker's slot while it waits and counts attempts.
+      maxRetries: 0,
+      timeout: IDLE_MS,
+      logLevel: 'off',
+    });
+  }
+
+  /**
+   * Streams a reply; `onText` gets each piece as it comes.
+   *
+   * A reply counts as complete only when `message_stop` and a stop reason were seen: a stream that is cut ends the
+   * SDK's iteration like a complete one.
+   *
+   * @throws ModelFault
+   */
+  async reply(request: ModelRequest, signal: AbortSignal, onText: (text: string) => void): Promise<Reply> {
+    const idle = new IdleTimer(IDLE_MS, TOTAL_MS);
+    try {
+      const stream = await this.client.messages.create(
+        {
+          model: request.model,
+          max_tokens: request.maxOutputTokens,
+          system: [{ type: 'text', text: request.systemPrompt, cache_control: { type: 'ephemeral' } }],
+          messages: request.messages,
+          stream: true,
+        },
+        { signal: AbortSignal.any([signal, idle.signal]) },
+      );
+      return await collect(stream, idle, onText);
+    } catch (error) {
+      if (idle.signal.aborted && !signal.aborted) {
+        throw new ModelFault('model_unavailable', 'The model fell silent.', true, undefined, { cause: error });
+      }
+      throw classify(error);
+    } finally {
+      idle.stop();
+    }
+  }
+}
+
+async function collect(
+  stream: AsyncIterable<Anthropic.RawMessageStreamEvent>,
+  idle: IdleTimer,
+  onText: (text: string) => void,
+): Promise<Reply> {
+  // An HTML page with status 200 arrives here as a string.
+  if (typeof stream !== 'object') throw new Error('not an event stream');
+  let content = '';
+  let model = '';
+  let stopReason: string | null = null;
+  let inputTokens = 0;
+  let outputTokens = 0;
+  let stopped = false;
+  for await (const event of stream) {
+    switch (event.type) {
+      case 'message_start':
+        model = event.message.model;
+        inputTokens = totalInput(event.message.usage);
+        outputTokens = event.message.usage.output_tokens;
+        break;
+      case 'content_block_delta':
+        if (event.delta.type !== 'text_delta') break;
+        // PostgreSQL holds no NUL.
+        const text = event.delta.text.replaceAll('\0', '');
+        content += text;
+        if (text !== '') onText(text);
+        break;
+      case 'message_delta':
+        stopReason = event.delta.stop_reason ?? stopReason;
+        outputTokens = event.usage.output_tokens;
+        break;
+      case 'message_stop':
+        stopped = true;
+        break;
+    }
+    // A ping is no progress: a model that only pings is as silent as one that does not.
+    idle.touch();
+  }
+  if (!stopped || stopReason === null) throw new Error('the stream ended before the message did');
+  if (content === '' && stopReason !== 'refusal' && stopReason !== 'max_tokens') throw new Error('the message is empty');
+  return { content: content.toWellFormed(), model, stopReason, inputTokens, outputTokens };
+}
+
+/** All input tokens, whether read from the prompt cache, written to it, or neither. */
+function totalInput(usage: Anthropic.Usage): number {
+  return usage.input_tokens + (usage.cache_creation_input_tokens ?? 0) + (usage.cache_read_input_tokens ?? 0);
+}

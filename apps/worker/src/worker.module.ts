@@ -1,0 +1,39 @@
+import { type DynamicModule, Module } from '@nestjs/common';
+import { APP_FILTER } from '@nestjs/core';
+import { DatabaseModule } from '#database/database.module.js';
+import { HttpErrorFilter } from '#errors/http-error.filter.js';
+import { FeedModule } from '#feed/feed.module.js';
+import { HealthController } from '#health/health.controller.js';
+import { HealthService } from '#health/health.service.js';
+import { QueueModule } from '#queue/queue.module.js';
+import type { Settings } from '#settings/settings.js';
+import { Model } from './model/model.js';
+import { Reconciler } from './reconciler/reconciler.js';
+import { CONCURRENCY, ReplyProcessor } from './reply/reply.processor.js';
+import { ReplyRunner } from './reply/reply.runner.js';
+
+/** The worker app: everything between a ticket and the assistant's message. */
+@Module({})
+export class WorkerModule {
+  static forRoot(settings: Settings): DynamicModule {
+    const { database, redisUrl } = settings;
+    return {
+      module: WorkerModule,
+      imports: [
+        DatabaseModule.forRoot({ ...database, applicationName: 'rejoinder-worker' }),
+        QueueModule.forRoot({ databaseUrl: database.url, redisUrl }),
+        FeedModule.forRoot(database.url, 'rejoinder-worker-feed'),
+      ],
+      controllers: [HealthController],
+      providers: [
+        { provide: Model, useFactory: () => new Model(settings.model) },
+        { provide: CONCURRENCY, useValue: settings.workerConcurrency },
+        ReplyRunner,
+        ReplyProcessor,
+        Reconciler,
+        HealthService,
+        { provide: APP_FILTER, useClass: HttpErrorFilter },
+      ],
+    };
+  }
+}

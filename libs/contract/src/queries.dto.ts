@@ -1,0 +1,44 @@
+import { Transform } from 'class-transformer';
+import { IsIn, IsInt, IsOptional, IsString, Matches, Max, MaxLength, Min } from 'class-validator';
+import type { operations } from './openapi.gen.js';
+
+export const LARGEST_PAGE = 100;
+const LONGEST_CURSOR = 200;
+
+type QueryOf<Id extends keyof operations> = NonNullable<operations[Id]['parameters']['query']>;
+type MessagesPageQuery = QueryOf<'listMessages'>;
+type ChatsPageQuery = QueryOf<'listChats'>;
+
+/** Digits only: `Number` would also take '1e1', '0x10' and ''. */
+const WholeNumber = (): PropertyDecorator =>
+  Transform(({ value }: { value: unknown }) => (typeof value === 'string' && /^\d{1,6}$/.test(value) ? Number(value) : value));
+
+/** The page asked for. */
+export class PageQuery implements MessagesPageQuery {
+  @IsOptional()
+  @WholeNumber()
+  @IsInt()
+  @Min(1)
+  @Max(LARGEST_PAGE)
+  limit?: number;
+
+  @IsOptional()
+  @IsString()
+  @MaxLength(LONGEST_CURSOR)
+  before?: string;
+
+  @IsOptional()
+  @IsString()
+  @MaxLength(LONGEST_CURSOR)
+  after?: string;
+}
+
+export class ChatsQuery extends PageQuery implements ChatsPageQuery {
+  @IsOptional()
+  @Matches(/^[a-z][a-z0-9-]{0,62}$/)
+  assistant?: string;
+
+  @IsOptional()
+  @IsIn(['active', 'archived', 'closed'])
+  status?: 'active' | 'archived' | 'closed';
+}

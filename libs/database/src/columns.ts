@@ -1,0 +1,15 @@
+/**
+ * Select lists for statements written by hand: each gives rows in the shape of its entity.
+ * `t` is the table's alias in the statement.
+ */
+export const jobColumns = (t: string): string => `
+  ${t}.id, ${t}.type, ${t}.status, ${t}.chat_id AS "chatId", ${t}.user_id AS "userId",
+  ${t}.user_message_id AS "userMessageId", ${t}.request_id AS "requestId", ${t}.attempts,
+  ${t}.available_at AS "availableAt", ${t}.lease_until AS "leaseUntil", ${t}.draft,
+  ${t}.error_code AS "errorCode", ${t}.error_message AS "errorMessage",
+  ${t}.created_at AS "createdAt", ${t}.started_at AS "startedAt", ${t}.finished_at AS "finishedAt"`;
+
+export const messageColumns = (t: string): string => `
+  ${t}.id, ${t}.chat_id AS "chatId", ${t}.seq, ${t}.role, ${t}.content, ${t}.status, ${t}.metadata,
+  ${t}.job_id AS "jobId", ${t}.model, ${t}.stop_reason AS "stopReason",
+  ${t}.input_tokens AS "inputTokens", ${t}.output_tokens AS "outputTokens", ${t}.created_at AS "createdAt"`;

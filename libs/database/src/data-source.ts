@@ -1,0 +1,63 @@
+import { DataSource, type DataSourceOptions } from 'typeorm';
+import { Assistant } from './entities/assistant.entity.js';
+import { Chat } from './entities/chat.entity.js';
+import { Job } from './entities/job.entity.js';
+import { Message } from './entities/message.entity.js';
+import { Core1764000000000 } from './migrations/1764000000000-core.js';
+
+export const ENTITIES = [Assistant, Chat, Message, Job];
+
+/** Listed by hand, oldest first: what runs is what this line says. */
+export const MIGRATIONS = [Core1764000000000];
+
+export interface DatabaseOptions {
+  readonly url: string;
+  /** Connections of this process at most. */
+  readonly poolSize: number;
+  /** Shown by PostgreSQL in `pg_stat_activity`. */
+  readonly applicationName: string;
+}
+
+/**
+ * Connection options of the apps. Bounds on everything that waits: a pool that is used up answers after 5 s,
+ * a statement ends after 15 s, a lock is waited for 5 s at most.
+ */
+export function dataSourceOptions(options: DatabaseOptions): DataSourceOptions {
+  return {
+    type: 'postgres',
+    url: options.url,
+    applicationName: options.applicationName,
+    entities: ENTITIES,
+    migrations: MIGRATIONS,
+    migrationsTableName: 'migrations',
+    synchronize: false,
+    logging: false,
+    poolSize: options.poolSize,
+    connectTimeoutMS: 5_000,
+    extra: {
+      statement_timeout: 15_000,
+      lock_timeout: 5_000,
+      idle_in_transaction_session_timeout: 15_000,
+      idleTimeoutMillis: 60_000,
+      keepAlive: true,
+    },
+  };
+}
+
+/** Thrown at start when the database is older than the code. */
+export class PendingMigrationsError extends Error {
+  constructor() {
+    super('The database has pending migrations. Run `npm run migrate` first.');
+    this.name = 'PendingMigrationsError';
+  }
+}
+
+/** Connects, and refuses a database whose migrations are not all applied. */
+export async function connectMigrated(options: DataSourceOptions): Promise<DataSource> {
+  const source = await new DataSource(options).initialize();
+  if (await source.showMigrations()) {
+    await source.destroy();
+    throw new PendingMigrationsError();
+  }
+  return source;
+}

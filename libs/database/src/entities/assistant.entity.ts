@@ -1,0 +1,36 @@
+import { Column, Entity, PrimaryColumn } from 'typeorm';
+
+/** An assistant as `ASSISTANTS_FILE` defines it; the file is loaded into this table at start. */
+@Entity('assistants')
+export class Assistant {
+  @PrimaryColumn('text')
+  slug: string;
+
+  @Column('text')
+  name: string;
+
+  @Column('text')
+  description: string;
+
+  /** Never leaves the service: no presenter reads it. */
+  @Column('text', { name: 'system_prompt' })
+  systemPrompt: string;
+
+  @Column('text', { name: 'welcome_message' })
+  welcomeMessage: string;
+
+  @Column('text')
+  model: string;
+
+  /** Upper bound on the tokens of one reply. */
+  @Column('integer', { name: 'max_output_tokens' })
+  maxOutputTokens: number;
+
+  /** Raised by one whenever the definition changes. */
+  @Column('integer')
+  version: number;
+
+  /** Set when the file no longer defines it: no new chats, the old ones go on. */
+  @Column({ type: 'timestamptz', name: 'retired_at', precision: 3, nullable: true })
+  retiredAt: Date | null;
+}

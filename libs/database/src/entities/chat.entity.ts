@@ -1,0 +1,40 @@
+import { Column, Entity, PrimaryColumn } from 'typeorm';
+
+export type ChatStatus = 'active' | 'archived' | 'closed';
+
+/** A user's chat with one assistant. */
+@Entity('chats')
+export class Chat {
+  /** UUIDv7. */
+  @PrimaryColumn('uuid')
+  id: string;
+
+  /** The token's `sub`. */
+  @Column('text', { name: 'user_id' })
+  userId: string;
+
+  @Column('text', { name: 'assistant_slug' })
+  assistantSlug: string;
+
+  @Column('text')
+  status: ChatStatus;
+
+  @Column('text', { nullable: true })
+  title: string | null;
+
+  @Column('jsonb')
+  metadata: Record<string, string>;
+
+  /** `seq` of the newest message; the next one is this plus one, taken under the row's lock. */
+  @Column('integer', { name: 'last_seq' })
+  lastSeq: number;
+
+  @Column({ type: 'timestamptz', name: 'created_at', precision: 3 })
+  createdAt: Date;
+
+  @Column({ type: 'timestamptz', name: 'updated_at', precision: 3 })
+  updatedAt: Date;
+
+  @Column({ type: 'timestamptz', name: 'last_message_at', precision: 3 })
+  lastMessageAt: Date;
+}

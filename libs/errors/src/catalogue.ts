@@ -1,0 +1,33 @@
+import type { components } from '#contract/openapi.gen.js';
+
+/** The codes of the contract; the catalogue below must name each of them and no other. */
+export type ErrorCode = components['schemas']['ErrorCode'];
+
+interface CatalogueEntry {
+  /** HTTP status the code is answered with. */
+  readonly status: number;
+  /** What the log makes of it: a client's fault is no news, ours is. */
+  readonly log: 'debug' | 'warn' | 'error';
+}
+
+/** Every error that can leave the service. One code, one status; `openapi.yaml` says which operation answers which. */
+export const CATALOGUE: Readonly<Record<ErrorCode, CatalogueEntry>> = {
+  malformed_request: { status: 400, log: 'debug' },
+  unauthorized: { status: 401, log: 'debug' },
+  not_found: { status: 404, log: 'debug' },
+  method_not_allowed: { status: 405, log: 'debug' },
+  not_acceptable: { status: 406, log: 'debug' },
+  request_timeout: { status: 408, log: 'debug' },
+  turn_in_progress: { status: 409, log: 'debug' },
+  chat_not_active: { status: 409, log: 'debug' },
+  invalid_transition: { status: 409, log: 'debug' },
+  turn_canceled: { status: 409, log: 'debug' },
+  precondition_failed: { status: 412, log: 'debug' },
+  payload_too_large: { status: 413, log: 'debug' },
+  unsupported_media_type: { status: 415, log: 'debug' },
+  validation_failed: { status: 422, log: 'debug' },
+  header_fields_too_large: { status: 431, log: 'debug' },
+  internal: { status: 500, log: 'error' },
+  assistant_failed: { status: 502, log: 'warn' },
+  unavailable: { status: 503, log: 'warn' },
+};

@@ -1,0 +1,36 @@
+import { STATUS_CODES } from 'node:http';
+import type { components } from '#contract/openapi.gen.js';
+import type { ErrorCode } from './catalogue.js';
+import { ServiceError } from './service-error.js';
+
+/** The one shape every error leaves in. */
+export type ErrorBody = components['schemas']['Error'];
+
+/** What an error looks like on the wire. */
+export function errorBody(error: ServiceError, requestId: string): ErrorBody {
+  return {
+    code: error.code,
+    message: error.message,
+    request_id: requestId,
+    ...(error.details && { details: error.details.map((fault) => ({ ...fault })) }),
+    ...(error.jobId && { job_id: error.jobId }),
+  };
+}
+
+/**
+ * A whole HTTP/1.1 answer for requests that Node's parser refuses before any framework sees them.
+ * The connection ends with it: what follows on it cannot be trusted to be a request.
+ */
+export function rawErrorResponse(code: ErrorCode, message: string, requestId: string): string {
+  const error = new ServiceError(code, message);
+  const body = JSON.stringify(errorBody(error, requestId));
+  return [
+    `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status] ?? ''}`,
+    'Content-Type: application/json; charset=utf-8',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    `X-Request-Id: ${requestId}`,
+    'Connection: close',
+    '',
+    body,
+  ].join('\r\n');
+}

@@ -1,0 +1,35 @@
+import { type ArgumentsHost, Catch, type ExceptionFilter, Logger } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { CATALOGUE } from './catalogue.js';
+import { errorBody } from './error-body.js';
+import { translate } from './translate.js';
+
+/** The only place where an error becomes an HTTP answer. */
+@Catch()
+export class HttpErrorFilter implements ExceptionFilter {
+  private readonly logger = new Logger('http');
+
+  catch(thrown: unknown, host: ArgumentsHost): void {
+    const http = host.switchToHttp();
+    const request = http.getRequest<FastifyRequest>();
+    const reply = http.getResponse<FastifyReply>();
+    const error = translate(thrown);
+
+    const line = `${error.status} ${error.code} request=${request.id} ${request.method} ${request.routeOptions?.url ?? ''}`;
+    const level = CATALOGUE[error.code].log;
+    if (level === 'error') this.logger.error(line, error.cause instanceof Error ? error.cause.stack : error.stack);
+    else this.logger[level](error.cause instanceof Error ? `${line}: ${error.cause.message}` : line);
+
+    if (reply.sent || reply.raw.headersSent) {
+      reply.raw.destroy();
+      return;
+    }
+    // Headers meant for the answer that did not come about.
+    for (const name of ['etag', 'location', 'link', 'preference-applied']) reply.removeHeader(name);
+    void reply
+      .status(error.status)
+      .headers({ 'x-request-id': request.id, 'cache-control': 'no-store', ...error.headers })
+      .type('application/json; charset=utf-8')
+      .send(JSON.stringify(errorBody(error, request.id)));
+  }
+}

@@ -1,0 +1,47 @@
+import { CATALOGUE, type ErrorCode } from './catalogue.js';
+
+export interface FieldFault {
+  readonly field: string;
+  readonly message: string;
+}
+
+export interface ErrorExtras {
+  /** The fields at fault, for `validation_failed`. */
+  readonly details?: readonly FieldFault[];
+  /** The job the error is about, so that a client can go on from it. */
+  readonly jobId?: string;
+  /** Headers the answer must carry (RFC 9110: `Allow` with 405, `Retry-After` with 503). */
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly cause?: unknown;
+}
+
+/** The one family of errors: a code of the catalogue and a message that a client may read. */
+export class ServiceError extends Error {
+  readonly status: number;
+  readonly details: readonly FieldFault[] | undefined;
+  readonly jobId: string | undefined;
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(
+    readonly code: ErrorCode,
+    message: string,
+    extras: ErrorExtras = {},
+  ) {
+    super(message, { cause: extras.cause });
+    this.name = 'ServiceError';
+    this.status = CATALOGUE[code].status;
+    this.details = extras.details;
+    this.jobId = extras.jobId;
+    this.headers = extras.headers ?? {};
+  }
+}
+
+/** The same words for an unknown resource and for somebody else's: nobody learns which it was. */
+export function notFound(what: 'assistant' | 'chat' | 'job'): ServiceError {
+  return new ServiceError('not_found', `There is no such ${what}.`);
+}
+
+/** A 422 for one field. */
+export function invalidField(field: string, message: string): ServiceError {
+  return new ServiceError('validation_failed', 'The request has invalid fields.', { details: [{ field, message }] });
+}

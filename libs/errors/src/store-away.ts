@@ -1,0 +1,17 @@
+/** PostgreSQL's classes and codes (appendix A) that speak of its state rather than of our statement. */
+const SQLSTATE = /^(08|53|57P|58)|^(57014|55P03|40001|40P01|25P03|25006)$/;
+const SOCKET = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH']);
+const PG_CLIENT =
+  /connection terminated|timeout exceeded when trying to connect|timeout expired|client has encountered a connection error|not queryable|connection timeout|driver not connected|Cannot use a pool after calling end/i;
+
+/** Whether an error says that the database is away, overloaded or restarting: the same request may work later. */
+export function isStoreAway(error: unknown): boolean {
+  for (let at: unknown = error, depth = 0; at instanceof Error && depth < 5; depth++) {
+    const { code, driverError } = at as { code?: unknown; driverError?: unknown };
+    if (typeof code === 'string' && (SQLSTATE.test(code) || SOCKET.has(code))) return true;
+    if (PG_CLIENT.test(at.message)) return true;
+    if (at instanceof AggregateError && at.errors.some(isStoreAway)) return true;
+    at = driverError ?? at.cause;
+  }
+  return false;
+}

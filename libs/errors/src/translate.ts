@@ -1,0 +1,61 @@
+import { HttpException } from '@nestjs/common';
+import { isStoreAway } from './store-away.js';
+import { ServiceError } from './service-error.js';
+
+/** Seconds after which a client may try again while the store is away. */
+const RETRY_AFTER_SECONDS = '2';
+
+/** Fastify's own errors, by code; their messages are replaced, for they echo input and internals. */
+const FASTIFY: Readonly<Record<string, () => ServiceError>> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: () => new ServiceError('payload_too_large', 'The body is too large.'),
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: () =>
+    new ServiceError('unsupported_media_type', 'The body must be application/json.'),
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: () =>
+    new ServiceError('malformed_request', 'The body is not as long as Content-Length says.'),
+  FST_ERR_CTP_EMPTY_JSON_BODY: () => new ServiceError('malformed_request', 'The body is empty.'),
+  FST_ERR_BAD_URL: () => new ServiceError('malformed_request', 'The address cannot be decoded.'),
+  FST_ERR_MAX_PARAM_LENGTH: () => new ServiceError('not_found', 'There is nothing at this address.'),
+};
+
+/** Makes one of our errors of whatever was thrown: by us, by Nest, by Fastify, by the store, or by a fault of ours. */
+export function translate(thrown: unknown): ServiceError {
+  if (thrown instanceof ServiceError) return thrown;
+
+  const code = (thrown as { code?: unknown } | null)?.code;
+  const known = typeof code === 'string' ? FASTIFY[code] : undefined;
+  if (known) return known();
+
+  if (thrown instanceof HttpException) return fromStatus(thrown.getStatus(), thrown);
+  if (isStoreAway(thrown)) {
+    return new ServiceError('unavailable', 'The service cannot do this right now. Please try again.', {
+      headers: { 'retry-after': RETRY_AFTER_SECONDS },
+      cause: thrown,
+    });
+  }
+  const status = (thrown as { statusCode?: unknown } | null)?.statusCode;
+  return fromStatus(typeof status === 'number' ? status : 500, thrown);
+}
+
+function fromStatus(status: number, cause: unknown): ServiceError {
+  switch (status) {
+    case 400:
+      return new ServiceError('malformed_request', 'The request cannot be read.', { cause });
+    case 401:
+      return new ServiceError('unauthorized', 'A valid bearer token is required.', { cause });
+    case 404:
+      return new ServiceError('not_found', 'There is nothing at this address.', { cause });
+    case 408:
+      return new ServiceError('request_timeout', 'The request took too long to arrive.', { cause });
+    case 413:
+      return new ServiceError('payload_too_large', 'The body is too large.', { cause });
+    case 415:
+      return new ServiceError('unsupported_media_type', 'The body must be application/json.', { cause });
+    case 503:
+      return new ServiceError('unavailable', 'The service cannot do this right now. Please try again.', {
+        headers: { 'retry-after': RETRY_AFTER_SECONDS },
+        cause,
+      });
+    default:
+      return new ServiceError('internal', 'Something went wrong on our side.', { cause });
+  }
+}

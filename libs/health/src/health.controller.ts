@@ -1,0 +1,26 @@
+import { Controller, Get, Res } from '@nestjs/common';
+import type { FastifyReply } from 'fastify';
+import type { components } from '#contract/openapi.gen.js';
+import { HealthService } from './health.service.js';
+
+type Health = components['schemas']['Health'];
+
+/** For whoever runs the process: is it alive, and should it get work? */
+@Controller('health')
+export class HealthController {
+  constructor(private readonly health: HealthService) {}
+
+  /** Alive: the event loop turns. Nothing else is asked, so that a database outage restarts no process. */
+  @Get('live')
+  live(): Health {
+    return { status: 'ok' };
+  }
+
+  /** Ready: the database answers. The queue is reported only: without it turns are accepted all the same. */
+  @Get('ready')
+  async ready(@Res({ passthrough: true }) reply: FastifyReply): Promise<Health> {
+    const health = await this.health.check();
+    void reply.status(health.status === 'ok' ? 200 : 503);
+    return health;
+  }
+}

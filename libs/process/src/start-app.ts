@@ -1,0 +1,48 @@
+import { ConsoleLogger, type INestApplication, Logger, type LogLevel as NestLevel } from '@nestjs/common';
+import type { LogLevel, Settings } from '#settings/settings.js';
+
+/** Nest's names for the levels at and above ours. */
+const NEST_LEVELS: Readonly<Record<LogLevel, NestLevel[]>> = {
+  trace: ['verbose', 'debug', 'log', 'warn', 'error', 'fatal'],
+  debug: ['debug', 'log', 'warn', 'error', 'fatal'],
+  info: ['log', 'warn', 'error', 'fatal'],
+  warn: ['warn', 'error', 'fatal'],
+  error: ['error', 'fatal'],
+  fatal: ['fatal'],
+  silent: [],
+};
+
+/** One JSON object a line in production, readable lines elsewhere. */
+export function createLogger(settings: Settings): ConsoleLogger {
+  return new ConsoleLogger({
+    json: settings.production,
+    colors: !settings.production && process.stdout.isTTY === true,
+    logLevels: NEST_LEVELS[settings.logLevel],
+  });
+}
+
+/**
+ * Runs an app's start. A fault that its operator can mend (settings, a missing migration, a port in use) is printed
+ * as its message alone; anything else with its stack. Either way the process ends with 1.
+ */
+export async function startApp(name: string, start: () => Promise<INestApplication>): Promise<void> {
+  process.on('unhandledRejection', (reason) => {
+    // A fault of ours, but no reason to drop every other request: it is logged and the process goes on.
+    new Logger(name).error('unhandled rejection', reason instanceof Error ? reason.stack : String(reason));
+  });
+  try {
+    const app = await start();
+    new Logger(name).log(`listening on ${await app.getUrl()}`);
+  } catch (error) {
+    const mendable = error instanceof Error && MENDABLE.has(error.name);
+    console.error(mendable ? error.message : portInUse(error) ?? error);
+    process.exit(1);
+  }
+}
+
+const MENDABLE = new Set(['SettingsError', 'PendingMigrationsError', 'AssistantsFileError']);
+
+function portInUse(error: unknown): string | undefined {
+  const { code, port } = error as { code?: string; port?: number };
+  return code === 'EADDRINUSE' ? `Port ${port} is in use. Set PORT (api) or WORKER_PORT (worker) to a free one.` : undefined;
+}

@@ -1,0 +1,32 @@
+import { BullModule } from '@nestjs/bullmq';
+import { type DynamicModule, Module } from '@nestjs/common';
+import { createPostgresBackend, setDefaultBackendFactory } from 'bullmq';
+import { queueConnection, type QueueStore, REPLY_QUEUE } from './connection.js';
+import { Doorbell } from './doorbell.js';
+
+/** The queue's producer side. The worker app adds its processor to it. */
+@Module({})
+export class QueueModule {
+  static forRoot(store: QueueStore): DynamicModule {
+    if (store.redisUrl === undefined) setDefaultBackendFactory(createPostgresBackend);
+    return {
+      module: QueueModule,
+      imports: [
+        BullModule.registerQueue({
+          name: REPLY_QUEUE,
+          connection: queueConnection(store, 'producer'),
+          prefix: '{rejoinder}', // the braces keep all keys in one slot of a Redis Cluster
+          skipWaitingForReady: true,
+          defaultJobOptions: {
+            // The row counts attempts and decides on the next one; BullMQ only delivers.
+            attempts: 1,
+            removeOnComplete: true,
+            removeOnFail: true,
+          },
+        }),
+      ],
+      providers: [Doorbell],
+      exports: [Doorbell, BullModule],
+    };
+  }
+}

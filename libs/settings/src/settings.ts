@@ -1,0 +1,129 @@
+import { existsSync } from 'node:fs';
+import { developmentSecret } from './development-secret.js';
+
+/** Every setting of the two apps, parsed once at start. Nothing else reads the environment. */
+export interface Settings {
+  readonly production: boolean;
+  readonly port: number;
+  readonly workerPort: number;
+  readonly host: string;
+  readonly logLevel: LogLevel;
+  readonly database: { readonly url: string; readonly poolSize: number };
+  /** Unset: BullMQ runs on PostgreSQL. */
+  readonly redisUrl: string | undefined;
+  readonly jwt: { readonly secret: string; readonly issuer?: string; readonly audience?: string };
+  readonly assistantsFile: string;
+  readonly model: { readonly apiKey: string | undefined; readonly baseUrl: string | undefined };
+  readonly workerConcurrency: number;
+}
+
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** Thrown by {@link readSettings}: one line per fault, each naming its variable. */
+export class SettingsError extends Error {
+  constructor(readonly faults: readonly string[]) {
+    super(`Rejoinder cannot start with these settings:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`);
+    this.name = 'SettingsError';
+  }
+}
+
+/** Adds the variables of a `.env` file in the working directory to the environment; set ones win. */
+export function loadEnvFile(): void {
+  if (existsSync('.env')) process.loadEnvFile('.env');
+}
+
+/**
+ * Parses the environment into {@link Settings}.
+ *
+ * `app` says which process asks: the API needs no model key, the worker no token secret, so a secret
+ * is only demanded where it is used.
+ *
+ * @throws SettingsError with every fault at once, so that nobody mends them one restart at a time.
+ */
+export function readSettings(app: 'api' | 'worker' | 'migrate', env: NodeJS.ProcessEnv = process.env): Settings {
+  const faults: string[] = [];
+  const text = (name: string): string | undefined => {
+    const value = env[name]?.trim();
+    return value === '' ? undefined : value;
+  };
+  const integer = (name: string, fallback: number, min: number, max: number): number => {
+    const raw = text(name);
+    if (raw === undefined) return fallback;
+    const value = Number(raw);
+    if (/^\d+$/.test(raw) && value >= min && value <= max) return value;
+    faults.push(`${name} must be a whole number from ${min} to ${max}, not "${raw}".`);
+    return fallback;
+  };
+  const url = (name: string, protocols: readonly string[]): string | undefined => {
+    const raw = text(name);
+    if (raw === undefined) return undefined;
+    // The value is not repeated: addresses carry passwords.
+    if (!URL.canParse(raw) || !protocols.includes(new URL(raw).protocol)) {
+      faults.push(`${name} must be an address that begins with ${protocols.map((p) => `${p}//`).join(' or ')}.`);
+    }
+    return raw;
+  };
+
+  const nodeEnv = text('NODE_ENV') ?? 'development';
+  if (!['development', 'test', 'production'].includes(nodeEnv)) {
+    faults.push(`NODE_ENV must be development, test or production, not "${nodeEnv}".`);
+  }
+  const production = nodeEnv === 'production';
+
+  const databaseUrl = url('DATABASE_URL', ['postgres:', 'postgresql:']);
+  if (databaseUrl === undefined) {
+    faults.push('DATABASE_URL is not set. `npm start` brings a PostgreSQL of its own; a single part needs one.');
+  }
+
+  const logLevel = (text('LOG_LEVEL') ?? 'info') as LogLevel;
+  if (!LOG_LEVELS.includes(logLevel)) faults.push(`LOG_LEVEL must be one of ${LOG_LEVELS.join(', ')}.`);
+
+  let apiKey = text('ANTHROPIC_API_KEY');
+  const baseUrl = url('ANTHROPIC_BASE_URL', ['http:', 'https:']);
+  if (app === 'worker' && apiKey === undefined) {
+    if (baseUrl === undefined) {
+      faults.push('ANTHROPIC_API_KEY is not set (nor ANTHROPIC_BASE_URL, for a server that needs no key).');
+    } else {
+      apiKey = 'none';
+    }
+  }
+
+  const settings: Settings = {
+    production,
+    port: integer('PORT', 3000, 0, 65535),
+    workerPort: integer('WORKER_PORT', 3001, 0, 65535),
+    host: text('HOST') ?? (production ? '0.0.0.0' : '127.0.0.1'),
+    logLevel,
+    database: { url: databaseUrl ?? '', poolSize: integer('DATABASE_POOL_SIZE', 10, 2, 500) },
+    redisUrl: url('REDIS_URL', ['redis:', 'rediss:']),
+    jwt: {
+      secret: app === 'api' ? tokenSecret(production, text, faults) : '',
+      issuer: text('JWT_ISSUER'),
+      audience: text('JWT_AUDIENCE'),
+    },
+    assistantsFile: text('ASSISTANTS_FILE') ?? 'assistants.yaml',
+    model: { apiKey, baseUrl },
+    workerConcurrency: integer('WORKER_CONCURRENCY', 50, 1, 5000),
+  };
+  if (faults.length > 0) throw new SettingsError(faults);
+  return settings;
+}
+
+/** HS256 wants a key of at least its hash's size: 32 bytes (RFC 7518, section 3.2). */
+const SHORTEST_SECRET = 32;
+
+function tokenSecret(production: boolean, text: (name: string) => string | undefined, faults: string[]): string {
+  const secret = text('JWT_SECRET');
+  if (secret !== undefined) {
+    if (Buffer.byteLength(secret) < SHORTEST_SECRET) {
+      faults.push(`JWT_SECRET must be at least ${SHORTEST_SECRET} bytes long.`);
+    }
+    return secret;
+  }
+  if (production) {
+    faults.push('JWT_SECRET is not set; in production there is no default for it.');
+    return '';
+  }
+  return developmentSecret(text('DATA_DIR') ?? '.data');
+}
