@@ -1,0 +1,45 @@
+/** Dependencies point one way: apps → libs. Each rule says why. */
+module.exports = {
+  forbidden: [
+    {
+      name: 'libs-know-no-app',
+      comment: 'A library that reaches into an app can serve only that app: it belongs there.',
+      severity: 'error',
+      from: { path: '^dist/libs' },
+      to: { path: '^dist/(apps|tools|test)' },
+    },
+    {
+      name: 'apps-know-not-each-other',
+      comment: 'The apps run and scale apart; what both need is a library.',
+      severity: 'error',
+      from: { path: '^dist/apps/([^/]+)/' },
+      to: { path: '^dist/(apps|tools|test)/', pathNot: '^dist/apps/$1/' },
+    },
+    {
+      name: 'only-the-worker-knows-the-model',
+      comment: 'The API answers without a model key; nothing there may call the model.',
+      severity: 'error',
+      from: { path: '^dist/', pathNot: '^dist/apps/worker/' },
+      to: { path: '@anthropic-ai/sdk' },
+    },
+    {
+      name: 'the-stand-in-stands-alone',
+      comment: 'The stand-in model must not pass because it shares code with what it stands in for.',
+      severity: 'error',
+      from: { path: '^dist/apps/model-stub/' },
+      to: { path: '^(dist/libs|node_modules)', pathNot: '@jest' },
+    },
+    {
+      name: 'no-circles',
+      comment: 'Files that import one another cannot be understood apart.',
+      severity: 'error',
+      from: { path: '^dist/' },
+      to: { circular: true },
+    },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    exclude: { path: '\\.(d\\.ts|map)$' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default'] },
+  },
+};

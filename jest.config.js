@@ -1,0 +1,16 @@
+/**
+ * Tests run as compiled: what is tested is what ships. `npm test` builds first and turns Node's own
+ * ES modules on for Jest.
+ * @type {import('jest').Config}
+ */
+export default {
+  testEnvironment: 'node',
+  rootDir: 'dist',
+  testMatch: ['**/*.spec.js'],
+  transform: {},
+  globalSetup: './test/support/global-setup.js',
+  globalTeardown: './test/support/global-teardown.js',
+  testTimeout: 30_000,
+  maxWorkers: 2,
+  forceExit: false,
+};

@@ -1,0 +1,128 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { type Stack, startStack } from '../support/stack.js';
+
+const QUESTION = '¿Cómo reinstalo el software?';
+
+describe('a conversation', () => {
+  let stack: Stack;
+  beforeAll(async () => {
+    stack = await startStack();
+  });
+  afterAll(() => stack.stop());
+
+  it('begins with the welcome message, gets a reply, and can be read back', async () => {
+    const ana = stack.as('ana');
+    const opened = await ana.post('/api/v1/assistants/support/chats');
+    expect(opened.status).toBe(201);
+    expect(opened.headers.get('location')).toBe(`/api/v1/chats/${opened.body.id}`);
+    expect(opened.body.messages).toMatchObject([{ role: 'system', seq: 1, content: expect.stringContaining('¡Hola!') }]);
+
+    const turn = await ana.turn(opened.body.id, QUESTION);
+    expect(turn.status).toBe(200);
+    expect(turn.body.user_message).toMatchObject({ role: 'user', seq: 2, content: QUESTION });
+    expect(turn.body.assistant_message).toMatchObject({
+      role: 'assistant',
+      seq: 3,
+      status: 'complete',
+      stop_reason: 'end_turn',
+      job_id: turn.body.job_id,
+    });
+    expect(turn.body.assistant_message.usage.output_tokens).toBeGreaterThan(0);
+
+    const history = await ana.get(`/api/v1/chats/${opened.body.id}/messages`);
+    expect(history.body.data.map((message: any) => message.seq)).toEqual([1, 2, 3]);
+    expect(history.body.data.slice(1)).toEqual([turn.body.user_message, turn.body.assistant_message]);
+
+    const again = await ana.post('/api/v1/assistants/support/chats');
+    expect(again.status).toBe(200);
+    expect(again.body.id).toBe(opened.body.id);
+    expect(again.body.messages).toEqual(history.body.data);
+  });
+
+  it('goes on asynchronously: 202 with the job, which polls to its message', async () => {
+    const ben = stack.as('ben');
+    const chat = await ben.chat();
+    const accepted = await ben.turn(chat.id, QUESTION, { prefer: 'respond-async' });
+    expect(accepted.status).toBe(202);
+    expect(accepted.headers.get('preference-applied')).toBe('respond-async');
+    expect(accepted.headers.get('retry-after')).toBe('1');
+    expect(accepted.headers.get('location')).toBe(`/api/v1/jobs/${accepted.body.id}`);
+
+    const job = await ben.finalJob(accepted.body.id);
+    expect(job).toMatchObject({ status: 'succeeded', attempts: 1, error: null, chat_id: chat.id });
+    expect(job.assistant_message).toMatchObject({ seq: 3, role: 'assistant', job_id: job.id });
+  });
+
+  it('waits as long as it was asked to: `wait=1` gives 202 for a slow reply and 200 for a quick one', async () => {
+    const eva = stack.as('eva');
+    const chat = await eva.chat();
+    await stack.model.script('slow', { delay_ms: 2500 });
+    const slow = await eva.turn(chat.id, 'a slow one', { prefer: 'wait=1' });
+    expect(slow.status).toBe(202);
+    expect(slow.headers.get('preference-applied')).toBe('wait=1');
+    expect((await eva.finalJob(slow.body.id)).status).toBe('succeeded');
+
+    const quick = await eva.turn(chat.id, 'a quick one', { prefer: 'wait=10' });
+    expect(quick.status).toBe(200);
+    expect(quick.headers.get('preference-applied')).toBe('wait=10');
+  });
+
+  it('ignores preferences it does not know (RFC 7240) and says nothing of them', async () => {
+    const kim = stack.as('kim');
+    const chat = await kim.chat();
+    const turn = await kim.turn(chat.id, 'hello', { prefer: 'handling=lenient, wait=soon' });
+    expect(turn.status).toBe(200);
+    expect(turn.headers.get('preference-applied')).toBeNull();
+  });
+
+  it('can store messages first and ask for one reply to them later', async () => {
+    const leo = stack.as('leo');
+    const chat = await leo.chat();
+    for (const content of ['first part', 'second part']) {
+      const stored = await leo.post(`/api/v1/chats/${chat.id}/messages`, { content, metadata: { page: 'start' } });
+      expect(stored.status).toBe(201);
+      expect(stored.body).toMatchObject({ role: 'user', content, metadata: { page: 'start' } });
+    }
+    const asked = await leo.post('/api/v1/jobs/assistant-reply', { chat_id: chat.id });
+    expect(asked.status).toBe(202);
+    const job = await leo.finalJob(asked.body.id);
+    expect(job.assistant_message?.seq).toBe(4);
+    const [call] = await stack.model.calls('second part');
+    expect(call?.messages).toEqual([{ role: 'user', content: 'first part\n\nsecond part' }]);
+
+    const nothing = await leo.post('/api/v1/jobs/assistant-reply', { chat_id: chat.id });
+    expect([nothing.status, nothing.body.code]).toEqual([409, 'invalid_transition']);
+  });
+
+  it('runs by the assistant’s own paths too, for that assistant’s chats only', async () => {
+    const mia = stack.as('mia');
+    const chat = await mia.chat('billing');
+    const own = `/api/v1/assistants/billing/chats/${chat.id}`;
+    expect((await mia.post(`${own}/turns`, { user_message: 'hi' })).status).toBe(200);
+    expect((await mia.post(`${own}/messages`, { content: 'and this' })).status).toBe(201);
+    expect((await mia.get(`${own}/messages`)).body.data).toHaveLength(4);
+
+    const other = `/api/v1/assistants/support/chats/${chat.id}`;
+    expect((await mia.post(`${other}/turns`, { user_message: 'hi' })).status).toBe(404);
+    expect((await mia.post(`${other}/messages`, { content: 'hi' })).status).toBe(404);
+    expect((await mia.get(`${other}/messages`)).status).toBe(404);
+  });
+
+  it('carries the request’s id into the answer and into the logs of the API and the worker', async () => {
+    const ned = stack.as('ned');
+    const chat = await ned.chat();
+    const turn = await ned.turn(chat.id, 'hello', { 'x-request-id': 'trace-me.42' });
+    expect(turn.headers.get('x-request-id')).toBe('trace-me.42');
+    expect(stack.api.output()).toContain('request=trace-me.42');
+    expect(stack.workers[0]?.output()).toContain('request=trace-me.42');
+
+    const odd = await ned.get('/api/v1/chats', { headers: { 'x-request-id': 'not fit; for a log' } });
+    expect(odd.headers.get('x-request-id')).toMatch(/^[0-9a-f-]{36}$/);
+  });
+
+  it('lists the assistants on offer, without their instructions', async () => {
+    const { body } = await stack.as('oda').get('/api/v1/assistants');
+    expect(body.data.map((assistant: any) => assistant.slug)).toEqual(['billing', 'general', 'support']);
+    expect(JSON.stringify(body)).not.toContain('prompt');
+  });
+});

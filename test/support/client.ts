@@ -1,0 +1,88 @@
+import type { components } from '#contract/openapi.gen.js';
+import { Contract, type Exchange } from './contract.js';
+
+type Schemas = components['schemas'];
+
+export interface RequestOptions {
+  readonly body?: unknown;
+  /** Sent as it is, instead of `body` as JSON. */
+  readonly raw?: string | Uint8Array;
+  readonly headers?: Record<string, string>;
+  readonly signal?: AbortSignal;
+}
+
+/** An answer, held against the contract before a test sees it. */
+export interface Answer<T = any> {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly body: T;
+}
+
+const contract = new Contract();
+
+/** Talks to the API as one user. Every exchange must be one the contract allows. */
+export class Client {
+  constructor(
+    readonly url: string,
+    readonly token: string | undefined,
+  ) {}
+
+  async request<T = any>(method: string, path: string, options: RequestOptions = {}): Promise<Answer<T>> {
+    const response = await fetch(new URL(path, this.url), {
+      method,
+      headers: {
+        ...(this.token !== undefined && { authorization: `Bearer ${this.token}` }),
+        ...(options.body !== undefined && { 'content-type': 'application/json' }),
+        ...options.headers,
+      },
+      body: (options.raw as BodyInit | undefined) ?? (options.body === undefined ? undefined : JSON.stringify(options.body)),
+      signal: options.signal ?? AbortSignal.timeout(70_000),
+      redirect: 'manual',
+    });
+    const text = await response.text();
+    const { status, headers } = response;
+    const body: unknown = text === '' ? undefined : JSON.parse(text);
+    const exchange: Exchange = { method, path: new URL(path, this.url).pathname, status, headers, body };
+    const faults = method === 'HEAD' || method === 'OPTIONS' ? [] : contract.faults(exchange);
+    if (faults.length > 0) throw new Error(`Not what the contract says:\n${faults.join('\n')}\n${text.slice(0, 2000)}`);
+    return { status, headers, body: body as T };
+  }
+
+  get<T = any>(path: string, options?: RequestOptions): Promise<Answer<T>> {
+    return this.request('GET', path, options);
+  }
+
+  post<T = any>(path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer<T>> {
+    return this.request('POST', path, { body, headers });
+  }
+
+  patch<T = any>(path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer<T>> {
+    return this.request('PATCH', path, { body, headers });
+  }
+
+  /** Opens the chat with an assistant. */
+  async chat(assistant = 'support'): Promise<Schemas['OpenedChat']> {
+    const { body } = await this.post<Schemas['OpenedChat']>(`/api/v1/assistants/${assistant}/chats`);
+    return body;
+  }
+
+  /** Sends a turn and waits for its answer, whatever it is. */
+  turn(chatId: string, text: string, headers?: Record<string, string>): Promise<Answer> {
+    return this.post(`/api/v1/chats/${chatId}/turns`, { user_message: text }, headers);
+  }
+
+  /** Sends a turn and does not wait: the job. */
+  async turnAsync(chatId: string, text: string): Promise<Schemas['Job']> {
+    const { status, body } = await this.turn(chatId, text, { prefer: 'respond-async' });
+    if (status !== 202) throw new Error(`expected 202, got ${status}: ${JSON.stringify(body)}`);
+    return body as Schemas['Job'];
+  }
+
+  /** The job once it is final. */
+  async finalJob(jobId: string): Promise<Schemas['Job']> {
+    for (;;) {
+      const { body } = await this.get<Schemas['Job']>(`/api/v1/jobs/${jobId}`, { headers: { prefer: 'wait=20' } });
+      if (body.status !== 'queued' && body.status !== 'running') return body;
+    }
+  }
+}

@@ -1,0 +1,141 @@
+import { readFileSync } from 'node:fs';
+import type { ErrorObject, ValidateFunction } from 'ajv';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import addFormats from 'ajv-formats';
+import { parse } from 'yaml';
+import { CONTRACT_FILE } from '#contract/file.js';
+
+type Json = Record<string, unknown>;
+
+/** One operation of the contract. */
+export interface ContractOperation {
+  readonly id: string;
+  readonly method: string;
+  readonly path: string;
+  readonly pattern: RegExp;
+  readonly statuses: readonly number[];
+  readonly open: boolean;
+  readonly hasBody: boolean;
+}
+
+/** An HTTP exchange as the client saw it. */
+export interface Exchange {
+  readonly method: string;
+  readonly path: string;
+  readonly status: number;
+  readonly headers: Headers;
+  readonly body: unknown;
+}
+
+/**
+ * `openapi.yaml`, ready to judge exchanges. Object schemas are closed here unless they say otherwise: the file leaves
+ * room for fields to come, but a field that comes without being written there is drift.
+ */
+export class Contract {
+  readonly document: Json;
+  readonly operations: readonly ContractOperation[];
+  private readonly ajv: Ajv2020;
+  private readonly validators = new Map<string, ValidateFunction>();
+
+  constructor(document: Json = parse(readFileSync(CONTRACT_FILE, 'utf8')) as Json) {
+    this.document = document;
+    this.operations = operationsOf(document);
+    this.ajv = new Ajv2020({ strict: false, allErrors: true });
+    (addFormats as unknown as (ajv: Ajv2020) => void)(this.ajv);
+    this.ajv.addSchema({ ...closed(document), $id: 'contract' } as Json);
+  }
+
+  find(method: string, path: string): ContractOperation | undefined {
+    return this.operations.find((operation) => operation.method === method && operation.pattern.test(path));
+  }
+
+  /** Everything about an exchange that the contract does not allow; empty when all is well. */
+  faults(exchange: Exchange): string[] {
+    const where = `${exchange.method} ${exchange.path} → ${exchange.status}`;
+    const faults: string[] = [];
+    if (!exchange.headers.get('x-request-id')) faults.push(`${where}: no X-Request-Id`);
+    const operation = this.find(exchange.method, exchange.path.split('?', 1)[0] ?? '');
+    if (operation === undefined) {
+      // No operation of the contract: whatever it is, it is an error in the one shape.
+      if (exchange.status < 400) faults.push(`${where}: not in the contract`);
+      return [...faults, ...this.schemaFaults('/components/schemas/Error', exchange.body, where)];
+    }
+    if (!operation.statuses.includes(exchange.status)) return [...faults, `${where}: status not in the contract`];
+    const pointer = this.resolve(
+      `/paths/${escape(operation.path)}/${operation.method.toLowerCase()}/responses/${exchange.status}`,
+    );
+    const response = this.at(pointer) as { content?: Json; headers?: Record<string, Json> };
+    for (const [name, header] of Object.entries(response.headers ?? {})) {
+      const { required } = (this.at(this.resolvePointerOf(pointer, name)) ?? header) as { required?: boolean };
+      if (required === true && exchange.headers.get(name) === null) faults.push(`${where}: no ${name}`);
+    }
+    if (response.content === undefined) {
+      if (exchange.body !== undefined) faults.push(`${where}: has a body`);
+      return faults;
+    }
+    const type = exchange.headers.get('content-type')?.split(';', 1)[0] ?? '';
+    if (!(type in response.content)) return [...faults, `${where}: content type ${type} not in the contract`];
+    return [...faults, ...this.schemaFaults(`${pointer}/content/${escape(type)}/schema`, exchange.body, where)];
+  }
+
+  /** What a value breaks of the schema at a JSON pointer of the document. */
+  schemaFaults(pointer: string, value: unknown, where: string): string[] {
+    let validate = this.validators.get(pointer);
+    if (validate === undefined) {
+      validate = this.ajv.compile({ $ref: `contract#${encodeURI(pointer)}` });
+      this.validators.set(pointer, validate);
+    }
+    if (validate(value)) return [];
+    return (validate.errors ?? []).map((error: ErrorObject) => `${where}: ${error.instancePath || '/'} ${error.message}`);
+  }
+
+  /** The value at a JSON pointer (RFC 6901). */
+  at(pointer: string): unknown {
+    return pointer
+      .split('/')
+      .slice(1)
+      .reduce<unknown>((node, key) => (node as Json | undefined)?.[unescape(key)], this.document);
+  }
+
+  /** Follows references until something is there. */
+  resolve(pointer: string): string {
+    const reference = (this.at(pointer) as { $ref?: string } | undefined)?.$ref;
+    return reference === undefined ? pointer : this.resolve(reference.slice(1));
+  }
+
+  private resolvePointerOf(response: string, header: string): string {
+    return this.resolve(`${response}/headers/${escape(header)}`);
+  }
+}
+
+export const escape = (key: string): string => key.replaceAll('~', '~0').replaceAll('/', '~1');
+const unescape = (key: string): string => key.replaceAll('~1', '/').replaceAll('~0', '~');
+
+function operationsOf(document: Json): ContractOperation[] {
+  return Object.entries(document['paths'] as Record<string, Json>).flatMap(([path, item]) =>
+    Object.entries(item)
+      .filter(([method]) => ['get', 'post', 'patch', 'put', 'delete'].includes(method))
+      .map(([method, raw]) => {
+        const operation = raw as { operationId: string; responses: Json; security?: unknown[]; requestBody?: unknown };
+        return {
+          id: operation.operationId,
+          method: method.toUpperCase(),
+          path,
+          // Literal paths must win over parameters: `/jobs/assistant-reply` is not a job id.
+          pattern: new RegExp(`^${path.replace(/\{[^}]+\}/g, '(?!assistant-reply$)[^/]+')}$`),
+          statuses: Object.keys(operation.responses).map(Number),
+          open: operation.security?.length === 0,
+          hasBody: operation.requestBody !== undefined,
+        };
+      }),
+  );
+}
+
+/** A copy in which every object schema with properties refuses unknown ones. */
+function closed(node: unknown): unknown {
+  if (Array.isArray(node)) return node.map(closed);
+  if (typeof node !== 'object' || node === null) return node;
+  const copy = Object.fromEntries(Object.entries(node).map(([key, value]) => [key, closed(value)]));
+  const isSchema = typeof copy['properties'] === 'object' && (copy['type'] === 'object' || copy['type'] === undefined);
+  return isSchema && copy['additionalProperties'] === undefined ? { ...copy, additionalProperties: false } : copy;
+}

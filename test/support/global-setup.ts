@@ -1,0 +1,23 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import pg from 'pg';
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../tools/embedded-postgres.js';
+import { TEMPLATE } from './template.js';
+
+/** One PostgreSQL for the whole run, with a migrated database to copy. */
+export default async function setUp(): Promise<void> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'rejoinder-test-'));
+  const postgres = await startEmbeddedPostgres({ dataDir, persistent: false, fast: true });
+  const admin = new pg.Client(postgres.url('postgres'));
+  await admin.connect();
+  await admin.query(`CREATE DATABASE ${TEMPLATE}`);
+  await admin.end();
+  await promisify(execFile)(process.execPath, ['dist/libs/database/src/migrate.js'], {
+    env: { PATH: process.env['PATH'], NODE_ENV: 'test', DATABASE_URL: postgres.url(TEMPLATE) },
+  });
+  process.env['TEST_POSTGRES_URL'] = postgres.url('postgres');
+  (globalThis as { postgres?: EmbeddedPostgres }).postgres = postgres;
+}

@@ -1,0 +1,51 @@
+import { type App, startProcess } from './processes.js';
+
+/** A call the stand-in model saw. */
+export interface SeenCall {
+  readonly id: string;
+  readonly model: string;
+  readonly system: unknown;
+  readonly messages: { role: string; content: unknown }[];
+  readonly stream: boolean;
+  readonly max_tokens: number;
+  readonly outcome: string;
+}
+
+/** The stand-in model as a process, and its control API. */
+export class ModelStub {
+  private constructor(private readonly app: App) {}
+
+  static async start(): Promise<ModelStub> {
+    return new ModelStub(await startProcess('model-stub', { MODEL_STUB_DELAY_MS: '0' }));
+  }
+
+  get url(): string {
+    return this.app.url;
+  }
+
+  /** How to answer turns whose text contains `match`, `times` times (for ever when left out). */
+  async script(match: string, script: object, times?: number): Promise<void> {
+    await this.control('POST', '/control/scripts', { match, script, ...(times !== undefined && { times }) });
+  }
+
+  /** The calls whose last user message contains `text`, oldest first. */
+  async calls(text: string): Promise<SeenCall[]> {
+    const answer = (await this.control('GET', '/control/calls')) as { calls: SeenCall[] };
+    return answer.calls.filter((call) => JSON.stringify(call.messages.at(-1)?.content).includes(text));
+  }
+
+  async stop(): Promise<void> {
+    await this.app.stop();
+  }
+
+  private async control(method: string, path: string, body?: object): Promise<unknown> {
+    const response = await fetch(`${this.url}${path}`, {
+      method,
+      headers: { 'content-type': 'application/json' },
+      body: body && JSON.stringify(body),
+    });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
+    return text === '' ? undefined : JSON.parse(text);
+  }
+}

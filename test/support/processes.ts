@@ -1,0 +1,64 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+
+/** A started app of ours. */
+export interface App {
+  readonly url: string;
+  readonly process: ChildProcess;
+  /** Everything it has printed so far. */
+  output(): string;
+  /** SIGTERM, and the exit code; SIGKILL if it has not ended after 20 s. */
+  stop(): Promise<number | null>;
+}
+
+const APPS = {
+  api: 'dist/apps/api/src/main.js',
+  worker: 'dist/apps/worker/src/main.js',
+  'model-stub': 'dist/apps/model-stub/src/main.js',
+} as const;
+
+const READY_TIMEOUT_MS = 20_000;
+
+/**
+ * Starts one of the built apps, as production does, on a port of its own choosing, and waits until it says where
+ * it listens. Nothing of this process's environment reaches it but PATH.
+ */
+export async function startProcess(app: keyof typeof APPS, env: Record<string, string>): Promise<App> {
+  const child = spawn(process.execPath, [APPS[app]], {
+    env: { PATH: process.env['PATH'] ?? '', NODE_ENV: 'test', LOG_LEVEL: 'info', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let printed = '';
+  const url = await new Promise<string>((resolve, reject) => {
+    const timer = setTimeout(() => fail('was not ready in time'), READY_TIMEOUT_MS);
+    const fail = (why: string): void => {
+      clearTimeout(timer);
+      child.kill('SIGKILL');
+      reject(new Error(`${app} ${why}:\n${printed}`));
+    };
+    const read = (chunk: Buffer): void => {
+      printed += chunk.toString();
+      const address = /(?:listening on |"listening":")(http:\/\/[^\s"]+)/.exec(printed)?.[1];
+      if (address === undefined) return;
+      clearTimeout(timer);
+      resolve(address);
+    };
+    child.stdout.on('data', read);
+    child.stderr.on('data', read);
+    child.once('exit', (code) => fail(`ended with ${code}`));
+  });
+  return {
+    url,
+    process: child,
+    output: () => printed,
+    stop: async () => {
+      if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
+      const ended = once(child, 'exit');
+      const hurry = setTimeout(() => child.kill('SIGKILL'), 20_000);
+      child.kill('SIGTERM');
+      await ended;
+      clearTimeout(hurry);
+      return child.exitCode;
+    },
+  };
+}

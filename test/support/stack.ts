@@ -1,0 +1,100 @@
+import { randomBytes } from 'node:crypto';
+import jwt from 'jsonwebtoken';
+import pg from 'pg';
+import { Client } from './client.js';
+import { ModelStub } from './model-stub.js';
+import { type App, startProcess } from './processes.js';
+import { TEMPLATE } from './template.js';
+
+export const SECRET = 'a secret for tests that is long enough';
+
+/** A whole service: its own database, stand-in model, API and workers. */
+export interface Stack {
+  readonly api: App;
+  readonly workers: App[];
+  readonly model: ModelStub;
+  readonly database: pg.Pool;
+  readonly databaseName: string;
+  readonly databaseUrl: string;
+  /** A client of the API for this user; all its exchanges are held against the contract. */
+  as(user: string): Client;
+  startApi(env?: Record<string, string>): Promise<App>;
+  startWorker(env?: Record<string, string>): Promise<App>;
+  stop(): Promise<void>;
+}
+
+export interface StackOptions {
+  readonly workers?: number;
+  readonly env?: Record<string, string>;
+}
+
+/** Starts a stack on a fresh copy of the migrated database. */
+export async function startStack(options: StackOptions = {}): Promise<Stack> {
+  const databaseName = `test_${randomBytes(6).toString('hex')}`;
+  await onServer((server) => server.query(`CREATE DATABASE ${databaseName} TEMPLATE ${TEMPLATE}`));
+  const address = new URL(serverUrl());
+  address.pathname = databaseName;
+  const databaseUrl = address.href;
+  const database = new pg.Pool({ connectionString: databaseUrl, max: 3 });
+  database.on('error', () => undefined); // tests cut connections on purpose
+  const model = await ModelStub.start();
+  const env = {
+    DATABASE_URL: databaseUrl,
+    JWT_SECRET: SECRET,
+    PORT: '0',
+    WORKER_PORT: '0',
+    ANTHROPIC_BASE_URL: model.url,
+    ANTHROPIC_API_KEY: 'stand-in',
+    ...(process.env['TEST_REDIS_URL'] && { REDIS_URL: process.env['TEST_REDIS_URL'] }),
+    ...options.env,
+  };
+  const apps: App[] = [];
+  const start = async (name: 'api' | 'worker', extra: Record<string, string> = {}): Promise<App> => {
+    const app = await startProcess(name, { ...env, ...extra });
+    apps.push(app);
+    return app;
+  };
+  const [api, ...workers] = await Promise.all([
+    start('api'),
+    ...Array.from({ length: options.workers ?? 1 }, () => start('worker')),
+  ]);
+  return {
+    api,
+    workers,
+    model,
+    database,
+    databaseName,
+    databaseUrl,
+    as: (user) => new Client(api.url, tokenFor(user)),
+    startApi: (extra) => start('api', extra),
+    startWorker: (extra) => start('worker', extra),
+    stop: async () => {
+      await Promise.all(apps.map((app) => app.stop()));
+      await model.stop();
+      await database.end();
+      await onServer((server) => server.query(`DROP DATABASE IF EXISTS ${databaseName} WITH (FORCE)`));
+    },
+  };
+}
+
+/** A token as the service wants them, unless `claims` or `secret` say otherwise. */
+export function tokenFor(user: string, claims: object = {}, secret = SECRET): string {
+  return jwt.sign({ sub: user, exp: Math.floor(Date.now() / 1000) + 3600, ...claims }, secret);
+}
+
+/** Runs `work` on a connection to the server's own database. */
+export async function onServer<T>(work: (server: pg.Client) => Promise<T>): Promise<T> {
+  const server = new pg.Client(serverUrl());
+  await server.connect();
+  try {
+    return await work(server);
+  } finally {
+    await server.end();
+  }
+}
+
+function serverUrl(): string {
+  const url = process.env['TEST_POSTGRES_URL'];
+  if (url === undefined) throw new Error('The test run has no PostgreSQL: start the tests with `npm test`.');
+  return url;
+}
