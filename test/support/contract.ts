@@ -42,7 +42,7 @@ export class Contract {
     this.operations = operationsOf(document);
     this.ajv = new Ajv2020({ strict: false, allErrors: true });
     (addFormats as unknown as (ajv: Ajv2020) => void)(this.ajv);
-    this.ajv.addSchema({ ...closed(document), $id: 'contract' } as Json);
+    this.ajv.addSchema({ ...(closed(document) as Json), $id: 'contract' });
   }
 
   find(method: string, path: string): ContractOperation | undefined {

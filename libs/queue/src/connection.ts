@@ -3,6 +3,9 @@ import type { ConnectionOptions } from 'bullmq';
 /** The one queue. */
 export const REPLY_QUEUE = 'assistant-reply';
 
+/** Prefix of all keys in Redis; the braces keep them in one slot of a Redis Cluster. */
+export const QUEUE_PREFIX = '{rejoinder}';
+
 /** Where BullMQ keeps its tables when it runs on PostgreSQL. */
 export const QUEUE_SCHEMA = 'bullmq';
 

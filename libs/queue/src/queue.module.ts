@@ -1,7 +1,7 @@
 import { BullModule } from '@nestjs/bullmq';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { createPostgresBackend, setDefaultBackendFactory } from 'bullmq';
-import { queueConnection, type QueueStore, REPLY_QUEUE } from './connection.js';
+import { QUEUE_PREFIX, queueConnection, type QueueStore, REPLY_QUEUE } from './connection.js';
 import { Doorbell } from './doorbell.js';
 
 /** The queue's producer side. The worker app adds its processor to it. */
@@ -15,7 +15,7 @@ export class QueueModule {
         BullModule.registerQueue({
           name: REPLY_QUEUE,
           connection: queueConnection(store, 'producer'),
-          prefix: '{rejoinder}', // the braces keep all keys in one slot of a Redis Cluster
+          prefix: QUEUE_PREFIX,
           skipWaitingForReady: true,
           defaultJobOptions: {
             // The row counts attempts and decides on the next one; BullMQ only delivers.
