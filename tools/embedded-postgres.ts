@@ -1,0 +1,171 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { chownSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+import { type Account, dataPlace, postgresBinaries, unprivilegedAccount } from './postgres-place.js';
+
+export interface EmbeddedPostgresOptions {
+  /** Where everything is kept. */
+  readonly dataDir: string;
+  /** A free one is chosen when left out. */
+  readonly port?: number;
+  /** False: the data is removed on stop. */
+  readonly persistent: boolean;
+  /** Trades durability for speed; for tests only. */
+  readonly fast?: boolean;
+}
+
+/** A PostgreSQL server of our own. */
+export interface EmbeddedPostgres {
+  readonly port: number;
+  readonly pid: number;
+  /** Address of a database on it, with its password. */
+  url(database?: string): string;
+  /** Fast shutdown: sessions are ended, nothing is lost. */
+  stop(): Promise<void>;
+  /** SIGKILL, for tests of what happens then. */
+  kill(): void;
+}
+
+/** Thrown when another process runs on the same data. */
+export class PostgresInUseError extends Error {
+  constructor(dataDir: string) {
+    super(`The embedded PostgreSQL under ${dataDir} is in use. Is \`npm start\` running already? Else set DATA_DIR.`);
+    this.name = 'PostgresInUseError';
+  }
+}
+
+const USER = 'rejoinder';
+const GUARD = join(import.meta.dirname, 'postgres-guard.js');
+const START_TIMEOUT_MS = 30_000;
+
+/**
+ * Starts PostgreSQL from the binaries that npm brought, on 127.0.0.1 only, with a random password kept beside the data.
+ * Works as an ordinary user and as root (the server then runs as an unprivileged account, on data that account
+ * can reach), and ends when this process does, however it does.
+ */
+export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
+  const dataDir = resolve(options.dataDir);
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  const account = unprivilegedAccount();
+  const place = dataPlace(dataDir, account);
+  const binaries = postgresBinaries(account);
+  const password = readOrMakePassword(join(dataDir, 'postgres-password'));
+  const cluster = join(place, 'postgres');
+
+  if (inUse(cluster)) throw new PostgresInUseError(options.dataDir);
+  if (!existsSync(join(cluster, 'PG_VERSION'))) initialise(cluster, place, binaries.initdb, password, account);
+
+  const port = options.port ?? (await freePort());
+  const settings = {
+    listen_addresses: '127.0.0.1',
+    port: String(port),
+    unix_socket_directories: '',
+    max_connections: '200',
+    log_min_messages: 'warning',
+    ...(options.fast && { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' }),
+  };
+  const args = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+  const guard = spawn(process.execPath, [GUARD, JSON.stringify(identity(account)), binaries.postgres, '-D', cluster, ...args], {
+    // The guard ends the server when this pipe closes: a killed parent leaves nothing behind.
+    stdio: ['pipe', 'pipe', 'pipe'],
+    detached: true,
+    env: { PATH: process.env['PATH'], LC_ALL: 'C' },
+    cwd: '/',
+  });
+  let log = '';
+  guard.stderr.on('data', (chunk: Buffer) => (log = (log + chunk.toString()).slice(-20_000)));
+  let pid = 0;
+  guard.stdout.on('data', (chunk: Buffer) => (pid = Number(/pid (\d+)/.exec(chunk.toString())?.[1] ?? pid)));
+  guard.stdin.on('error', () => undefined);
+  const ended = once(guard, 'exit');
+
+  const url = (database = 'rejoinder'): string => `postgres://${USER}:${password}@127.0.0.1:${port}/${database}`;
+  await untilReady(url('postgres'), () => guard.exitCode !== null, () => log);
+  return {
+    port,
+    get pid() {
+      return pid;
+    },
+    url,
+    stop: async () => {
+      guard.stdin.end();
+      await ended;
+      if (!options.persistent) for (const path of new Set([place, dataDir])) rmSync(path, { recursive: true, force: true });
+    },
+    kill: () => process.kill(pid, 'SIGKILL'),
+  };
+}
+
+function initialise(cluster: string, place: string, initdb: string, password: string, account: Account | undefined): void {
+  // The password goes through a file: arguments are visible to every user of the machine.
+  const file = join(place, `initdb-${randomBytes(4).toString('hex')}`);
+  writeFileSync(file, password, { mode: 0o600 });
+  if (account) chownSync(file, account.uid, account.gid);
+  const made = spawnSync(
+    initdb,
+    ['-D', cluster, '-U', USER, '-A', 'scram-sha-256', `--pwfile=${file}`, '-E', 'UTF8', '--locale-provider=builtin', '--builtin-locale=C.UTF-8', '--locale=C'],
+    { ...identity(account), cwd: '/', encoding: 'utf8', env: { PATH: process.env['PATH'], LC_ALL: 'C' } },
+  );
+  rmSync(file, { force: true });
+  if (made.status !== 0) {
+    rmSync(cluster, { recursive: true, force: true });
+    throw new Error(`initdb failed: ${made.error?.message ?? ''}${made.stderr}`);
+  }
+}
+
+function identity(account: Account | undefined): { uid?: number; gid?: number } {
+  return account ? { uid: account.uid, gid: account.gid } : {};
+}
+
+function readOrMakePassword(file: string): string {
+  if (!existsSync(file)) writeFileSync(file, randomBytes(24).toString('base64url'), { mode: 0o600, flag: 'wx' });
+  return readFileSync(file, 'utf8').trim();
+}
+
+/** Whether the process that the data names as its server is one, and alive. */
+function inUse(cluster: string): boolean {
+  const file = join(cluster, 'postmaster.pid');
+  if (!existsSync(file)) return false;
+  const pid = Number(readFileSync(file, 'utf8').split('\n', 1)[0]);
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
+  }
+  // The number may have gone to another program since: PostgreSQL would refuse to start on its account.
+  const command = existsSync(`/proc/${pid}/cmdline`) ? readFileSync(`/proc/${pid}/cmdline`, 'utf8') : 'postgres';
+  if (command.includes('postgres')) return true;
+  rmSync(file);
+  return false;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+async function untilReady(url: string, gone: () => boolean, log: () => string): Promise<void> {
+  const deadline = Date.now() + START_TIMEOUT_MS;
+  for (;;) {
+    const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 2_000 });
+    client.on('error', () => undefined);
+    try {
+      await client.connect();
+      await client.end();
+      return;
+    } catch (error) {
+      if (gone()) throw new Error(`The embedded PostgreSQL did not start:\n${log()}`, { cause: error });
+      if (Date.now() > deadline) throw new Error(`The embedded PostgreSQL is not ready:\n${log()}`, { cause: error });
+      await sleep(50);
+    }
+  }
+}

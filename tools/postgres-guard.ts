@@ -1,0 +1,22 @@
+import { spawn } from 'node:child_process';
+
+/*
+ * Runs PostgreSQL for as long as standard input is open. The parent holds the other end: when it dies, even by SIGKILL,
+ * the pipe closes and the server is told to stop (SIGINT: fast shutdown).
+ */
+const [identity = '{}', postgres = '', ...args] = process.argv.slice(2);
+const server = spawn(postgres, args, {
+  stdio: ['ignore', 'inherit', 'inherit'],
+  ...(JSON.parse(identity) as { uid?: number; gid?: number }),
+});
+console.log(`pid ${server.pid}`);
+
+server.on('error', (error) => {
+  console.error(error.message);
+  process.exit(1);
+});
+server.on('exit', (code) => process.exit(code ?? 1));
+
+process.stdin.on('end', () => server.kill('SIGINT'));
+process.stdin.resume();
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => server.kill('SIGINT'));
