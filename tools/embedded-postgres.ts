@@ -70,13 +70,17 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     ...(options.fast && { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' }),
   };
   const args = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
-  const guard = spawn(process.execPath, [GUARD, JSON.stringify(identity(account)), binaries.postgres, '-D', cluster, ...args], {
-    // The guard ends the server when this pipe closes: a killed parent leaves nothing behind.
-    stdio: ['pipe', 'pipe', 'pipe'],
-    detached: true,
-    env: { PATH: process.env['PATH'], LC_ALL: 'C' },
-    cwd: '/',
-  });
+  const guard = spawn(
+    process.execPath,
+    [GUARD, JSON.stringify(identity(account)), binaries.postgres, '-D', cluster, ...args],
+    {
+      // The guard ends the server when this pipe closes: a killed parent leaves nothing behind.
+      stdio: ['pipe', 'pipe', 'pipe'],
+      detached: true,
+      env: { PATH: process.env['PATH'], LC_ALL: 'C' },
+      cwd: '/',
+    },
+  );
   let log = '';
   guard.stderr.on('data', (chunk: Buffer) => (log = (log + chunk.toString()).slice(-20_000)));
   let pid = 0;
@@ -85,7 +89,11 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   const ended = once(guard, 'exit');
 
   const url = (database = 'rejoinder'): string => `postgres://${USER}:${password}@127.0.0.1:${port}/${database}`;
-  await untilReady(url('postgres'), () => guard.exitCode !== null, () => log);
+  await untilReady(
+    url('postgres'),
+    () => guard.exitCode !== null,
+    () => log,
+  );
   return {
     port,
     get pid() {
@@ -95,20 +103,40 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     stop: async () => {
       guard.stdin.end();
       await ended;
-      if (!options.persistent) for (const path of new Set([place, dataDir])) rmSync(path, { recursive: true, force: true });
+      if (!options.persistent)
+        for (const path of new Set([place, dataDir])) rmSync(path, { recursive: true, force: true });
     },
     kill: () => process.kill(pid, 'SIGKILL'),
   };
 }
 
-function initialise(cluster: string, place: string, initdb: string, password: string, account: Account | undefined): void {
+function initialise(
+  cluster: string,
+  place: string,
+  initdb: string,
+  password: string,
+  account: Account | undefined,
+): void {
   // The password goes through a file: arguments are visible to every user of the machine.
   const file = join(place, `initdb-${randomBytes(4).toString('hex')}`);
   writeFileSync(file, password, { mode: 0o600 });
   if (account) chownSync(file, account.uid, account.gid);
   const made = spawnSync(
     initdb,
-    ['-D', cluster, '-U', USER, '-A', 'scram-sha-256', `--pwfile=${file}`, '-E', 'UTF8', '--locale-provider=builtin', '--builtin-locale=C.UTF-8', '--locale=C'],
+    [
+      '-D',
+      cluster,
+      '-U',
+      USER,
+      '-A',
+      'scram-sha-256',
+      `--pwfile=${file}`,
+      '-E',
+      'UTF8',
+      '--locale-provider=builtin',
+      '--builtin-locale=C.UTF-8',
+      '--locale=C',
+    ],
     { ...identity(account), cwd: '/', encoding: 'utf8', env: { PATH: process.env['PATH'], LC_ALL: 'C' } },
   );
   rmSync(file, { force: true });

@@ -1,5 +1,18 @@
 import { createHash } from 'node:crypto';
-import { chmodSync, chownSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 
@@ -109,7 +122,8 @@ function stage(): string {
   mkdirSync(STAGE, { recursive: true, mode: 0o755 });
   const { uid, mode } = statSync(STAGE);
   // /var/tmp is everybody's: a directory that somebody else prepared is not trusted.
-  if (uid !== 0 || (mode & 0o022) !== 0) throw new Error(`${STAGE} must belong to root and be writable by nobody else.`);
+  if (uid !== 0 || (mode & 0o022) !== 0)
+    throw new Error(`${STAGE} must belong to root and be writable by nobody else.`);
   return STAGE;
 }
 

@@ -49,7 +49,14 @@ describe('bad input gets a 4xx in the one error shape and changes nothing', () =
     ['a lone surrogate', '{"user_message":"a\\ud800b"}', 422],
     ['a message one character too long', JSON.stringify({ user_message: 'é'.repeat(32_001) }), 422],
     ['metadata that is not flat', '{"user_message":"x","metadata":{"a":{"b":"c"}}}', 422],
-    ['metadata with too many keys', JSON.stringify({ user_message: 'x', metadata: Object.fromEntries(Array.from({ length: 17 }, (_, n) => [`k${n}`, 'v'])) }), 422],
+    [
+      'metadata with too many keys',
+      JSON.stringify({
+        user_message: 'x',
+        metadata: Object.fromEntries(Array.from({ length: 17 }, (_, n) => [`k${n}`, 'v'])),
+      }),
+      422,
+    ],
     ['metadata that is null', '{"user_message":"x","metadata":null}', 422],
     ['a body over the bound', JSON.stringify({ user_message: 'x'.repeat(300_000) }), 413],
   ])('a turn whose body is %s', async (_, raw, status) => {
@@ -149,10 +156,25 @@ describe('bad input gets a 4xx in the one error shape and changes nothing', () =
   });
 
   it.each([
-    ['an address that cannot be decoded', 'GET /api/v1/chats/%zz HTTP/1.1\r\nHost: x\r\n\r\n', 400, 'malformed_request'],
+    [
+      'an address that cannot be decoded',
+      'GET /api/v1/chats/%zz HTTP/1.1\r\nHost: x\r\n\r\n',
+      400,
+      'malformed_request',
+    ],
     ['a line that is not HTTP', 'HELLO\r\n\r\n', 400, 'malformed_request'],
-    ['headers beyond the bound', `GET / HTTP/1.1\r\nHost: x\r\nX-Big: ${'x'.repeat(20_000)}\r\n\r\n`, 431, 'header_fields_too_large'],
-    ['two lengths', 'POST /api/v1/chats HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n', 400, 'malformed_request'],
+    [
+      'headers beyond the bound',
+      `GET / HTTP/1.1\r\nHost: x\r\nX-Big: ${'x'.repeat(20_000)}\r\n\r\n`,
+      431,
+      'header_fields_too_large',
+    ],
+    [
+      'two lengths',
+      'POST /api/v1/chats HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n',
+      400,
+      'malformed_request',
+    ],
   ])('%s, on the wire, gets the error shape too', async (_, request, status, code) => {
     const answer = await wire(stack.api.url, request);
     expect(answer).toContain(`HTTP/1.1 ${status} `);

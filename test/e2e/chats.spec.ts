@@ -23,7 +23,10 @@ describe('chats', () => {
 
   it('takes title and metadata when it is created, and keeps them when it is retrieved', async () => {
     const ben = stack.as('ben');
-    const created = await ben.post('/api/v1/assistants/support/chats', { title: 'Reinstall', metadata: { from: 'faq' } });
+    const created = await ben.post('/api/v1/assistants/support/chats', {
+      title: 'Reinstall',
+      metadata: { from: 'faq' },
+    });
     expect(created.body).toMatchObject({ title: 'Reinstall', metadata: { from: 'faq' } });
     const again = await ben.post('/api/v1/assistants/support/chats', { title: 'Other' });
     expect(again.body).toMatchObject({ id: created.body.id, title: 'Reinstall', metadata: { from: 'faq' } });
@@ -89,7 +92,12 @@ describe('chats', () => {
   it('answers 304 to a caller who has it already, with the same ETag and no body', async () => {
     const ned = stack.as('ned');
     const chat = await ned.chat();
-    for (const path of [`/api/v1/chats/${chat.id}`, `/api/v1/chats/${chat.id}/messages`, '/api/v1/chats', '/api/v1/assistants']) {
+    for (const path of [
+      `/api/v1/chats/${chat.id}`,
+      `/api/v1/chats/${chat.id}/messages`,
+      '/api/v1/chats',
+      '/api/v1/assistants',
+    ]) {
       const first = await ned.get(path);
       const etag = first.headers.get('etag') ?? '';
       for (const header of [etag, `"other", ${etag}`, `W/${etag}`, '*']) {

@@ -15,7 +15,9 @@ describe('a conversation', () => {
     const opened = await ana.post('/api/v1/assistants/support/chats');
     expect(opened.status).toBe(201);
     expect(opened.headers.get('location')).toBe(`/api/v1/chats/${opened.body.id}`);
-    expect(opened.body.messages).toMatchObject([{ role: 'system', seq: 1, content: expect.stringContaining('¡Hola!') }]);
+    expect(opened.body.messages).toMatchObject([
+      { role: 'system', seq: 1, content: expect.stringContaining('¡Hola!') },
+    ]);
 
     const turn = await ana.turn(opened.body.id, QUESTION);
     expect(turn.status).toBe(200);

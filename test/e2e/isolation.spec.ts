@@ -33,7 +33,10 @@ describe('whose is whose', () => {
     const before = await everything(stack);
     for (const [method, of] of tries) {
       const answers = [];
-      for (const ids of [{ chat: chat.id, job: job.id }, { chat: NOBODYS, job: NOBODYS }]) {
+      for (const ids of [
+        { chat: chat.id, job: job.id },
+        { chat: NOBODYS, job: NOBODYS },
+      ]) {
         const [path, body] = of(ids);
         const { status, body: error } = await eve.request(method, path, { body, headers: { 'x-request-id': 'same' } });
         answers.push({ status, error });
@@ -61,10 +64,16 @@ describe('whose is whose', () => {
       'that never ends': tokenFor('ana', { exp: undefined }),
     };
     for (const token of Object.values(tokens)) {
-      const answer = await new Client(stack.api.url, token).get('/api/v1/chats', { headers: { 'x-request-id': 'same' } });
+      const answer = await new Client(stack.api.url, token).get('/api/v1/chats', {
+        headers: { 'x-request-id': 'same' },
+      });
       expect(answer.status).toBe(401);
       expect(answer.headers.get('www-authenticate')).toMatch(/^Bearer/);
-      expect(answer.body).toEqual({ code: 'unauthorized', message: 'A valid bearer token is required.', request_id: 'same' });
+      expect(answer.body).toEqual({
+        code: 'unauthorized',
+        message: 'A valid bearer token is required.',
+        request_id: 'same',
+      });
     }
   });
 
@@ -81,7 +90,8 @@ describe('whose is whose', () => {
     );
     for (const { name } of users) {
       for (const call of await stack.model.calls(`${name} asks`)) {
-        for (const other of users) if (other.name !== name) expect(JSON.stringify(call)).not.toContain(`${other.name} asks`);
+        for (const other of users)
+          if (other.name !== name) expect(JSON.stringify(call)).not.toContain(`${other.name} asks`);
       }
     }
   });

@@ -12,7 +12,10 @@ describe('the job of a turn', () => {
   afterAll(() => stack.stop());
 
   const running = async (user: string, jobId: string): Promise<void> => {
-    await until(async () => (await stack.as(user).get(`/api/v1/jobs/${jobId}`)).body.status === 'running', 'the attempt');
+    await until(
+      async () => (await stack.as(user).get(`/api/v1/jobs/${jobId}`)).body.status === 'running',
+      'the attempt',
+    );
   };
 
   it('is the only one of its chat: a second turn is refused and told which job is in the way', async () => {
@@ -37,7 +40,10 @@ describe('the job of a turn', () => {
   it('cancelled while it runs: the model call ends, the text so far is kept, and nothing changes it later', async () => {
     const ben = stack.as('ben');
     const chat = await ben.chat();
-    await stack.model.script('endless', { pieces: Array.from({ length: 400 }, (_, n) => `piece ${n} `), piece_delay_ms: 50 });
+    await stack.model.script('endless', {
+      pieces: Array.from({ length: 400 }, (_, n) => `piece ${n} `),
+      piece_delay_ms: 50,
+    });
     const job = await ben.turnAsync(chat.id, 'an endless story');
     await until(async () => {
       const { rows } = await stack.database.query('SELECT draft FROM jobs WHERE id = $1', [job.id]);
@@ -47,7 +53,11 @@ describe('the job of a turn', () => {
     expect(canceled.status).toBe(200);
     expect(canceled.body).toMatchObject({
       status: 'canceled',
-      assistant_message: { status: 'incomplete', stop_reason: 'canceled', content: expect.stringMatching(/^piece 0 piece 1 /) },
+      assistant_message: {
+        status: 'incomplete',
+        stop_reason: 'canceled',
+        content: expect.stringMatching(/^piece 0 piece 1 /),
+      },
     });
     await until(async () => (await stack.model.calls('endless'))[0]?.outcome === 'client_closed', 'the call’s end');
     expect((await ben.patch(`/api/v1/jobs/${job.id}`, { status: 'canceled' })).status).toBe(200);
@@ -104,12 +114,21 @@ describe('the job of a turn', () => {
   it('ends `failed`, with a code, when the model refuses the request; a waiting client gets 502', async () => {
     const ned = stack.as('ned');
     const chat = await ned.chat();
-    await stack.model.script('bad key', { status: 401, error_type: 'authentication_error', message: 'invalid x-api-key' });
+    await stack.model.script('bad key', {
+      status: 401,
+      error_type: 'authentication_error',
+      message: 'invalid x-api-key',
+    });
     const turn = await ned.turn(chat.id, 'bad key');
     expect([turn.status, turn.body.code]).toEqual([502, 'assistant_failed']);
     expect(JSON.stringify(turn.body)).not.toContain('x-api-key');
     const { body } = await ned.get(`/api/v1/jobs/${turn.body.job_id}`);
-    expect(body).toMatchObject({ status: 'failed', attempts: 1, error: { code: 'model_rejected' }, assistant_message: null });
+    expect(body).toMatchObject({
+      status: 'failed',
+      attempts: 1,
+      error: { code: 'model_rejected' },
+      assistant_message: null,
+    });
   });
 
   it.each(['refusal', 'max_tokens'])('takes `%s` for a result, not for a failure', async (reason) => {
@@ -141,7 +160,10 @@ describe('the job of a turn', () => {
     const chat = await sam.chat();
     await stack.model.script('leaving', { delay_ms: 800 });
     await expect(
-      sam.request('POST', `/api/v1/chats/${chat.id}/turns`, { body: { user_message: 'leaving' }, signal: AbortSignal.timeout(300) }),
+      sam.request('POST', `/api/v1/chats/${chat.id}/turns`, {
+        body: { user_message: 'leaving' },
+        signal: AbortSignal.timeout(300),
+      }),
     ).rejects.toThrow();
     await until(async () => {
       const { body } = await sam.get(`/api/v1/chats/${chat.id}/messages`);

@@ -1,3 +1,6 @@
+import { mkdtemp, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type Stack, startStack } from '../support/stack.js';
 
@@ -50,7 +53,7 @@ describe('what the model is sent', () => {
   it('after a failed turn is one message of the user’s, not two', async () => {
     const eva = stack.as('eva');
     const chat = await eva.chat();
-    await stack.model.script('refused', { status: 400, error_type: 'invalid_request_error', message: 'no' });
+    await stack.model.script('refused', { status: 400, error_type: 'invalid_request_error', message: 'no' }, 1);
     const failed = await eva.turn(chat.id, 'this is refused');
     expect([failed.status, failed.body.code]).toEqual([502, 'assistant_failed']);
     expect((await eva.turn(chat.id, 'try again')).status).toBe(200);
@@ -59,9 +62,6 @@ describe('what the model is sent', () => {
   });
 
   it('a changed definition raises the version and reaches chats that are open', async () => {
-    const { writeFile, mkdtemp } = await import('node:fs/promises');
-    const { tmpdir } = await import('node:os');
-    const { join } = await import('node:path');
     const file = join(await mkdtemp(join(tmpdir(), 'rejoinder-test-')), 'assistants.yaml');
     const define = (prompt: string): Promise<void> =>
       writeFile(

@@ -80,6 +80,8 @@ describe('pages of messages', () => {
       if (status === 409) expect(body.code).toBe('turn_in_progress');
     }
     const { body } = await kim.get(`${path}?limit=100`);
-    expect(body.data.map((message: any) => message.seq)).toEqual(body.data.map((_: unknown, index: number) => index + 1));
+    expect(body.data.map((message: any) => message.seq)).toEqual(
+      body.data.map((_: unknown, index: number) => index + 1),
+    );
   });
 });

@@ -35,7 +35,8 @@ export class Client {
         ...(options.body !== undefined && { 'content-type': 'application/json' }),
         ...options.headers,
       },
-      body: (options.raw as string | undefined) ?? (options.body === undefined ? undefined : JSON.stringify(options.body)),
+      body:
+        (options.raw as string | undefined) ?? (options.body === undefined ? undefined : JSON.stringify(options.body)),
       signal: options.signal ?? AbortSignal.timeout(70_000),
       redirect: 'manual',
     });

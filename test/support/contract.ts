@@ -86,7 +86,9 @@ export class Contract {
       this.validators.set(pointer, validate);
     }
     if (validate(value)) return [];
-    return (validate.errors ?? []).map((error: ErrorObject) => `${where}: ${error.instancePath || '/'} ${error.message}`);
+    return (validate.errors ?? []).map(
+      (error: ErrorObject) => `${where}: ${error.instancePath || '/'} ${error.message}`,
+    );
   }
 
   /** The value at a JSON pointer (RFC 6901). */

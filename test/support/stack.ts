@@ -77,9 +77,10 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   };
 }
 
-/** A token as the service wants them, unless `claims` or `secret` say otherwise. */
+/** A token as the service wants them, unless `claims` (undefined: left out) or `secret` say otherwise. */
 export function tokenFor(user: string, claims: object = {}, secret = SECRET): string {
-  return jwt.sign({ sub: user, exp: Math.floor(Date.now() / 1000) + 3600, ...claims }, secret);
+  const all = { sub: user, exp: Math.floor(Date.now() / 1000) + 3600, ...claims };
+  return jwt.sign(Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)), secret);
 }
 
 /** Runs `work` on a connection to the server's own database. */

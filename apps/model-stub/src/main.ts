@@ -6,4 +6,5 @@ const stub = await startModelStub({
   pieceDelayMs: Number(process.env['MODEL_STUB_DELAY_MS'] ?? 15),
 });
 console.log(JSON.stringify({ listening: stub.url }));
-for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => void stub.close().then(() => process.exit(0)));
+for (const signal of ['SIGTERM', 'SIGINT'] as const)
+  process.once(signal, () => void stub.close().then(() => process.exit(0)));

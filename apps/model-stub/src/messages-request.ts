@@ -17,10 +17,12 @@ export function readMessagesRequest(body: unknown): MessagesRequest {
   const { model, messages, max_tokens, stream, system } = (body ?? {}) as Record<string, unknown>;
   if (typeof model !== 'string' || model === '') throw new InvalidRequest('model: Field required');
   if (typeof max_tokens !== 'number' || max_tokens < 1) throw new InvalidRequest('max_tokens: Field required');
-  if (!Array.isArray(messages) || messages.length === 0) throw new InvalidRequest('messages: at least one message is required');
+  if (!Array.isArray(messages) || messages.length === 0)
+    throw new InvalidRequest('messages: at least one message is required');
   const list = messages as { role: string; content: unknown }[];
   list.forEach(({ role, content }, index) => {
-    if (role !== 'user' && role !== 'assistant') throw new InvalidRequest(`messages.${index}.role: must be user or assistant`);
+    if (role !== 'user' && role !== 'assistant')
+      throw new InvalidRequest(`messages.${index}.role: must be user or assistant`);
     if (textOf(content).trim() === '') throw new InvalidRequest(`messages.${index}: content must be non-empty`);
   });
   if (list[0]?.role !== 'user') throw new InvalidRequest('messages: first message must use the user role');

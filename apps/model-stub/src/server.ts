@@ -79,7 +79,12 @@ class ModelStub {
     try {
       parsed = readMessagesRequest(await readJson(request));
     } catch (error) {
-      return sendError(response, 400, 'invalid_request_error', error instanceof InvalidRequest ? error.message : 'invalid JSON');
+      return sendError(
+        response,
+        400,
+        'invalid_request_error',
+        error instanceof InvalidRequest ? error.message : 'invalid JSON',
+      );
     }
     const { lastUserText, inputTokens: _, ...seen } = parsed;
     const script = this.scripts.take(lastUserText) ?? {};
@@ -113,12 +118,21 @@ class ModelStub {
       return 'client_closed';
     }
     if (script.body !== undefined) {
-      response.writeHead(script.status ?? 200, { 'content-type': script.content_type ?? 'application/json', ...script.headers });
+      response.writeHead(script.status ?? 200, {
+        'content-type': script.content_type ?? 'application/json',
+        ...script.headers,
+      });
       response.end(script.body);
       return 'scripted_error';
     }
     if (script.status !== undefined) {
-      sendError(response, script.status, script.error_type ?? 'api_error', script.message ?? 'scripted', script.headers);
+      sendError(
+        response,
+        script.status,
+        script.error_type ?? 'api_error',
+        script.message ?? 'scripted',
+        script.headers,
+      );
       return 'scripted_error';
     }
     if (plan.request.stream) {
@@ -158,6 +172,17 @@ function sendJson(response: ServerResponse, status: number, body: object, header
   response.end(JSON.stringify(body));
 }
 
-function sendError(response: ServerResponse, status: number, type: string, message: string, headers: Script['headers'] = {}): void {
-  sendJson(response, status, { type: 'error', error: { type, message }, request_id: `req_${randomBytes(8).toString('hex')}` }, headers);
+function sendError(
+  response: ServerResponse,
+  status: number,
+  type: string,
+  message: string,
+  headers: Script['headers'] = {},
+): void {
+  sendJson(
+    response,
+    status,
+    { type: 'error', error: { type, message }, request_id: `req_${randomBytes(8).toString('hex')}` },
+    headers,
+  );
 }

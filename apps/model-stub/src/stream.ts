@@ -15,18 +15,35 @@ export interface Plan {
 export type StreamEnd = 'completed' | 'client_closed' | 'scripted_error' | 'scripted_cut';
 
 /** Streams a message in the events of the Messages API, with whatever trouble the script asks for. */
-export async function streamMessage(response: ServerResponse, plan: Plan): Promise<{ end: StreamEnd; outputTokens: number }> {
+export async function streamMessage(
+  response: ServerResponse,
+  plan: Plan,
+): Promise<{ end: StreamEnd; outputTokens: number }> {
   const { script, request } = plan;
   let sent = '';
-  const result = (end: StreamEnd): { end: StreamEnd; outputTokens: number } => ({ end, outputTokens: sent === '' ? 0 : tokensOf(sent) });
+  const result = (end: StreamEnd): { end: StreamEnd; outputTokens: number } => ({
+    end,
+    outputTokens: sent === '' ? 0 : tokensOf(sent),
+  });
   const event = (type: string, data: object): void => {
     response.write(`event: ${type}\ndata: ${JSON.stringify({ type, ...data })}\n\n`);
   };
 
-  response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache', 'request-id': plan.id, ...script.headers });
+  response.writeHead(200, {
+    'content-type': 'text/event-stream; charset=utf-8',
+    'cache-control': 'no-cache',
+    'request-id': plan.id,
+    ...script.headers,
+  });
   event('message_start', {
     message: {
-      id: plan.id, type: 'message', role: 'assistant', model: request.model, content: [], stop_reason: null, stop_sequence: null,
+      id: plan.id,
+      type: 'message',
+      role: 'assistant',
+      model: request.model,
+      content: [],
+      stop_reason: null,
+      stop_sequence: null,
       usage: usage(request, 1),
     },
   });
@@ -40,7 +57,9 @@ export async function streamMessage(response: ServerResponse, plan: Plan): Promi
       return result('scripted_cut');
     }
     if (n === script.error_event_after) {
-      event('error', { error: { type: script.error_type ?? 'overloaded_error', message: script.message ?? 'Overloaded' } });
+      event('error', {
+        error: { type: script.error_type ?? 'overloaded_error', message: script.message ?? 'Overloaded' },
+      });
       response.end();
       return result('scripted_error');
     }
@@ -63,7 +82,10 @@ export async function streamMessage(response: ServerResponse, plan: Plan): Promi
 
   event('content_block_stop', { index: 0 });
   if (script.end_without_stop !== true) {
-    event('message_delta', { delta: { stop_reason: plan.stopReason, stop_sequence: null }, usage: { output_tokens: tokensOf(sent) } });
+    event('message_delta', {
+      delta: { stop_reason: plan.stopReason, stop_sequence: null },
+      usage: { output_tokens: tokensOf(sent) },
+    });
     event('message_stop', {});
   }
   response.end();

@@ -11,7 +11,9 @@ type ChatsPageQuery = QueryOf<'listChats'>;
 
 /** Digits only: `Number` would also take '1e1', '0x10' and ''. */
 const WholeNumber = (): PropertyDecorator =>
-  Transform(({ value }: { value: unknown }) => (typeof value === 'string' && /^\d{1,6}$/.test(value) ? Number(value) : value));
+  Transform(({ value }: { value: unknown }) =>
+    typeof value === 'string' && /^\d{1,6}$/.test(value) ? Number(value) : value,
+  );
 
 /** The page asked for. */
 export class PageQuery implements MessagesPageQuery {

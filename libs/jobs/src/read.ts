@@ -9,10 +9,10 @@ export async function readJob(
   jobId: string,
   userId: string,
 ): Promise<{ job: Job; message: Message | null } | undefined> {
-  const [job] = await manager.query<Job[]>(
-    `SELECT ${jobColumns('j')} FROM jobs j WHERE j.id = $1 AND j.user_id = $2`,
-    [jobId, userId],
-  );
+  const [job] = await manager.query<Job[]>(`SELECT ${jobColumns('j')} FROM jobs j WHERE j.id = $1 AND j.user_id = $2`, [
+    jobId,
+    userId,
+  ]);
   if (job === undefined) return undefined;
   if (job.status !== 'succeeded' && job.status !== 'canceled') return { job, message: null };
   const [message] = await manager.query<Message[]>(

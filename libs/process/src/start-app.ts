@@ -35,7 +35,7 @@ export async function startApp(name: string, start: () => Promise<INestApplicati
     new Logger(name).log(`listening on ${await app.getUrl()}`);
   } catch (error) {
     const mendable = error instanceof Error && MENDABLE.has(error.name);
-    console.error(mendable ? error.message : portInUse(error) ?? error);
+    console.error(mendable ? error.message : (portInUse(error) ?? error));
     process.exit(1);
   }
 }
@@ -44,5 +44,7 @@ const MENDABLE = new Set(['SettingsError', 'PendingMigrationsError', 'Assistants
 
 function portInUse(error: unknown): string | undefined {
   const { code, port } = error as { code?: string; port?: number };
-  return code === 'EADDRINUSE' ? `Port ${port} is in use. Set PORT (api) or WORKER_PORT (worker) to a free one.` : undefined;
+  return code === 'EADDRINUSE'
+    ? `Port ${port} is in use. Set PORT (api) or WORKER_PORT (worker) to a free one.`
+    : undefined;
 }

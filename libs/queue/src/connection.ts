@@ -41,5 +41,5 @@ export function queueConnection(store: QueueStore, role: 'producer' | 'worker'):
     connectionTimeoutMillis: 5_000,
     statement_timeout: 15_000,
     keepAlive: true,
-  } as unknown as ConnectionOptions; // BullMQ types this option for Redis only; its PostgreSQL backend takes pg's.
+  }; // BullMQ types this option for Redis only; its PostgreSQL backend takes pg's.
 }

@@ -54,7 +54,8 @@ export function checkAssistants(document: unknown): { definitions: AssistantDefi
   const faults: string[] = [];
   const definitions: AssistantDefinition[] = [];
   const list = (document as { assistants?: unknown } | null)?.assistants;
-  if (!Array.isArray(list) || list.length === 0) return { definitions, faults: ['`assistants` must be a list with entries.'] };
+  if (!Array.isArray(list) || list.length === 0)
+    return { definitions, faults: ['`assistants` must be a list with entries.'] };
 
   list.forEach((entry: unknown, index) => {
     if (typeof entry !== 'object' || entry === null) {
@@ -78,7 +79,8 @@ export function checkAssistants(document: unknown): { definitions: AssistantDefi
       faults.push(`${where}: max_output_tokens must be a whole number from 1 to ${LARGEST_MAX_OUTPUT_TOKENS}.`);
     }
     for (const name of Object.keys(fields)) if (!KNOWN.has(name)) faults.push(`${where}: ${name} is not known.`);
-    if (faults.length === before) definitions.push({ ...(fields as unknown as AssistantDefinition), max_output_tokens: tokens as number });
+    if (faults.length === before)
+      definitions.push({ ...(fields as unknown as AssistantDefinition), max_output_tokens: tokens as number });
   });
   return { definitions, faults };
 }

@@ -12,14 +12,16 @@ export class BearerGuard extends AuthGuard('jwt') {
     super();
   }
 
-  override canActivate(context: ExecutionContext): ReturnType<InstanceType<ReturnType<typeof AuthGuard>>['canActivate']> {
+  override canActivate(
+    context: ExecutionContext,
+  ): ReturnType<InstanceType<ReturnType<typeof AuthGuard>>['canActivate']> {
     const open = this.reflector.getAllAndOverride<boolean>(PUBLIC, [context.getHandler(), context.getClass()]);
     return open ? true : super.canActivate(context);
   }
 
   /** Passport's verdict. The reason stays out of the answer: it would tell a forger what to mend. */
   override handleRequest<T = Caller>(error: unknown, caller: T | false): T {
-    if (error) throw error;
+    if (error instanceof Error) throw error;
     if (!caller) {
       throw new ServiceError('unauthorized', 'A valid bearer token is required.', {
         headers: { 'www-authenticate': 'Bearer realm="rejoinder"' },

@@ -62,7 +62,9 @@ export class ChatsService {
       );
       if (offered.length === 0) throw notFound('assistant');
     }
-    throw new ServiceError('unavailable', 'The chat changes too fast to be opened.', { headers: { 'retry-after': '1' } });
+    throw new ServiceError('unavailable', 'The chat changes too fast to be opened.', {
+      headers: { 'retry-after': '1' },
+    });
   }
 
   /**
@@ -138,7 +140,9 @@ export class ChatsService {
     } catch (error) {
       const driver = (error as { driverError?: { constraint?: string } }).driverError;
       if (driver?.constraint !== 'chats_one_active') throw error;
-      throw new ServiceError('invalid_transition', 'There is another active chat with this assistant.', { cause: error });
+      throw new ServiceError('invalid_transition', 'There is another active chat with this assistant.', {
+        cause: error,
+      });
     }
   }
 }
@@ -146,6 +150,7 @@ export class ChatsService {
 function readPosition(position: string, forward: boolean): { at: string; id: string } {
   const [at = '', id = ''] = position.split(' ');
   // The checksum is no secret, so a made-up position can get this far.
-  if (Number.isNaN(Date.parse(at)) || !isId(id)) throw invalidField(forward ? 'after' : 'before', 'is not a cursor of this list');
+  if (Number.isNaN(Date.parse(at)) || !isId(id))
+    throw invalidField(forward ? 'after' : 'before', 'is not a cursor of this list');
   return { at, id };
 }

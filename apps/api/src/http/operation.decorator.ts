@@ -10,7 +10,7 @@ const EVERYWHERE = [400, 401, 406, 500, 503];
  * every operation has. The contract tests hold this, and what was really answered, against the file.
  */
 export function Operation(
-  id: keyof operations & string,
+  id: keyof operations,
   statuses: readonly number[],
   everywhere: readonly number[] = EVERYWHERE,
 ): MethodDecorator {

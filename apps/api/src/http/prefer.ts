@@ -31,9 +31,7 @@ export function readPreference(header: string | string[] | undefined): Preferenc
   if (wait !== undefined) {
     return { waitSeconds: wait, applied: respondAsync ? `respond-async, wait=${wait}` : `wait=${wait}` };
   }
-  return respondAsync
-    ? { waitSeconds: 0, applied: 'respond-async' }
-    : { waitSeconds: undefined, applied: undefined };
+  return respondAsync ? { waitSeconds: 0, applied: 'respond-async' } : { waitSeconds: undefined, applied: undefined };
 }
 
 /** Says which preferences were honoured (RFC 7240, section 3). */

@@ -91,7 +91,7 @@ export class MessagesService {
          SELECT ${messageColumns('message')} FROM message`,
         [chatId, newId(), body.content, body.metadata ?? {}],
       );
-      return rows[0] as Message;
+      return rows[0];
     });
   }
 }

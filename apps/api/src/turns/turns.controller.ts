@@ -56,12 +56,7 @@ export class TurnsController {
     reply: FastifyReply,
   ): Promise<Schemas['Turn'] | Schemas['Job']> {
     const preference = readPreference(prefer);
-    const sent = await this.turns.send(
-      origin,
-      body,
-      preference.waitSeconds ?? LONGEST_WAIT_SECONDS,
-      clientLeft(reply),
-    );
+    const sent = await this.turns.send(origin, body, preference.waitSeconds ?? LONGEST_WAIT_SECONDS, clientLeft(reply));
     applyPreference(reply, preference);
     if (!isFinal(sent.job.status)) {
       void reply.status(202).header('location', `/api/v1/jobs/${sent.job.id}`).header('retry-after', POLL_SECONDS);

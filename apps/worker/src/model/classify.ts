@@ -16,15 +16,23 @@ const SPEND_LIMIT = /enforced_spend_limit_reached/;
 export function classify(error: unknown): ModelFault {
   if (error instanceof ModelFault) return error;
   const options = { cause: error };
-  if (error instanceof APIUserAbortError) return new ModelFault('internal', 'The call was stopped.', true, undefined, options);
+  if (error instanceof APIUserAbortError)
+    return new ModelFault('internal', 'The call was stopped.', true, undefined, options);
   if (error instanceof APIConnectionError) return unavailable('The model cannot be reached.', undefined, options);
   if (error instanceof APIError) {
-    const { status } = error as APIError<number | undefined, Headers | undefined, object | undefined>;
+    const { status, headers } = error as APIError<number | undefined, Headers | undefined, object | undefined>;
     const type = errorType(error.error);
-    if (SPEND_LIMIT.test(JSON.stringify(error.error ?? ''))) return rejected('The spending limit of the model is reached.', options);
-    if (status === 429) return unavailable('The model is rate limited.', retryAfterMs(error.headers), options);
-    if (status === undefined || status >= 500 || status === 408 || status === 409 || (type !== undefined && PASSING.has(type))) {
-      return unavailable('The model is overloaded or failing.', retryAfterMs(error.headers), options);
+    if (SPEND_LIMIT.test(JSON.stringify(error.error ?? '')))
+      return rejected('The spending limit of the model is reached.', options);
+    if (status === 429) return unavailable('The model is rate limited.', retryAfterMs(headers), options);
+    if (
+      status === undefined ||
+      status >= 500 ||
+      status === 408 ||
+      status === 409 ||
+      (type !== undefined && PASSING.has(type))
+    ) {
+      return unavailable('The model is overloaded or failing.', retryAfterMs(headers), options);
     }
     return rejected(`The model refused the request (${status}).`, options);
   }

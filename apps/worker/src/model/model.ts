@@ -103,11 +103,12 @@ async function collect(
         stopped = true;
         break;
     }
-    // A ping is no progress: a model that only pings is as silent as one that does not.
+    // The SDK passes no pings on: a model that only pings counts as silent.
     idle.touch();
   }
   if (!stopped || stopReason === null) throw new Error('the stream ended before the message did');
-  if (content === '' && stopReason !== 'refusal' && stopReason !== 'max_tokens') throw new Error('the message is empty');
+  if (content === '' && stopReason !== 'refusal' && stopReason !== 'max_tokens')
+    throw new Error('the message is empty');
   return { content: content.toWellFormed(), model, stopReason, inputTokens, outputTokens };
 }
 

@@ -87,7 +87,9 @@ export class ReplyRunner {
 
   private async fail(job: ClaimedJob, error: unknown, line: string): Promise<void> {
     const fault =
-      error instanceof ModelFault ? error : new ModelFault('internal', 'The reply could not be made.', true, undefined, { cause: error });
+      error instanceof ModelFault
+        ? error
+        : new ModelFault('internal', 'The reply could not be made.', true, undefined, { cause: error });
     const delayMs = Math.max(fault.retryAfterMs ?? 0, backoffMs(job.attempt));
     const state = await giveUp(this.manager, job.id, job.attempt, {
       code: fault.code,
