@@ -1,0 +1,133 @@
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+import { loadEnvFile, readSettings } from '#settings/settings.js';
+import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded-postgres.js';
+import { signToken } from './sign-token.js';
+import { banner } from './start/banner.js';
+import { Parts } from './start/parts.js';
+import { claimPort } from './start/ports.js';
+
+/*
+ * `npm start`: everything on this machine. Stores and the model that the environment does not name are brought along;
+ * api and worker are the same programs, started the same way, as in production.
+ */
+
+/** Time the parts have to become ready, in milliseconds. */
+const READY_TIMEOUT_MS = 60_000;
+
+loadEnvFile();
+const began = Date.now();
+const setting = (name: string): string | undefined => process.env[name]?.trim() || undefined;
+const dataDir = setting('DATA_DIR') ?? '.data';
+
+let postgres: EmbeddedPostgres | undefined;
+const parts = new Parts((name, how) => {
+  console.error(`${name} ended by itself (${how}); stopping the rest.`);
+  void stop(1);
+});
+
+let stopping = false;
+async function stop(exitCode: number): Promise<void> {
+  if (stopping) return;
+  stopping = true;
+  await parts.stop();
+  await postgres?.stop();
+  process.exit(exitCode);
+}
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => {
+    if (stopping) return parts.kill();
+    console.log('\nStopping (once more: at once) …');
+    void stop(0);
+  });
+}
+
+/** The user's database, or one of our own. */
+async function databaseUrl(): Promise<string> {
+  const given = setting('DATABASE_URL');
+  if (given !== undefined) return given;
+  postgres = await startEmbeddedPostgres({ dataDir, persistent: true });
+  const admin = new pg.Client(postgres.url('postgres'));
+  await admin.connect();
+  const { rowCount } = await admin.query("SELECT FROM pg_database WHERE datname = 'rejoinder'");
+  if (rowCount === 0) await admin.query('CREATE DATABASE rejoinder');
+  await admin.end();
+  return postgres.url('rejoinder');
+}
+
+/** The settings that point the worker at a model: nothing when the environment has some, else the stand-in's. */
+async function modelSettings(): Promise<NodeJS.ProcessEnv> {
+  if (setting('ANTHROPIC_API_KEY') !== undefined || setting('ANTHROPIC_BASE_URL') !== undefined) return {};
+  const url = await new Promise<string>((resolve) => {
+    parts.start('model', 'apps/model-stub/src/main.js', {}, (line) => {
+      const address = /"listening":"([^"]+)"/.exec(line)?.[1];
+      if (address === undefined) console.log(`model  │ ${line}`);
+      else resolve(address);
+    });
+  });
+  return { ANTHROPIC_BASE_URL: url, ANTHROPIC_API_KEY: 'stand-in' };
+}
+
+async function untilReady(urls: readonly string[]): Promise<void> {
+  const deadline = Date.now() + READY_TIMEOUT_MS;
+  for (const url of urls) {
+    for (;;) {
+      const ready = await fetch(url, { signal: AbortSignal.timeout(5_000) }).then(
+        (response) => response.ok,
+        () => false,
+      );
+      if (ready || stopping) break;
+      if (Date.now() > deadline) throw new Error(`${url} did not become ready within ${READY_TIMEOUT_MS / 1000} s.`);
+      await sleep(50);
+    }
+  }
+}
+
+async function start(): Promise<void> {
+  // Bad settings are told before anything is started. The database's address may still be to come.
+  const { host, ...settings } = readSettings('migrate', {
+    ...process.env,
+    DATABASE_URL: setting('DATABASE_URL') ?? 'postgres://embedded',
+  });
+  const database = { DATABASE_URL: await databaseUrl() };
+  const port = await claimPort('PORT', settings.port, host);
+  const workerPort = await claimPort('WORKER_PORT', settings.workerPort, host);
+  const model = await modelSettings();
+  await parts.run('libs/database/src/migrate.js', database);
+  if (stopping) return;
+
+  const env = {
+    ...database,
+    PORT: String(port),
+    WORKER_PORT: String(workerPort),
+    LOG_LEVEL: setting('LOG_LEVEL') ?? 'warn',
+  };
+  parts.start('api', 'apps/api/src/main.js', env);
+  parts.start('worker', 'apps/worker/src/main.js', { ...env, ...model });
+  const address = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host.includes(':') ? `[${host}]` : host;
+  const api = `http://${address}:${port}`;
+  const worker = `http://${address}:${workerPort}`;
+  await untilReady([`${api}/health/ready`, `${worker}/health/ready`]);
+  if (stopping) return;
+
+  const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
+  console.log(
+    banner({
+      version,
+      api,
+      worker,
+      token: signToken('demo', process.env, { expiresIn: '24h' }),
+      embeddedData: postgres && dataDir,
+      redis: settings.redisUrl !== undefined,
+      model: model['ANTHROPIC_BASE_URL'] ? 'stand-in' : (settings.model.baseUrl ?? 'https://api.anthropic.com'),
+      ms: Date.now() - began,
+    }),
+  );
+}
+
+start().catch((error: unknown) => {
+  if (!stopping) console.error(error instanceof Error ? error.message : error);
+  void stop(1);
+});

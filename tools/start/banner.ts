@@ -1,0 +1,43 @@
+export interface BannerFacts {
+  readonly version: string;
+  readonly api: string;
+  readonly worker: string;
+  readonly token: string;
+  /** The embedded server's data directory; undefined when the database is the user's own. */
+  readonly embeddedData: string | undefined;
+  readonly redis: boolean;
+  /** `stand-in`, or the address of the model's API. */
+  readonly model: string;
+  readonly ms: number;
+}
+
+/** What a started service says of itself: where it is, a line that works, and what is real. */
+export function banner(facts: BannerFacts): string {
+  const database =
+    facts.embeddedData === undefined
+      ? 'the PostgreSQL of DATABASE_URL'
+      : `real PostgreSQL 18, embedded; its data is kept under ${facts.embeddedData}`;
+  const queue = facts.redis ? 'real BullMQ on the Redis of REDIS_URL' : 'real BullMQ, on the same PostgreSQL';
+  const model =
+    facts.model === 'stand-in'
+      ? 'STAND-IN: it answers, but does not think. Set ANTHROPIC_API_KEY for a real one'
+      : `real, at ${facts.model}`;
+  return `
+  Rejoinder ${facts.version} is ready (${(facts.ms / 1000).toFixed(1)} s)
+
+    Swagger UI   ${facts.api}/docs
+    Contract     ${facts.api}/openapi.yaml
+    Health       ${facts.api}/health/ready (api)   ${facts.worker}/health/ready (worker)
+
+    Database     ${database}
+    Queue        ${queue}
+    Model        ${model}
+
+  Open a chat as the user "demo" (the token holds for 24 hours; it is the one to paste under Authorize, too):
+
+    curl -X POST ${facts.api}/api/v1/assistants/support/chats -H 'Authorization: Bearer ${facts.token}'
+
+  A token for anybody else:  npm run --silent token -- alice
+  Ctrl-C stops everything.
+`;
+}

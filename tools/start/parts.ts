@@ -1,0 +1,74 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { pathToFileURL } from 'node:url';
+
+const DIST = join(import.meta.dirname, '../..');
+const FOLLOW_PARENT = pathToFileURL(join(import.meta.dirname, 'follow-parent.js')).href;
+
+/** Time a part has for a graceful stop before it is killed, in milliseconds. */
+const GRACE_MS = 30_000;
+
+/** The parts of a running service, each a process of its own. */
+export class Parts {
+  private readonly children = new Map<string, ChildProcess>();
+  private stopping = false;
+
+  /** `onDeath` is called once, when a part ends that was not told to. */
+  constructor(private readonly onDeath: (name: string, how: string) => void) {}
+
+  /** Starts the built program `entry` (below `dist`); what it prints is passed on with its name before each line. */
+  start(name: string, entry: string, env: NodeJS.ProcessEnv, onLine?: (line: string) => void): void {
+    const child = spawn(process.execPath, ['--import', FOLLOW_PARENT, join(DIST, entry)], {
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      // A group of its own: Ctrl-C reaches this process alone, and it decides in which order the parts stop.
+      detached: true,
+    });
+    this.children.set(name, child);
+    for (const stream of [child.stdout, child.stderr]) {
+      if (!stream) continue;
+      createInterface({ input: stream }).on('line', onLine ?? ((line) => console.log(`${name.padEnd(6)} │ ${line}`)));
+    }
+    child.once('error', (error) => this.died(name, error.message));
+    child.once('exit', (code, signal) => this.died(name, signal ?? `exit code ${code}`));
+  }
+
+  /** Runs a program to its end. @throws Error with its output when it fails */
+  async run(entry: string, env: NodeJS.ProcessEnv): Promise<void> {
+    const child = spawn(process.execPath, [join(DIST, entry)], {
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += String(chunk)));
+    const [code] = (await once(child, 'exit')) as [number | null];
+    if (code !== 0) throw new Error(`${entry} failed:\n${output.trim()}`);
+  }
+
+  /** Stops the parts, the last started first, so that none misses another while it finishes its work. */
+  async stop(): Promise<void> {
+    this.stopping = true;
+    for (const child of [...this.children.values()].reverse()) {
+      if (child.exitCode !== null || child.signalCode !== null) continue;
+      const ended = once(child, 'exit');
+      const hurry = setTimeout(() => child.kill('SIGKILL'), GRACE_MS);
+      child.kill('SIGTERM');
+      await ended;
+      clearTimeout(hurry);
+    }
+  }
+
+  /** Stops the parts at once: whatever they were doing is taken up again at the next start. */
+  kill(): void {
+    this.stopping = true;
+    for (const child of this.children.values()) child.kill('SIGKILL');
+  }
+
+  private died(name: string, how: string): void {
+    if (this.stopping) return;
+    this.stopping = true;
+    this.onDeath(name, how);
+  }
+}
