@@ -16,6 +16,9 @@ import { claimPort } from './start/ports.js';
 /** Time the parts have to become ready, in milliseconds. */
 const READY_TIMEOUT_MS = 60_000;
 
+/** How often to look whether npm is still there, in milliseconds. */
+const PARENT_CHECK_MS = 500;
+
 loadEnvFile();
 const began = Date.now();
 const setting = (name: string): string | undefined => process.env[name]?.trim() || undefined;
@@ -42,6 +45,17 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     console.log('\nStopping (once more: at once) …');
     void stop(0);
   });
+}
+
+/*
+ * A SIGTERM to npm ends npm and its shell, but neither passes it on. They are gone then, which shows in the number of
+ * this process's parent.
+ */
+if (process.env['npm_lifecycle_event'] === 'start') {
+  const parent = process.ppid;
+  setInterval(() => {
+    if (process.ppid !== parent) void stop(0);
+  }, PARENT_CHECK_MS).unref();
 }
 
 /** The user's database, or one of our own. */
