@@ -1,0 +1,141 @@
+import 'reflect-metadata';
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from '@jest/globals';
+import { Validator } from '@seriousme/openapi-schema-validator';
+import { IsOptional, IsString } from 'class-validator';
+import { parse } from 'yaml';
+import { METADATA_KEY_LENGTH, METADATA_KEYS, METADATA_VALUE_LENGTH } from '#contract/metadata.js';
+import { LARGEST_PAGE } from '#contract/queries.dto.js';
+import { CONTRACT_FILE } from '#contract/file.js';
+import { LONGEST_MESSAGE, LONGEST_TITLE, TurnRequest } from '#contract/requests.dto.js';
+import { CATALOGUE } from '#errors/catalogue.js';
+import { AppModule } from '../../apps/api/src/app.module.js';
+import { JobsController } from '../../apps/api/src/jobs/jobs.controller.js';
+import { readSettings } from '#settings/settings.js';
+import { Contract, escape } from '../support/contract.js';
+import { drift } from './drift.js';
+import { fieldsOf, surfaceOfContract, surfaceOfControllers, surfaceOfModule } from './surface.js';
+
+const settings = readSettings('api', { DATABASE_URL: 'postgres://nowhere', JWT_SECRET: 'x'.repeat(32) });
+const contract = new Contract();
+const said = surfaceOfContract(contract);
+const done = surfaceOfModule(AppModule.forRoot(settings));
+const text = readFileSync(CONTRACT_FILE, 'utf8');
+const changed = (from: string, to: string) => {
+  expect(text).toContain(from);
+  return surfaceOfContract(new Contract(parse(text.replace(from, to))));
+};
+
+describe('contract and code', () => {
+  it('agree: every route, status, body field and query field, in both directions', () => {
+    expect(Object.keys(done).length).toBeGreaterThan(10);
+    expect(drift(said, done)).toEqual([]);
+  });
+
+  it('disagree when a route is taken away from the code', () => {
+    const { createTurn: _, ...rest } = done;
+    expect(drift(said, rest)).toEqual([
+      'createTurn (POST /api/v1/chats/{chat_id}/turns): in the contract, not in the code',
+    ]);
+    expect(Object.keys(surfaceOfControllers([JobsController]))).toEqual(['requestReply', 'getJob', 'updateJob']);
+  });
+
+  it('disagree when a route is taken away from the contract, or renamed there', () => {
+    const { updateJob: _, ...rest } = said;
+    expect(drift(rest, done)).toEqual(['updateJob (PATCH /api/v1/jobs/{job_id}): in the code, not in the contract']);
+    const renamed = changed('/api/v1/chats/{chat_id}/turns:', '/api/v1/chats/{chat_id}/turn:');
+    expect(drift(renamed, done)).toEqual([expect.stringMatching(/^createTurn: route is .*\/turn".*\/turns"/)]);
+  });
+
+  it('disagree when a DTO gets a field, loses one, or makes one optional', () => {
+    class WithTone extends TurnRequest {
+      @IsString()
+      tone: string;
+    }
+    class Lenient extends TurnRequest {
+      @IsOptional()
+      declare user_message: string;
+    }
+    const withBody = (body: ReturnType<typeof fieldsOf>) =>
+      drift(said, { ...done, createTurn: { ...done['createTurn']!, body } });
+    expect(withBody(fieldsOf(TurnRequest))).toEqual([]);
+    expect(withBody(fieldsOf(WithTone))).toEqual([expect.stringMatching(/^createTurn: body .*"tone":"required"/)]);
+    expect(withBody(fieldsOf(Lenient))).toEqual([expect.stringMatching(/^createTurn: body /)]);
+    expect(withBody({ user_message: 'required' })).toEqual([expect.stringMatching(/^createTurn: body /)]);
+  });
+
+  it('disagree when a status or a query field changes in the contract', () => {
+    const gone = changed(
+      "        '201':\n          description: The chat was created.",
+      "        '203':\n          description: The chat was created.",
+    );
+    expect(drift(gone, done)).toEqual([expect.stringMatching(/^openChat: statuses is .*203/)]);
+    const { listChats, ...rest } = said;
+    const query = { ...listChats!.query, sort: 'optional' as const };
+    expect(drift({ ...rest, listChats: { ...listChats!, query } }, done)).toEqual([
+      expect.stringMatching(/^listChats: query is .*sort/),
+    ]);
+  });
+
+  it('name the same error codes, statuses and bounds', () => {
+    const schema = (name: string): any => contract.at(`/components/schemas/${name}`);
+    expect(Object.keys(CATALOGUE).sort()).toEqual([...schema('ErrorCode').enum].sort());
+    expect(schema('UserText')).toMatchObject({ minLength: 1, maxLength: LONGEST_MESSAGE });
+    for (const request of ['OpenChatRequest', 'UpdateChatRequest']) {
+      expect(schema(request).properties.title).toMatchObject({ minLength: 1, maxLength: LONGEST_TITLE });
+    }
+    expect(schema('Metadata')).toMatchObject({
+      maxProperties: METADATA_KEYS,
+      propertyNames: { maxLength: METADATA_KEY_LENGTH },
+      additionalProperties: { maxLength: METADATA_VALUE_LENGTH },
+    });
+    const limits = contract.operations.flatMap(({ path }) =>
+      ((contract.at(`/paths/${escape(path)}/get/parameters`) ?? []) as any[])
+        .map((parameter) => (parameter.$ref ? contract.at(parameter.$ref.slice(1)) : parameter))
+        .filter(({ name }) => name === 'limit'),
+    );
+    expect(limits.length).toBeGreaterThan(1);
+    for (const { schema } of limits) expect(schema).toMatchObject({ minimum: 1, maximum: LARGEST_PAGE });
+  });
+});
+
+describe('the contract', () => {
+  it('is a valid OpenAPI 3.1 document', async () => {
+    const result = await new Validator().validate(parse(text));
+    expect(result.errors ?? []).toEqual([]);
+    expect(result.valid).toBe(true);
+  });
+
+  it('shows an example of every answer and every request body, and each is what its schema says', () => {
+    const faults: string[] = [];
+    let seen = 0;
+    for (const { id, method, path, statuses } of contract.operations) {
+      const base = `/paths/${escape(path)}/${method.toLowerCase()}`;
+      const places = statuses.map((status) => `${base}/responses/${status}`);
+      if (contract.at(`${base}/requestBody`)) places.push(`${base}/requestBody`);
+      for (const place of places) {
+        const pointer = contract.resolve(place);
+        const { content } = contract.at(pointer) as { content?: Record<string, any> };
+        if (content === undefined) {
+          if (!place.endsWith('/304')) faults.push(`${id} ${place}: no content`);
+          continue;
+        }
+        for (const [type, { examples }] of Object.entries(content)) {
+          const names = Object.keys(examples ?? {});
+          if (names.length === 0) faults.push(`${id} ${place}: no example`);
+          for (const name of names) {
+            const media = `${pointer}/content/${escape(type)}`;
+            const { value } = contract.at(contract.resolve(`${media}/examples/${name}`)) as { value: unknown };
+            faults.push(...contract.schemaFaults(`${media}/schema`, value, `${id} ${place} ${name}`));
+            const code = (value as { code?: keyof typeof CATALOGUE }).code;
+            const status = Number(place.split('/').at(-1));
+            if (status >= 400 && code && CATALOGUE[code]?.status !== status) faults.push(`${place} ${name}: ${code}`);
+            seen += 1;
+          }
+        }
+      }
+    }
+    expect(faults).toEqual([]);
+    expect(seen).toBeGreaterThan(100);
+  });
+});

@@ -1,0 +1,29 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { Surface } from './surface.js';
+
+/** Every difference between what the contract says and what the code declares, in words; empty when they agree. */
+export function drift(contract: Surface, code: Surface): string[] {
+  const faults: string[] = [];
+  for (const id of new Set([...Object.keys(contract), ...Object.keys(code)])) {
+    const said = contract[id];
+    const done = code[id];
+    if (said === undefined) {
+      faults.push(`${id} (${done?.route}): in the code, not in the contract`);
+    } else if (done === undefined) {
+      faults.push(`${id} (${said.route}): in the contract, not in the code`);
+    } else {
+      for (const part of ['route', 'statuses', 'body', 'query'] as const) {
+        if (isDeepStrictEqual(said[part], done[part])) continue;
+        const [a, b] = [JSON.stringify(said[part]), JSON.stringify(done[part])];
+        // Fields may stand in any order.
+        if (typeof said[part] === 'object' && sorted(said[part]) === sorted(done[part])) continue;
+        faults.push(`${id}: ${part} is ${a} in the contract, ${b} in the code`);
+      }
+    }
+  }
+  return faults;
+}
+
+function sorted(value: object | string): string {
+  return JSON.stringify(Object.entries(value).sort());
+}
