@@ -57,7 +57,7 @@ describe('contract and code', () => {
       declare user_message: string;
     }
     const withBody = (body: ReturnType<typeof fieldsOf>) =>
-      drift(said, { ...done, createTurn: { ...done['createTurn']!, body } });
+      drift(said, { ...done, createTurn: { ...done['createTurn'], body } });
     expect(withBody(fieldsOf(TurnRequest))).toEqual([]);
     expect(withBody(fieldsOf(WithTone))).toEqual([expect.stringMatching(/^createTurn: body .*"tone":"required"/)]);
     expect(withBody(fieldsOf(Lenient))).toEqual([expect.stringMatching(/^createTurn: body /)]);
@@ -71,8 +71,8 @@ describe('contract and code', () => {
     );
     expect(drift(gone, done)).toEqual([expect.stringMatching(/^openChat: statuses is .*203/)]);
     const { listChats, ...rest } = said;
-    const query = { ...listChats!.query, sort: 'optional' as const };
-    expect(drift({ ...rest, listChats: { ...listChats!, query } }, done)).toEqual([
+    const query = { ...listChats.query, sort: 'optional' as const };
+    expect(drift({ ...rest, listChats: { ...listChats, query } }, done)).toEqual([
       expect.stringMatching(/^listChats: query is .*sort/),
     ]);
   });

@@ -94,7 +94,7 @@ function controllersOf(module: DynamicModule | Type): Set<Type> {
   const decorated = (key: string): unknown[] => (Reflect.getMetadata(key, own) ?? []) as unknown[];
   const imported = [...imports, ...decorated('imports')] as (DynamicModule | Type)[];
   return new Set([
-    ...(controllers as Type[]),
+    ...controllers,
     ...(decorated('controllers') as Type[]),
     ...imported.flatMap((one) => (one ? [...controllersOf(one)] : [])),
   ]);

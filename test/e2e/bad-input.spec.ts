@@ -1,6 +1,6 @@
-import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type Stack, startStack } from '../support/stack.js';
+import { wire, wireBody } from '../support/wire.js';
 
 const JSON_TYPE = { 'content-type': 'application/json' };
 
@@ -179,8 +179,7 @@ describe('bad input gets a 4xx in the one error shape and changes nothing', () =
     const answer = await wire(stack.api.url, request);
     expect(answer).toContain(`HTTP/1.1 ${status} `);
     expect(answer.toLowerCase()).toContain('x-request-id: ');
-    const body = JSON.parse(answer.slice(answer.indexOf('\r\n\r\n') + 4).replace(/^[0-9a-f]+\r\n|\r\n0\r\n\r\n$/g, ''));
-    expect(body).toEqual({ code, message: expect.any(String), request_id: expect.any(String) });
+    expect(wireBody(answer)).toEqual({ code, message: expect.any(String), request_id: expect.any(String) });
   });
 
   it('takes the longest message there may be, in characters and not in bytes', async () => {
@@ -199,16 +198,3 @@ describe('bad input gets a 4xx in the one error shape and changes nothing', () =
     await stack.database.query(`DELETE FROM chats WHERE id = '${chat.id}'`);
   });
 });
-
-/** Sends bytes as they are and gives what comes back until the server ends the connection or falls silent. */
-function wire(url: string, request: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const { hostname, port } = new URL(url);
-    const socket = connect(Number(port), hostname, () => socket.write(request));
-    let answer = '';
-    socket.setTimeout(1_000, () => socket.destroy());
-    socket.on('data', (chunk) => (answer += chunk.toString()));
-    socket.on('error', reject);
-    socket.on('close', () => resolve(answer));
-  });
-}

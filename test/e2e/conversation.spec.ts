@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type Stack, startStack } from '../support/stack.js';
+import { until } from '../support/until.js';
 
 const QUESTION = '¿Cómo reinstalo el software?';
 
@@ -116,7 +117,8 @@ describe('a conversation', () => {
     const turn = await ned.turn(chat.id, 'hello', { 'x-request-id': 'trace-me.42' });
     expect(turn.headers.get('x-request-id')).toBe('trace-me.42');
     expect(stack.api.output()).toContain('request=trace-me.42');
-    expect(stack.workers[0]?.output()).toContain('request=trace-me.42');
+    // The answer may overtake the worker's line.
+    await until(() => Promise.resolve(stack.workers[0]?.output().includes('request=trace-me.42')), 'the worker’s line');
 
     const odd = await ned.get('/api/v1/chats', { headers: { 'x-request-id': 'not fit; for a log' } });
     expect(odd.headers.get('x-request-id')).toMatch(/^[0-9a-f-]{36}$/);

@@ -7,7 +7,9 @@ const PG_CLIENT =
 /** Whether an error says that the database is away, overloaded or restarting: the same request may work later. */
 export function isStoreAway(error: unknown): boolean {
   for (let at: unknown = error, depth = 0; at instanceof Error && depth < 5; depth++) {
-    const { code, driverError } = at as { code?: unknown; driverError?: unknown };
+    const { code, severity, driverError } = at as { code?: unknown; severity?: unknown; driverError?: unknown };
+    // The session ended, or never began: no password of ours, no such database, not accepting connections now.
+    if (severity === 'FATAL' || severity === 'PANIC') return true;
     if (typeof code === 'string' && (SQLSTATE.test(code) || SOCKET.has(code))) return true;
     if (PG_CLIENT.test(at.message)) return true;
     if (at instanceof AggregateError && at.errors.some(isStoreAway)) return true;

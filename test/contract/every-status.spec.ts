@@ -1,0 +1,211 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Client, contract, judge, seen } from '../support/client.js';
+import type { ContractOperation } from '../support/contract.js';
+import { onServer, type Stack, startStack } from '../support/stack.js';
+import { until } from '../support/until.js';
+import { wire, wireBody } from '../support/wire.js';
+
+const NOBODYS = '0199a0de-0000-7000-8000-000000000000';
+
+/** A body each operation accepts. */
+const BODIES: Record<string, object> = {
+  openChat: {},
+  updateChat: { title: 'T' },
+  createMessage: { content: 'by the way' },
+  createAssistantChatMessage: { content: 'by the way' },
+  createTurn: { user_message: 'hello' },
+  createAssistantChatTurn: { user_message: 'hello' },
+  updateJob: { status: 'canceled' },
+};
+
+/**
+ * Provokes every status of every operation. What each answer holds is checked by the contract; here it counts that it
+ * can be had at all, so that nothing is promised that never comes.
+ */
+describe('every operation answers with every status the contract gives it', () => {
+  let stack: Stack;
+  let ana: Client;
+  let chatId: string;
+  let jobId: string;
+  beforeAll(async () => {
+    stack = await startStack();
+    ana = stack.as('ana');
+    chatId = (await ana.chat()).id;
+    jobId = (await ana.turn(chatId, 'hello')).body.job_id;
+  });
+  afterAll(() => stack.stop());
+
+  const having = (status: number): ContractOperation[] =>
+    contract.operations.filter(({ statuses }) => statuses.includes(status));
+  const pathOf = ({ path }: ContractOperation, ids: { slug?: string; chat?: string; job?: string } = {}): string =>
+    path
+      .replace('{slug}', ids.slug ?? 'support')
+      .replace('{chat_id}', ids.chat ?? chatId)
+      .replace('{job_id}', ids.job ?? jobId);
+  const bodyOf = ({ id }: ContractOperation): object | undefined =>
+    id === 'requestReply' ? { chat_id: chatId } : BODIES[id];
+  const statusesOf = async (
+    operations: ContractOperation[],
+    ask: (operation: ContractOperation) => Promise<{ status: number }>,
+  ): Promise<Record<string, number>> => {
+    const answers: Record<string, number> = {};
+    for (const operation of operations) answers[operation.id] = (await ask(operation)).status;
+    return answers;
+  };
+  const all = (operations: ContractOperation[], status: number): Record<string, number> =>
+    Object.fromEntries(operations.map(({ id }) => [id, status]));
+
+  it('400 to what cannot be read', async () => {
+    const answers = await statusesOf(having(400), async (operation) => {
+      if (operation.hasBody) {
+        const headers = { 'content-type': 'application/json' };
+        return ana.request(operation.method, pathOf(operation), { raw: '{"user_message":', headers });
+      }
+      const request = `${operation.method} ${pathOf(operation)} HTTP/1.1\r\nHost: x\r\nBroken header\r\n\r\n`;
+      const answer = await wire(stack.api.url, request);
+      const [head = ''] = answer.split('\r\n\r\n');
+      const status = Number(/^HTTP\/1.1 (\d+)/.exec(head)?.[1]);
+      const headers = new Headers(
+        head
+          .split('\r\n')
+          .slice(1)
+          .map((line) => line.split(': ', 2) as [string, string]),
+      );
+      judge({ method: operation.method, path: pathOf(operation), status, headers, body: wireBody(answer) });
+      return { status };
+    });
+    expect(answers).toEqual(all(having(400), 400));
+  });
+
+  it('401 without a token', async () => {
+    const nobody = new Client(stack.api.url, undefined);
+    const ask = (operation: ContractOperation) =>
+      nobody.request(operation.method, pathOf(operation), { body: bodyOf(operation) });
+    expect(await statusesOf(having(401), ask)).toEqual(all(having(401), 401));
+  });
+
+  it('404 for what does not exist', async () => {
+    const ask = (operation: ContractOperation) =>
+      operation.id === 'requestReply'
+        ? ana.post(operation.path, { chat_id: NOBODYS })
+        : ana.request(operation.method, pathOf(operation, { slug: 'nobody', chat: NOBODYS, job: NOBODYS }), {
+            body: bodyOf(operation),
+          });
+    expect(await statusesOf(having(404), ask)).toEqual(all(having(404), 404));
+  });
+
+  it('406 to whoever cannot read JSON', async () => {
+    const headers = { accept: 'text/html' };
+    const ask = (operation: ContractOperation) =>
+      ana.request(operation.method, pathOf(operation), { body: bodyOf(operation), headers });
+    expect(await statusesOf(having(406), ask)).toEqual(all(having(406), 406));
+  });
+
+  it('413 to a body beyond the bound, 415 to one of another type, 422 to unknown fields', async () => {
+    const sending = (type: string, raw: string) => (operation: ContractOperation) =>
+      ana.request(operation.method, pathOf(operation), { raw, headers: { 'content-type': type } });
+    const large = sending('application/json', `{"x":"${'x'.repeat(300_000)}"}`);
+    expect(await statusesOf(having(413), large)).toEqual(all(having(413), 413));
+    expect(await statusesOf(having(415), sending('text/plain', 'hello'))).toEqual(all(having(415), 415));
+    const unknown = sending('application/json', '{"unknown":1}');
+    const ask = (operation: ContractOperation) =>
+      operation.hasBody ? unknown(operation) : ana.get(`${pathOf(operation)}?unknown=1`);
+    expect(await statusesOf(having(422), ask)).toEqual(all(having(422), 422));
+  });
+
+  it('304 to whoever has it already', async () => {
+    const ask = async (operation: ContractOperation) => {
+      const { headers } = await ana.get(pathOf(operation));
+      return ana.get(pathOf(operation), { headers: { 'if-none-match': headers.get('etag') ?? '' } });
+    };
+    expect(await statusesOf(having(304), ask)).toEqual(all(having(304), 304));
+  });
+
+  it('200, 201 and 202 when all is well', async () => {
+    const ben = stack.as('ben');
+    const created = await ben.post('/api/v1/assistants/billing/chats');
+    expect(created.status).toBe(201);
+    const chat = created.body.id as string;
+    for (const base of [`/api/v1/chats/${chat}`, `/api/v1/assistants/billing/chats/${chat}`]) {
+      expect((await ben.post(`${base}/messages`, { content: 'by the way' })).status).toBe(201);
+      expect((await ben.post(`${base}/turns`, { user_message: 'hello' })).status).toBe(200);
+      const accepted = await ben.post(`${base}/turns`, { user_message: 'hello' }, { prefer: 'respond-async' });
+      expect(accepted.status).toBe(202);
+      await ben.finalJob(accepted.body.id as string);
+    }
+    await ben.post(`/api/v1/chats/${chat}/messages`, { content: 'what about this?' });
+    await stack.model.script('what about this', { delay_ms: 5_000 });
+    const job = await ben.post('/api/v1/jobs/assistant-reply', { chat_id: chat });
+    expect(job.status).toBe(202);
+    expect((await ben.patch(`/api/v1/jobs/${job.body.id}`, { status: 'canceled' })).status).toBe(200);
+    expect((await ben.patch(`/api/v1/chats/${chat}`, { title: 'Bills' })).status).toBe(200);
+    const reads = having(200).filter(({ method }) => method === 'GET');
+    expect(await statusesOf(reads, (operation) => ana.get(pathOf(operation)))).toEqual(all(reads, 200));
+    expect((await ben.post('/api/v1/assistants/billing/chats')).status).toBe(200);
+  });
+
+  it('409 and 412 to what the state of things does not allow', async () => {
+    const eva = stack.as('eva');
+    const chat = (await eva.chat()).id;
+    await stack.model.script('slowly', { delay_ms: 3_000 });
+    const job = await eva.turnAsync(chat, 'slowly');
+    for (const base of [`/api/v1/chats/${chat}`, `/api/v1/assistants/support/chats/${chat}`]) {
+      expect((await eva.post(`${base}/messages`, { content: 'x' })).body.code).toBe('turn_in_progress');
+      expect((await eva.post(`${base}/turns`, { user_message: 'x' })).body.code).toBe('turn_in_progress');
+    }
+    expect((await eva.post('/api/v1/jobs/assistant-reply', { chat_id: chat })).body.code).toBe('turn_in_progress');
+    await eva.finalJob(job.id);
+    expect((await eva.patch(`/api/v1/jobs/${job.id}`, { status: 'canceled' })).body.code).toBe('invalid_transition');
+    expect((await eva.patch(`/api/v1/chats/${chat}`, { title: 'x' }, { 'if-match': '"other"' })).status).toBe(412);
+    await eva.patch(`/api/v1/chats/${chat}`, { status: 'closed' });
+    expect((await eva.patch(`/api/v1/chats/${chat}`, { status: 'active' })).body.code).toBe('invalid_transition');
+  });
+
+  it('502 for a reply that failed while somebody waited for it', async () => {
+    const kim = stack.as('kim');
+    const chat = (await kim.chat()).id;
+    await stack.model.script('refused', { status: 400, error_type: 'invalid_request_error', message: 'no' });
+    for (const base of [`/api/v1/chats/${chat}`, `/api/v1/assistants/support/chats/${chat}`]) {
+      expect((await kim.post(`${base}/turns`, { user_message: 'refused' })).status).toBe(502);
+    }
+  });
+
+  it('500 when something is wrong on our side, and says nothing of it', async () => {
+    const ask = (operation: ContractOperation) =>
+      ana.request(operation.method, pathOf(operation), { body: bodyOf(operation) });
+    const tables = ['assistants', 'chats', 'jobs'];
+    for (const table of tables) await stack.database.query(`ALTER TABLE ${table} RENAME TO ${table}_away`);
+    try {
+      expect(await statusesOf(having(500), ask)).toEqual(all(having(500), 500));
+      const { body } = await ana.get('/api/v1/chats');
+      expect(JSON.stringify(body)).not.toMatch(/relation|chats|select/i);
+    } finally {
+      for (const table of tables) await stack.database.query(`ALTER TABLE ${table}_away RENAME TO ${table}`);
+    }
+    expect((await ana.get('/api/v1/chats')).status).toBe(200);
+  });
+
+  it('503 while the database is away, and recovers by itself', async () => {
+    const ask = (operation: ContractOperation) =>
+      ana.request(operation.method, pathOf(operation), { body: bodyOf(operation) });
+    await onServer(async (server) => {
+      await server.query(`ALTER DATABASE ${stack.databaseName} ALLOW_CONNECTIONS false`);
+      await server.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1', [
+        stack.databaseName,
+      ]);
+      try {
+        expect(await statusesOf(having(503), ask)).toEqual(all(having(503), 503));
+      } finally {
+        await server.query(`ALTER DATABASE ${stack.databaseName} ALLOW_CONNECTIONS true`);
+      }
+    });
+    await until(async () => (await ana.get('/health/ready')).status === 200, 'the database');
+    const chat = await stack.as('leo').chat();
+    expect((await stack.as('leo').turn(chat.id, 'still there?')).status).toBe(200);
+  });
+
+  it('and none is left out', () => {
+    const promised = contract.operations.flatMap(({ id, statuses }) => statuses.map((status) => `${id} ${status}`));
+    expect(promised.filter((status) => !seen.has(status))).toEqual([]);
+  });
+});
