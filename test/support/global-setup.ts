@@ -5,10 +5,14 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import pg from 'pg';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../tools/embedded-postgres.js';
+import { findChromium } from './browser.js';
 import { TEMPLATE } from './template.js';
 
 /** One PostgreSQL for the whole run, with a migrated database to copy. */
 export default async function setUp(): Promise<void> {
+  if (findChromium() === undefined) {
+    console.log('\nNo Chromium on this machine: the tests in a browser are skipped (CHROMIUM_PATH says where one is).');
+  }
   const dataDir = await mkdtemp(join(tmpdir(), 'rejoinder-test-'));
   const postgres = await startEmbeddedPostgres({ dataDir, persistent: false, fast: true });
   const admin = new pg.Client(postgres.url('postgres'));

@@ -1,7 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
-import { parse } from 'yaml';
 import { CONTRACT_FILE } from '#contract/file.js';
 
 /** Serves the contract: the file itself at `/openapi.yaml`, and Swagger UI showing that file at `/docs`. */
@@ -11,12 +10,13 @@ export async function serveDocs(app: NestFastifyApplication): Promise<void> {
     .getHttpAdapter()
     .getInstance()
     .get('/openapi.yaml', (_request, reply) => reply.type('application/yaml; charset=utf-8').send(yaml));
-  SwaggerModule.setup('docs', app, parse(yaml) as OpenAPIObject, {
+  // With no document to embed, Swagger UI reads the file from its address. Whatever `?url=` says is ignored.
+  SwaggerModule.setup('docs', app, () => undefined as unknown as OpenAPIObject, {
     customSiteTitle: 'Rejoinder: the contract',
-    swaggerUiEnabled: true,
+    customCss: '.swagger-ui .topbar .download-url-wrapper { display: none }',
+    swaggerUrl: '/openapi.yaml',
     raw: false,
     swaggerOptions: {
-      url: '/openapi.yaml',
       persistAuthorization: true,
       displayRequestDuration: true,
       tryItOutEnabled: true,
