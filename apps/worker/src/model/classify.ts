@@ -57,6 +57,8 @@ function errorType(body: unknown): string | undefined {
 function retryAfterMs(headers: Headers | undefined): number | undefined {
   const value = headers?.get('retry-after');
   if (!value) return undefined;
-  const ms = /^\d+(\.\d+)?$/.test(value.trim()) ? Number(value) * 1_000 : Date.parse(value) - Date.now();
+  const seconds = /^\d+(\.\d+)?$/.exec(value.trim());
+  // `Date.parse` makes a date of nearly anything; an HTTP-date begins with the day's name.
+  const ms = seconds ? Number(value) * 1_000 : /^[A-Z][a-z]{2}/.test(value) ? Date.parse(value) - Date.now() : NaN;
   return Number.isNaN(ms) ? undefined : Math.min(Math.max(0, ms), LONGEST_RETRY_AFTER_MS);
 }

@@ -1,0 +1,46 @@
+import { describe, expect, it } from '@jest/globals';
+import { checkAssistants, readAssistantsFile } from './assistants-file.js';
+
+const good = { slug: 'support', name: 'S', description: 'D', system_prompt: 'P', welcome_message: 'W', model: 'm' };
+
+describe('the assistants file', () => {
+  it('that ships has support, billing and general', async () => {
+    const shipped = await readAssistantsFile('assistants.yaml');
+    expect(shipped.map(({ slug }) => slug).sort()).toEqual(['billing', 'general', 'support']);
+  });
+
+  it('may leave the length of a reply to us', () => {
+    expect(checkAssistants({ assistants: [good] })).toEqual({
+      definitions: [{ ...good, max_output_tokens: 1024 }],
+      faults: [],
+    });
+  });
+
+  it('is told all its faults at once, each with the entry it is in', () => {
+    const { faults } = checkAssistants({
+      assistants: [
+        good,
+        good,
+        { ...good, slug: 'Sales' },
+        { ...good, slug: 'x', name: '', max_output_tokens: 0, tone: 1 },
+        5,
+      ],
+    });
+    expect(faults).toEqual([
+      '"support": is defined twice.',
+      '"Sales": slug must be a lower-case name of a-z, 0-9 and dashes.',
+      expect.stringMatching(/^"x": name /),
+      expect.stringMatching(/^"x": max_output_tokens must/),
+      '"x": tone is not known.',
+      'entry 5 must be a mapping.',
+    ]);
+  });
+
+  it.each([null, {}, { assistants: [] }, { assistants: 'support' }, []])('%j defines nothing usable', (document) => {
+    expect(checkAssistants(document).faults).toEqual(['`assistants` must be a list with entries.']);
+  });
+
+  it('that is missing is named', async () => {
+    await expect(readAssistantsFile('nowhere.yaml')).rejects.toThrow(/ASSISTANTS_FILE nowhere.yaml/);
+  });
+});

@@ -1,0 +1,83 @@
+import { describe, expect, it } from '@jest/globals';
+import { readSettings, type SettingsError } from './settings.js';
+
+const enough = {
+  DATABASE_URL: 'postgres://localhost/db',
+  JWT_SECRET: 'x'.repeat(32),
+  ANTHROPIC_API_KEY: 'key',
+};
+
+const faultsOf = (app: 'api' | 'worker', env: NodeJS.ProcessEnv): readonly string[] => {
+  try {
+    readSettings(app, env);
+    return [];
+  } catch (error) {
+    return (error as SettingsError).faults;
+  }
+};
+
+describe('settings', () => {
+  it('have defaults for all but what only the operator can know', () => {
+    expect(readSettings('api', enough)).toEqual({
+      production: false,
+      port: 3000,
+      workerPort: 3001,
+      host: '127.0.0.1',
+      logLevel: 'info',
+      database: { url: 'postgres://localhost/db', poolSize: 10 },
+      redisUrl: undefined,
+      jwt: { secret: 'x'.repeat(32), issuer: undefined, audience: undefined },
+      assistantsFile: 'assistants.yaml',
+      model: { apiKey: 'key', baseUrl: undefined },
+      workerConcurrency: 50,
+    });
+  });
+
+  it('listen on every interface in production, and only there', () => {
+    expect(readSettings('api', { ...enough, NODE_ENV: 'production' }).host).toBe('0.0.0.0');
+  });
+
+  it.each([
+    ['PORT', 'http'],
+    ['PORT', '65536'],
+    ['PORT', '-1'],
+    ['WORKER_PORT', '3001.5'],
+    ['DATABASE_POOL_SIZE', '1'],
+    ['WORKER_CONCURRENCY', '0'],
+    ['LOG_LEVEL', 'loud'],
+    ['NODE_ENV', 'prod'],
+    ['DATABASE_URL', 'mysql://localhost/db'],
+    ['REDIS_URL', 'localhost:6379'],
+    ['ANTHROPIC_BASE_URL', 'api.anthropic.com'],
+    ['JWT_SECRET', 'short'],
+  ])('%s=%s is refused by name', (name, value) => {
+    const faults = faultsOf('api', { ...enough, [name]: value });
+    expect(faults).toHaveLength(1);
+    expect(faults[0]).toContain(name);
+  });
+
+  it('tell every fault at once', () => {
+    expect(faultsOf('api', { PORT: 'x', LOG_LEVEL: 'y', NODE_ENV: 'production' })).toHaveLength(4);
+  });
+
+  it('never repeat a password', () => {
+    expect(faultsOf('api', { ...enough, REDIS_URL: 'http://:hunter2@redis' }).join()).not.toContain('hunter2');
+  });
+
+  it('demand of each app only what it uses: a secret of the API, a model of the worker', () => {
+    const { JWT_SECRET: _secret, ...withoutSecret } = enough;
+    const { ANTHROPIC_API_KEY: _key, ...withoutKey } = enough;
+    expect(faultsOf('worker', { ...withoutSecret, NODE_ENV: 'production' })).toEqual([]);
+    expect(faultsOf('api', { ...withoutKey, NODE_ENV: 'production' })).toEqual([]);
+    expect(faultsOf('api', { ...withoutSecret, NODE_ENV: 'production' })[0]).toContain('JWT_SECRET');
+    expect(faultsOf('worker', withoutKey)[0]).toContain('ANTHROPIC_API_KEY');
+    expect(faultsOf('worker', { ...withoutKey, ANTHROPIC_BASE_URL: 'http://localhost:9' })).toEqual([]);
+  });
+
+  it('treat an empty variable as one that is not set', () => {
+    expect(readSettings('api', { ...enough, PORT: '', REDIS_URL: ' ' })).toMatchObject({
+      port: 3000,
+      redisUrl: undefined,
+    });
+  });
+});

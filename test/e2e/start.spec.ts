@@ -1,0 +1,158 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { Client } from '../support/client.js';
+import { until } from '../support/until.js';
+
+interface Started {
+  readonly process: ChildProcess;
+  output(): string;
+  /** Where the API is, once the banner is printed. */
+  ready(): Promise<string>;
+  ended(): Promise<number | NodeJS.Signals | null>;
+}
+
+describe('npm start', () => {
+  let dataDir: string;
+  const started: ChildProcess[] = [];
+  beforeAll(async () => {
+    dataDir = await mkdtemp(join(tmpdir(), 'rejoinder-start-'));
+  });
+  afterAll(async () => {
+    for (const child of started) child.kill('SIGKILL');
+    await rm(dataDir, { recursive: true, force: true });
+  });
+
+  const start = (env: Record<string, string> = {}): Started => {
+    const child = spawn(process.execPath, ['dist/tools/start.js'], {
+      env: { PATH: process.env['PATH'], DATA_DIR: dataDir, PORT: '0', WORKER_PORT: '0', ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    started.push(child);
+    let printed = '';
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (printed += String(chunk)));
+    const exit = once(child, 'exit');
+    return {
+      process: child,
+      output: () => printed,
+      ready: () =>
+        until(async () => {
+          if (child.exitCode !== null) throw new Error(printed);
+          return /Swagger UI +(\S+)\/docs/.exec(printed)?.[1];
+        }, 'the banner'),
+      ended: async () => {
+        const [code, signal] = (await exit) as [number | null, NodeJS.Signals | null];
+        return code ?? signal;
+      },
+    };
+  };
+
+  const processes = async (): Promise<{ pid: number; parent: number; line: string }[]> => {
+    const { stdout } = await promisify(execFile)('ps', ['-eo', 'pid,ppid,args']);
+    return stdout.split('\n').map((line) => {
+      const [pid, parent] = line.trim().split(/\s+/).map(Number);
+      return { pid: pid ?? 0, parent: parent ?? 0, line };
+    });
+  };
+  const childrenOf = async (run: Started): Promise<{ pid: number; line: string }[]> =>
+    (await processes()).filter(({ parent }) => parent === run.process.pid);
+  const gone = async (children: { pid: number }[]): Promise<void> => {
+    const pids = children.map(({ pid }) => pid);
+    expect(pids).toHaveLength(4); // PostgreSQL's guard, the stand-in model, the API, the worker
+    await until(
+      async () => !(await processes()).some(({ pid, line }) => pids.includes(pid) || line.includes(dataDir)),
+      'the end of every process',
+    );
+  };
+
+  it('brings everything up, prints a line that works, stops cleanly, and finds its data again', async () => {
+    const first = start();
+    await first.ready();
+    expect(first.output()).toContain('STAND-IN');
+    const [, curl] = /^ +(curl .*)$/m.exec(first.output()) ?? [];
+    const { stdout } = await promisify(execFile)('sh', ['-c', `${curl} -s`]);
+    const chat = JSON.parse(stdout) as { id: string; messages: { role: string }[] };
+    expect(chat.messages).toMatchObject([{ role: 'system' }]);
+    const token = /Bearer ([^']+)/.exec(curl ?? '')?.[1];
+    const url = await first.ready();
+    const turn = await new Client(url, token).turn(chat.id, '¿Cómo reinstalo el software?');
+    expect([turn.status, turn.body.assistant_message.role]).toEqual([200, 'assistant']);
+
+    const second = start();
+    expect(await second.ended()).toBe(1);
+    expect(second.output()).toMatch(/in use\. Is `npm start` running already\?/);
+
+    const parts = await childrenOf(first);
+    first.process.kill('SIGINT');
+    expect(await first.ended()).toBe(0);
+    await gone(parts);
+
+    const third = start();
+    const again = new Client(await third.ready(), token);
+    expect((await again.get(`/api/v1/chats/${chat.id}/messages`)).body.data).toHaveLength(3);
+
+    // Even killed outright it leaves nothing behind.
+    const others = await childrenOf(third);
+    third.process.kill('SIGKILL');
+    await gone(others);
+    expect(third.output()).not.toMatch(/warn|error/i);
+  }, 60_000);
+
+  it('stops the rest and fails when a part dies', async () => {
+    const run = start();
+    await run.ready();
+    const parts = await childrenOf(run);
+    process.kill(parts.find(({ line }) => line.includes('apps/worker'))?.pid ?? 0, 'SIGKILL');
+    expect(await run.ended()).toBe(1);
+    expect(run.output()).toContain('worker ended by itself (SIGKILL)');
+    await gone(parts);
+  });
+
+  it('names the setting when a port is taken, and every setting that is wrong', async () => {
+    const taken = createServer().listen(0, '127.0.0.1');
+    await once(taken, 'listening');
+    const { port } = taken.address() as { port: number };
+    const run = start({ PORT: String(port) });
+    expect(await run.ended()).toBe(1);
+    expect(run.output()).toContain(`Port ${port} is in use. Set PORT`);
+    taken.close();
+
+    const wrong = start({ PORT: 'x', LOG_LEVEL: 'y' });
+    expect(await wrong.ended()).toBe(1);
+    expect(wrong.output()).toMatch(/LOG_LEVEL must[\s\S]*PORT must/);
+    expect((await processes()).filter(({ line }) => line.includes(dataDir))).toEqual([]);
+  });
+});
+
+describe('npm run token', () => {
+  const token = async (args: string[], env: Record<string, string> = {}): Promise<string> => {
+    const { stdout } = await promisify(execFile)(process.execPath, ['dist/tools/token.js', ...args], {
+      env: { PATH: process.env['PATH'], JWT_SECRET: 'x'.repeat(32), ...env },
+    });
+    return stdout;
+  };
+  const claims = (jwt: string): Record<string, unknown> =>
+    JSON.parse(Buffer.from(jwt.split('.')[1] ?? '', 'base64url').toString());
+
+  it('prints a token and nothing else', async () => {
+    const printed = await token(['alice'], { JWT_ISSUER: 'me', JWT_AUDIENCE: 'you' });
+    expect(printed).toMatch(/^[\w-]+\.[\w-]+\.[\w-]+\n$/);
+    expect(claims(printed)).toMatchObject({ sub: 'alice', iss: 'me', aud: 'you' });
+    const short = claims(await token(['alice', '--expires', '15m']));
+    expect(Number(short['exp']) - Number(short['iat'])).toBe(900);
+  });
+
+  it.each([
+    ['no user', [], {}],
+    ['two users', ['a', 'b'], {}],
+    ['a span without a unit', ['a', '--expires', '15'], {}],
+    ['production without a secret', ['a'], { NODE_ENV: 'production', JWT_SECRET: '' }],
+  ])('refuses %s and prints no token', async (_, args, env) => {
+    await expect(token(args, env)).rejects.toMatchObject({ code: 1, stdout: '' });
+  });
+});
