@@ -177,7 +177,7 @@ describe('the job of a turn', () => {
     await stack.model.script('ring ring', { delay_ms: 500 });
     const extra = await stack.startWorker();
     const job = await tom.turnAsync(chat.id, 'ring ring');
-    const store = { databaseUrl: stack.databaseUrl, redisUrl: process.env['TEST_REDIS_URL'] };
+    const store = { databaseUrl: stack.databaseUrl, redisUrl: stack.redis?.url };
     if (store.redisUrl === undefined) setDefaultBackendFactory(createPostgresBackend);
     const queue = new Queue(REPLY_QUEUE, { connection: queueConnection(store, 'producer'), prefix: QUEUE_PREFIX });
     await queue.waitUntilReady();

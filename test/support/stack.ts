@@ -4,6 +4,7 @@ import pg from 'pg';
 import { Client } from './client.js';
 import { ModelStub } from './model-stub.js';
 import { type App, startProcess } from './processes.js';
+import { type RedisServer, startRedis } from './redis.js';
 import { TEMPLATE } from './template.js';
 
 export const SECRET = 'a secret for tests that is long enough';
@@ -13,11 +14,13 @@ export interface Stack {
   readonly api: App;
   readonly workers: App[];
   readonly model: ModelStub;
+  /** Set when the queue is on Redis (`TEST_QUEUE=redis`). */
+  readonly redis: RedisServer | undefined;
   readonly database: pg.Pool;
   readonly databaseName: string;
   readonly databaseUrl: string;
   /** A client of the API for this user; all its exchanges are held against the contract. */
-  as(user: string): Client;
+  as(user: string, through?: App): Client;
   startApi(env?: Record<string, string>): Promise<App>;
   startWorker(env?: Record<string, string>): Promise<App>;
   stop(): Promise<void>;
@@ -37,7 +40,10 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const databaseUrl = address.href;
   const database = new pg.Pool({ connectionString: databaseUrl, max: 3 });
   database.on('error', () => undefined); // tests cut connections on purpose
-  const model = await ModelStub.start();
+  const [model, redis] = await Promise.all([
+    ModelStub.start(),
+    process.env['TEST_QUEUE'] === 'redis' ? startRedis() : undefined,
+  ]);
   const env = {
     DATABASE_URL: databaseUrl,
     JWT_SECRET: SECRET,
@@ -45,7 +51,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     WORKER_PORT: '0',
     ANTHROPIC_BASE_URL: model.url,
     ANTHROPIC_API_KEY: 'stand-in',
-    ...(process.env['TEST_REDIS_URL'] && { REDIS_URL: process.env['TEST_REDIS_URL'] }),
+    ...(redis && { REDIS_URL: redis.url }),
     ...options.env,
   };
   const apps: App[] = [];
@@ -62,15 +68,16 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     api,
     workers,
     model,
+    redis,
     database,
     databaseName,
     databaseUrl,
-    as: (user) => new Client(api.url, tokenFor(user)),
+    as: (user, through = api) => new Client(through.url, tokenFor(user)),
     startApi: (extra) => start('api', extra),
     startWorker: (extra) => start('worker', extra),
     stop: async () => {
       await Promise.all(apps.map((app) => app.stop()));
-      await model.stop();
+      await Promise.all([model.stop(), redis?.stop()]);
       await database.end();
       await onServer((server) => server.query(`DROP DATABASE IF EXISTS ${databaseName} WITH (FORCE)`));
     },

@@ -11,6 +11,7 @@ import { AuthModule } from './auth/auth.module.js';
 import { ChatsController } from './chats/chats.controller.js';
 import { ChatsService } from './chats/chats.service.js';
 import { ApiHealthController } from './health/health.controller.js';
+import { Farewell } from './http/farewell.js';
 import { RepresentationInterceptor } from './http/representation.interceptor.js';
 import { validationPipe } from './http/validation.pipe.js';
 import { JobWaiter } from './jobs/job-waiter.js';
@@ -43,6 +44,7 @@ export class AppModule {
         JobsService,
         JobWaiter,
         HealthService,
+        Farewell,
         { provide: APP_FILTER, useClass: HttpErrorFilter },
         { provide: APP_PIPE, useFactory: validationPipe },
         { provide: APP_INTERCEPTOR, useClass: RepresentationInterceptor },

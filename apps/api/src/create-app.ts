@@ -23,6 +23,8 @@ export async function createApp(settings: Settings): Promise<NestFastifyApplicat
   const adapter = new FastifyAdapter({
     bodyLimit: LARGEST_BODY_BYTES,
     requestTimeout: REQUEST_TIMEOUT_MS,
+    // Requests that come while the process stops are served, or refused in our own words.
+    return503OnClosing: false,
     genReqId: requestId,
     clientErrorHandler: answerRawError,
     frameworkErrors: answerFrameworkError,
@@ -42,7 +44,6 @@ export async function createApp(settings: Settings): Promise<NestFastifyApplicat
   });
   acceptJsonOnly(fastify);
   await serveDocs(app);
-  app.enableShutdownHooks();
   return app;
 }
 

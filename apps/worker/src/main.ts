@@ -13,7 +13,6 @@ await startApp('worker', async () => {
     new FastifyAdapter({ requestTimeout: 10_000 }),
     { logger: createLogger(settings), abortOnError: false },
   );
-  app.enableShutdownHooks();
   await app.listen(settings.workerPort, settings.host);
   return app;
 });

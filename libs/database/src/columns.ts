@@ -5,7 +5,7 @@
 export const jobColumns = (t: string): string => `
   ${t}.id, ${t}.type, ${t}.status, ${t}.chat_id AS "chatId", ${t}.user_id AS "userId",
   ${t}.user_message_id AS "userMessageId", ${t}.request_id AS "requestId", ${t}.attempts,
-  ${t}.available_at AS "availableAt", ${t}.lease_until AS "leaseUntil", ${t}.draft,
+  ${t}.attempts_left AS "attemptsLeft", ${t}.available_at AS "availableAt", ${t}.lease_until AS "leaseUntil", ${t}.draft,
   ${t}.error_code AS "errorCode", ${t}.error_message AS "errorMessage",
   ${t}.created_at AS "createdAt", ${t}.started_at AS "startedAt", ${t}.finished_at AS "finishedAt"`;
 

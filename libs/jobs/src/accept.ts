@@ -3,6 +3,7 @@ import { jobColumns } from '#database/columns.js';
 import type { Job } from '#database/entities/job.entity.js';
 import type { Message } from '#database/entities/message.entity.js';
 import { newId } from '#database/ids.js';
+import { MAX_ATTEMPTS } from './timings.js';
 
 export interface NewTurn {
   readonly jobId: string;
@@ -33,8 +34,8 @@ const ACCEPT_TURN = `
     SELECT $4, id, last_seq, 'user', $5, $6 FROM chat
     RETURNING id, chat_id, seq, created_at
   ), job AS (
-    INSERT INTO jobs (id, type, status, chat_id, user_id, user_message_id, request_id)
-    SELECT $7, 'assistant-reply', 'queued', chat_id, $2, id, $8 FROM message
+    INSERT INTO jobs (id, type, status, chat_id, user_id, user_message_id, request_id, attempts_left)
+    SELECT $7, 'assistant-reply', 'queued', chat_id, $2, id, $8, ${MAX_ATTEMPTS} FROM message
     RETURNING *
   )
   SELECT message.seq, message.created_at AS "messageCreatedAt", ${jobColumns('job')} FROM message, job`;
@@ -86,8 +87,8 @@ const ACCEPT_REPLY = `
      WHERE id = $1 AND user_id = $2 AND status = 'active' AND NOT EXISTS (${HAS_UNFINISHED})
        FOR UPDATE
   ), job AS (
-    INSERT INTO jobs (id, type, status, chat_id, user_id, user_message_id, request_id)
-    SELECT $3, 'assistant-reply', 'queued', chat.id, $2, m.id, $4
+    INSERT INTO jobs (id, type, status, chat_id, user_id, user_message_id, request_id, attempts_left)
+    SELECT $3, 'assistant-reply', 'queued', chat.id, $2, m.id, $4, ${MAX_ATTEMPTS}
       FROM chat JOIN messages m ON m.chat_id = chat.id AND m.seq = chat.last_seq AND m.role = 'user'
     RETURNING *
   )

@@ -11,7 +11,7 @@ export interface DueJob {
 const END_SPENT = `
   WITH spent AS (
     SELECT id FROM jobs
-     WHERE status = 'running' AND lease_until < now() AND attempts >= ${MAX_ATTEMPTS}
+     WHERE status = 'running' AND lease_until < now() AND attempts_left = 0
      LIMIT ${RECONCILE_BATCH} FOR UPDATE SKIP LOCKED
   ), job AS (
     UPDATE jobs SET status = 'failed', lease_until = NULL, finished_at = now(), draft = '',

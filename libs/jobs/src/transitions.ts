@@ -1,7 +1,7 @@
 import type { EntityManager } from 'typeorm';
 import { newId } from '#database/ids.js';
 import { JOB_CHANNEL } from './states.js';
-import { LEASE_SECONDS, MAX_ATTEMPTS } from './timings.js';
+import { LEASE_SECONDS } from './timings.js';
 
 /*
  * Every transition of a job after it was accepted. Each is one conditional statement on the database's clock; no row
@@ -33,10 +33,10 @@ export interface ClaimedJob {
 
 const CLAIM = `
   WITH job AS (
-    UPDATE jobs SET status = 'running', attempts = attempts + 1, draft = '',
+    UPDATE jobs SET status = 'running', attempts = attempts + 1, attempts_left = attempts_left - 1, draft = '',
            lease_until = now() + make_interval(secs => ${LEASE_SECONDS}),
            started_at = coalesce(started_at, now())
-     WHERE id = $1 AND attempts < ${MAX_ATTEMPTS}
+     WHERE id = $1 AND attempts_left > 0
        AND ((status = 'queued' AND available_at <= now()) OR (status = 'running' AND lease_until < now()))
     RETURNING *
   ), notice AS (${announce('job')})
@@ -128,11 +128,11 @@ export interface JobFault {
 const RETRY_OR_FAIL = `
   WITH job AS (
     UPDATE jobs SET
-           status = CASE WHEN $3 AND attempts < ${MAX_ATTEMPTS} THEN 'queued' ELSE 'failed' END,
+           status = CASE WHEN $3 AND attempts_left > 0 THEN 'queued' ELSE 'failed' END,
            available_at = CASE WHEN $3 THEN now() + make_interval(secs => $4::float8 / 1000) ELSE available_at END,
-           finished_at = CASE WHEN $3 AND attempts < ${MAX_ATTEMPTS} THEN NULL ELSE now() END,
-           error_code = CASE WHEN $3 AND attempts < ${MAX_ATTEMPTS} THEN NULL ELSE $5 END,
-           error_message = CASE WHEN $3 AND attempts < ${MAX_ATTEMPTS} THEN NULL ELSE $6 END,
+           finished_at = CASE WHEN $3 AND attempts_left > 0 THEN NULL ELSE now() END,
+           error_code = CASE WHEN $3 AND attempts_left > 0 THEN NULL ELSE $5 END,
+           error_message = CASE WHEN $3 AND attempts_left > 0 THEN NULL ELSE $6 END,
            lease_until = NULL, draft = ''
      WHERE id = $1 AND status = 'running' AND attempts = $2
     RETURNING id, status
@@ -163,14 +163,15 @@ export async function giveUp(
 
 const HAND_BACK = `
   WITH job AS (
-    UPDATE jobs SET status = 'queued', attempts = attempts - 1, lease_until = NULL, draft = '', available_at = now()
+    UPDATE jobs SET status = 'queued', attempts_left = attempts_left + 1, lease_until = NULL, draft = '', available_at = now()
      WHERE id = $1 AND status = 'running' AND attempts = $2
     RETURNING id, status
   ), notice AS (${announce('job')})
   SELECT job.id FROM job LEFT JOIN notice ON true`;
 
 /**
- * Puts an attempt that its worker cannot end (it is shutting down) back, as if it had not begun.
+ * Puts an attempt that its worker cannot end (it is shutting down) back. It does not count against the job, but its number is
+ * not given out again: numbers are fencing tokens.
  * @returns false when the attempt is no longer the job's.
  */
 export async function handBack(manager: EntityManager, jobId: string, attempt: number): Promise<boolean> {

@@ -32,11 +32,39 @@ export async function startApp(name: string, start: () => Promise<INestApplicati
   });
   try {
     const app = await start();
+    stopOnSignal(name, app);
     new Logger(name).log(`listening on ${await app.getUrl()}`);
   } catch (error) {
     const mendable = error instanceof Error && MENDABLE.has(error.name);
     console.error(mendable ? error.message : (portInUse(error) ?? error));
     process.exit(1);
+  }
+}
+
+/** Longest graceful stop; whoever sends the signal must leave a little more before SIGKILL. In milliseconds. */
+const GRACE_MS = 25_000;
+
+/** SIGTERM, SIGINT and SIGHUP stop the app in order and end the process with 0; with 1 when that takes too long. */
+function stopOnSignal(name: string, app: INestApplication): void {
+  let stopping = false;
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      if (stopping) return;
+      stopping = true;
+      const logger = new Logger(name);
+      logger.log(`${signal}: stopping`);
+      setTimeout(() => {
+        logger.error(`could not stop within ${GRACE_MS / 1_000} s`);
+        process.exit(1);
+      }, GRACE_MS).unref();
+      app.close().then(
+        () => process.exit(0),
+        (error: unknown) => {
+          logger.error('could not stop in order', error instanceof Error ? error.stack : String(error));
+          process.exit(1);
+        },
+      );
+    });
   }
 }
 

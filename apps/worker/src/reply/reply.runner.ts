@@ -82,7 +82,7 @@ export class ReplyRunner {
 
   private async putBack(job: ClaimedJob, line: string): Promise<void> {
     this.logger.log(`handed back ${line}`);
-    if (await handBack(this.manager, job.id, job.attempt)) await this.doorbell.ring(job.id, job.attempt, 'handed-back');
+    if (await handBack(this.manager, job.id, job.attempt)) await this.doorbell.ring(job.id, job.attempt + 1);
   }
 
   private async fail(job: ClaimedJob, error: unknown, line: string): Promise<void> {

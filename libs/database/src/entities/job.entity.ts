@@ -34,6 +34,10 @@ export class Job {
   @Column('integer')
   attempts: number;
 
+  /** Attempts that may still begin. An attempt handed back unharmed does not count, but keeps its number. */
+  @Column('smallint', { name: 'attempts_left' })
+  attemptsLeft: number;
+
   /** A queued job is not started before this moment (the one retry clock). */
   @Column({ type: 'timestamptz', name: 'available_at', precision: 3 })
   availableAt: Date;

@@ -41,6 +41,7 @@ export class Core1764000000000 implements MigrationInterface {
         user_message_id uuid NOT NULL,
         request_id      text NOT NULL,
         attempts        integer NOT NULL DEFAULT 0 CHECK (attempts >= 0),
+        attempts_left   smallint NOT NULL CHECK (attempts_left >= 0),
         available_at    timestamptz(3) NOT NULL DEFAULT now(),
         lease_until     timestamptz(3),
         draft           text NOT NULL DEFAULT '',

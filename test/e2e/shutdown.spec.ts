@@ -1,0 +1,80 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { type Stack, startStack } from '../support/stack.js';
+import { until } from '../support/until.js';
+
+describe('told to stop (SIGTERM)', () => {
+  let stack: Stack;
+  beforeAll(async () => {
+    stack = await startStack();
+  });
+  afterAll(() => stack.stop());
+
+  const runningJob = (user: string, chatId: string): Promise<string> =>
+    until(async () => {
+      const { rows } = await stack.database.query(`SELECT id FROM jobs WHERE chat_id = $1 AND status = 'running'`, [
+        chatId,
+      ]);
+      return rows[0]?.id as string | undefined;
+    }, `${user}’s attempt`);
+
+  it('the API answers whoever waits with the job as it stands, and ends with 0', async () => {
+    const other = await stack.startApi();
+    const ana = stack.as('ana');
+    const chat = await ana.chat();
+    await stack.model.script('slow question', { delay_ms: 2_000 });
+    const through = stack.as('ana', other);
+    const turn = through.turn(chat.id, 'slow question');
+    const jobId = await runningJob('ana', chat.id);
+    const poll = through.get(`/api/v1/jobs/${jobId}`, { headers: { prefer: 'wait=30' } });
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    const ended = other.stop();
+    expect(await turn).toMatchObject({ status: 202, body: { id: jobId, status: 'running' } });
+    expect((await poll).body).toMatchObject({ id: jobId, status: 'running' });
+    expect(await ended).toBe(0);
+    expect(other.output()).not.toMatch(/ERROR|WARN/);
+    expect((await ana.finalJob(jobId)).status).toBe('succeeded');
+  });
+
+  it('a worker finishes what it has begun, takes nothing new, and ends with 0', async () => {
+    const ben = stack.as('ben');
+    const chat = await ben.chat();
+    await stack.model.script('two seconds', { delay_ms: 2_000 });
+    const job = await ben.turnAsync(chat.id, 'two seconds');
+    await runningJob('ben', chat.id);
+    const [worker] = stack.workers;
+    const ended = worker?.stop();
+    expect(await ben.finalJob(job.id)).toMatchObject({ status: 'succeeded', attempts: 1 });
+    expect(await ended).toBe(0);
+    expect(worker?.output()).not.toMatch(/ERROR|WARN/);
+    expect(await stack.model.calls('two seconds')).toHaveLength(1);
+  });
+
+  it('a worker hands back what takes too long; another goes on at once', async () => {
+    const eva = stack.as('eva');
+    const chat = await eva.chat();
+    const first = await stack.startWorker();
+    await stack.model.script('very long', { delay_ms: 60_000 }, 1);
+    const job = await eva.turnAsync(chat.id, 'very long');
+    await runningJob('eva', chat.id);
+    const begun = Date.now();
+    const ended = first.stop();
+    const second = await stack.startWorker();
+    expect(await eva.finalJob(job.id)).toMatchObject({ status: 'succeeded', attempts: 2 });
+    expect(await ended).toBe(0);
+    expect(Date.now() - begun).toBeLessThan(15_000);
+    const { rows } = await stack.database.query('SELECT attempts_left FROM jobs WHERE id = $1', [job.id]);
+    expect(rows).toEqual([{ attempts_left: 3 }]);
+    await second.stop();
+  });
+
+  it('turns wait for a worker that is yet to come, and many workers share them', async () => {
+    const kim = stack.as('kim');
+    const chats = [await kim.chat('support'), await kim.chat('billing'), await kim.chat('general')];
+    const jobs = await Promise.all(chats.map((chat) => kim.turnAsync(chat.id, 'is anybody there?')));
+    expect((await kim.get(`/api/v1/jobs/${jobs[0]?.id}`)).body.status).toBe('queued');
+    const workers = await Promise.all([stack.startWorker(), stack.startWorker()]);
+    for (const job of jobs) expect((await kim.finalJob(job.id)).status).toBe('succeeded');
+    expect(await stack.model.calls('is anybody there?')).toHaveLength(3);
+    expect(await Promise.all(workers.map((worker) => worker.stop()))).toEqual([0, 0]);
+  });
+});
