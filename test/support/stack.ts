@@ -60,10 +60,18 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     apps.push(app);
     return app;
   };
-  const [api, ...workers] = await Promise.all([
-    start('api'),
-    ...Array.from({ length: options.workers ?? 1 }, () => start('worker')),
-  ]);
+  const stop = async (): Promise<void> => {
+    await Promise.all(apps.map((app) => app.stop()));
+    await Promise.all([model.stop(), redis?.stop()]);
+    await database.end();
+    await onServer((server) => server.query(`DROP DATABASE IF EXISTS ${databaseName} WITH (FORCE)`));
+  };
+  const starting = [start('api'), ...Array.from({ length: options.workers ?? 1 }, () => start('worker'))];
+  await Promise.allSettled(starting);
+  const [api, ...workers] = await Promise.all(starting as [Promise<App>, ...Promise<App>[]]).catch(async (error) => {
+    await stop();
+    throw error;
+  });
   return {
     api,
     workers,
@@ -75,12 +83,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     as: (user, through = api) => new Client(through.url, tokenFor(user)),
     startApi: (extra) => start('api', extra),
     startWorker: (extra) => start('worker', extra),
-    stop: async () => {
-      await Promise.all(apps.map((app) => app.stop()));
-      await Promise.all([model.stop(), redis?.stop()]);
-      await database.end();
-      await onServer((server) => server.query(`DROP DATABASE IF EXISTS ${databaseName} WITH (FORCE)`));
-    },
+    stop,
   };
 }
 

@@ -9,7 +9,7 @@ import { QueueModule } from '#queue/queue.module.js';
 import type { Settings } from '#settings/settings.js';
 import { Model } from './model/model.js';
 import { Reconciler } from './reconciler/reconciler.js';
-import { CONCURRENCY, ReplyProcessor } from './reply/reply.processor.js';
+import { ReplyProcessor } from './reply/reply.processor.js';
 import { ReplyRunner } from './reply/reply.runner.js';
 
 /** The worker app: everything between a ticket and the assistant's message. */
@@ -17,19 +17,19 @@ import { ReplyRunner } from './reply/reply.runner.js';
 export class WorkerModule {
   static forRoot(settings: Settings): DynamicModule {
     const { database, redisUrl } = settings;
+    const store = { databaseUrl: database.url, redisUrl };
     return {
       module: WorkerModule,
       imports: [
         DatabaseModule.forRoot({ ...database, applicationName: 'rejoinder-worker' }),
-        QueueModule.forRoot({ databaseUrl: database.url, redisUrl }),
+        QueueModule.forRoot(store),
         FeedModule.forRoot(database.url, 'rejoinder-worker-feed'),
       ],
       controllers: [HealthController],
       providers: [
         { provide: Model, useFactory: () => new Model(settings.model) },
-        { provide: CONCURRENCY, useValue: settings.workerConcurrency },
         ReplyRunner,
-        ReplyProcessor,
+        ReplyProcessor.on(store, settings.workerConcurrency),
         Reconciler,
         HealthService,
         { provide: APP_FILTER, useClass: HttpErrorFilter },

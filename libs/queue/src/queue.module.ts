@@ -16,7 +16,6 @@ export class QueueModule {
           name: REPLY_QUEUE,
           connection: queueConnection(store, 'producer'),
           prefix: QUEUE_PREFIX,
-          skipWaitingForReady: true,
           defaultJobOptions: {
             // The row counts attempts and decides on the next one; BullMQ only delivers.
             attempts: 1,

@@ -1,12 +1,9 @@
 import { Processor, WorkerHost } from '@nestjs/bullmq';
-import { type BeforeApplicationShutdown, Inject, Logger, type OnApplicationBootstrap } from '@nestjs/common';
+import { type BeforeApplicationShutdown, Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
 import type { Job } from 'bullmq';
-import { REPLY_QUEUE } from '#queue/connection.js';
+import { queueConnection, type QueueStore, REPLY_QUEUE } from '#queue/connection.js';
 import type { ReplyTicket } from '#queue/doorbell.js';
 import { ReplyRunner } from './reply.runner.js';
-
-/** How many attempts one worker process runs at once. */
-export const CONCURRENCY = Symbol('CONCURRENCY');
 
 /** Time running attempts get to finish on shutdown before they are handed back, in milliseconds. */
 const DRAIN_MS = 8_000;
@@ -15,15 +12,27 @@ const DRAIN_MS = 8_000;
  * BullMQ's end of the line: takes a ticket and has the row's attempt run. Whatever BullMQ makes of stalls and
  * failures, the row decides: a ticket too many finds nothing to claim.
  */
-@Processor(REPLY_QUEUE, { autorun: false, maxStalledCount: 100, lockDuration: 30_000 })
+@Injectable()
 export class ReplyProcessor extends WorkerHost implements OnApplicationBootstrap, BeforeApplicationShutdown {
   private readonly logger = new Logger(ReplyProcessor.name);
 
-  constructor(
-    private readonly runner: ReplyRunner,
-    @Inject(CONCURRENCY) private readonly concurrency: number,
-  ) {
+  constructor(private readonly runner: ReplyRunner) {
     super();
+  }
+
+  /**
+   * Ties the class to the queue, on this store and with so many attempts at once. Nest would have a worker share the
+   * producer's connection options; but a producer must fail fast where a worker must wait.
+   */
+  static on(store: QueueStore, concurrency: number): typeof ReplyProcessor {
+    Processor(REPLY_QUEUE, {
+      connection: queueConnection(store, 'worker'),
+      concurrency,
+      autorun: false,
+      maxStalledCount: 100,
+      lockDuration: 30_000,
+    })(ReplyProcessor);
+    return ReplyProcessor;
   }
 
   override async process(ticket: Job<ReplyTicket>): Promise<void> {
@@ -37,7 +46,6 @@ export class ReplyProcessor extends WorkerHost implements OnApplicationBootstrap
 
   onApplicationBootstrap(): void {
     this.worker.on('error', (error) => this.logger.warn(`queue: ${error.message}`));
-    this.worker.concurrency = this.concurrency;
     void this.worker.run().catch((error: unknown) => this.logger.error(`the queue's worker ended: ${String(error)}`));
   }
 
