@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -83,6 +83,10 @@ describe('npm start', () => {
     const turn = await new Client(url, token).turn(chat.id, '¿Cómo reinstalo el software?');
     expect([turn.status, turn.body.assistant_message.role]).toEqual([200, 'assistant']);
 
+    const answers = await readmeFlow(url, dataDir);
+    expect(answers).toMatch(/"role":"system"[\s\S]*"stop_reason":"end_turn"[\s\S]*"status":"queued"/);
+    expect(answers).toMatch(/\nsucceeded\n\[Modelo de prueba\] Has preguntado: «¿Cómo reinstalo el software\?»/);
+
     const second = start();
     expect(await second.ended()).toBe(1);
     expect(second.output()).toMatch(/in use\. Is `npm start` running already\?/);
@@ -128,6 +132,19 @@ describe('npm start', () => {
     expect((await processes()).filter(({ line }) => line.includes(dataDir))).toEqual([]);
   });
 });
+
+/** Pastes the README's conversation into a shell, against the service at `url`. */
+async function readmeFlow(url: string, dataDir: string): Promise<string> {
+  const [, flow = ''] =
+    /<!-- flow: begin -->([\s\S]*)<!-- flow: end -->/.exec(await readFile('README.md', 'utf8')) ?? [];
+  const lines = [...flow.matchAll(/```sh\n([\s\S]*?)```/g)].map(([, block]) => block).join('\n');
+  expect(lines).toContain('http://127.0.0.1:3000');
+  const script = lines.replace('http://127.0.0.1:3000', url).replaceAll(/(chat|job)\.json/g, `${dataDir}/$1.json`);
+  const { stdout } = await promisify(execFile)('bash', ['-euc', script], {
+    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], DATA_DIR: dataDir },
+  });
+  return stdout;
+}
 
 describe('npm run token', () => {
   const token = async (args: string[], env: Record<string, string> = {}): Promise<string> => {
