@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -7,7 +7,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Client } from '../support/client.js';
+import { has, type RunningProcess, runningProcesses } from '../support/machine.js';
 import { until } from '../support/until.js';
+
+const withCurl = has('curl') && has('bash') ? it : it.skip;
 
 interface Started {
   readonly process: ChildProcess;
@@ -20,11 +23,16 @@ interface Started {
 describe('npm start', () => {
   let dataDir: string;
   const started: ChildProcess[] = [];
-  beforeAll(async () => {
+  beforeEach(async () => {
     dataDir = await mkdtemp(join(tmpdir(), 'rejoinder-start-'));
   });
-  afterAll(async () => {
-    for (const child of started) child.kill('SIGKILL');
+  afterEach(async () => {
+    for (const child of started.splice(0)) child.kill('SIGKILL');
+    // A test that failed half-way must not leave its processes to the next one.
+    await until(
+      async () => !(await runningProcesses()).some(({ line }) => line.includes(dataDir)),
+      'the end of every process',
+    );
     await rm(dataDir, { recursive: true, force: true });
   });
 
@@ -52,20 +60,13 @@ describe('npm start', () => {
     };
   };
 
-  const processes = async (): Promise<{ pid: number; parent: number; line: string }[]> => {
-    const { stdout } = await promisify(execFile)('ps', ['-eo', 'pid,ppid,args']);
-    return stdout.split('\n').map((line) => {
-      const [pid, parent] = line.trim().split(/\s+/).map(Number);
-      return { pid: pid ?? 0, parent: parent ?? 0, line };
-    });
-  };
-  const childrenOf = async (run: Started): Promise<{ pid: number; line: string }[]> =>
-    (await processes()).filter(({ parent }) => parent === run.process.pid);
+  const childrenOf = async (run: Started): Promise<RunningProcess[]> =>
+    (await runningProcesses()).filter(({ parent }) => parent === run.process.pid);
   const gone = async (children: { pid: number }[]): Promise<void> => {
     const pids = children.map(({ pid }) => pid);
     expect(pids).toHaveLength(4); // PostgreSQL's guard, the stand-in model, the API, the worker
     await until(
-      async () => !(await processes()).some(({ pid, line }) => pids.includes(pid) || line.includes(dataDir)),
+      async () => !(await runningProcesses()).some(({ pid, line }) => pids.includes(pid) || line.includes(dataDir)),
       'the end of every process',
     );
   };
@@ -74,18 +75,12 @@ describe('npm start', () => {
     const first = start();
     await first.ready();
     expect(first.output()).toContain('STAND-IN');
-    const [, curl] = /^ +(curl .*)$/m.exec(first.output()) ?? [];
-    const { stdout } = await promisify(execFile)('sh', ['-c', `${curl} -s`]);
-    const chat = JSON.parse(stdout) as { id: string; messages: { role: string }[] };
-    expect(chat.messages).toMatchObject([{ role: 'system' }]);
-    const token = /Bearer ([^']+)/.exec(curl ?? '')?.[1];
+    const token = /Bearer ([^']+)/.exec(first.output())?.[1];
     const url = await first.ready();
-    const turn = await new Client(url, token).turn(chat.id, '¿Cómo reinstalo el software?');
+    const demo = new Client(url, token);
+    const chat = await demo.chat();
+    const turn = await demo.turn(chat.id, '¿Cómo reinstalo el software?');
     expect([turn.status, turn.body.assistant_message.role]).toEqual([200, 'assistant']);
-
-    const answers = await readmeFlow(url, dataDir);
-    expect(answers).toMatch(/"role":"system"[\s\S]*"stop_reason":"end_turn"[\s\S]*"status":"queued"/);
-    expect(answers).toMatch(/\nsucceeded\n\[Modelo de prueba\] Has preguntado: «¿Cómo reinstalo el software\?»/);
 
     const second = start();
     expect(await second.ended()).toBe(1);
@@ -105,6 +100,20 @@ describe('npm start', () => {
     third.process.kill('SIGKILL');
     await gone(others);
     expect(third.output()).not.toMatch(/warn|error/i);
+  }, 60_000);
+
+  withCurl('answers the line of its banner and the README’s conversation, pasted as they stand', async () => {
+    const run = start();
+    const url = await run.ready();
+    const [, line] = /^ +(curl .*)$/m.exec(run.output()) ?? [];
+    const { stdout } = await promisify(execFile)('sh', ['-c', `${line} -s`]);
+    expect(JSON.parse(stdout)).toMatchObject({ assistant: 'support', messages: [{ role: 'system' }] });
+
+    const answers = await readmeConversation(url, dataDir);
+    expect(answers).toMatch(/"role":"system"[\s\S]*"stop_reason":"end_turn"[\s\S]*"status":"queued"/);
+    expect(answers).toMatch(/\nsucceeded\n\[Modelo de prueba\] Has preguntado: «¿Cómo reinstalo el software\?»/);
+    run.process.kill('SIGTERM');
+    expect(await run.ended()).toBe(0);
   }, 60_000);
 
   it('stops the rest and fails when a part dies', async () => {
@@ -129,12 +138,12 @@ describe('npm start', () => {
     const wrong = start({ PORT: 'x', LOG_LEVEL: 'y' });
     expect(await wrong.ended()).toBe(1);
     expect(wrong.output()).toMatch(/LOG_LEVEL must[\s\S]*PORT must/);
-    expect((await processes()).filter(({ line }) => line.includes(dataDir))).toEqual([]);
+    expect((await runningProcesses()).filter(({ line }) => line.includes(dataDir))).toEqual([]);
   });
 });
 
 /** Pastes the README's conversation into a shell, against the service at `url`. */
-async function readmeFlow(url: string, dataDir: string): Promise<string> {
+async function readmeConversation(url: string, dataDir: string): Promise<string> {
   const [, flow = ''] =
     /<!-- flow: begin -->([\s\S]*)<!-- flow: end -->/.exec(await readFile('README.md', 'utf8')) ?? [];
   const lines = [...flow.matchAll(/```sh\n([\s\S]*?)```/g)].map(([, block]) => block).join('\n');

@@ -6,12 +6,16 @@ import { promisify } from 'node:util';
 import pg from 'pg';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../tools/embedded-postgres.js';
 import { findChromium } from './browser.js';
+import { has } from './machine.js';
 import { TEMPLATE } from './template.js';
 
 /** One PostgreSQL for the whole run, with a migrated database to copy. */
 export default async function setUp(): Promise<void> {
   if (findChromium() === undefined) {
     console.log('\nNo Chromium on this machine: the tests in a browser are skipped (CHROMIUM_PATH says where one is).');
+  }
+  if (!has('curl') || !has('bash')) {
+    console.log('\nNo curl or no bash on this machine: the README is not pasted into a shell.');
   }
   const dataDir = await mkdtemp(join(tmpdir(), 'rejoinder-test-'));
   const postgres = await startEmbeddedPostgres({ dataDir, persistent: false, fast: true });

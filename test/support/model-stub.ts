@@ -31,7 +31,7 @@ export class ModelStub {
   /** The calls whose last user message contains `text`, oldest first. */
   async calls(text: string): Promise<SeenCall[]> {
     const answer = (await this.control('GET', '/control/calls')) as { calls: SeenCall[] };
-    return answer.calls.filter((call) => JSON.stringify(call.messages.at(-1)?.content).includes(text));
+    return answer.calls.filter((call) => JSON.stringify(call.messages?.at(-1)?.content ?? '').includes(text));
   }
 
   async stop(): Promise<void> {

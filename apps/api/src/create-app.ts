@@ -3,7 +3,7 @@ import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fa
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { errorBody } from '#errors/error-body.js';
 import { translate } from '#errors/translate.js';
-import { createLogger } from '#process/start-app.js';
+import { AppLogger } from '#process/logger.js';
 import type { Settings } from '#settings/settings.js';
 import { AppModule } from './app.module.js';
 import { serveDocs } from './docs/docs.js';
@@ -39,7 +39,7 @@ export async function createApp(settings: Settings): Promise<NestFastifyApplicat
 
   const app = await NestFactory.create<NestFastifyApplication>(AppModule.forRoot(settings), adapter, {
     bodyParser: false,
-    logger: createLogger(settings),
+    logger: new AppLogger(settings),
     abortOnError: false,
   });
   acceptJsonOnly(fastify);

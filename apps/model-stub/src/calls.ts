@@ -3,15 +3,19 @@ import type { MessagesRequest } from './messages-request.js';
 export type Outcome = 'running' | 'completed' | 'client_closed' | 'scripted_error' | 'scripted_cut' | 'rejected';
 
 /** One call as the stand-in saw it. */
-export interface Call extends Omit<MessagesRequest, 'lastUserText' | 'inputTokens'> {
+export interface Call extends Omit<MessagesRequest, 'lastUserText' | 'inputTokens' | 'messages' | 'system'> {
   readonly id: string;
   readonly received_at: string;
+  /** What was sent; kept for the newest calls only, for it may be long. */
+  messages: MessagesRequest['messages'] | null;
+  system: MessagesRequest['system'];
   outcome: Outcome;
   output_tokens: number;
   ended_at: string | null;
 }
 
 const MOST_CALLS = 20_000;
+const MOST_WITH_TEXT = 500;
 
 /** The newest calls. */
 export class Calls {
@@ -19,7 +23,9 @@ export class Calls {
 
   add(call: Call): Call {
     this.calls.push(call);
-    if (this.calls.length > MOST_CALLS) this.calls.splice(0, this.calls.length - MOST_CALLS);
+    if (this.calls.length > MOST_CALLS) this.calls.shift();
+    const old = this.calls.at(-MOST_WITH_TEXT - 1);
+    if (old !== undefined) Object.assign(old, { messages: null, system: null });
     return call;
   }
 

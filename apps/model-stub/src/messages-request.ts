@@ -38,9 +38,16 @@ export function readMessagesRequest(body: unknown): MessagesRequest {
   };
 }
 
-/** About four characters a token, as a rule of thumb. */
+/** As a rule of thumb. */
+const CHARACTERS_A_TOKEN = 4;
+
 export function tokensOf(text: string): number {
-  return Math.max(1, Math.ceil(text.length / 4));
+  return Math.max(1, Math.ceil(text.length / CHARACTERS_A_TOKEN));
+}
+
+/** As much of a text as so many tokens hold. */
+export function withinTokens(text: string, tokens: number): string {
+  return text.slice(0, tokens * CHARACTERS_A_TOKEN);
 }
 
 function textOf(content: unknown): string {

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Calls, type Call } from './calls.js';
-import { InvalidRequest, readMessagesRequest, tokensOf } from './messages-request.js';
+import { InvalidRequest, type MessagesRequest, readMessagesRequest, tokensOf, withinTokens } from './messages-request.js';
 import { inPieces, standInReply } from './reply.js';
 import { type Script, Scripts } from './scripts.js';
 import { pause, type Plan, streamMessage, untilClosed, usage } from './stream.js';
@@ -96,18 +96,27 @@ class ModelStub {
       output_tokens: 0,
       ended_at: null,
     });
-    const pieces = script.empty_content ? [] : (script.pieces ?? inPieces(script.text ?? standInReply(lastUserText)));
-    const scripted = script.text !== undefined || script.pieces !== undefined;
-    const plan: Plan = {
-      id: call.id,
-      request: parsed,
-      script,
-      pieces,
-      pieceDelayMs: script.piece_delay_ms ?? (scripted ? 0 : this.pieceDelayMs),
-      stopReason: script.stop_reason ?? 'end_turn',
-    };
+    const plan: Plan = { id: call.id, request: parsed, script, ...this.reply(script, parsed) };
     call.outcome = await this.answer(response, plan, call);
     call.ended_at = new Date().toISOString();
+  }
+
+  /** What to say: what the script says, whole, or a reply of its own within `max_tokens`. */
+  private reply(
+    script: Script,
+    { lastUserText, max_tokens }: MessagesRequest,
+  ): Pick<Plan, 'pieces' | 'pieceDelayMs' | 'stopReason'> {
+    const pieces = script.empty_content ? [] : (script.pieces ?? (script.text && inPieces(script.text)));
+    if (pieces) {
+      return { pieces, pieceDelayMs: script.piece_delay_ms ?? 0, stopReason: script.stop_reason ?? 'end_turn' };
+    }
+    const whole = standInReply(lastUserText);
+    const text = withinTokens(whole, max_tokens);
+    return {
+      pieces: inPieces(text),
+      pieceDelayMs: script.piece_delay_ms ?? this.pieceDelayMs,
+      stopReason: script.stop_reason ?? (text === whole ? 'end_turn' : 'max_tokens'),
+    };
   }
 
   private async answer(response: ServerResponse, plan: Plan, call: Call): Promise<Call['outcome']> {

@@ -1,7 +1,8 @@
 import 'reflect-metadata';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
-import { createLogger, startApp } from '#process/start-app.js';
+import { AppLogger } from '#process/logger.js';
+import { startApp } from '#process/start-app.js';
 import { loadEnvFile, readSettings } from '#settings/settings.js';
 import { WorkerModule } from './worker.module.js';
 
@@ -11,7 +12,7 @@ await startApp('worker', async () => {
   const app = await NestFactory.create<NestFastifyApplication>(
     WorkerModule.forRoot(settings),
     new FastifyAdapter({ requestTimeout: 10_000 }),
-    { logger: createLogger(settings), abortOnError: false },
+    { logger: new AppLogger(settings), abortOnError: false },
   );
   await app.listen(settings.workerPort, settings.host);
   return app;

@@ -1,6 +1,7 @@
 import { Transform } from 'class-transformer';
 import { IsIn, IsInt, IsOptional, IsString, Matches, Max, MaxLength, Min } from 'class-validator';
 import type { operations } from './openapi.gen.js';
+import { SLUG } from './slug.js';
 
 export const LARGEST_PAGE = 100;
 const LONGEST_CURSOR = 200;
@@ -37,7 +38,7 @@ export class PageQuery implements MessagesPageQuery {
 
 export class ChatsQuery extends PageQuery implements ChatsPageQuery {
   @IsOptional()
-  @Matches(/^[a-z][a-z0-9-]{0,62}$/)
+  @Matches(SLUG)
   assistant?: string;
 
   @IsOptional()

@@ -1,4 +1,5 @@
 import { DataSource, type DataSourceOptions } from 'typeorm';
+import { StartFault } from '#process/start-fault.js';
 import { Assistant } from './entities/assistant.entity.js';
 import { Chat } from './entities/chat.entity.js';
 import { Job } from './entities/job.entity.js';
@@ -45,16 +46,36 @@ export function dataSourceOptions(options: DatabaseOptions): DataSourceOptions {
 }
 
 /** Thrown at start when the database is older than the code. */
-export class PendingMigrationsError extends Error {
+export class PendingMigrationsError extends StartFault {
   constructor() {
     super('The database has pending migrations. Run `npm run migrate` first.');
-    this.name = 'PendingMigrationsError';
   }
 }
 
-/** Connects, and refuses a database whose migrations are not all applied. */
+/** Thrown at start when there is no getting in. PostgreSQL's own words never hold the password. */
+export class DatabaseUnreachableError extends StartFault {
+  constructor(cause: unknown) {
+    const { message, code } = cause as { message?: string; code?: string };
+    super(`The database of DATABASE_URL cannot be reached: ${message || code || 'no answer'}.`, { cause });
+  }
+}
+
+/** @throws DatabaseUnreachableError */
+export async function connect(options: DataSourceOptions): Promise<DataSource> {
+  const source = new DataSource(options);
+  try {
+    return await source.initialize();
+  } catch (cause) {
+    throw new DatabaseUnreachableError(cause);
+  }
+}
+
+/**
+ * Connects, and refuses a database whose migrations are not all applied.
+ * @throws DatabaseUnreachableError, PendingMigrationsError
+ */
 export async function connectMigrated(options: DataSourceOptions): Promise<DataSource> {
-  const source = await new DataSource(options).initialize();
+  const source = await connect(options);
   if (await source.showMigrations()) {
     await source.destroy();
     throw new PendingMigrationsError();

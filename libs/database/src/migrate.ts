@@ -1,8 +1,8 @@
 import 'reflect-metadata';
-import { DataSource } from 'typeorm';
 import { migrateQueue } from '#queue/migrate.js';
-import { loadEnvFile, readSettings, SettingsError } from '#settings/settings.js';
-import { dataSourceOptions } from './data-source.js';
+import { StartFault } from '#process/start-fault.js';
+import { loadEnvFile, readSettings } from '#settings/settings.js';
+import { connect, dataSourceOptions } from './data-source.js';
 
 /** Any number; the same in every process, so that two migrations at once run one after the other. */
 const MIGRATION_LOCK = 7_265_106_111;
@@ -10,12 +10,11 @@ const MIGRATION_LOCK = 7_265_106_111;
 /** Brings Rejoinder's own tables and BullMQ's up to date. Safe to run at any time, also many at once. */
 async function migrate(): Promise<void> {
   const settings = readSettings('migrate');
-  const source = new DataSource({
+  const source = await connect({
     ...dataSourceOptions({ url: settings.database.url, poolSize: 2, applicationName: 'rejoinder-migrate' }),
     // A migration may take as long as it takes.
     extra: {},
   });
-  await source.initialize();
   const lock = source.createQueryRunner();
   try {
     await lock.query('SELECT pg_advisory_lock($1)', [MIGRATION_LOCK]);
@@ -31,6 +30,6 @@ async function migrate(): Promise<void> {
 
 loadEnvFile();
 migrate().catch((error: unknown) => {
-  console.error(error instanceof SettingsError ? error.message : error);
+  console.error(error instanceof StartFault ? error.message : error);
   process.exitCode = 1;
 });

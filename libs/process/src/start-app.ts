@@ -1,29 +1,9 @@
-import { ConsoleLogger, type INestApplication, Logger, type LogLevel as NestLevel } from '@nestjs/common';
-import type { LogLevel, Settings } from '#settings/settings.js';
-
-/** Nest's names for the levels at and above ours. */
-const NEST_LEVELS: Readonly<Record<LogLevel, NestLevel[]>> = {
-  trace: ['verbose', 'debug', 'log', 'warn', 'error', 'fatal'],
-  debug: ['debug', 'log', 'warn', 'error', 'fatal'],
-  info: ['log', 'warn', 'error', 'fatal'],
-  warn: ['warn', 'error', 'fatal'],
-  error: ['error', 'fatal'],
-  fatal: ['fatal'],
-  silent: [],
-};
-
-/** One JSON object a line in production, readable lines elsewhere. */
-export function createLogger(settings: Settings): ConsoleLogger {
-  return new ConsoleLogger({
-    json: settings.production,
-    colors: !settings.production && process.stdout.isTTY === true,
-    logLevels: NEST_LEVELS[settings.logLevel],
-  });
-}
+import { type INestApplication, Logger } from '@nestjs/common';
+import { StartFault } from './start-fault.js';
 
 /**
- * Runs an app's start. A fault that its operator can mend (settings, a missing migration, a port in use) is printed
- * as its message alone; anything else with its stack. Either way the process ends with 1.
+ * Runs an app's start. A fault that its operator can mend (a {@link StartFault}, or a port in use) is printed as its
+ * message alone; anything else with its stack. Either way the process ends with 1.
  */
 export async function startApp(name: string, start: () => Promise<INestApplication>): Promise<void> {
   process.on('unhandledRejection', (reason) => {
@@ -35,8 +15,7 @@ export async function startApp(name: string, start: () => Promise<INestApplicati
     stopOnSignal(name, app);
     new Logger(name).log(`listening on ${await app.getUrl()}`);
   } catch (error) {
-    const mendable = error instanceof Error && MENDABLE.has(error.name);
-    console.error(mendable ? error.message : (portInUse(error) ?? error));
+    console.error(error instanceof StartFault ? error.message : (portInUse(error) ?? error));
     process.exit(1);
   }
 }
@@ -67,8 +46,6 @@ function stopOnSignal(name: string, app: INestApplication): void {
     });
   }
 }
-
-const MENDABLE = new Set(['SettingsError', 'PendingMigrationsError', 'AssistantsFileError']);
 
 function portInUse(error: unknown): string | undefined {
   const { code, port } = error as { code?: string; port?: number };

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { StartFault } from '#process/start-fault.js';
 import { developmentSecret } from './development-secret.js';
 
 /** Every setting of the two apps, parsed once at start. Nothing else reads the environment. */
@@ -21,10 +22,9 @@ const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** Thrown by {@link readSettings}: one line per fault, each naming its variable. */
-export class SettingsError extends Error {
+export class SettingsError extends StartFault {
   constructor(readonly faults: readonly string[]) {
     super(`Rejoinder cannot start with these settings:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`);
-    this.name = 'SettingsError';
   }
 }
 

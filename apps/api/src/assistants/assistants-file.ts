@@ -1,6 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { parse } from 'yaml';
+import { SLUG } from '#contract/slug.js';
 import { textFault } from '#contract/text.js';
+import { StartFault } from '#process/start-fault.js';
 
 /** One assistant as `ASSISTANTS_FILE` defines it. */
 export interface AssistantDefinition {
@@ -14,10 +16,9 @@ export interface AssistantDefinition {
 }
 
 /** The file's faults, all at once, each with the entry it is in. */
-export class AssistantsFileError extends Error {
+export class AssistantsFileError extends StartFault {
   constructor(path: string, faults: readonly string[]) {
     super(`ASSISTANTS_FILE ${path} cannot be used:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`);
-    this.name = 'AssistantsFileError';
   }
 }
 
@@ -29,7 +30,6 @@ const TEXTS: Readonly<Record<string, number>> = {
   model: 200,
 };
 const KNOWN = new Set(['slug', 'max_output_tokens', ...Object.keys(TEXTS)]);
-const SLUG = /^[a-z][a-z0-9-]{0,62}$/;
 const DEFAULT_MAX_OUTPUT_TOKENS = 1024;
 const LARGEST_MAX_OUTPUT_TOKENS = 128_000;
 

@@ -1,6 +1,7 @@
 import { Controller, Get, Param } from '@nestjs/common';
 import type { components } from '#contract/openapi.gen.js';
 import { Operation } from '../http/operation.decorator.js';
+import { AssistantSlug } from '../http/path.pipe.js';
 import { AssistantsService } from './assistants.service.js';
 import { presentAssistant } from './present-assistant.js';
 
@@ -18,7 +19,7 @@ export class AssistantsController {
 
   @Get(':slug')
   @Operation('getAssistant', [200, 304, 404])
-  async get(@Param('slug') slug: string): Promise<Schemas['Assistant']> {
+  async get(@Param('slug', AssistantSlug) slug: string): Promise<Schemas['Assistant']> {
     return presentAssistant(await this.assistants.get(slug));
   }
 }

@@ -5,8 +5,8 @@ import { ChatsQuery } from '#contract/queries.dto.js';
 import { OpenChatRequest, UpdateChatRequest } from '#contract/requests.dto.js';
 import { UserId } from '../auth/user-id.decorator.js';
 import { etagOf } from '../http/etag.js';
-import { ChatIdPipe } from '../http/id.pipe.js';
 import { Operation } from '../http/operation.decorator.js';
+import { AssistantSlug, ChatId } from '../http/path.pipe.js';
 import { MessagesService } from '../messages/messages.service.js';
 import { presentMessage } from '../messages/present-message.js';
 import { ChatsService } from './chats.service.js';
@@ -25,7 +25,7 @@ export class ChatsController {
   @Operation('openChat', [200, 201, 404, 413, 415, 422])
   async open(
     @UserId() userId: string,
-    @Param('slug') slug: string,
+    @Param('slug', AssistantSlug) slug: string,
     @Body() body: OpenChatRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Schemas['OpenedChat']> {
@@ -45,7 +45,7 @@ export class ChatsController {
 
   @Get('chats/:chat_id')
   @Operation('getChat', [200, 304, 404])
-  async get(@UserId() userId: string, @Param('chat_id', ChatIdPipe) chatId: string): Promise<Schemas['Chat']> {
+  async get(@UserId() userId: string, @Param('chat_id', ChatId) chatId: string): Promise<Schemas['Chat']> {
     return presentChat(await this.chats.get(userId, chatId));
   }
 
@@ -53,7 +53,7 @@ export class ChatsController {
   @Operation('updateChat', [200, 404, 409, 412, 413, 415, 422])
   async update(
     @UserId() userId: string,
-    @Param('chat_id', ChatIdPipe) chatId: string,
+    @Param('chat_id', ChatId) chatId: string,
     @Body() body: UpdateChatRequest,
     @Headers('if-match') ifMatch: string | undefined,
     @Res({ passthrough: true }) reply: FastifyReply,

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
 import { Chat, type ChatStatus } from '#database/entities/chat.entity.js';
 import { isId, newId } from '#database/ids.js';
+import { oneRow } from '#database/rows.js';
 import { invalidField, notFound, ServiceError } from '#errors/service-error.js';
 import type { ChatsQuery } from '#contract/queries.dto.js';
 import type { OpenChatRequest, UpdateChatRequest } from '#contract/requests.dto.js';
@@ -21,6 +22,12 @@ const CREATE = `
   )
   INSERT INTO messages (id, chat_id, seq, role, content)
   SELECT $6, chat.id, 1, 'system', assistant.welcome_message FROM chat, assistant`;
+
+const UPDATE = `
+  WITH chat AS (
+    UPDATE chats SET status = $2, title = $3, metadata = $4, updated_at = now() WHERE id = $1 RETURNING updated_at
+  )
+  SELECT updated_at AS "updatedAt" FROM chat`;
 
 /** From → to; the same status again is no transition and always fine. */
 const TRANSITIONS: Readonly<Record<ChatStatus, readonly ChatStatus[]>> = {
@@ -133,9 +140,8 @@ export class ChatsService {
         if (status !== chat.status && !TRANSITIONS[chat.status].includes(status)) {
           throw new ServiceError('invalid_transition', `A chat that is ${chat.status} cannot become ${status}.`);
         }
-        const updatedAt = new Date();
-        await manager.update(Chat, { id: chatId }, { status, title, metadata, updatedAt });
-        return { ...chat, status, title, metadata, updatedAt };
+        const rows = await manager.query<{ updatedAt: Date }[]>(UPDATE, [chatId, status, title, metadata]);
+        return { ...chat, status, title, metadata, ...oneRow(rows) };
       });
     } catch (error) {
       const driver = (error as { driverError?: { constraint?: string } }).driverError;

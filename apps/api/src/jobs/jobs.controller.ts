@@ -5,8 +5,8 @@ import { ReplyRequest, UpdateJobRequest } from '#contract/requests.dto.js';
 import { isFinal } from '#jobs/states.js';
 import { UserId } from '../auth/user-id.decorator.js';
 import { clientLeft } from '../http/client-left.js';
-import { JobIdPipe } from '../http/id.pipe.js';
 import { Operation } from '../http/operation.decorator.js';
+import { JobId } from '../http/path.pipe.js';
 import { applyPreference, readPreference } from '../http/prefer.js';
 import { JobsService } from './jobs.service.js';
 import { presentJob } from './present-job.js';
@@ -37,7 +37,7 @@ export class JobsController {
   @Operation('getJob', [200, 304, 404])
   async get(
     @UserId() userId: string,
-    @Param('job_id', JobIdPipe) jobId: string,
+    @Param('job_id', JobId) jobId: string,
     @Headers('prefer') prefer: string | undefined,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Schemas['Job']> {
@@ -54,7 +54,7 @@ export class JobsController {
   @Operation('updateJob', [200, 404, 409, 413, 415, 422])
   async update(
     @UserId() userId: string,
-    @Param('job_id', JobIdPipe) jobId: string,
+    @Param('job_id', JobId) jobId: string,
     @Body() _body: UpdateJobRequest, // its one possible content is "canceled"
   ): Promise<Schemas['Job']> {
     const { job, message } = await this.jobs.cancel(userId, jobId);

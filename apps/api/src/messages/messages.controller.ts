@@ -5,8 +5,8 @@ import { PageQuery } from '#contract/queries.dto.js';
 import { CreateMessageRequest } from '#contract/requests.dto.js';
 import { UserId } from '../auth/user-id.decorator.js';
 import { ChatsService } from '../chats/chats.service.js';
-import { ChatIdPipe } from '../http/id.pipe.js';
 import { Operation } from '../http/operation.decorator.js';
+import { ChatId, ChatSpace } from '../http/path.pipe.js';
 import { type MessagesPage, MessagesService } from './messages.service.js';
 import { presentMessage } from './present-message.js';
 
@@ -24,7 +24,7 @@ export class MessagesController {
   @Operation('listMessages', [200, 304, 404, 422])
   list(
     @UserId() userId: string,
-    @Param('chat_id', ChatIdPipe) chatId: string,
+    @Param('chat_id', ChatId) chatId: string,
     @Query() query: PageQuery,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Schemas['MessagePage']> {
@@ -35,8 +35,8 @@ export class MessagesController {
   @Operation('listAssistantChatMessages', [200, 304, 404, 422])
   listScoped(
     @UserId() userId: string,
-    @Param('slug') slug: string,
-    @Param('chat_id', ChatIdPipe) chatId: string,
+    @Param('slug', ChatSpace) slug: string,
+    @Param('chat_id', ChatId) chatId: string,
     @Query() query: PageQuery,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Schemas['MessagePage']> {
@@ -47,7 +47,7 @@ export class MessagesController {
   @Operation('createMessage', [201, 404, 409, 413, 415, 422])
   async create(
     @UserId() userId: string,
-    @Param('chat_id', ChatIdPipe) chatId: string,
+    @Param('chat_id', ChatId) chatId: string,
     @Body() body: CreateMessageRequest,
   ): Promise<Schemas['Message']> {
     return presentMessage(await this.messages.create(userId, chatId, undefined, body));
@@ -57,8 +57,8 @@ export class MessagesController {
   @Operation('createAssistantChatMessage', [201, 404, 409, 413, 415, 422])
   async createScoped(
     @UserId() userId: string,
-    @Param('slug') slug: string,
-    @Param('chat_id', ChatIdPipe) chatId: string,
+    @Param('slug', ChatSpace) slug: string,
+    @Param('chat_id', ChatId) chatId: string,
     @Body() body: CreateMessageRequest,
   ): Promise<Schemas['Message']> {
     return presentMessage(await this.messages.create(userId, chatId, slug, body));

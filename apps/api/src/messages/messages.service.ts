@@ -4,6 +4,7 @@ import { messageColumns } from '#database/columns.js';
 import type { Chat } from '#database/entities/chat.entity.js';
 import type { Message } from '#database/entities/message.entity.js';
 import { newId } from '#database/ids.js';
+import { oneRow } from '#database/rows.js';
 import { invalidField, notFound } from '#errors/service-error.js';
 import type { PageQuery } from '#contract/queries.dto.js';
 import type { CreateMessageRequest } from '#contract/requests.dto.js';
@@ -91,7 +92,7 @@ export class MessagesService {
          SELECT ${messageColumns('message')} FROM message`,
         [chatId, newId(), body.content, body.metadata ?? {}],
       );
-      return rows[0];
+      return oneRow(rows);
     });
   }
 }

@@ -5,8 +5,8 @@ import { TurnRequest } from '#contract/requests.dto.js';
 import { isFinal } from '#jobs/states.js';
 import { UserId } from '../auth/user-id.decorator.js';
 import { clientLeft } from '../http/client-left.js';
-import { ChatIdPipe } from '../http/id.pipe.js';
 import { Operation } from '../http/operation.decorator.js';
+import { ChatId, ChatSpace } from '../http/path.pipe.js';
 import { applyPreference, LONGEST_WAIT_SECONDS, readPreference } from '../http/prefer.js';
 import { POLL_SECONDS } from '../jobs/jobs.controller.js';
 import { presentJob } from '../jobs/present-job.js';
@@ -26,7 +26,7 @@ export class TurnsController {
   @Operation('createTurn', STATUSES)
   send(
     @UserId() userId: string,
-    @Param('chat_id', ChatIdPipe) chatId: string,
+    @Param('chat_id', ChatId) chatId: string,
     @Body() body: TurnRequest,
     @Headers('prefer') prefer: string | undefined,
     @Req() request: FastifyRequest,
@@ -39,8 +39,8 @@ export class TurnsController {
   @Operation('createAssistantChatTurn', STATUSES)
   sendScoped(
     @UserId() userId: string,
-    @Param('slug') slug: string,
-    @Param('chat_id', ChatIdPipe) chatId: string,
+    @Param('slug', ChatSpace) slug: string,
+    @Param('chat_id', ChatId) chatId: string,
     @Body() body: TurnRequest,
     @Headers('prefer') prefer: string | undefined,
     @Req() request: FastifyRequest,

@@ -103,6 +103,8 @@ export class ReplyRunner {
   }
 }
 
+const FIRST_HALF_AT_END = /[\uD800-\uDBFF]$/;
+
 /** The text of a running attempt, checkpointed with each heartbeat. */
 class Draft {
   private pending = '';
@@ -130,7 +132,8 @@ class Draft {
   }
 
   private async write(): Promise<void> {
-    const text = this.pending.toWellFormed();
+    // A pair may be split between two pieces: its first half waits for the second.
+    const text = this.pending.replace(FIRST_HALF_AT_END, '').toWellFormed();
     try {
       const held = await extend(this.manager, this.job.id, this.job.attempt, text);
       if (held) this.pending = this.pending.slice(text.length);

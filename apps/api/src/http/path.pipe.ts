@@ -1,0 +1,26 @@
+import type { PipeTransform } from '@nestjs/common';
+import { SLUG } from '#contract/slug.js';
+import { isId } from '#database/ids.js';
+import { notFound } from '#errors/service-error.js';
+
+/** A parameter of the path. What cannot name a thing names none: 404, like any other unknown name. */
+class PathPipe implements PipeTransform<string, string> {
+  constructor(
+    private readonly isName: (value: string) => boolean,
+    private readonly what: Parameters<typeof notFound>[0],
+  ) {}
+
+  transform(value: string): string {
+    if (!this.isName(value)) throw notFound(this.what);
+    return value;
+  }
+}
+
+const isSlug = (value: string): boolean => SLUG.test(value);
+
+export const AssistantSlug = new PathPipe(isSlug, 'assistant');
+export const ChatId = new PathPipe(isId, 'chat');
+export const JobId = new PathPipe(isId, 'job');
+
+/** The assistant's slug where a chat is asked for in that assistant's space: it is the chat that is not found. */
+export const ChatSpace = new PathPipe(isSlug, 'chat');

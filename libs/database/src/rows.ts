@@ -1,0 +1,6 @@
+/** The row of a statement that always gives one. @throws Error when it gave none, which is a fault of ours */
+export function oneRow<T>(rows: readonly T[]): T {
+  const [row] = rows;
+  if (row === undefined) throw new Error('A statement that always gives a row gave none.');
+  return row;
+}

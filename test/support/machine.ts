@@ -1,0 +1,41 @@
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { readdir, readFile } from 'node:fs/promises';
+import { delimiter, join } from 'node:path';
+import { promisify } from 'node:util';
+
+export interface RunningProcess {
+  readonly pid: number;
+  readonly parent: number;
+  /** Its program and arguments. */
+  readonly line: string;
+}
+
+/** Whether a program is on the PATH; what needs one that Node does not bring says so and is skipped. */
+export function has(program: string): boolean {
+  return (process.env['PATH'] ?? '').split(delimiter).some((folder) => existsSync(join(folder, program)));
+}
+
+/** The processes of this machine: from `/proc`, or from `ps` where there is none. */
+export async function runningProcesses(): Promise<RunningProcess[]> {
+  if (!existsSync('/proc/self/stat')) {
+    const { stdout } = await promisify(execFile)('ps', ['-eo', 'pid,ppid,args']);
+    return stdout
+      .split('\n')
+      .map((line) => ({ pid: Number(line.trim().split(/\s+/)[0]), parent: Number(line.trim().split(/\s+/)[1]), line }));
+  }
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const read = async (pid: string): Promise<RunningProcess[]> => {
+    try {
+      const [line, stat] = await Promise.all(
+        ['cmdline', 'stat'].map((file) => readFile(`/proc/${pid}/${file}`, 'utf8')),
+      );
+      // The name in brackets may hold anything; what follows it is the state and the parent's number.
+      const parent = Number(stat?.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+      return [{ pid: Number(pid), parent, line: (line ?? '').replaceAll('\0', ' ') }];
+    } catch {
+      return []; // ended meanwhile
+    }
+  };
+  return (await Promise.all(pids.map(read))).flat();
+}
