@@ -82,6 +82,30 @@ describe('contract and code', () => {
     ]);
   });
 
+  it('disagree when the service accepts what the contract does not let in', () => {
+    const accepted = (query: string, body?: object): string[] =>
+      contract.faults({
+        method: body ? 'POST' : 'GET',
+        path: body ? '/api/v1/jobs/assistant-reply' : '/api/v1/chats',
+        status: body ? 202 : 200,
+        headers: new Headers({
+          'content-type': 'application/json',
+          ...Object.fromEntries(
+            ['x-request-id', 'cache-control', 'vary', 'etag', 'location', 'retry-after'].map((name) => [name, 'x']),
+          ),
+        }),
+        body: contract.at(`/components/examples/${body ? 'QueuedJob' : 'ChatPage'}/value`),
+        sent: { query: new URLSearchParams(query), body },
+      });
+    const id = '01936d3c-6b2e-7c4a-9f3e-2f1d5a7b8c90';
+    expect(accepted('limit=5&status=active')).toEqual([]);
+    expect(accepted('', { chat_id: id })).toEqual([]);
+    expect(accepted('limit=500')).toEqual([expect.stringContaining('must be <= 100')]);
+    expect(accepted('sort=up')).toEqual([expect.stringContaining('accepted the query field sort')]);
+    expect(accepted('', { chat_id: 'x' })).toEqual([expect.stringContaining('must match format "uuid"')]);
+    expect(accepted('', { chat_id: id, tone: 'rude' })).toEqual([expect.stringContaining('additional properties')]);
+  });
+
   it('name the same error codes, statuses and bounds', () => {
     const schema = (name: string): any => contract.at(`/components/schemas/${name}`);
     expect(Object.keys(CATALOGUE).sort()).toEqual([...schema('ErrorCode').enum].sort());

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Client, contract, judge, seen } from '../support/client.js';
 import type { ContractOperation } from '../support/contract.js';
-import { onServer, type Stack, startStack } from '../support/stack.js';
+import { onServer } from '../support/database.js';
+import { type Stack, startStack } from '../support/stack.js';
 import { until } from '../support/until.js';
 import { wire, wireBody } from '../support/wire.js';
 

@@ -94,6 +94,20 @@ describe('bad input gets a 4xx in the one error shape and changes nothing', () =
     },
   );
 
+  it.each(['nobody', '%00', 'SUPPORT', 'a%2fb', 'x'.repeat(64), '%F0%9F%98%80'])(
+    'an assistant called %s is 404',
+    async (slug) => {
+      const ana = stack.as('ana');
+      const base = `/api/v1/assistants/${slug}`;
+      const [get, open] = [await ana.get(base), await ana.post(`${base}/chats`)];
+      const [page, turn] = [
+        await ana.get(`${base}/chats/${chatId}/messages`),
+        await ana.post(`${base}/chats/${chatId}/turns`, { user_message: 'x' }),
+      ];
+      expect([get, open, page, turn].map(({ status }) => status)).toEqual([404, 404, 404, 404]);
+    },
+  );
+
   it.each([
     'limit=0',
     'limit=101',

@@ -28,7 +28,12 @@ describe('the stand-in model', () => {
       const whole = await client.messages.create(asking(question));
       expect(textOf(whole)).toMatch(/reinstal/);
       expect(textOf(whole).startsWith(mark)).toBe(true);
-      expect(whole).toMatchObject({ type: 'message', role: 'assistant', model: 'claude-test', stop_reason: 'end_turn' });
+      expect(whole).toMatchObject({
+        type: 'message',
+        role: 'assistant',
+        model: 'claude-test',
+        stop_reason: 'end_turn',
+      });
       expect(whole.usage.input_tokens).toBeGreaterThan(0);
       expect(whole.usage.output_tokens).toBeGreaterThan(20);
 

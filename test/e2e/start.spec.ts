@@ -102,19 +102,23 @@ describe('npm start', () => {
     expect(third.output()).not.toMatch(/warn|error/i);
   }, 60_000);
 
-  withCurl('answers the line of its banner and the README’s conversation, pasted as they stand', async () => {
-    const run = start();
-    const url = await run.ready();
-    const [, line] = /^ +(curl .*)$/m.exec(run.output()) ?? [];
-    const { stdout } = await promisify(execFile)('sh', ['-c', `${line} -s`]);
-    expect(JSON.parse(stdout)).toMatchObject({ assistant: 'support', messages: [{ role: 'system' }] });
+  withCurl(
+    'answers the line of its banner and the README’s conversation, pasted as they stand',
+    async () => {
+      const run = start();
+      const url = await run.ready();
+      const [, line] = /^ +(curl .*)$/m.exec(run.output()) ?? [];
+      const { stdout } = await promisify(execFile)('sh', ['-c', `${line} -s`]);
+      expect(JSON.parse(stdout)).toMatchObject({ assistant: 'support', messages: [{ role: 'system' }] });
 
-    const answers = await readmeConversation(url, dataDir);
-    expect(answers).toMatch(/"role":"system"[\s\S]*"stop_reason":"end_turn"[\s\S]*"status":"queued"/);
-    expect(answers).toMatch(/\nsucceeded\n\[Modelo de prueba\] Has preguntado: «¿Cómo reinstalo el software\?»/);
-    run.process.kill('SIGTERM');
-    expect(await run.ended()).toBe(0);
-  }, 60_000);
+      const answers = await readmeConversation(url, dataDir);
+      expect(answers).toMatch(/"role":"system"[\s\S]*"stop_reason":"end_turn"[\s\S]*"status":"queued"/);
+      expect(answers).toMatch(/\nsucceeded\n\[Modelo de prueba\] Has preguntado: «¿Cómo reinstalo el software\?»/);
+      run.process.kill('SIGTERM');
+      expect(await run.ended()).toBe(0);
+    },
+    60_000,
+  );
 
   it('stops the rest and fails when a part dies', async () => {
     const run = start();

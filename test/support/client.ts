@@ -59,7 +59,9 @@ export class Client {
     const { status, headers } = response;
     const body: unknown = text === '' ? undefined : JSON.parse(text);
     if (method !== 'HEAD' && method !== 'OPTIONS') {
-      judge({ method, path: new URL(path, this.url).pathname, status, headers, body });
+      const { pathname, searchParams } = new URL(path, this.url);
+      const sent = options.raw === undefined ? { query: searchParams, body: options.body } : undefined;
+      judge({ method, path: pathname, status, headers, body, ...(sent && { sent }) });
     }
     return { status, headers, body: body as T };
   }

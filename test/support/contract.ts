@@ -25,6 +25,8 @@ export interface Exchange {
   readonly status: number;
   readonly headers: Headers;
   readonly body: unknown;
+  /** What was sent, where it is known. */
+  readonly sent?: { readonly query: URLSearchParams; readonly body: unknown };
 }
 
 /**
@@ -61,6 +63,9 @@ export class Contract {
       return [...faults, ...this.schemaFaults('/components/schemas/Error', exchange.body, where)];
     }
     if (!operation.statuses.includes(exchange.status)) return [...faults, `${where}: status not in the contract`];
+    // Whatever was accepted must be what the contract lets in: a service more lenient than its contract is drift, too.
+    if (exchange.sent !== undefined && exchange.status < 400)
+      faults.push(...this.requestFaults(operation, exchange.sent, where));
     const pointer = this.resolve(
       `/paths/${escape(operation.path)}/${operation.method.toLowerCase()}/responses/${exchange.status}`,
     );
@@ -76,6 +81,32 @@ export class Contract {
     const type = exchange.headers.get('content-type')?.split(';', 1)[0] ?? '';
     if (!(type in response.content)) return [...faults, `${where}: content type ${type} not in the contract`];
     return [...faults, ...this.schemaFaults(`${pointer}/content/${escape(type)}/schema`, exchange.body, where)];
+  }
+
+  private requestFaults(operation: ContractOperation, sent: NonNullable<Exchange['sent']>, where: string): string[] {
+    const item = `/paths/${escape(operation.path)}`;
+    const faults: string[] = [];
+    const schemas = new Map<string, string>();
+    for (const list of [`${item}/parameters`, `${item}/${operation.method.toLowerCase()}/parameters`]) {
+      for (const index of ((this.at(list) ?? []) as unknown[]).keys()) {
+        const pointer = this.resolve(`${list}/${index}`);
+        const parameter = this.at(pointer) as { name: string; in: string };
+        if (parameter.in === 'query') schemas.set(parameter.name, `${pointer}/schema`);
+      }
+    }
+    for (const [name, value] of sent.query) {
+      const schema = schemas.get(name);
+      if (schema === undefined) faults.push(`${where}: accepted the query field ${name}`);
+      else
+        faults.push(...this.schemaFaults(schema, asTyped(this.at(this.resolve(schema)), value), `${where} ?${name}`));
+    }
+    const body = `${item}/${operation.method.toLowerCase()}/requestBody`;
+    const { required } = (this.at(body) ?? {}) as { required?: boolean };
+    if (sent.body !== undefined && !operation.hasBody) faults.push(`${where}: accepted a body`);
+    else if (sent.body !== undefined) {
+      faults.push(...this.schemaFaults(`${body}/content/application~1json/schema`, sent.body, `${where} (request)`));
+    } else if (required === true) faults.push(`${where}: accepted a request without its body`);
+    return faults;
   }
 
   /** What a value breaks of the schema at a JSON pointer of the document. */
@@ -108,6 +139,11 @@ export class Contract {
   private resolvePointerOf(response: string, header: string): string {
     return this.resolve(`${response}/headers/${escape(header)}`);
   }
+}
+
+/** A query's text as the type its schema asks for. */
+function asTyped(schema: unknown, text: string): unknown {
+  return (schema as { type?: string }).type === 'integer' && /^-?\d+$/.test(text) ? Number(text) : text;
 }
 
 export const escape = (key: string): string => key.replaceAll('~', '~0').replaceAll('/', '~1');

@@ -1,11 +1,10 @@
-import { randomBytes } from 'node:crypto';
 import jwt from 'jsonwebtoken';
 import pg from 'pg';
 import { Client } from './client.js';
+import { freshDatabase } from './database.js';
 import { ModelStub } from './model-stub.js';
 import { type App, startProcess } from './processes.js';
 import { type RedisServer, startRedis } from './redis.js';
-import { TEMPLATE } from './template.js';
 
 export const SECRET = 'a secret for tests that is long enough';
 
@@ -33,11 +32,8 @@ export interface StackOptions {
 
 /** Starts a stack on a fresh copy of the migrated database. */
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
-  const databaseName = `test_${randomBytes(6).toString('hex')}`;
-  await onServer((server) => server.query(`CREATE DATABASE ${databaseName} TEMPLATE ${TEMPLATE}`));
-  const address = new URL(serverUrl());
-  address.pathname = databaseName;
-  const databaseUrl = address.href;
+  const copy = await freshDatabase();
+  const { name: databaseName, url: databaseUrl } = copy;
   const database = new pg.Pool({ connectionString: databaseUrl, max: 3 });
   database.on('error', () => undefined); // tests cut connections on purpose
   const [model, redis] = await Promise.all([
@@ -64,7 +60,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     await Promise.all(apps.map((app) => app.stop()));
     await Promise.all([model.stop(), redis?.stop()]);
     await database.end();
-    await onServer((server) => server.query(`DROP DATABASE IF EXISTS ${databaseName} WITH (FORCE)`));
+    await copy.drop();
   };
   const starting = [start('api'), ...Array.from({ length: options.workers ?? 1 }, () => start('worker'))];
   await Promise.allSettled(starting);
@@ -91,21 +87,4 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
 export function tokenFor(user: string, claims: object = {}, secret = SECRET): string {
   const all = { sub: user, exp: Math.floor(Date.now() / 1000) + 3600, ...claims };
   return jwt.sign(Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)), secret);
-}
-
-/** Runs `work` on a connection to the server's own database. */
-export async function onServer<T>(work: (server: pg.Client) => Promise<T>): Promise<T> {
-  const server = new pg.Client(serverUrl());
-  await server.connect();
-  try {
-    return await work(server);
-  } finally {
-    await server.end();
-  }
-}
-
-function serverUrl(): string {
-  const url = process.env['TEST_POSTGRES_URL'];
-  if (url === undefined) throw new Error('The test run has no PostgreSQL: start the tests with `npm test`.');
-  return url;
 }

@@ -3,7 +3,13 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Calls, type Call } from './calls.js';
-import { InvalidRequest, type MessagesRequest, readMessagesRequest, tokensOf, withinTokens } from './messages-request.js';
+import {
+  InvalidRequest,
+  type MessagesRequest,
+  readMessagesRequest,
+  tokensOf,
+  withinTokens,
+} from './messages-request.js';
 import { inPieces, standInReply } from './reply.js';
 import { type Script, Scripts } from './scripts.js';
 import { pause, type Plan, streamMessage, untilClosed, usage } from './stream.js';

@@ -1,11 +1,12 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
 import { JobFeed } from '#feed/job-feed.js';
-import { backoffMs, HEARTBEAT_MS } from '#jobs/timings.js';
-import { claim, type ClaimedJob, extend, finish, giveUp, handBack } from '#jobs/transitions.js';
+import { backoffMs } from '#jobs/timings.js';
+import { claim, type ClaimedJob, finish, giveUp, handBack } from '#jobs/transitions.js';
 import { Doorbell } from '#queue/doorbell.js';
 import { Model } from '../model/model.js';
 import { ModelFault } from '../model/model-fault.js';
+import { Draft } from './draft.js';
 import { readHistory, toModelMessages } from './history.js';
 
 /** Why an attempt was stopped from outside. */
@@ -100,46 +101,5 @@ export class ReplyRunner {
     const cause = fault.cause instanceof Error ? `: ${fault.cause.name} ${fault.cause.message.slice(0, 300)}` : '';
     this.logger.warn(`${state ?? 'fenced off'} ${line} ${fault.code} ${fault.message}${cause}`);
     if (state === 'queued') await this.doorbell.ring(job.id, job.attempt + 1, undefined, delayMs);
-  }
-}
-
-const FIRST_HALF_AT_END = /[\uD800-\uDBFF]$/;
-
-/** The text of a running attempt, checkpointed with each heartbeat. */
-class Draft {
-  private pending = '';
-  private readonly timer: NodeJS.Timeout;
-  private writing: Promise<void> = Promise.resolve();
-
-  constructor(
-    private readonly manager: EntityManager,
-    private readonly job: ClaimedJob,
-    private readonly lost: () => void,
-  ) {
-    this.timer = setInterval(() => {
-      this.writing = this.writing.then(() => this.write());
-    }, HEARTBEAT_MS);
-  }
-
-  add(text: string): void {
-    this.pending += text;
-  }
-
-  /** Ends the heartbeat and waits for one under way. */
-  async stop(): Promise<void> {
-    clearInterval(this.timer);
-    await this.writing;
-  }
-
-  private async write(): Promise<void> {
-    // A pair may be split between two pieces: its first half waits for the second.
-    const text = this.pending.replace(FIRST_HALF_AT_END, '').toWellFormed();
-    try {
-      const held = await extend(this.manager, this.job.id, this.job.attempt, text);
-      if (held) this.pending = this.pending.slice(text.length);
-      else this.lost();
-    } catch {
-      // The database is away: the lease runs on, and the next beat may find it back.
-    }
   }
 }

@@ -1,0 +1,52 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { onServer } from '../support/database.js';
+import { type Stack, startStack } from '../support/stack.js';
+import { until } from '../support/until.js';
+
+describe('health, on the API’s port and on the worker’s', () => {
+  let stack: Stack;
+  beforeAll(async () => {
+    stack = await startStack();
+  });
+  afterAll(() => stack.stop());
+
+  const ask = async (path: string): Promise<{ status: number; body: any }[]> =>
+    Promise.all(
+      [stack.api.url, stack.workers[0]?.url].map(async (url) => {
+        const response = await fetch(`${url}/health/${path}`, { signal: AbortSignal.timeout(5_000) });
+        return { status: response.status, body: await response.json() };
+      }),
+    );
+
+  it('says alive and ready, to anybody, while all is well', async () => {
+    for (const { status, body } of await ask('live')) expect([status, body]).toEqual([200, { status: 'ok' }]);
+    for (const { status, body } of await ask('ready')) {
+      expect([status, body]).toEqual([200, { status: 'ok', checks: { database: 'ok', queue: 'ok' } }]);
+    }
+  });
+
+  it('says not ready while the database is away, but alive, so that nothing is restarted in vain', async () => {
+    await onServer(async (server) => {
+      await server.query(`ALTER DATABASE ${stack.databaseName} ALLOW_CONNECTIONS false`);
+      await server.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1', [
+        stack.databaseName,
+      ]);
+      try {
+        for (const { status, body } of await ask('ready')) {
+          expect([status, body.status, body.checks.database]).toEqual([503, 'unavailable', 'down']);
+        }
+        for (const { status } of await ask('live')) expect(status).toBe(200);
+      } finally {
+        await server.query(`ALTER DATABASE ${stack.databaseName} ALLOW_CONNECTIONS true`);
+      }
+    });
+    await until(async () => (await ask('ready')).every(({ status }) => status === 200), 'both to be ready again');
+  });
+
+  it('answers nothing else on the worker’s port', async () => {
+    for (const path of ['/', '/api/v1/chats', '/docs']) {
+      const response = await fetch(`${stack.workers[0]?.url}${path}`);
+      expect([response.status, await response.json()]).toMatchObject([404, { code: 'not_found' }]);
+    }
+  });
+});
