@@ -13,6 +13,7 @@ import { AppModule } from '../../apps/api/src/app.module.js';
 import { JobsController } from '../../apps/api/src/jobs/jobs.controller.js';
 import { readSettings } from '#settings/settings.js';
 import { Contract, escape } from '../support/contract.js';
+import { parseEvents } from '../support/events.js';
 import { drift } from './drift.js';
 import { fieldsOf, type Surface, surfaceOfContract, surfaceOfControllers, surfaceOfModule } from './surface.js';
 
@@ -42,7 +43,12 @@ describe('contract and code', () => {
     expect(drift(said, rest)).toEqual([
       'createTurn (POST /api/v1/chats/{chat_id}/turns): in the contract, not in the code',
     ]);
-    expect(Object.keys(surfaceOfControllers([JobsController]))).toEqual(['requestReply', 'getJob', 'updateJob']);
+    expect(Object.keys(surfaceOfControllers([JobsController]))).toEqual([
+      'requestReply',
+      'getJob',
+      'followJob',
+      'updateJob',
+    ]);
   });
 
   it('disagree when a route is taken away from the contract, or renamed there', () => {
@@ -135,7 +141,7 @@ describe('the contract', () => {
     expect(result.valid).toBe(true);
   });
 
-  it('shows an example of every answer and every request body, and each is what its schema says', () => {
+  it('shows an example of every answer and every request body, and each is what its schema says', async () => {
     const faults: string[] = [];
     let seen = 0;
     for (const { id, method, path, statuses } of contract.operations) {
@@ -146,7 +152,7 @@ describe('the contract', () => {
         const pointer = contract.resolve(place);
         const { content } = contract.at(pointer) as { content?: Record<string, any> };
         if (content === undefined) {
-          if (!place.endsWith('/304')) faults.push(`${id} ${place}: no content`);
+          if (!/\/(204|304)$/.test(place)) faults.push(`${id} ${place}: no content`);
           continue;
         }
         for (const [type, { examples }] of Object.entries(content)) {
@@ -156,6 +162,17 @@ describe('the contract', () => {
             const media = `${pointer}/content/${escape(type)}`;
             const { value } = contract.at(contract.resolve(`${media}/examples/${name}`)) as { value: unknown };
             faults.push(...contract.schemaFaults(`${media}/schema`, value, `${id} ${place} ${name}`));
+            if (type === 'text/event-stream') {
+              const events = [];
+              for await (const event of parseEvents(new Blob([value as string]).stream())) events.push(event);
+              const last = events.findLastIndex(({ event }) => event === 'reset');
+              const text = events.slice(last + 1).map(({ event, data }) => (event === 'delta' ? data.text : ''));
+              const message = events.find(({ event }) => event === 'message')?.data;
+              if (message && !message.content.endsWith(text.join('')))
+                faults.push(`${name}: another text than its message`);
+              if (events.at(-1)?.id !== 'end') faults.push(`${name}: does not end`);
+              continue;
+            }
             const code = (value as { code?: keyof typeof CATALOGUE }).code;
             const status = Number(place.split('/').at(-1));
             if (status >= 400 && code && CATALOGUE[code]?.status !== status) faults.push(`${place} ${name}: ${code}`);

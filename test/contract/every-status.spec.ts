@@ -122,6 +122,11 @@ describe('every operation answers with every status the contract gives it', () =
     expect(await statusesOf(having(304), ask)).toEqual(all(having(304), 304));
   });
 
+  it('204 to whoever has seen the end of a stream', async () => {
+    const ask = (operation: ContractOperation) => ana.get(pathOf(operation), { headers: { 'last-event-id': 'end' } });
+    expect(await statusesOf(having(204), ask)).toEqual(all(having(204), 204));
+  });
+
   it('200, 201 and 202 when all is well', async () => {
     const ben = stack.as('ben');
     const created = await ben.post('/api/v1/assistants/billing/chats');

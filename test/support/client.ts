@@ -57,7 +57,8 @@ export class Client {
     });
     const text = await response.text();
     const { status, headers } = response;
-    const body: unknown = text === '' ? undefined : JSON.parse(text);
+    const isText = headers.get('content-type')?.startsWith('text/') ?? false;
+    const body: unknown = text === '' ? undefined : isText ? text : JSON.parse(text);
     if (method !== 'HEAD' && method !== 'OPTIONS') {
       const { pathname, searchParams } = new URL(path, this.url);
       const sent = options.raw === undefined ? { query: searchParams, body: options.body } : undefined;

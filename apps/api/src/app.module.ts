@@ -14,6 +14,7 @@ import { ApiHealthController } from './health/health.controller.js';
 import { Farewell } from './http/farewell.js';
 import { RepresentationInterceptor } from './http/representation.interceptor.js';
 import { validationPipe } from './http/validation.pipe.js';
+import { JobEvents } from './jobs/job-events.js';
 import { JobWaiter } from './jobs/job-waiter.js';
 import { JobsController } from './jobs/jobs.controller.js';
 import { JobsService } from './jobs/jobs.service.js';
@@ -32,7 +33,7 @@ export class AppModule {
       imports: [
         DatabaseModule.forRoot({ ...database, applicationName: 'rejoinder-api' }),
         QueueModule.forRoot({ databaseUrl: database.url, redisUrl }),
-        FeedModule.forRoot(database.url, 'rejoinder-api-feed'),
+        FeedModule.forRoot(database.url, 'rejoinder-api-feed', 'reads'),
         AuthModule.forRoot(settings.jwt),
         AssistantsModule.forRoot(settings.assistantsFile),
       ],
@@ -43,6 +44,7 @@ export class AppModule {
         TurnsService,
         JobsService,
         JobWaiter,
+        JobEvents,
         HealthService,
         Farewell,
         { provide: APP_FILTER, useClass: HttpErrorFilter },

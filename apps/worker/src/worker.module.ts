@@ -10,6 +10,7 @@ import type { Settings } from '#settings/settings.js';
 import { Model } from './model/model.js';
 import { Reconciler } from './reconciler/reconciler.js';
 import { ReplyProcessor } from './reply/reply.processor.js';
+import { ReplyPublisher } from './reply/publisher.js';
 import { ReplyRunner } from './reply/reply.runner.js';
 
 /** The worker app: everything between a ticket and the assistant's message. */
@@ -23,12 +24,13 @@ export class WorkerModule {
       imports: [
         DatabaseModule.forRoot({ ...database, applicationName: 'rejoinder-worker' }),
         QueueModule.forRoot(store),
-        FeedModule.forRoot(database.url, 'rejoinder-worker-feed'),
+        FeedModule.forRoot(database.url, 'rejoinder-worker-feed', 'writes'),
       ],
       controllers: [HealthController],
       providers: [
         { provide: Model, useFactory: () => new Model(settings.model) },
         ReplyRunner,
+        ReplyPublisher,
         ReplyProcessor.on(store, settings.workerConcurrency),
         Reconciler,
         HealthService,

@@ -213,6 +213,7 @@ export interface paths {
          *
          *     * `Prefer: respond-async`: `202` at once.
          *     * `Prefer: wait=N`: waits N seconds at most, then `202`.
+         *     * `Accept: text/event-stream`: `200` with the job's events (see above), and `Location` to resume from.
          *
          *     The turn is safe once it is accepted: it goes on when the client leaves.
          */
@@ -267,6 +268,30 @@ export interface paths {
          *     an assistant's message with status `incomplete`. Cancelling twice is fine.
          */
         patch: operations["updateJob"];
+        trace?: never;
+    };
+    "/api/v1/jobs/{job_id}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The job's id. What is not a UUID names no job. */
+                job_id: components["schemas"]["Id"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Follow a job, live
+         * @description A stream of events (see above) until the job is final. It can be opened at any time: of a job that has ended it gives
+         *     what the client lacks, and ends.
+         */
+        get: operations["followJob"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/health/live": {
@@ -458,6 +483,19 @@ export interface components {
             code: "model_unavailable" | "model_rejected" | "attempts_exhausted" | "internal";
             message: string;
         };
+        /** @description Server-sent events (WHATWG HTML, section 9.2); the data of each is one of the schemas named above. */
+        Events: string;
+        /** @description The data of a `delta`. */
+        DeltaEvent: {
+            /** @description Where in the reply the text begins, in UTF-16 code units. */
+            offset: number;
+            text: string;
+        };
+        /** @description The data of a `reset`. */
+        ResetEvent: {
+            /** @description The number of the attempt that starts over. */
+            attempt: number;
+        };
         Turn: {
             user_message: components["schemas"]["Message"];
             assistant_message: components["schemas"]["Message"];
@@ -584,7 +622,7 @@ export interface components {
                 "application/json": components["schemas"]["Error"];
             };
         };
-        /** @description The caller's `Accept` rules out `application/json`. */
+        /** @description The caller's `Accept` rules out what there is. */
         NotAcceptable: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
@@ -701,6 +739,8 @@ export interface components {
         Vary: string;
         /** @description Where the new resource is. */
         Location: string;
+        /** @description The job, whose `/events` resume the stream; only with `text/event-stream`. */
+        StreamLocation: string;
         /** @description Seconds until it is worth asking again. */
         RetryAfter: string;
         /** @description Seconds until it is worth asking again; absent once the job is final. */
@@ -729,6 +769,9 @@ export type SchemaUsage = components['schemas']['Usage'];
 export type SchemaMessagePage = components['schemas']['MessagePage'];
 export type SchemaJob = components['schemas']['Job'];
 export type SchemaJobError = components['schemas']['JobError'];
+export type SchemaEvents = components['schemas']['Events'];
+export type SchemaDeltaEvent = components['schemas']['DeltaEvent'];
+export type SchemaResetEvent = components['schemas']['ResetEvent'];
 export type SchemaTurn = components['schemas']['Turn'];
 export type SchemaHealth = components['schemas']['Health'];
 export type SchemaOpenChatRequest = components['schemas']['OpenChatRequest'];
@@ -769,6 +812,7 @@ export type HeaderETag = components['headers']['ETag'];
 export type HeaderCacheControl = components['headers']['CacheControl'];
 export type HeaderVary = components['headers']['Vary'];
 export type HeaderLocation = components['headers']['Location'];
+export type HeaderStreamLocation = components['headers']['StreamLocation'];
 export type HeaderRetryAfter = components['headers']['RetryAfter'];
 export type HeaderRetryAfterWhileUnfinished = components['headers']['RetryAfterWhileUnfinished'];
 export type HeaderPreferenceApplied = components['headers']['PreferenceApplied'];
@@ -1026,17 +1070,19 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The reply came in time. */
+            /** @description The reply came in time; or, as `text/event-stream`, the reply while it is written. */
             200: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
                     "Cache-Control": components["headers"]["CacheControl"];
                     Vary: components["headers"]["Vary"];
                     "Preference-Applied": components["headers"]["PreferenceApplied"];
+                    Location: components["headers"]["StreamLocation"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Turn"];
+                    "text/event-stream": components["schemas"]["Events"];
                 };
             };
             /** @description The turn is accepted and will be answered; the job tells when. */
@@ -1342,17 +1388,19 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The reply came in time. */
+            /** @description The reply came in time; or, as `text/event-stream`, the reply while it is written. */
             200: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
                     "Cache-Control": components["headers"]["CacheControl"];
                     Vary: components["headers"]["Vary"];
                     "Preference-Applied": components["headers"]["PreferenceApplied"];
+                    Location: components["headers"]["StreamLocation"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Turn"];
+                    "text/event-stream": components["schemas"]["Events"];
                 };
             };
             /** @description The turn is accepted and will be answered; the job tells when. */
@@ -1545,6 +1593,55 @@ export interface operations {
             };
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["ValidationFailed"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    followJob: {
+        parameters: {
+            query?: {
+                /** @description The same, for clients that cannot set headers; the header, where there is one, counts. */
+                last_event_id?: string;
+            };
+            header?: {
+                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The id of the last event the client got; the stream goes on after it. */
+                "Last-Event-ID"?: string;
+            };
+            path: {
+                /** @description The job's id. What is not a UUID names no job. */
+                job_id: components["schemas"]["Id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The events. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    Vary: components["headers"]["Vary"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": components["schemas"]["Events"];
+                };
+            };
+            /** @description The client has seen the end. Do not come again. */
+            204: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["JobNotFound"];
+            406: components["responses"]["NotAcceptable"];
             422: components["responses"]["ValidationFailed"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];

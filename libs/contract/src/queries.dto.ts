@@ -45,3 +45,13 @@ export class ChatsQuery extends PageQuery implements ChatsPageQuery {
   @IsIn(['active', 'archived', 'closed'])
   status?: 'active' | 'archived' | 'closed';
 }
+
+/** An event's id is `<attempt>.<offset>` or `end`. */
+const LONGEST_EVENT_ID = 20;
+
+export class EventsQuery implements QueryOf<'followJob'> {
+  @IsOptional()
+  @IsString()
+  @MaxLength(LONGEST_EVENT_ID)
+  last_event_id?: string;
+}

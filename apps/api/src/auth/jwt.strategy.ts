@@ -3,9 +3,12 @@ import { PassportStrategy } from '@nestjs/passport';
 import { ExtractJwt, Strategy } from 'passport-jwt';
 import type { Settings } from '#settings/settings.js';
 
-/** Who is asking: the token's `sub`. */
+/** Who is asking. */
 export interface Caller {
+  /** The token's `sub`. */
   readonly userId: string;
+  /** When the token ends, in milliseconds since the epoch. */
+  readonly expiresAt: number;
 }
 
 const LONGEST_SUB = 255;
@@ -30,6 +33,6 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
     const { sub, exp } = payload;
     if (typeof sub !== 'string' || typeof exp !== 'number') return false;
     if (sub.length === 0 || sub.length > LONGEST_SUB || sub.includes('\0') || !sub.isWellFormed()) return false;
-    return { userId: sub };
+    return { userId: sub, expiresAt: exp * 1_000 };
   }
 }

@@ -3,7 +3,7 @@ import type { FastifyReply } from 'fastify';
 import type { components } from '#contract/openapi.gen.js';
 import { ChatsQuery } from '#contract/queries.dto.js';
 import { OpenChatRequest, UpdateChatRequest } from '#contract/requests.dto.js';
-import { UserId } from '../auth/user-id.decorator.js';
+import { UserId } from '../auth/caller.decorator.js';
 import { etagOf } from '../http/etag.js';
 import { Operation } from '../http/operation.decorator.js';
 import { AssistantSlug, ChatId } from '../http/path.pipe.js';

@@ -1,14 +1,38 @@
 import accepts from '@fastify/accepts';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { ServiceError } from '#errors/service-error.js';
 
-/** Refuses callers of the API that cannot read JSON (406, RFC 9110, section 15.5.7). Errors are JSON all the same. */
+const JSON_TYPE = 'application/json';
+const EVENTS_TYPE = 'text/event-stream';
+
+/** What the routes of the API offer, by the end of their path; the first is what a caller gets who does not mind. */
+const OFFERS: readonly (readonly [RegExp, readonly string[]])[] = [
+  [/\/jobs\/:job_id\/events$/, [EVENTS_TYPE]],
+  [/\/turns$/, [JSON_TYPE, EVENTS_TYPE]],
+  [/$/, [JSON_TYPE]],
+];
+
+function chosenType(request: FastifyRequest): string | undefined {
+  const [, offers] = OFFERS.find(([path]) => path.test(request.routeOptions.url ?? '')) ?? [];
+  const chosen = request.accepts().type([...(offers ?? [])]);
+  return typeof chosen === 'string' ? chosen : undefined;
+}
+
+/** Whether the caller would rather have events than JSON, of a route that offers both. */
+export function prefersEvents(request: FastifyRequest): boolean {
+  return chosenType(request) === EVENTS_TYPE;
+}
+
+/**
+ * Refuses callers of the API that cannot read what a route has to say (406, RFC 9110, section 15.5.7). Errors are JSON
+ * all the same.
+ */
 export async function negotiate(fastify: FastifyInstance, prefix: string): Promise<void> {
   await fastify.register(accepts);
   fastify.addHook('onRequest', async (request) => {
     if (request.is404 || !request.url.startsWith(prefix)) return;
-    if (request.accepts().type(['application/json']) === false) {
-      throw new ServiceError('not_acceptable', 'Answers here are application/json.');
+    if (chosenType(request) === undefined) {
+      throw new ServiceError('not_acceptable', 'What is here cannot be had in a type that Accept allows.');
     }
   });
 }

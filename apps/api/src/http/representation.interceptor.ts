@@ -2,10 +2,11 @@ import { type CallHandler, type ExecutionContext, Injectable, type NestIntercept
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { map, type Observable } from 'rxjs';
 import { etagOf, noneMatchHits } from './etag.js';
+import { EVENT_STREAM_HEADERS, EventStream } from './event-stream.js';
 
 /**
  * Turns what a handler returns into the bytes that leave, once, and gives them their validator: GET answers
- * carry a strong ETag and become 304 when the caller has them already.
+ * carry a strong ETag and become 304 when the caller has them already. Streams of events pass as they are.
  */
 @Injectable()
 export class RepresentationInterceptor implements NestInterceptor {
@@ -15,6 +16,8 @@ export class RepresentationInterceptor implements NestInterceptor {
     const reply = http.getResponse<FastifyReply>();
     return next.handle().pipe(
       map((body: unknown) => {
+        if (body instanceof EventStream) return this.events(body, request, reply);
+        if (body === undefined) return undefined; // 204
         const json = JSON.stringify(body);
         void reply.header('cache-control', 'private, no-cache').header('vary', 'Authorization, Accept');
         if (request.method === 'GET' || request.method === 'HEAD') {
@@ -29,5 +32,12 @@ export class RepresentationInterceptor implements NestInterceptor {
         return json;
       }),
     );
+  }
+
+  private events(stream: EventStream, request: FastifyRequest, reply: FastifyReply): EventStream | undefined {
+    void reply.headers(EVENT_STREAM_HEADERS);
+    if (request.method !== 'HEAD') return stream;
+    stream.destroy();
+    return undefined;
   }
 }

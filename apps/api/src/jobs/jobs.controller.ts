@@ -1,14 +1,19 @@
-import { Body, Controller, Get, Headers, Param, Patch, Post, Req, Res } from '@nestjs/common';
+import { Body, Controller, Get, Headers, Param, Patch, Post, Query, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { components } from '#contract/openapi.gen.js';
+import { EventsQuery } from '#contract/queries.dto.js';
 import { ReplyRequest, UpdateJobRequest } from '#contract/requests.dto.js';
 import { isFinal } from '#jobs/states.js';
-import { UserId } from '../auth/user-id.decorator.js';
+import { TheCaller, UserId } from '../auth/caller.decorator.js';
+import type { Caller } from '../auth/jwt.strategy.js';
 import { clientLeft } from '../http/client-left.js';
+import type { EventStream } from '../http/event-stream.js';
 import { Operation } from '../http/operation.decorator.js';
 import { JobId } from '../http/path.pipe.js';
 import { applyPreference, readPreference } from '../http/prefer.js';
+import { JobEvents } from './job-events.js';
 import { JobsService } from './jobs.service.js';
+import { END, readEventId } from './position.js';
 import { presentJob } from './present-job.js';
 
 type Schemas = components['schemas'];
@@ -18,7 +23,10 @@ export const POLL_SECONDS = '1';
 
 @Controller('api/v1/jobs')
 export class JobsController {
-  constructor(private readonly jobs: JobsService) {}
+  constructor(
+    private readonly jobs: JobsService,
+    private readonly events: JobEvents,
+  ) {}
 
   @Post('assistant-reply')
   @Operation('requestReply', [202, 404, 409, 413, 415, 422])
@@ -48,6 +56,27 @@ export class JobsController {
     applyPreference(reply, preference);
     if (!isFinal(job.status)) void reply.header('retry-after', POLL_SECONDS);
     return presentJob(job, message);
+  }
+
+  @Get(':job_id/events')
+  @Operation('followJob', [200, 204, 404, 422])
+  async follow(
+    @TheCaller() { userId, expiresAt }: Caller,
+    @Param('job_id', JobId) jobId: string,
+    @Headers('last-event-id') lastEventId: string | undefined,
+    @Query() query: EventsQuery,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<EventStream | undefined> {
+    // The header is newer: an EventSource that comes back by itself repeats its address.
+    const from =
+      lastEventId === undefined
+        ? readEventId('last_event_id', query.last_event_id)
+        : readEventId('Last-Event-ID', lastEventId);
+    if (from !== END) return this.events.follow({ jobId, userId, requestId: request.id, from, until: expiresAt });
+    await this.jobs.get(userId, jobId);
+    void reply.status(204);
+    return undefined;
   }
 
   @Patch(':job_id')

@@ -3,7 +3,7 @@ import type { FastifyReply } from 'fastify';
 import type { components } from '#contract/openapi.gen.js';
 import { PageQuery } from '#contract/queries.dto.js';
 import { CreateMessageRequest } from '#contract/requests.dto.js';
-import { UserId } from '../auth/user-id.decorator.js';
+import { UserId } from '../auth/caller.decorator.js';
 import { ChatsService } from '../chats/chats.service.js';
 import { Operation } from '../http/operation.decorator.js';
 import { ChatId, ChatSpace } from '../http/path.pipe.js';

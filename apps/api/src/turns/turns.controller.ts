@@ -3,58 +3,75 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { components } from '#contract/openapi.gen.js';
 import { TurnRequest } from '#contract/requests.dto.js';
 import { isFinal } from '#jobs/states.js';
-import { UserId } from '../auth/user-id.decorator.js';
+import { TheCaller } from '../auth/caller.decorator.js';
+import type { Caller } from '../auth/jwt.strategy.js';
 import { clientLeft } from '../http/client-left.js';
+import type { EventStream } from '../http/event-stream.js';
+import { prefersEvents } from '../http/negotiation.js';
 import { Operation } from '../http/operation.decorator.js';
 import { ChatId, ChatSpace } from '../http/path.pipe.js';
 import { applyPreference, LONGEST_WAIT_SECONDS, readPreference } from '../http/prefer.js';
+import { JobEvents } from '../jobs/job-events.js';
 import { POLL_SECONDS } from '../jobs/jobs.controller.js';
 import { presentJob } from '../jobs/present-job.js';
 import { presentMessage } from '../messages/present-message.js';
-import { replyOf, type TurnOrigin, TurnsService } from './turns.service.js';
+import { replyOf, TurnsService } from './turns.service.js';
 
 type Schemas = components['schemas'];
+type Answer = Schemas['Turn'] | Schemas['Job'] | EventStream;
 
 const STATUSES = [200, 202, 404, 409, 413, 415, 422, 502];
 
 /** Turns, by the chat's own path and by its assistant's. */
 @Controller('api/v1')
 export class TurnsController {
-  constructor(private readonly turns: TurnsService) {}
+  constructor(
+    private readonly turns: TurnsService,
+    private readonly events: JobEvents,
+  ) {}
 
   @Post('chats/:chat_id/turns')
   @Operation('createTurn', STATUSES)
   send(
-    @UserId() userId: string,
+    @TheCaller() caller: Caller,
     @Param('chat_id', ChatId) chatId: string,
     @Body() body: TurnRequest,
     @Headers('prefer') prefer: string | undefined,
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
-  ): Promise<Schemas['Turn'] | Schemas['Job']> {
-    return this.answer({ userId, chatId, assistantSlug: undefined, requestId: request.id }, body, prefer, reply);
+  ): Promise<Answer> {
+    return this.answer(caller, { chatId, assistantSlug: undefined }, body, prefer, request, reply);
   }
 
   @Post('assistants/:slug/chats/:chat_id/turns')
   @Operation('createAssistantChatTurn', STATUSES)
   sendScoped(
-    @UserId() userId: string,
+    @TheCaller() caller: Caller,
     @Param('slug', ChatSpace) slug: string,
     @Param('chat_id', ChatId) chatId: string,
     @Body() body: TurnRequest,
     @Headers('prefer') prefer: string | undefined,
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
-  ): Promise<Schemas['Turn'] | Schemas['Job']> {
-    return this.answer({ userId, chatId, assistantSlug: slug, requestId: request.id }, body, prefer, reply);
+  ): Promise<Answer> {
+    return this.answer(caller, { chatId, assistantSlug: slug }, body, prefer, request, reply);
   }
 
   private async answer(
-    origin: TurnOrigin,
+    { userId, expiresAt }: Caller,
+    chat: { chatId: string; assistantSlug: string | undefined },
     body: TurnRequest,
     prefer: string | undefined,
+    request: FastifyRequest,
     reply: FastifyReply,
-  ): Promise<Schemas['Turn'] | Schemas['Job']> {
+  ): Promise<Answer> {
+    const origin = { userId, ...chat, requestId: request.id };
+    if (prefersEvents(request)) {
+      const { job } = await this.turns.accept(origin, body);
+      void reply.status(200).header('location', `/api/v1/jobs/${job.id}`);
+      const from = { attempt: 0, offset: 0 };
+      return this.events.follow({ jobId: job.id, userId, requestId: request.id, from, until: expiresAt });
+    }
     const preference = readPreference(prefer);
     const sent = await this.turns.send(origin, body, preference.waitSeconds ?? LONGEST_WAIT_SECONDS, clientLeft(reply));
     applyPreference(reply, preference);

@@ -4,6 +4,7 @@ import type { TurnRequest } from '#contract/requests.dto.js';
 import type { Message } from '#database/entities/message.entity.js';
 import { newId } from '#database/ids.js';
 import { ServiceError } from '#errors/service-error.js';
+import { isStoreAway } from '#errors/store-away.js';
 import { type AcceptedTurn, acceptTurn, isTurnConflict } from '#jobs/accept.js';
 import { isFinal } from '#jobs/states.js';
 import { Doorbell } from '#queue/doorbell.js';
@@ -47,17 +48,33 @@ export class TurnsService {
     // Opened first: a quick worker may be done before the commit is heard of here.
     const watch = this.waiter.watch(jobId);
     try {
-      const { userMessage, job } = await this.accept(jobId, origin, body);
-      this.logger.log(`turn accepted job=${jobId} chat=${origin.chatId} request=${origin.requestId}`);
-      await this.doorbell.ring(jobId, 1);
-      if (waitSeconds === 0) return { userMessage, job, message: null };
-      return { userMessage, ...(await this.jobs.follow(watch, origin.userId, jobId, waitSeconds, left)) };
+      const { userMessage, job } = await this.accept(origin, body, jobId);
+      const accepted = { userMessage, job, message: null };
+      if (waitSeconds === 0) return accepted;
+      try {
+        return { userMessage, ...(await this.jobs.follow(watch, origin.userId, jobId, waitSeconds, left)) };
+      } catch (error) {
+        // The turn is accepted, whatever became of the store since: the client must learn of its job.
+        if (isStoreAway(error)) return accepted;
+        throw error;
+      }
     } finally {
       watch.close();
     }
   }
 
-  private async accept(jobId: string, origin: TurnOrigin, body: TurnRequest): Promise<AcceptedTurn> {
+  /**
+   * Accepts a turn and tells the workers. By the time this returns the turn is committed.
+   * @throws ServiceError `not_found`, `chat_not_active`, `turn_in_progress`
+   */
+  async accept(origin: TurnOrigin, body: TurnRequest, jobId = newId()): Promise<AcceptedTurn> {
+    const accepted = await this.insert(jobId, origin, body);
+    this.logger.log(`turn accepted job=${jobId} chat=${origin.chatId} request=${origin.requestId}`);
+    await this.doorbell.ring(jobId, 1);
+    return accepted;
+  }
+
+  private async insert(jobId: string, origin: TurnOrigin, body: TurnRequest): Promise<AcceptedTurn> {
     const turn = { ...origin, jobId, content: body.user_message, metadata: body.metadata ?? {} };
     // What was in the way may be gone by the time it is looked at: then once more.
     for (let tries = 0; tries < 3; tries++) {

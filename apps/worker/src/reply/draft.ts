@@ -1,13 +1,21 @@
 import type { EntityManager } from 'typeorm';
+import { LONGEST_PIECE, type Piece } from '#feed/reply-feed.js';
 import { HEARTBEAT_MS } from '#jobs/timings.js';
 import { type ClaimedJob, extend } from '#jobs/transitions.js';
 
-/** The text of a running attempt, checkpointed with each heartbeat. */
+/**
+ * The text of a running attempt so far. It goes two ways: into the row with each heartbeat, which extends the lease too, and
+ * out to whoever follows the reply, piece by piece.
+ */
 export class Draft {
-  private pending = '';
+  private text = '';
+  /** How much of the text is in the row, and how much was handed out; offsets count UTF-16 code units. */
+  private saved = 0;
+  private published = 0;
   private readonly timer: NodeJS.Timeout;
   private writing: Promise<void> = Promise.resolve();
 
+  /** `lost` is called when the attempt is no longer the job's. */
   constructor(
     private readonly manager: EntityManager,
     private readonly job: ClaimedJob,
@@ -19,7 +27,25 @@ export class Draft {
   }
 
   add(text: string): void {
-    this.pending += text;
+    this.text += text;
+  }
+
+  /** The pieces that nobody has been sent yet; they count as sent from now on. */
+  takePieces(): Piece[] {
+    const { id: jobId, attempt } = this.job;
+    const pieces: Piece[] = [];
+    while (this.published < this.text.length) {
+      const text = wholeCharacters(this.text.slice(this.published, this.published + LONGEST_PIECE));
+      if (text === '') break;
+      pieces.push({ jobId, attempt, offset: this.published, text: text.toWellFormed() });
+      this.published += text.length;
+    }
+    return pieces;
+  }
+
+  /** Somebody lacks the text from `offset` on: it is handed out once more. */
+  rewind(offset: number): void {
+    this.published = Math.min(this.published, offset);
   }
 
   /** Ends the heartbeat and waits for one under way. */
@@ -29,10 +55,10 @@ export class Draft {
   }
 
   private async write(): Promise<void> {
-    const text = wholeCharacters(this.pending).toWellFormed();
+    const text = wholeCharacters(this.text.slice(this.saved));
     try {
-      const held = await extend(this.manager, this.job.id, this.job.attempt, text);
-      if (held) this.pending = this.pending.slice(text.length);
+      const held = await extend(this.manager, this.job.id, this.job.attempt, text.toWellFormed());
+      if (held) this.saved += text.length;
       else this.lost();
     } catch {
       // The database is away: the lease runs on, and the next beat may find it back.

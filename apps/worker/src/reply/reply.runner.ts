@@ -8,6 +8,7 @@ import { Model } from '../model/model.js';
 import { ModelFault } from '../model/model-fault.js';
 import { Draft } from './draft.js';
 import { readHistory, toModelMessages } from './history.js';
+import { ReplyPublisher } from './publisher.js';
 
 /** Why an attempt was stopped from outside. */
 type Stop = 'canceled' | 'lost' | 'shutdown';
@@ -16,19 +17,15 @@ type Stop = 'canceled' | 'lost' | 'shutdown';
 @Injectable()
 export class ReplyRunner {
   private readonly logger = new Logger(ReplyRunner.name);
-  private readonly running = new Map<string, (why: Stop) => void>();
+  private readonly running = new Set<(why: Stop) => void>();
 
   constructor(
     private readonly manager: EntityManager,
     private readonly model: Model,
     private readonly feed: JobFeed,
     private readonly doorbell: Doorbell,
+    private readonly publisher: ReplyPublisher,
   ) {}
-
-  /** Attempts running in this process. */
-  get count(): number {
-    return this.running.size;
-  }
 
   /** Runs the job's next attempt if it is due and free; a bell that rings for nothing does nothing. */
   async run(jobId: string): Promise<void> {
@@ -38,7 +35,7 @@ export class ReplyRunner {
 
   /** Stops every attempt and puts the jobs back, for other workers to take at once. */
   stopAll(): void {
-    for (const stop of [...this.running.values()]) stop('shutdown');
+    for (const stop of [...this.running]) stop('shutdown');
   }
 
   private async attempt(job: ClaimedJob): Promise<void> {
@@ -48,11 +45,12 @@ export class ReplyRunner {
       why ??= reason;
       controller.abort();
     };
-    this.running.set(job.id, stop);
+    this.running.add(stop);
     const unfollow = this.feed.follow(job.id, (status) => {
       if (status === 'canceled') stop('canceled');
     });
     const draft = new Draft(this.manager, job, () => stop('lost'));
+    const unpublish = this.publisher.open(job, draft);
     const line = `job=${job.id} attempt=${job.attempt} chat=${job.chatId} request=${job.requestId}`;
     const begun = Date.now();
     try {
@@ -65,7 +63,10 @@ export class ReplyRunner {
           messages: toModelMessages(history),
         },
         controller.signal,
-        (text) => draft.add(text),
+        (text) => {
+          draft.add(text);
+          this.publisher.touch(draft);
+        },
       );
       await draft.stop();
       const kept = await finish(this.manager, job.id, job.attempt, reply);
@@ -77,7 +78,8 @@ export class ReplyRunner {
       else await this.fail(job, error, line);
     } finally {
       unfollow();
-      this.running.delete(job.id);
+      unpublish();
+      this.running.delete(stop);
     }
   }
 

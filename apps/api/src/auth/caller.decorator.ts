@@ -1,0 +1,10 @@
+import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
+import type { Caller } from './jwt.strategy.js';
+
+const callerOf = (context: ExecutionContext): Caller => context.switchToHttp().getRequest<{ user: Caller }>().user;
+
+/** The caller: what the verified token says, and nothing else. */
+export const TheCaller = createParamDecorator((_: unknown, context: ExecutionContext): Caller => callerOf(context));
+
+/** The caller's user id. */
+export const UserId = createParamDecorator((_: unknown, context: ExecutionContext): string => callerOf(context).userId);

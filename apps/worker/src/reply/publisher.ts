@@ -1,0 +1,47 @@
+import { Injectable } from '@nestjs/common';
+import { ReplyFeed } from '#feed/reply-feed.js';
+import type { ClaimedJob } from '#jobs/transitions.js';
+import type { Draft } from './draft.js';
+
+/** Shortest time between two publications of this process, in milliseconds: a reader sees text flow, and many attempts share one notice. */
+const COALESCE_MS = 40;
+
+/** Hands the text of all running attempts out to whoever follows them: the first piece at once, then in bundles. */
+@Injectable()
+export class ReplyPublisher {
+  private readonly fresh = new Set<Draft>();
+  private timer: NodeJS.Timeout | undefined;
+  private last = 0;
+
+  constructor(private readonly feed: ReplyFeed) {}
+
+  /** Lets followers ask for text of the draft, until the returned function is called. */
+  open({ id, attempt }: ClaimedJob, draft: Draft): () => void {
+    const close = this.feed.answer(id, (asked, offset) => {
+      if (asked !== attempt) return;
+      draft.rewind(offset);
+      this.touch(draft);
+    });
+    return () => {
+      close();
+      this.fresh.delete(draft);
+    };
+  }
+
+  /** The draft has text that was not handed out. */
+  touch(draft: Draft): void {
+    this.fresh.add(draft);
+    this.timer ??= setTimeout(() => void this.publish(), Math.max(0, this.last + COALESCE_MS - Date.now()));
+  }
+
+  private async publish(): Promise<void> {
+    this.last = Date.now();
+    const pieces = [...this.fresh].flatMap((draft) => draft.takePieces());
+    this.fresh.clear();
+    // While this is under way, more text comes together: a slow store makes for larger pieces, not for a queue of them.
+    if (pieces.length > 0) await this.feed.publish(pieces);
+    this.timer = undefined;
+    const [draft] = this.fresh;
+    if (draft !== undefined) this.touch(draft);
+  }
+}

@@ -1,0 +1,79 @@
+import type { Listener } from './listener.js';
+import { Listeners } from './listeners.js';
+
+/** A stretch of the text that an attempt is writing. Offsets count UTF-16 code units, as JavaScript does. */
+export interface Piece {
+  readonly jobId: string;
+  readonly attempt: number;
+  readonly offset: number;
+  readonly text: string;
+}
+
+/** Which end of the feed a process is at: the API reads pieces, the worker writes them. */
+export type FeedEnd = 'reads' | 'writes';
+
+const PIECES = 'rejoinder_pieces';
+const ASKED = 'rejoinder_asked';
+
+/**
+ * Longest text of one notice, in UTF-16 code units. PostgreSQL takes 8,000 bytes; a code unit has three at most, and the
+ * rest is for the piece's address.
+ */
+export const LONGEST_PIECE = 2_500;
+
+/**
+ * The text of replies while they are written, from the worker to whoever follows one, over PostgreSQL's notices.
+ *
+ * Nothing here is kept, and pieces may get lost: whoever finds a gap, or comes late, asks the worker for the text from a
+ * position on. What the worker has written for good is in the row.
+ */
+export class ReplyFeed {
+  private readonly followers = new Listeners<(piece: Piece) => void>();
+  private readonly writers = new Listeners<(attempt: number, offset: number) => void>();
+
+  constructor(
+    private readonly listener: Listener,
+    end: FeedEnd,
+  ) {
+    const missed = (): void => undefined; // the job feed, on the same connection, has followers look
+    if (end === 'reads') listener.on(PIECES, { heard: (payload) => this.heardPiece(payload), missed });
+    else listener.on(ASKED, { heard: (payload) => this.heardAsked(payload), missed });
+  }
+
+  /** Sends pieces to all who follow their jobs, in any process. */
+  publish(pieces: readonly Piece[]): Promise<void> {
+    return this.listener.notify(
+      PIECES,
+      pieces.map(({ jobId, attempt, offset, text }) => `${jobId} ${attempt} ${offset} ${text}`),
+    );
+  }
+
+  /** Calls `listener` with each piece of the job until the returned function is called. */
+  follow(jobId: string, listener: (piece: Piece) => void): () => void {
+    return this.followers.add(jobId, listener);
+  }
+
+  /** Asks whoever runs the attempt for its text from `offset` on; it comes as pieces. */
+  ask(jobId: string, attempt: number, offset: number): Promise<void> {
+    return this.listener.notify(ASKED, [`${jobId} ${attempt} ${offset}`]);
+  }
+
+  /** Calls `writer` when somebody asks for text of the job, until the returned function is called. */
+  answer(jobId: string, writer: (attempt: number, offset: number) => void): () => void {
+    return this.writers.add(jobId, writer);
+  }
+
+  private heardPiece(payload: string): void {
+    const [jobId = '', attempt = '', offset = ''] = payload.split(' ', 3);
+    const followers = this.followers.of(jobId);
+    if (followers.length === 0) return;
+    const text = payload.slice(jobId.length + attempt.length + offset.length + 3);
+    const piece = { jobId, attempt: Number(attempt), offset: Number(offset), text };
+    for (const follower of followers) follower(piece);
+  }
+
+  private heardAsked(payload: string): void {
+    const [jobId = '', attempt, offset] = payload.split(' ');
+    for (const writer of this.writers.of(jobId)) writer(Number(attempt), Number(offset));
+  }
+}

@@ -1,0 +1,245 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { connect } from 'node:net';
+import type { App } from '../support/processes.js';
+import { collect, openStream, type OpenedStream, type StreamEvent, textOf } from '../support/events.js';
+import { type Stack, startStack, tokenFor } from '../support/stack.js';
+import { until } from '../support/until.js';
+
+const names = (events: readonly StreamEvent[]): string[] =>
+  events.map(({ event, data }) => (event === 'job' ? `job ${data.status}` : event));
+const withoutDeltas = (events: readonly StreamEvent[]): string[] => names(events).filter((name) => name !== 'delta');
+
+describe('a stream of events', () => {
+  let stack: Stack;
+  let other: App;
+  beforeAll(async () => {
+    stack = await startStack();
+    other = await stack.startApi();
+  });
+  afterAll(() => stack.stop());
+
+  const send = (user: string, chatId: string, text: string): Promise<OpenedStream> =>
+    openStream(stack.api.url, tokenFor(user), `/api/v1/chats/${chatId}/turns`, { body: { user_message: text } });
+  const follow = (user: string, jobId: string, lastEventId?: string, app: App = stack.api): Promise<OpenedStream> =>
+    openStream(app.url, tokenFor(user), `/api/v1/jobs/${jobId}/events`, {
+      headers: lastEventId === undefined ? {} : { 'last-event-id': lastEventId },
+    });
+  const slowPieces = (count: number, piece_delay_ms: number): object => ({
+    pieces: Array.from({ length: count }, (_, n) => `pieza ${n} 😀\ndata: x\n\n`),
+    piece_delay_ms,
+  });
+
+  it('shows a turn from the first state to the last, its text as it is written, and ends', async () => {
+    const ana = stack.as('ana');
+    const chat = await ana.chat();
+    await stack.model.script('a story', slowPieces(20, 20));
+    const stream = await send('ana', chat.id, 'a story');
+    expect(stream.headers.get('content-type')).toBe('text/event-stream; charset=utf-8');
+    expect(stream.headers.get('cache-control')).toContain('no-transform');
+    expect(stream.headers.get('x-accel-buffering')).toBe('no');
+    const events = await collect(stream);
+    expect(stream.headers.get('location')).toBe(`/api/v1/jobs/${events[0]?.data.id}`);
+    // A quick worker may have begun before the first look.
+    expect(withoutDeltas(events).slice(-3)).toEqual(['job running', 'message', 'job succeeded']);
+    expect(names(events).filter((name) => name === 'delta').length).toBeGreaterThan(3);
+    const message = events.find(({ event }) => event === 'message')?.data;
+    expect(textOf(events)).toBe(message.content);
+    expect(message.content).toBe((await ana.get(`/api/v1/chats/${chat.id}/messages`)).body.data.at(-1).content);
+    expect(events.at(-1)).toMatchObject({ id: 'end', data: { assistant_message: message } });
+  });
+
+  it('is resumed at every piece, on one API and another, with nothing lost and nothing doubled', async () => {
+    const ben = stack.as('ben');
+    const chat = await ben.chat();
+    await stack.model.script('in pieces', slowPieces(25, 60));
+    const job = await ben.turnAsync(chat.id, 'in pieces');
+    let text = '';
+    let last: string | undefined;
+    let streams = 0;
+    while (last !== 'end') {
+      const stream = await follow('ben', job.id, last, streams % 2 === 0 ? stack.api : other);
+      streams += 1;
+      for await (const event of stream.events) {
+        text = textOf([event], text);
+        last = event.id;
+        if (event.event === 'delta') break;
+      }
+      stream.close();
+    }
+    expect(streams).toBeGreaterThan(10);
+    const { assistant_message } = (await ben.get(`/api/v1/jobs/${job.id}`)).body;
+    expect(text).toBe(assistant_message.content);
+  });
+
+  it('gives whoever comes late the text so far at once, and the rest as it comes', async () => {
+    const eva = stack.as('eva');
+    const chat = await eva.chat();
+    await stack.model.script('already under way', slowPieces(60, 50));
+    const job = await eva.turnAsync(chat.id, 'already under way');
+    const first = await follow('eva', job.id);
+    const seen: StreamEvent[] = [];
+    for await (const event of first.events) {
+      seen.push(event);
+      if (textOf(seen).length > 200) break;
+    }
+    const late = await follow('eva', job.id, undefined, other);
+    const early: StreamEvent[] = [];
+    for await (const event of late.events) {
+      early.push(event);
+      if (textOf(early).length >= textOf(seen).length) break;
+    }
+    // Long before the job ends, and though no checkpoint holds it yet.
+    expect((await eva.get(`/api/v1/jobs/${job.id}`)).body.status).toBe('running');
+    expect(textOf(early).startsWith(textOf(seen))).toBe(true);
+    late.close();
+    await eva.finalJob(job.id);
+  });
+
+  it('is resumed long after the end: the rest, the message, and `end` for good', async () => {
+    const kim = stack.as('kim');
+    const chat = await kim.chat();
+    await stack.model.script('over', { text: 'Hola, ¿qué tal? 😀 Adiós.' });
+    const turn = await kim.turn(chat.id, 'over');
+    const jobId = turn.body.job_id as string;
+    const whole = await collect(await follow('kim', jobId));
+    expect([names(whole), textOf(whole)]).toEqual([
+      ['delta', 'message', 'job succeeded'],
+      turn.body.assistant_message.content,
+    ]);
+    const rest = await collect(await follow('kim', jobId, '1.6', other));
+    expect(rest[0]?.data).toEqual({ offset: 6, text: '¿qué tal? 😀 Adiós.' });
+    const all = await collect(await follow('kim', jobId, `1.${turn.body.assistant_message.content.length}`));
+    expect(names(all)).toEqual(['message', 'job succeeded']);
+    const byQuery = await openStream(stack.api.url, tokenFor('kim'), `/api/v1/jobs/${jobId}/events?last_event_id=1.6`);
+    expect(await collect(byQuery)).toEqual(rest);
+    const end = await kim.get(`/api/v1/jobs/${jobId}/events`, { headers: { 'last-event-id': 'end' } });
+    expect([end.status, end.body]).toEqual([204, undefined]);
+  });
+
+  it('tells of a failed job, and of a cancelled one with the text that was kept', async () => {
+    const leo = stack.as('leo');
+    const chat = await leo.chat();
+    await stack.model.script('refused', { status: 400, error_type: 'invalid_request_error', message: 'no' });
+    const failed = await collect(await send('leo', chat.id, 'refused'));
+    expect(withoutDeltas(failed).slice(-2)).toEqual(['error', 'job failed']);
+    expect(failed.at(-2)?.data).toMatchObject({ code: 'assistant_failed', job_id: failed[0]?.data.id });
+
+    const another = await leo.chat('billing');
+    await stack.model.script('a long one', slowPieces(400, 50));
+    const stream = await send('leo', another.id, 'a long one');
+    const events: StreamEvent[] = [];
+    for await (const event of stream.events) {
+      events.push(event);
+      if (event.event === 'delta' && events.filter(({ event }) => event === 'delta').length === 3) {
+        await leo.patch(`/api/v1/jobs/${events[0]?.data.id}`, { status: 'canceled' });
+      }
+    }
+    expect(names(events).at(-1)).toBe('job canceled');
+  });
+
+  it('starts over with `reset` when a worker dies in mid-reply, and the text is the second attempt’s', async () => {
+    const mia = stack.as('mia');
+    const chat = await mia.chat();
+    await stack.model.script(
+      'dying',
+      { pieces: ['first ', 'attempt ', 'and '], piece_delay_ms: 200, stall_after: 3 },
+      1,
+    );
+    await stack.model.script('dying', { text: 'the second attempt, whole' });
+    const stream = await send('mia', chat.id, 'dying');
+    const events: StreamEvent[] = [];
+    for await (const event of stream.events) {
+      events.push(event);
+      if (textOf(events) === 'first attempt and ') {
+        stack.workers[0]?.process.kill('SIGKILL');
+        await stack.startWorker();
+      }
+    }
+    expect(withoutDeltas(events).slice(-4)).toEqual(['reset', 'job running', 'message', 'job succeeded']);
+    expect(textOf(events)).toBe('the second attempt, whole');
+    expect(events.at(-1)?.data).toMatchObject({ attempts: 2 });
+    // Whoever left during the first attempt is told so, too.
+    const resumed = await collect(await follow('mia', events[0]?.data.id as string, '1.6'));
+    expect(names(resumed)).toEqual(['reset', 'delta', 'message', 'job succeeded']);
+  });
+
+  it('never cancels by being left, and is closed to others and to nonsense', async () => {
+    const ned = stack.as('ned');
+    const chat = await ned.chat();
+    await stack.model.script('left alone', slowPieces(10, 50));
+    const stream = await send('ned', chat.id, 'left alone');
+    const first = await stream.events.next();
+    stream.close();
+    const jobId = (first.value as StreamEvent).data.id as string;
+    expect((await ned.finalJob(jobId)).status).toBe('succeeded');
+
+    expect((await stack.as('eve').get(`/api/v1/jobs/${jobId}/events`)).status).toBe(404);
+    for (const id of ['1', 'x', '1.', '-1.0', '1.0.0', '1.99999999999']) {
+      const answer = await ned.get(`/api/v1/jobs/${jobId}/events`, { headers: { 'last-event-id': id } });
+      expect([answer.status, answer.body.details?.[0]?.field]).toEqual([422, 'Last-Event-ID']);
+    }
+    const head = await ned.request('HEAD', `/api/v1/jobs/${jobId}/events`);
+    expect([head.status, head.headers.get('content-type')]).toEqual([200, 'text/event-stream; charset=utf-8']);
+  });
+
+  it('ends with the token that opened it, and the turn goes on', async () => {
+    const sam = stack.as('sam');
+    const chat = await sam.chat();
+    await stack.model.script('patience', { delay_ms: 14_000 });
+    const job = await sam.turnAsync(chat.id, 'patience');
+    const token = tokenFor('sam', { exp: Math.floor(Date.now() / 1000) + 1 });
+    const events = await collect(await openStream(stack.api.url, token, `/api/v1/jobs/${job.id}/events`));
+    expect(events.at(-1)).toMatchObject({ event: 'job', id: '1.0', data: { status: 'running' } });
+    expect((await sam.finalJob(job.id)).status).toBe('succeeded');
+  });
+
+  it('ends in order when its API stops, and goes on at another', async () => {
+    const oda = stack.as('oda');
+    const chat = await oda.chat();
+    const stopping = await stack.startApi();
+    await stack.model.script('moving house', slowPieces(40, 50));
+    const job = await oda.turnAsync(chat.id, 'moving house');
+    const first = await follow('oda', job.id, undefined, stopping);
+    const events: StreamEvent[] = [];
+    let ended: Promise<number | null> | undefined;
+    for await (const event of first.events) {
+      events.push(event);
+      if (event.event === 'delta') ended ??= stopping.stop();
+    }
+    expect(await ended).toBe(0);
+    expect(events.at(-1)?.id).not.toBe('end');
+    events.push(...(await collect(await follow('oda', job.id, events.at(-1)?.id, other))));
+    expect(textOf(events)).toBe((await oda.finalJob(job.id)).assistant_message?.content);
+  });
+
+  it('cuts a reader off that does not read, and keeps the turn', async () => {
+    const pia = stack.as('pia');
+    const chat = await pia.chat();
+    const large = 'x'.repeat(200_000);
+    await stack.model.script('flood', { pieces: Array.from({ length: 35 }, () => large), piece_delay_ms: 10 });
+    const { hostname, port } = new URL(stack.api.url);
+    const socket = connect(Number(port), hostname);
+    const body = JSON.stringify({ user_message: 'flood' });
+    socket.write(
+      `POST /api/v1/chats/${chat.id}/turns HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${tokenFor('pia')}\r\n` +
+        `Accept: text/event-stream\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+    );
+    socket.on('error', () => undefined);
+    socket.pause();
+    const { rows } = await until(async () => {
+      const found = await stack.database.query(`SELECT id, status FROM jobs WHERE chat_id = $1`, [chat.id]);
+      return found.rows[0]?.status === 'succeeded' && found;
+    }, 'the reply');
+    // Long enough for the stall to be seen, at the second beat at the latest.
+    await new Promise((resolve) => setTimeout(resolve, 21_000));
+    let received = '';
+    socket.setEncoding('utf8').on('data', (chunk) => (received += String(chunk)));
+    const closed = new Promise((resolve) => socket.once('close', resolve));
+    socket.resume();
+    await closed;
+    expect(received).toContain('event: delta');
+    expect(received).not.toContain('id: end');
+    // One that reads gets the whole, however long.
+    expect(textOf(await collect(await follow('pia', rows[0]?.id as string)))).toHaveLength(7_000_000);
+  }, 60_000);
+});

@@ -1,0 +1,89 @@
+import { EventSourceParserStream } from 'eventsource-parser/stream';
+import { contract, judge } from './client.js';
+
+/** An event of a stream, its data held against the contract. */
+export interface StreamEvent {
+  readonly event: string;
+  readonly id: string;
+  readonly data: any;
+}
+
+const SCHEMAS: Readonly<Record<string, string>> = {
+  job: 'Job',
+  delta: 'DeltaEvent',
+  reset: 'ResetEvent',
+  message: 'Message',
+  error: 'Error',
+};
+
+/** Parses a stream of events as a browser does. @throws Error for an event the contract does not know */
+export async function* parseEvents(body: ReadableStream<Uint8Array>): AsyncGenerator<StreamEvent> {
+  const parsed = body
+    .pipeThrough(new TextDecoderStream() as unknown as TransformStream<Uint8Array, string>)
+    .pipeThrough(new EventSourceParserStream());
+  for await (const { event = 'message', id = '', data } of parsed as unknown as AsyncIterable<{
+    event?: string;
+    id?: string;
+    data: string;
+  }>) {
+    const schema = SCHEMAS[event];
+    if (schema === undefined) throw new Error(`There is no event called ${event}.`);
+    const value: unknown = JSON.parse(data);
+    const faults = contract.schemaFaults(`/components/schemas/${schema}`, value, `event ${event} ${id}`);
+    if (!/^(\d+\.\d+|end)$/.test(id)) faults.push(`event ${event} has the id "${id}"`);
+    if (faults.length > 0) throw new Error(faults.join('\n'));
+    yield { event, id, data: value };
+  }
+}
+
+export interface OpenedStream {
+  readonly status: number;
+  readonly headers: Headers;
+  /** The events as they come; leaving the loop leaves the stream. */
+  readonly events: AsyncGenerator<StreamEvent>;
+  close(): void;
+}
+
+/** Opens a stream; a turn's when there is a body to post, else a job's. */
+export async function openStream(
+  url: string,
+  token: string,
+  path: string,
+  options: { body?: object; headers?: Record<string, string> } = {},
+): Promise<OpenedStream> {
+  const leave = new AbortController();
+  const response = await fetch(new URL(path, url), {
+    method: options.body ? 'POST' : 'GET',
+    headers: {
+      authorization: `Bearer ${token}`,
+      accept: 'text/event-stream',
+      ...(options.body && { 'content-type': 'application/json' }),
+      ...options.headers,
+    },
+    body: options.body && JSON.stringify(options.body),
+    signal: AbortSignal.any([leave.signal, AbortSignal.timeout(60_000)]),
+  });
+  const { status, headers } = response;
+  if (status !== 200 || response.body === null) throw new Error(`${status}: ${await response.text()}`);
+  judge({ method: options.body ? 'POST' : 'GET', path: new URL(path, url).pathname, status, headers, body: '' });
+  return { status, headers, events: parseEvents(response.body), close: () => leave.abort() };
+}
+
+/** All events until the stream ends. */
+export async function collect(stream: OpenedStream): Promise<StreamEvent[]> {
+  const events: StreamEvent[] = [];
+  for await (const event of stream.events) events.push(event);
+  return events;
+}
+
+/** The text a client shows after these events. @throws Error when a delta does not go on where the text ends */
+export function textOf(events: readonly StreamEvent[], before = ''): string {
+  let text = before;
+  for (const { event, data } of events) {
+    if (event === 'reset') text = '';
+    if (event !== 'delta') continue;
+    if (data.offset !== text.length) throw new Error(`A delta at ${data.offset}, but the text ends at ${text.length}.`);
+    text += data.text;
+  }
+  return text;
+}
