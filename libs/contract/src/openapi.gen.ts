@@ -26,7 +26,10 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /** @description The assistant's name in addresses. */
+                /**
+                 * @description The assistant's name in addresses.
+                 * @example support
+                 */
                 slug: components["parameters"]["Slug"];
             };
             cookie?: never;
@@ -46,7 +49,10 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /** @description The assistant's name in addresses. */
+                /**
+                 * @description The assistant's name in addresses.
+                 * @example support
+                 */
                 slug: components["parameters"]["Slug"];
             };
             cookie?: never;
@@ -61,60 +67,6 @@ export interface paths {
          *     The body is optional; what it says is used only when the chat is created.
          */
         post: operations["openChat"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/assistants/{slug}/chats/{chat_id}/messages": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @description The assistant's name in addresses. */
-                slug: components["parameters"]["Slug"];
-                /** @description The chat's id. What is not a UUID names no chat. */
-                chat_id: components["parameters"]["ChatId"];
-            };
-            cookie?: never;
-        };
-        /**
-         * Read the history, in the assistant's own space
-         * @description As `GET /api/v1/chats/{chat_id}/messages`; `404` when the chat is not that assistant's.
-         */
-        get: operations["listAssistantChatMessages"];
-        put?: never;
-        /**
-         * Store a message, in the assistant's own space
-         * @description As `POST /api/v1/chats/{chat_id}/messages`; `404` when the chat is not that assistant's.
-         */
-        post: operations["createAssistantChatMessage"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/assistants/{slug}/chats/{chat_id}/turns": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @description The assistant's name in addresses. */
-                slug: components["parameters"]["Slug"];
-                /** @description The chat's id. What is not a UUID names no chat. */
-                chat_id: components["parameters"]["ChatId"];
-            };
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Send a turn, in the assistant's own space
-         * @description As `POST /api/v1/chats/{chat_id}/turns`; `404` when the chat is not that assistant's.
-         */
-        post: operations["createAssistantChatTurn"];
         delete?: never;
         options?: never;
         head?: never;
@@ -288,6 +240,66 @@ export interface paths {
         get: operations["followJob"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/assistants/{slug}/chats/{chat_id}/messages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The assistant's name in addresses.
+                 * @example support
+                 */
+                slug: components["parameters"]["Slug"];
+                /** @description The chat's id. What is not a UUID names no chat. */
+                chat_id: components["parameters"]["ChatId"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Read the history, in the assistant's own space
+         * @description As `GET /api/v1/chats/{chat_id}/messages`; `404` when the chat is not that assistant's.
+         */
+        get: operations["listAssistantChatMessages"];
+        put?: never;
+        /**
+         * Store a message, in the assistant's own space
+         * @description As `POST /api/v1/chats/{chat_id}/messages`; `404` when the chat is not that assistant's.
+         */
+        post: operations["createAssistantChatMessage"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/assistants/{slug}/chats/{chat_id}/turns": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The assistant's name in addresses.
+                 * @example support
+                 */
+                slug: components["parameters"]["Slug"];
+                /** @description The chat's id. What is not a UUID names no chat. */
+                chat_id: components["parameters"]["ChatId"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send a turn, in the assistant's own space
+         * @description As `POST /api/v1/chats/{chat_id}/turns`; `404` when the chat is not that assistant's.
+         */
+        post: operations["createAssistantChatTurn"];
         delete?: never;
         options?: never;
         head?: never;
@@ -716,7 +728,10 @@ export interface components {
          *     is in `Preference-Applied`; anything else is ignored.
          */
         Prefer: string;
-        /** @description The assistant's name in addresses. */
+        /**
+         * @description The assistant's name in addresses.
+         * @example support
+         */
         Slug: components["schemas"]["Slug"];
         /** @description The chat's id. What is not a UUID names no chat. */
         ChatId: components["schemas"]["Id"];
@@ -865,7 +880,10 @@ export interface operations {
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
-                /** @description The assistant's name in addresses. */
+                /**
+                 * @description The assistant's name in addresses.
+                 * @example support
+                 */
                 slug: components["parameters"]["Slug"];
             };
             cookie?: never;
@@ -902,7 +920,10 @@ export interface operations {
                 "X-Request-Id"?: components["parameters"]["RequestId"];
             };
             path: {
-                /** @description The assistant's name in addresses. */
+                /**
+                 * @description The assistant's name in addresses.
+                 * @example support
+                 */
                 slug: components["parameters"]["Slug"];
             };
             cookie?: never;
@@ -946,188 +967,6 @@ export interface operations {
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["ValidationFailed"];
             500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-        };
-    };
-    listAssistantChatMessages: {
-        parameters: {
-            query?: {
-                /** @description Messages on the page. */
-                limit?: components["parameters"]["MessageLimit"];
-                /** @description A page's `before`; leads to what is older. Not together with `after`. */
-                before?: components["parameters"]["Before"];
-                /** @description A page's `after`; leads to what is newer. */
-                after?: components["parameters"]["After"];
-            };
-            header?: {
-                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
-                "X-Request-Id"?: components["parameters"]["RequestId"];
-                /** @description The `ETag` of what you have (RFC 9110, section 13.1.2); `304` if it is still current. */
-                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-            };
-            path: {
-                /** @description The assistant's name in addresses. */
-                slug: components["parameters"]["Slug"];
-                /** @description The chat's id. What is not a UUID names no chat. */
-                chat_id: components["parameters"]["ChatId"];
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description A page in chronological order. */
-            200: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    ETag: components["headers"]["ETag"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    Vary: components["headers"]["Vary"];
-                    Link: components["headers"]["Link"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["MessagePage"];
-                };
-            };
-            304: components["responses"]["NotModified"];
-            400: components["responses"]["MalformedRequest"];
-            401: components["responses"]["Unauthorized"];
-            404: components["responses"]["ChatNotFound"];
-            406: components["responses"]["NotAcceptable"];
-            422: components["responses"]["ValidationFailed"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-        };
-    };
-    createAssistantChatMessage: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
-                "X-Request-Id"?: components["parameters"]["RequestId"];
-            };
-            path: {
-                /** @description The assistant's name in addresses. */
-                slug: components["parameters"]["Slug"];
-                /** @description The chat's id. What is not a UUID names no chat. */
-                chat_id: components["parameters"]["ChatId"];
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["CreateMessageRequest"];
-            };
-        };
-        responses: {
-            /** @description The message was stored; no reply was asked for. */
-            201: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    Vary: components["headers"]["Vary"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Message"];
-                };
-            };
-            400: components["responses"]["MalformedRequest"];
-            401: components["responses"]["Unauthorized"];
-            404: components["responses"]["ChatNotFound"];
-            406: components["responses"]["NotAcceptable"];
-            409: components["responses"]["ChatTakesNothing"];
-            413: components["responses"]["PayloadTooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["ValidationFailed"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-        };
-    };
-    createAssistantChatTurn: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
-                "X-Request-Id"?: components["parameters"]["RequestId"];
-                /**
-                 * @description How to wait (RFC 7240): `respond-async`, or `wait=N` with whole seconds (more than 60 counts as 60). What was honoured
-                 *     is in `Preference-Applied`; anything else is ignored.
-                 */
-                Prefer?: components["parameters"]["Prefer"];
-            };
-            path: {
-                /** @description The assistant's name in addresses. */
-                slug: components["parameters"]["Slug"];
-                /** @description The chat's id. What is not a UUID names no chat. */
-                chat_id: components["parameters"]["ChatId"];
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["TurnRequest"];
-            };
-        };
-        responses: {
-            /** @description The reply came in time; or, as `text/event-stream`, the reply while it is written. */
-            200: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    Vary: components["headers"]["Vary"];
-                    "Preference-Applied": components["headers"]["PreferenceApplied"];
-                    Location: components["headers"]["StreamLocation"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Turn"];
-                    "text/event-stream": components["schemas"]["Events"];
-                };
-            };
-            /** @description The turn is accepted and will be answered; the job tells when. */
-            202: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    Vary: components["headers"]["Vary"];
-                    Location: components["headers"]["Location"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    "Preference-Applied": components["headers"]["PreferenceApplied"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Job"];
-                };
-            };
-            400: components["responses"]["MalformedRequest"];
-            401: components["responses"]["Unauthorized"];
-            404: components["responses"]["ChatNotFound"];
-            406: components["responses"]["NotAcceptable"];
-            /** @description The chat takes no turn now, or the turn was canceled while it was waited for. */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            413: components["responses"]["PayloadTooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["ValidationFailed"];
-            500: components["responses"]["Internal"];
-            /** @description The turn was accepted, waited for, and ended `failed`. The user's message is kept; `job_id` names the job. */
-            502: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
             503: components["responses"]["Unavailable"];
         };
     };
@@ -1644,6 +1483,197 @@ export interface operations {
             406: components["responses"]["NotAcceptable"];
             422: components["responses"]["ValidationFailed"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listAssistantChatMessages: {
+        parameters: {
+            query?: {
+                /** @description Messages on the page. */
+                limit?: components["parameters"]["MessageLimit"];
+                /** @description A page's `before`; leads to what is older. Not together with `after`. */
+                before?: components["parameters"]["Before"];
+                /** @description A page's `after`; leads to what is newer. */
+                after?: components["parameters"]["After"];
+            };
+            header?: {
+                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The `ETag` of what you have (RFC 9110, section 13.1.2); `304` if it is still current. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /**
+                 * @description The assistant's name in addresses.
+                 * @example support
+                 */
+                slug: components["parameters"]["Slug"];
+                /** @description The chat's id. What is not a UUID names no chat. */
+                chat_id: components["parameters"]["ChatId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page in chronological order. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    ETag: components["headers"]["ETag"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    Vary: components["headers"]["Vary"];
+                    Link: components["headers"]["Link"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MessagePage"];
+                };
+            };
+            304: components["responses"]["NotModified"];
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["ChatNotFound"];
+            406: components["responses"]["NotAcceptable"];
+            422: components["responses"]["ValidationFailed"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    createAssistantChatMessage: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description The assistant's name in addresses.
+                 * @example support
+                 */
+                slug: components["parameters"]["Slug"];
+                /** @description The chat's id. What is not a UUID names no chat. */
+                chat_id: components["parameters"]["ChatId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateMessageRequest"];
+            };
+        };
+        responses: {
+            /** @description The message was stored; no reply was asked for. */
+            201: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    Vary: components["headers"]["Vary"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["ChatNotFound"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["ChatTakesNothing"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["ValidationFailed"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    createAssistantChatTurn: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+                /**
+                 * @description How to wait (RFC 7240): `respond-async`, or `wait=N` with whole seconds (more than 60 counts as 60). What was honoured
+                 *     is in `Preference-Applied`; anything else is ignored.
+                 */
+                Prefer?: components["parameters"]["Prefer"];
+            };
+            path: {
+                /**
+                 * @description The assistant's name in addresses.
+                 * @example support
+                 */
+                slug: components["parameters"]["Slug"];
+                /** @description The chat's id. What is not a UUID names no chat. */
+                chat_id: components["parameters"]["ChatId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TurnRequest"];
+            };
+        };
+        responses: {
+            /** @description The reply came in time; or, as `text/event-stream`, the reply while it is written. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    Vary: components["headers"]["Vary"];
+                    "Preference-Applied": components["headers"]["PreferenceApplied"];
+                    Location: components["headers"]["StreamLocation"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Turn"];
+                    "text/event-stream": components["schemas"]["Events"];
+                };
+            };
+            /** @description The turn is accepted and will be answered; the job tells when. */
+            202: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    Vary: components["headers"]["Vary"];
+                    Location: components["headers"]["Location"];
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    "Preference-Applied": components["headers"]["PreferenceApplied"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["ChatNotFound"];
+            406: components["responses"]["NotAcceptable"];
+            /** @description The chat takes no turn now, or the turn was canceled while it was waited for. */
+            409: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["ValidationFailed"];
+            500: components["responses"]["Internal"];
+            /** @description The turn was accepted, waited for, and ended `failed`. The user's message is kept; `job_id` names the job. */
+            502: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             503: components["responses"]["Unavailable"];
         };
     };
