@@ -4,7 +4,10 @@ import pg from 'pg';
 const RECONNECT_MS = 250;
 const LONGEST_RECONNECT_MS = 5_000;
 
-/** How often the connection is tried, and how long its answer may take, in milliseconds: one that is only half there would hear nothing for hours. */
+/**
+ * How often the connection is tried, and how long its answer may take, in milliseconds: one that is only half there would
+ * hear nothing for hours.
+ */
 const CHECK_MS = 10_000;
 const CHECK_TIMEOUT_MS = 5_000;
 
@@ -98,7 +101,11 @@ export class Listener implements OnApplicationShutdown {
     if (client === undefined) return;
     const late = setTimeout(() => {
       this.logger.warn('the connection that listens does not answer; another is made');
-      (client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
+      this.client = undefined;
+      client.removeAllListeners('notification');
+      // It may never end: nobody waits for it.
+      client.end().catch(() => undefined);
+      this.reconnect(0);
     }, CHECK_TIMEOUT_MS);
     await client.query('SELECT 1').catch(() => undefined);
     clearTimeout(late);

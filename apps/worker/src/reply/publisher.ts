@@ -3,7 +3,10 @@ import { ReplyFeed } from '#feed/reply-feed.js';
 import type { ClaimedJob } from '#jobs/transitions.js';
 import type { Draft } from './draft.js';
 
-/** Shortest time between two publications of this process, in milliseconds: a reader sees text flow, and many attempts share one notice. */
+/**
+ * Shortest time between two publications of this process, in milliseconds: a reader sees text flow, and many attempts
+ * share one statement.
+ */
 const COALESCE_MS = 40;
 
 /** Hands the text of all running attempts out to whoever follows them: the first piece at once, then in bundles. */
