@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
 import type { components } from '#contract/openapi.gen.js';
+import { within } from '#process/within.js';
 import { Doorbell } from '#queue/doorbell.js';
 
 const DATABASE_TIMEOUT_MS = 2_000;
@@ -21,19 +22,11 @@ export class HealthService {
     };
   }
 
-  private async databaseAnswers(): Promise<boolean> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<false>((resolve) => {
-      timer = setTimeout(resolve, DATABASE_TIMEOUT_MS, false);
-    });
+  private databaseAnswers(): Promise<boolean> {
     const asked = this.manager.query('SELECT 1').then(
       () => true,
       () => false,
     );
-    try {
-      return await Promise.race([asked, late]);
-    } finally {
-      clearTimeout(timer);
-    }
+    return within(DATABASE_TIMEOUT_MS, asked, false);
   }
 }

@@ -1,6 +1,7 @@
 import { InjectQueue } from '@nestjs/bullmq';
 import { Injectable, Logger, type OnModuleInit } from '@nestjs/common';
 import type { Queue } from 'bullmq';
+import { within } from '#process/within.js';
 import { REPLY_QUEUE } from './connection.js';
 
 /** All a queue entry carries: which row to look at. Text never travels through the queue. */
@@ -31,7 +32,7 @@ export class Doorbell implements OnModuleInit {
    * ringing twice for one attempt is one entry, ringing for the next attempt is another. `round` sets rings for
    * the same attempt apart, `delayMs` has the entry wait.
    */
-  async ring(jobId: string, attempt: number, round?: string, delayMs = 0): Promise<boolean> {
+  ring(jobId: string, attempt: number, round?: string, delayMs = 0): Promise<boolean> {
     const id = round === undefined ? `${jobId}-${attempt}` : `${jobId}-${attempt}-${round}`;
     const added = this.queue.add('reply', { jobId }, { jobId: id, delay: delayMs }).then(
       () => true,
@@ -40,31 +41,15 @@ export class Doorbell implements OnModuleInit {
         return false;
       },
     );
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<false>((resolve) => {
-      timer = setTimeout(resolve, RING_TIMEOUT_MS, false);
-    });
-    try {
-      return await Promise.race([added, late]);
-    } finally {
-      clearTimeout(timer);
-    }
+    return within(RING_TIMEOUT_MS, added, false);
   }
 
   /** Whether the queue's store answers within half a second. */
-  async reachable(): Promise<boolean> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<false>((resolve) => {
-      timer = setTimeout(resolve, RING_TIMEOUT_MS, false);
-    });
+  reachable(): Promise<boolean> {
     const asked = this.queue.getJobCountByTypes('waiting').then(
       () => true,
       () => false,
     );
-    try {
-      return await Promise.race([asked, late]);
-    } finally {
-      clearTimeout(timer);
-    }
+    return within(RING_TIMEOUT_MS, asked, false);
   }
 }
