@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type Stack, startStack } from '../support/stack.js';
 import { wire, wireBody } from '../support/wire.js';
@@ -58,6 +59,8 @@ describe('bad input gets a 4xx in the one error shape and changes nothing', () =
       422,
     ],
     ['metadata that is null', '{"user_message":"x","metadata":null}', 422],
+    ['a field called like a method of every object', '{"user_message":"x","constructor":"y"}', 422],
+    ['nested a thousand deep', `{"user_message":"x","metadata":${'['.repeat(1500)}${']'.repeat(1500)}}`, 422],
     ['a body over the bound', JSON.stringify({ user_message: 'x'.repeat(300_000) }), 413],
   ])('a turn whose body is %s', async (_, raw, status) => {
     expect((await post(raw)).status).toBe(status);
@@ -121,10 +124,32 @@ describe('bad input gets a 4xx in the one error shape and changes nothing', () =
     'before=',
     'before=abc',
     'before=a&after=b',
+    'toString=1',
+    '__proto__=1',
+    'hasOwnProperty=1',
     `before=${'x'.repeat(201)}`,
   ])('a page with ?%s is 422', async (query) => {
     for (const path of [`chats/${chatId}/messages`, 'chats']) {
       expect((await stack.as('ana').get(`/api/v1/${path}?${query}`)).status).toBe(422);
+    }
+  });
+
+  it('a query is refused by operations that take none', async () => {
+    const ana = stack.as('ana');
+    for (const path of ['assistants', 'assistants/support', `chats/${chatId}`]) {
+      expect((await ana.get(`/api/v1/${path}?limit=1`)).status).toBe(422);
+    }
+    expect((await ana.post(`/api/v1/chats/${chatId}/turns?stream=1`, { user_message: 'x' })).status).toBe(422);
+    expect((await ana.get('/health/live?probe=1')).status).toBe(200);
+  });
+
+  it('a made-up position in the list of chats is 422, whatever moment it claims', async () => {
+    const ana = stack.as('ana');
+    for (const at of ['1', '2020', '2026-02-31', '+275760-09-13T00:00:00.000Z', '0000-01-01T00:00:00.000Z']) {
+      const position = `${at} ${chatId}`;
+      const checksum = createHash('sha256').update(`chats ana  \n${position}`).digest('base64url').slice(0, 8);
+      const cursor = Buffer.from(`${checksum}${position}`).toString('base64url');
+      expect((await ana.get(`/api/v1/chats?before=${cursor}`)).status).toBe(422);
     }
   });
 
@@ -167,6 +192,9 @@ describe('bad input gets a 4xx in the one error shape and changes nothing', () =
     expect([answer.status, answer.body.code]).toEqual([405, 'method_not_allowed']);
     expect(answer.headers.get('allow')).toBe('GET, HEAD, PATCH');
     expect((await ana.request('PUT', '/api/v1/jobs/assistant-reply')).headers.get('allow')).toContain('POST');
+    // A trailing slash makes another path.
+    expect((await ana.get(`/api/v1/chats/${chatId}/`)).status).toBe(404);
+    expect((await ana.post(`/api/v1/chats/${chatId}/messages/`, { content: 'x' })).status).toBe(404);
   });
 
   it.each([
@@ -183,6 +211,15 @@ describe('bad input gets a 4xx in the one error shape and changes nothing', () =
       431,
       'header_fields_too_large',
     ],
+    ['no Host', 'GET /api/v1/chats HTTP/1.1\r\n\r\n', 400, 'malformed_request'],
+    [
+      'an expectation nobody knows',
+      'GET /api/v1/chats HTTP/1.1\r\nHost: x\r\nExpect: tea\r\n\r\n',
+      401,
+      'unauthorized',
+    ],
+    ['a path out of the docs', 'GET /docs/%00 HTTP/1.1\r\nHost: x\r\n\r\n', 404, 'not_found'],
+    ['an empty folder of the docs', 'GET /docs// HTTP/1.1\r\nHost: x\r\n\r\n', 404, 'not_found'],
     [
       'two lengths',
       'POST /api/v1/chats HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n',

@@ -89,6 +89,26 @@ describe('chats', () => {
     expect((await mia.patch(path, { title: null }, { 'if-match': '*' })).body.title).toBeNull();
   });
 
+  it('keeps every note whatever its name, and has one ETag however it was reached', async () => {
+    const una = stack.as('una');
+    const metadata = { page: 'faq', a: '1', constructor: 'x', toString: 'y', hasOwnProperty: 'z' };
+    const created = await una.post('/api/v1/assistants/general/chats', { metadata });
+    expect(created.body.metadata).toEqual(metadata);
+    const path = `/api/v1/chats/${created.body.id}`;
+    const changed = await una.patch(path, { metadata: { zeta: '1', page: 'faq', a: '2' } });
+    expect((await una.get(path)).headers.get('etag')).toBe(changed.headers.get('etag'));
+    // What is so already is no change.
+    const same = await una.patch(path, { status: 'active', metadata: { a: '2', page: 'faq', zeta: '1' } });
+    expect([same.headers.get('etag'), same.body]).toEqual([changed.headers.get('etag'), changed.body]);
+  });
+
+  it('is found by its id in capitals, too, and answers by its own', async () => {
+    const vic = stack.as('vic');
+    const chat = await vic.chat();
+    const turn = await vic.turn(chat.id.toUpperCase(), 'hello');
+    expect([turn.status, turn.body.user_message.chat_id]).toEqual([200, chat.id]);
+  });
+
   it('answers 304 to a caller who has it already, with the same ETag and no body', async () => {
     const ned = stack.as('ned');
     const chat = await ned.chat();

@@ -97,6 +97,36 @@ describe('a conversation', () => {
     expect([nothing.status, nothing.body.code]).toEqual([409, 'invalid_transition']);
   });
 
+  it('finds the message to reply to, however many are stored at that moment', async () => {
+    const pat = stack.as('pat');
+    const chat = await pat.chat();
+    const path = `/api/v1/chats/${chat.id}/messages`;
+    await pat.post(path, { content: 'unanswered' });
+    for (let round = 0; round < 15; round++) {
+      const [asked] = await Promise.all([
+        pat.post('/api/v1/jobs/assistant-reply', { chat_id: chat.id }),
+        pat.post(path, { content: 'one more' }),
+        pat.post(path, { content: 'and more' }),
+      ]);
+      expect([asked.status, asked.body.message]).toEqual([202, undefined]);
+      await pat.finalJob(asked.body.id);
+      await pat.post(path, { content: 'unanswered' });
+    }
+  });
+
+  it('goes on after a reply that is blank, and after one whose figures are wrong', async () => {
+    const quin = stack.as('quin');
+    const chat = await quin.chat();
+    await stack.model.script('say nothing', { text: ' \n\n', stop_reason: 'max_tokens' }, 1);
+    expect((await quin.turn(chat.id, 'say nothing')).body.assistant_message.content).toBe(' \n\n');
+    await stack.model.script('odd', { text: 'odd', stop_reason: 'end\0turn' });
+    expect((await quin.turn(chat.id, 'odd')).body.assistant_message).toMatchObject({
+      content: 'odd',
+      stop_reason: 'endturn',
+    });
+    expect((await quin.turn(chat.id, 'and now?')).status).toBe(200);
+  });
+
   it('runs by the assistant’s own paths too, for that assistant’s chats only', async () => {
     const mia = stack.as('mia');
     const chat = await mia.chat('billing');

@@ -13,7 +13,13 @@ describe('health, on the API’s port and on the worker’s', () => {
   const ask = async (path: string): Promise<{ status: number; body: any }[]> =>
     Promise.all(
       [stack.api.url, stack.workers[0]?.url].map(async (url) => {
-        const response = await fetch(`${url}/health/${path}`, { signal: AbortSignal.timeout(5_000) });
+        const response = await fetch(`${url}/health/${path}`, {
+          signal: AbortSignal.timeout(5_000),
+          // A probe that remembers must not be told that nothing has changed.
+          headers: { 'if-none-match': '*' },
+        });
+        expect(response.headers.get('x-request-id')).toBeTruthy();
+        expect(response.headers.get('etag')).toBeNull();
         return { status: response.status, body: await response.json() };
       }),
     );

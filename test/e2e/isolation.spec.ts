@@ -1,6 +1,7 @@
+import { createHmac } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Client } from '../support/client.js';
-import { type Stack, startStack, tokenFor } from '../support/stack.js';
+import { SECRET, type Stack, startStack, tokenFor } from '../support/stack.js';
 
 const NOBODYS = '0199a0de-0000-7000-8000-000000000000';
 
@@ -51,6 +52,11 @@ describe('whose is whose', () => {
   it('every operation is closed without a valid token, and says no more than that', async () => {
     const forged = tokenFor('ana', {}, 'another secret that is also long enough');
     const none = Buffer.from('{"alg":"none","typ":"JWT"}').toString('base64url');
+    const signed = (payload: string): string => {
+      const [header] = tokenFor('ana').split('.');
+      const text = `${header}.${Buffer.from(payload).toString('base64url')}`;
+      return `${text}.${createHmac('sha256', SECRET).update(text).digest('base64url')}`;
+    };
     const tokens = {
       missing: undefined,
       garbage: 'not-a-token',
@@ -62,6 +68,8 @@ describe('whose is whose', () => {
       'with an empty user': tokenFor(''),
       'with NUL in the user': tokenFor('a\0b'),
       'that never ends': tokenFor('ana', { exp: undefined }),
+      'that ends at infinity': signed('{"sub":"ana","exp":1e999}'),
+      'that says nothing': signed('null'),
     };
     for (const token of Object.values(tokens)) {
       const answer = await new Client(stack.api.url, token).get('/api/v1/chats', {

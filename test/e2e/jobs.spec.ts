@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { createPostgresBackend, Queue, setDefaultBackendFactory } from 'bullmq';
-import { QUEUE_PREFIX, queueConnection, REPLY_QUEUE } from '#queue/connection.js';
+import { onQueue } from '../support/queue.js';
 import { type Stack, startStack } from '../support/stack.js';
 import { until } from '../support/until.js';
 
@@ -177,12 +176,9 @@ describe('the job of a turn', () => {
     await stack.model.script('ring ring', { delay_ms: 500 });
     const extra = await stack.startWorker();
     const job = await tom.turnAsync(chat.id, 'ring ring');
-    const store = { databaseUrl: stack.databaseUrl, redisUrl: stack.redis?.url };
-    if (store.redisUrl === undefined) setDefaultBackendFactory(createPostgresBackend);
-    const queue = new Queue(REPLY_QUEUE, { connection: queueConnection(store, 'producer'), prefix: QUEUE_PREFIX });
-    await queue.waitUntilReady();
-    for (let n = 0; n < 20; n++) await queue.add('reply', { jobId: job.id }, { removeOnComplete: true });
-    await queue.close();
+    await onQueue(stack, async (queue) => {
+      for (let n = 0; n < 20; n++) await queue.add('reply', { jobId: job.id }, { removeOnComplete: true });
+    });
     expect((await tom.finalJob(job.id)).attempts).toBe(1);
     expect(await stack.model.calls('ring ring')).toHaveLength(1);
     await extra.stop();

@@ -83,5 +83,7 @@ describe('pages of messages', () => {
     expect(body.data.map((message: any) => message.seq)).toEqual(
       body.data.map((_: unknown, index: number) => index + 1),
     );
+    const moments = body.data.map((message: any) => message.created_at);
+    expect(moments).toEqual([...moments].sort());
   });
 });

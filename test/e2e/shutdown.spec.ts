@@ -1,3 +1,4 @@
+import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type Stack, startStack } from '../support/stack.js';
 import { until } from '../support/until.js';
@@ -33,6 +34,32 @@ describe('told to stop (SIGTERM)', () => {
     expect(await ended).toBe(0);
     expect(other.output()).not.toMatch(/ERROR|WARN/);
     expect((await ana.finalJob(jobId)).status).toBe('succeeded');
+  });
+
+  it('the API waits neither for who says nothing nor for half a request', async () => {
+    const other = await stack.startApi();
+    const { hostname, port } = new URL(other.url);
+    const half = [
+      '',
+      'GET /api/v1/chats HTTP/1.1\r\nHost',
+      'POST /api/v1/chats HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{',
+    ];
+    for (const text of half) {
+      const socket = connect(Number(port), hostname, () => socket.write(text));
+      socket.on('error', () => undefined);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    const begun = Date.now();
+    expect(await other.stop()).toBe(0);
+    expect(Date.now() - begun).toBeLessThan(8_000);
+  });
+
+  it('nobody waits for a Redis that is away', async () => {
+    const away = { REDIS_URL: 'redis://127.0.0.1:1' };
+    const apps = await Promise.all([stack.startApi(away), stack.startWorker(away)]);
+    const begun = Date.now();
+    expect(await Promise.all(apps.map((app) => app.stop()))).toEqual([0, 0]);
+    expect(Date.now() - begun).toBeLessThan(19_000);
   });
 
   it('a worker finishes what it has begun, takes nothing new, and ends with 0', async () => {

@@ -13,7 +13,8 @@ import { ChatsService } from './chats/chats.service.js';
 import { ApiHealthController } from './health/health.controller.js';
 import { Farewell } from './http/farewell.js';
 import { RepresentationInterceptor } from './http/representation.interceptor.js';
-import { validationPipe } from './http/validation.pipe.js';
+import { StrictQueryInterceptor } from './http/strict-query.interceptor.js';
+import { StrictValidationPipe } from './http/validation.pipe.js';
 import { JobEvents } from './jobs/job-events.js';
 import { JobWaiter } from './jobs/job-waiter.js';
 import { JobsController } from './jobs/jobs.controller.js';
@@ -48,7 +49,8 @@ export class AppModule {
         HealthService,
         Farewell,
         { provide: APP_FILTER, useClass: HttpErrorFilter },
-        { provide: APP_PIPE, useFactory: validationPipe },
+        { provide: APP_PIPE, useClass: StrictValidationPipe },
+        { provide: APP_INTERCEPTOR, useClass: StrictQueryInterceptor },
         { provide: APP_INTERCEPTOR, useClass: RepresentationInterceptor },
       ],
     };

@@ -4,25 +4,35 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { errorBody } from '#errors/error-body.js';
 import { translate } from '#errors/translate.js';
 import { AppLogger } from '#process/logger.js';
+import { requestId, tellRequestId } from '#process/request-id.js';
 import type { Settings } from '#settings/settings.js';
 import { AppModule } from './app.module.js';
 import { serveDocs } from './docs/docs.js';
 import { acceptJsonOnly } from './http/json-body.js';
 import { negotiate } from './http/negotiation.js';
-import { answerRawError } from './http/raw-errors.js';
-import { requestId } from './http/request-id.js';
+import { answerRawError, speakForNode } from './http/raw-errors.js';
 import { answerWrongMethods } from './http/routes.js';
 
 const LARGEST_BODY_BYTES = 256 * 1024;
 
-/** Time a client has to send its headers and its body, in milliseconds (Fastify's default is for ever). */
+/** Time a client has to send its whole request, in milliseconds (Fastify's default is for ever). */
 const REQUEST_TIMEOUT_MS = 30_000;
+
+/** Time it has for the headers. */
+const HEADERS_TIMEOUT_MS = 15_000;
 
 /** The API app, ready to listen. */
 export async function createApp(settings: Settings): Promise<NestFastifyApplication> {
   const adapter = new FastifyAdapter({
     bodyLimit: LARGEST_BODY_BYTES,
     requestTimeout: REQUEST_TIMEOUT_MS,
+    http: {
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      // Node looks for requests that take too long at this interval; its default, 30 s, would double the time they have.
+      connectionsCheckingInterval: 2_000,
+      // Node would answer in its own words: see `speakForNode`.
+      requireHostHeader: false,
+    },
     // Requests that come while the process stops are served, or refused in our own words.
     return503OnClosing: false,
     genReqId: requestId,
@@ -31,9 +41,8 @@ export async function createApp(settings: Settings): Promise<NestFastifyApplicat
     routerOptions: { maxParamLength: 200 },
   });
   const fastify = adapter.getInstance();
-  fastify.addHook('onRequest', async (request, reply) => {
-    void reply.header('x-request-id', request.id);
-  });
+  tellRequestId(fastify);
+  speakForNode(fastify);
   answerWrongMethods(fastify);
   await negotiate(fastify, '/api/v1');
 

@@ -2,6 +2,7 @@ import 'reflect-metadata';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { AppLogger } from '#process/logger.js';
+import { requestId, tellRequestId } from '#process/request-id.js';
 import { startApp } from '#process/start-app.js';
 import { loadEnvFile, readSettings } from '#settings/settings.js';
 import { WorkerModule } from './worker.module.js';
@@ -9,11 +10,12 @@ import { WorkerModule } from './worker.module.js';
 await startApp('worker', async () => {
   loadEnvFile();
   const settings = readSettings('worker');
-  const app = await NestFactory.create<NestFastifyApplication>(
-    WorkerModule.forRoot(settings),
-    new FastifyAdapter({ requestTimeout: 10_000 }),
-    { logger: new AppLogger(settings), abortOnError: false },
-  );
+  const adapter = new FastifyAdapter({ requestTimeout: 10_000, genReqId: requestId });
+  tellRequestId(adapter.getInstance());
+  const app = await NestFactory.create<NestFastifyApplication>(WorkerModule.forRoot(settings), adapter, {
+    logger: new AppLogger(settings),
+    abortOnError: false,
+  });
   await app.listen(settings.workerPort, settings.host);
   return app;
 });

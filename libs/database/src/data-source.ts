@@ -1,3 +1,4 @@
+import { Socket } from 'node:net';
 import { DataSource, type DataSourceOptions } from 'typeorm';
 import { StartFault } from '#process/start-fault.js';
 import { Assistant } from './entities/assistant.entity.js';
@@ -19,9 +20,18 @@ export interface DatabaseOptions {
   readonly applicationName: string;
 }
 
+/** A statement is ended by the server after this long, in milliseconds. */
+const LONGEST_STATEMENT_MS = 10_000;
+
+/** A connection on which nothing has come for this long is dead: the server would have ended any statement. */
+const LONGEST_SILENCE_MS = 12_000;
+
+/** An idle connection is closed before it could be taken for dead. */
+const LONGEST_IDLE_MS = 8_000;
+
 /**
- * Connection options of the apps. Bounds on everything that waits: a pool that is used up answers after 5 s,
- * a statement ends after 15 s, a lock is waited for 5 s at most.
+ * Connection options of the apps. Bounds on everything that waits: a pool that is used up answers after 5 s, a lock is
+ * waited for 5 s at most, a statement ends after 10 s, and a server that has fallen silent is given up after 12 s.
  */
 export function dataSourceOptions(options: DatabaseOptions): DataSourceOptions {
   return {
@@ -36,13 +46,24 @@ export function dataSourceOptions(options: DatabaseOptions): DataSourceOptions {
     poolSize: options.poolSize,
     connectTimeoutMS: 5_000,
     extra: {
-      statement_timeout: 15_000,
+      statement_timeout: LONGEST_STATEMENT_MS,
       lock_timeout: 5_000,
       idle_in_transaction_session_timeout: 15_000,
-      idleTimeoutMillis: 60_000,
+      idleTimeoutMillis: LONGEST_IDLE_MS,
       keepAlive: true,
+      stream: socketThatGivesUp,
     },
   };
+}
+
+/** The server's time-outs are of no help when it is the server, or the way to it, that hangs. */
+function socketThatGivesUp(): Socket {
+  const socket = new Socket();
+  return socket.setTimeout(LONGEST_SILENCE_MS, () => {
+    const error = new Error('PostgreSQL has fallen silent') as NodeJS.ErrnoException;
+    error.code = 'ETIMEDOUT';
+    socket.destroy(error);
+  });
 }
 
 /** Thrown at start when the database is older than the code. */

@@ -12,7 +12,6 @@ const FASTIFY: Readonly<Record<string, () => ServiceError>> = {
     new ServiceError('unsupported_media_type', 'The body must be application/json.'),
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: () =>
     new ServiceError('malformed_request', 'The body is not as long as Content-Length says.'),
-  FST_ERR_CTP_EMPTY_JSON_BODY: () => new ServiceError('malformed_request', 'The body is empty.'),
   FST_ERR_BAD_URL: () => new ServiceError('malformed_request', 'The address cannot be decoded.'),
   FST_ERR_MAX_PARAM_LENGTH: () => new ServiceError('not_found', 'There is nothing at this address.'),
 };
@@ -42,6 +41,7 @@ function fromStatus(status: number, cause: unknown): ServiceError {
       return new ServiceError('malformed_request', 'The request cannot be read.', { cause });
     case 401:
       return new ServiceError('unauthorized', 'A valid bearer token is required.', { cause });
+    case 403: // the file server's word for a path that leads out of its folder
     case 404:
       return new ServiceError('not_found', 'There is nothing at this address.', { cause });
     case 408:
@@ -56,6 +56,8 @@ function fromStatus(status: number, cause: unknown): ServiceError {
         cause,
       });
     default:
+      if (status > 400 && status < 500)
+        return new ServiceError('malformed_request', 'The request cannot be read.', { cause });
       return new ServiceError('internal', 'Something went wrong on our side.', { cause });
   }
 }

@@ -1,6 +1,5 @@
 import type { EntityManager } from 'typeorm';
-import { jobColumns } from '#database/columns.js';
-import type { Job } from '#database/entities/job.entity.js';
+import { jobColumns, type JobRow, NEXT_MOMENT } from '#database/columns.js';
 import type { Message } from '#database/entities/message.entity.js';
 import { newId } from '#database/ids.js';
 import { MAX_ATTEMPTS } from './timings.js';
@@ -18,27 +17,27 @@ export interface NewTurn {
 
 export interface AcceptedTurn {
   readonly userMessage: Message;
-  readonly job: Job;
+  readonly job: JobRow;
 }
 
 const HAS_UNFINISHED = `SELECT 1 FROM jobs u WHERE u.chat_id = chats.id AND u.status IN ('queued', 'running')`;
 
 const ACCEPT_TURN = `
   WITH chat AS (
-    UPDATE chats SET last_seq = last_seq + 1, last_message_at = now()
+    UPDATE chats SET last_seq = last_seq + 1, last_message_at = ${NEXT_MOMENT}
      WHERE id = $1 AND user_id = $2 AND ($3::text IS NULL OR assistant_slug = $3)
        AND status = 'active' AND NOT EXISTS (${HAS_UNFINISHED})
-    RETURNING id, last_seq
+    RETURNING id, last_seq, last_message_at
   ), message AS (
-    INSERT INTO messages (id, chat_id, seq, role, content, metadata)
-    SELECT $4, id, last_seq, 'user', $5, $6 FROM chat
-    RETURNING id, chat_id, seq, created_at
+    INSERT INTO messages (id, chat_id, seq, role, content, metadata, created_at)
+    SELECT $4, id, last_seq, 'user', $5, $6, last_message_at FROM chat
+    RETURNING id, chat_id, seq, metadata, created_at
   ), job AS (
     INSERT INTO jobs (id, type, status, chat_id, user_id, user_message_id, request_id, attempts_left)
     SELECT $7, 'assistant-reply', 'queued', chat_id, $2, id, $8, ${MAX_ATTEMPTS} FROM message
     RETURNING *
   )
-  SELECT message.seq, message.created_at AS "messageCreatedAt", ${jobColumns('job')} FROM message, job`;
+  SELECT message.seq, message.metadata, message.created_at AS "messageCreatedAt", ${jobColumns('job')} FROM message, job`;
 
 /**
  * Accepts a turn: the user's message and the job for its reply, in one statement and so in one transaction.
@@ -49,19 +48,22 @@ const ACCEPT_TURN = `
  */
 export async function acceptTurn(manager: EntityManager, turn: NewTurn): Promise<AcceptedTurn | undefined> {
   const messageId = newId();
-  const rows = await manager.query<(Job & { seq: number; messageCreatedAt: Date })[]>(ACCEPT_TURN, [
-    turn.chatId,
-    turn.userId,
-    turn.assistantSlug ?? null,
-    messageId,
-    turn.content,
-    turn.metadata,
-    turn.jobId,
-    turn.requestId,
-  ]);
+  const rows = await manager.query<(JobRow & Pick<Message, 'seq' | 'metadata'> & { messageCreatedAt: Date })[]>(
+    ACCEPT_TURN,
+    [
+      turn.chatId,
+      turn.userId,
+      turn.assistantSlug ?? null,
+      messageId,
+      turn.content,
+      turn.metadata,
+      turn.jobId,
+      turn.requestId,
+    ],
+  );
   const row = rows[0];
   if (row === undefined) return undefined;
-  const { seq, messageCreatedAt, ...job } = row;
+  const { seq, metadata, messageCreatedAt, ...job } = row;
   const userMessage: Message = {
     id: messageId,
     chatId: turn.chatId,
@@ -69,7 +71,7 @@ export async function acceptTurn(manager: EntityManager, turn: NewTurn): Promise
     role: 'user',
     content: turn.content,
     status: 'complete',
-    metadata: turn.metadata,
+    metadata,
     jobId: null,
     model: null,
     stopReason: null,
@@ -80,12 +82,11 @@ export async function acceptTurn(manager: EntityManager, turn: NewTurn): Promise
   return { userMessage, job };
 }
 
+const LOCK_CHAT = `SELECT 1 FROM chats WHERE id = $1 AND user_id = $2 FOR UPDATE`;
+
 const ACCEPT_REPLY = `
   WITH chat AS (
-    -- The lock keeps two askers, and a closing of the chat, from passing one another.
-    SELECT id, last_seq FROM chats
-     WHERE id = $1 AND user_id = $2 AND status = 'active' AND NOT EXISTS (${HAS_UNFINISHED})
-       FOR UPDATE
+    SELECT id, last_seq FROM chats WHERE id = $1 AND status = 'active' AND NOT EXISTS (${HAS_UNFINISHED})
   ), job AS (
     INSERT INTO jobs (id, type, status, chat_id, user_id, user_message_id, request_id, attempts_left)
     SELECT $3, 'assistant-reply', 'queued', chat.id, $2, m.id, $4, ${MAX_ATTEMPTS}
@@ -97,12 +98,17 @@ const ACCEPT_REPLY = `
 /**
  * Accepts a job that answers the user messages stored so far. `undefined` when the chat is not active, has a turn in
  * flight, or its newest message is not the user's.
+ *
+ * To be called in a transaction: the chat is locked first and looked at in a second statement, which sees what the
+ * wait for the lock let pass: another message, another job, a closing of the chat.
  */
 export async function acceptReply(
   manager: EntityManager,
   reply: { jobId: string; chatId: string; userId: string; requestId: string },
-): Promise<Job | undefined> {
-  const rows = await manager.query<Job[]>(ACCEPT_REPLY, [reply.chatId, reply.userId, reply.jobId, reply.requestId]);
+): Promise<JobRow | undefined> {
+  const locked = await manager.query<unknown[]>(LOCK_CHAT, [reply.chatId, reply.userId]);
+  if (locked.length === 0) return undefined;
+  const rows = await manager.query<JobRow[]>(ACCEPT_REPLY, [reply.chatId, reply.userId, reply.jobId, reply.requestId]);
   return rows[0];
 }
 

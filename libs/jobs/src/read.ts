@@ -1,15 +1,34 @@
 import type { EntityManager } from 'typeorm';
-import { jobColumns, messageColumns } from '#database/columns.js';
-import type { Job } from '#database/entities/job.entity.js';
+import { jobColumns, type JobRow, messageColumns } from '#database/columns.js';
 import type { Message } from '#database/entities/message.entity.js';
 
-/** A job with the message it wrote, if any: what a client polls. */
-export async function readJob(
+/** A job with the message it wrote, if any. */
+export interface JobAndMessage<Row extends JobRow = JobRow> {
+  readonly job: Row;
+  readonly message: Message | null;
+}
+
+/** A user's job: what a client polls. `undefined` when there is none, or it is somebody else's. */
+export function readJob(manager: EntityManager, jobId: string, userId: string): Promise<JobAndMessage | undefined> {
+  return read(manager, jobColumns('j'), jobId, userId);
+}
+
+/** The same with the text of the running attempt as far as it is in the row: what a client follows. */
+export function readJobWithDraft(
   manager: EntityManager,
   jobId: string,
   userId: string,
-): Promise<{ job: Job; message: Message | null } | undefined> {
-  const [job] = await manager.query<Job[]>(`SELECT ${jobColumns('j')} FROM jobs j WHERE j.id = $1 AND j.user_id = $2`, [
+): Promise<JobAndMessage<JobRow & { readonly draft: string }> | undefined> {
+  return read(manager, `${jobColumns('j')}, j.draft`, jobId, userId);
+}
+
+async function read<Row extends JobRow>(
+  manager: EntityManager,
+  columns: string,
+  jobId: string,
+  userId: string,
+): Promise<JobAndMessage<Row> | undefined> {
+  const [job] = await manager.query<Row[]>(`SELECT ${columns} FROM jobs j WHERE j.id = $1 AND j.user_id = $2`, [
     jobId,
     userId,
   ]);

@@ -2,7 +2,7 @@ import type { EntityManager } from 'typeorm';
 import { JOB_CHANNEL } from './states.js';
 import { LOST_AFTER_SECONDS, MAX_ATTEMPTS, RECONCILE_BATCH } from './timings.js';
 
-/** A job whose bell must be rung again. */
+/** A job whose next attempt is due. */
 export interface DueJob {
   readonly id: string;
   readonly attempts: number;
@@ -32,16 +32,22 @@ export async function endSpent(manager: EntityManager): Promise<number> {
   return rows.length;
 }
 
-const DUE = `
-  (SELECT id, attempts FROM jobs
-    WHERE status = 'queued' AND available_at < now() - make_interval(secs => $1)
-    ORDER BY available_at LIMIT ${RECONCILE_BATCH})
-  UNION ALL
-  (SELECT id, attempts FROM jobs
-    WHERE status = 'running' AND lease_until < now()
-    ORDER BY lease_until LIMIT ${RECONCILE_BATCH})`;
+const ABANDONED = `
+  SELECT id, attempts FROM jobs
+   WHERE status = 'running' AND lease_until < now()
+   ORDER BY lease_until LIMIT ${RECONCILE_BATCH}`;
 
-/** Jobs that should be running but which the queue seems to have lost, oldest first; safe to ring for twice. */
-export function dueJobs(manager: EntityManager): Promise<DueJob[]> {
-  return manager.query<DueJob[]>(DUE, [LOST_AFTER_SECONDS]);
+/** Jobs whose worker no longer holds them, longest first. */
+export function abandonedJobs(manager: EntityManager): Promise<DueJob[]> {
+  return manager.query<DueJob[]>(ABANDONED);
+}
+
+const OVERDUE = `
+  SELECT id, attempts FROM jobs
+   WHERE status = 'queued' AND available_at < now() - make_interval(secs => $1)
+   ORDER BY available_at LIMIT ${RECONCILE_BATCH}`;
+
+/** Jobs that nobody has come for, longest first: their tickets got lost, or wait behind others. */
+export function overdueJobs(manager: EntityManager): Promise<DueJob[]> {
+  return manager.query<DueJob[]>(OVERDUE, [LOST_AFTER_SECONDS]);
 }

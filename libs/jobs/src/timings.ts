@@ -19,7 +19,7 @@ export const LOST_AFTER_SECONDS = 5;
 export const MAX_ATTEMPTS = 4;
 
 /** Rows the reconciler looks at in one go. */
-export const RECONCILE_BATCH = 200;
+export const RECONCILE_BATCH = 500;
 
 /** Waiting time before attempt `attempts + 1`, in milliseconds: 1 s, 2 s, 4 s, with up to a quarter more by chance. */
 export function backoffMs(attempts: number): number {

@@ -1,4 +1,5 @@
 import type { EntityManager } from 'typeorm';
+import { NEXT_MOMENT } from '#database/columns.js';
 import { newId } from '#database/ids.js';
 import { JOB_CHANNEL } from './states.js';
 import { LEASE_SECONDS } from './timings.js';
@@ -19,13 +20,11 @@ const announce = (cte: string): string =>
 export interface ClaimedJob {
   readonly id: string;
   readonly chatId: string;
-  readonly userId: string;
   readonly requestId: string;
   /** The number of this attempt: the fencing token of every later write. */
   readonly attempt: number;
   /** `seq` of the newest message to answer. */
   readonly answersSeq: number;
-  readonly assistantSlug: string;
   readonly systemPrompt: string;
   readonly model: string;
   readonly maxOutputTokens: number;
@@ -40,8 +39,7 @@ const CLAIM = `
        AND ((status = 'queued' AND available_at <= now()) OR (status = 'running' AND lease_until < now()))
     RETURNING *
   ), notice AS (${announce('job')})
-  SELECT job.id, job.chat_id AS "chatId", job.user_id AS "userId", job.request_id AS "requestId",
-         job.attempts AS attempt, m.seq AS "answersSeq", c.assistant_slug AS "assistantSlug",
+  SELECT job.id, job.chat_id AS "chatId", job.request_id AS "requestId", job.attempts AS attempt, m.seq AS "answersSeq",
          a.system_prompt AS "systemPrompt", a.model, a.max_output_tokens AS "maxOutputTokens"
     FROM job
     JOIN messages m ON m.id = job.user_message_id
@@ -91,12 +89,13 @@ const FINISH = `
      WHERE jobs.id = $1 AND jobs.status = 'running' AND jobs.attempts = $2
     RETURNING jobs.id, jobs.chat_id, jobs.status
   ), position AS (
-    UPDATE chats SET last_seq = last_seq + 1, last_message_at = now()
+    UPDATE chats SET last_seq = last_seq + 1, last_message_at = ${NEXT_MOMENT}
       FROM job WHERE chats.id = job.chat_id
-    RETURNING chats.id, chats.last_seq
+    RETURNING chats.id, chats.last_seq, chats.last_message_at
   ), message AS (
-    INSERT INTO messages (id, chat_id, seq, role, content, job_id, model, stop_reason, input_tokens, output_tokens)
-    SELECT $3, position.id, position.last_seq, 'assistant', $4, job.id, $5, $6, $7, $8 FROM position, job
+    INSERT INTO messages (id, chat_id, seq, role, content, job_id, model, stop_reason, input_tokens, output_tokens, created_at)
+    SELECT $3, position.id, position.last_seq, 'assistant', $4, job.id, $5, $6, $7, $8, position.last_message_at
+      FROM position, job
     RETURNING id
   ), notice AS (${announce('job')})
   SELECT message.id FROM message LEFT JOIN notice ON true`;
@@ -190,12 +189,13 @@ const CANCEL = `
      WHERE jobs.id = draft.id AND jobs.status IN ('queued', 'running')
     RETURNING jobs.*, draft.draft AS text
   ), position AS (
-    UPDATE chats SET last_seq = last_seq + 1, last_message_at = now()
-      FROM job WHERE chats.id = job.chat_id AND job.text <> ''
-    RETURNING chats.id, chats.last_seq
+    UPDATE chats SET last_seq = last_seq + 1, last_message_at = ${NEXT_MOMENT}
+      FROM job WHERE chats.id = job.chat_id AND job.text ~ '[^[:space:]]'
+    RETURNING chats.id, chats.last_seq, chats.last_message_at
   ), message AS (
-    INSERT INTO messages (id, chat_id, seq, role, content, status, job_id, model, stop_reason)
-    SELECT $3, position.id, position.last_seq, 'assistant', job.text, 'incomplete', job.id, a.model, 'canceled'
+    INSERT INTO messages (id, chat_id, seq, role, content, status, job_id, model, stop_reason, created_at)
+    SELECT $3, position.id, position.last_seq, 'assistant', job.text, 'incomplete', job.id, a.model, 'canceled',
+           position.last_message_at
       FROM position, job JOIN chats c ON c.id = job.chat_id JOIN assistants a ON a.slug = c.assistant_slug
   ), notice AS (${announce('job')})
   SELECT job.id FROM job LEFT JOIN notice ON true`;

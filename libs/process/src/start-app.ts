@@ -1,3 +1,4 @@
+import type { Server } from 'node:http';
 import { type INestApplication, Logger } from '@nestjs/common';
 import { StartFault } from './start-fault.js';
 
@@ -23,6 +24,9 @@ export async function startApp(name: string, start: () => Promise<INestApplicati
 /** Longest graceful stop; whoever sends the signal must leave a little more before SIGKILL. In milliseconds. */
 const GRACE_MS = 25_000;
 
+/** Time the connections to the stores have to close in order, in milliseconds. */
+const LEAVE_MS = 3_000;
+
 /** SIGTERM, SIGINT and SIGHUP stop the app in order and end the process with 0; with 1 when that takes too long. */
 function stopOnSignal(name: string, app: INestApplication): void {
   let stopping = false;
@@ -36,6 +40,13 @@ function stopOnSignal(name: string, app: INestApplication): void {
         logger.error(`could not stop within ${GRACE_MS / 1_000} s`);
         process.exit(1);
       }, GRACE_MS).unref();
+      // With the port closed everything that matters is done. What is left is stores to take leave of, which may be away.
+      (app.getHttpServer() as Server).once('close', () => {
+        setTimeout(() => {
+          logger.warn('a store is away: not all connections were closed in order');
+          process.exit(0);
+        }, LEAVE_MS).unref();
+      });
       app.close().then(
         () => process.exit(0),
         (error: unknown) => {

@@ -4,13 +4,24 @@ import type { Queue } from 'bullmq';
 import { within } from '#process/within.js';
 import { REPLY_QUEUE } from './connection.js';
 
-/** All a queue entry carries: which row to look at. Text never travels through the queue. */
+/** All a ticket carries: which row to look at. Text never travels through the queue. */
 export interface ReplyTicket {
   readonly jobId: string;
 }
 
-/** How long a request waits for the queue to take an entry; the reconciler repairs what did not get in. */
+/** How long a request waits for the queue to take a ticket; the reconciler repairs what did not get in. */
 const RING_TIMEOUT_MS = 500;
+
+export interface RingOptions {
+  /** Sets this ring apart from others for the same attempt, whose ticket somebody took and did not come back with. */
+  readonly again?: string;
+  /** The ticket is not taken before so many milliseconds have passed. */
+  readonly delayMs?: number;
+  /** The ticket goes before all that wait. */
+  readonly ahead?: boolean;
+}
+
+const ticketId = (jobId: string, attempt: number): string => `${jobId}-${attempt}`;
 
 /** Tells the workers that a job is due. A ring may get lost or come twice: the row decides what happens. */
 @Injectable()
@@ -28,13 +39,12 @@ export class Doorbell implements OnModuleInit {
    * Puts the job's next attempt on the queue. Never throws and never takes longer than half a second:
    * by now the turn is committed, and a queue that is away only delays it.
    *
-   * The entry's id is made of the row's id and the attempt, because BullMQ silently ignores an id it still holds:
-   * ringing twice for one attempt is one entry, ringing for the next attempt is another. `round` sets rings for
-   * the same attempt apart, `delayMs` has the entry wait.
+   * The ticket's id is made of the row's id and the attempt, because BullMQ silently ignores an id it still holds:
+   * ringing twice for one attempt is one ticket, ringing for the next attempt is another.
    */
-  ring(jobId: string, attempt: number, round?: string, delayMs = 0): Promise<boolean> {
-    const id = round === undefined ? `${jobId}-${attempt}` : `${jobId}-${attempt}-${round}`;
-    const added = this.queue.add('reply', { jobId }, { jobId: id, delay: delayMs }).then(
+  ring(jobId: string, attempt: number, { again, delayMs, ahead }: RingOptions = {}): Promise<boolean> {
+    const id = again === undefined ? ticketId(jobId, attempt) : `${ticketId(jobId, attempt)}-${again}`;
+    const added = this.queue.add('reply', { jobId }, { jobId: id, delay: delayMs ?? 0, lifo: ahead ?? false }).then(
       () => true,
       (error: unknown) => {
         this.logger.warn(`could not ring for job ${jobId}: ${error instanceof Error ? error.message : String(error)}`);
@@ -42,6 +52,18 @@ export class Doorbell implements OnModuleInit {
       },
     );
     return within(RING_TIMEOUT_MS, added, false);
+  }
+
+  /**
+   * What became of the ticket for a job's attempt: it waits in the queue, a worker has taken it, or it is gone.
+   * `undefined` when the queue's store does not answer.
+   */
+  async ticket(jobId: string, attempt: number): Promise<'waiting' | 'taken' | 'gone' | undefined> {
+    const asked = this.queue.getJobState(ticketId(jobId, attempt)).catch(() => undefined);
+    const state = await within(RING_TIMEOUT_MS, asked, undefined);
+    if (state === undefined) return undefined;
+    if (state === 'active') return 'taken';
+    return state === 'waiting' || state === 'delayed' || state === 'prioritized' ? 'waiting' : 'gone';
   }
 
   /** Whether the queue's store answers within half a second. */

@@ -9,7 +9,6 @@ const LOAD = `
   SELECT d.slug, d.name, d.description, d.system_prompt, d.welcome_message, d.model, d.max_output_tokens
     FROM jsonb_to_recordset($1::jsonb) AS d (slug text, name text, description text, system_prompt text,
                                              welcome_message text, model text, max_output_tokens integer)
-   ORDER BY d.slug -- one order in every process, so that two that start at once do not deadlock
   ON CONFLICT (slug) DO UPDATE SET
     name = excluded.name, description = excluded.description, system_prompt = excluded.system_prompt,
     welcome_message = excluded.welcome_message, model = excluded.model,
@@ -29,12 +28,16 @@ export class AssistantsService {
 
   /** Loads the definitions: new ones are added, changed ones get the next version, missing ones are retired. */
   async load(definitions: readonly AssistantDefinition[]): Promise<void> {
-    const changed = await this.manager.query<{ slug: string; version: number }[]>(LOAD, [JSON.stringify(definitions)]);
+    const changed = await this.manager.transaction(async (manager) => {
+      // One file after the other, where processes start with different ones.
+      await manager.query('LOCK TABLE assistants IN SHARE ROW EXCLUSIVE MODE');
+      await manager.query(
+        'UPDATE assistants SET retired_at = now() WHERE retired_at IS NULL AND NOT (slug = ANY ($1))',
+        [definitions.map(({ slug }) => slug)],
+      );
+      return manager.query<{ slug: string; version: number }[]>(LOAD, [JSON.stringify(definitions)]);
+    });
     for (const { slug, version } of changed) this.logger.log(`assistant ${slug} is at version ${version}`);
-    await this.manager.query(
-      'UPDATE assistants SET retired_at = now() WHERE retired_at IS NULL AND NOT (slug = ANY ($1))',
-      [definitions.map(({ slug }) => slug)],
-    );
   }
 
   /** The assistants on offer, by slug. */

@@ -2,7 +2,6 @@ import { type ExecutionContext, Injectable } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
 import { AuthGuard } from '@nestjs/passport';
 import { ServiceError } from '#errors/service-error.js';
-import type { Caller } from './jwt.strategy.js';
 import { PUBLIC } from './public.decorator.js';
 
 /** Closes every route that is not marked public. */
@@ -12,21 +11,19 @@ export class BearerGuard extends AuthGuard('jwt') {
     super();
   }
 
-  override canActivate(
-    context: ExecutionContext,
-  ): ReturnType<InstanceType<ReturnType<typeof AuthGuard>>['canActivate']> {
-    const open = this.reflector.getAllAndOverride<boolean>(PUBLIC, [context.getHandler(), context.getClass()]);
-    return open ? true : super.canActivate(context);
-  }
-
-  /** Passport's verdict. The reason stays out of the answer: it would tell a forger what to mend. */
-  override handleRequest<T = Caller>(error: unknown, caller: T | false): T {
-    if (error instanceof Error) throw error;
-    if (!caller) {
+  /**
+   * Whatever goes wrong on the way is the token's fault, for no store is asked. The reason stays out of the answer: it would
+   * tell a forger what to mend.
+   */
+  override async canActivate(context: ExecutionContext): Promise<boolean> {
+    if (this.reflector.getAllAndOverride<boolean>(PUBLIC, [context.getHandler(), context.getClass()])) return true;
+    try {
+      return (await super.canActivate(context)) as boolean;
+    } catch (cause) {
       throw new ServiceError('unauthorized', 'A valid bearer token is required.', {
         headers: { 'www-authenticate': 'Bearer realm="rejoinder"' },
+        cause,
       });
     }
-    return caller;
   }
 }

@@ -29,9 +29,9 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
   }
 
   /** A token without a usable `sub`, or one that never expires, names nobody. */
-  validate(payload: { sub?: unknown; exp?: unknown }): Caller | false {
-    const { sub, exp } = payload;
-    if (typeof sub !== 'string' || typeof exp !== 'number') return false;
+  validate(payload: { sub?: unknown; exp?: unknown } | null): Caller | false {
+    const { sub, exp } = payload ?? {};
+    if (typeof sub !== 'string' || typeof exp !== 'number' || !Number.isFinite(exp)) return false;
     if (sub.length === 0 || sub.length > LONGEST_SUB || sub.includes('\0') || !sub.isWellFormed()) return false;
     return { userId: sub, expiresAt: exp * 1_000 };
   }

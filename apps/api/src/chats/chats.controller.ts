@@ -44,7 +44,7 @@ export class ChatsController {
   }
 
   @Get('chats/:chat_id')
-  @Operation('getChat', [200, 304, 404])
+  @Operation('getChat', [200, 304, 404, 422])
   async get(@UserId() userId: string, @Param('chat_id', ChatId) chatId: string): Promise<Schemas['Chat']> {
     return presentChat(await this.chats.get(userId, chatId));
   }

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { Injectable } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
 import { Chat, type ChatStatus } from '#database/entities/chat.entity.js';
@@ -25,9 +26,10 @@ const CREATE = `
 
 const UPDATE = `
   WITH chat AS (
-    UPDATE chats SET status = $2, title = $3, metadata = $4, updated_at = now() WHERE id = $1 RETURNING updated_at
+    UPDATE chats SET status = $2, title = $3, metadata = $4, updated_at = now() WHERE id = $1
+    RETURNING metadata, updated_at
   )
-  SELECT updated_at AS "updatedAt" FROM chat`;
+  SELECT metadata, updated_at AS "updatedAt" FROM chat`;
 
 /** From → to; the same status again is no transition and always fine. */
 const TRANSITIONS: Readonly<Record<ChatStatus, readonly ChatStatus[]>> = {
@@ -140,8 +142,15 @@ export class ChatsService {
         if (status !== chat.status && !TRANSITIONS[chat.status].includes(status)) {
           throw new ServiceError('invalid_transition', `A chat that is ${chat.status} cannot become ${status}.`);
         }
-        const rows = await manager.query<{ updatedAt: Date }[]>(UPDATE, [chatId, status, title, metadata]);
-        return { ...chat, status, title, metadata, ...oneRow(rows) };
+        if (isDeepStrictEqual([status, title, metadata], [chat.status, chat.title, chat.metadata])) return chat;
+        const rows = await manager.query<Pick<Chat, 'metadata' | 'updatedAt'>[]>(UPDATE, [
+          chatId,
+          status,
+          title,
+          metadata,
+        ]);
+        // PostgreSQL keeps the keys of `metadata` in an order of its own, and the ETag must be that of the next read.
+        return { ...chat, status, title, ...oneRow(rows) };
       });
     } catch (error) {
       const driver = (error as { driverError?: { constraint?: string } }).driverError;
@@ -153,10 +162,13 @@ export class ChatsService {
   }
 }
 
+/** Four digits of year: what JavaScript can date and PostgreSQL cannot has more. */
+const MOMENT = /^[1-9]\d{3}-/;
+
 function readPosition(position: string, forward: boolean): { at: string; id: string } {
   const [at = '', id = ''] = position.split(' ');
   // The checksum is no secret, so a made-up position can get this far.
-  if (Number.isNaN(Date.parse(at)) || !isId(id))
+  if (!MOMENT.test(at) || Number.isNaN(Date.parse(at)) || new Date(at).toISOString() !== at || !isId(id))
     throw invalidField(forward ? 'after' : 'before', 'is not a cursor of this list');
   return { at, id };
 }

@@ -33,5 +33,16 @@ function parseObject(body: Buffer): object {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new ServiceError('validation_failed', 'The body must be a JSON object.');
   }
+  if (isDeeperThan(LARGEST_DEPTH, value)) throw new ServiceError('validation_failed', 'The body is nested too deeply.');
   return value;
+}
+
+/** No request needs more; what comes after this walks a body by recursion. */
+const LARGEST_DEPTH = 8;
+
+function isDeeperThan(depth: number, value: object): boolean {
+  if (depth === 0) return true;
+  return Object.values(value).some(
+    (inner) => typeof inner === 'object' && inner !== null && isDeeperThan(depth - 1, inner as object),
+  );
 }

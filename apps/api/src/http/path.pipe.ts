@@ -12,7 +12,8 @@ class PathPipe implements PipeTransform<string, string> {
 
   transform(value: string): string {
     if (!this.isName(value)) throw notFound(this.what);
-    return value;
+    // UUIDs may be written in capitals (RFC 9562, section 4); here they are compared as they leave the database.
+    return value.toLowerCase();
   }
 }
 

@@ -1,6 +1,8 @@
 import { type CallHandler, type ExecutionContext, Injectable, type NestInterceptor } from '@nestjs/common';
+import { Reflector } from '@nestjs/core';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { map, type Observable } from 'rxjs';
+import { PUBLIC } from '../auth/public.decorator.js';
 import { etagOf, noneMatchHits } from './etag.js';
 import { EVENT_STREAM_HEADERS, EventStream } from './event-stream.js';
 
@@ -10,6 +12,8 @@ import { EVENT_STREAM_HEADERS, EventStream } from './event-stream.js';
  */
 @Injectable()
 export class RepresentationInterceptor implements NestInterceptor {
+  constructor(private readonly reflector: Reflector) {}
+
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
     const http = context.switchToHttp();
     const request = http.getRequest<FastifyRequest>();
@@ -19,6 +23,11 @@ export class RepresentationInterceptor implements NestInterceptor {
         if (body instanceof EventStream) return this.events(body, request, reply);
         if (body === undefined) return undefined; // 204
         const json = JSON.stringify(body);
+        if (this.reflector.getAllAndOverride<boolean>(PUBLIC, [context.getHandler(), context.getClass()])) {
+          // Health: never to be answered from a memory of it.
+          void reply.header('cache-control', 'no-store').type('application/json; charset=utf-8');
+          return json;
+        }
         void reply.header('cache-control', 'private, no-cache').header('vary', 'Authorization, Accept');
         if (request.method === 'GET' || request.method === 'HEAD') {
           const etag = etagOf(json);

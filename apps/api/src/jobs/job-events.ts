@@ -4,9 +4,9 @@ import { errorBody } from '#errors/error-body.js';
 import { notFound, ServiceError } from '#errors/service-error.js';
 import { JobFeed } from '#feed/job-feed.js';
 import { type Piece, ReplyFeed } from '#feed/reply-feed.js';
-import type { Job } from '#database/entities/job.entity.js';
+import type { JobRow } from '#database/columns.js';
 import type { Message } from '#database/entities/message.entity.js';
-import { readJob } from '#jobs/read.js';
+import { readJobWithDraft } from '#jobs/read.js';
 import { isFinal } from '#jobs/states.js';
 import { EventStream } from '../http/event-stream.js';
 import { presentMessage } from '../messages/present-message.js';
@@ -139,7 +139,7 @@ class FollowedJob {
   private async look(): Promise<void> {
     const { jobId, userId } = this.following;
     this.stale = false;
-    const found = await readJob(this.manager, jobId, userId);
+    const found = await readJobWithDraft(this.manager, jobId, userId);
     if (found === undefined) throw notFound('job');
     const { job, message } = found;
     this.showAttempt(job.attempts);
@@ -180,7 +180,7 @@ class FollowedJob {
     if (hasText) this.stream.send('reset', eventId(this.have), { attempt });
   }
 
-  private showState(job: Job, id: string, message: Message | null = null): void {
+  private showState(job: JobRow, id: string, message: Message | null = null): void {
     const state = `${job.status} ${job.attempts}`;
     if (state === this.shown) return;
     this.shown = state;
@@ -198,7 +198,7 @@ class FollowedJob {
     this.stream.send('delta', eventId(this.have), { offset, text });
   }
 
-  private showEnd(job: Job, message: Message | null): void {
+  private showEnd(job: JobRow, message: Message | null): void {
     if (message !== null) {
       this.showText(message.content);
       this.stream.send('message', eventId(this.have), presentMessage(message));

@@ -42,7 +42,7 @@ export class JobsController {
   }
 
   @Get(':job_id')
-  @Operation('getJob', [200, 304, 404])
+  @Operation('getJob', [200, 304, 404, 422])
   async get(
     @UserId() userId: string,
     @Param('job_id', JobId) jobId: string,

@@ -1,22 +1,16 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
-import type { Job } from '#database/entities/job.entity.js';
-import type { Message } from '#database/entities/message.entity.js';
+import type { JobRow } from '#database/columns.js';
 import { newId } from '#database/ids.js';
 import { notFound, ServiceError } from '#errors/service-error.js';
-import { acceptReply, isTurnConflict } from '#jobs/accept.js';
-import { readJob } from '#jobs/read.js';
+import { acceptReply } from '#jobs/accept.js';
+import { type JobAndMessage, readJob } from '#jobs/read.js';
 import { isFinal } from '#jobs/states.js';
 import { cancel } from '#jobs/transitions.js';
 import { Doorbell } from '#queue/doorbell.js';
 import { ChatsService } from '../chats/chats.service.js';
 import { assertTakesTurns } from '../turns/refusal.js';
 import { type JobWatch, JobWaiter } from './job-waiter.js';
-
-export interface JobAndMessage {
-  readonly job: Job;
-  readonly message: Message | null;
-}
 
 @Injectable()
 export class JobsService {
@@ -33,12 +27,9 @@ export class JobsService {
    * Asks for a reply to the user messages stored so far.
    * @throws ServiceError `not_found`, `chat_not_active`, `turn_in_progress`, `invalid_transition` (nothing to answer)
    */
-  async requestReply(userId: string, chatId: string, requestId: string): Promise<Job> {
+  async requestReply(userId: string, chatId: string, requestId: string): Promise<JobRow> {
     const jobId = newId();
-    const job = await acceptReply(this.manager, { jobId, chatId, userId, requestId }).catch((error: unknown) => {
-      if (isTurnConflict(error)) return undefined;
-      throw error;
-    });
+    const job = await this.manager.transaction((manager) => acceptReply(manager, { jobId, chatId, userId, requestId }));
     if (job === undefined) {
       await this.chats.get(userId, chatId);
       await assertTakesTurns(this.manager, chatId);

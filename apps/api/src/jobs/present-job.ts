@@ -1,12 +1,12 @@
 import type { components } from '#contract/openapi.gen.js';
-import type { Job } from '#database/entities/job.entity.js';
+import type { JobRow } from '#database/columns.js';
 import type { Message } from '#database/entities/message.entity.js';
 import { presentMessage } from '../messages/present-message.js';
 
 type Schemas = components['schemas'];
 
 /** A job on the wire, with the message it wrote. */
-export function presentJob(job: Job, assistantMessage: Message | null): Schemas['Job'] {
+export function presentJob(job: JobRow, assistantMessage: Message | null): Schemas['Job'] {
   return {
     id: job.id,
     type: job.type,

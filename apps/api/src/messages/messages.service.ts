@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
-import { messageColumns } from '#database/columns.js';
+import { messageColumns, NEXT_MOMENT } from '#database/columns.js';
 import type { Chat } from '#database/entities/chat.entity.js';
 import type { Message } from '#database/entities/message.entity.js';
 import { newId } from '#database/ids.js';
@@ -84,10 +84,11 @@ export class MessagesService {
       await assertTakesTurns(manager, chatId);
       const rows = await manager.query<Message[]>(
         `WITH chat AS (
-           UPDATE chats SET last_seq = last_seq + 1, last_message_at = now() WHERE id = $1 RETURNING id, last_seq
+           UPDATE chats SET last_seq = last_seq + 1, last_message_at = ${NEXT_MOMENT} WHERE id = $1
+           RETURNING id, last_seq, last_message_at
          ), message AS (
-           INSERT INTO messages (id, chat_id, seq, role, content, metadata)
-           SELECT $2, id, last_seq, 'user', $3, $4 FROM chat RETURNING *
+           INSERT INTO messages (id, chat_id, seq, role, content, metadata, created_at)
+           SELECT $2, id, last_seq, 'user', $3, $4, last_message_at FROM chat RETURNING *
          )
          SELECT ${messageColumns('message')} FROM message`,
         [chatId, newId(), body.content, body.metadata ?? {}],

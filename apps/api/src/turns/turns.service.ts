@@ -6,11 +6,12 @@ import { newId } from '#database/ids.js';
 import { ServiceError } from '#errors/service-error.js';
 import { isStoreAway } from '#errors/store-away.js';
 import { type AcceptedTurn, acceptTurn, isTurnConflict } from '#jobs/accept.js';
+import type { JobAndMessage } from '#jobs/read.js';
 import { isFinal } from '#jobs/states.js';
 import { Doorbell } from '#queue/doorbell.js';
 import { ChatsService } from '../chats/chats.service.js';
 import { JobWaiter } from '../jobs/job-waiter.js';
-import { type JobAndMessage, JobsService } from '../jobs/jobs.service.js';
+import { JobsService } from '../jobs/jobs.service.js';
 import { assertTakesTurns } from './refusal.js';
 
 export interface TurnOrigin {

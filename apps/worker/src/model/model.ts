@@ -12,6 +12,9 @@ const IDLE_MS = 60_000;
 /** Longest call, in milliseconds. */
 const TOTAL_MS = 10 * 60_000;
 
+/** Longest reply, in UTF-16 code units: far beyond any model's bound on output, and something memory can hold. */
+const LONGEST_REPLY = 16 * 1024 * 1024;
+
 export interface ModelRequest {
   readonly model: string;
   readonly maxOutputTokens: number;
@@ -84,20 +87,23 @@ async function collect(
   for await (const event of stream) {
     switch (event.type) {
       case 'message_start':
-        model = event.message.model;
+        model = label(event.message.model);
         inputTokens = totalInput(event.message.usage);
-        outputTokens = event.message.usage.output_tokens;
+        outputTokens = count(event.message.usage?.output_tokens);
         break;
       case 'content_block_delta':
         if (event.delta.type !== 'text_delta') break;
         // PostgreSQL holds no NUL.
         const text = event.delta.text.replaceAll('\0', '');
         content += text;
+        if (content.length > LONGEST_REPLY) {
+          throw new ModelFault('model_rejected', 'The model’s answer is too long.', false);
+        }
         if (text !== '') onText(text);
         break;
       case 'message_delta':
-        stopReason = event.delta.stop_reason ?? stopReason;
-        outputTokens = event.usage.output_tokens;
+        stopReason = event.delta.stop_reason ? label(event.delta.stop_reason) : stopReason;
+        outputTokens = count(event.usage?.output_tokens);
         break;
       case 'message_stop':
         stopped = true;
@@ -107,12 +113,29 @@ async function collect(
     idle.touch();
   }
   if (!stopped || stopReason === null) throw new Error('the stream ended before the message did');
-  if (content === '' && stopReason !== 'refusal' && stopReason !== 'max_tokens')
+  if (content.trim() === '' && stopReason !== 'refusal' && stopReason !== 'max_tokens')
     throw new Error('the message is empty');
   return { content: content.toWellFormed(), model, stopReason, inputTokens, outputTokens };
 }
 
 /** All input tokens, whether read from the prompt cache, written to it, or neither. */
-function totalInput(usage: Anthropic.Usage): number {
-  return usage.input_tokens + (usage.cache_creation_input_tokens ?? 0) + (usage.cache_read_input_tokens ?? 0);
+function totalInput(usage: Partial<Anthropic.Usage> | undefined): number {
+  return count(usage?.input_tokens) + count(usage?.cache_creation_input_tokens) + count(usage?.cache_read_input_tokens);
+}
+
+/*
+ * What comes with a reply is not ours to trust: a server that only resembles the API may leave figures out or get them
+ * wrong, and a good reply must not be lost for that.
+ */
+
+const LARGEST_COUNT = 1_000_000_000;
+
+/** A number of tokens; 0 for what is none. */
+function count(value: unknown): number {
+  return typeof value === 'number' && value > 0 && value < LARGEST_COUNT ? Math.round(value) : 0;
+}
+
+/** A short word that PostgreSQL can hold. */
+function label(value: unknown): string {
+  return (typeof value === 'string' ? value : JSON.stringify(value)).replaceAll('\0', '').slice(0, 200).toWellFormed();
 }

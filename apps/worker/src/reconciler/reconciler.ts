@@ -1,8 +1,11 @@
 import { type BeforeApplicationShutdown, Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
-import { dueJobs, endSpent } from '#jobs/reconcile.js';
+import { abandonedJobs, type DueJob, endSpent, overdueJobs } from '#jobs/reconcile.js';
 import { RECONCILE_MS } from '#jobs/timings.js';
-import { Doorbell } from '#queue/doorbell.js';
+import { Doorbell, type RingOptions } from '#queue/doorbell.js';
+
+/** Tickets asked about at once. */
+const CHUNK = 20;
 
 /**
  * Repairs from PostgreSQL alone what the queue lost: a crash between commit and ring, an emptied store, a worker that
@@ -45,14 +48,45 @@ export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShut
     try {
       const ended = await endSpent(this.manager);
       if (ended > 0) this.logger.warn(`${ended} jobs ended: their attempts are spent`);
-      // One name for all rings of this while: many workers make one ticket of it, and a ticket that
-      // BullMQ still holds from an earlier ring does not swallow this one.
-      const round = `r${Math.floor(Date.now() / (5 * RECONCILE_MS))}`;
-      const due = await dueJobs(this.manager);
-      await Promise.all(due.map(({ id, attempts }) => this.doorbell.ring(id, attempts + 1, round)));
-      if (due.length > 0) this.logger.log(`rang again for ${due.length} jobs`);
+      const rung = (await this.ringForAbandoned()) + (await this.ringForOverdue());
+      if (rung > 0) this.logger.log(`rang again for ${rung} jobs`);
     } catch (error) {
       this.logger.warn(`cannot reconcile: ${error instanceof Error ? error.message : String(error)}`);
     }
+  }
+
+  /** They go ahead of what waits: each had its turn before. */
+  private async ringForAbandoned(): Promise<number> {
+    return this.ringForLost(await abandonedJobs(this.manager), { ahead: true });
+  }
+
+  /**
+   * Looks at the oldest first, a few at a time, and goes on only while it finds lost ones: with a long queue, what is overdue
+   * simply waits, and whatever is lost among it comes to be among the oldest in its time.
+   */
+  private async ringForOverdue(): Promise<number> {
+    const jobs = await overdueJobs(this.manager);
+    let rung = 0;
+    for (let at = 0; at < jobs.length; at += CHUNK) {
+      const lost = await this.ringForLost(jobs.slice(at, at + CHUNK), {});
+      if (lost === 0) break;
+      rung += lost;
+    }
+    return rung;
+  }
+
+  private async ringForLost(jobs: readonly DueJob[], options: RingOptions): Promise<number> {
+    // One name for all rings of this while, so that many workers make one ticket of it.
+    const again = `r${Math.floor(Date.now() / (5 * RECONCILE_MS))}`;
+    const rings = await Promise.all(
+      jobs.map(async ({ id, attempts }) => {
+        const ticket = await this.doorbell.ticket(id, attempts + 1);
+        if (ticket === 'gone') return this.doorbell.ring(id, attempts + 1, options);
+        // Whoever took it may have died before the claim; BullMQ would find that out in half a minute.
+        if (ticket === 'taken') return this.doorbell.ring(id, attempts + 1, { ...options, again });
+        return false;
+      }),
+    );
+    return rings.filter(Boolean).length;
   }
 }

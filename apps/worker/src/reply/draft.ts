@@ -3,6 +3,9 @@ import { LONGEST_PIECE, type Piece } from '#feed/reply-feed.js';
 import { HEARTBEAT_MS } from '#jobs/timings.js';
 import { type ClaimedJob, extend } from '#jobs/transitions.js';
 
+/** How soon a heartbeat that failed is tried again, in milliseconds. */
+const AGAIN_MS = 500;
+
 /**
  * The text of a running attempt so far. It goes two ways: into the row with each heartbeat, which extends the lease too, and
  * out to whoever follows the reply, piece by piece.
@@ -12,8 +15,9 @@ export class Draft {
   /** How much of the text is in the row, and how much was handed out; offsets count UTF-16 code units. */
   private saved = 0;
   private published = 0;
-  private readonly timer: NodeJS.Timeout;
+  private timer: NodeJS.Timeout | undefined;
   private writing: Promise<void> = Promise.resolve();
+  private stopped = false;
 
   /** `lost` is called when the attempt is no longer the job's. */
   constructor(
@@ -21,9 +25,7 @@ export class Draft {
     private readonly job: ClaimedJob,
     private readonly lost: () => void,
   ) {
-    this.timer = setInterval(() => {
-      this.writing = this.writing.then(() => this.write());
-    }, HEARTBEAT_MS);
+    this.beatIn(HEARTBEAT_MS);
   }
 
   add(text: string): void {
@@ -50,18 +52,29 @@ export class Draft {
 
   /** Ends the heartbeat and waits for one under way. */
   async stop(): Promise<void> {
-    clearInterval(this.timer);
+    this.stopped = true;
+    clearTimeout(this.timer);
     await this.writing;
   }
 
-  private async write(): Promise<void> {
+  private beatIn(ms: number): void {
+    if (this.stopped) return;
+    this.timer = setTimeout(() => {
+      this.writing = this.write().then((ms) => this.beatIn(ms));
+    }, ms);
+  }
+
+  /** @returns when to write again, in milliseconds */
+  private async write(): Promise<number> {
     const text = wholeCharacters(this.text.slice(this.saved));
     try {
       const held = await extend(this.manager, this.job.id, this.job.attempt, text.toWellFormed());
       if (held) this.saved += text.length;
       else this.lost();
+      return HEARTBEAT_MS;
     } catch {
-      // The database is away: the lease runs on, and the next beat may find it back.
+      // The database is away, and the lease runs on: the first moment it is back counts.
+      return AGAIN_MS;
     }
   }
 }

@@ -38,7 +38,8 @@ export function readHistory(manager: EntityManager, chatId: string, answersSeq: 
 export function toModelMessages(newestFirst: readonly HistoryRow[]): Anthropic.MessageParam[] {
   const messages: { role: 'user' | 'assistant'; content: string }[] = [];
   for (const { role, content } of [...newestFirst].reverse()) {
-    if (role === 'system') continue;
+    // The model takes no blank message, and one that a reply or a cancel left behind must not spoil the chat for good.
+    if (role === 'system' || content.trim() === '') continue;
     const last = messages.at(-1);
     if (last === undefined && role === 'assistant') continue;
     if (last?.role === role) last.content += `\n\n${content}`;

@@ -1,12 +1,17 @@
 import { Processor, WorkerHost } from '@nestjs/bullmq';
 import { type BeforeApplicationShutdown, Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
 import type { Job } from 'bullmq';
+import { within } from '#process/within.js';
 import { queueConnection, type QueueStore, REPLY_QUEUE } from '#queue/connection.js';
 import type { ReplyTicket } from '#queue/doorbell.js';
 import { ReplyRunner } from './reply.runner.js';
 
 /** Time running attempts get to finish on shutdown before they are handed back, in milliseconds. */
 const DRAIN_MS = 8_000;
+
+/** Time for handing them back, and longest wait for the queue to close, in milliseconds. */
+const HAND_BACK_MS = 4_000;
+const LONGEST_CLOSE_MS = DRAIN_MS + HAND_BACK_MS;
 
 /**
  * BullMQ's end of the line: takes a ticket and has the row's attempt run. Whatever BullMQ makes of stalls and
@@ -52,7 +57,9 @@ export class ReplyProcessor extends WorkerHost implements OnApplicationBootstrap
   /** Takes no more tickets, lets running attempts finish for a while, then hands the rest back. */
   async beforeApplicationShutdown(): Promise<void> {
     const handBack = setTimeout(() => this.runner.stopAll(), DRAIN_MS);
-    await this.worker.close();
+    // A queue whose store is away never says that it is closed.
+    await within(LONGEST_CLOSE_MS, this.worker.close(), undefined);
     clearTimeout(handBack);
+    await within(HAND_BACK_MS, this.runner.idle(), undefined);
   }
 }

@@ -17,7 +17,8 @@ type Stop = 'canceled' | 'lost' | 'shutdown';
 @Injectable()
 export class ReplyRunner {
   private readonly logger = new Logger(ReplyRunner.name);
-  private readonly running = new Set<(why: Stop) => void>();
+  /** The attempts of this process, by job. */
+  private readonly running = new Map<string, { controller: AbortController; ended: Promise<void> }>();
 
   constructor(
     private readonly manager: EntityManager,
@@ -27,25 +28,33 @@ export class ReplyRunner {
     private readonly publisher: ReplyPublisher,
   ) {}
 
-  /** Runs the job's next attempt if it is due and free; a bell that rings for nothing does nothing. */
+  /**
+   * Runs the job's next attempt if it is due and free; a ring for nothing does nothing. A job that this process runs is not
+   * free, even if its lease ran out while the database was away: its attempt goes on with the next heartbeat.
+   */
   async run(jobId: string): Promise<void> {
+    if (this.running.has(jobId)) return;
     const job = await claim(this.manager, jobId);
-    if (job !== undefined) await this.attempt(job);
+    if (job === undefined) return;
+    const controller = new AbortController();
+    const ended = this.attempt(job, controller).finally(() => this.running.delete(job.id));
+    this.running.set(job.id, { controller, ended });
+    await ended;
   }
 
   /** Stops every attempt and puts the jobs back, for other workers to take at once. */
   stopAll(): void {
-    for (const stop of [...this.running]) stop('shutdown');
+    for (const { controller } of this.running.values()) controller.abort('shutdown' satisfies Stop);
   }
 
-  private async attempt(job: ClaimedJob): Promise<void> {
-    const controller = new AbortController();
-    let why: Stop | undefined;
-    const stop = (reason: Stop): void => {
-      why ??= reason;
-      controller.abort();
-    };
-    this.running.add(stop);
+  /** Resolves when no attempt runs. */
+  async idle(): Promise<void> {
+    while (this.running.size > 0) await Promise.all([...this.running.values()].map(({ ended }) => ended));
+  }
+
+  /** Aborting says why, as a {@link Stop}; the first reason counts. */
+  private async attempt(job: ClaimedJob, controller: AbortController): Promise<void> {
+    const stop = (why: Stop): void => controller.abort(why);
     const unfollow = this.feed.follow(job.id, (status) => {
       if (status === 'canceled') stop('canceled');
     });
@@ -73,19 +82,21 @@ export class ReplyRunner {
       this.logger.log(`${kept ? 'replied' : 'fenced off'} ${line} ms=${Date.now() - begun} stop=${reply.stopReason}`);
     } catch (error) {
       await draft.stop();
+      const why = controller.signal.reason as Stop | undefined;
       if (why === 'shutdown') await this.putBack(job, line);
       else if (why !== undefined) this.logger.log(`stopped (${why}) ${line}`);
       else await this.fail(job, error, line);
     } finally {
       unfollow();
       unpublish();
-      this.running.delete(stop);
     }
   }
 
   private async putBack(job: ClaimedJob, line: string): Promise<void> {
     this.logger.log(`handed back ${line}`);
-    if (await handBack(this.manager, job.id, job.attempt)) await this.doorbell.ring(job.id, job.attempt + 1);
+    if (await handBack(this.manager, job.id, job.attempt)) {
+      await this.doorbell.ring(job.id, job.attempt + 1, { ahead: true });
+    }
   }
 
   private async fail(job: ClaimedJob, error: unknown, line: string): Promise<void> {
@@ -102,6 +113,6 @@ export class ReplyRunner {
     });
     const cause = fault.cause instanceof Error ? `: ${fault.cause.name} ${fault.cause.message.slice(0, 300)}` : '';
     this.logger.warn(`${state ?? 'fenced off'} ${line} ${fault.code} ${fault.message}${cause}`);
-    if (state === 'queued') await this.doorbell.ring(job.id, job.attempt + 1, undefined, delayMs);
+    if (state === 'queued') await this.doorbell.ring(job.id, job.attempt + 1, { delayMs });
   }
 }

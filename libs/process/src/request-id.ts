@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import type { FastifyInstance } from 'fastify';
 import { v4 } from 'uuid';
 
 const SANE = /^[A-Za-z0-9._-]{1,128}$/;
@@ -7,4 +8,11 @@ const SANE = /^[A-Za-z0-9._-]{1,128}$/;
 export function requestId(request: IncomingMessage): string {
   const given = request.headers['x-request-id'];
   return typeof given === 'string' && SANE.test(given) ? given : v4();
+}
+
+/** Has every answer carry the request's id. */
+export function tellRequestId(fastify: FastifyInstance): void {
+  fastify.addHook('onRequest', async (request, reply) => {
+    void reply.header('x-request-id', request.id);
+  });
 }
