@@ -1,8 +1,9 @@
 import { InjectQueue } from '@nestjs/bullmq';
-import { Injectable, Logger, type OnModuleInit } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import type { Queue } from 'bullmq';
 import { within } from '#process/within.js';
 import { REPLY_QUEUE } from './connection.js';
+import { reportStoreError } from './heard.js';
 
 /** All a ticket carries: which row to look at. Text never travels through the queue. */
 export interface ReplyTicket {
@@ -25,15 +26,8 @@ const ticketId = (jobId: string, attempt: number): string => `${jobId}-${attempt
 
 /** Tells the workers that a job is due. A ring may get lost or come twice: the row decides what happens. */
 @Injectable()
-export class Doorbell implements OnModuleInit {
-  private readonly logger = new Logger(Doorbell.name);
-
+export class Doorbell {
   constructor(@InjectQueue(REPLY_QUEUE) private readonly queue: Queue<ReplyTicket>) {}
-
-  onModuleInit(): void {
-    // Without a listener an 'error' event would end the process.
-    this.queue.on('error', (error) => this.logger.warn(`queue: ${error.message}`));
-  }
 
   /**
    * Puts the job's next attempt on the queue. Never throws and never takes longer than half a second:
@@ -47,7 +41,7 @@ export class Doorbell implements OnModuleInit {
     const added = this.queue.add('reply', { jobId }, { jobId: id, delay: delayMs ?? 0, lifo: ahead ?? false }).then(
       () => true,
       (error: unknown) => {
-        this.logger.warn(`could not ring for job ${jobId}: ${error instanceof Error ? error.message : String(error)}`);
+        reportStoreError(error as Error);
         return false;
       },
     );

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Processor, WorkerHost } from '@nestjs/bullmq';
 import { type BeforeApplicationShutdown, Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
 import type { Job } from 'bullmq';
@@ -9,9 +10,9 @@ import { ReplyRunner } from './reply.runner.js';
 /** Time running attempts get to finish on shutdown before they are handed back, in milliseconds. */
 const DRAIN_MS = 8_000;
 
-/** Time for handing them back, and longest wait for the queue to close, in milliseconds. */
+/** Time for handing them back, and for the queue to close when nothing runs, in milliseconds. */
 const HAND_BACK_MS = 4_000;
-const LONGEST_CLOSE_MS = DRAIN_MS + HAND_BACK_MS;
+const CLOSE_MS = 2_000;
 
 /**
  * BullMQ's end of the line: takes a ticket and has the row's attempt run. Whatever BullMQ makes of stalls and
@@ -50,16 +51,17 @@ export class ReplyProcessor extends WorkerHost implements OnApplicationBootstrap
   }
 
   onApplicationBootstrap(): void {
-    this.worker.on('error', (error) => this.logger.warn(`queue: ${error.message}`));
     void this.worker.run().catch((error: unknown) => this.logger.error(`the queue's worker ended: ${String(error)}`));
   }
 
   /** Takes no more tickets, lets running attempts finish for a while, then hands the rest back. */
   async beforeApplicationShutdown(): Promise<void> {
     const handBack = setTimeout(() => this.runner.stopAll(), DRAIN_MS);
-    // A queue whose store is away never says that it is closed.
-    await within(LONGEST_CLOSE_MS, this.worker.close(), undefined);
+    // A queue whose store is away never says that it is closed; that no attempt runs is what counts.
+    const done = this.runner.idle().then(() => sleep(CLOSE_MS));
+    await within(DRAIN_MS + HAND_BACK_MS, Promise.race([this.worker.close(), done]), undefined);
     clearTimeout(handBack);
+    this.runner.stopAll();
     await within(HAND_BACK_MS, this.runner.idle(), undefined);
   }
 }

@@ -1,0 +1,38 @@
+import { Logger } from '@nestjs/common';
+import { Queue, Worker } from 'bullmq';
+
+/** The same words about a store that is away are written again after this long, in milliseconds. */
+const AGAIN_MS = 30_000;
+
+const logger = new Logger('queue');
+const written = new Map<string, number>();
+
+/** Writes what a queue's store complains of; an outage makes hundreds of the same complaint. */
+export function reportStoreError(error: Error): void {
+  // Redis over an address with two families gives an error without words of its own.
+  const words = error.message || (error as NodeJS.ErrnoException).code || error.name;
+  const now = Date.now();
+  if (now - (written.get(words) ?? -Infinity) < AGAIN_MS) return;
+  if (written.size > 100) written.clear();
+  written.set(words, now);
+  logger.warn(`the queue's store is in trouble: ${words}`);
+}
+
+/*
+ * BullMQ's classes, heard from their first moment on: an error that comes before anybody listens is printed with its
+ * stack, past the log.
+ */
+
+export class HeardQueue extends Queue {
+  constructor(...args: ConstructorParameters<typeof Queue>) {
+    super(...args);
+    this.on('error', reportStoreError);
+  }
+}
+
+export class HeardWorker extends Worker {
+  constructor(...args: ConstructorParameters<typeof Worker>) {
+    super(...args);
+    this.on('error', reportStoreError);
+  }
+}
