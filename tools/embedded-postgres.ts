@@ -1,7 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { chownSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chownSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
@@ -23,6 +23,10 @@ export interface EmbeddedPostgresOptions {
 export interface EmbeddedPostgres {
   readonly port: number;
   readonly pid: number;
+  /** The directory with its data. */
+  readonly place: string;
+  /** Resolves when the server has ended, told to or not. */
+  readonly ended: Promise<void>;
   /** Address of a database on it, with its password. */
   url(database?: string): string;
   /** Fast shutdown: sessions are ended, nothing is lost. */
@@ -43,6 +47,9 @@ const USER = 'rejoinder';
 const GUARD = join(import.meta.dirname, 'postgres-guard.js');
 const START_TIMEOUT_MS = 30_000;
 
+/** Lines of PostgreSQL's log that are shown when it does not start. */
+const LAST_LINES = 8;
+
 /**
  * Starts PostgreSQL from the binaries that npm brought, on 127.0.0.1 only, with a random password kept beside the data.
  * Works as an ordinary user and as root (the server then runs as an unprivileged account, on data that account
@@ -50,6 +57,7 @@ const START_TIMEOUT_MS = 30_000;
  */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const dataDir = resolve(options.dataDir);
+  refuseAnothersData(dataDir);
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   const account = unprivilegedAccount();
   const place = dataPlace(dataDir, account);
@@ -58,7 +66,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   const cluster = join(place, 'postgres');
 
   if (inUse(cluster)) throw new PostgresInUseError(options.dataDir);
-  if (!existsSync(join(cluster, 'PG_VERSION'))) initialise(cluster, place, binaries.initdb, password, account);
+  if (!existsSync(cluster)) initialise(cluster, place, binaries.initdb, password, account);
 
   const port = options.port ?? (await freePort());
   const settings = {
@@ -86,16 +94,23 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   let pid = 0;
   guard.stdout.on('data', (chunk: Buffer) => (pid = Number(/pid (\d+)/.exec(chunk.toString())?.[1] ?? pid)));
   guard.stdin.on('error', () => undefined);
-  const ended = once(guard, 'exit');
+  const ended = once(guard, 'exit').then(() => undefined);
 
   const url = (database = 'rejoinder'): string => `postgres://${USER}:${password}@127.0.0.1:${port}/${database}`;
-  await untilReady(
-    url('postgres'),
-    () => guard.exitCode !== null,
-    () => log,
-  );
+  await untilReady(url('postgres'), () => guard.exitCode !== null).catch((cause: unknown) => {
+    guard.stdin.end();
+    if (/lock file "postmaster.pid" already exists/.test(log)) throw new PostgresInUseError(options.dataDir);
+    const last = log.trim().split('\n').slice(-LAST_LINES).join('\n');
+    throw new Error(
+      `The embedded PostgreSQL on the data in ${cluster} does not start:\n${last}\n` +
+        'To begin anew, without what it holds, move that directory away.',
+      { cause },
+    );
+  });
   return {
     port,
+    place,
+    ended,
     get pid() {
       return pid;
     },
@@ -110,6 +125,23 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   };
 }
 
+/**
+ * Data that were made by another kind of account are neither used nor passed over in silence.
+ * @throws Error that says whose they are
+ */
+export function refuseAnothersData(dataDir: string): void {
+  if (!existsSync(dataDir)) return;
+  const me = process.getuid?.();
+  const advice = 'Start as that user, or set DATA_DIR to another directory.';
+  if (me === 0 && existsSync(join(dataDir, 'postgres'))) {
+    throw new Error(`${dataDir} holds the data of an ordinary user, and this is root. ${advice}`);
+  }
+  if (me !== undefined && me !== 0 && statSync(dataDir).uid !== me) {
+    throw new Error(`${dataDir} belongs to another user (to root, if \`npm start\` ran as root). ${advice}`);
+  }
+}
+
+/** Makes the cluster under another name first: one that is there is whole, whatever dies in between. */
 function initialise(
   cluster: string,
   place: string,
@@ -117,32 +149,28 @@ function initialise(
   password: string,
   account: Account | undefined,
 ): void {
+  const half = join(place, `initdb-${randomBytes(4).toString('hex')}`);
   // The password goes through a file: arguments are visible to every user of the machine.
-  const file = join(place, `initdb-${randomBytes(4).toString('hex')}`);
+  const file = `${half}-password`;
   writeFileSync(file, password, { mode: 0o600 });
   if (account) chownSync(file, account.uid, account.gid);
-  const made = spawnSync(
-    initdb,
-    [
-      '-D',
-      cluster,
-      '-U',
-      USER,
-      '-A',
-      'scram-sha-256',
-      `--pwfile=${file}`,
-      '-E',
-      'UTF8',
-      '--locale-provider=builtin',
-      '--builtin-locale=C.UTF-8',
-      '--locale=C',
-    ],
-    { ...identity(account), cwd: '/', encoding: 'utf8', env: { PATH: process.env['PATH'], LC_ALL: 'C' } },
-  );
-  rmSync(file, { force: true });
-  if (made.status !== 0) {
-    rmSync(cluster, { recursive: true, force: true });
-    throw new Error(`initdb failed: ${made.error?.message ?? ''}${made.stderr}`);
+  const options = ['-U', USER, '-A', 'scram-sha-256', `--pwfile=${file}`, '-E', 'UTF8'];
+  const locale = ['--locale-provider=builtin', '--builtin-locale=C.UTF-8', '--locale=C'];
+  try {
+    const made = spawnSync(initdb, ['-D', half, ...options, ...locale], {
+      ...identity(account),
+      cwd: '/',
+      encoding: 'utf8',
+      env: { PATH: process.env['PATH'], LC_ALL: 'C' },
+    });
+    if (made.status !== 0) throw new Error(`initdb failed: ${made.error?.message ?? ''}${made.stderr}`);
+    renameSync(half, cluster);
+  } catch (error) {
+    // Another start, at the same moment, was quicker: its cluster serves both.
+    if (!existsSync(join(cluster, 'PG_VERSION'))) throw error;
+  } finally {
+    rmSync(file, { force: true });
+    rmSync(half, { recursive: true, force: true });
   }
 }
 
@@ -172,7 +200,7 @@ function inUse(cluster: string): boolean {
   return false;
 }
 
-async function untilReady(url: string, gone: () => boolean, log: () => string): Promise<void> {
+async function untilReady(url: string, gone: () => boolean): Promise<void> {
   const deadline = Date.now() + START_TIMEOUT_MS;
   for (;;) {
     const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 2_000 });
@@ -182,8 +210,9 @@ async function untilReady(url: string, gone: () => boolean, log: () => string): 
       await client.end();
       return;
     } catch (error) {
-      if (gone()) throw new Error(`The embedded PostgreSQL did not start:\n${log()}`, { cause: error });
-      if (Date.now() > deadline) throw new Error(`The embedded PostgreSQL is not ready:\n${log()}`, { cause: error });
+      // A server that is up and has no such database will never have it.
+      const hopeless = gone() || (error as { code?: string }).code === '3D000';
+      if (hopeless || Date.now() > deadline) throw error;
       await sleep(50);
     }
   }

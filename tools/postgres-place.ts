@@ -14,7 +14,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 
 /** The account PostgreSQL runs as when we are root, which it refuses to be. */
 export interface Account {
@@ -109,9 +109,11 @@ function linkLibraries(native: string): void {
   for (const { source, target } of JSON.parse(readFileSync(file, 'utf8')) as { source: string; target: string }[]) {
     const link = join(native, target.replace(/^native\//, ''));
     if (existsSync(link)) continue;
-    const from = source.replace(/^native\//, '');
+    const from = join(native, source.replace(/^native\//, ''));
     try {
-      symlinkSync(join(native, from), link);
+      rmSync(link, { force: true }); // one that leads nowhere
+      // Relative, so that the clone can be moved.
+      symlinkSync(relative(dirname(link), from), link);
     } catch {
       // Made in the same moment by another start, or the directory is not ours: then it was installed with them.
     }

@@ -1,5 +1,6 @@
 import jwt from 'jsonwebtoken';
 import { developmentSecret } from '#settings/development-secret.js';
+import { SHORTEST_SECRET } from '#settings/settings.js';
 
 export interface TokenOptions {
   /** How long it holds: seconds, or a span such as `12h` or `30d`. */
@@ -18,6 +19,9 @@ export function signToken(user: string, env: NodeJS.ProcessEnv, options: TokenOp
     throw new Error('JWT_SECRET is not set; in production there is no default for it.');
   }
   const secret = setting('JWT_SECRET') ?? developmentSecret(setting('DATA_DIR') ?? '.data');
+  if (Buffer.byteLength(secret) < SHORTEST_SECRET) {
+    throw new Error(`JWT_SECRET must be at least ${SHORTEST_SECRET} bytes long.`);
+  }
   const issuer = setting('JWT_ISSUER');
   const audience = setting('JWT_AUDIENCE');
   return jwt.sign({}, secret, {

@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { loadEnvFile, readSettings } from '#settings/settings.js';
-import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded-postgres.js';
+import { type EmbeddedPostgres, refuseAnothersData, startEmbeddedPostgres } from './embedded-postgres.js';
 import { signToken } from './sign-token.js';
 import { banner } from './start/banner.js';
 import { Parts } from './start/parts.js';
@@ -48,14 +49,25 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
 }
 
 /*
- * A SIGTERM to npm ends npm and its shell, but neither passes it on. They are gone then, which shows in the number of
- * this process's parent.
+ * npm passes no signal on to what its shell runs, and may be killed itself. Either is gone then: the shell, which shows in the
+ * number of this process's parent, or npm above it.
  */
 if (process.env['npm_lifecycle_event'] === 'start') {
-  const parent = process.ppid;
+  const shell = process.ppid;
+  const npm = parentOf(shell);
   setInterval(() => {
-    if (process.ppid !== parent) void stop(0);
+    if (process.ppid !== shell || parentOf(shell) !== npm) void stop(0);
   }, PARENT_CHECK_MS).unref();
+}
+
+/** The parent of another process, where the system tells. */
+function parentOf(pid: number): number | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+  } catch {
+    return undefined;
+  }
 }
 
 /** The user's database, or one of our own. */
@@ -63,6 +75,11 @@ async function databaseUrl(): Promise<string> {
   const given = setting('DATABASE_URL');
   if (given !== undefined) return given;
   postgres = await startEmbeddedPostgres({ dataDir, persistent: true });
+  void postgres.ended.then(() => {
+    if (stopping) return;
+    console.error('PostgreSQL ended by itself; stopping the rest.');
+    void stop(1);
+  });
   const admin = new pg.Client(postgres.url('postgres'));
   await admin.connect();
   const { rowCount } = await admin.query("SELECT FROM pg_database WHERE datname = 'rejoinder'");
@@ -100,11 +117,21 @@ async function untilReady(urls: readonly string[]): Promise<void> {
 }
 
 async function start(): Promise<void> {
+  if (setting('NODE_ENV') === 'production') {
+    throw new Error(
+      '`npm start` is for development: it prints a token, and may bring a stand-in for the model. ' +
+        'In production the parts run one by one: see the README.',
+    );
+  }
+  if (setting('DATABASE_URL') === undefined) refuseAnothersData(dataDir);
   // Bad settings are told before anything is started. The database's address may still be to come.
-  const { host, ...settings } = readSettings('migrate', {
+  const { host, ...settings } = readSettings('api', {
     ...process.env,
     DATABASE_URL: setting('DATABASE_URL') ?? 'postgres://embedded',
   });
+  if (settings.port !== 0 && settings.port === settings.workerPort) {
+    throw new Error(`PORT and WORKER_PORT are both ${settings.port}. Set one of them to another.`);
+  }
   const database = { DATABASE_URL: await databaseUrl() };
   const port = await claimPort('PORT', settings.port, host);
   const workerPort = await claimPort('WORKER_PORT', settings.workerPort, host);
@@ -125,6 +152,7 @@ async function start(): Promise<void> {
   const worker = `http://${address}:${workerPort}`;
   await untilReady([`${api}/health/ready`, `${worker}/health/ready`]);
   if (stopping) return;
+  const health = (await (await fetch(`${api}/health/ready`)).json()) as { checks: { queue: string } };
 
   const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
   console.log(
@@ -133,8 +161,8 @@ async function start(): Promise<void> {
       api,
       worker,
       token: signToken('demo', process.env, { expiresIn: '24h' }),
-      embeddedData: postgres && dataDir,
-      redis: settings.redisUrl !== undefined,
+      embeddedData: postgres && (postgres.place.startsWith(resolve(dataDir)) ? dataDir : postgres.place),
+      queue: settings.redisUrl === undefined ? 'postgres' : health.checks.queue === 'ok' ? 'redis' : 'away',
       model: model['ANTHROPIC_BASE_URL'] ? 'stand-in' : (settings.model.baseUrl ?? 'https://api.anthropic.com'),
       ms: Date.now() - began,
     }),

@@ -141,6 +141,15 @@ describe('the contract', () => {
     expect(result.valid).toBe(true);
   });
 
+  it('declares every parameter that its paths name, first of all', () => {
+    for (const { id, path, method } of contract.operations) {
+      const list = contract.at(`/paths/${escape(path)}/${method.toLowerCase()}/parameters`) as any[] | undefined;
+      const parameters = (list ?? []).map((one) => (one.$ref ? contract.at(one.$ref.slice(1)) : one));
+      const named = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
+      expect([id, parameters.slice(0, named.length).map(({ name }) => name)]).toEqual([id, named]);
+    }
+  });
+
   it('shows an example of every answer and every request body, and each is what its schema says', async () => {
     const faults: string[] = [];
     let seen = 0;

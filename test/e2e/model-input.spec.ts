@@ -1,4 +1,4 @@
-import { mkdtemp, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -62,7 +62,8 @@ describe('what the model is sent', () => {
   });
 
   it('a changed definition raises the version and reaches chats that are open', async () => {
-    const file = join(await mkdtemp(join(tmpdir(), 'rejoinder-test-')), 'assistants.yaml');
+    const folder = await mkdtemp(join(tmpdir(), 'rejoinder-test-'));
+    const file = join(folder, 'assistants.yaml');
     const define = (prompt: string): Promise<void> =>
       writeFile(
         file,
@@ -85,5 +86,6 @@ describe('what the model is sent', () => {
     const unchanged = await stack.startApi({ ASSISTANTS_FILE: file });
     expect((await kim.get('/api/v1/assistants/support')).body.version).toBe(version + 1);
     await unchanged.stop();
+    await rm(folder, { recursive: true });
   });
 });

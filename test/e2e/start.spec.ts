@@ -130,6 +130,44 @@ describe('npm start', () => {
     await gone(parts);
   });
 
+  it('stops the rest and fails when PostgreSQL dies', async () => {
+    const run = start();
+    await run.ready();
+    const parts = await childrenOf(run);
+    const [guard] = parts.filter(({ line }) => line.includes('postgres-guard'));
+    const [server] = (await runningProcesses()).filter(({ parent }) => parent === guard?.pid);
+    process.kill(server?.pid ?? 0, 'SIGQUIT');
+    expect(await run.ended()).toBe(1);
+    expect(run.output()).toContain('PostgreSQL ended by itself');
+    await gone(parts);
+  });
+
+  it('two at once, on data that neither has made yet: one runs, the other says so', async () => {
+    const runs = [start(), start()];
+    const ended = runs.map(async (run) => ({ run, code: await run.ended() }));
+    const loser = await Promise.race(ended);
+    expect([loser.code, loser.run.output()]).toEqual([1, expect.stringMatching(/in use\. Is `npm start` running/)]);
+    const [winner] = runs.filter((run) => run !== loser.run);
+    await winner?.ready();
+    winner?.process.kill('SIGTERM');
+    expect(await winner?.ended()).toBe(0);
+  });
+
+  it('killed before its data were whole, it begins anew', async () => {
+    const run = start();
+    const half = async (): Promise<boolean> =>
+      (await runningProcesses()).some(({ line }) => line.includes('initdb') && line.includes('-D'));
+    await until(half, 'initdb');
+    const parts = await childrenOf(run);
+    run.process.kill('SIGKILL');
+    for (const { pid } of parts) if (pid > 0) process.kill(pid, 'SIGKILL');
+    await run.ended();
+    const again = start();
+    await again.ready();
+    again.process.kill('SIGTERM');
+    expect(await again.ended()).toBe(0);
+  });
+
   it('names the setting when a port is taken, and every setting that is wrong', async () => {
     const taken = createServer().listen(0, '127.0.0.1');
     await once(taken, 'listening');
@@ -142,6 +180,14 @@ describe('npm start', () => {
     const wrong = start({ PORT: 'x', LOG_LEVEL: 'y' });
     expect(await wrong.ended()).toBe(1);
     expect(wrong.output()).toMatch(/LOG_LEVEL must[\s\S]*PORT must/);
+    for (const [env, words] of [
+      [{ PORT: '3987', WORKER_PORT: '3987' }, 'PORT and WORKER_PORT are both 3987'],
+      [{ NODE_ENV: 'production', JWT_SECRET: 'x'.repeat(32) }, '`npm start` is for development'],
+      [{ HOST: 'nowhere.invalid' }, 'HOST'],
+    ] as const) {
+      const refused = start(env);
+      expect([await refused.ended(), refused.output()]).toEqual([1, expect.stringContaining(words)]);
+    }
     expect((await runningProcesses()).filter(({ line }) => line.includes(dataDir))).toEqual([]);
   });
 });
@@ -181,6 +227,7 @@ describe('npm run token', () => {
     ['no user', [], {}],
     ['two users', ['a', 'b'], {}],
     ['a span without a unit', ['a', '--expires', '15'], {}],
+    ['a secret that is too short', ['a'], { JWT_SECRET: 'short' }],
     ['production without a secret', ['a'], { NODE_ENV: 'production', JWT_SECRET: '' }],
   ])('refuses %s and prints no token', async (_, args, env) => {
     await expect(token(args, env)).rejects.toMatchObject({ code: 1, stdout: '' });

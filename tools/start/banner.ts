@@ -5,7 +5,7 @@ export interface BannerFacts {
   readonly token: string;
   /** The embedded server's data directory; undefined when the database is the user's own. */
   readonly embeddedData: string | undefined;
-  readonly redis: boolean;
+  readonly queue: 'postgres' | 'redis' | 'away';
   /** `stand-in`, or the address of the model's API. */
   readonly model: string;
   readonly ms: number;
@@ -17,7 +17,11 @@ export function banner(facts: BannerFacts): string {
     facts.embeddedData === undefined
       ? 'the PostgreSQL of DATABASE_URL'
       : `real PostgreSQL 18, embedded; its data is kept under ${facts.embeddedData}`;
-  const queue = facts.redis ? 'real BullMQ on the Redis of REDIS_URL' : 'real BullMQ, on the same PostgreSQL';
+  const queue = {
+    postgres: 'real BullMQ, on the same PostgreSQL',
+    redis: 'real BullMQ, on the Redis of REDIS_URL',
+    away: 'AWAY: the Redis of REDIS_URL does not answer. Turns are accepted, and run once it does',
+  }[facts.queue];
   const model =
     facts.model === 'stand-in'
       ? 'STAND-IN: it answers, but does not think. Set ANTHROPIC_API_KEY for a real one'
@@ -35,7 +39,7 @@ export function banner(facts: BannerFacts): string {
 
   Open a chat as the user "demo" (the token holds for 24 hours; it is the one to paste under Authorize, too):
 
-    curl -X POST ${facts.api}/api/v1/assistants/support/chats -H 'Authorization: Bearer ${facts.token}'
+    curl -w '\\n' -X POST ${facts.api}/api/v1/assistants/support/chats -H 'Authorization: Bearer ${facts.token}'
 
   A token for anybody else:  npm run --silent token -- alice
   Ctrl-C stops everything.

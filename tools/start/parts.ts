@@ -44,7 +44,7 @@ export class Parts {
     let output = '';
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += String(chunk)));
     const [code] = (await once(child, 'exit')) as [number | null];
-    if (code !== 0) throw new Error(`${entry} failed:\n${output.trim()}`);
+    if (code !== 0) throw new Error(output.trim() || `${entry} ended with ${code}.`);
   }
 
   /** Stops the parts, the last started first, so that none misses another while it finishes its work. */

@@ -8,7 +8,12 @@ export async function claimPort(name: string, wanted: number, host: string): Pro
   try {
     return await freePort(wanted, host);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'EADDRINUSE') {
+      throw new Error(`Cannot listen on port ${wanted} of ${host} (${code}). Look at ${name} and HOST.`, {
+        cause: error,
+      });
+    }
     throw new Error(`Port ${wanted} is in use. Set ${name} to a free one:  ${name}=${wanted + 100} npm start`, {
       cause: error,
     });

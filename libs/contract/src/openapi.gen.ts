@@ -25,13 +25,7 @@ export interface paths {
         parameters: {
             query?: never;
             header?: never;
-            path: {
-                /**
-                 * @description The assistant's name in addresses.
-                 * @example support
-                 */
-                slug: components["parameters"]["Slug"];
-            };
+            path?: never;
             cookie?: never;
         };
         /** Read an assistant */
@@ -48,13 +42,7 @@ export interface paths {
         parameters: {
             query?: never;
             header?: never;
-            path: {
-                /**
-                 * @description The assistant's name in addresses.
-                 * @example support
-                 */
-                slug: components["parameters"]["Slug"];
-            };
+            path?: never;
             cookie?: never;
         };
         get?: never;
@@ -94,10 +82,7 @@ export interface paths {
         parameters: {
             query?: never;
             header?: never;
-            path: {
-                /** @description The chat's id. What is not a UUID names no chat. */
-                chat_id: components["parameters"]["ChatId"];
-            };
+            path?: never;
             cookie?: never;
         };
         /** Read a chat */
@@ -121,10 +106,7 @@ export interface paths {
         parameters: {
             query?: never;
             header?: never;
-            path: {
-                /** @description The chat's id. What is not a UUID names no chat. */
-                chat_id: components["parameters"]["ChatId"];
-            };
+            path?: never;
             cookie?: never;
         };
         /**
@@ -150,10 +132,7 @@ export interface paths {
         parameters: {
             query?: never;
             header?: never;
-            path: {
-                /** @description The chat's id. What is not a UUID names no chat. */
-                chat_id: components["parameters"]["ChatId"];
-            };
+            path?: never;
             cookie?: never;
         };
         get?: never;
@@ -197,10 +176,7 @@ export interface paths {
         parameters: {
             query?: never;
             header?: never;
-            path: {
-                /** @description The job's id. What is not a UUID names no job. */
-                job_id: components["schemas"]["Id"];
-            };
+            path?: never;
             cookie?: never;
         };
         /**
@@ -226,10 +202,7 @@ export interface paths {
         parameters: {
             query?: never;
             header?: never;
-            path: {
-                /** @description The job's id. What is not a UUID names no job. */
-                job_id: components["schemas"]["Id"];
-            };
+            path?: never;
             cookie?: never;
         };
         /**
@@ -250,15 +223,7 @@ export interface paths {
         parameters: {
             query?: never;
             header?: never;
-            path: {
-                /**
-                 * @description The assistant's name in addresses.
-                 * @example support
-                 */
-                slug: components["parameters"]["Slug"];
-                /** @description The chat's id. What is not a UUID names no chat. */
-                chat_id: components["parameters"]["ChatId"];
-            };
+            path?: never;
             cookie?: never;
         };
         /**
@@ -282,15 +247,7 @@ export interface paths {
         parameters: {
             query?: never;
             header?: never;
-            path: {
-                /**
-                 * @description The assistant's name in addresses.
-                 * @example support
-                 */
-                slug: components["parameters"]["Slug"];
-                /** @description The chat's id. What is not a UUID names no chat. */
-                chat_id: components["parameters"]["ChatId"];
-            };
+            path?: never;
             cookie?: never;
         };
         get?: never;
@@ -735,6 +692,8 @@ export interface components {
         Slug: components["schemas"]["Slug"];
         /** @description The chat's id. What is not a UUID names no chat. */
         ChatId: components["schemas"]["Id"];
+        /** @description The job's id. What is not a UUID names no job. */
+        JobId: components["schemas"]["Id"];
         /** @description Messages on the page. */
         MessageLimit: number;
         /** @description A page's `before`; leads to what is older. Not together with `after`. */
@@ -819,6 +778,7 @@ export type ParameterIfMatch = components['parameters']['IfMatch'];
 export type ParameterPrefer = components['parameters']['Prefer'];
 export type ParameterSlug = components['parameters']['Slug'];
 export type ParameterChatId = components['parameters']['ChatId'];
+export type ParameterJobId = components['parameters']['JobId'];
 export type ParameterMessageLimit = components['parameters']['MessageLimit'];
 export type ParameterBefore = components['parameters']['Before'];
 export type ParameterAfter = components['parameters']['After'];
@@ -839,10 +799,10 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
-                "X-Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The `ETag` of what you have (RFC 9110, section 13.1.2); `304` if it is still current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
             };
             path?: never;
             cookie?: never;
@@ -875,10 +835,10 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
-                "X-Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The `ETag` of what you have (RFC 9110, section 13.1.2); `304` if it is still current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
             };
             path: {
                 /**
@@ -987,10 +947,10 @@ export interface operations {
                 after?: components["parameters"]["After"];
             };
             header?: {
-                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
-                "X-Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The `ETag` of what you have (RFC 9110, section 13.1.2); `304` if it is still current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
             };
             path?: never;
             cookie?: never;
@@ -1023,10 +983,10 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
-                "X-Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The `ETag` of what you have (RFC 9110, section 13.1.2); `304` if it is still current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
             };
             path: {
                 /** @description The chat's id. What is not a UUID names no chat. */
@@ -1063,10 +1023,10 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
-                "X-Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The `ETag` of the chat you saw (RFC 9110, section 13.1.1); `412` if it has changed since. */
                 "If-Match"?: components["parameters"]["IfMatch"];
+                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
             };
             path: {
                 /** @description The chat's id. What is not a UUID names no chat. */
@@ -1126,10 +1086,10 @@ export interface operations {
                 after?: components["parameters"]["After"];
             };
             header?: {
-                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
-                "X-Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The `ETag` of what you have (RFC 9110, section 13.1.2); `304` if it is still current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
             };
             path: {
                 /** @description The chat's id. What is not a UUID names no chat. */
@@ -1210,13 +1170,13 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
-                "X-Request-Id"?: components["parameters"]["RequestId"];
                 /**
                  * @description How to wait (RFC 7240): `respond-async`, or `wait=N` with whole seconds (more than 60 counts as 60). What was honoured
                  *     is in `Preference-Applied`; anything else is ignored.
                  */
                 Prefer?: components["parameters"]["Prefer"];
+                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
             };
             path: {
                 /** @description The chat's id. What is not a UUID names no chat. */
@@ -1346,8 +1306,6 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
-                "X-Request-Id"?: components["parameters"]["RequestId"];
                 /**
                  * @description How to wait (RFC 7240): `respond-async`, or `wait=N` with whole seconds (more than 60 counts as 60). What was honoured
                  *     is in `Preference-Applied`; anything else is ignored.
@@ -1355,10 +1313,12 @@ export interface operations {
                 Prefer?: components["parameters"]["Prefer"];
                 /** @description The `ETag` of what you have (RFC 9110, section 13.1.2); `304` if it is still current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
             };
             path: {
                 /** @description The job's id. What is not a UUID names no job. */
-                job_id: components["schemas"]["Id"];
+                job_id: components["parameters"]["JobId"];
             };
             cookie?: never;
         };
@@ -1398,7 +1358,7 @@ export interface operations {
             };
             path: {
                 /** @description The job's id. What is not a UUID names no job. */
-                job_id: components["schemas"]["Id"];
+                job_id: components["parameters"]["JobId"];
             };
             cookie?: never;
         };
@@ -1448,14 +1408,14 @@ export interface operations {
                 last_event_id?: string;
             };
             header?: {
-                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
-                "X-Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The id of the last event the client got; the stream goes on after it. */
                 "Last-Event-ID"?: string;
+                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
             };
             path: {
                 /** @description The job's id. What is not a UUID names no job. */
-                job_id: components["schemas"]["Id"];
+                job_id: components["parameters"]["JobId"];
             };
             cookie?: never;
         };
@@ -1501,10 +1461,10 @@ export interface operations {
                 after?: components["parameters"]["After"];
             };
             header?: {
-                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
-                "X-Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The `ETag` of what you have (RFC 9110, section 13.1.2); `304` if it is still current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
             };
             path: {
                 /**
@@ -1595,13 +1555,13 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
-                "X-Request-Id"?: components["parameters"]["RequestId"];
                 /**
                  * @description How to wait (RFC 7240): `respond-async`, or `wait=N` with whole seconds (more than 60 counts as 60). What was honoured
                  *     is in `Preference-Applied`; anything else is ignored.
                  */
                 Prefer?: components["parameters"]["Prefer"];
+                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
             };
             path: {
                 /**

@@ -16,7 +16,7 @@ export async function startApp(name: string, start: () => Promise<INestApplicati
     stopOnSignal(name, app);
     new Logger(name).log(`listening on ${await app.getUrl()}`);
   } catch (error) {
-    console.error(error instanceof StartFault ? error.message : (portInUse(error) ?? error));
+    console.error(error instanceof StartFault ? error.message : (cannotListen(error) ?? error));
     process.exit(1);
   }
 }
@@ -58,9 +58,12 @@ function stopOnSignal(name: string, app: INestApplication): void {
   }
 }
 
-function portInUse(error: unknown): string | undefined {
-  const { code, port } = error as { code?: string; port?: number };
-  return code === 'EADDRINUSE'
-    ? `Port ${port} is in use. Set PORT (api) or WORKER_PORT (worker) to a free one.`
-    : undefined;
+/** Faults of listening, in words that name the settings. */
+function cannotListen(error: unknown): string | undefined {
+  const { code, syscall, port, address } = error as NodeJS.ErrnoException & { port?: number; address?: string };
+  if (code === 'EADDRINUSE') return `Port ${port} is in use. Set PORT (api) or WORKER_PORT (worker) to a free one.`;
+  if (syscall === 'listen' || code === 'ENOTFOUND') {
+    return `Cannot listen on port ${port ?? '?'} of ${address ?? 'HOST'} (${code}). Look at HOST, and at PORT or WORKER_PORT.`;
+  }
+  return undefined;
 }

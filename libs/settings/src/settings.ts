@@ -111,7 +111,7 @@ export function readSettings(app: 'api' | 'worker' | 'migrate', env: NodeJS.Proc
 }
 
 /** HS256 wants a key of at least its hash's size: 32 bytes (RFC 7518, section 3.2). */
-const SHORTEST_SECRET = 32;
+export const SHORTEST_SECRET = 32;
 
 function tokenSecret(production: boolean, text: (name: string) => string | undefined, faults: string[]): string {
   const secret = text('JWT_SECRET');

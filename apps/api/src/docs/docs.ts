@@ -13,7 +13,11 @@ export async function serveDocs(app: NestFastifyApplication): Promise<void> {
   // With no document to embed, Swagger UI reads the file from its address. Whatever `?url=` says is ignored.
   SwaggerModule.setup('docs', app, () => undefined as unknown as OpenAPIObject, {
     customSiteTitle: 'Rejoinder: the contract',
-    customCss: '.swagger-ui .topbar .download-url-wrapper { display: none }',
+    // No other address can be asked for here, and the contract has no links.
+    customCss: '.swagger-ui .topbar .download-url-wrapper, .swagger-ui .response-col_links { display: none }',
+    // The page itself does not tell phones their width.
+    customJsStr: `document.head.append(Object.assign(document.createElement('meta'),
+      { name: 'viewport', content: 'width=device-width, initial-scale=1' }))`,
     swaggerUrl: '/openapi.yaml',
     raw: false,
     swaggerOptions: {
