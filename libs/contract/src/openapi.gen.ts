@@ -192,8 +192,8 @@ export interface paths {
         head?: never;
         /**
          * Cancel a job
-         * @description Ends the job: at once if it is queued; if it runs, its model call is stopped. Text that was there already is kept as
-         *     an assistant's message with status `incomplete`. Cancelling twice is fine.
+         * @description Ends the job: at once if it is queued; if it runs, its model call is stopped. The text so far, as it was last written
+         *     down (every 2.5 s), is kept as an assistant's message with status `incomplete`. Cancelling twice is fine.
          */
         patch: operations["updateJob"];
         trace?: never;
@@ -713,6 +713,8 @@ export interface components {
         Vary: string;
         /** @description Where the new resource is. */
         Location: string;
+        /** @description Events are neither to be kept nor to be changed on the way. */
+        StreamCacheControl: string;
         /** @description The job, whose `/events` resume the stream; only with `text/event-stream`. */
         StreamLocation: string;
         /** @description Seconds until it is worth asking again. */
@@ -787,6 +789,7 @@ export type HeaderETag = components['headers']['ETag'];
 export type HeaderCacheControl = components['headers']['CacheControl'];
 export type HeaderVary = components['headers']['Vary'];
 export type HeaderLocation = components['headers']['Location'];
+export type HeaderStreamCacheControl = components['headers']['StreamCacheControl'];
 export type HeaderStreamLocation = components['headers']['StreamLocation'];
 export type HeaderRetryAfter = components['headers']['RetryAfter'];
 export type HeaderRetryAfterWhileUnfinished = components['headers']['RetryAfterWhileUnfinished'];
@@ -1425,7 +1428,7 @@ export interface operations {
             200: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
-                    "Cache-Control": components["headers"]["CacheControl"];
+                    "Cache-Control": components["headers"]["StreamCacheControl"];
                     Vary: components["headers"]["Vary"];
                     [name: string]: unknown;
                 };
