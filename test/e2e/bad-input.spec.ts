@@ -233,6 +233,12 @@ describe('bad input gets a 4xx in the one error shape and changes nothing', () =
     expect(wireBody(answer)).toEqual({ code, message: expect.any(String), request_id: expect.any(String) });
   });
 
+  it('headers that do not come to an end get 408, and the connection does not stay', async () => {
+    const answer = await wire(stack.api.url, 'GET /api/v1/chats HTTP/1.1\r\nHost: x\r\nX-Slow: ', 25_000);
+    expect(answer).toContain('HTTP/1.1 408 ');
+    expect(wireBody(answer)).toMatchObject({ code: 'request_timeout' });
+  });
+
   it('takes the longest message there may be, in characters and not in bytes', async () => {
     const eva = stack.as('eva');
     const chat = await eva.chat();

@@ -1,12 +1,12 @@
 import { connect } from 'node:net';
 
-/** Sends bytes as they are and gives what comes back until the server ends the connection or falls silent. */
-export function wire(url: string, request: string): Promise<string> {
+/** Sends bytes as they are and gives what comes back until the server ends the connection or falls silent for `ms`. */
+export function wire(url: string, request: string, ms = 1_000): Promise<string> {
   return new Promise((resolve, reject) => {
     const { hostname, port } = new URL(url);
     const socket = connect(Number(port), hostname, () => socket.write(request));
     let answer = '';
-    socket.setTimeout(1_000, () => socket.destroy());
+    socket.setTimeout(ms, () => socket.destroy());
     socket.on('data', (chunk) => (answer += chunk.toString()));
     socket.on('error', reject);
     socket.on('close', () => resolve(answer));
