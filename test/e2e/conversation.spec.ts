@@ -70,6 +70,21 @@ describe('a conversation', () => {
     expect(quick.headers.get('preference-applied')).toBe('wait=10');
   });
 
+  it('is had by whoever asks for JSON or events in particular, or with a preference between them', async () => {
+    const ria = stack.as('ria');
+    const chat = await ria.chat();
+    const type = async (accept: string): Promise<string | null> => {
+      const { status, headers } = await ria.turn(chat.id, 'hello', { accept });
+      expect(status).toBe(200);
+      return headers.get('content-type');
+    };
+    expect(await type('application/json; charset=utf-8')).toBe('application/json; charset=utf-8');
+    expect(await type('application/*;q=0.5, text/event-stream;q=0.4')).toBe('application/json; charset=utf-8');
+    expect(await type('application/json;q=0.1, text/event-stream;charset=utf-8')).toBe(
+      'text/event-stream; charset=utf-8',
+    );
+  });
+
   it('ignores preferences it does not know (RFC 7240) and says nothing of them', async () => {
     const kim = stack.as('kim');
     const chat = await kim.chat();

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { collect, openStream, textOf } from '../support/events.js';
+import { collect, openStream, type StreamEvent, textOf } from '../support/events.js';
 import { type Stack, startStack, tokenFor } from '../support/stack.js';
 import { until } from '../support/until.js';
 
@@ -38,6 +38,37 @@ describe('while the connection that listens is', () => {
     expect([status, events.at(-1)?.id]).toEqual([200, 'end']);
     expect(textOf(events)).toBe(body.assistant_message.content);
     expect((await listeners()).some((pid) => before.includes(pid))).toBe(false);
+  });
+
+  it('cut while the last text before a long pause is sent, that text still comes', async () => {
+    const eva = stack.as('eva');
+    const chat = await eva.chat();
+    await stack.model.script('a pause', {
+      pieces: Array.from({ length: 6 }, (_, n) => `piece ${n} `),
+      piece_delay_ms: 100,
+      stall_after: 6,
+    });
+    const job = await eva.turnAsync(chat.id, 'a pause');
+    const stream = await openStream(stack.api.url, tokenFor('eva'), `/api/v1/jobs/${job.id}/events`);
+    const events: StreamEvent[] = [];
+    let cuts: Promise<void> | undefined;
+    for await (const event of stream.events) {
+      events.push(event);
+      if (event.event === 'delta') {
+        cuts ??= (async () => {
+          for (let n = 0; n < 10; n++) {
+            await stack.database.query('SELECT pg_terminate_backend(pid) FROM unnest($1::int[]) AS pid', [
+              await listeners(),
+            ]);
+            await new Promise((resolve) => setTimeout(resolve, 80));
+          }
+        })();
+      }
+      if (textOf(events).endsWith('piece 5 ')) break;
+    }
+    await cuts;
+    expect(textOf(events)).toBe('piece 0 piece 1 piece 2 piece 3 piece 4 piece 5 ');
+    await eva.patch(`/api/v1/jobs/${job.id}`, { status: 'canceled' });
   });
 
   it('there but dead, it is found out and another is made', async () => {

@@ -1,6 +1,7 @@
-import { connect } from 'node:net';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { type Stack, startStack } from '../support/stack.js';
+import { type Stack, startStack, tokenFor } from '../support/stack.js';
 import { until } from '../support/until.js';
 
 describe('told to stop (SIGTERM)', () => {
@@ -53,6 +54,42 @@ describe('told to stop (SIGTERM)', () => {
     expect(await other.stop()).toBe(0);
     expect(Date.now() - begun).toBeLessThan(8_000);
   });
+
+  it('the API lets a long answer be read to its end, and does not wait for who does not read', async () => {
+    const ana = stack.as('reader');
+    const chat = await ana.chat();
+    await stack.database.query(
+      `INSERT INTO messages (id, chat_id, seq, role, content)
+       SELECT gen_random_uuid(), $1, n, 'user', repeat('😀', 32000) FROM generate_series(2, 100) AS n`,
+      [chat.id],
+    );
+    await stack.database.query('UPDATE chats SET last_seq = 100 WHERE id = $1', [chat.id]);
+    const other = await stack.startApi();
+    const { hostname, port } = new URL(other.url);
+    const ask = (): Socket => {
+      const socket = connect(Number(port), hostname);
+      socket.on('error', () => undefined);
+      socket.pause();
+      socket.write(
+        `GET /api/v1/chats/${chat.id}/messages?limit=100 HTTP/1.1\r\nHost: x\r\n` +
+          `Authorization: Bearer ${tokenFor('reader')}\r\n\r\n`,
+      );
+      return socket;
+    };
+    const [reading, silent] = [ask(), ask()];
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    const ended = other.stop(30_000);
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    const chunks: Buffer[] = [];
+    reading.on('data', (chunk: Buffer) => chunks.push(chunk)).resume();
+    await once(reading, 'close');
+    const answer = Buffer.concat(chunks);
+    const head = answer.subarray(0, answer.indexOf('\r\n\r\n')).toString();
+    expect(answer.length - head.length - 4).toBe(Number(/content-length: (\d+)/i.exec(head)?.[1]));
+    expect(answer.length).toBeGreaterThan(12_000_000);
+    expect(await ended).toBe(0);
+    silent.destroy();
+  }, 60_000);
 
   it('nobody waits for a Redis that is away', async () => {
     const away = { REDIS_URL: 'redis://127.0.0.1:1' };

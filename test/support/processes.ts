@@ -7,8 +7,8 @@ export interface App {
   readonly process: ChildProcess;
   /** Everything it has printed so far. */
   output(): string;
-  /** SIGTERM, and the exit code; SIGKILL if it has not ended after 20 s. */
-  stop(): Promise<number | null>;
+  /** SIGTERM, and the exit code; SIGKILL if it has not ended after `ms` (20 s). */
+  stop(ms?: number): Promise<number | null>;
 }
 
 const APPS = {
@@ -51,10 +51,10 @@ export async function startProcess(app: keyof typeof APPS, env: Record<string, s
     url,
     process: child,
     output: () => printed,
-    stop: async () => {
+    stop: async (ms = 20_000) => {
       if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
       const ended = once(child, 'exit');
-      const hurry = setTimeout(() => child.kill('SIGKILL'), 20_000);
+      const hurry = setTimeout(() => child.kill('SIGKILL'), ms);
       child.kill('SIGTERM');
       await ended;
       clearTimeout(hurry);

@@ -18,6 +18,12 @@ const LARGEST_BODY_BYTES = 256 * 1024;
 /** Time a client has to send its whole request, in milliseconds (Fastify's default is for ever). */
 const REQUEST_TIMEOUT_MS = 30_000;
 
+/**
+ * A connection on which not a byte has moved for this long is closed, in milliseconds: whoever does not read its answer would
+ * hold on to it for ever. Longer than any request waits, and than the silence between two beats of a stream.
+ */
+const SILENCE_TIMEOUT_MS = 90_000;
+
 /** Time it has for the headers. */
 const HEADERS_TIMEOUT_MS = 15_000;
 
@@ -26,6 +32,7 @@ export async function createApp(settings: Settings): Promise<NestFastifyApplicat
   const adapter = new FastifyAdapter({
     bodyLimit: LARGEST_BODY_BYTES,
     requestTimeout: REQUEST_TIMEOUT_MS,
+    connectionTimeout: SILENCE_TIMEOUT_MS,
     http: {
       headersTimeout: HEADERS_TIMEOUT_MS,
       // Node looks for requests that take too long at this interval; its default, 30 s, would double the time they have.

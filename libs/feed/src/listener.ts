@@ -1,5 +1,6 @@
 import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import pg from 'pg';
+import { within } from '#process/within.js';
 
 const RECONNECT_MS = 250;
 const LONGEST_RECONNECT_MS = 5_000;
@@ -9,6 +10,7 @@ const LONGEST_RECONNECT_MS = 5_000;
  * hear nothing for hours.
  */
 const CHECK_MS = 10_000;
+const CONNECT_TIMEOUT_MS = 8_000;
 const CHECK_TIMEOUT_MS = 5_000;
 
 interface Channel {
@@ -30,6 +32,7 @@ export class Listener implements OnApplicationShutdown {
   private retry: NodeJS.Timeout | undefined;
   private check: NodeJS.Timeout | undefined;
   private stopped = false;
+  private last: Promise<boolean> = Promise.resolve(true);
 
   constructor(
     private readonly databaseUrl: string,
@@ -47,13 +50,16 @@ export class Listener implements OnApplicationShutdown {
     this.check = setInterval(() => void this.checkConnection(), CHECK_MS);
   }
 
-  /** Sends notices. They are hints: while the connection is down they are dropped. */
-  async notify(channel: string, payloads: readonly string[]): Promise<void> {
-    try {
-      await this.client?.query('SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS payload', [channel, payloads]);
-    } catch {
-      // The connection is lost: its own events tell, and followers are told to look.
-    }
+  /**
+   * Sends notices, in order. They are hints: while the connection is down they are dropped.
+   * @returns whether they were sent
+   */
+  async notify(channel: string, payloads: readonly string[]): Promise<boolean> {
+    const { client } = this;
+    if (client === undefined) return false;
+    return this.inTurn(() =>
+      client.query('SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS payload', [channel, payloads]),
+    );
   }
 
   async onApplicationShutdown(): Promise<void> {
@@ -77,11 +83,17 @@ export class Listener implements OnApplicationShutdown {
       this.client = undefined;
       this.reconnect(RECONNECT_MS);
     });
-    try {
+    const listening = async (): Promise<true> => {
       await client.connect();
       for (const name of this.channels.keys()) await client.query(`LISTEN ${name}`);
+      return true;
+    };
+    try {
+      // The time-out of pg ends with the log-in.
+      if (!(await within(CONNECT_TIMEOUT_MS, listening(), false))) throw new Error('PostgreSQL has fallen silent');
     } catch (error) {
-      await client.end().catch(() => undefined);
+      client.removeAllListeners('notification');
+      client.end().catch(() => undefined); // it may never end
       throw error;
     }
     this.client = client;
@@ -102,12 +114,23 @@ export class Listener implements OnApplicationShutdown {
     const late = setTimeout(() => {
       this.logger.warn('the connection that listens does not answer; another is made');
       this.client = undefined;
+      this.last = Promise.resolve(false);
       client.removeAllListeners('notification');
       // It may never end: nobody waits for it.
       client.end().catch(() => undefined);
       this.reconnect(0);
     }, CHECK_TIMEOUT_MS);
-    await client.query('SELECT 1').catch(() => undefined);
+    await this.inTurn(() => client.query('SELECT 1'));
     clearTimeout(late);
+  }
+
+  /** One query after the other: a client of pg has one at a time. @returns whether it succeeded */
+  private inTurn(query: () => Promise<unknown>): Promise<boolean> {
+    const done = this.last.then(query).then(
+      () => true,
+      () => false, // the connection is lost: its own events tell
+    );
+    this.last = done;
+    return done;
   }
 }

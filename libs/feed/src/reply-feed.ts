@@ -9,6 +9,9 @@ export interface Piece {
   readonly text: string;
 }
 
+/** Told what somebody lacks; `undefined` says "a question may have been missed: it may be anything that is not in the row". */
+export type Writer = (lacks: Pick<Piece, 'attempt' | 'offset'> | undefined) => void;
+
 /** Which end of the feed a process is at: the API reads pieces, the worker writes them. */
 export type FeedEnd = 'reads' | 'writes';
 
@@ -29,19 +32,22 @@ export const LONGEST_PIECE = 2_500;
  */
 export class ReplyFeed {
   private readonly followers = new Listeners<(piece: Piece) => void>();
-  private readonly writers = new Listeners<(attempt: number, offset: number) => void>();
+  private readonly writers = new Listeners<Writer>();
 
   constructor(
     private readonly listener: Listener,
     end: FeedEnd,
   ) {
-    const missed = (): void => undefined; // the job feed, on the same connection, has followers look
-    if (end === 'reads') listener.on(PIECES, { heard: (payload) => this.heardPiece(payload), missed });
-    else listener.on(ASKED, { heard: (payload) => this.heardAsked(payload), missed });
+    if (end === 'reads') {
+      // Pieces that were missed need no word of their own: the job feed, on the same connection, has followers look.
+      listener.on(PIECES, { heard: (payload) => this.heardPiece(payload), missed: () => undefined });
+    } else {
+      listener.on(ASKED, { heard: (payload) => this.heardAsked(payload), missed: () => this.missedAsked() });
+    }
   }
 
-  /** Sends pieces to all who follow their jobs, in any process. */
-  publish(pieces: readonly Piece[]): Promise<void> {
+  /** Sends pieces to all who follow their jobs, in any process. @returns whether they were sent */
+  publish(pieces: readonly Piece[]): Promise<boolean> {
     return this.listener.notify(
       PIECES,
       pieces.map(({ jobId, attempt, offset, text }) => `${jobId} ${attempt} ${offset} ${text}`),
@@ -54,12 +60,12 @@ export class ReplyFeed {
   }
 
   /** Asks whoever runs the attempt for its text from `offset` on; it comes as pieces. */
-  ask(jobId: string, attempt: number, offset: number): Promise<void> {
+  ask(jobId: string, attempt: number, offset: number): Promise<boolean> {
     return this.listener.notify(ASKED, [`${jobId} ${attempt} ${offset}`]);
   }
 
   /** Calls `writer` when somebody asks for text of the job, until the returned function is called. */
-  answer(jobId: string, writer: (attempt: number, offset: number) => void): () => void {
+  answer(jobId: string, writer: Writer): () => void {
     return this.writers.add(jobId, writer);
   }
 
@@ -72,8 +78,12 @@ export class ReplyFeed {
     for (const follower of followers) follower(piece);
   }
 
+  private missedAsked(): void {
+    for (const writer of this.writers.all()) writer(undefined);
+  }
+
   private heardAsked(payload: string): void {
     const [jobId = '', attempt, offset] = payload.split(' ');
-    for (const writer of this.writers.of(jobId)) writer(Number(attempt), Number(offset));
+    for (const writer of this.writers.of(jobId)) writer({ attempt: Number(attempt), offset: Number(offset) });
   }
 }

@@ -56,18 +56,25 @@ export async function claim(manager: EntityManager, jobId: string): Promise<Clai
 const EXTEND = `
   WITH job AS (
     UPDATE jobs SET lease_until = now() + make_interval(secs => ${LEASE_SECONDS}),
-           draft = CASE WHEN $3 = '' THEN draft ELSE draft || $3 END
+           draft = CASE WHEN $3 = '' THEN draft ELSE left(draft, $4) || $3 END
      WHERE id = $1 AND status = 'running' AND attempts = $2
     RETURNING id
   )
   SELECT id FROM job`;
 
 /**
- * Extends the attempt's lease and appends `text` to its draft.
+ * Extends the attempt's lease and writes `text` into its draft from position `at` on, counted in code points as PostgreSQL
+ * does. Saying where makes it harmless to write the same stretch twice, as after an answer that got lost.
  * @returns false when the attempt is no longer the job's: the caller must stop the model call and write nothing.
  */
-export async function extend(manager: EntityManager, jobId: string, attempt: number, text: string): Promise<boolean> {
-  const rows = await manager.query<unknown[]>(EXTEND, [jobId, attempt, text]);
+export async function extend(
+  manager: EntityManager,
+  jobId: string,
+  attempt: number,
+  text: string,
+  at: number,
+): Promise<boolean> {
+  const rows = await manager.query<unknown[]>(EXTEND, [jobId, attempt, text, at]);
   return rows.length > 0;
 }
 

@@ -1,47 +1,63 @@
 import { Injectable, type OnModuleDestroy } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import type { FastifyInstance } from 'fastify';
-import type { IncomingMessage } from 'node:http';
+import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
 /** Time a request that is on its way has to arrive once the process is told to stop, in milliseconds. */
 const ARRIVAL_MS = 1_000;
 
+/** Time an answer has to be read, in milliseconds; less than the process has to stop. */
+const READING_MS = 20_000;
+
 /**
- * From the moment the process is told to stop, every answer says `Connection: close` (RFC 9112, section 9.6), and the
- * connection of an answer that had begun by then, a stream, ends with it. Connections on which nobody has asked for
- * anything, or not to the end, are closed a little later. Without this a client keeps its connection for later, and the process
- * waits for it in vain.
+ * From the moment the process is told to stop, every answer says `Connection: close` (RFC 9112, section 9.6), and a connection
+ * ends with the answer that is under way on it. One on which nobody has asked for anything, or not to the end, is closed
+ * a little later, and one whose answer nobody reads later still. Without this a client keeps its connection for later, and the
+ * process waits for it in vain.
+ *
+ * Node itself is kept from closing connections at that time: it takes an answer for finished that has not left yet.
  */
 @Injectable()
 export class Farewell implements OnModuleDestroy {
-  /** The open connections, each with the request being answered on it. */
-  private readonly connections = new Map<Socket, IncomingMessage | undefined>();
+  /** The open connections, each with its unfinished answers. */
+  private readonly connections = new Map<Socket, Set<ServerResponse>>();
   private stopping = false;
 
   constructor(host: HttpAdapterHost) {
     const fastify = host.httpAdapter.getInstance<FastifyInstance>();
     fastify.server.on('connection', (socket) => {
-      this.connections.set(socket, undefined);
+      this.connections.set(socket, new Set());
       socket.once('close', () => this.connections.delete(socket));
     });
-    fastify.addHook('onRequest', async ({ raw }) => {
-      if (this.connections.has(raw.socket)) this.connections.set(raw.socket, raw);
-    });
+    fastify.server.closeIdleConnections = () => this.closeWhere((answers) => answers.size === 0);
+    fastify.addHook('onRequest', async (_request, { raw }) => this.follow(raw));
     fastify.addHook('onSend', async (_request, reply) => {
       if (this.stopping) void reply.header('connection', 'close');
-    });
-    fastify.addHook('onResponse', async ({ raw }) => {
-      if (this.stopping) raw.socket.destroySoon();
-      else if (this.connections.has(raw.socket)) this.connections.set(raw.socket, undefined);
     });
   }
 
   /** The first thing Nest does when it closes. */
   onModuleDestroy(): void {
     this.stopping = true;
-    setTimeout(() => {
-      for (const [socket, request] of this.connections) if (request?.complete !== true) socket.destroy();
-    }, ARRIVAL_MS).unref();
+    // An answer whose request has not come to its end waits for it; any other is under way.
+    const hasArrived = ({ req }: ServerResponse): boolean => req.complete;
+    setTimeout(() => this.closeWhere((answers) => ![...answers].some(hasArrived)), ARRIVAL_MS).unref();
+    setTimeout(() => this.closeWhere(() => true), READING_MS).unref();
+  }
+
+  private follow(answer: ServerResponse): void {
+    const { socket } = answer;
+    const answers = socket && this.connections.get(socket);
+    if (!socket || !answers) return;
+    answers.add(answer);
+    answer.once('close', () => {
+      answers.delete(answer);
+      if (this.stopping && answers.size === 0) socket.destroySoon();
+    });
+  }
+
+  private closeWhere(may: (answers: ReadonlySet<ServerResponse>) => boolean): void {
+    for (const [socket, answers] of this.connections) if (may(answers)) socket.destroy();
   }
 }

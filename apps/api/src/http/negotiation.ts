@@ -31,6 +31,9 @@ export async function negotiate(fastify: FastifyInstance, prefix: string): Promi
   await fastify.register(accepts);
   fastify.addHook('onRequest', async (request) => {
     if (request.is404 || !request.url.startsWith(prefix)) return;
+    // `application/json; charset=utf-8` asks for JSON: of a type's parameters only its weight counts here.
+    const { headers } = request.raw;
+    if (headers.accept !== undefined) headers.accept = headers.accept.replace(/;(?!\s*q\s*=)[^,;]*/gi, '');
     if (chosenType(request) === undefined) {
       throw new ServiceError('not_acceptable', 'What is here cannot be had in a type that Accept allows.');
     }

@@ -44,15 +44,16 @@ export class JobEvents implements BeforeApplicationShutdown {
   ) {}
 
   /**
-   * Follows a job, whatever it has come to by now, until it is final. Leaving changes nothing for the job.
+   * Follows a job, whatever it has come to by now, until it is final. Leaving changes nothing for the job. One that was
+   * `accepted` this moment is followed from there, and not looked for first.
    * @throws ServiceError `not_found`
    */
-  async follow(following: Following): Promise<EventStream> {
+  async follow(following: Following, accepted?: JobRow): Promise<EventStream> {
     const followed = new FollowedJob(following, this.manager, this.jobs, this.replies);
     this.open.add(followed);
     followed.stream.once('close', () => this.open.delete(followed));
     try {
-      await followed.start();
+      await followed.start(accepted);
     } catch (error) {
       followed.stream.destroy();
       throw error;
@@ -87,6 +88,7 @@ class FollowedJob {
   private looking: Promise<void> | undefined;
   private waiting: Piece[] = [];
   private asked = 0;
+  private asking: NodeJS.Timeout | undefined;
 
   constructor(
     readonly following: Following,
@@ -103,7 +105,12 @@ class FollowedJob {
   }
 
   /** Shows the job as it is now, from where the client is. @throws ServiceError `not_found` */
-  async start(): Promise<void> {
+  async start(accepted?: JobRow): Promise<void> {
+    if (accepted !== undefined) {
+      // It is committed: whatever becomes of the store from here on, the client must learn of its job.
+      this.showState(accepted, eventId(this.have));
+      return this.lookAgain();
+    }
     this.looking = this.look();
     try {
       await this.looking;
@@ -148,7 +155,6 @@ class FollowedJob {
     if (job.status !== 'running') return;
     this.showText(job.draft);
     // The worker is ahead of what it has put into the row.
-    this.asked = 0;
     this.ask();
   }
 
@@ -165,11 +171,17 @@ class FollowedJob {
     if (text !== '') this.showDelta(text);
   }
 
+  /** Asks for the text after what the client has: at once, or as soon as it may ask again. */
   private ask(): void {
-    const now = Date.now();
-    if (now - this.asked < ASK_AGAIN_MS) return;
-    this.asked = now;
-    void this.replies.ask(this.following.jobId, this.have.attempt, this.have.offset);
+    this.asking ??= setTimeout(
+      () => {
+        this.asking = undefined;
+        this.asked = Date.now();
+        const { attempt, offset } = this.have;
+        if (!this.stream.destroyed) void this.replies.ask(this.following.jobId, attempt, offset);
+      },
+      Math.max(0, this.asked + ASK_AGAIN_MS - Date.now()),
+    );
   }
 
   /** What the client has of another attempt is not the beginning of this one's text. */

@@ -70,7 +70,7 @@ export class TurnsController {
       const { job } = await this.turns.accept(origin, body);
       void reply.status(200).header('location', `/api/v1/jobs/${job.id}`);
       const from = { attempt: 0, offset: 0 };
-      return this.events.follow({ jobId: job.id, userId, requestId: request.id, from, until: expiresAt });
+      return this.events.follow({ jobId: job.id, userId, requestId: request.id, from, until: expiresAt }, job);
     }
     const preference = readPreference(prefer);
     const sent = await this.turns.send(origin, body, preference.waitSeconds ?? LONGEST_WAIT_SECONDS, clientLeft(reply));

@@ -15,6 +15,8 @@ export class Draft {
   /** How much of the text is in the row, and how much was handed out; offsets count UTF-16 code units. */
   private saved = 0;
   private published = 0;
+  /** The same as `saved`, in code points. */
+  private savedCharacters = 0;
   private timer: NodeJS.Timeout | undefined;
   private writing: Promise<void> = Promise.resolve();
   private stopped = false;
@@ -45,8 +47,8 @@ export class Draft {
     return pieces;
   }
 
-  /** Somebody lacks the text from `offset` on: it is handed out once more. */
-  rewind(offset: number): void {
+  /** Somebody lacks the text from `offset` on: it is handed out once more. What is in the row, they can find there. */
+  rewind(offset = this.saved): void {
     this.published = Math.min(this.published, offset);
   }
 
@@ -68,9 +70,10 @@ export class Draft {
   private async write(): Promise<number> {
     const text = wholeCharacters(this.text.slice(this.saved));
     try {
-      const held = await extend(this.manager, this.job.id, this.job.attempt, text.toWellFormed());
-      if (held) this.saved += text.length;
-      else this.lost();
+      const held = await extend(this.manager, this.job.id, this.job.attempt, text.toWellFormed(), this.savedCharacters);
+      if (!held) this.lost();
+      this.saved += text.length;
+      this.savedCharacters += [...text].length;
       return HEARTBEAT_MS;
     } catch {
       // The database is away, and the lease runs on: the first moment it is back counts.

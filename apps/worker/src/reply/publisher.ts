@@ -20,9 +20,9 @@ export class ReplyPublisher {
 
   /** Lets followers ask for text of the draft, until the returned function is called. */
   open({ id, attempt }: ClaimedJob, draft: Draft): () => void {
-    const close = this.feed.answer(id, (asked, offset) => {
-      if (asked !== attempt) return;
-      draft.rewind(offset);
+    const close = this.feed.answer(id, (lacks) => {
+      if (lacks !== undefined && lacks.attempt !== attempt) return;
+      draft.rewind(lacks?.offset);
       this.touch(draft);
     });
     return () => {
@@ -39,10 +39,14 @@ export class ReplyPublisher {
 
   private async publish(): Promise<void> {
     this.last = Date.now();
-    const pieces = [...this.fresh].flatMap((draft) => draft.takePieces());
+    const drafts = [...this.fresh];
     this.fresh.clear();
+    const pieces = drafts.flatMap((draft) => draft.takePieces());
     // While this is under way, more text comes together: a slow store makes for larger pieces, not for a queue of them.
-    if (pieces.length > 0) await this.feed.publish(pieces);
+    if (pieces.length > 0 && !(await this.feed.publish(pieces))) {
+      // Nobody got them. The feed has every writer look once it is back; until then nothing can be sent.
+      for (const draft of drafts) draft.rewind();
+    }
     this.timer = undefined;
     const [draft] = this.fresh;
     if (draft !== undefined) this.touch(draft);

@@ -1,0 +1,108 @@
+import 'reflect-metadata';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { DataSource } from 'typeorm';
+import { dataSourceOptions } from '#database/data-source.js';
+import { newId } from '#database/ids.js';
+import { acceptTurn } from '#jobs/accept.js';
+import { cancel, claim, extend, finish, giveUp, handBack } from '#jobs/transitions.js';
+import { freshDatabase, type TestDatabase } from '../support/database.js';
+
+const REPLY = { content: 'late', model: 'm', stopReason: 'end_turn', inputTokens: 1, outputTokens: 1 };
+
+/** The statements themselves, where a whole service would need luck to get into the situation. */
+describe('the transitions of a job', () => {
+  let database: TestDatabase;
+  let source: DataSource;
+  beforeAll(async () => {
+    database = await freshDatabase();
+    source = await new DataSource(
+      dataSourceOptions({ url: database.url, poolSize: 5, applicationName: 'test' }),
+    ).initialize();
+    await source.query(
+      `INSERT INTO assistants (slug, name, description, system_prompt, welcome_message, model, max_output_tokens)
+       VALUES ('a', 'A', 'D', 'P', 'W', 'm', 100)`,
+    );
+  });
+  afterAll(async () => {
+    await source.destroy();
+    await database.drop();
+  });
+
+  const accepted = async (): Promise<{ jobId: string; chatId: string; userId: string }> => {
+    const [chatId, jobId, userId] = [newId(), newId(), newId()];
+    await source.query(`INSERT INTO chats (id, user_id, assistant_slug, status) VALUES ($1, $2, 'a', 'active')`, [
+      chatId,
+      userId,
+    ]);
+    await acceptTurn(source.manager, {
+      jobId,
+      chatId,
+      userId,
+      assistantSlug: undefined,
+      content: 'hello',
+      metadata: {},
+      requestId: 'r',
+    });
+    return { jobId, chatId, userId };
+  };
+  const row = async (jobId: string): Promise<any> =>
+    (await source.query('SELECT * FROM jobs WHERE id = $1', [jobId]))[0];
+  const expire = (jobId: string): Promise<unknown> =>
+    source.query(`UPDATE jobs SET lease_until = now() - interval '1 s' WHERE id = $1`, [jobId]);
+
+  it('write a stretch of the draft once, though the answer got lost and it is written again', async () => {
+    const { jobId } = await accepted();
+    await claim(source.manager, jobId);
+    expect(await extend(source.manager, jobId, 1, 'uno 😀 ', 0)).toBe(true);
+    expect(await extend(source.manager, jobId, 1, 'uno 😀 dos ', 0)).toBe(true);
+    expect(await extend(source.manager, jobId, 1, 'tres', 10)).toBe(true);
+    expect(await extend(source.manager, jobId, 1, '', 14)).toBe(true);
+    expect((await row(jobId)).draft).toBe('uno 😀 dos tres');
+  });
+
+  it('let one claim of many at once through, and none before the lease has run out', async () => {
+    const { jobId } = await accepted();
+    const claims = await Promise.all(Array.from({ length: 10 }, () => claim(source.manager, jobId)));
+    expect(claims.filter(Boolean)).toHaveLength(1);
+    expect(await claim(source.manager, jobId)).toBeUndefined();
+    await expire(jobId);
+    expect((await claim(source.manager, jobId))?.attempt).toBe(2);
+  });
+
+  it('fence off every write of an attempt that is no longer the job’s', async () => {
+    const { jobId, chatId } = await accepted();
+    await claim(source.manager, jobId);
+    await expire(jobId);
+    await claim(source.manager, jobId);
+    const before = await row(jobId);
+    const fault = { code: 'internal', message: 'late', retryable: true, delayMs: 0 } as const;
+    expect([
+      await extend(source.manager, jobId, 1, 'late', 0),
+      await finish(source.manager, jobId, 1, REPLY),
+      await giveUp(source.manager, jobId, 1, fault),
+      await handBack(source.manager, jobId, 1),
+    ]).toEqual([false, false, undefined, false]);
+    expect(await row(jobId)).toEqual(before);
+    expect(await source.query('SELECT count(*)::int AS n FROM messages WHERE chat_id = $1', [chatId])).toEqual([
+      { n: 1 },
+    ]);
+  });
+
+  it('change nothing in a final state, whoever comes late', async () => {
+    const { jobId, userId } = await accepted();
+    await claim(source.manager, jobId);
+    await extend(source.manager, jobId, 1, 'so far', 0);
+    expect(await cancel(source.manager, jobId, userId)).toBe(true);
+    const before = await row(jobId);
+    expect([
+      await finish(source.manager, jobId, 1, REPLY),
+      await extend(source.manager, jobId, 1, 'late', 6),
+      await cancel(source.manager, jobId, userId),
+      await claim(source.manager, jobId),
+    ]).toEqual([false, false, false, undefined]);
+    expect(await row(jobId)).toEqual(before);
+    expect(await source.query('SELECT content, status FROM messages WHERE job_id = $1', [jobId])).toEqual([
+      { content: 'so far', status: 'incomplete' },
+    ]);
+  });
+});
