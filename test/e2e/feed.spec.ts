@@ -10,9 +10,10 @@ describe('while the connection that listens is', () => {
   });
   afterAll(() => stack.stop());
 
-  const listeners = async (): Promise<number[]> => {
+  const listeners = async (name = 'rejoinder-%-feed'): Promise<number[]> => {
     const { rows } = await stack.database.query(
-      `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'rejoinder-%-feed'`,
+      `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE $1`,
+      [name],
     );
     return rows.map(({ pid }) => pid as number);
   };
@@ -58,7 +59,7 @@ describe('while the connection that listens is', () => {
         cuts ??= (async () => {
           for (let n = 0; n < 10; n++) {
             await stack.database.query('SELECT pg_terminate_backend(pid) FROM unnest($1::int[]) AS pid', [
-              await listeners(),
+              await listeners('rejoinder-worker-feed'),
             ]);
             await new Promise((resolve) => setTimeout(resolve, 80));
           }
