@@ -6,6 +6,7 @@ import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { freePort } from './free-port.js';
+import { keptSecret } from '#settings/development-secret.js';
 import { type Account, dataPlace, postgresBinaries, unprivilegedAccount } from './postgres-place.js';
 
 export interface EmbeddedPostgresOptions {
@@ -62,7 +63,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   const account = unprivilegedAccount();
   const place = dataPlace(dataDir, account);
   const binaries = postgresBinaries(account);
-  const password = readOrMakePassword(join(dataDir, 'postgres-password'));
+  const password = keptSecret(dataDir, 'postgres-password');
   const cluster = join(place, 'postgres');
 
   if (inUse(cluster)) throw new PostgresInUseError(options.dataDir);
@@ -176,11 +177,6 @@ function initialise(
 
 function identity(account: Account | undefined): { uid?: number; gid?: number } {
   return account ? { uid: account.uid, gid: account.gid } : {};
-}
-
-function readOrMakePassword(file: string): string {
-  if (!existsSync(file)) writeFileSync(file, randomBytes(24).toString('base64url'), { mode: 0o600, flag: 'wx' });
-  return readFileSync(file, 'utf8').trim();
 }
 
 /** Whether the process that the data names as its server is one, and alive. */

@@ -2,20 +2,25 @@ import { randomBytes } from 'node:crypto';
 import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/**
- * The secret for tokens where none is set, in development: random, made once, kept under DATA_DIR for the owner alone.
- * Processes that ask in the same moment get the same one.
- */
+/** The secret for tokens where none is set, in development: kept under DATA_DIR. */
 export function developmentSecret(dataDir: string): string {
-  const file = join(dataDir, 'jwt-secret');
+  return keptSecret(dataDir, 'jwt-secret');
+}
+
+/**
+ * The secret in the file `name` below `directory`: random, made once, for the owner alone. Processes that ask in the same
+ * moment get the same one.
+ */
+export function keptSecret(directory: string, name: string): string {
+  const file = join(directory, name);
   try {
     return readFileSync(file, 'utf8').trim();
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
   // Written whole, then linked: the name appears with its content, and only for the first of several.
-  const mine = join(dataDir, `jwt-secret-${randomBytes(6).toString('hex')}`);
+  const mine = `${file}-${randomBytes(6).toString('hex')}`;
   writeFileSync(mine, randomBytes(32).toString('base64url'), { mode: 0o600, flag: 'wx' });
   try {
     linkSync(mine, file);
