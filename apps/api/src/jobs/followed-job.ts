@@ -1,0 +1,174 @@
+import { Logger } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
+import type { JobRow } from '#database/columns.js';
+import type { Message } from '#database/entities/message.entity.js';
+import { errorBody } from '#errors/error-body.js';
+import { notFound, ServiceError } from '#errors/service-error.js';
+import type { JobFeed } from '#feed/job-feed.js';
+import type { Piece, ReplyFeed } from '#feed/reply-feed.js';
+import { readJobWithDraft } from '#jobs/read.js';
+import { isFinal } from '#jobs/states.js';
+import { EventStream } from '../http/event-stream.js';
+import { presentMessage } from '../messages/present-message.js';
+import { END, eventId, type Position } from './position.js';
+import { presentJob } from './present-job.js';
+
+/** Shortest time between two requests for missing text, in milliseconds. */
+const ASK_AGAIN_MS = 250;
+
+/** Who follows which job, and from where on. */
+export interface Following {
+  readonly jobId: string;
+  readonly userId: string;
+  readonly requestId: string;
+  /** What the client has. */
+  readonly from: Position;
+  /** When the caller's token ends (milliseconds since the epoch), and the stream with it. */
+  readonly until: number;
+}
+
+/** One client's view of a job. The row decides; notices say when to look at it, and pieces are shown on the way. */
+export class FollowedJob {
+  readonly stream = new EventStream();
+  private readonly logger = new Logger('events');
+  private have: Position;
+  private shown = '';
+  private stale = true;
+  private looking: Promise<void> | undefined;
+  private waiting: Piece[] = [];
+  private asked = 0;
+  private asking: NodeJS.Timeout | undefined;
+
+  constructor(
+    readonly following: Following,
+    private readonly manager: EntityManager,
+    jobs: JobFeed,
+    private readonly replies: ReplyFeed,
+  ) {
+    this.have = following.from;
+    const unfollow = [
+      jobs.follow(following.jobId, () => this.changed()),
+      replies.follow(following.jobId, (piece) => this.heard(piece)),
+    ];
+    this.stream.once('close', () => unfollow.forEach((stop) => stop()));
+  }
+
+  /** Shows the job as it is now, from where the client is. @throws ServiceError `not_found` */
+  async start(accepted?: JobRow): Promise<void> {
+    if (accepted !== undefined) {
+      // It is committed: whatever becomes of the store from here on, the client must learn of its job.
+      this.showState(accepted, eventId(this.have));
+      return this.lookAgain();
+    }
+    this.looking = this.look();
+    try {
+      await this.looking;
+    } finally {
+      this.looking = undefined;
+    }
+    this.afterLook();
+  }
+
+  private changed(): void {
+    this.stale = true;
+    if (this.looking === undefined && !this.stream.destroyed) this.lookAgain();
+  }
+
+  private lookAgain(): void {
+    this.looking = this.look()
+      .catch((error: unknown) => {
+        // The database is away: the client comes back, and finds out how things stand.
+        this.logger.debug(`job=${this.following.jobId}: ${error instanceof Error ? error.message : String(error)}`);
+        this.stream.end();
+      })
+      .finally(() => {
+        this.looking = undefined;
+        this.afterLook();
+      });
+  }
+
+  private afterLook(): void {
+    for (const piece of this.waiting.splice(0)) this.heard(piece);
+    if (this.stale && this.looking === undefined && !this.stream.destroyed) this.lookAgain();
+  }
+
+  private async look(): Promise<void> {
+    const { jobId, userId } = this.following;
+    this.stale = false;
+    const found = await readJobWithDraft(this.manager, jobId, userId);
+    if (found === undefined) throw notFound('job');
+    const { job, message } = found;
+    this.showAttempt(job.attempts);
+    if (isFinal(job.status)) return this.showEnd(job, message);
+    this.showState(job, eventId(this.have));
+    if (job.status !== 'running') return;
+    this.showText(job.draft);
+    // The worker is ahead of what it has put into the row.
+    this.ask();
+  }
+
+  private heard(piece: Piece): void {
+    if (this.looking !== undefined) {
+      this.waiting.push(piece);
+      return;
+    }
+    const { attempt, offset } = this.have;
+    if (piece.attempt < attempt) return;
+    if (piece.attempt > attempt) return this.changed();
+    if (piece.offset > offset) return this.ask();
+    const text = piece.text.slice(offset - piece.offset);
+    if (text !== '') this.showDelta(text);
+  }
+
+  /** Asks for the text after what the client has: at once, or as soon as it may ask again. */
+  private ask(): void {
+    this.asking ??= setTimeout(
+      () => {
+        this.asking = undefined;
+        this.asked = Date.now();
+        const { attempt, offset } = this.have;
+        if (!this.stream.destroyed) void this.replies.ask(this.following.jobId, attempt, offset);
+      },
+      Math.max(0, this.asked + ASK_AGAIN_MS - Date.now()),
+    );
+  }
+
+  /** What the client has of another attempt is not the beginning of this one's text. */
+  private showAttempt(attempt: number): void {
+    if (this.have.attempt === attempt) return;
+    const hasText = this.have.offset > 0;
+    this.have = { attempt, offset: 0 };
+    if (hasText) this.stream.send('reset', eventId(this.have), { attempt });
+  }
+
+  private showState(job: JobRow, id: string, message: Message | null = null): void {
+    const state = `${job.status} ${job.attempts}`;
+    if (state === this.shown) return;
+    this.shown = state;
+    this.stream.send('job', id, presentJob(job, message));
+  }
+
+  /** The rest of the text so far. */
+  private showText(text: string): void {
+    if (text.length > this.have.offset) this.showDelta(text.slice(this.have.offset));
+  }
+
+  private showDelta(text: string): void {
+    const { attempt, offset } = this.have;
+    this.have = { attempt, offset: offset + text.length };
+    this.stream.send('delta', eventId(this.have), { offset, text });
+  }
+
+  private showEnd(job: JobRow, message: Message | null): void {
+    if (message !== null) {
+      this.showText(message.content);
+      this.stream.send('message', eventId(this.have), presentMessage(message));
+    }
+    if (job.status === 'failed') {
+      const error = new ServiceError('assistant_failed', job.errorMessage ?? '', { jobId: job.id });
+      this.stream.send('error', eventId(this.have), errorBody(error, this.following.requestId));
+    }
+    this.showState(job, END, message);
+    this.stream.end();
+  }
+}
