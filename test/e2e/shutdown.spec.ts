@@ -55,6 +55,30 @@ describe('told to stop (SIGTERM)', () => {
     expect(Date.now() - begun).toBeLessThan(8_000);
   });
 
+  it('the API answers whoever waits behind another request on the same connection', async () => {
+    const ana = stack.as('line');
+    const chat = await ana.chat();
+    await stack.model.script('in line', { delay_ms: 3_000 });
+    const job = await ana.turnAsync(chat.id, 'in line');
+    await runningJob('line', chat.id);
+    const other = await stack.startApi();
+    const { hostname, port } = new URL(other.url);
+    const get = (path: string, more = ''): string =>
+      `GET /api/v1/${path} HTTP/1.1\r\nHost: x\r\n${more}Authorization: Bearer ${tokenFor('line')}\r\n\r\n`;
+    const socket = connect(Number(port), hostname);
+    let received = '';
+    socket.setEncoding('utf8').on('data', (chunk) => (received += String(chunk)));
+    // The second is half sent when the stop begins, and must not take the first down with it.
+    socket.write(get(`jobs/${job.id}`, 'Prefer: wait=30\r\n') + get('chats').slice(0, 30));
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    const closed = once(socket, 'close');
+    expect(await other.stop()).toBe(0);
+    await closed;
+    expect(received).toContain('HTTP/1.1 200 ');
+    expect(received).toContain(job.id);
+    await ana.finalJob(job.id);
+  });
+
   it('the API lets a long answer be read to its end, and does not wait for who does not read', async () => {
     const ana = stack.as('reader');
     const chat = await ana.chat();

@@ -18,14 +18,14 @@ const LARGEST_BODY_BYTES = 256 * 1024;
 /** Time a client has to send its whole request, in milliseconds (Fastify's default is for ever). */
 const REQUEST_TIMEOUT_MS = 30_000;
 
+/** Time it has for the headers alone, in milliseconds. */
+const HEADERS_TIMEOUT_MS = 15_000;
+
 /**
  * A connection on which not a byte has moved for this long is closed, in milliseconds: whoever does not read its answer would
  * hold on to it for ever. Longer than any request waits, and than the silence between two beats of a stream.
  */
 const SILENCE_TIMEOUT_MS = 90_000;
-
-/** Time it has for the headers. */
-const HEADERS_TIMEOUT_MS = 15_000;
 
 /** The API app, ready to listen. */
 export async function createApp(settings: Settings): Promise<NestFastifyApplication> {

@@ -31,7 +31,8 @@ export class Farewell implements OnModuleDestroy {
       socket.once('close', () => this.connections.delete(socket));
     });
     fastify.server.closeIdleConnections = () => this.closeWhere((answers) => answers.size === 0);
-    fastify.addHook('onRequest', async (_request, { raw }) => this.follow(raw));
+    // An answer that waits behind another on its connection has no socket yet; its request has.
+    fastify.addHook('onRequest', async (request, reply) => this.follow(request.raw.socket, reply.raw));
     fastify.addHook('onSend', async (_request, reply) => {
       if (this.stopping) void reply.header('connection', 'close');
     });
@@ -46,10 +47,9 @@ export class Farewell implements OnModuleDestroy {
     setTimeout(() => this.closeWhere(() => true), READING_MS).unref();
   }
 
-  private follow(answer: ServerResponse): void {
-    const { socket } = answer;
-    const answers = socket && this.connections.get(socket);
-    if (!socket || !answers) return;
+  private follow(socket: Socket, answer: ServerResponse): void {
+    const answers = this.connections.get(socket);
+    if (answers === undefined) return;
     answers.add(answer);
     answer.once('close', () => {
       answers.delete(answer);

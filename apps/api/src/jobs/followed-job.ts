@@ -4,6 +4,7 @@ import type { JobRow } from '#database/columns.js';
 import type { Message } from '#database/entities/message.entity.js';
 import { errorBody } from '#errors/error-body.js';
 import { notFound, ServiceError } from '#errors/service-error.js';
+import { isStoreAway } from '#errors/store-away.js';
 import type { JobFeed } from '#feed/job-feed.js';
 import type { Piece, ReplyFeed } from '#feed/reply-feed.js';
 import { readJobWithDraft } from '#jobs/read.js';
@@ -77,8 +78,11 @@ export class FollowedJob {
   private lookAgain(): void {
     this.looking = this.look()
       .catch((error: unknown) => {
-        // The database is away: the client comes back, and finds out how things stand.
-        this.logger.debug(`job=${this.following.jobId}: ${error instanceof Error ? error.message : String(error)}`);
+        // The client comes back, and finds out how things stand.
+        const { jobId, requestId } = this.following;
+        const line = `stream given up job=${jobId} request=${requestId}`;
+        if (isStoreAway(error)) this.logger.warn(`${line}: ${(error as Error).message}`);
+        else this.logger.error(line, error instanceof Error ? error.stack : String(error));
         this.stream.end();
       })
       .finally(() => {
