@@ -3,14 +3,18 @@ import { DataSource, type DataSourceOptions } from 'typeorm';
 import { StartFault } from '#process/start-fault.js';
 import { Assistant } from './entities/assistant.entity.js';
 import { Chat } from './entities/chat.entity.js';
+import { IdempotencyKey } from './entities/idempotency-key.entity.js';
 import { Job } from './entities/job.entity.js';
 import { Message } from './entities/message.entity.js';
+import { ModelCall } from './entities/model-call.entity.js';
 import { Core1764000000000 } from './migrations/1764000000000-core.js';
+import { Ledger1795564800000 } from './migrations/1795564800000-ledger.js';
+import { IdempotencyKeys1795564900000 } from './migrations/1795564900000-idempotency-keys.js';
 
-export const ENTITIES = [Assistant, Chat, Message, Job];
+export const ENTITIES = [Assistant, Chat, Message, Job, ModelCall, IdempotencyKey];
 
 /** Listed by hand, oldest first: what runs is what this line says. */
-export const MIGRATIONS = [Core1764000000000];
+export const MIGRATIONS = [Core1764000000000, Ledger1795564800000, IdempotencyKeys1795564900000];
 
 export interface DatabaseOptions {
   readonly url: string;
