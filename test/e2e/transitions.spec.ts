@@ -7,7 +7,8 @@ import { acceptTurn } from '#jobs/accept.js';
 import { cancel, claim, extend, finish, giveUp, handBack } from '#jobs/transitions.js';
 import { freshDatabase, type TestDatabase } from '../support/database.js';
 
-const REPLY = { content: 'late', model: 'm', stopReason: 'end_turn', inputTokens: 1, outputTokens: 1 };
+const REPLY = { content: 'late', model: 'm', stopReason: 'end_turn' };
+const FIGURES = { messageId: 'msg_late', inputTokens: 1, outputTokens: 1, firstTextMs: 1 };
 
 /** The statements themselves, where a whole service would need luck to get into the situation. */
 describe('the transitions of a job', () => {
@@ -42,6 +43,7 @@ describe('the transitions of a job', () => {
       content: 'hello',
       metadata: {},
       requestId: 'r',
+      requestKey: undefined,
     });
     return { jobId, chatId, userId };
   };
@@ -75,12 +77,12 @@ describe('the transitions of a job', () => {
     await expire(jobId);
     await claim(source.manager, jobId);
     const before = await row(jobId);
-    const fault = { code: 'internal', message: 'late', retryable: true, delayMs: 0 } as const;
+    const fault = { code: 'internal', message: 'late', retryable: true, free: false, delayMs: 0 } as const;
     expect([
       await extend(source.manager, jobId, 1, 'late', 0),
-      await finish(source.manager, jobId, 1, REPLY),
-      await giveUp(source.manager, jobId, 1, fault),
-      await handBack(source.manager, jobId, 1),
+      await finish(source.manager, jobId, 1, REPLY, FIGURES),
+      await giveUp(source.manager, jobId, 1, fault, FIGURES),
+      await handBack(source.manager, jobId, 1, FIGURES),
     ]).toEqual([false, false, undefined, false]);
     expect(await row(jobId)).toEqual(before);
     expect(await source.query('SELECT count(*)::int AS n FROM messages WHERE chat_id = $1', [chatId])).toEqual([
@@ -95,7 +97,7 @@ describe('the transitions of a job', () => {
     expect(await cancel(source.manager, jobId, userId)).toBe(true);
     const before = await row(jobId);
     expect([
-      await finish(source.manager, jobId, 1, REPLY),
+      await finish(source.manager, jobId, 1, REPLY, FIGURES),
       await extend(source.manager, jobId, 1, 'late', 6),
       await cancel(source.manager, jobId, userId),
       await claim(source.manager, jobId),

@@ -7,6 +7,7 @@ import { HealthController } from '#health/health.controller.js';
 import { HealthService } from '#health/health.service.js';
 import { QueueModule } from '#queue/queue.module.js';
 import type { Settings } from '#settings/settings.js';
+import { Circuit } from './model/circuit.js';
 import { Model } from './model/model.js';
 import { Reconciler } from './reconciler/reconciler.js';
 import { ReplyProcessor } from './reply/reply.processor.js';
@@ -29,6 +30,7 @@ export class WorkerModule {
       controllers: [HealthController],
       providers: [
         { provide: Model, useFactory: () => new Model(settings.model) },
+        Circuit,
         ReplyRunner,
         ReplyPublisher,
         ReplyProcessor.on(store, settings.workerConcurrency),

@@ -10,11 +10,12 @@ import { ModelCall } from './entities/model-call.entity.js';
 import { Core1764000000000 } from './migrations/1764000000000-core.js';
 import { Ledger1795564800000 } from './migrations/1795564800000-ledger.js';
 import { IdempotencyKeys1795564900000 } from './migrations/1795564900000-idempotency-keys.js';
+import { JobsAge1795565000000 } from './migrations/1795565000000-jobs-age.js';
 
 export const ENTITIES = [Assistant, Chat, Message, Job, ModelCall, IdempotencyKey];
 
 /** Listed by hand, oldest first: what runs is what this line says. */
-export const MIGRATIONS = [Core1764000000000, Ledger1795564800000, IdempotencyKeys1795564900000];
+export const MIGRATIONS = [Core1764000000000, Ledger1795564800000, IdempotencyKeys1795564900000, JobsAge1795565000000];
 
 export interface DatabaseOptions {
   readonly url: string;

@@ -17,6 +17,7 @@ export type FeedEnd = 'reads' | 'writes';
 
 const PIECES = 'rejoinder_pieces';
 const ASKED = 'rejoinder_asked';
+const CANCELS = 'rejoinder_cancels';
 
 /**
  * Longest text of one notice, in UTF-16 code units. PostgreSQL takes 8,000 bytes; a code unit has three at most, and the
@@ -25,7 +26,8 @@ const ASKED = 'rejoinder_asked';
 export const LONGEST_PIECE = 2_500;
 
 /**
- * The text of replies while they are written, from the worker to whoever follows one, over PostgreSQL's notices.
+ * What the two apps say to one another of replies while they are written, over PostgreSQL's notices: the text, from the worker
+ * to whoever follows one, and what is asked of the worker.
  *
  * Nothing here is kept, and pieces may get lost: whoever finds a gap, or comes late, asks the worker for the text from a
  * position on. What the worker has written for good is in the row.
@@ -33,6 +35,7 @@ export const LONGEST_PIECE = 2_500;
 export class ReplyFeed {
   private readonly followers = new Listeners<(piece: Piece) => void>();
   private readonly writers = new Listeners<Writer>();
+  private readonly cancels = new Listeners<() => void>();
 
   constructor(
     private readonly listener: Listener,
@@ -43,6 +46,8 @@ export class ReplyFeed {
       listener.on(PIECES, { heard: (payload) => this.heardPiece(payload), missed: () => undefined });
     } else {
       listener.on(ASKED, { heard: (payload) => this.heardAsked(payload), missed: () => this.missedAsked() });
+      // One that was missed is made up for by whoever asked: the row is canceled over the worker's head.
+      listener.on(CANCELS, { heard: (jobId) => this.heardCancel(jobId), missed: () => undefined });
     }
   }
 
@@ -67,6 +72,20 @@ export class ReplyFeed {
   /** Calls `writer` when somebody asks for text of the job, until the returned function is called. */
   answer(jobId: string, writer: Writer): () => void {
     return this.writers.add(jobId, writer);
+  }
+
+  /** Asks whoever runs the job to cancel it. @returns whether the question was sent */
+  askCancel(jobId: string): Promise<boolean> {
+    return this.listener.notify(CANCELS, [jobId]);
+  }
+
+  /** Calls `cancel` when somebody asks for the job's cancel, until the returned function is called. */
+  onCancel(jobId: string, cancel: () => void): () => void {
+    return this.cancels.add(jobId, cancel);
+  }
+
+  private heardCancel(jobId: string): void {
+    for (const cancel of this.cancels.of(jobId)) cancel();
   }
 
   private heardPiece(payload: string): void {

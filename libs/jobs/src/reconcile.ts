@@ -1,6 +1,6 @@
 import type { EntityManager } from 'typeorm';
 import { JOB_CHANNEL } from './states.js';
-import { LOST_AFTER_SECONDS, MAX_ATTEMPTS, RECONCILE_BATCH } from './timings.js';
+import { KEY_HOURS, LONGEST_LIFE_SECONDS, LOST_AFTER_SECONDS, MAX_ATTEMPTS, RECONCILE_BATCH } from './timings.js';
 
 /** A job whose next attempt is due. */
 export interface DueJob {
@@ -11,7 +11,8 @@ export interface DueJob {
 const END_SPENT = `
   WITH spent AS (
     SELECT id FROM jobs
-     WHERE status = 'running' AND lease_until < now() AND attempts_left = 0
+     WHERE status = 'running' AND lease_until < now()
+       AND (attempts_left = 0 OR created_at < now() - make_interval(secs => ${LONGEST_LIFE_SECONDS}))
      LIMIT ${RECONCILE_BATCH} FOR UPDATE SKIP LOCKED
   ), job AS (
     UPDATE jobs SET status = 'failed', lease_until = NULL, finished_at = now(), draft = '',
@@ -22,13 +23,34 @@ const END_SPENT = `
   SELECT job.id, pg_notify('${JOB_CHANNEL}', job.id || ' ' || job.status) FROM job`;
 
 /**
- * Ends the jobs whose last attempt was lost. Without this they would stay `running` for ever.
+ * Ends the jobs whose last attempt was lost, or one of which no more may be made. Without this they would stay `running` for ever.
  * @returns how many.
  */
 export async function endSpent(manager: EntityManager): Promise<number> {
   const rows = await manager.query<unknown[]>(END_SPENT, [
     `The reply was begun ${MAX_ATTEMPTS} times and lost each time.`,
   ]);
+  return rows.length;
+}
+
+const END_EXPIRED = `
+  WITH expired AS (
+    SELECT id FROM jobs
+     WHERE status = 'queued' AND created_at < now() - make_interval(secs => ${LONGEST_LIFE_SECONDS})
+     LIMIT ${RECONCILE_BATCH} FOR UPDATE SKIP LOCKED
+  ), job AS (
+    UPDATE jobs SET status = 'failed', finished_at = now(), error_code = 'expired', error_message = $1
+      FROM expired WHERE jobs.id = expired.id
+    RETURNING jobs.id, jobs.status
+  )
+  SELECT job.id, pg_notify('${JOB_CHANNEL}', job.id || ' ' || job.status) FROM job`;
+
+/**
+ * Ends the jobs that have waited too long: whatever keeps the model or the queue away, a turn's end is bounded.
+ * @returns how many.
+ */
+export async function endExpired(manager: EntityManager): Promise<number> {
+  const rows = await manager.query<unknown[]>(END_EXPIRED, ['The reply could not be made in time.']);
   return rows.length;
 }
 
@@ -50,4 +72,15 @@ const OVERDUE = `
 /** Jobs that nobody has come for, longest first: their tickets got lost, or wait behind others. */
 export function overdueJobs(manager: EntityManager): Promise<DueJob[]> {
   return manager.query<DueJob[]>(OVERDUE, [LOST_AFTER_SECONDS]);
+}
+
+const PURGE_KEYS = `
+  DELETE FROM idempotency_keys WHERE (user_id, key) IN (
+    SELECT user_id, key FROM idempotency_keys
+     WHERE created_at < now() - make_interval(hours => ${KEY_HOURS})
+     ORDER BY created_at LIMIT ${10 * RECONCILE_BATCH} FOR UPDATE SKIP LOCKED)`;
+
+/** Removes idempotency keys that have had their time. */
+export async function purgeKeys(manager: EntityManager): Promise<void> {
+  await manager.query(PURGE_KEYS);
 }

@@ -15,16 +15,44 @@ export const RECONCILE_MS = 2_000;
 /** A queued job whose due moment is this far past was lost by the queue (or waits behind others), in seconds. */
 export const LOST_AFTER_SECONDS = 5;
 
-/** Attempts a job may begin; the row ends `failed` after the last. */
-export const MAX_ATTEMPTS = 4;
+/** Attempts a job may begin and lose or fail; the row ends `failed` after the last. */
+export const MAX_ATTEMPTS = 5;
+
+/** A job that has not ended this long after it was accepted is given up (`expired`), in seconds. Attempts under way may end. */
+export const LONGEST_LIFE_SECONDS = 60 * 60;
 
 /** Rows the reconciler looks at in one go. */
 export const RECONCILE_BATCH = 500;
 
-/** Waiting time before attempt `attempts + 1`, in milliseconds: 1 s, 2 s, 4 s, with up to a quarter more by chance. */
+/** Waiting time before attempt `attempts + 1`, in milliseconds: 1 s, 2 s, 4 s, 8 s, with up to a quarter more by chance. */
 export function backoffMs(attempts: number): number {
-  return Math.round(1_000 * 2 ** Math.max(0, attempts - 1) * (1 + Math.random() / 4));
+  // An attempt handed back, or made while the model was away, has a number but costs nothing: the wait stays bounded.
+  const steps = Math.min(Math.max(0, attempts - 1), MAX_ATTEMPTS - 2);
+  return Math.round(1_000 * 2 ** steps * (1 + Math.random() / 4));
 }
 
 /** The longest a model's `retry-after` is obeyed, in milliseconds. */
 export const LONGEST_RETRY_AFTER_MS = 60_000;
+
+/** How often a worker tries to write down how an attempt ended while the database is away, in milliseconds, and for how long. */
+export const WRITE_AGAIN_MS = 500;
+export const LONGEST_WRITING_MS = 5 * 60_000;
+
+/**
+ * Time the worker that runs a job has to cancel it with all of its text, in milliseconds. After that it is cancelled over its
+ * head, with the text of the last checkpoint.
+ */
+export const CANCEL_MS = 800;
+
+/*
+ * The circuit of a worker: when the model is away, attempts are not begun in vain. It opens when so many different jobs fail
+ * within so long and none succeeds in between; one attempt at a time then tries whether the model is back.
+ */
+export const OUTAGE_JOBS = 5;
+export const OUTAGE_MS = 20_000;
+export const SHORTEST_OPEN_MS = 1_000;
+export const LONGEST_OPEN_MS = 15_000;
+
+/** How long an idempotency key is kept at least, in hours, and how often old ones are purged, in milliseconds. */
+export const KEY_HOURS = 24;
+export const PURGE_MS = 60_000;

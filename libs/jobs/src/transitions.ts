@@ -1,16 +1,18 @@
 import type { EntityManager } from 'typeorm';
 import { NEXT_MOMENT } from '#database/columns.js';
 import { newId } from '#database/ids.js';
+import { type CallFigures, endCalls, figureValues, NO_FIGURES } from './ledger.js';
 import { JOB_CHANNEL } from './states.js';
-import { LEASE_SECONDS } from './timings.js';
+import { LEASE_SECONDS, LONGEST_LIFE_SECONDS } from './timings.js';
 
 /*
  * Every transition of a job after it was accepted. Each is one conditional statement on the database's clock; no row
  * back means "not yours any more: stop". A running attempt is fenced by its number (`attempts`): a worker whose
  * lease ran out holds a number that no row carries any more.
  *
- * Lock order is chat, then job, here and in accept.ts, so that no two statements wait for one another.
- * Each statement announces the new state itself, so the notice leaves at commit or not at all.
+ * Lock order is chat, then job, then ledger, here and in accept.ts, so that no two statements wait for one another.
+ * Each statement announces the new state itself, so the notice leaves at commit or not at all; and each ends the line of
+ * the attempt's call in the ledger with it.
  */
 
 const announce = (cte: string): string =>
@@ -38,6 +40,9 @@ const CLAIM = `
      WHERE id = $1 AND attempts_left > 0
        AND ((status = 'queued' AND available_at <= now()) OR (status = 'running' AND lease_until < now()))
     RETURNING *
+  ), lost AS (
+    UPDATE model_calls SET outcome = 'lost', ended_at = now()
+      FROM job WHERE model_calls.job_id = job.id AND model_calls.outcome = 'running'
   ), notice AS (${announce('job')})
   SELECT job.id, job.chat_id AS "chatId", job.request_id AS "requestId", job.attempts AS attempt, m.seq AS "answersSeq",
          a.system_prompt AS "systemPrompt", a.model, a.max_output_tokens AS "maxOutputTokens"
@@ -59,12 +64,16 @@ const EXTEND = `
            draft = CASE WHEN $3 = '' THEN draft ELSE left(draft, $4) || $3 END
      WHERE id = $1 AND status = 'running' AND attempts = $2
     RETURNING id
+  ), call AS (
+    UPDATE model_calls SET message_id = $6, input_tokens = $7, output_tokens = $8, first_text_ms = $9
+      FROM job WHERE $5 AND model_calls.job_id = job.id AND model_calls.attempt = $2
   )
   SELECT id FROM job`;
 
 /**
  * Extends the attempt's lease and writes `text` into its draft from position `at` on, counted in code points as PostgreSQL
- * does. Saying where makes it harmless to write the same stretch twice, as after an answer that got lost.
+ * does. Saying where makes it harmless to write the same stretch twice, as after an answer that got lost. What the model has
+ * told of the call since the last time goes into the ledger.
  * @returns false when the attempt is no longer the job's: the caller must stop the model call and write nothing.
  */
 export async function extend(
@@ -73,8 +82,16 @@ export async function extend(
   attempt: number,
   text: string,
   at: number,
+  news?: CallFigures,
 ): Promise<boolean> {
-  const rows = await manager.query<unknown[]>(EXTEND, [jobId, attempt, text, at]);
+  const rows = await manager.query<unknown[]>(EXTEND, [
+    jobId,
+    attempt,
+    text,
+    at,
+    news !== undefined,
+    ...figureValues(news ?? NO_FIGURES),
+  ]);
   return rows.length > 0;
 }
 
@@ -83,8 +100,6 @@ export interface Reply {
   readonly content: string;
   readonly model: string;
   readonly stopReason: string;
-  readonly inputTokens: number;
-  readonly outputTokens: number;
 }
 
 const FINISH = `
@@ -95,23 +110,32 @@ const FINISH = `
       FROM chat
      WHERE jobs.id = $1 AND jobs.status = 'running' AND jobs.attempts = $2
     RETURNING jobs.id, jobs.chat_id, jobs.status
+  ), call AS (${endCalls('job', { outcome: `'completed'`, figuresFrom: 7 })}
   ), position AS (
     UPDATE chats SET last_seq = last_seq + 1, last_message_at = ${NEXT_MOMENT}
       FROM job WHERE chats.id = job.chat_id
     RETURNING chats.id, chats.last_seq, chats.last_message_at
   ), message AS (
     INSERT INTO messages (id, chat_id, seq, role, content, job_id, model, stop_reason, input_tokens, output_tokens, created_at)
-    SELECT $3, position.id, position.last_seq, 'assistant', $4, job.id, $5, $6, $7, $8, position.last_message_at
-      FROM position, job
+    SELECT $3, position.id, position.last_seq, 'assistant', $4, job.id, $5, $6,
+           coalesce(call.input_tokens, 0), coalesce(call.output_tokens, 0), position.last_message_at
+      FROM position, job LEFT JOIN call ON true
     RETURNING id
   ), notice AS (${announce('job')})
   SELECT message.id FROM message LEFT JOIN notice ON true`;
 
 /**
  * Ends the attempt with its reply: the assistant's message and the state `succeeded`, together.
+ * The message's usage is that of the ledger.
  * @returns false when the attempt is no longer the job's; nothing was written then.
  */
-export async function finish(manager: EntityManager, jobId: string, attempt: number, reply: Reply): Promise<boolean> {
+export async function finish(
+  manager: EntityManager,
+  jobId: string,
+  attempt: number,
+  reply: Reply,
+  figures: CallFigures,
+): Promise<boolean> {
   const rows = await manager.query<unknown[]>(FINISH, [
     jobId,
     attempt,
@@ -119,31 +143,45 @@ export async function finish(manager: EntityManager, jobId: string, attempt: num
     reply.content,
     reply.model,
     reply.stopReason,
-    reply.inputTokens,
-    reply.outputTokens,
+    ...figureValues(figures),
   ]);
   return rows.length > 0;
 }
 
 /** What a failed job says of itself; `code` is one of the contract's `JobError` codes. */
 export interface JobFault {
-  readonly code: 'model_unavailable' | 'model_rejected' | 'attempts_exhausted' | 'internal';
+  readonly code: 'model_unavailable' | 'model_rejected' | 'attempts_exhausted' | 'expired' | 'internal';
   readonly message: string;
 }
+
+/** Whether the job goes on: it may be tried again, an attempt is left or this one is for free, and it is not too old. */
+const GOES_ON = `$3 AND (attempts_left > 0 OR $7) AND created_at > now() - make_interval(secs => ${LONGEST_LIFE_SECONDS})`;
 
 const RETRY_OR_FAIL = `
   WITH job AS (
     UPDATE jobs SET
-           status = CASE WHEN $3 AND attempts_left > 0 THEN 'queued' ELSE 'failed' END,
+           status = CASE WHEN ${GOES_ON} THEN 'queued' ELSE 'failed' END,
+           attempts_left = CASE WHEN ${GOES_ON} AND $7 THEN attempts_left + 1 ELSE attempts_left END,
            available_at = CASE WHEN $3 THEN now() + make_interval(secs => $4::float8 / 1000) ELSE available_at END,
-           finished_at = CASE WHEN $3 AND attempts_left > 0 THEN NULL ELSE now() END,
-           error_code = CASE WHEN $3 AND attempts_left > 0 THEN NULL ELSE $5 END,
-           error_message = CASE WHEN $3 AND attempts_left > 0 THEN NULL ELSE $6 END,
+           finished_at = CASE WHEN ${GOES_ON} THEN NULL ELSE now() END,
+           error_code = CASE WHEN ${GOES_ON} THEN NULL ELSE $5 END,
+           error_message = CASE WHEN ${GOES_ON} THEN NULL ELSE $6 END,
            lease_until = NULL, draft = ''
      WHERE id = $1 AND status = 'running' AND attempts = $2
     RETURNING id, status
+  ), call AS (${endCalls('job', { outcome: `'failed'`, code: '$5', figuresFrom: 8 })}
   ), notice AS (${announce('job')})
   SELECT job.status FROM job LEFT JOIN notice ON true`;
+
+/** How an attempt failed, and what that means for the job. */
+export interface FailedAttempt extends JobFault {
+  /** The fault may pass. */
+  readonly retryable: boolean;
+  /** The attempt does not count: the model is away, and it is known. */
+  readonly free: boolean;
+  /** When it may be tried again, in milliseconds from now. */
+  readonly delayMs: number;
+}
 
 /**
  * Ends the attempt without a reply. A fault that may pass puts the job back, due after `delayMs`, while it has
@@ -154,7 +192,8 @@ export async function giveUp(
   manager: EntityManager,
   jobId: string,
   attempt: number,
-  fault: JobFault & { readonly retryable: boolean; readonly delayMs: number },
+  fault: FailedAttempt,
+  figures: CallFigures,
 ): Promise<'queued' | 'failed' | undefined> {
   const rows = await manager.query<{ status: 'queued' | 'failed' }[]>(RETRY_OR_FAIL, [
     jobId,
@@ -163,6 +202,8 @@ export async function giveUp(
     fault.delayMs,
     fault.code,
     fault.message,
+    fault.free,
+    ...figureValues(figures),
   ]);
   return rows[0]?.status;
 }
@@ -172,6 +213,7 @@ const HAND_BACK = `
     UPDATE jobs SET status = 'queued', attempts_left = attempts_left + 1, lease_until = NULL, draft = '', available_at = now()
      WHERE id = $1 AND status = 'running' AND attempts = $2
     RETURNING id, status
+  ), call AS (${endCalls('job', { outcome: `'handed_back'`, figuresFrom: 3 })}
   ), notice AS (${announce('job')})
   SELECT job.id FROM job LEFT JOIN notice ON true`;
 
@@ -180,30 +222,51 @@ const HAND_BACK = `
  * not given out again: numbers are fencing tokens.
  * @returns false when the attempt is no longer the job's.
  */
-export async function handBack(manager: EntityManager, jobId: string, attempt: number): Promise<boolean> {
-  const rows = await manager.query<unknown[]>(HAND_BACK, [jobId, attempt]);
+export async function handBack(
+  manager: EntityManager,
+  jobId: string,
+  attempt: number,
+  figures: CallFigures,
+): Promise<boolean> {
+  const rows = await manager.query<unknown[]>(HAND_BACK, [jobId, attempt, ...figureValues(figures)]);
   return rows.length > 0;
 }
 
+const POSTPONE = `
+  UPDATE jobs SET available_at = now() + make_interval(secs => $2::float8 / 1000)
+   WHERE id = $1 AND status = 'queued' AND available_at <= now()`;
+
+/** Puts off a queued job that a worker holds the ticket of but cannot begin, so that nobody takes it for lost. */
+export async function postpone(manager: EntityManager, jobId: string, ms: number): Promise<void> {
+  await manager.query(POSTPONE, [jobId, ms]);
+}
+
+/** Whose cancel: the user's ($2), whatever the job's state, or that of the attempt ($4) which brings its text ($5). */
 const CANCEL = `
   WITH chat AS (
-    SELECT c.id FROM chats c JOIN jobs j ON j.chat_id = c.id WHERE j.id = $1 AND j.user_id = $2 FOR UPDATE OF c
+    SELECT c.id FROM chats c JOIN jobs j ON j.chat_id = c.id
+     WHERE j.id = $1 AND ($2::text IS NULL OR j.user_id = $2) FOR UPDATE OF c
   ), draft AS (
     SELECT jobs.id, jobs.draft FROM jobs, chat WHERE jobs.id = $1 FOR UPDATE OF jobs
   ), job AS (
     UPDATE jobs SET status = 'canceled', lease_until = NULL, finished_at = now(), draft = ''
       FROM draft
-     WHERE jobs.id = draft.id AND jobs.status IN ('queued', 'running')
-    RETURNING jobs.*, draft.draft AS text
+     WHERE jobs.id = draft.id
+       AND CASE WHEN $4::int IS NULL THEN jobs.status IN ('queued', 'running')
+                ELSE jobs.status = 'running' AND jobs.attempts = $4 END
+    RETURNING jobs.*, coalesce($5::text, draft.draft) AS text
+  ), call AS (${endCalls('job', { outcome: `'canceled'`, figuresFrom: 6 })}
   ), position AS (
     UPDATE chats SET last_seq = last_seq + 1, last_message_at = ${NEXT_MOMENT}
       FROM job WHERE chats.id = job.chat_id AND job.text ~ '[^[:space:]]'
     RETURNING chats.id, chats.last_seq, chats.last_message_at
   ), message AS (
-    INSERT INTO messages (id, chat_id, seq, role, content, status, job_id, model, stop_reason, created_at)
+    INSERT INTO messages (id, chat_id, seq, role, content, status, job_id, model, stop_reason, input_tokens, output_tokens,
+                          created_at)
     SELECT $3, position.id, position.last_seq, 'assistant', job.text, 'incomplete', job.id, a.model, 'canceled',
-           position.last_message_at
+           coalesce(call.input_tokens, 0), coalesce(call.output_tokens, 0), position.last_message_at
       FROM position, job JOIN chats c ON c.id = job.chat_id JOIN assistants a ON a.slug = c.assistant_slug
+      LEFT JOIN call ON true
   ), notice AS (${announce('job')})
   SELECT job.id FROM job LEFT JOIN notice ON true`;
 
@@ -213,6 +276,23 @@ const CANCEL = `
  * @returns false when there was nothing to cancel: unknown, somebody else's, or final already.
  */
 export async function cancel(manager: EntityManager, jobId: string, userId: string): Promise<boolean> {
-  const rows = await manager.query<unknown[]>(CANCEL, [jobId, userId, newId()]);
+  const values = [jobId, userId, newId(), null, null, ...figureValues(NO_FIGURES)];
+  const rows = await manager.query<unknown[]>(CANCEL, values);
+  return rows.length > 0;
+}
+
+/**
+ * The same by the worker that runs the attempt: with all of its text.
+ * @returns false when the attempt is no longer the job's.
+ */
+export async function cancelAttempt(
+  manager: EntityManager,
+  jobId: string,
+  attempt: number,
+  text: string,
+  figures: CallFigures,
+): Promise<boolean> {
+  const values = [jobId, null, newId(), attempt, text, ...figureValues(figures)];
+  const rows = await manager.query<unknown[]>(CANCEL, values);
   return rows.length > 0;
 }

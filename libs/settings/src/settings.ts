@@ -14,7 +14,14 @@ export interface Settings {
   readonly redisUrl: string | undefined;
   readonly jwt: { readonly secret: string; readonly issuer?: string; readonly audience?: string };
   readonly assistantsFile: string;
-  readonly model: { readonly apiKey: string | undefined; readonly baseUrl: string | undefined };
+  readonly model: {
+    readonly apiKey: string | undefined;
+    readonly baseUrl: string | undefined;
+    /** Longest silence of the model, before its first byte and between two pieces, in milliseconds. */
+    readonly idleMs: number;
+    /** Longest call, in milliseconds. */
+    readonly totalMs: number;
+  };
   readonly workerConcurrency: number;
 }
 
@@ -103,7 +110,12 @@ export function readSettings(app: 'api' | 'worker' | 'migrate', env: NodeJS.Proc
       audience: text('JWT_AUDIENCE'),
     },
     assistantsFile: text('ASSISTANTS_FILE') ?? 'assistants.yaml',
-    model: { apiKey, baseUrl },
+    model: {
+      apiKey,
+      baseUrl,
+      idleMs: integer('MODEL_IDLE_SECONDS', 60, 1, 600) * 1_000,
+      totalMs: integer('MODEL_TOTAL_SECONDS', 600, 1, 3_600) * 1_000,
+    },
     workerConcurrency: integer('WORKER_CONCURRENCY', 50, 1, 5000),
   };
   if (faults.length > 0) throw new SettingsError(faults);

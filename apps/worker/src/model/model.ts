@@ -1,16 +1,11 @@
 import Anthropic from '@anthropic-ai/sdk';
 import { Injectable } from '@nestjs/common';
-import type { Settings } from '#settings/settings.js';
 import type { Reply } from '#jobs/transitions.js';
+import type { Settings } from '#settings/settings.js';
+import type { Call } from './call.js';
 import { classify } from './classify.js';
 import { IdleTimer } from './idle-timer.js';
 import { ModelFault } from './model-fault.js';
-
-/** Longest silence of the model, before its first byte and between two, in milliseconds. */
-const IDLE_MS = 60_000;
-
-/** Longest call, in milliseconds. */
-const TOTAL_MS = 10 * 60_000;
 
 /** Longest reply, in UTF-16 code units: far beyond any model's bound on output, and something memory can hold. */
 const LONGEST_REPLY = 16 * 1024 * 1024;
@@ -27,28 +22,29 @@ export interface ModelRequest {
 export class Model {
   private readonly client: Anthropic;
 
-  constructor(settings: Settings['model']) {
+  constructor(private readonly settings: Settings['model']) {
     this.client = new Anthropic({
       apiKey: settings.apiKey,
       baseURL: settings.baseUrl,
       // Trying again is the job's business: it frees the worker's slot while it waits and counts attempts.
       maxRetries: 0,
-      timeout: IDLE_MS,
+      timeout: settings.idleMs,
       logLevel: 'off',
     });
   }
 
   /**
-   * Streams a reply; `onText` gets each piece as it comes.
+   * Streams a reply; `onText` gets each piece as it comes, `call` what the model tells of the call.
    *
    * A reply counts as complete only when `message_stop` and a stop reason were seen: a stream that is cut ends the
    * SDK's iteration like a complete one.
    *
    * @throws ModelFault
    */
-  async reply(request: ModelRequest, signal: AbortSignal, onText: (text: string) => void): Promise<Reply> {
-    const idle = new IdleTimer(IDLE_MS, TOTAL_MS);
+  async reply(request: ModelRequest, call: Call, signal: AbortSignal, onText: (text: string) => void): Promise<Reply> {
+    const idle = new IdleTimer(this.settings.idleMs, this.settings.totalMs);
     try {
+      call.begin();
       const stream = await this.client.messages.create(
         {
           model: request.model,
@@ -59,7 +55,7 @@ export class Model {
         },
         { signal: AbortSignal.any([signal, idle.signal]) },
       );
-      return await collect(stream, idle, onText);
+      return await collect(stream, call, idle, onText);
     } catch (error) {
       if (idle.signal.aborted && !signal.aborted) {
         throw new ModelFault('model_unavailable', 'The model fell silent.', true, undefined, { cause: error });
@@ -73,6 +69,7 @@ export class Model {
 
 async function collect(
   stream: AsyncIterable<Anthropic.RawMessageStreamEvent>,
+  call: Call,
   idle: IdleTimer,
   onText: (text: string) => void,
 ): Promise<Reply> {
@@ -81,15 +78,16 @@ async function collect(
   let content = '';
   let model = '';
   let stopReason: string | null = null;
-  let inputTokens = 0;
-  let outputTokens = 0;
   let stopped = false;
   for await (const event of stream) {
     switch (event.type) {
       case 'message_start':
         model = label(event.message.model);
-        inputTokens = totalInput(event.message.usage);
-        outputTokens = count(event.message.usage?.output_tokens);
+        call.tell({
+          messageId: label(event.message.id),
+          inputTokens: totalInput(event.message.usage),
+          outputTokens: count(event.message.usage?.output_tokens),
+        });
         break;
       case 'content_block_delta':
         if (event.delta.type !== 'text_delta') break;
@@ -99,11 +97,13 @@ async function collect(
         if (content.length > LONGEST_REPLY) {
           throw new ModelFault('model_rejected', 'The model’s answer is too long.', false);
         }
-        if (text !== '') onText(text);
+        if (text === '') break;
+        call.text();
+        onText(text);
         break;
       case 'message_delta':
         stopReason = event.delta.stop_reason ? label(event.delta.stop_reason) : stopReason;
-        outputTokens = count(event.usage?.output_tokens);
+        call.tell({ outputTokens: count(event.usage?.output_tokens) });
         break;
       case 'message_stop':
         stopped = true;
@@ -115,7 +115,7 @@ async function collect(
   if (!stopped || stopReason === null) throw new Error('the stream ended before the message did');
   if (content.trim() === '' && stopReason !== 'refusal' && stopReason !== 'max_tokens')
     throw new Error('the message is empty');
-  return { content: content.toWellFormed(), model, stopReason, inputTokens, outputTokens };
+  return { content: content.toWellFormed(), model, stopReason };
 }
 
 /** All input tokens, whether read from the prompt cache, written to it, or neither. */

@@ -1,7 +1,8 @@
 import { type BeforeApplicationShutdown, Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
-import { abandonedJobs, type DueJob, endSpent, overdueJobs } from '#jobs/reconcile.js';
-import { RECONCILE_MS } from '#jobs/timings.js';
+import { endOrphans } from '#jobs/ledger.js';
+import { abandonedJobs, type DueJob, endExpired, endSpent, overdueJobs, purgeKeys } from '#jobs/reconcile.js';
+import { PURGE_MS, RECONCILE_MS } from '#jobs/timings.js';
 import { Doorbell, type RingOptions } from '#queue/doorbell.js';
 
 /** Tickets asked about at once. */
@@ -16,6 +17,7 @@ export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShut
   private readonly logger = new Logger(Reconciler.name);
   private timer: NodeJS.Timeout | undefined;
   private stopped = false;
+  private purgedAt = 0;
   private running: Promise<void> = Promise.resolve();
 
   constructor(
@@ -46,13 +48,23 @@ export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShut
 
   private async reconcile(): Promise<void> {
     try {
-      const ended = await endSpent(this.manager);
-      if (ended > 0) this.logger.warn(`${ended} jobs ended: their attempts are spent`);
+      const spent = await endSpent(this.manager);
+      if (spent > 0) this.logger.warn(`${spent} jobs ended: their attempts are spent`);
+      const expired = await endExpired(this.manager);
+      if (expired > 0) this.logger.warn(`${expired} jobs ended: they waited too long`);
+      await endOrphans(this.manager);
       const rung = (await this.ringForAbandoned()) + (await this.ringForOverdue());
       if (rung > 0) this.logger.log(`rang again for ${rung} jobs`);
+      await this.purge();
     } catch (error) {
       this.logger.warn(`cannot reconcile: ${error instanceof Error ? error.message : String(error)}`);
     }
+  }
+
+  private async purge(): Promise<void> {
+    if (Date.now() < this.purgedAt + PURGE_MS) return;
+    this.purgedAt = Date.now();
+    await purgeKeys(this.manager);
   }
 
   /** They go ahead of what waits: each had its turn before. */

@@ -1,7 +1,9 @@
 import type { EntityManager } from 'typeorm';
 import { LONGEST_PIECE, type Piece } from '#feed/reply-feed.js';
 import { HEARTBEAT_MS } from '#jobs/timings.js';
+import { type CallFigures, NO_FIGURES } from '#jobs/ledger.js';
 import { type ClaimedJob, extend } from '#jobs/transitions.js';
+import type { Call } from '../model/call.js';
 
 /** How soon a heartbeat that failed is tried again, in milliseconds. */
 const AGAIN_MS = 500;
@@ -17,6 +19,8 @@ export class Draft {
   private published = 0;
   /** The same as `saved`, in code points. */
   private savedCharacters = 0;
+  /** What of the call is in the ledger. */
+  private entered: CallFigures = NO_FIGURES;
   private timer: NodeJS.Timeout | undefined;
   private writing: Promise<void> = Promise.resolve();
   private stopped = false;
@@ -25,6 +29,7 @@ export class Draft {
   constructor(
     private readonly manager: EntityManager,
     private readonly job: ClaimedJob,
+    private readonly call: Call,
     private readonly lost: () => void,
   ) {
     this.beatIn(HEARTBEAT_MS);
@@ -32,6 +37,11 @@ export class Draft {
 
   add(text: string): void {
     this.text += text;
+  }
+
+  /** All of it, as PostgreSQL can hold it. */
+  whole(): string {
+    return wholeCharacters(this.text).toWellFormed();
   }
 
   /** The pieces that nobody has been sent yet; they count as sent from now on. */
@@ -68,10 +78,14 @@ export class Draft {
 
   /** @returns when to write again, in milliseconds */
   private async write(): Promise<number> {
+    const { id, attempt } = this.job;
     const text = wholeCharacters(this.text.slice(this.saved));
+    const { told } = this.call;
+    const news = told === this.entered ? undefined : told;
     try {
-      const held = await extend(this.manager, this.job.id, this.job.attempt, text.toWellFormed(), this.savedCharacters);
+      const held = await extend(this.manager, id, attempt, text.toWellFormed(), this.savedCharacters, news);
       if (!held) this.lost();
+      this.entered = told;
       this.saved += text.length;
       this.savedCharacters += [...text].length;
       return HEARTBEAT_MS;

@@ -1,6 +1,7 @@
 import type Anthropic from '@anthropic-ai/sdk';
 import type { EntityManager } from 'typeorm';
 import type { MessageRole } from '#database/entities/message.entity.js';
+import type { ClaimedJob } from '#jobs/transitions.js';
 
 /** Messages looked at, newest first. */
 const MOST_MESSAGES = 200;
@@ -16,19 +17,34 @@ export interface HistoryRow {
   readonly content: string;
 }
 
-/** The chat's newest messages up to `answersSeq`, newest first, as many as fit the budget. Only that chat's. */
-export function readHistory(manager: EntityManager, chatId: string, answersSeq: number): Promise<HistoryRow[]> {
-  return manager.query<HistoryRow[]>(
-    `SELECT role, content FROM (
-       SELECT role, content, seq, sum(length(content)) OVER (ORDER BY seq DESC) AS total
-         FROM (SELECT role, content, seq FROM messages
-                WHERE chat_id = $1 AND seq <= $2 AND role IN ('user', 'assistant') AND content <> ''
-                ORDER BY seq DESC LIMIT $3) AS newest
-     ) AS counted
-     WHERE total <= $4 OR seq = $2
-     ORDER BY seq DESC`,
-    [chatId, answersSeq, MOST_MESSAGES, MOST_CHARACTERS],
-  );
+const BEGIN_CALL = `
+  WITH call AS (
+    INSERT INTO model_calls (job_id, attempt, model)
+    SELECT id, attempts, $6 FROM jobs WHERE id = $5 AND status = 'running' AND attempts = $7 FOR SHARE
+    RETURNING job_id
+  )
+  SELECT role, content FROM (
+    SELECT role, content, seq, sum(length(content)) OVER (ORDER BY seq DESC) AS total
+      FROM (SELECT role, content, seq FROM messages
+             WHERE chat_id = $1 AND seq <= $2 AND role IN ('user', 'assistant') AND content <> ''
+             ORDER BY seq DESC LIMIT $3) AS newest
+  ) AS counted
+  WHERE (total <= $4 OR seq = $2) AND EXISTS (SELECT FROM call)
+  ORDER BY seq DESC`;
+
+/**
+ * Opens the line of the attempt's call in the ledger and gives what to send: the chat's newest messages up to the one to
+ * answer, newest first, as many as fit the budget. Only that chat's.
+ *
+ * Both in one statement: there is no call without its line, and hardly a line without its call.
+ * @returns undefined when the attempt is no longer the job's: no call must be made.
+ */
+export async function beginCall(manager: EntityManager, job: ClaimedJob): Promise<HistoryRow[] | undefined> {
+  const { id, attempt, chatId, answersSeq, model } = job;
+  const values = [chatId, answersSeq, MOST_MESSAGES, MOST_CHARACTERS, id, model, attempt];
+  const rows = await manager.query<HistoryRow[]>(BEGIN_CALL, values);
+  // The message to answer is among them always.
+  return rows.length === 0 ? undefined : rows;
 }
 
 /**

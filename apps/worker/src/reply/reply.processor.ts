@@ -15,8 +15,9 @@ const HAND_BACK_MS = 4_000;
 const CLOSE_MS = 2_000;
 
 /**
- * BullMQ's end of the line: takes a ticket and has the row's attempt run. Whatever BullMQ makes of stalls and
- * failures, the row decides: a ticket too many finds nothing to claim.
+ * BullMQ's end of the line: takes a ticket and has the row's attempt run. Whatever BullMQ makes of stalls, of locks it could
+ * not renew and of failures, the row decides: a ticket too many finds nothing to claim, and an attempt ends when its
+ * lease is lost, not when its ticket is.
  */
 @Injectable()
 export class ReplyProcessor extends WorkerHost implements OnApplicationBootstrap, BeforeApplicationShutdown {
@@ -56,6 +57,7 @@ export class ReplyProcessor extends WorkerHost implements OnApplicationBootstrap
 
   /** Takes no more tickets, lets running attempts finish for a while, then hands the rest back. */
   async beforeApplicationShutdown(): Promise<void> {
+    this.runner.stopHolding();
     const handBack = setTimeout(() => this.runner.stopAll(), DRAIN_MS);
     // A queue whose store is away never says that it is closed; that no attempt runs is what counts.
     const done = this.runner.idle().then(() => sleep(CLOSE_MS));
