@@ -174,4 +174,10 @@ describe('a conversation', () => {
     expect(body.data.map((assistant: any) => assistant.slug)).toEqual(['billing', 'general', 'support']);
     expect(JSON.stringify(body)).not.toContain('prompt');
   });
+
+  it('takes the longest message there may be, in characters and not in bytes', async () => {
+    const eva = stack.as('eva-long');
+    const chat = await eva.chat();
+    expect((await eva.turn(chat.id, '😀'.repeat(32_000))).status).toBe(200);
+  });
 });

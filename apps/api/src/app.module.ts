@@ -15,6 +15,7 @@ import { Farewell } from './http/farewell.js';
 import { RepresentationInterceptor } from './http/representation.interceptor.js';
 import { StrictQueryInterceptor } from './http/strict-query.interceptor.js';
 import { StrictValidationPipe } from './http/validation.pipe.js';
+import { KeptRequests } from './idempotency/kept-requests.js';
 import { JobEvents } from './jobs/job-events.js';
 import { JobWaiter } from './jobs/job-waiter.js';
 import { JobsController } from './jobs/jobs.controller.js';
@@ -40,6 +41,7 @@ export class AppModule {
       ],
       controllers: [ApiHealthController, ChatsController, MessagesController, TurnsController, JobsController],
       providers: [
+        KeptRequests,
         ChatsService,
         MessagesService,
         TurnsService,

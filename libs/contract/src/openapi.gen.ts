@@ -192,8 +192,9 @@ export interface paths {
         head?: never;
         /**
          * Cancel a job
-         * @description Ends the job: at once if it is queued; if it runs, its model call is stopped. The text so far, as it was last written
-         *     down (every 2.5 s), is kept as an assistant's message with status `incomplete`. Cancelling twice is fine.
+         * @description Ends the job: at once if it is queued; if it runs, its model call is stopped. The text so far is kept as an
+         *     assistant's message with status `incomplete` (if the worker that runs it does not answer within a second, as it was last
+         *     written down, every 2.5 s). Cancelling twice is fine.
          */
         patch: operations["updateJob"];
         trace?: never;
@@ -408,7 +409,10 @@ export interface components {
             stop_reason?: string;
             usage?: components["schemas"]["Usage"];
         };
-        /** @description Only with role `assistant`. What the reply cost. */
+        /**
+         * @description Only with role `assistant`. What the call that wrote the reply cost, as told by the model: the whole, unless the reply was
+         *     canceled before it was told.
+         */
         Usage: {
             input_tokens: number;
             output_tokens: number;
@@ -449,7 +453,7 @@ export interface components {
         };
         JobError: {
             /** @enum {string} */
-            code: "model_unavailable" | "model_rejected" | "attempts_exhausted" | "internal";
+            code: "model_unavailable" | "model_rejected" | "attempts_exhausted" | "expired" | "internal";
             message: string;
         };
         /** @description Server-sent events (WHATWG HTML, section 9.2); the data of each is one of the schemas named above. */
@@ -526,7 +530,7 @@ export interface components {
          * @description To act on; a code's meaning does not change.
          * @enum {string}
          */
-        ErrorCode: "malformed_request" | "unauthorized" | "not_found" | "method_not_allowed" | "not_acceptable" | "request_timeout" | "turn_in_progress" | "chat_not_active" | "invalid_transition" | "turn_canceled" | "precondition_failed" | "payload_too_large" | "unsupported_media_type" | "validation_failed" | "header_fields_too_large" | "internal" | "assistant_failed" | "unavailable";
+        ErrorCode: "malformed_request" | "unauthorized" | "not_found" | "method_not_allowed" | "not_acceptable" | "request_timeout" | "turn_in_progress" | "chat_not_active" | "invalid_transition" | "turn_canceled" | "precondition_failed" | "payload_too_large" | "unsupported_media_type" | "validation_failed" | "idempotency_key_reused" | "header_fields_too_large" | "internal" | "assistant_failed" | "unavailable";
     };
     responses: {
         /** @description You have it already. No body. */
@@ -651,6 +655,19 @@ export interface components {
                 "application/json": components["schemas"]["Error"];
             };
         };
+        /**
+         * @description The request can be read, but something in it cannot be: `details` names the fields at fault. Or its `Idempotency-Key`
+         *     was used for another request.
+         */
+        ValidationFailedOrKeyReused: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
         /** @description A fault of ours; the logs have it under the request's id. */
         Internal: {
             headers: {
@@ -676,6 +693,8 @@ export interface components {
     parameters: {
         /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
         RequestId: string;
+        /** @description A name of your own for this request, so that sending it again does nothing twice; see above. */
+        IdempotencyKey: string;
         /** @description The `ETag` of what you have (RFC 9110, section 13.1.2); `304` if it is still current. */
         IfNoneMatch: string;
         /** @description The `ETag` of the chat you saw (RFC 9110, section 13.1.1); `412` if it has changed since. */
@@ -725,6 +744,8 @@ export interface components {
         PreferenceApplied: string;
         /** @description The neighbours that exist (RFC 8288); `prev` is older, `next` newer. */
         Link: string;
+        /** @description `true` when the answer is that of an earlier request with the same `Idempotency-Key`; else absent. */
+        IdempotentReplayed: "true";
         /** @description How to authenticate (RFC 6750). */
         WWWAuthenticate: string;
     };
@@ -772,9 +793,11 @@ export type ResponsePreconditionFailed = components['responses']['PreconditionFa
 export type ResponsePayloadTooLarge = components['responses']['PayloadTooLarge'];
 export type ResponseUnsupportedMediaType = components['responses']['UnsupportedMediaType'];
 export type ResponseValidationFailed = components['responses']['ValidationFailed'];
+export type ResponseValidationFailedOrKeyReused = components['responses']['ValidationFailedOrKeyReused'];
 export type ResponseInternal = components['responses']['Internal'];
 export type ResponseUnavailable = components['responses']['Unavailable'];
 export type ParameterRequestId = components['parameters']['RequestId'];
+export type ParameterIdempotencyKey = components['parameters']['IdempotencyKey'];
 export type ParameterIfNoneMatch = components['parameters']['IfNoneMatch'];
 export type ParameterIfMatch = components['parameters']['IfMatch'];
 export type ParameterPrefer = components['parameters']['Prefer'];
@@ -795,6 +818,7 @@ export type HeaderRetryAfter = components['headers']['RetryAfter'];
 export type HeaderRetryAfterWhileUnfinished = components['headers']['RetryAfterWhileUnfinished'];
 export type HeaderPreferenceApplied = components['headers']['PreferenceApplied'];
 export type HeaderLink = components['headers']['Link'];
+export type HeaderIdempotentReplayed = components['headers']['IdempotentReplayed'];
 export type HeaderWwwAuthenticate = components['headers']['WWWAuthenticate'];
 export type $defs = Record<string, never>;
 export interface operations {
@@ -881,6 +905,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description A name of your own for this request, so that sending it again does nothing twice; see above. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
             };
@@ -905,6 +931,7 @@ export interface operations {
                     "X-Request-Id": components["headers"]["RequestId"];
                     "Cache-Control": components["headers"]["CacheControl"];
                     Vary: components["headers"]["Vary"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -918,6 +945,7 @@ export interface operations {
                     "Cache-Control": components["headers"]["CacheControl"];
                     Vary: components["headers"]["Vary"];
                     Location: components["headers"]["Location"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -930,7 +958,7 @@ export interface operations {
             406: components["responses"]["NotAcceptable"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["ValidationFailed"];
+            422: components["responses"]["ValidationFailedOrKeyReused"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
         };
@@ -1130,6 +1158,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description A name of your own for this request, so that sending it again does nothing twice; see above. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
             };
@@ -1151,6 +1181,7 @@ export interface operations {
                     "X-Request-Id": components["headers"]["RequestId"];
                     "Cache-Control": components["headers"]["CacheControl"];
                     Vary: components["headers"]["Vary"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1164,7 +1195,7 @@ export interface operations {
             409: components["responses"]["ChatTakesNothing"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["ValidationFailed"];
+            422: components["responses"]["ValidationFailedOrKeyReused"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
         };
@@ -1178,6 +1209,8 @@ export interface operations {
                  *     is in `Preference-Applied`; anything else is ignored.
                  */
                 Prefer?: components["parameters"]["Prefer"];
+                /** @description A name of your own for this request, so that sending it again does nothing twice; see above. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
             };
@@ -1201,6 +1234,7 @@ export interface operations {
                     Vary: components["headers"]["Vary"];
                     "Preference-Applied": components["headers"]["PreferenceApplied"];
                     Location: components["headers"]["StreamLocation"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1215,6 +1249,7 @@ export interface operations {
                     "Cache-Control": components["headers"]["CacheControl"];
                     Vary: components["headers"]["Vary"];
                     Location: components["headers"]["Location"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     "Retry-After": components["headers"]["RetryAfter"];
                     "Preference-Applied": components["headers"]["PreferenceApplied"];
                     [name: string]: unknown;
@@ -1231,6 +1266,7 @@ export interface operations {
             409: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1239,12 +1275,13 @@ export interface operations {
             };
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["ValidationFailed"];
+            422: components["responses"]["ValidationFailedOrKeyReused"];
             500: components["responses"]["Internal"];
             /** @description The turn was accepted, waited for, and ended `failed`. The user's message is kept; `job_id` names the job. */
             502: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1258,6 +1295,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description A name of your own for this request, so that sending it again does nothing twice; see above. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
             };
@@ -1277,6 +1316,7 @@ export interface operations {
                     "Cache-Control": components["headers"]["CacheControl"];
                     Vary: components["headers"]["Vary"];
                     Location: components["headers"]["Location"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     "Retry-After": components["headers"]["RetryAfter"];
                     [name: string]: unknown;
                 };
@@ -1300,7 +1340,7 @@ export interface operations {
             };
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["ValidationFailed"];
+            422: components["responses"]["ValidationFailedOrKeyReused"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
         };
@@ -1510,6 +1550,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description A name of your own for this request, so that sending it again does nothing twice; see above. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
             };
@@ -1536,6 +1578,7 @@ export interface operations {
                     "X-Request-Id": components["headers"]["RequestId"];
                     "Cache-Control": components["headers"]["CacheControl"];
                     Vary: components["headers"]["Vary"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1549,7 +1592,7 @@ export interface operations {
             409: components["responses"]["ChatTakesNothing"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["ValidationFailed"];
+            422: components["responses"]["ValidationFailedOrKeyReused"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
         };
@@ -1563,6 +1606,8 @@ export interface operations {
                  *     is in `Preference-Applied`; anything else is ignored.
                  */
                 Prefer?: components["parameters"]["Prefer"];
+                /** @description A name of your own for this request, so that sending it again does nothing twice; see above. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
             };
@@ -1591,6 +1636,7 @@ export interface operations {
                     Vary: components["headers"]["Vary"];
                     "Preference-Applied": components["headers"]["PreferenceApplied"];
                     Location: components["headers"]["StreamLocation"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1605,6 +1651,7 @@ export interface operations {
                     "Cache-Control": components["headers"]["CacheControl"];
                     Vary: components["headers"]["Vary"];
                     Location: components["headers"]["Location"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     "Retry-After": components["headers"]["RetryAfter"];
                     "Preference-Applied": components["headers"]["PreferenceApplied"];
                     [name: string]: unknown;
@@ -1621,6 +1668,7 @@ export interface operations {
             409: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1629,12 +1677,13 @@ export interface operations {
             };
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["ValidationFailed"];
+            422: components["responses"]["ValidationFailedOrKeyReused"];
             500: components["responses"]["Internal"];
             /** @description The turn was accepted, waited for, and ended `failed`. The user's message is kept; `job_id` names the job. */
             502: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     [name: string]: unknown;
                 };
                 content: {

@@ -3,10 +3,12 @@ import type { FastifyReply } from 'fastify';
 import type { components } from '#contract/openapi.gen.js';
 import { ChatsQuery } from '#contract/queries.dto.js';
 import { OpenChatRequest, UpdateChatRequest } from '#contract/requests.dto.js';
+import type { RequestKey } from '#database/request-key.js';
 import { UserId } from '../auth/caller.decorator.js';
 import { etagOf } from '../http/etag.js';
 import { Operation } from '../http/operation.decorator.js';
 import { AssistantSlug, ChatId } from '../http/path.pipe.js';
+import { sayReplayed, TheRequestKey } from '../idempotency/request-key.js';
 import { MessagesService } from '../messages/messages.service.js';
 import { presentMessage } from '../messages/present-message.js';
 import { ChatsService } from './chats.service.js';
@@ -27,9 +29,11 @@ export class ChatsController {
     @UserId() userId: string,
     @Param('slug', AssistantSlug) slug: string,
     @Body() body: OpenChatRequest,
+    @TheRequestKey() requestKey: RequestKey | undefined,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Schemas['OpenedChat']> {
-    const { chat, created } = await this.chats.open(userId, slug, body);
+    const { chat, created, replayed } = await this.chats.open(userId, slug, body, requestKey);
+    sayReplayed(reply, replayed);
     const page = await this.messages.page(chat, {});
     void reply.status(created ? 201 : 200);
     if (created) void reply.header('location', `/api/v1/chats/${chat.id}`);

@@ -3,12 +3,14 @@ import { Injectable } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
 import { Chat, type ChatStatus } from '#database/entities/chat.entity.js';
 import { isId, newId } from '#database/ids.js';
+import { isKeyConflict, keepKey, keyValues, type RequestKey } from '#database/request-key.js';
 import { oneRow } from '#database/rows.js';
 import { invalidField, notFound, ServiceError } from '#errors/service-error.js';
 import type { ChatsQuery } from '#contract/queries.dto.js';
 import type { OpenChatRequest, UpdateChatRequest } from '#contract/requests.dto.js';
 import { decodeCursor, encodeCursor } from '../http/cursor.js';
 import { assertIfMatch, etagOf } from '../http/etag.js';
+import { KeptRequests } from '../idempotency/kept-requests.js';
 import { presentChat } from './present-chat.js';
 
 /** The chat and its welcome message, or nothing when the caller has an active chat already. */
@@ -19,10 +21,17 @@ const CREATE = `
     INSERT INTO chats (id, user_id, assistant_slug, status, title, metadata, last_seq)
     SELECT $3, $1, slug, 'active', $4, $5, 1 FROM assistant
     ON CONFLICT (user_id, assistant_slug) WHERE status = 'active' DO NOTHING
-    RETURNING id
+    RETURNING *
+  ), kept AS (${keepKey({ user: 1, key: 7 }, { column: 'chat', value: 'to_jsonb(chat)', from: 'chat' })}
   )
   INSERT INTO messages (id, chat_id, seq, role, content)
   SELECT $6, chat.id, 1, 'system', assistant.welcome_message FROM chat, assistant`;
+
+/** Keeps the key of a request that found its chat. */
+const KEEP_FOUND = `
+  INSERT INTO idempotency_keys (user_id, key, fingerprint, chat, created)
+  SELECT user_id, $2, $3, to_jsonb(chats), false FROM chats WHERE id = $1 AND status = 'active' FOR SHARE
+  ON CONFLICT DO NOTHING RETURNING chat`;
 
 const UPDATE = `
   WITH chat AS (
@@ -40,6 +49,13 @@ const TRANSITIONS: Readonly<Record<ChatStatus, readonly ChatStatus[]>> = {
 
 const DEFAULT_PAGE = 20;
 
+export interface OpenedChat {
+  readonly chat: Chat;
+  readonly created: boolean;
+  /** It is the answer of an earlier request with the same key. */
+  readonly replayed: boolean;
+}
+
 export interface ChatsPage {
   readonly chats: Chat[];
   readonly hasMore: boolean;
@@ -49,22 +65,38 @@ export interface ChatsPage {
 
 @Injectable()
 export class ChatsService {
-  constructor(private readonly manager: EntityManager) {}
+  constructor(
+    private readonly manager: EntityManager,
+    private readonly kept: KeptRequests,
+  ) {}
 
   /**
    * The caller's active chat with the assistant; created, with its welcome message, when there is none.
-   * Many at once make one chat: the index `chats_one_active` decides.
-   * @throws ServiceError `not_found` for an assistant that is not on offer (and no chat with it is active).
+   * Many at once make one chat: the index `chats_one_active` decides. A request whose key is known gets the chat of then, as
+   * it was then.
+   * @throws ServiceError `not_found` for an assistant that is not on offer (and no chat with it is active),
+   * `idempotency_key_reused`
    */
-  async open(userId: string, slug: string, initial: OpenChatRequest): Promise<{ chat: Chat; created: boolean }> {
+  async open(
+    userId: string,
+    slug: string,
+    initial: OpenChatRequest,
+    requestKey: RequestKey | undefined,
+  ): Promise<OpenedChat> {
     // Between the insert that met a chat and the look at it, that chat may be archived: then once more.
     for (let tries = 0; tries < 5; tries++) {
-      const chat = await this.manager.findOneBy(Chat, { userId, assistantSlug: slug, status: 'active' });
-      if (chat !== null) return { chat, created: false };
+      const kept = await this.kept.find(userId, requestKey);
+      if (kept?.chat) return { chat: chatAsKept(kept.chat), created: kept.created, replayed: true };
+      const found = await this.findActive(userId, slug, requestKey);
+      if (found !== undefined) return { chat: found, created: false, replayed: false };
       const id = newId();
-      await this.manager.query(CREATE, [userId, slug, id, initial.title ?? null, initial.metadata ?? {}, newId()]);
+      const { title = null, metadata = {} } = initial;
+      const values = [userId, slug, id, title, metadata, newId(), ...keyValues(requestKey)];
+      await this.manager.query(CREATE, values).catch((error: unknown) => {
+        if (!isKeyConflict(error)) throw error;
+      });
       const created = await this.manager.findOneBy(Chat, { id });
-      if (created !== null) return { chat: created, created: true };
+      if (created !== null) return { chat: created, created: true, replayed: false };
       const offered = await this.manager.query<unknown[]>(
         'SELECT 1 FROM assistants WHERE slug = $1 AND retired_at IS NULL',
         [slug],
@@ -74,6 +106,18 @@ export class ChatsService {
     throw new ServiceError('unavailable', 'The chat changes too fast to be opened.', {
       headers: { 'retry-after': '1' },
     });
+  }
+
+  /** The active chat; with a key, as it is kept with the key. Undefined also when a twin kept the key first. */
+  private async findActive(
+    userId: string,
+    slug: string,
+    requestKey: RequestKey | undefined,
+  ): Promise<Chat | undefined> {
+    const chat = await this.manager.findOneBy(Chat, { userId, assistantSlug: slug, status: 'active' });
+    if (chat === null || requestKey === undefined) return chat ?? undefined;
+    const [kept] = await this.manager.query<{ chat: object }[]>(KEEP_FOUND, [chat.id, ...keyValues(requestKey)]);
+    return kept && chatAsKept(kept.chat);
   }
 
   /**
@@ -160,6 +204,24 @@ export class ChatsService {
       });
     }
   }
+}
+
+/** The entity of a row that is kept as JSON: by column, with moments as text. */
+function chatAsKept(row: object): Chat {
+  const kept = row as Record<string, unknown>;
+  const moment = (column: string): Date => new Date(kept[column] as string);
+  return {
+    id: kept['id'] as string,
+    userId: kept['user_id'] as string,
+    assistantSlug: kept['assistant_slug'] as string,
+    status: kept['status'] as ChatStatus,
+    title: kept['title'] as string | null,
+    metadata: kept['metadata'] as Record<string, string>,
+    lastSeq: kept['last_seq'] as number,
+    createdAt: moment('created_at'),
+    updatedAt: moment('updated_at'),
+    lastMessageAt: moment('last_message_at'),
+  };
 }
 
 /** Four digits of year: what JavaScript can date and PostgreSQL cannot has more. */

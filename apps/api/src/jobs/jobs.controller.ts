@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { components } from '#contract/openapi.gen.js';
 import { EventsQuery } from '#contract/queries.dto.js';
 import { ReplyRequest, UpdateJobRequest } from '#contract/requests.dto.js';
+import type { RequestKey } from '#database/request-key.js';
 import { isFinal } from '#jobs/states.js';
 import { TheCaller, UserId } from '../auth/caller.decorator.js';
 import type { Caller } from '../auth/jwt.strategy.js';
@@ -11,6 +12,7 @@ import type { EventStream } from '../http/event-stream.js';
 import { Operation } from '../http/operation.decorator.js';
 import { JobId } from '../http/path.pipe.js';
 import { applyPreference, readPreference } from '../http/prefer.js';
+import { sayReplayed, TheRequestKey } from '../idempotency/request-key.js';
 import { JobEvents } from './job-events.js';
 import { JobsService } from './jobs.service.js';
 import { END, readEventId } from './position.js';
@@ -33,10 +35,13 @@ export class JobsController {
   async request(
     @UserId() userId: string,
     @Body() body: ReplyRequest,
+    @TheRequestKey() requestKey: RequestKey | undefined,
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Schemas['Job']> {
-    const job = await this.jobs.requestReply(userId, body.chat_id, request.id);
+    const origin = { userId, chatId: body.chat_id.toLowerCase(), requestId: request.id, requestKey };
+    const { job, replayed } = await this.jobs.requestReply(origin);
+    sayReplayed(reply, replayed);
     void reply.status(202).header('location', `/api/v1/jobs/${job.id}`).header('retry-after', POLL_SECONDS);
     return presentJob(job, null);
   }

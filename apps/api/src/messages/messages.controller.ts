@@ -3,11 +3,13 @@ import type { FastifyReply } from 'fastify';
 import type { components } from '#contract/openapi.gen.js';
 import { PageQuery } from '#contract/queries.dto.js';
 import { CreateMessageRequest } from '#contract/requests.dto.js';
+import type { RequestKey } from '#database/request-key.js';
 import { UserId } from '../auth/caller.decorator.js';
 import { ChatsService } from '../chats/chats.service.js';
 import { Operation } from '../http/operation.decorator.js';
 import { ChatId, ChatSpace } from '../http/path.pipe.js';
-import { type MessagesPage, MessagesService } from './messages.service.js';
+import { sayReplayed, TheRequestKey } from '../idempotency/request-key.js';
+import { type MessageOrigin, type MessagesPage, MessagesService } from './messages.service.js';
 import { presentMessage } from './present-message.js';
 
 type Schemas = components['schemas'];
@@ -49,8 +51,10 @@ export class MessagesController {
     @UserId() userId: string,
     @Param('chat_id', ChatId) chatId: string,
     @Body() body: CreateMessageRequest,
+    @TheRequestKey() requestKey: RequestKey | undefined,
+    @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Schemas['Message']> {
-    return presentMessage(await this.messages.create(userId, chatId, undefined, body));
+    return this.store({ userId, chatId, assistantSlug: undefined, requestKey }, body, reply);
   }
 
   @Post('assistants/:slug/chats/:chat_id/messages')
@@ -60,8 +64,20 @@ export class MessagesController {
     @Param('slug', ChatSpace) slug: string,
     @Param('chat_id', ChatId) chatId: string,
     @Body() body: CreateMessageRequest,
+    @TheRequestKey() requestKey: RequestKey | undefined,
+    @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Schemas['Message']> {
-    return presentMessage(await this.messages.create(userId, chatId, slug, body));
+    return this.store({ userId, chatId, assistantSlug: slug, requestKey }, body, reply);
+  }
+
+  private async store(
+    origin: MessageOrigin,
+    body: CreateMessageRequest,
+    reply: FastifyReply,
+  ): Promise<Schemas['Message']> {
+    const { message, replayed } = await this.messages.create(origin, body);
+    sayReplayed(reply, replayed);
+    return presentMessage(message);
   }
 
   private async answerPage(

@@ -4,14 +4,36 @@ import { messageColumns, NEXT_MOMENT } from '#database/columns.js';
 import type { Chat } from '#database/entities/chat.entity.js';
 import type { Message } from '#database/entities/message.entity.js';
 import { newId } from '#database/ids.js';
+import { isKeyConflict, keepKey, keyValues, type RequestKey } from '#database/request-key.js';
 import { oneRow } from '#database/rows.js';
 import { invalidField, notFound } from '#errors/service-error.js';
 import type { PageQuery } from '#contract/queries.dto.js';
 import type { CreateMessageRequest } from '#contract/requests.dto.js';
 import { decodeCursor, encodeCursor } from '../http/cursor.js';
+import { KeptRequests } from '../idempotency/kept-requests.js';
 import { assertTakesTurns } from '../turns/refusal.js';
 
 const DEFAULT_PAGE = 50;
+
+const INSERT_MESSAGE = `
+  WITH chat AS (
+    UPDATE chats SET last_seq = last_seq + 1, last_message_at = ${NEXT_MOMENT} WHERE id = $1
+    RETURNING id, last_seq, last_message_at
+  ), message AS (
+    INSERT INTO messages (id, chat_id, seq, role, content, metadata, created_at)
+    SELECT $3, id, last_seq, 'user', $4, $5, last_message_at FROM chat RETURNING *
+  ), kept AS (${keepKey({ user: 2, key: 6 }, { column: 'message_id', value: 'message.id', from: 'message' })}
+  )
+  SELECT ${messageColumns('message')} FROM message`;
+
+/** Where a message comes from and goes to. */
+export interface MessageOrigin {
+  readonly userId: string;
+  readonly chatId: string;
+  /** Set when it came by an assistant's own paths. */
+  readonly assistantSlug: string | undefined;
+  readonly requestKey: RequestKey | undefined;
+}
 
 export interface MessagesPage {
   /** In chronological order. */
@@ -28,7 +50,10 @@ export interface MessagesPage {
 
 @Injectable()
 export class MessagesService {
-  constructor(private readonly manager: EntityManager) {}
+  constructor(
+    private readonly manager: EntityManager,
+    private readonly kept: KeptRequests,
+  ) {}
 
   /**
    * A page of a chat the caller was let into. `seq` has no gaps, so a page is a range of the index
@@ -65,36 +90,47 @@ export class MessagesService {
   }
 
   /**
-   * Stores a user's message without asking for a reply.
-   * @throws ServiceError `not_found`, `chat_not_active`, `turn_in_progress`
+   * Stores a user's message without asking for a reply; a request whose key is known gets the message that there is.
+   * @throws ServiceError `not_found`, `chat_not_active`, `turn_in_progress`, `idempotency_key_reused`
    */
-  create(
-    userId: string,
-    chatId: string,
-    assistantSlug: string | undefined,
+  async create(origin: MessageOrigin, body: CreateMessageRequest): Promise<{ message: Message; replayed: boolean }> {
+    try {
+      return await this.manager.transaction((manager) => this.insert(manager, origin, body));
+    } catch (error) {
+      if (!isKeyConflict(error)) throw error;
+      // A twin, with another chat, was quicker: it is refused, unless it was undone since.
+      return this.manager.transaction((manager) => this.insert(manager, origin, body));
+    }
+  }
+
+  private async insert(
+    manager: EntityManager,
+    { userId, chatId, assistantSlug, requestKey }: MessageOrigin,
     body: CreateMessageRequest,
-  ): Promise<Message> {
-    return this.manager.transaction(async (manager) => {
-      // The chat's row is locked before its jobs are looked at: no turn can slip in between.
-      const locked = await manager.query<unknown[]>(
-        `SELECT id FROM chats WHERE id = $1 AND user_id = $2 AND ($3::text IS NULL OR assistant_slug = $3) FOR UPDATE`,
-        [chatId, userId, assistantSlug ?? null],
-      );
-      if (locked.length === 0) throw notFound('chat');
-      await assertTakesTurns(manager, chatId);
-      const rows = await manager.query<Message[]>(
-        `WITH chat AS (
-           UPDATE chats SET last_seq = last_seq + 1, last_message_at = ${NEXT_MOMENT} WHERE id = $1
-           RETURNING id, last_seq, last_message_at
-         ), message AS (
-           INSERT INTO messages (id, chat_id, seq, role, content, metadata, created_at)
-           SELECT $2, id, last_seq, 'user', $3, $4, last_message_at FROM chat RETURNING *
-         )
-         SELECT ${messageColumns('message')} FROM message`,
-        [chatId, newId(), body.content, body.metadata ?? {}],
-      );
-      return oneRow(rows);
-    });
+  ): Promise<{ message: Message; replayed: boolean }> {
+    // The chat's row is locked before its jobs and the keys are looked at: neither a turn nor a twin can slip in between.
+    const locked = await manager.query<unknown[]>(
+      `SELECT id FROM chats WHERE id = $1 AND user_id = $2 AND ($3::text IS NULL OR assistant_slug = $3) FOR UPDATE`,
+      [chatId, userId, assistantSlug ?? null],
+    );
+    const kept = await this.kept.find(userId, requestKey, manager);
+    if (kept !== undefined) {
+      const rows = await manager.query<Message[]>(`SELECT ${messageColumns('m')} FROM messages m WHERE id = $1`, [
+        kept.messageId,
+      ]);
+      return { message: oneRow(rows), replayed: true };
+    }
+    if (locked.length === 0) throw notFound('chat');
+    await assertTakesTurns(manager, chatId);
+    const rows = await manager.query<Message[]>(INSERT_MESSAGE, [
+      chatId,
+      userId,
+      newId(),
+      body.content,
+      body.metadata ?? {},
+      ...keyValues(requestKey),
+    ]);
+    return { message: oneRow(rows), replayed: false };
   }
 }
 

@@ -2,6 +2,7 @@ import { Body, Controller, Headers, Param, Post, Req, Res } from '@nestjs/common
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { components } from '#contract/openapi.gen.js';
 import { TurnRequest } from '#contract/requests.dto.js';
+import type { RequestKey } from '#database/request-key.js';
 import { isFinal } from '#jobs/states.js';
 import { TheCaller } from '../auth/caller.decorator.js';
 import type { Caller } from '../auth/jwt.strategy.js';
@@ -11,11 +12,12 @@ import { prefersEvents } from '../http/negotiation.js';
 import { Operation } from '../http/operation.decorator.js';
 import { ChatId, ChatSpace } from '../http/path.pipe.js';
 import { applyPreference, LONGEST_WAIT_SECONDS, readPreference } from '../http/prefer.js';
+import { sayReplayed, TheRequestKey } from '../idempotency/request-key.js';
 import { JobEvents } from '../jobs/job-events.js';
 import { POLL_SECONDS } from '../jobs/jobs.controller.js';
 import { presentJob } from '../jobs/present-job.js';
 import { presentMessage } from '../messages/present-message.js';
-import { replyOf, TurnsService } from './turns.service.js';
+import { replyOf, type TurnOrigin, TurnsService } from './turns.service.js';
 
 type Schemas = components['schemas'];
 type Answer = Schemas['Turn'] | Schemas['Job'] | EventStream;
@@ -37,10 +39,11 @@ export class TurnsController {
     @Param('chat_id', ChatId) chatId: string,
     @Body() body: TurnRequest,
     @Headers('prefer') prefer: string | undefined,
+    @TheRequestKey() requestKey: RequestKey | undefined,
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Answer> {
-    return this.answer(caller, { chatId, assistantSlug: undefined }, body, prefer, request, reply);
+    return this.answer(caller, { chatId, assistantSlug: undefined, requestKey }, body, prefer, request, reply);
   }
 
   @Post('assistants/:slug/chats/:chat_id/turns')
@@ -51,29 +54,33 @@ export class TurnsController {
     @Param('chat_id', ChatId) chatId: string,
     @Body() body: TurnRequest,
     @Headers('prefer') prefer: string | undefined,
+    @TheRequestKey() requestKey: RequestKey | undefined,
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Answer> {
-    return this.answer(caller, { chatId, assistantSlug: slug }, body, prefer, request, reply);
+    return this.answer(caller, { chatId, assistantSlug: slug, requestKey }, body, prefer, request, reply);
   }
 
   private async answer(
     { userId, expiresAt }: Caller,
-    chat: { chatId: string; assistantSlug: string | undefined },
+    asked: Pick<TurnOrigin, 'chatId' | 'assistantSlug' | 'requestKey'>,
     body: TurnRequest,
     prefer: string | undefined,
     request: FastifyRequest,
     reply: FastifyReply,
   ): Promise<Answer> {
-    const origin = { userId, ...chat, requestId: request.id };
+    const origin = { userId, ...asked, requestId: request.id };
     if (prefersEvents(request)) {
-      const { job } = await this.turns.accept(origin, body);
+      const { job, replayed } = await this.turns.accept(origin, body);
+      sayReplayed(reply, replayed);
       void reply.status(200).header('location', `/api/v1/jobs/${job.id}`);
       const from = { attempt: 0, offset: 0 };
-      return this.events.follow({ jobId: job.id, userId, requestId: request.id, from, until: expiresAt }, job);
+      const following = { jobId: job.id, userId, requestId: request.id, from, until: expiresAt };
+      return this.events.follow(following, replayed ? undefined : job);
     }
     const preference = readPreference(prefer);
     const sent = await this.turns.send(origin, body, preference.waitSeconds ?? LONGEST_WAIT_SECONDS, clientLeft(reply));
+    sayReplayed(reply, sent.replayed);
     applyPreference(reply, preference);
     if (!isFinal(sent.job.status)) {
       void reply.status(202).header('location', `/api/v1/jobs/${sent.job.id}`).header('retry-after', POLL_SECONDS);

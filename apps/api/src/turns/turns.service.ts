@@ -2,14 +2,18 @@ import { Injectable, Logger } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
 import type { TurnRequest } from '#contract/requests.dto.js';
 import type { Message } from '#database/entities/message.entity.js';
+import { messageColumns } from '#database/columns.js';
 import { newId } from '#database/ids.js';
+import type { RequestKey } from '#database/request-key.js';
+import { oneRow } from '#database/rows.js';
 import { ServiceError } from '#errors/service-error.js';
 import { isStoreAway } from '#errors/store-away.js';
-import { type AcceptedTurn, acceptTurn, isTurnConflict } from '#jobs/accept.js';
+import { type AcceptedTurn, acceptTurn, asAccepted, isConflict } from '#jobs/accept.js';
 import type { JobAndMessage } from '#jobs/read.js';
 import { isFinal } from '#jobs/states.js';
 import { Doorbell } from '#queue/doorbell.js';
 import { ChatsService } from '../chats/chats.service.js';
+import { KeptRequests } from '../idempotency/kept-requests.js';
 import { JobWaiter } from '../jobs/job-waiter.js';
 import { JobsService } from '../jobs/jobs.service.js';
 import { assertTakesTurns } from './refusal.js';
@@ -20,10 +24,18 @@ export interface TurnOrigin {
   /** Set when the turn came by an assistant's own paths. */
   readonly assistantSlug: string | undefined;
   readonly requestId: string;
+  /** The request's `Idempotency-Key`. */
+  readonly requestKey: RequestKey | undefined;
+}
+
+/** A turn, and whether it is that of an earlier request with the same key. */
+export interface TakenTurn extends AcceptedTurn {
+  readonly replayed: boolean;
 }
 
 export interface SentTurn extends JobAndMessage {
   readonly userMessage: Message;
+  readonly replayed: boolean;
 }
 
 @Injectable()
@@ -36,24 +48,28 @@ export class TurnsService {
     private readonly chats: ChatsService,
     private readonly jobs: JobsService,
     private readonly waiter: JobWaiter,
+    private readonly kept: KeptRequests,
   ) {}
 
   /**
    * Accepts a turn and waits up to `waitSeconds` for its reply. The turn is committed before anything waits, and goes
-   * on whoever leaves.
+   * on whoever leaves. A request whose key is known attaches to the turn that there is.
    * @returns the job, final or not
-   * @throws ServiceError `not_found`, `chat_not_active`, `turn_in_progress`
+   * @throws ServiceError `not_found`, `chat_not_active`, `turn_in_progress`, `idempotency_key_reused`
    */
   async send(origin: TurnOrigin, body: TurnRequest, waitSeconds: number, left: AbortSignal): Promise<SentTurn> {
     const jobId = newId();
     // Opened first: a quick worker may be done before the commit is heard of here.
     const watch = this.waiter.watch(jobId);
     try {
-      const { userMessage, job } = await this.accept(origin, body, jobId);
-      const accepted = { userMessage, job, message: null };
+      const { userMessage, job, replayed } = await this.accept(origin, body, jobId);
+      const accepted = { userMessage, job: asAccepted(job), message: null, replayed };
       if (waitSeconds === 0) return accepted;
       try {
-        return { userMessage, ...(await this.jobs.follow(watch, origin.userId, jobId, waitSeconds, left)) };
+        const found = replayed
+          ? await this.jobs.getFinal(origin.userId, job.id, waitSeconds, left)
+          : await this.jobs.follow(watch, origin.userId, jobId, waitSeconds, left);
+        return { userMessage, replayed, ...found };
       } catch (error) {
         // The turn is accepted, whatever became of the store since: the client must learn of its job.
         if (isStoreAway(error)) return accepted;
@@ -65,29 +81,39 @@ export class TurnsService {
   }
 
   /**
-   * Accepts a turn and tells the workers. By the time this returns the turn is committed.
-   * @throws ServiceError `not_found`, `chat_not_active`, `turn_in_progress`
+   * Accepts a turn and tells the workers, or finds the one that was accepted for the same key. By the time this returns the
+   * turn is committed.
+   * @throws ServiceError `not_found`, `chat_not_active`, `turn_in_progress`, `idempotency_key_reused`
    */
-  async accept(origin: TurnOrigin, body: TurnRequest, jobId = newId()): Promise<AcceptedTurn> {
-    const accepted = await this.insert(jobId, origin, body);
-    this.logger.log(`turn accepted job=${jobId} chat=${origin.chatId} request=${origin.requestId}`);
-    await this.doorbell.ring(jobId, 1);
-    return accepted;
-  }
-
-  private async insert(jobId: string, origin: TurnOrigin, body: TurnRequest): Promise<AcceptedTurn> {
+  async accept(origin: TurnOrigin, body: TurnRequest, jobId = newId()): Promise<TakenTurn> {
     const turn = { ...origin, jobId, content: body.user_message, metadata: body.metadata ?? {} };
     // What was in the way may be gone by the time it is looked at: then once more.
     for (let tries = 0; tries < 3; tries++) {
       const accepted = await acceptTurn(this.manager, turn).catch((error: unknown) => {
-        if (isTurnConflict(error)) return undefined;
+        if (isConflict(error)) return undefined;
         throw error;
       });
-      if (accepted !== undefined) return accepted;
+      if (accepted !== undefined) {
+        this.logger.log(`turn accepted job=${jobId} chat=${origin.chatId} request=${origin.requestId}`);
+        await this.doorbell.ring(jobId, 1);
+        return { ...accepted, replayed: false };
+      }
+      const kept = await this.kept.find(origin.userId, origin.requestKey);
+      if (kept?.jobId) return this.earlier(origin.userId, kept.jobId);
       await this.chats.get(origin.userId, origin.chatId, origin.assistantSlug);
       await assertTakesTurns(this.manager, origin.chatId);
     }
     throw new ServiceError('turn_in_progress', 'The chat has a turn in progress.');
+  }
+
+  private async earlier(userId: string, jobId: string): Promise<TakenTurn> {
+    const { job } = await this.jobs.get(userId, jobId);
+    const userMessage = oneRow(
+      await this.manager.query<Message[]>(`SELECT ${messageColumns('m')} FROM messages m WHERE id = $1`, [
+        job.userMessageId,
+      ]),
+    );
+    return { userMessage, job, replayed: true };
   }
 }
 

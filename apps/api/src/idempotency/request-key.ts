@@ -1,0 +1,56 @@
+import { createHash } from 'node:crypto';
+import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { RequestKey } from '#database/request-key.js';
+import { invalidField } from '#errors/service-error.js';
+
+const HEADER = 'Idempotency-Key';
+const LONGEST_KEY = 255;
+
+/** Control characters, those of Latin-1 included: that is what the bytes of a header are read as. */
+const CONTROL = /\p{Cc}/u;
+
+/**
+ * The request's `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header, section 2), undefined when it has none. Its
+ * content is the client's affair.
+ * @throws ServiceError `validation_failed` for what cannot be one
+ */
+export function readRequestKey(request: FastifyRequest): RequestKey | undefined {
+  const given = request.raw.headersDistinct[HEADER.toLowerCase()];
+  const [key] = given ?? [];
+  if (given === undefined || key === undefined) return undefined;
+  if (given.length > 1) throw invalidField(HEADER, 'must not be given twice');
+  if (key === '') throw invalidField(HEADER, 'must not be empty');
+  if (key.length > LONGEST_KEY) throw invalidField(HEADER, `must not be longer than ${LONGEST_KEY} characters`);
+  if (CONTROL.test(key)) throw invalidField(HEADER, 'must not hold control characters');
+  return { key, fingerprint: fingerprintOf(request) };
+}
+
+/**
+ * The same for requests that ask for the same: method, path and body as they were understood, whatever the order of the
+ * body's fields. How the client wants to wait is no part of it.
+ */
+function fingerprintOf({ method, routeOptions, params, body }: FastifyRequest): Buffer {
+  const path = Object.values(params as Record<string, string>).map((value) => value.toLowerCase());
+  const asked = [method, routeOptions.url, path, inOrder(body ?? {})];
+  return createHash('sha256').update(JSON.stringify(asked)).digest();
+}
+
+function inOrder(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(inOrder);
+  if (typeof value !== 'object' || value === null) return value;
+  // As pairs: in an object, fields that look like numbers would go by an order of their own.
+  return Object.entries(value)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, inner]) => [name, inOrder(inner)]);
+}
+
+/** The key of a POST; see {@link readRequestKey}. */
+export const TheRequestKey = createParamDecorator((_: unknown, context: ExecutionContext): RequestKey | undefined =>
+  readRequestKey(context.switchToHttp().getRequest<FastifyRequest>()),
+);
+
+/** Says that an answer is that of an earlier request with the same key. */
+export function sayReplayed(reply: FastifyReply, replayed: boolean): void {
+  if (replayed) void reply.header('idempotent-replayed', 'true');
+}

@@ -1,0 +1,41 @@
+/** What a client names a request by that must not be done twice. */
+export interface RequestKey {
+  readonly key: string;
+  /** SHA-256 of what is asked for. */
+  readonly fingerprint: Buffer;
+}
+
+/** The values of a statement that keeps a key: null and null when the request has none. */
+export function keyValues(request: RequestKey | undefined): [string | null, Buffer | null] {
+  return [request?.key ?? null, request?.fingerprint ?? null];
+}
+
+/** Whether the user ($user) has used the key ($key) already, as far as the statement can see. */
+export function keyIsKept(user: number, key: number): string {
+  return `EXISTS (SELECT FROM idempotency_keys k WHERE k.user_id = $${user} AND k.key = $${key})`;
+}
+
+/**
+ * Keeps a key with the effect it belongs to, in the very statement that brings the effect about. A twin that got as far at the
+ * same moment breaks `idempotency_keys_pkey` (see {@link isKeyConflict}) and all of its statement is undone.
+ */
+export function keepKey(
+  at: { user: number; key: number },
+  effect: { column: 'job_id' | 'message_id' | 'chat'; value: string; from: string },
+): string {
+  const { user, key } = at;
+  return `
+    INSERT INTO idempotency_keys (user_id, key, fingerprint, ${effect.column}, created)
+    SELECT $${user}, $${key}, $${key + 1}, ${effect.value}, true FROM ${effect.from} WHERE $${key}::text IS NOT NULL`;
+}
+
+/** Whether a statement failed because a twin of the request was quicker. */
+export function isKeyConflict(error: unknown): boolean {
+  return breaks(error, 'idempotency_keys_pkey');
+}
+
+/** Whether a statement failed at this unique index. */
+export function breaks(error: unknown, constraint: string): boolean {
+  const driver = (error as { driverError?: { code?: string; constraint?: string } }).driverError;
+  return driver?.code === '23505' && driver.constraint === constraint;
+}
