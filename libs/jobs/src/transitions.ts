@@ -37,7 +37,7 @@ const CLAIM = `
     UPDATE jobs SET status = 'running', attempts = attempts + 1, attempts_left = attempts_left - 1, draft = '',
            lease_until = now() + make_interval(secs => ${LEASE_SECONDS}),
            started_at = coalesce(started_at, now())
-     WHERE id = $1 AND attempts_left > 0
+     WHERE id = $1 AND attempts_left > 0 AND created_at > now() - make_interval(secs => ${LONGEST_LIFE_SECONDS})
        AND ((status = 'queued' AND available_at <= now()) OR (status = 'running' AND lease_until < now()))
     RETURNING *
   ), lost AS (

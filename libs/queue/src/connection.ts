@@ -29,6 +29,8 @@ export function queueConnection(store: QueueStore, role: 'producer' | 'worker'):
       enableOfflineQueue: !producer,
       maxRetriesPerRequest: producer ? 1 : null,
       connectTimeout: 5_000,
+      // A store that has fallen silent must not gather commands without end. A worker's wait for tickets, though, is one.
+      ...(producer && { commandTimeout: 5_000 }),
       keepAlive: 10_000,
       retryStrategy: (tries: number) => Math.min(tries * 100, 2_000),
     };

@@ -13,6 +13,9 @@ export interface ReplyTicket {
 /** How long a request waits for the queue to take a ticket; the reconciler repairs what did not get in. */
 const RING_TIMEOUT_MS = 500;
 
+/** For how long nobody waits for a store that has not answered in time; tickets are sent all the same. */
+const UNHEARD_MS = 2_000;
+
 export interface RingOptions {
   /** Sets this ring apart from others for the same attempt, whose ticket somebody took and did not come back with. */
   readonly again?: string;
@@ -27,16 +30,18 @@ const ticketId = (jobId: string, attempt: number): string => `${jobId}-${attempt
 /** Tells the workers that a job is due. A ring may get lost or come twice: the row decides what happens. */
 @Injectable()
 export class Doorbell {
+  private unheardUntil = 0;
+
   constructor(@InjectQueue(REPLY_QUEUE) private readonly queue: Queue<ReplyTicket>) {}
 
   /**
    * Puts the job's next attempt on the queue. Never throws and never takes longer than half a second:
-   * by now the turn is committed, and a queue that is away only delays it.
+   * by now the turn is committed, and a queue that is away only delays it. While it is known not to answer, nobody waits.
    *
    * The ticket's id is made of the row's id and the attempt, because BullMQ silently ignores an id it still holds:
    * ringing twice for one attempt is one ticket, ringing for the next attempt is another.
    */
-  ring(jobId: string, attempt: number, { again, delayMs, ahead }: RingOptions = {}): Promise<boolean> {
+  async ring(jobId: string, attempt: number, { again, delayMs, ahead }: RingOptions = {}): Promise<boolean> {
     const id = again === undefined ? ticketId(jobId, attempt) : `${ticketId(jobId, attempt)}-${again}`;
     const added = this.queue.add('reply', { jobId }, { jobId: id, delay: delayMs ?? 0, lifo: ahead ?? false }).then(
       () => true,
@@ -45,7 +50,10 @@ export class Doorbell {
         return false;
       },
     );
-    return within(RING_TIMEOUT_MS, added, false);
+    if (Date.now() < this.unheardUntil) return false;
+    const rung = await within<boolean | undefined>(RING_TIMEOUT_MS, added, undefined);
+    if (rung === undefined) this.unheardUntil = Date.now() + UNHEARD_MS;
+    return rung ?? false;
   }
 
   /**
