@@ -5,10 +5,14 @@ export interface SeenCall {
   readonly id: string;
   readonly model: string;
   readonly system: unknown;
+  /** Null for all but the newest calls. */
   readonly messages: { role: string; content: unknown }[];
+  /** The end of what the user said last, of 200 characters at most. */
+  readonly asked: string;
   readonly stream: boolean;
   readonly max_tokens: number;
   readonly outcome: string;
+  readonly output_tokens: number;
 }
 
 /** The stand-in model as a process, and its control API. */
@@ -30,8 +34,13 @@ export class ModelStub {
 
   /** The calls whose last user message contains `text`, oldest first. */
   async calls(text: string): Promise<SeenCall[]> {
-    const answer = (await this.control('GET', '/control/calls')) as { calls: SeenCall[] };
-    return answer.calls.filter((call) => JSON.stringify(call.messages?.at(-1)?.content ?? '').includes(text));
+    const calls = await this.allCalls();
+    return calls.filter((call) => JSON.stringify(call.messages?.at(-1)?.content ?? '').includes(text));
+  }
+
+  /** All calls, oldest first. */
+  async allCalls(): Promise<SeenCall[]> {
+    return ((await this.control('GET', '/control/calls')) as { calls: SeenCall[] }).calls;
   }
 
   async stop(): Promise<void> {

@@ -9,7 +9,16 @@ export interface App {
   output(): string;
   /** SIGTERM, and the exit code; SIGKILL if it has not ended after `ms` (20 s). */
   stop(ms?: number): Promise<number | null>;
+  /** SIGKILL; resolves once it is gone. */
+  kill(): Promise<void>;
+  /** SIGSTOP: it lives, and does nothing. */
+  freeze(): void;
+  /** SIGCONT. */
+  thaw(): void;
 }
+
+/** The apps there are. */
+export type AppName = keyof typeof APPS;
 
 const APPS = {
   api: 'dist/apps/api/src/main.js',
@@ -23,7 +32,7 @@ const READY_TIMEOUT_MS = 20_000;
  * Starts one of the built apps, as production does, on a port of its own choosing, and waits until it says where
  * it listens. Nothing of this process's environment reaches it but PATH.
  */
-export async function startProcess(app: keyof typeof APPS, env: Record<string, string>): Promise<App> {
+export async function startProcess(app: AppName, env: Record<string, string>): Promise<App> {
   const child = spawn(process.execPath, [APPS[app]], {
     env: { PATH: process.env['PATH'] ?? '', NODE_ENV: 'test', LOG_LEVEL: 'info', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -47,12 +56,13 @@ export async function startProcess(app: keyof typeof APPS, env: Record<string, s
     child.stderr.on('data', read);
     child.once('exit', (code) => fail(`ended with ${code}`));
   });
+  const runs = (): boolean => child.exitCode === null && child.signalCode === null;
   return {
     url,
     process: child,
     output: () => printed,
     stop: async (ms = 20_000) => {
-      if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
+      if (!runs()) return child.exitCode;
       const ended = once(child, 'exit');
       const hurry = setTimeout(() => child.kill('SIGKILL'), ms);
       child.kill('SIGTERM');
@@ -60,5 +70,13 @@ export async function startProcess(app: keyof typeof APPS, env: Record<string, s
       clearTimeout(hurry);
       return child.exitCode;
     },
+    kill: async () => {
+      if (!runs()) return;
+      const ended = once(child, 'exit');
+      child.kill('SIGKILL');
+      await ended;
+    },
+    freeze: () => void child.kill('SIGSTOP'),
+    thaw: () => void child.kill('SIGCONT'),
   };
 }

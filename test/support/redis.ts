@@ -1,19 +1,46 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { freePort } from '../../tools/free-port.js';
+import { steadyPort } from './steady-port.js';
 
 /** A Redis of a stack's own, from the machine's `redis-server`, in memory only. */
 export interface RedisServer {
   readonly url: string;
+  /** The one that runs now, or ran last. */
   readonly process: ChildProcess;
+  /** SIGKILL; what it held is lost. */
+  kill(): Promise<void>;
+  /** Starts it again, empty, where it was. Does nothing while it runs. */
+  restart(): Promise<void>;
   stop(): Promise<void>;
 }
 
 /** Starts a Redis; on a given port when one comes back where it was. */
 export async function startRedis(port?: number): Promise<RedisServer> {
-  const at = port ?? (await freePort());
-  const args = ['--port', String(at), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', '/tmp'];
+  const at = port ?? (await steadyPort());
+  let child = await launch(at);
+  const runs = (): boolean => child.exitCode === null && child.signalCode === null;
+  const kill = async (): Promise<void> => {
+    if (!runs()) return;
+    const ended = once(child, 'exit');
+    child.kill('SIGKILL');
+    await ended;
+  };
+  return {
+    url: `redis://127.0.0.1:${at}`,
+    get process() {
+      return child;
+    },
+    kill,
+    restart: async () => {
+      if (!runs()) child = await launch(at);
+    },
+    stop: kill,
+  };
+}
+
+async function launch(port: number): Promise<ChildProcess> {
+  const args = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', '/tmp'];
   const child = spawn('redis-server', [...args, '--maxmemory-policy', 'noeviction'], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
@@ -24,14 +51,5 @@ export async function startRedis(port?: number): Promise<RedisServer> {
       if (/ready to accept connections/i.test(line)) resolve();
     });
   });
-  return {
-    url: `redis://127.0.0.1:${at}`,
-    process: child,
-    stop: async () => {
-      if (child.exitCode !== null || child.signalCode !== null) return;
-      const ended = once(child, 'exit');
-      child.kill('SIGKILL');
-      await ended;
-    },
-  };
+  return child;
 }

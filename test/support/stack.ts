@@ -3,6 +3,7 @@ import pg from 'pg';
 import { Client } from './client.js';
 import { freshDatabase } from './database.js';
 import { ModelStub } from './model-stub.js';
+import { type OwnPostgres, startOwnPostgres } from './own-postgres.js';
 import { type App, startProcess } from './processes.js';
 import { type RedisServer, startRedis } from './redis.js';
 
@@ -15,6 +16,8 @@ export interface Stack {
   readonly model: ModelStub;
   /** Set when the queue is on Redis (`TEST_QUEUE=redis`). */
   readonly redis: RedisServer | undefined;
+  /** Set when the stack has a PostgreSQL of its own. */
+  readonly postgres: OwnPostgres | undefined;
   readonly database: pg.Pool;
   readonly databaseName: string;
   readonly databaseUrl: string;
@@ -22,24 +25,29 @@ export interface Stack {
   as(user: string, through?: App): Client;
   startApi(env?: Record<string, string>): Promise<App>;
   startWorker(env?: Record<string, string>): Promise<App>;
+  /** Starts once more an app that has ended: with what it was started with, and listening where it did. */
+  again(app: App): Promise<App>;
   stop(): Promise<void>;
 }
 
 export interface StackOptions {
   readonly workers?: number;
   readonly env?: Record<string, string>;
+  /** A PostgreSQL for this stack alone, which a test may kill. */
+  readonly ownPostgres?: boolean;
 }
 
-/** Starts a stack on a fresh copy of the migrated database. */
+/** Starts a stack on a fresh copy of the migrated database, or on a PostgreSQL of its own. */
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
-  const copy = await freshDatabase();
-  const { name: databaseName, url: databaseUrl } = copy;
+  const redis = process.env['TEST_QUEUE'] === 'redis' ? await startRedis() : undefined;
+  const queue: Record<string, string> = redis === undefined ? {} : { REDIS_URL: redis.url };
+  const postgres = options.ownPostgres === true ? await startOwnPostgres(queue) : undefined;
+  const copy = postgres === undefined ? await freshDatabase() : undefined;
+  const databaseUrl = postgres?.url ?? copy?.url ?? '';
+  const databaseName = new URL(databaseUrl).pathname.slice(1);
   const database = new pg.Pool({ connectionString: databaseUrl, max: 3 });
   database.on('error', () => undefined); // tests cut connections on purpose
-  const [model, redis] = await Promise.all([
-    ModelStub.start(),
-    process.env['TEST_QUEUE'] === 'redis' ? startRedis() : undefined,
-  ]);
+  const model = await ModelStub.start();
   const env = {
     DATABASE_URL: databaseUrl,
     JWT_SECRET: SECRET,
@@ -47,20 +55,33 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     WORKER_PORT: '0',
     ANTHROPIC_BASE_URL: model.url,
     ANTHROPIC_API_KEY: 'stand-in',
-    ...(redis && { REDIS_URL: redis.url }),
+    ...queue,
     ...options.env,
   };
-  const apps: App[] = [];
+  const apps = new Map<App, { name: 'api' | 'worker'; extra: Record<string, string> }>();
+  let stopped = false;
   const start = async (name: 'api' | 'worker', extra: Record<string, string> = {}): Promise<App> => {
     const app = await startProcess(name, { ...env, ...extra });
-    apps.push(app);
+    apps.set(app, { name, extra });
+    // It was on its way when the stack was stopped.
+    if (stopped) await app.kill();
     return app;
   };
+  const again = async (app: App): Promise<App> => {
+    const { name, extra } = apps.get(app) ?? {};
+    if (name === undefined) throw new Error('The stack knows no such app.');
+    const { port } = new URL(app.url);
+    const started = await start(name, { ...extra, [name === 'api' ? 'PORT' : 'WORKER_PORT']: port });
+    apps.delete(app);
+    return started;
+  };
   const stop = async (): Promise<void> => {
-    await Promise.all(apps.map((app) => app.stop()));
+    stopped = true;
+    await Promise.all([...apps.keys()].map((app) => (app.thaw(), app.stop())));
     await Promise.all([model.stop(), redis?.stop()]);
     await database.end();
-    await copy.drop();
+    await copy?.drop();
+    await postgres?.stop();
   };
   const starting = [start('api'), ...Array.from({ length: options.workers ?? 1 }, () => start('worker'))];
   await Promise.allSettled(starting);
@@ -73,12 +94,14 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     workers,
     model,
     redis,
+    postgres,
     database,
     databaseName,
     databaseUrl,
     as: (user, through = api) => new Client(through.url, tokenFor(user)),
     startApi: (extra) => start('api', extra),
     startWorker: (extra) => start('worker', extra),
+    again,
     stop,
   };
 }

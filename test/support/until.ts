@@ -1,6 +1,6 @@
-/** Looks again and again until `look` gives something other than undefined or false; at the longest 15 s. */
-export async function until<T>(look: () => Promise<T | undefined | false>, what: string): Promise<T> {
-  const deadline = Date.now() + 15_000;
+/** Looks again and again until `look` gives something other than undefined or false; for `ms` (15 s) at the longest. */
+export async function until<T>(look: () => Promise<T | undefined | false>, what: string, ms = 15_000): Promise<T> {
+  const deadline = Date.now() + ms;
   for (;;) {
     const found = await look();
     if (found !== undefined && found !== false) return found;

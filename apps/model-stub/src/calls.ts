@@ -9,10 +9,15 @@ export interface Call extends Omit<MessagesRequest, 'lastUserText' | 'inputToken
   /** What was sent; kept for the newest calls only, for it may be long. */
   messages: MessagesRequest['messages'] | null;
   system: MessagesRequest['system'];
+  /** The end of what the user said last, of {@link ASKED_LENGTH} characters at most; kept for every call. */
+  readonly asked: string;
   outcome: Outcome;
   output_tokens: number;
   ended_at: string | null;
 }
+
+/** Enough to tell one question from another. */
+export const ASKED_LENGTH = 200;
 
 const MOST_CALLS = 20_000;
 const MOST_WITH_TEXT = 500;

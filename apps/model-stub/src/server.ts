@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { Calls, type Call } from './calls.js';
+import { ASKED_LENGTH, Calls, type Call } from './calls.js';
 import {
   InvalidRequest,
   type MessagesRequest,
@@ -97,6 +97,7 @@ class ModelStub {
     const call = this.calls.add({
       ...seen,
       id: `msg_${randomBytes(12).toString('hex')}`,
+      asked: lastUserText.slice(-ASKED_LENGTH),
       received_at: new Date().toISOString(),
       outcome: 'running',
       output_tokens: 0,
