@@ -44,7 +44,17 @@ export interface OpenedStream {
   close(): void;
 }
 
-/** Opens a stream; a turn's when there is a body to post, else a job's. */
+/** Thrown when the answer is no stream. */
+export class NoStream extends Error {
+  constructor(
+    readonly status: number,
+    readonly body: string,
+  ) {
+    super(`${status}: ${body}`);
+  }
+}
+
+/** Opens a stream; a turn's when there is a body to post, else a job's. @throws NoStream */
 export async function openStream(
   url: string,
   token: string,
@@ -64,7 +74,7 @@ export async function openStream(
     signal: AbortSignal.any([leave.signal, AbortSignal.timeout(60_000)]),
   });
   const { status, headers } = response;
-  if (status !== 200 || response.body === null) throw new Error(`${status}: ${await response.text()}`);
+  if (status !== 200 || response.body === null) throw new NoStream(status, await response.text());
   judge({ method: options.body ? 'POST' : 'GET', path: new URL(path, url).pathname, status, headers, body: '' });
   return { status, headers, events: parseEvents(response.body), close: () => leave.abort() };
 }

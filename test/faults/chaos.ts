@@ -1,0 +1,95 @@
+import type { Stack } from '../support/stack.js';
+import { sweep } from '../support/sweep.js';
+import type { Fleet } from './fleet.js';
+import { Killer } from './killer.js';
+import { Load, type SeenTurn } from './load.js';
+import { Random } from './random.js';
+
+export interface ChaosOptions {
+  readonly seed: number;
+  readonly users: number;
+  /** The load goes on until it lasted so long, in milliseconds, and sent so many turns. */
+  readonly forMs: number;
+  readonly turns: number;
+  /** Sets this round apart from others of the same fleet. */
+  readonly name: string;
+  /** Ends the load before its time. */
+  readonly signal?: AbortSignal;
+}
+
+/** What came of it. */
+export interface ChaosReport {
+  readonly seed: number;
+  readonly turns: number;
+  readonly canceled: number;
+  /** Calls that had to be made again. */
+  readonly repeated: number;
+  readonly attemptsLost: number;
+  readonly deeds: readonly string[];
+  readonly violations: readonly string[];
+}
+
+/** Puts a fleet under load, does harm to it at random meanwhile, and then looks at everything that is left of it. */
+export async function chaos(fleet: Fleet, options: ChaosOptions): Promise<ChaosReport> {
+  const random = new Random(options.seed);
+  const end = Date.now() + options.forMs;
+  const over = (turns: number): boolean =>
+    options.signal?.aborted === true || (Date.now() > end && turns >= options.turns);
+  const load = new Load({
+    urls: fleet.urls,
+    users: options.users,
+    name: options.name,
+    random: random.fork(1_000),
+    enough: over,
+  });
+  const killer = new Killer(fleet, random.fork(2_000), () => over(load.sent));
+  killer.start();
+  await load.run();
+  await killer.stop();
+  const violations = [
+    ...load.violations,
+    ...killer.violations,
+    ...(await sweep(fleet.stack)),
+    ...(await untrue(fleet.stack, load.turns)),
+  ];
+  const { rows } = await fleet.stack.database.query<{ n: number }>(
+    `SELECT coalesce(sum(attempts - 1), 0)::int AS n FROM jobs WHERE id = ANY($1) AND attempts > 1`,
+    [load.turns.map(({ jobId }) => jobId)],
+  );
+  return {
+    seed: options.seed,
+    turns: load.turns.length,
+    canceled: load.turns.filter(({ status }) => status === 'canceled').length,
+    repeated: load.repeated,
+    attemptsLost: rows[0]?.n ?? 0,
+    deeds: killer.deeds,
+    violations,
+  };
+}
+
+/** Holds what clients were told against what the database says. @returns every difference, in words */
+export async function untrue(stack: Stack, turns: readonly SeenTurn[]): Promise<string[]> {
+  const { rows } = await stack.database.query<{ text: string; id: string; status: string; reply: string | null }>(
+    `SELECT q.content AS text, j.id, j.status, a.content AS reply
+       FROM messages q JOIN jobs j ON j.user_message_id = q.id LEFT JOIN messages a ON a.job_id = j.id
+      WHERE q.content = ANY($1)`,
+    [turns.map(({ text }) => text)],
+  );
+  const found = new Map(rows.map((row) => [row.text, row]));
+  return turns.flatMap(({ text, jobId, status, reply }) => {
+    const row = found.get(text);
+    const same = row?.id === jobId && row.status === status && (row.reply ?? undefined) === reply;
+    if (same) return [];
+    return [`${text}: the client saw ${status} of job ${jobId}: ${reply}; the database has ${JSON.stringify(row)}`];
+  });
+}
+
+/** A report as lines for people. */
+export function inWords({ seed, turns, canceled, repeated, attemptsLost, deeds, violations }: ChaosReport): string {
+  return [
+    `seed ${seed}: ${turns} turns (${canceled} canceled), ${deeds.length} deeds, ${repeated} calls repeated, ` +
+      `${attemptsLost} attempts begun anew, ${violations.length} violations`,
+    ...deeds.map((deed) => `  ${deed}`),
+    ...violations.map((violation) => `  VIOLATION ${violation}`),
+  ].join('\n');
+}

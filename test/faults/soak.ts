@@ -1,0 +1,76 @@
+import { chaos, type ChaosReport, inWords } from './chaos.js';
+import { Fleet } from './fleet.js';
+import { anySeed } from './random.js';
+
+/*
+ * `npm run soak -- MINUTES [SEED]`: rounds of load and harm, each followed by a look at everything that is left. Ends with 1
+ * when anything was found that must not be. Ctrl-C ends it in order.
+ */
+
+const DEFAULT_MINUTES = 10;
+const ROUND_MS = 45_000;
+const USERS = 20;
+
+/** The stand-in knows this many calls; a new fleet begins before it forgets the first. */
+const MOST_TURNS_OF_A_FLEET = 10_000;
+
+const [minutes = String(DEFAULT_MINUTES), firstSeed = String(anySeed())] = process.argv.slice(2);
+if (!(Number(minutes) > 0) || !/^\d+$/.test(firstSeed)) {
+  console.error('npm run soak -- MINUTES [SEED]');
+  process.exit(2);
+}
+
+const interrupted = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => {
+    if (!interrupted.signal.aborted) console.log('Stopping: the turns under way are let end.');
+    interrupted.abort();
+  });
+}
+
+const end = Date.now() + Number(minutes) * 60_000;
+const reports: ChaosReport[] = [];
+const seen = new Set<string>();
+let fleet: Fleet | undefined;
+let turnsOfFleet = 0;
+console.log(
+  `${minutes} minutes, queue on ${process.env['TEST_QUEUE'] === 'redis' ? 'Redis' : 'PostgreSQL'}, seed ${firstSeed}`,
+);
+try {
+  for (let round = 1; Date.now() < end && !interrupted.signal.aborted; round++) {
+    if (turnsOfFleet > MOST_TURNS_OF_A_FLEET) {
+      await fleet?.stop();
+      fleet = undefined;
+      turnsOfFleet = 0;
+    }
+    fleet ??= await Fleet.start();
+    const report = await chaos(fleet, {
+      seed: Number(firstSeed) + round - 1,
+      name: `round-${round}`,
+      users: USERS,
+      forMs: Math.min(ROUND_MS, Math.max(0, end - Date.now())),
+      turns: 1,
+      signal: interrupted.signal,
+    });
+    turnsOfFleet += report.turns;
+    // The sweep sees earlier rounds of the same fleet, too.
+    const violations = report.violations.filter((violation) => !seen.has(violation));
+    violations.forEach((violation) => seen.add(violation));
+    reports.push({ ...report, violations });
+    console.log(`round ${round}, ${inWords({ ...report, violations })}`);
+  }
+} catch (error) {
+  process.exitCode = 1;
+  console.error(error);
+} finally {
+  await fleet?.stop();
+}
+
+const sum = (of: (report: ChaosReport) => number): number => reports.reduce((total, report) => total + of(report), 0);
+const violations = sum((report) => report.violations.length);
+console.log(
+  `${reports.length} rounds: ${sum(({ turns }) => turns)} turns (${sum(({ canceled }) => canceled)} canceled), ` +
+    `${sum(({ deeds }) => deeds.length)} deeds, ${sum(({ repeated }) => repeated)} calls repeated, ` +
+    `${sum(({ attemptsLost }) => attemptsLost)} attempts begun anew, ${violations} violations`,
+);
+if (violations > 0) process.exitCode = 1;

@@ -1,0 +1,239 @@
+import type pg from 'pg';
+import { ASKED_LENGTH } from '../../apps/model-stub/src/calls.js';
+import type { SeenCall } from './model-stub.js';
+
+/** What is swept: a stack, or whatever has these two. */
+export interface Swept {
+  readonly database: Pick<pg.Pool, 'query'>;
+  readonly model: { allCalls(): Promise<SeenCall[]> };
+}
+
+/** Time for jobs to end and for the calls of dead workers to be closed, in milliseconds. */
+const SETTLE_MS = 30_000;
+
+/** Findings of one kind that are told one by one. */
+const MOST_TOLD = 20;
+
+/** A statement that gives a row, with its finding as `what`, for everything that must not be. */
+interface Rule {
+  readonly name: string;
+  readonly sql: string;
+}
+
+const FINAL = `('succeeded', 'failed', 'canceled')`;
+
+/** What the database alone shows. */
+export const RULES: readonly Rule[] = [
+  {
+    name: 'every job is final',
+    sql: `SELECT format('job %s is %s after %s attempts', id, status, attempts) AS what
+            FROM jobs WHERE status NOT IN ${FINAL}`,
+  },
+  {
+    name: 'a job has the messages of its state',
+    sql: `SELECT format('job %s is %s and has %s complete and %s incomplete messages', id, status, complete, incomplete) AS what
+            FROM (SELECT j.id, j.status, count(m.id) FILTER (WHERE m.status = 'complete') AS complete,
+                         count(m.id) FILTER (WHERE m.status = 'incomplete') AS incomplete
+                    FROM jobs j LEFT JOIN messages m ON m.job_id = j.id GROUP BY j.id) AS counted
+           WHERE NOT CASE status WHEN 'succeeded' THEN complete = 1 AND incomplete = 0
+                                 WHEN 'canceled' THEN complete = 0 AND incomplete <= 1
+                                 ELSE complete = 0 AND incomplete = 0 END`,
+  },
+  {
+    name: 'a turn has one assistant message at most',
+    sql: `SELECT format('user message %s has %s assistant messages', j.user_message_id, count(*)) AS what
+            FROM jobs j JOIN messages m ON m.job_id = j.id GROUP BY j.user_message_id HAVING count(*) > 1`,
+  },
+  {
+    name: 'messages are numbered without gaps',
+    sql: `SELECT format('chat %s has %s messages, numbered %s to %s, and says %s', c.id, count(m.id), min(m.seq), max(m.seq),
+                        c.last_seq) AS what
+            FROM chats c LEFT JOIN messages m ON m.chat_id = c.id GROUP BY c.id
+          HAVING count(m.id) <> c.last_seq OR min(m.seq) <> 1 OR max(m.seq) <> c.last_seq`,
+  },
+  {
+    name: 'no user message is there twice',
+    sql: `SELECT format('%s times in chat %s: %s', count(*), chat_id, left(content, 80)) AS what
+            FROM messages WHERE role = 'user' GROUP BY chat_id, content HAVING count(*) > 1`,
+  },
+  {
+    name: 'a job says when it ended, and why if it failed',
+    sql: `SELECT format('job %s is %s, started %s, finished %s, error %s: %s', id, status, started_at, finished_at, error_code,
+                        error_message) AS what
+            FROM jobs
+           WHERE (status IN ${FINAL}) <> (finished_at IS NOT NULL)
+              OR (status = 'failed') <> (error_code IS NOT NULL) OR (status = 'failed') <> (error_message IS NOT NULL)
+              OR (attempts > 0) <> (started_at IS NOT NULL) OR finished_at < started_at OR started_at < created_at`,
+  },
+  {
+    name: 'a job that has ended holds nothing',
+    sql: `SELECT format('job %s is %s, with %s characters of a draft and a lease until %s', id, status, length(draft),
+                        lease_until) AS what
+            FROM jobs WHERE status IN ${FINAL} AND (draft <> '' OR lease_until IS NOT NULL)`,
+  },
+  {
+    name: 'no call of the ledger is left open',
+    sql: `SELECT format('call %s of job %s (%s) is still running, since %s', c.attempt, c.job_id, j.status, c.started_at) AS what
+            FROM model_calls c JOIN jobs j ON j.id = c.job_id WHERE c.outcome = 'running' OR c.ended_at IS NULL`,
+  },
+  {
+    name: 'a turn has one completed call if it succeeded, else none',
+    sql: `SELECT format('job %s is %s and has %s completed calls', j.id, j.status, count(c.job_id)) AS what
+            FROM jobs j LEFT JOIN model_calls c ON c.job_id = j.id AND c.outcome = 'completed' GROUP BY j.id
+          HAVING count(c.job_id) <> CASE j.status WHEN 'succeeded' THEN 1 ELSE 0 END`,
+  },
+  {
+    name: 'a completed call cost what its message says',
+    sql: `SELECT format('job %s: the call %s and %s tokens, the message %s and %s', c.job_id, c.input_tokens, c.output_tokens,
+                        m.input_tokens, m.output_tokens) AS what
+            FROM model_calls c JOIN messages m ON m.job_id = c.job_id
+           WHERE c.outcome = 'completed'
+             AND (c.input_tokens, c.output_tokens) IS DISTINCT FROM (m.input_tokens, m.output_tokens)`,
+  },
+  {
+    name: 'an answer of the model is in the ledger once',
+    sql: `SELECT format('%s is in %s calls', message_id, count(*)) AS what
+            FROM model_calls GROUP BY message_id HAVING message_id IS NOT NULL AND count(*) > 1`,
+  },
+  {
+    name: 'a call is of an attempt that was begun, and ends after it began',
+    sql: `SELECT format('call %s of job %s, which began %s attempts: from %s to %s', c.attempt, c.job_id, j.attempts, c.started_at,
+                        c.ended_at) AS what
+            FROM model_calls c JOIN jobs j ON j.id = c.job_id
+           WHERE c.attempt > j.attempts OR c.ended_at < c.started_at`,
+  },
+];
+
+/** A line of the ledger, with what the user had said. */
+interface LedgerRow {
+  readonly job_id: string;
+  readonly attempt: number;
+  readonly outcome: string;
+  readonly message_id: string | null;
+  readonly output_tokens: number | null;
+  readonly user_message_id: string;
+}
+
+interface Question {
+  readonly id: string;
+  readonly content: string;
+}
+
+/**
+ * Holds everything in a stack's database, and the ledger against the calls the stand-in model saw, to what the service
+ * promises whatever happened. To be called when no client sends any more; waits a while for what is under way to end.
+ * Tells turns apart by what the user said, so each must say something else.
+ * @returns every violation, in words
+ */
+export async function sweep(stack: Swept, settleMs = SETTLE_MS): Promise<string[]> {
+  await settle(stack, settleMs);
+  const findings: string[] = [];
+  for (const { name, sql } of RULES) {
+    const { rows } = await stack.database.query<{ what: string }>(sql);
+    findings.push(
+      ...told(
+        name,
+        rows.map(({ what }) => what),
+      ),
+    );
+  }
+  const { rows: ledger } = await stack.database.query<LedgerRow>(
+    `SELECT c.job_id, c.attempt, c.outcome, c.message_id, c.output_tokens, j.user_message_id
+       FROM model_calls c JOIN jobs j ON j.id = c.job_id`,
+  );
+  const { rows: questions } = await stack.database.query<Question>(
+    `SELECT id, content FROM messages WHERE role = 'user'`,
+  );
+  const calls = await stack.model.allCalls();
+  for (const [name, found] of Object.entries(againstTheModel(ledger, questions, calls))) {
+    findings.push(...told(name, found));
+  }
+  return findings;
+}
+
+/** @throws Error with every violation */
+export async function expectSound(stack: Swept): Promise<void> {
+  const findings = await sweep(stack);
+  if (findings.length > 0) throw new Error(`${findings.length} violations:\n${findings.join('\n')}`);
+}
+
+function told(name: string, found: readonly string[]): string[] {
+  const lines = found.slice(0, MOST_TOLD).map((what) => `${name}: ${what}`);
+  return found.length > MOST_TOLD ? [...lines, `${name}: and ${found.length - MOST_TOLD} more`] : lines;
+}
+
+/** Waits until nothing is under way any more, or the time is up: what is left then is found by the rules. */
+async function settle(stack: Swept, ms: number): Promise<void> {
+  const deadline = Date.now() + ms;
+  while (Date.now() < deadline) {
+    const underWay = await stack.database
+      .query<{ n: number }>(
+        `SELECT (SELECT count(*) FROM jobs WHERE status NOT IN ${FINAL})::int +
+                (SELECT count(*) FROM model_calls WHERE outcome = 'running')::int AS n`,
+      )
+      .then(({ rows }) => rows[0]?.n)
+      // The pool may have kept a connection that was cut.
+      .catch(() => undefined);
+    if (underWay === 0 && (await stack.model.allCalls()).every(({ outcome }) => outcome !== 'running')) return;
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  }
+}
+
+function againstTheModel(
+  ledger: readonly LedgerRow[],
+  questions: readonly Question[],
+  calls: readonly SeenCall[],
+): Record<string, string[]> {
+  const byId = new Map(calls.map((call) => [call.id, call]));
+  const told = new Set(ledger.map(({ message_id }) => message_id));
+  const findings = {
+    'no call goes on when every turn has ended': calls
+      .filter(({ outcome }) => outcome === 'running')
+      .map(({ id, asked }) => `${id}, about "${asked}"`),
+    'a call of the ledger is one the model knows': [] as string[],
+    'every call of the model is in the ledger': [] as string[],
+  };
+  const unnamed = new Map<string, number>();
+  for (const row of ledger) {
+    const line = `call ${row.attempt} of job ${row.job_id} (${row.outcome})`;
+    if (row.message_id === null) {
+      unnamed.set(row.user_message_id, (unnamed.get(row.user_message_id) ?? 0) + 1);
+      if (row.outcome === 'completed') {
+        findings['a call of the ledger is one the model knows'].push(`${line} has no message's id`);
+      }
+      continue;
+    }
+    const call = byId.get(row.message_id);
+    const same =
+      row.outcome !== 'completed' || (call?.outcome === 'completed' && call.output_tokens === row.output_tokens);
+    if (call === undefined || !same) {
+      const seen = call === undefined ? 'nothing' : `${call.outcome} with ${call.output_tokens} tokens`;
+      findings['a call of the ledger is one the model knows'].push(
+        `${line} is ${row.message_id} with ${row.output_tokens} tokens; the model saw ${seen}`,
+      );
+    }
+  }
+  const turnOf = turnsByText(questions);
+  for (const { id, asked, outcome } of calls) {
+    if (told.has(id)) continue;
+    // Its worker died before it wrote down the id: a line of the same turn without one is this call's.
+    const turn = turnOf(asked);
+    const left = turn === undefined ? 0 : (unnamed.get(turn) ?? 0);
+    if (turn !== undefined && left > 0) unnamed.set(turn, left - 1);
+    else findings['every call of the model is in the ledger'].push(`${id} (${outcome}), about "${asked}"`);
+  }
+  return findings;
+}
+
+/** Finds the user message a call was about. What was left without a reply comes before it, an empty line between. */
+function turnsByText(questions: readonly Question[]): (asked: string) => string | undefined {
+  const byEnd = new Map(questions.map(({ id, content }) => [content.slice(-ASKED_LENGTH), id]));
+  return (asked) => {
+    for (let end: string = asked; ;) {
+      const found = byEnd.get(end);
+      const next = end.indexOf('\n\n');
+      if (found !== undefined || next < 0) return found;
+      end = end.slice(next + 2);
+    }
+  };
+}
