@@ -12,6 +12,8 @@ export interface SeenCall {
   readonly stream: boolean;
   readonly max_tokens: number;
   readonly outcome: string;
+  readonly received_at: string;
+  readonly ended_at: string | null;
   readonly output_tokens: number;
 }
 
@@ -19,8 +21,10 @@ export interface SeenCall {
 export class ModelStub {
   private constructor(private readonly app: App) {}
 
-  static async start(): Promise<ModelStub> {
-    return new ModelStub(await startProcess('model-stub', { MODEL_STUB_DELAY_MS: '0' }));
+  /** Starts one; on a given port when somebody expects it there. */
+  static async start(port = 0): Promise<ModelStub> {
+    const env = { MODEL_STUB_DELAY_MS: '0', MODEL_STUB_PORT: String(port) };
+    return new ModelStub(await startProcess('model-stub', env));
   }
 
   get url(): string {
@@ -30,6 +34,11 @@ export class ModelStub {
   /** How to answer turns whose text contains `match`, `times` times (for ever when left out). */
   async script(match: string, script: object, times?: number): Promise<void> {
     await this.control('POST', '/control/scripts', { match, script, ...(times !== undefined && { times }) });
+  }
+
+  /** From here on all calls are answered as usual. */
+  async clearScripts(): Promise<void> {
+    await this.control('DELETE', '/control/scripts');
   }
 
   /** The calls whose last user message contains `text`, oldest first. */

@@ -12,6 +12,8 @@ export interface Plan {
   readonly stopReason: string;
 }
 
+const FLUSH_MS = 20;
+
 export type StreamEnd = 'completed' | 'client_closed' | 'scripted_error' | 'scripted_cut';
 
 /** Streams a message in the events of the Messages API, with whatever trouble the script asks for. */
@@ -53,6 +55,8 @@ export async function streamMessage(
   for (let n = 0; n <= plan.pieces.length; n++) {
     if (response.destroyed) return result('client_closed');
     if (n === script.cut_after) {
+      // What was written must leave first: it would be dropped with the connection.
+      await pause(response, FLUSH_MS);
       response.destroy();
       return result('scripted_cut');
     }

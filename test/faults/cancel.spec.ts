@@ -1,0 +1,145 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { StreamEvent } from '../support/events.js';
+import { openStream } from '../support/events.js';
+import { ledgerOf } from '../support/ledger.js';
+import { type Stack, startStack, tokenFor } from '../support/stack.js';
+import { expectSound } from '../support/sweep.js';
+import { until } from '../support/until.js';
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+const ENDLESS = { pieces: Array.from({ length: 2_000 }, (_, n) => `piece ${n} `), piece_delay_ms: 20 };
+
+describe('a cancel', () => {
+  let stack: Stack;
+  beforeAll(async () => {
+    stack = await startStack({ workers: 2 });
+  });
+  afterAll(async () => {
+    try {
+      await expectSound(stack);
+    } finally {
+      await stack.stop();
+    }
+  });
+
+  const cancel = (user: string, jobId: string, through = stack.api) =>
+    stack.as(user, through).patch(`/api/v1/jobs/${jobId}`, { status: 'canceled' });
+  const callOf = async (text: string) => (await stack.model.calls(text))[0];
+
+  it('of a running job ends its model call within a second, and keeps all the text that anybody saw', async () => {
+    const ana = stack.as('ana');
+    const other = await stack.startApi();
+    await stack.model.script('an endless story', ENDLESS);
+    const job = await ana.turnAsync((await ana.chat()).id, 'an endless story');
+    const stream = await openStream(stack.api.url, tokenFor('ana'), `/api/v1/jobs/${job.id}/events`);
+    let seen = '';
+    let last: StreamEvent | undefined;
+    let message = '';
+    const reading = (async () => {
+      for await (const event of stream.events) {
+        if (event.event === 'delta') seen += String(event.data.text);
+        if (event.event === 'message') message = String(event.data.content);
+        last = event;
+      }
+    })();
+    await until(async () => seen.includes('piece 40 '), 'some text');
+
+    const seenBefore = seen;
+    const asked = Date.now();
+    const canceled = await cancel('ana', job.id, other);
+    const answered = Date.now();
+    await until(async () => (await callOf('an endless story'))?.outcome === 'client_closed', 'the end of the call');
+    const call = await callOf('an endless story');
+    expect(Date.parse(call?.ended_at ?? '') - asked).toBeLessThan(1_000);
+    expect(answered - asked).toBeLessThan(1_000);
+
+    const kept = canceled.body.assistant_message;
+    expect(canceled.body).toMatchObject({ status: 'canceled', error: null });
+    expect(kept).toMatchObject({ status: 'incomplete', stop_reason: 'canceled' });
+    expect(ENDLESS.pieces.join('').startsWith(kept.content as string)).toBe(true);
+    // What the client saw when it asked is kept, and so is what came until the call ended.
+    expect(kept.content.startsWith(seenBefore)).toBe(true);
+    await reading;
+    expect([last?.id, message]).toEqual(['end', kept.content]);
+    expect(kept.content.startsWith(seen) || seen.startsWith(kept.content as string)).toBe(true);
+
+    const [line] = await ledgerOf(stack, job.id);
+    expect(line).toMatchObject({ outcome: 'canceled', message_id: call?.id });
+    expect(kept.usage).toEqual({ input_tokens: line?.input_tokens, output_tokens: line?.output_tokens });
+    expect(kept.usage.input_tokens).toBeGreaterThan(0);
+    // Final is final, and asking twice is fine.
+    expect((await cancel('ana', job.id)).body).toEqual(canceled.body);
+    expect(await other.stop()).toBe(0);
+  });
+
+  it('of a job before its first word leaves no message', async () => {
+    const ben = stack.as('ben');
+    await stack.model.script('says nothing', { hang_before_headers: true });
+    const job = await ben.turnAsync((await ben.chat()).id, 'says nothing');
+    await until(async () => (await callOf('says nothing')) !== undefined, 'the call');
+    expect((await cancel('ben', job.id)).body).toMatchObject({ status: 'canceled', assistant_message: null });
+    await until(async () => (await callOf('says nothing'))?.outcome === 'client_closed', 'the end of the call');
+  });
+
+  it('of a queued job ends it at once, and the model is never asked', async () => {
+    const eva = stack.as('eva');
+    await Promise.all(stack.workers.map((worker) => worker.freeze()));
+    const job = await eva.turnAsync((await eva.chat()).id, 'never to be asked');
+    const canceled = await cancel('eva', job.id);
+    expect(canceled.body).toMatchObject({ status: 'canceled', attempts: 0, assistant_message: null });
+    for (const worker of stack.workers) worker.thaw();
+    // The chat is free, and its next turn is behind the ticket of the first.
+    const chat = await eva.chat();
+    expect((await eva.turn(chat.id, 'instead of it')).status).toBe(200);
+    expect(await stack.model.calls('never to be asked').then((calls) => calls.length)).toBeLessThanOrEqual(1);
+    expect((await eva.get(`/api/v1/jobs/${job.id}`)).body).toEqual(canceled.body);
+  });
+
+  it('does not wait for a worker that is frozen, and nothing it does later changes what is final', async () => {
+    const kim = stack.as('kim');
+    await stack.model.script('frozen in mid-stream', ENDLESS);
+    const job = await kim.turnAsync((await kim.chat()).id, 'frozen in mid-stream');
+    await until(async () => {
+      const { rows } = await stack.database.query('SELECT draft FROM jobs WHERE id = $1', [job.id]);
+      return rows[0]?.draft !== '';
+    }, 'a checkpoint');
+    for (const worker of stack.workers) worker.freeze();
+    const asked = Date.now();
+    const canceled = await cancel('kim', job.id);
+    expect(Date.now() - asked).toBeLessThan(3_000);
+    expect(canceled.body).toMatchObject({ status: 'canceled', assistant_message: { status: 'incomplete' } });
+    for (const worker of stack.workers) worker.thaw();
+    await until(async () => (await callOf('frozen in mid-stream'))?.outcome === 'client_closed', 'the end of the call');
+    await pause(500);
+    expect((await kim.get(`/api/v1/jobs/${job.id}`)).body).toEqual(canceled.body);
+  });
+
+  it('in the very moment of the reply is one or the other, whole', async () => {
+    await stack.model.script('neck and neck', { pieces: ['one ', 'two ', 'three'], piece_delay_ms: 120 });
+    const results = await Promise.all(
+      Array.from({ length: 40 }, async (_, n) => {
+        const user = `racer-${n}`;
+        const chat = await stack.as(user).chat();
+        const job = await stack.as(user).turnAsync(chat.id, `neck and neck, ${n}`);
+        await pause(n * 12);
+        const answer = await cancel(user, job.id);
+        const found = (await stack.as(user).get(`/api/v1/jobs/${job.id}`)).body;
+        if (answer.status === 200) expect(found).toEqual(answer.body);
+        else expect([answer.status, answer.body.code, found.status]).toEqual([409, 'invalid_transition', 'succeeded']);
+        if (found.status === 'succeeded') expect(found.assistant_message.content).toBe('one two three');
+        return found.status as string;
+      }),
+    );
+    expect(new Set(results)).toEqual(new Set(['canceled', 'succeeded']));
+  });
+
+  it('of somebody else’s job, or of none, changes nothing', async () => {
+    const leo = stack.as('leo');
+    await stack.model.script('mind your own', { delay_ms: 1_000 });
+    const job = await leo.turnAsync((await leo.chat()).id, 'mind your own');
+    await until(async () => (await callOf('mind your own')) !== undefined, 'the call');
+    expect((await cancel('mallory', job.id)).status).toBe(404);
+    expect(await leo.finalJob(job.id)).toMatchObject({ status: 'succeeded', attempts: 1 });
+  });
+});

@@ -1,0 +1,79 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { type Stack, startStack } from '../support/stack.js';
+import { expectSound } from '../support/sweep.js';
+import { until } from '../support/until.js';
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+const TURNS = 30;
+
+/** Much longer than it takes a turn that is left with two attempts to spend them by itself: a second. */
+const OUTAGE_MS = 8_000;
+
+describe('an outage of the model', () => {
+  let stack: Stack;
+  beforeAll(async () => {
+    stack = await startStack();
+  });
+  afterAll(async () => {
+    try {
+      await expectSound(stack);
+    } finally {
+      await stack.stop();
+    }
+  });
+
+  it('burns no attempts: the turns wait, hardly a call is made, and all are answered when it is over', async () => {
+    await stack.model.script('outage', { status: 529, error_type: 'overloaded_error' });
+    const users = Array.from({ length: TURNS }, (_, n) => stack.as(`user-${n}`));
+    const jobs = await Promise.all(
+      users.map(async (user, n) => user.turnAsync((await user.chat()).id, `in the outage, ${n}`)),
+    );
+    await stack.database.query('UPDATE jobs SET attempts_left = least(attempts_left, 2)');
+    const begun = Date.now();
+    await until(async () => stack.workers[0]?.output().includes('the model is away'), 'the circuit');
+    // One that is canceled while it waits is canceled at once, and never asked.
+    const [first] = users;
+    const canceled = await first?.patch(`/api/v1/jobs/${jobs[0]?.id}`, { status: 'canceled' });
+    expect(canceled?.body.status).toBe('canceled');
+    await pause(OUTAGE_MS - (Date.now() - begun));
+
+    const calls = (await stack.model.allCalls()).length;
+    // One of each, at once, and hardly more; without the circuit every turn would have failed by now.
+    expect(calls).toBeLessThan(TURNS + 12);
+    const { rows } = await stack.database.query(`SELECT status, count(*)::int AS n FROM jobs GROUP BY status`);
+    const now = Object.fromEntries(rows.map(({ status, n }) => [status as string, n as number]));
+    expect(now).toMatchObject({ canceled: 1 });
+    expect((now['queued'] ?? 0) + (now['running'] ?? 0)).toBe(TURNS - 1);
+
+    await stack.model.clearScripts();
+    const ended = await Promise.all(users.slice(1).map((user, n) => user.finalJob(jobs[n + 1]?.id ?? '')));
+    expect(new Set(ended.map(({ status }) => status))).toEqual(new Set(['succeeded']));
+    expect(stack.workers[0]?.output()).toContain('the model is back');
+  }, 60_000);
+
+  it('is not what one turn has that always fails: others go on beside it', async () => {
+    const [unlucky, other] = [stack.as('unlucky'), stack.as('other')];
+    await stack.model.script('bad luck', { status: 500, error_type: 'api_error' });
+    const job = await unlucky.turnAsync((await unlucky.chat()).id, 'bad luck');
+    await stack.database.query('UPDATE jobs SET attempts_left = 2 WHERE id = $1 AND attempts_left > 2', [job.id]);
+    const chat = await other.chat();
+    for (let n = 0; n < 10; n++) expect((await other.turn(chat.id, `beside it, ${n}`)).status).toBe(200);
+    expect(await unlucky.finalJob(job.id)).toMatchObject({ status: 'failed', error: { code: 'model_unavailable' } });
+  }, 60_000);
+
+  it('keeps no worker from stopping, nor the turns that wait from going on elsewhere', async () => {
+    const [worker] = stack.workers;
+    await stack.model.script('held', { status: 529, error_type: 'overloaded_error' }, 12);
+    const users = Array.from({ length: 12 }, (_, n) => stack.as(`held-${n}`));
+    const jobs = await Promise.all(
+      users.map(async (user, n) => user.turnAsync((await user.chat()).id, `held up, ${n}`)),
+    );
+    await until(async () => (worker?.output().match(/the model is away/g)?.length ?? 0) > 1, 'the circuit, once more');
+    const next = await stack.startWorker();
+    expect(await worker?.stop()).toBe(0);
+    const ended = await Promise.all(users.map((user, n) => user.finalJob(jobs[n]?.id ?? '')));
+    expect(new Set(ended.map(({ status }) => status))).toEqual(new Set(['succeeded']));
+    await next.stop();
+  }, 60_000);
+});

@@ -1,0 +1,180 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { freePort } from '../../tools/free-port.js';
+import type { Answer } from '../support/client.js';
+import { ledgerOf } from '../support/ledger.js';
+import { ModelStub, type SeenCall } from '../support/model-stub.js';
+import { type Stack, startStack } from '../support/stack.js';
+import { expectSound } from '../support/sweep.js';
+import { until } from '../support/until.js';
+
+const PIECES = ['one ', 'two ', 'three ', 'four'];
+
+/** Faults after which the same call may well succeed. */
+const PASSING: [string, object][] = [
+  ['429', { status: 429, error_type: 'rate_limit_error', headers: { 'retry-after': '1' } }],
+  ['529', { status: 529, error_type: 'overloaded_error' }],
+  ['500', { status: 500, error_type: 'api_error' }],
+  ['a proxy’s 502 in HTML', { status: 502, body: '<html>Bad Gateway</html>', content_type: 'text/html' }],
+  ['no headers', { hang_before_headers: true }],
+  ['a body that stalls', { pieces: PIECES, stall_after: 2 }],
+  ['pings for ever', { pieces: PIECES, ping_after: 2 }],
+  ['a slow drip', { pieces: Array.from({ length: 60 }, (_, n) => `${n} `), piece_delay_ms: 400 }],
+  ['a connection cut in mid-stream', { pieces: PIECES, cut_after: 2 }],
+  ['a connection cut before the first word', { pieces: PIECES, cut_after: 0 }],
+  ['a stream that ends without message_stop', { pieces: PIECES, end_without_stop: true }],
+  ['an overloaded_error inside a 200', { pieces: PIECES, error_event_after: 2, error_type: 'overloaded_error' }],
+  ['HTML with status 200', { body: '<html>Welcome</html>', content_type: 'text/html' }],
+  ['JSON with status 200 that breaks off', { body: '{"type":"mess' }],
+  [
+    'an event that is broken JSON',
+    { body: 'event: message_start\ndata: {"type":\n\n', content_type: 'text/event-stream' },
+  ],
+  ['an empty stream', { body: '', content_type: 'text/event-stream' }],
+  ['no content', { empty_content: true }],
+];
+
+/** Faults that will be there again. */
+const LASTING: [string, object][] = [
+  ['400', { status: 400, error_type: 'invalid_request_error' }],
+  ['401', { status: 401, error_type: 'authentication_error' }],
+  ['403', { status: 403, error_type: 'permission_error' }],
+  ['404', { status: 404, error_type: 'not_found_error' }],
+  ['413', { status: 413, error_type: 'request_too_large' }],
+  [
+    'a spending limit',
+    {
+      status: 429,
+      body: JSON.stringify({
+        type: 'error',
+        error: { type: 'rate_limit_error', message: 'm', details: { error_code: 'enforced_spend_limit_reached' } },
+      }),
+    },
+  ],
+];
+
+describe('when the model fails', () => {
+  let stack: Stack;
+  /** Calls that another stand-in saw. */
+  const seenElsewhere: SeenCall[] = [];
+  let spent: Promise<Answer>;
+  beforeAll(async () => {
+    stack = await startStack({ env: { MODEL_IDLE_SECONDS: '1', MODEL_TOTAL_SECONDS: '3' } });
+    // It takes its time, which the others need not wait for.
+    await stack.model.script('never any good', { status: 529, error_type: 'overloaded_error' });
+    const user = stack.as('spent');
+    spent = user.turn((await user.chat()).id, 'never any good');
+  });
+  afterAll(async () => {
+    try {
+      const allCalls = async (): Promise<SeenCall[]> => [...(await stack.model.allCalls()), ...seenElsewhere];
+      await expectSound({ database: stack.database, model: { allCalls } });
+    } finally {
+      await stack.stop();
+    }
+  });
+
+  it.each(PASSING)('with %s, the turn is tried again and has the text of one attempt', async (fault, script) => {
+    const user = stack.as(`passing ${fault}`);
+    const chat = await user.chat();
+    const text = `fault: ${fault}.`;
+    await stack.model.script(text, script, 1);
+    await stack.model.script(text, { text: 'the whole reply' });
+    const turn = await user.turn(chat.id, text);
+    expect([turn.status, turn.body.assistant_message?.content]).toEqual([200, 'the whole reply']);
+    const lines = await ledgerOf(stack, turn.body.job_id as string);
+    expect(lines).toMatchObject([
+      { attempt: 1, outcome: 'failed', error_code: 'model_unavailable' },
+      { attempt: 2, outcome: 'completed', error_code: null },
+    ]);
+    expect(await stack.model.calls(text)).toHaveLength(2);
+    // What the model had told by then is known, whatever became of the call.
+    const called = await stack.model.calls(text);
+    if (lines[0]?.message_id !== null) expect(lines[0]?.message_id).toBe(called[0]?.id);
+    if ('pieces' in script) expect(lines[0]?.input_tokens).toBeGreaterThan(0);
+    expect(turn.body.assistant_message.usage).toEqual({
+      input_tokens: lines[1]?.input_tokens,
+      output_tokens: lines[1]?.output_tokens,
+    });
+  });
+
+  it.each(LASTING)('with %s, the turn fails at once and says why', async (fault, script) => {
+    const user = stack.as(`lasting ${fault}`);
+    const chat = await user.chat();
+    const text = `no use: ${fault}.`;
+    await stack.model.script(text, script, 1);
+    const turn = await user.turn(chat.id, text);
+    expect([turn.status, turn.body.code]).toEqual([502, 'assistant_failed']);
+    const job = await user.finalJob(turn.body.job_id as string);
+    expect(job).toMatchObject({ status: 'failed', attempts: 1, error: { code: 'model_rejected' } });
+    expect(await ledgerOf(stack, job.id)).toMatchObject([{ outcome: 'failed', error_code: 'model_rejected' }]);
+    // The chat goes on.
+    expect((await user.turn(chat.id, `and now, after ${fault}?`)).status).toBe(200);
+  });
+
+  it.each(['refusal', 'max_tokens'])('stopping with `%s` is a result', async (reason) => {
+    const user = stack.as(`stops ${reason}`);
+    const chat = await user.chat();
+    await stack.model.script(`ends with ${reason}`, { text: 'so far', stop_reason: reason });
+    const turn = await user.turn(chat.id, `ends with ${reason}`);
+    expect(turn.body.assistant_message).toMatchObject({ content: 'so far', stop_reason: reason, status: 'complete' });
+    expect(await ledgerOf(stack, turn.body.job_id as string)).toMatchObject([{ outcome: 'completed' }]);
+  });
+
+  it('always, the turn ends `failed` when its attempts are spent, and the ledger has every one', async () => {
+    const turn = await spent;
+    expect([turn.status, turn.body.code]).toEqual([502, 'assistant_failed']);
+    const job = await stack.as('spent').finalJob(turn.body.job_id as string);
+    expect(job).toMatchObject({ status: 'failed', attempts: 5, error: { code: 'model_unavailable' } });
+    expect((await ledgerOf(stack, job.id)).map(({ outcome }) => outcome)).toEqual(Array(5).fill('failed'));
+    expect(await stack.model.calls('never any good')).toHaveLength(5);
+  });
+
+  it('asking to wait, a slot is free meanwhile, and a wait of hours is cut to a minute', async () => {
+    const worker = await stack.startWorker({ WORKER_CONCURRENCY: '1' });
+    await Promise.all(stack.workers.map((one) => one.stop()));
+    const [patient, other] = [stack.as('patient'), stack.as('other')];
+    await stack.model.script(
+      'come back',
+      { status: 429, error_type: 'rate_limit_error', headers: { 'retry-after': '4' } },
+      1,
+    );
+    await stack.model.script('come back tomorrow', { status: 429, headers: { 'retry-after': '86400' } });
+    const job = await patient.turnAsync((await patient.chat()).id, 'come back later');
+    await until(async () => (await ledgerOf(stack, job.id))[0]?.outcome === 'failed', 'the first attempt');
+    expect((await other.turn((await other.chat()).id, 'me first, then')).status).toBe(200);
+    expect((await patient.get(`/api/v1/jobs/${job.id}`)).body).toMatchObject({ status: 'queued', attempts: 1 });
+    expect(await patient.finalJob(job.id)).toMatchObject({ status: 'succeeded', attempts: 2 });
+    const [first, second] = await ledgerOf(stack, job.id);
+    expect((second?.started_at.getTime() ?? 0) - (first?.ended_at?.getTime() ?? 0)).toBeGreaterThanOrEqual(4_000);
+
+    const long = await other.turnAsync((await other.chat()).id, 'come back tomorrow');
+    await until(async () => (await ledgerOf(stack, long.id))[0]?.outcome === 'failed', 'the refusal');
+    const { rows } = await stack.database.query(
+      `SELECT extract(epoch FROM available_at - now())::float AS seconds FROM jobs WHERE id = $1`,
+      [long.id],
+    );
+    expect(rows[0]?.seconds).toBeGreaterThan(50);
+    expect(rows[0]?.seconds).toBeLessThanOrEqual(60);
+    expect((await other.patch(`/api/v1/jobs/${long.id}`, { status: 'canceled' })).body.status).toBe('canceled');
+    await worker.stop();
+  });
+
+  it('by not being there, the turn is answered once it is', async () => {
+    const port = await freePort();
+    const worker = await stack.startWorker({ ANTHROPIC_BASE_URL: `http://127.0.0.1:${port}` });
+    const user = stack.as('refused');
+    const job = await user.turnAsync((await user.chat()).id, 'anybody there?');
+    await until(async () => (await ledgerOf(stack, job.id)).length > 1, 'the second attempt');
+    const late = await ModelStub.start(port);
+    const ended = await user.finalJob(job.id);
+    seenElsewhere.push(...(await late.allCalls()));
+    await worker.stop();
+    await late.stop();
+    expect(ended.status).toBe('succeeded');
+    expect(seenElsewhere).toHaveLength(1);
+    const lines = await ledgerOf(stack, job.id);
+    expect(lines.slice(0, -1).map(({ outcome, error_code }) => `${outcome} ${error_code}`)).toEqual(
+      Array(lines.length - 1).fill('failed model_unavailable'),
+    );
+  });
+});

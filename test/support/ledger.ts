@@ -1,0 +1,24 @@
+import type { Stack } from './stack.js';
+
+/** A line of the ledger. */
+export interface LedgerLine {
+  readonly attempt: number;
+  readonly model: string;
+  readonly outcome: string;
+  readonly error_code: string | null;
+  readonly message_id: string | null;
+  readonly input_tokens: number | null;
+  readonly output_tokens: number | null;
+  readonly first_text_ms: number | null;
+  readonly started_at: Date;
+  readonly ended_at: Date | null;
+}
+
+/** The calls of the model made for a job, by attempt. */
+export async function ledgerOf(stack: Stack, jobId: string): Promise<LedgerLine[]> {
+  const { rows } = await stack.database.query<LedgerLine>(
+    'SELECT * FROM model_calls WHERE job_id = $1 ORDER BY attempt',
+    [jobId],
+  );
+  return rows;
+}
