@@ -8,7 +8,7 @@ const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 const TURNS = 30;
 
 /** Much longer than it takes a turn that is left with two attempts to spend them by itself: a second. */
-const OUTAGE_MS = 8_000;
+const OUTAGE_MS = 6_000;
 
 describe('an outage of the model', () => {
   let stack: Stack;

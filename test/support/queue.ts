@@ -1,11 +1,10 @@
-import { createPostgresBackend, Queue, setDefaultBackendFactory } from 'bullmq';
-import { QUEUE_PREFIX, queueConnection, REPLY_QUEUE } from '#queue/connection.js';
+import { createPostgresBackend, Queue, setDefaultBackendFactory, Worker } from 'bullmq';
+import { QUEUE_PREFIX, queueConnection, type QueueStore, REPLY_QUEUE } from '#queue/connection.js';
 import type { Stack } from './stack.js';
 
 /** Runs `work` on a stack's queue, as another producer. */
 export async function onQueue<T>(stack: Stack, work: (queue: Queue) => Promise<T>): Promise<T> {
-  const store = { databaseUrl: stack.databaseUrl, redisUrl: stack.redis?.url };
-  if (store.redisUrl === undefined) setDefaultBackendFactory(createPostgresBackend);
+  const store = storeOf(stack);
   const queue = new Queue(REPLY_QUEUE, { connection: queueConnection(store, 'producer'), prefix: QUEUE_PREFIX });
   queue.on('error', () => undefined);
   try {
@@ -14,4 +13,22 @@ export async function onQueue<T>(stack: Stack, work: (queue: Queue) => Promise<T
   } finally {
     await queue.close();
   }
+}
+
+/** Takes the next ticket and never comes back with it, as a worker that dies. @returns what it says */
+export async function takeTicket(stack: Stack): Promise<unknown> {
+  const worker = new Worker(REPLY_QUEUE, null, {
+    connection: queueConnection(storeOf(stack), 'worker'),
+    prefix: QUEUE_PREFIX,
+  });
+  worker.on('error', () => undefined);
+  const ticket = await worker.getNextJob('nobody');
+  await worker.close(true);
+  return ticket?.data;
+}
+
+function storeOf(stack: Stack): QueueStore {
+  const store = { databaseUrl: stack.databaseUrl, redisUrl: stack.redis?.url };
+  if (store.redisUrl === undefined) setDefaultBackendFactory(createPostgresBackend);
+  return store;
 }
