@@ -84,7 +84,7 @@ describe('a cancel', () => {
 
   it('of a queued job ends it at once, and the model is never asked', async () => {
     const eva = stack.as('eva');
-    await Promise.all(stack.workers.map((worker) => worker.freeze()));
+    for (const worker of stack.workers) worker.freeze();
     const job = await eva.turnAsync((await eva.chat()).id, 'never to be asked');
     const canceled = await cancel('eva', job.id);
     expect(canceled.body).toMatchObject({ status: 'canceled', attempts: 0, assistant_message: null });

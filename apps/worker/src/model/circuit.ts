@@ -89,8 +89,7 @@ export class Circuit {
     const ms = Math.max(period, retryAfterMs);
     this.until = performance.now() + ms;
     clearTimeout(this.timer);
-    // A timer may be early by a millisecond.
-    this.timer = setTimeout(() => this.next(), ms + 1);
+    this.timer = setTimeout(() => this.next(), ms);
     this.logger.warn(`the model is away: no attempt begins for ${ms} ms`);
   }
 
@@ -103,6 +102,11 @@ export class Circuit {
 
   /** Lets the one that has waited longest try. */
   private next(): void {
+    // A timer may be early by a millisecond.
+    if (this.opensInMs > 0) {
+      this.timer = setTimeout(() => this.next(), Math.ceil(this.opensInMs));
+      return;
+    }
     const [wake] = this.waiting;
     wake?.();
   }
