@@ -151,7 +151,7 @@ describe('told to stop (SIGTERM)', () => {
     expect(await ended).toBe(0);
     expect(Date.now() - begun).toBeLessThan(15_000);
     const { rows } = await stack.database.query('SELECT attempts_left FROM jobs WHERE id = $1', [job.id]);
-    expect(rows).toEqual([{ attempts_left: 3 }]);
+    expect(rows).toEqual([{ attempts_left: 4 }]);
     await second.stop();
   });
 

@@ -28,7 +28,7 @@ describe('settings', () => {
       redisUrl: undefined,
       jwt: { secret: 'x'.repeat(32), issuer: undefined, audience: undefined },
       assistantsFile: 'assistants.yaml',
-      model: { apiKey: 'key', baseUrl: undefined },
+      model: { apiKey: 'key', baseUrl: undefined, idleMs: 60_000, totalMs: 600_000 },
       workerConcurrency: 50,
     });
   });
