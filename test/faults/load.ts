@@ -41,8 +41,16 @@ export interface LoadOptions {
   readonly random: Random;
   /** Asked before each turn. */
   readonly enough: (turns: number) => boolean;
-  /** Told of each connection that broke or was refused under a call, and what the turn was, if it was one. */
-  readonly broken?: (error: Error, text: string | undefined) => Promise<void>;
+  /** Told of each call whose connection was refused or broke. */
+  readonly broken?: (call: BrokenCall) => Promise<void>;
+}
+
+export interface BrokenCall {
+  readonly error: Error;
+  /** The text of the turn that was sent; undefined when the call was another. */
+  readonly sent: string | undefined;
+  /** The answer had begun. */
+  readonly answered: boolean;
 }
 
 /** An end of a turn that no client may see; what it was is among the violations already. */
@@ -179,7 +187,7 @@ class User {
         if (error instanceof Violated) throw error;
         if (isTimeout(error)) await this.refuseIfOver(what, jobId, opened);
         else if (!isBroken(error)) throw this.violated(what, 0, String(error));
-        else await this.options.broken?.(error as Error, turn.text);
+        else await this.options.broken?.({ error: error as Error, sent: undefined, answered: true });
         this.again(what, turn.deadline);
       } finally {
         stream.close();
@@ -195,7 +203,7 @@ class User {
     const jobId = body.id as string;
     await pause(this.random.between(0, 800));
     const what = `canceling ${turn.text}`;
-    const canceled = await this.call(what, turn.deadline, turn.text, (client) =>
+    const canceled = await this.call(what, turn.deadline, undefined, (client) =>
       client.patch(`/api/v1/jobs/${jobId}`, { status: 'canceled' }),
     );
     if (canceled.status !== 200 && canceled.body?.code !== 'invalid_transition') {
@@ -222,7 +230,7 @@ class User {
     const seconds = this.random.pick([1, 5, 20]);
     for (;;) {
       const what = `asking for the job ${jobId} of ${turn.text}`;
-      const { status, body } = await this.call(what, turn.deadline, turn.text, (client) =>
+      const { status, body } = await this.call(what, turn.deadline, undefined, (client) =>
         client.get(`/api/v1/jobs/${jobId}`, { headers: { prefer: `wait=${seconds}` } }),
       );
       if (status !== 200) throw this.violated(what, status, body);
@@ -249,7 +257,8 @@ class User {
         if (isTimeout(error)) throw this.violated(`${what} hung`, 0, String(error));
         if (!(error instanceof NoStream)) {
           if (!isBroken(error)) throw this.violated(what, 0, String(error));
-          await this.options.broken?.(error as Error, turn.text);
+          const sent = jobId === undefined ? turn.text : undefined;
+          await this.options.broken?.({ error: error as Error, sent, answered: false });
         }
         this.again(what, turn.deadline);
         await pause(this.random.between(...AGAIN_MS));
@@ -268,11 +277,11 @@ class User {
     }
   }
 
-  /** Makes a call on any API until it is answered with something other than 503. */
+  /** Makes a call, which may be one that has `sent` a turn, on any API until it is answered with something other than 503. */
   private async call(
     what: string,
     deadline: number,
-    text: string | undefined,
+    sent: string | undefined,
     make: (client: Client) => Promise<Answer>,
   ): Promise<Answer> {
     for (;;) {
@@ -284,7 +293,8 @@ class User {
       } catch (error) {
         if (isTimeout(error)) throw this.violated(`${what} hung for ${Date.now() - begun} ms`, 0, String(error));
         if (!isBroken(error)) throw this.violated(what, 0, String(error));
-        await this.options.broken?.(error as Error, text);
+        const answered = (error as Error).message === 'terminated';
+        await this.options.broken?.({ error: error as Error, sent, answered });
       }
       if (Date.now() > begun + CALL_MS) this.violated(`${what} took ${Date.now() - begun} ms`, 0, undefined);
       this.again(what, deadline);

@@ -1,0 +1,84 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { expectSound } from '../support/sweep.js';
+import type { App } from '../support/processes.js';
+import { untrue } from './chaos.js';
+import { at, Fleet } from './fleet.js';
+import { type BrokenCall, Load } from './load.js';
+import { anySeed, Random } from './random.js';
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Load before the first stop, between two, and after the last, in milliseconds. */
+const BETWEEN_MS = 1_500;
+
+/** Longest time for a graceful stop, in milliseconds: a little more than what the service promises. */
+const STOP_MS = 27_000;
+
+describe('a rolling restart under load', () => {
+  let fleet: Fleet;
+  beforeAll(async () => {
+    fleet = await Fleet.start();
+  }, 60_000);
+  afterAll(() => fleet?.stop(), 60_000);
+
+  /** Stops and replaces one app after the other while users send turns. @returns the load, and how each app ended */
+  const roll = async (
+    name: string,
+    slots: App[],
+    broken?: (call: BrokenCall) => Promise<void>,
+  ): Promise<{ load: Load; codes: (number | null)[] }> => {
+    let over = false;
+    const random = new Random(anySeed());
+    const load = new Load({ urls: fleet.urls, users: 15, name, random, enough: () => over, broken });
+    const running = load.run();
+    const codes: (number | null)[] = [];
+    try {
+      for (const slot of slots.keys()) {
+        await pause(BETWEEN_MS);
+        codes.push(await at(slots, slot).stop(STOP_MS));
+        await fleet.replace(slots, slot);
+      }
+      await pause(BETWEEN_MS);
+    } finally {
+      over = true;
+      await running;
+    }
+    return { load, codes };
+  };
+
+  const lostAttempts = async (): Promise<unknown[]> => {
+    const { rows } = await fleet.stack.database.query(`SELECT * FROM model_calls WHERE outcome IN ('lost', 'failed')`);
+    return rows;
+  };
+
+  it('of all workers loses no attempt, and no client sees anything but its answer', async () => {
+    const { load, codes } = await roll('workers', fleet.workers);
+    expect(load.violations).toEqual([]);
+    expect(load.repeated).toBe(0);
+    expect(codes).toEqual([0, 0, 0]);
+    expect(load.turns.length).toBeGreaterThan(30);
+    await expectSound(fleet.stack);
+    expect(await untrue(fleet.stack, load.turns)).toEqual([]);
+    expect(await lostAttempts()).toEqual([]);
+  }, 180_000);
+
+  it('of all APIs answers whoever was accepted, and refuses the others before', async () => {
+    const wrong: string[] = [];
+    const { load, codes } = await roll('apis', fleet.apis, async ({ error, sent, answered }) => {
+      const cause = error.cause as { code?: string; message?: string } | undefined;
+      if (cause?.code === 'ECONNREFUSED') return;
+      const what = `${sent ?? 'a call'}: ${error.message}, ${cause?.code} ${cause?.message}`;
+      if (answered) wrong.push(`cut in the middle of an answer: ${what}`);
+      if (sent === undefined) return;
+      // A connection that was kept from an earlier call may be closed in the moment the next is sent on it.
+      const { rows } = await fleet.stack.database.query(`SELECT 1 FROM messages WHERE content = $1`, [sent]);
+      if (rows.length > 0) wrong.push(`accepted and not answered: ${what}`);
+    });
+    expect([...load.violations, ...wrong]).toEqual([]);
+    expect(codes).toEqual([0, 0]);
+    expect(load.turns.length).toBeGreaterThan(30);
+    await expectSound(fleet.stack);
+    expect(await untrue(fleet.stack, load.turns)).toEqual([]);
+    expect(await lostAttempts()).toEqual([]);
+  }, 180_000);
+});

@@ -1,0 +1,72 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { type Stack, startStack } from '../support/stack.js';
+import { RULES, sweep } from '../support/sweep.js';
+import { until } from '../support/until.js';
+
+/** For each rule, a statement that breaks it. */
+const DAMAGE: Readonly<Record<string, string>> = {
+  'every job is final': `UPDATE jobs SET status = 'queued', finished_at = NULL WHERE status = 'canceled'`,
+  'a job has the messages of its state': `UPDATE messages SET status = 'incomplete' WHERE role = 'assistant'`,
+  'a turn has one assistant message at most': `UPDATE jobs SET user_message_id = (SELECT min(user_message_id::text)::uuid FROM jobs)`,
+  'messages are numbered without gaps': 'UPDATE chats SET last_seq = last_seq + 1',
+  'no user message is there twice': `UPDATE messages SET content = 'the same' WHERE role = 'user'`,
+  'a job says when it ended, and why if it failed': `UPDATE jobs SET finished_at = started_at - interval '1 second'`,
+  'a job that has ended holds nothing': `UPDATE jobs SET draft = 'left'`,
+  'no call of the ledger is left open': `UPDATE model_calls SET outcome = 'running', ended_at = NULL`,
+  'a turn has one completed call if it succeeded, else none': `UPDATE model_calls SET outcome = 'lost'`,
+  'a completed call cost what its message says': 'UPDATE messages SET output_tokens = output_tokens + 1',
+  'an answer of the model is in the ledger once': `UPDATE model_calls SET message_id = 'msg_twice'`,
+  'a call is of an attempt that was begun, and ends after it began': 'UPDATE model_calls SET attempt = attempt + 1',
+  'a call of the ledger is one the model knows': `UPDATE model_calls SET message_id = 'msg_' || job_id`,
+  'every call of the model is in the ledger': 'DELETE FROM model_calls',
+};
+
+describe('the sweep', () => {
+  let stack: Stack;
+  beforeAll(async () => {
+    stack = await startStack();
+    const ana = stack.as('ana');
+    const chat = await ana.chat();
+    await ana.turn(chat.id, 'a first question');
+    await ana.turn(chat.id, 'a second question');
+    await stack.model.script('never mind', { pieces: ['some ', 'text'], stall_after: 2 });
+    const job = await ana.turnAsync(chat.id, 'never mind');
+    await until(async () => (await ana.get(`/api/v1/jobs/${job.id}`)).body.status === 'running', 'the attempt');
+    await until(async () => (await stack.model.allCalls()).length === 3, 'its call');
+    await ana.patch(`/api/v1/jobs/${job.id}`, { status: 'canceled' });
+  });
+  afterAll(() => stack.stop());
+
+  it('finds nothing where nothing is wrong', async () => {
+    expect(await sweep(stack)).toEqual([]);
+  });
+
+  it('has a damage for every rule', () => {
+    expect(Object.keys(DAMAGE)).toEqual(expect.arrayContaining(RULES.map(({ name }) => name)));
+  });
+
+  it.each(Object.entries(DAMAGE))('finds what breaks "%s"', async (name, damage) => {
+    const client = await stack.database.connect();
+    try {
+      await client.query('BEGIN');
+      expect((await client.query(damage)).rowCount).toBeGreaterThan(0);
+      const findings = await sweep({ database: client, model: stack.model }, 0);
+      expect(findings.filter((finding) => finding.startsWith(name))).not.toEqual([]);
+    } finally {
+      await client.query('ROLLBACK');
+      client.release();
+    }
+  });
+
+  it('finds a call that goes on, and one that was given up though the ledger has it completed', async () => {
+    const seen = await stack.model.allCalls();
+    const going = {
+      allCalls: async () => [...seen, { ...(seen[0] as (typeof seen)[0]), id: 'msg_1', outcome: 'running' }],
+    };
+    expect((await sweep({ database: stack.database, model: going }, 0)).join()).toContain('no call goes on');
+    const given = { allCalls: async () => seen.map((call) => ({ ...call, outcome: 'client_closed' })) };
+    expect((await sweep({ database: stack.database, model: given }, 0)).join()).toContain(
+      'the model saw client_closed',
+    );
+  });
+});
