@@ -15,7 +15,7 @@ describe('with workers, API, queue and database killed at random', () => {
 
   it('every accepted turn ends with exactly one complete message and no call hangs', async () => {
     const report = await chaos(fleet, { seed, name: 'chaos', users: 20, forMs: 30_000, turns: 300 });
-    if (report.violations.length > 0) throw new Error(inWords(report));
+    if (report === undefined || report.violations.length > 0) throw new Error(report && inWords(report));
     expect(report.turns).toBeGreaterThanOrEqual(300);
     expect(report.deeds.length).toBeGreaterThan(5);
   }, 300_000);

@@ -2,8 +2,9 @@ import type { Stack } from '../support/stack.js';
 import { sweep } from '../support/sweep.js';
 import type { Fleet } from './fleet.js';
 import { Killer } from './killer.js';
-import { Load, type SeenTurn } from './load.js';
+import { Load } from './load.js';
 import { Random } from './random.js';
+import type { SeenTurn } from './user.js';
 
 export interface ChaosOptions {
   readonly seed: number;
@@ -29,8 +30,11 @@ export interface ChaosReport {
   readonly violations: readonly string[];
 }
 
-/** Puts a fleet under load, does harm to it at random meanwhile, and then looks at everything that is left of it. */
-export async function chaos(fleet: Fleet, options: ChaosOptions): Promise<ChaosReport> {
+/**
+ * Puts a fleet under load, does harm to it at random meanwhile, and then looks at everything that is left of it.
+ * @returns undefined when it was ended before its time
+ */
+export async function chaos(fleet: Fleet, options: ChaosOptions): Promise<ChaosReport | undefined> {
   const random = new Random(options.seed);
   const end = Date.now() + options.forMs;
   const over = (turns: number): boolean =>
@@ -41,13 +45,15 @@ export async function chaos(fleet: Fleet, options: ChaosOptions): Promise<ChaosR
     name: options.name,
     random: random.fork(1_000),
     enough: over,
+    signal: options.signal,
   });
   const killer = new Killer(fleet, random.fork(2_000), () => over(load.sent));
   killer.start();
   await load.run();
   await killer.stop();
+  if (options.signal?.aborted) return undefined;
   const violations = [
-    ...load.violations,
+    ...load.violations.map((violation) => withLog(fleet, violation)),
     ...killer.violations,
     ...(await sweep(fleet.stack)),
     ...(await untrue(fleet.stack, load.turns)),
@@ -65,6 +71,12 @@ export async function chaos(fleet: Fleet, options: ChaosOptions): Promise<ChaosR
     deeds: killer.deeds,
     violations,
   };
+}
+
+function withLog(fleet: Fleet, violation: string): string {
+  const [, requestId] = /"request_id":"([^"]+)"/.exec(violation) ?? [];
+  const lines = requestId === undefined ? [] : fleet.said(requestId);
+  return [violation, ...lines].join('\n    ');
 }
 
 /** Holds what clients were told against what the database says. @returns every difference, in words */

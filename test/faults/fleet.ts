@@ -9,20 +9,28 @@ const WORKERS = 3;
 /** Longest time an app gets to come back, its stores being away meanwhile, in milliseconds. */
 const BACK_MS = 60_000;
 
+/** Lines of an app's log that are told when something is wrong. */
+const LAST_LINES = 25;
+
 /** How the stand-in writes: the name in a turn's text, and the silence before each word in milliseconds. */
 export const PACES = { brisk: 10, even: 20, slow: 33 } as const;
 
 /** A stack of several APIs and workers with stores of its own, each app in a slot that outlives it. */
 export class Fleet {
+  /** The apps that are no more, for what they said. */
+  private readonly ended: App[] = [];
+
   private constructor(
     readonly stack: Stack,
     readonly apis: App[],
     readonly workers: App[],
     /** Where the APIs are, whether they run or not. */
     readonly urls: readonly string[],
+    private readonly interrupted: AbortSignal | undefined,
   ) {}
 
-  static async start(): Promise<Fleet> {
+  /** `interrupted`: once it is aborted, nothing that has ended is replaced any more. */
+  static async start(interrupted?: AbortSignal): Promise<Fleet> {
     const stack = await startStack({ ownPostgres: true, workers: WORKERS, env: { PORT: String(await steadyPort()) } });
     try {
       const apis = [stack.api];
@@ -33,6 +41,7 @@ export class Fleet {
         apis,
         [...stack.workers],
         apis.map(({ url }) => url),
+        interrupted,
       );
     } catch (error) {
       await stack.stop();
@@ -43,8 +52,9 @@ export class Fleet {
   /** Puts a new app into the slot of one that has ended, as whoever watches over processes does: again and again. */
   async replace(slots: App[], slot: number): Promise<void> {
     const gone = at(slots, slot);
+    this.ended.push(gone);
     slots[slot] = await until(
-      () => this.stack.again(gone).catch(() => undefined),
+      () => (this.interrupted?.aborted ? Promise.resolve(gone) : this.stack.again(gone).catch(() => undefined)),
       `an app in the place of ${gone.url}`,
       BACK_MS,
     );
@@ -55,9 +65,18 @@ export class Fleet {
     return [...this.apis, ...this.workers]
       .filter(({ process }) => process.exitCode !== null || process.signalCode !== null)
       .map((app) => {
-        const last = app.output().trim().split('\n').slice(-5).join('\n');
+        const last = app.output().trim().split('\n').slice(-LAST_LINES).join('\n');
         return `the app at ${app.url} ended by itself with ${app.process.exitCode ?? app.process.signalCode}:\n${last}`;
       });
+  }
+
+  /** What the apps' logs say of a request, and what follows that: its stack, if there is one. */
+  said(requestId: string): string[] {
+    return [...this.ended, ...this.apis, ...this.workers].flatMap((app) => {
+      const lines = app.output().split('\n');
+      const found = lines.findIndex((line) => line.includes(requestId));
+      return found < 0 ? [] : lines.slice(found, found + LAST_LINES);
+    });
   }
 
   stop(): Promise<void> {

@@ -9,37 +9,57 @@ const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 /** What a killer does, and how often in comparison. */
 const DEEDS = {
   'kill a worker': 4,
-  'kill an API': 3,
-  'kill PostgreSQL': 2,
-  'cut all connections': 1.5,
   'freeze a worker': 1.5,
   'stop a worker': 1.5,
+  'kill an API': 3,
+  'kill PostgreSQL': 2,
+  'freeze PostgreSQL': 1,
+  'cut all connections': 1.5,
 } as const;
-const DEEDS_WITH_REDIS = { ...DEEDS, 'kill Redis': 2, 'empty Redis': 1.5 } as const;
+const DEEDS_WITH_REDIS = { ...DEEDS, 'kill Redis': 2, 'freeze Redis': 1, 'empty Redis': 1.5 } as const;
 type Deed = keyof typeof DEEDS_WITH_REDIS;
 
-/** Time between two deeds, in milliseconds. */
-const REST_MS = [600, 2_200] as const;
+/** Time between the beginnings of two deeds, in milliseconds. */
+const REST_MS = [700, 2_500] as const;
+
+/** Deeds under way at the same time at most, each on something else. */
+const MOST_AT_ONCE = 3;
+
+/** A frozen worker is frozen for longer than its leases last, in milliseconds. */
+const FROZEN_WORKER_MS = [12_000, 15_000] as const;
+
+/** A frozen store thaws before it is given up, in milliseconds. */
+const FROZEN_STORE_MS = [1_000, 6_000] as const;
 
 const CUT = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
               WHERE datname = current_database() AND pid <> pg_backend_pid()`;
 
 /** Longest time for a graceful stop, in milliseconds: a little more than what the service promises. */
-const STOP_MS = 27_000;
+export const STOP_MS = 27_000;
 
-/**
- * Does harm to a fleet at random, and brings back what it took. Never to all workers at once: one is stopped or frozen at a
- * time, and one more killed.
- */
+/** Something a store or an app can suffer. */
+interface Harm {
+  /** What suffers; while it does, nothing else is done to it. */
+  readonly part: string;
+  readonly what: string;
+  readonly work: () => Promise<void>;
+}
+
+interface Store {
+  kill(): Promise<void>;
+  restart(): Promise<void>;
+  freeze(): Promise<void> | void;
+  thaw(): void;
+}
+
+/** Does harm to a fleet at random, and brings back what it took. One worker at least is always left alone. */
 export class Killer {
   /** What was done, with the second it was done in. */
   readonly deeds: string[] = [];
   /** What went wrong in a way that no harm excuses. */
   readonly violations: string[] = [];
   private readonly begun = Date.now();
-  private readonly cleaning = new Set<Promise<void>>();
-  /** The slot of the worker that is being stopped or frozen. */
-  private held: number | undefined;
+  private readonly underWay = new Map<string, Promise<void>>();
   private stopped = false;
   private work: Promise<void> = Promise.resolve();
 
@@ -58,7 +78,6 @@ export class Killer {
   async stop(): Promise<void> {
     this.stopped = true;
     await this.work;
-    await Promise.all(this.cleaning);
     this.violations.push(...this.fleet.crashed());
   }
 
@@ -66,89 +85,72 @@ export class Killer {
     const weights: Partial<Record<Deed, number>> = this.fleet.stack.redis === undefined ? DEEDS : DEEDS_WITH_REDIS;
     for (;;) {
       await pause(this.random.between(...REST_MS));
-      if (this.stopped || this.enough()) return;
-      const deed = this.random.weighted(weights);
-      try {
-        await this.do(deed);
-      } catch (error) {
-        this.violations.push(`${deed}: ${String(error)}`);
-      }
+      if (this.stopped || this.enough()) break;
+      const harm = this.harm(this.random.weighted(weights));
+      if (harm !== undefined && this.underWay.size < MOST_AT_ONCE && !this.underWay.has(harm.part)) this.do(harm);
     }
+    await Promise.all(this.underWay.values());
   }
 
-  private async do(deed: Deed): Promise<void> {
-    const { stack, apis } = this.fleet;
+  private do({ part, what, work }: Harm): void {
+    this.deeds.push(`${((Date.now() - this.begun) / 1_000).toFixed(1)} s: ${what}`);
+    const done = work()
+      .catch((error: unknown) => void this.violations.push(`${what}: ${String(error)}`))
+      .finally(() => this.underWay.delete(part));
+    this.underWay.set(part, done);
+  }
+
+  private harm(deed: Deed): Harm | undefined {
+    const { stack, apis, workers } = this.fleet;
     switch (deed) {
       case 'kill a worker':
-        return this.killApp(deed, this.fleet.workers, this.freeWorker(), this.random.between(0, 1_000));
-      case 'kill an API':
-        return this.killApp(deed, apis, Math.floor(this.random.next() * apis.length), this.random.between(200, 1_500));
+        return this.onWorker((slot) => this.killApp(deed, workers, slot, this.random.between(0, 1_000)));
       case 'stop a worker':
-        return this.hold(deed, (slot) => this.stopWorker(slot));
-      case 'freeze a worker': {
-        const ms = this.random.between(12_000, 15_000);
-        return this.hold(`${deed} for ${Math.round(ms)} ms`, (slot) => this.freezeWorker(slot, ms));
+        return this.onWorker((slot) => ({ what: `${deed} (${slot})`, work: () => this.stopWorker(slot) }));
+      case 'freeze a worker':
+        return this.onWorker((slot) => freeze(`${deed} (${slot})`, at(workers, slot), this.ms(FROZEN_WORKER_MS)));
+      case 'kill an API': {
+        const slot = Math.floor(this.random.next() * apis.length);
+        return { part: `API ${slot}`, ...this.killApp(deed, apis, slot, this.random.between(200, 1_500)) };
       }
       case 'kill PostgreSQL':
-        return this.killStore(deed, stack.postgres, this.random.between(500, 2_000));
-      case 'kill Redis':
-        return this.killStore(deed, stack.redis, this.random.between(500, 3_000));
-      case 'cut all connections': {
-        this.note(deed);
+        return stack.postgres && { part: 'PostgreSQL', ...kill(deed, stack.postgres, this.ms([500, 2_000])) };
+      case 'freeze PostgreSQL':
+        return stack.postgres && { part: 'PostgreSQL', ...freeze(deed, stack.postgres, this.ms(FROZEN_STORE_MS)) };
+      case 'cut all connections':
         // Our own pool may have kept a connection that was cut before.
-        await until(() => stack.database.query(CUT).catch(() => undefined), 'PostgreSQL to cut connections');
-        return;
-      }
-      case 'empty Redis': {
-        this.note(deed);
-        const redis = new Redis(stack.redis?.url ?? '', { maxRetriesPerRequest: 1 });
-        redis.on('error', () => undefined);
-        await redis.flushall().finally(() => redis.disconnect());
-        return;
-      }
+        const cut = (): Promise<unknown> => until(() => stack.database.query(CUT).catch(() => undefined), deed);
+        return { part: 'PostgreSQL', what: deed, work: async () => void (await cut()) };
+      case 'kill Redis':
+        return stack.redis && { part: 'Redis', ...kill(deed, stack.redis, this.ms([500, 3_000])) };
+      case 'freeze Redis':
+        return stack.redis && { part: 'Redis', ...freeze(deed, stack.redis, this.ms(FROZEN_STORE_MS)) };
+      case 'empty Redis':
+        return stack.redis && { part: 'Redis', what: deed, work: () => empty(stack.redis?.url ?? '') };
     }
   }
 
-  private note(what: string): void {
-    this.deeds.push(`${((Date.now() - this.begun) / 1_000).toFixed(1)} s: ${what}`);
+  private ms([low, high]: readonly [number, number]): number {
+    return Math.round(this.random.between(low, high));
   }
 
-  private freeWorker(): number {
-    const slots = [...this.fleet.workers.keys()];
-    return this.random.pick(slots.filter((slot) => slot !== this.held));
+  /** Harm to a worker that suffers none yet, if another such is left. */
+  private onWorker(harm: (slot: number) => Omit<Harm, 'part'>): Harm | undefined {
+    const free = [...this.fleet.workers.keys()].filter((slot) => !this.underWay.has(`worker ${slot}`));
+    if (free.length < 2) return undefined;
+    const slot = this.random.pick(free);
+    return { part: `worker ${slot}`, ...harm(slot) };
   }
 
-  private async killApp(deed: string, slots: App[], slot: number, awayMs: number): Promise<void> {
-    this.note(`${deed} (${slot}), back after ${Math.round(awayMs)} ms`);
-    await at(slots, slot).kill();
-    await pause(awayMs);
-    await this.fleet.replace(slots, slot);
-  }
-
-  private async killStore(
-    deed: string,
-    store: { kill(): Promise<void>; restart(): Promise<void> } | undefined,
-    awayMs: number,
-  ): Promise<void> {
-    this.note(`${deed}, back after ${Math.round(awayMs)} ms`);
-    await store?.kill();
-    await pause(awayMs);
-    await store?.restart();
-  }
-
-  /** Takes a worker for something that lasts, and goes on meanwhile. */
-  private hold(deed: string, work: (slot: number) => Promise<void>): void {
-    if (this.held !== undefined) return;
-    const slot = this.freeWorker();
-    this.held = slot;
-    this.note(`${deed} (${slot})`);
-    const done = work(slot)
-      .catch((error: unknown) => void this.violations.push(`${deed}: ${String(error)}`))
-      .finally(() => {
-        this.held = undefined;
-        this.cleaning.delete(done);
-      });
-    this.cleaning.add(done);
+  private killApp(deed: Deed, slots: App[], slot: number, awayMs: number): Omit<Harm, 'part'> {
+    return {
+      what: `${deed} (${slot}), back after ${Math.round(awayMs)} ms`,
+      work: async () => {
+        await at(slots, slot).kill();
+        await pause(awayMs);
+        await this.fleet.replace(slots, slot);
+      },
+    };
   }
 
   private async stopWorker(slot: number): Promise<void> {
@@ -161,11 +163,32 @@ export class Killer {
     }
     await this.fleet.replace(this.fleet.workers, slot);
   }
+}
 
-  private async freezeWorker(slot: number, ms: number): Promise<void> {
-    const worker = at(this.fleet.workers, slot);
-    worker.freeze();
-    await pause(ms);
-    worker.thaw();
-  }
+function kill(deed: Deed, store: Pick<Store, 'kill' | 'restart'>, awayMs: number): Omit<Harm, 'part'> {
+  return {
+    what: `${deed}, back after ${awayMs} ms`,
+    work: async () => {
+      await store.kill();
+      await pause(awayMs);
+      await store.restart();
+    },
+  };
+}
+
+function freeze(what: string, victim: Pick<Store, 'freeze' | 'thaw'>, ms: number): Omit<Harm, 'part'> {
+  return {
+    what: `${what} for ${ms} ms`,
+    work: async () => {
+      await victim.freeze();
+      await pause(ms);
+      victim.thaw();
+    },
+  };
+}
+
+async function empty(url: string): Promise<void> {
+  const redis = new Redis(url, { maxRetriesPerRequest: 1 });
+  redis.on('error', () => undefined);
+  await redis.flushall().finally(() => redis.disconnect());
 }

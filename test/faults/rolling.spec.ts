@@ -3,6 +3,7 @@ import { expectSound } from '../support/sweep.js';
 import type { App } from '../support/processes.js';
 import { untrue } from './chaos.js';
 import { at, Fleet } from './fleet.js';
+import { STOP_MS } from './killer.js';
 import { type BrokenCall, Load } from './load.js';
 import { anySeed, Random } from './random.js';
 
@@ -10,9 +11,6 @@ const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 
 /** Load before the first stop, between two, and after the last, in milliseconds. */
 const BETWEEN_MS = 1_500;
-
-/** Longest time for a graceful stop, in milliseconds: a little more than what the service promises. */
-const STOP_MS = 27_000;
 
 describe('a rolling restart under load', () => {
   let fleet: Fleet;

@@ -23,7 +23,7 @@ if (!(Number(minutes) > 0) || !/^\d+$/.test(firstSeed)) {
 const interrupted = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => {
-    if (!interrupted.signal.aborted) console.log('Stopping: the turns under way are let end.');
+    if (!interrupted.signal.aborted) console.log('Stopping: the round under way is not looked at.');
     interrupted.abort();
   });
 }
@@ -43,7 +43,7 @@ try {
       fleet = undefined;
       turnsOfFleet = 0;
     }
-    fleet ??= await Fleet.start();
+    fleet ??= await Fleet.start(interrupted.signal);
     const report = await chaos(fleet, {
       seed: Number(firstSeed) + round - 1,
       name: `round-${round}`,
@@ -52,6 +52,7 @@ try {
       turns: 1,
       signal: interrupted.signal,
     });
+    if (report === undefined) break;
     turnsOfFleet += report.turns;
     // The sweep sees earlier rounds of the same fleet, too.
     const violations = report.violations.filter((violation) => !seen.has(violation));
@@ -60,8 +61,11 @@ try {
     console.log(`round ${round}, ${inWords({ ...report, violations })}`);
   }
 } catch (error) {
-  process.exitCode = 1;
-  console.error(error);
+  // Ctrl-C reaches what is being started, too.
+  if (!interrupted.signal.aborted) {
+    process.exitCode = 1;
+    console.error(error);
+  }
 } finally {
   await fleet?.stop();
 }

@@ -20,6 +20,10 @@ export interface OwnPostgres {
   kill(): Promise<void>;
   /** Starts it again on its data and its port. Does nothing while it runs. */
   restart(): Promise<void>;
+  /** SIGSTOP to the server and all its sessions: connections stay open, and nothing comes. */
+  freeze(): Promise<void>;
+  /** SIGCONT. */
+  thaw(): void;
   /** Ends it and removes its data. */
   stop(): Promise<void>;
 }
@@ -31,6 +35,7 @@ export async function startOwnPostgres(env: Record<string, string> = {}): Promis
   const start = (): Promise<EmbeddedPostgres> => startEmbeddedPostgres({ dataDir, port, persistent: true, fast: true });
   let server = await start();
   let running = true;
+  let frozen: readonly number[] = [];
   const { place } = server;
   const url = server.url(DATABASE);
 
@@ -64,6 +69,14 @@ export async function startOwnPostgres(env: Record<string, string> = {}): Promis
         }
       }
     },
+    freeze: async () => {
+      if (!running) return;
+      process.kill(server.pid, 'SIGSTOP');
+      const sessions = await sessionsOf(server.pid);
+      sessions.forEach((pid) => signal(pid, 'SIGSTOP'));
+      frozen = [...sessions, server.pid];
+    },
+    thaw: () => frozen.forEach((pid) => signal(pid, 'SIGCONT')),
     stop,
   };
 }
@@ -85,13 +98,25 @@ async function killServer(server: EmbeddedPostgres): Promise<void> {
   const { pid } = server;
   // Stopped first: it begins no more sessions while they are listed.
   process.kill(pid, 'SIGSTOP');
-  const sessions = (await runningProcesses()).filter(({ parent }) => parent === pid);
+  const theirs = new Set(await sessionsOf(pid));
   server.kill();
   await server.ended;
-  const theirs = new Set(sessions.map((session) => session.pid));
   await until(async () => {
     // One that has ended and that nobody asked for its exit code has no line any more.
     const left = (await runningProcesses()).filter((one) => theirs.has(one.pid) && /postgres/.test(one.line));
     return left.length === 0;
   }, 'the end of the sessions of a killed PostgreSQL');
+}
+
+async function sessionsOf(server: number): Promise<number[]> {
+  return (await runningProcesses()).filter(({ parent }) => parent === server).map(({ pid }) => pid);
+}
+
+/** A signal to a session, which may have ended meanwhile. */
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
 }

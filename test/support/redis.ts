@@ -12,6 +12,10 @@ export interface RedisServer {
   kill(): Promise<void>;
   /** Starts it again, empty, where it was. Does nothing while it runs. */
   restart(): Promise<void>;
+  /** SIGSTOP: connections stay open, and nothing comes. */
+  freeze(): void;
+  /** SIGCONT. */
+  thaw(): void;
   stop(): Promise<void>;
 }
 
@@ -35,6 +39,8 @@ export async function startRedis(port?: number): Promise<RedisServer> {
     restart: async () => {
       if (!runs()) child = await launch(at);
     },
+    freeze: () => void child.kill('SIGSTOP'),
+    thaw: () => void child.kill('SIGCONT'),
     stop: kill,
   };
 }
