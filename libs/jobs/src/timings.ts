@@ -45,6 +45,14 @@ export const LONGEST_WRITING_MS = 5 * 60_000;
 export const CANCEL_MS = 800;
 
 /*
+ * A worker that is told to stop: time its attempts get to finish before they are handed back, time for handing them back, and
+ * for the queue to close when nothing runs, in milliseconds. Together less than a process has to stop (25 s).
+ */
+export const DRAIN_MS = 8_000;
+export const HAND_BACK_MS = 4_000;
+export const CLOSE_MS = 2_000;
+
+/*
  * The circuit of a worker: when the model is away, attempts are not begun in vain. It opens when so many different jobs fail
  * within so long and none succeeds in between; one attempt at a time then tries whether the model is back.
  */

@@ -2,17 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Processor, WorkerHost } from '@nestjs/bullmq';
 import { type BeforeApplicationShutdown, Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
 import type { Job } from 'bullmq';
+import { CLOSE_MS, DRAIN_MS, HAND_BACK_MS } from '#jobs/timings.js';
 import { within } from '#process/within.js';
 import { queueConnection, type QueueStore, REPLY_QUEUE } from '#queue/connection.js';
 import type { ReplyTicket } from '#queue/doorbell.js';
 import { ReplyRunner } from './reply.runner.js';
-
-/** Time running attempts get to finish on shutdown before they are handed back, in milliseconds. */
-const DRAIN_MS = 8_000;
-
-/** Time for handing them back, and for the queue to close when nothing runs, in milliseconds. */
-const HAND_BACK_MS = 4_000;
-const CLOSE_MS = 2_000;
 
 /**
  * BullMQ's end of the line: takes a ticket and has the row's attempt run. Whatever BullMQ makes of stalls, of locks it could
