@@ -96,6 +96,73 @@ describe('a request with an Idempotency-Key', () => {
     expect(await count('chats', 'user_id = $1', ['eva'])).toBe(1);
   });
 
+  it('that comes as another turn of its chat ends attaches to its own turn, and is not refused because of it', async () => {
+    const user = stack.as('race');
+    const other = await stack.startApi();
+    const chat = await user.chat();
+    await stack.model.script('in the way', { delay_ms: 60 });
+    for (let round = 0; round < 8; round++) {
+      await user.turnAsync(chat.id, 'in the way');
+      const headers = withKey(randomUUID(), { prefer: 'respond-async' });
+      const answers = await Promise.all(
+        Array.from({ length: 40 }, async (_, n) => {
+          await new Promise((resolve) => setTimeout(resolve, 40 + n * 2));
+          return stack.as('race', n % 2 === 0 ? stack.api : other).turn(chat.id, `twins ${round}`, headers);
+        }),
+      );
+      const accepted = answers.find(({ status }) => status === 202)?.body.id as string | undefined;
+      for (const { status, body } of answers) {
+        if (status === 409) expect(body.job_id).not.toBe(accepted);
+        else expect([status, body.id]).toEqual([202, accepted]);
+      }
+      if (accepted !== undefined) await user.finalJob(accepted);
+      await until(
+        async () => (await count('jobs', 'chat_id = $1 AND finished_at IS NULL', [chat.id])) === 0,
+        'the end of the turns',
+      );
+    }
+    expect(await other.stop()).toBe(0);
+  });
+
+  it('for a reply, that comes as a turn ends, is never told that nothing awaits one', async () => {
+    const user = stack.as('replies');
+    const chat = await user.chat();
+    await stack.model.script('refuses this', { status: 400, error_type: 'invalid_request_error', delay_ms: 30 });
+    for (let round = 0; round < 8; round++) {
+      await user.turnAsync(chat.id, `refuses this, ${round}`);
+      const answers = await Promise.all(
+        Array.from({ length: 30 }, async (_, n) => {
+          await new Promise((resolve) => setTimeout(resolve, n * 3));
+          return user.post('/api/v1/jobs/assistant-reply', { chat_id: chat.id }, withKey());
+        }),
+      );
+      for (const { status, body } of answers)
+        expect([202, 'turn_in_progress']).toContain(status === 202 ? 202 : body.code);
+      await until(
+        async () => (await count('jobs', 'chat_id = $1 AND finished_at IS NULL', [chat.id])) === 0,
+        'the end of the turns',
+      );
+    }
+  });
+
+  it('finds the chat it has, though its assistant is no longer on offer, and many come at once', async () => {
+    const user = stack.as('retired');
+    const chat = await user.chat('billing');
+    await stack.database.query(`UPDATE assistants SET retired_at = now() WHERE slug = 'billing'`);
+    try {
+      const headers = withKey();
+      const answers = await Promise.all(
+        Array.from({ length: 20 }, () => user.post('/api/v1/assistants/billing/chats', {}, headers)),
+      );
+      expect(new Set(answers.map(({ status, body }) => `${status} ${body.id}`))).toEqual(new Set([`200 ${chat.id}`]));
+      expect((await user.post('/api/v1/assistants/billing/chats', { title: 'x' }, headers)).body.code).toBe(
+        'idempotency_key_reused',
+      );
+    } finally {
+      await stack.database.query(`UPDATE assistants SET retired_at = NULL WHERE slug = 'billing'`);
+    }
+  });
+
   it('opens one chat, though a hundred come at once', async () => {
     const headers = withKey();
     const answers = await Promise.all(
@@ -236,9 +303,13 @@ describe('a request with an Idempotency-Key', () => {
           `Content-Length: ${body.length}\r\n${more}\r\nConnection: close\r\n\r\n${body}`,
       );
     };
+    expect(await send(`Idempotency-Key: ${Buffer.from('pedido-Ñ-日本').toString('latin1')}`)).toMatch(
+      /^HTTP\/1.1 201 /,
+    );
+    expect(await count('idempotency_keys', 'user_id = $1 AND key = $2', ['oda', 'pedido-Ñ-日本'])).toBe(1);
     expect(await send('Idempotency-Key: one\r\nIdempotency-Key: two')).toMatch(/^HTTP\/1.1 422 /);
     expect(await send('Idempotency-Key: a\x01b')).toMatch(/^HTTP\/1.1 400 /);
-    expect(await count('messages', `chat_id = $1 AND role = 'user'`, [chat.id])).toBe(1);
+    expect(await count('messages', `chat_id = $1 AND role = 'user'`, [chat.id])).toBe(2);
   });
 
   it('has its key for a day; then it is purged, and the request is a new one', async () => {
@@ -252,6 +323,11 @@ describe('a request with an Idempotency-Key', () => {
       stack.database.query(`UPDATE idempotency_keys SET created_at = now() - $2::interval WHERE key = $1`, [key, age]);
     await age(young['idempotency-key'], '23 hours 59 minutes');
     await age(old['idempotency-key'], '24 hours 1 second');
+    // More than are purged in one go.
+    await stack.database.query(
+      `INSERT INTO idempotency_keys (user_id, key, fingerprint, chat, created, created_at)
+       SELECT 'pia', 'old ' || n, sha256(n::text::bytea), '{}', true, now() - interval '2 days' FROM generate_series(1, 12000) AS n`,
+    );
     const worker = await stack.startWorker();
     await until(async () => (await count('idempotency_keys', 'user_id = $1', ['pia'])) === 1, 'the purge');
     expect((await pia.post(path, { content: 'x' }, young)).headers.get(REPLAYED)).toBe('true');

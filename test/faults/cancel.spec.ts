@@ -73,6 +73,36 @@ describe('a cancel', () => {
     expect(await other.stop()).toBe(0);
   });
 
+  it('is carried out though the process that was asked hears nothing of it, or is told to stop', async () => {
+    const seen = async (text: string): Promise<string> => {
+      // What the stand-in has sent by now, but for what is on its way.
+      await until(async () => (await callOf(text)) !== undefined, 'the call');
+      await pause(1_000);
+      return ENDLESS.pieces.slice(0, 20).join('');
+    };
+    const deaf = await stack.startApi();
+    await stack.model.script('heard by nobody', ENDLESS);
+    const one = await stack.as('deaf').turnAsync((await stack.as('deaf').chat()).id, 'heard by nobody');
+    const least = await seen('heard by nobody');
+    const { rows } = await stack.database.query(
+      `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'rejoinder-api-feed'`,
+    );
+    for (const { pid } of rows) process.kill(pid as number, 'SIGSTOP');
+    try {
+      const asked = Date.now();
+      const canceled = await cancel('deaf', one.id, deaf);
+      expect(Date.now() - asked).toBeLessThan(2_500);
+      expect(canceled.body.assistant_message.content.startsWith(least)).toBe(true);
+    } finally {
+      for (const { pid } of rows) process.kill(pid as number, 'SIGCONT');
+    }
+    await stack.model.script('in the last moment', ENDLESS);
+    const two = await stack.as('late').turnAsync((await stack.as('late').chat()).id, 'in the last moment');
+    await seen('in the last moment');
+    const [answer] = await Promise.all([cancel('late', two.id, deaf), pause(2).then(() => deaf.stop())]);
+    expect(answer.body.assistant_message.content.startsWith(least)).toBe(true);
+  });
+
   it('of a job before its first word leaves no message', async () => {
     const ben = stack.as('ben');
     await stack.model.script('says nothing', { hang_before_headers: true });

@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 export function wire(url: string, request: string, ms = 1_000): Promise<string> {
   return new Promise((resolve, reject) => {
     const { hostname, port } = new URL(url);
-    const socket = connect(Number(port), hostname, () => socket.write(request));
+    const socket = connect(Number(port), hostname, () => socket.write(request, 'latin1'));
     let answer = '';
     socket.setTimeout(ms, () => socket.destroy());
     socket.on('data', (chunk) => (answer += chunk.toString()));

@@ -678,7 +678,10 @@ export interface components {
                 "application/json": components["schemas"]["Error"];
             };
         };
-        /** @description The database is away or overloaded. Nothing was lost; try again. */
+        /**
+         * @description The database is away or overloaded. Nothing was lost, but what was asked may have been done: try again, with the same
+         *     `Idempotency-Key`.
+         */
         Unavailable: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
@@ -693,7 +696,10 @@ export interface components {
     parameters: {
         /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
         RequestId: string;
-        /** @description A name of your own for this request, so that sending it again does nothing twice; see above. */
+        /**
+         * @description A name of your own for this request, so that sending it again does nothing twice; see above. Given once; without control
+         *     characters.
+         */
         IdempotencyKey: string;
         /** @description The `ETag` of what you have (RFC 9110, section 13.1.2); `304` if it is still current. */
         IfNoneMatch: string;
@@ -726,7 +732,7 @@ export interface components {
         RequestId: string;
         /** @description Strong validator of this representation. */
         ETag: string;
-        /** @description The answer is the caller's alone, and is to be asked for again with its `ETag`. */
+        /** @description The answer is the caller's alone; one with an `ETag` is to be asked for again with it. Events are not kept at all. */
         CacheControl: string;
         /** @description What the answer depends on. */
         Vary: string;
@@ -905,7 +911,10 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description A name of your own for this request, so that sending it again does nothing twice; see above. */
+                /**
+                 * @description A name of your own for this request, so that sending it again does nothing twice; see above. Given once; without control
+                 *     characters.
+                 */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
@@ -1158,7 +1167,10 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description A name of your own for this request, so that sending it again does nothing twice; see above. */
+                /**
+                 * @description A name of your own for this request, so that sending it again does nothing twice; see above. Given once; without control
+                 *     characters.
+                 */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
@@ -1209,7 +1221,10 @@ export interface operations {
                  *     is in `Preference-Applied`; anything else is ignored.
                  */
                 Prefer?: components["parameters"]["Prefer"];
-                /** @description A name of your own for this request, so that sending it again does nothing twice; see above. */
+                /**
+                 * @description A name of your own for this request, so that sending it again does nothing twice; see above. Given once; without control
+                 *     characters.
+                 */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
@@ -1295,7 +1310,10 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description A name of your own for this request, so that sending it again does nothing twice; see above. */
+                /**
+                 * @description A name of your own for this request, so that sending it again does nothing twice; see above. Given once; without control
+                 *     characters.
+                 */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
@@ -1550,7 +1568,10 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description A name of your own for this request, so that sending it again does nothing twice; see above. */
+                /**
+                 * @description A name of your own for this request, so that sending it again does nothing twice; see above. Given once; without control
+                 *     characters.
+                 */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
@@ -1606,7 +1627,10 @@ export interface operations {
                  *     is in `Preference-Applied`; anything else is ignored.
                  */
                 Prefer?: components["parameters"]["Prefer"];
-                /** @description A name of your own for this request, so that sending it again does nothing twice; see above. */
+                /**
+                 * @description A name of your own for this request, so that sending it again does nothing twice; see above. Given once; without control
+                 *     characters.
+                 */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];

@@ -1,3 +1,4 @@
+import { CANCEL_CHANNEL } from '#jobs/states.js';
 import type { Listener } from './listener.js';
 import { Listeners } from './listeners.js';
 
@@ -17,7 +18,6 @@ export type FeedEnd = 'reads' | 'writes';
 
 const PIECES = 'rejoinder_pieces';
 const ASKED = 'rejoinder_asked';
-const CANCELS = 'rejoinder_cancels';
 
 /**
  * Longest text of one notice, in UTF-16 code units. PostgreSQL takes 8,000 bytes; a code unit has three at most, and the
@@ -47,7 +47,7 @@ export class ReplyFeed {
     } else {
       listener.on(ASKED, { heard: (payload) => this.heardAsked(payload), missed: () => this.missedAsked() });
       // One that was missed is made up for by whoever asked: the row is canceled over the worker's head.
-      listener.on(CANCELS, { heard: (jobId) => this.heardCancel(jobId), missed: () => undefined });
+      listener.on(CANCEL_CHANNEL, { heard: (jobId) => this.heardCancel(jobId), missed: () => undefined });
     }
   }
 
@@ -72,11 +72,6 @@ export class ReplyFeed {
   /** Calls `writer` when somebody asks for text of the job, until the returned function is called. */
   answer(jobId: string, writer: Writer): () => void {
     return this.writers.add(jobId, writer);
-  }
-
-  /** Asks whoever runs the job to cancel it. @returns whether the question was sent */
-  askCancel(jobId: string): Promise<boolean> {
-    return this.listener.notify(CANCELS, [jobId]);
   }
 
   /** Calls `cancel` when somebody asks for the job's cancel, until the returned function is called. */

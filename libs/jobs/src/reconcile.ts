@@ -74,13 +74,16 @@ export function overdueJobs(manager: EntityManager): Promise<DueJob[]> {
   return manager.query<DueJob[]>(OVERDUE, [LOST_AFTER_SECONDS]);
 }
 
+const PURGE_BATCH = 10 * RECONCILE_BATCH;
+
 const PURGE_KEYS = `
   DELETE FROM idempotency_keys WHERE (user_id, key) IN (
     SELECT user_id, key FROM idempotency_keys
      WHERE created_at < now() - make_interval(hours => ${KEY_HOURS})
-     ORDER BY created_at LIMIT ${10 * RECONCILE_BATCH} FOR UPDATE SKIP LOCKED)`;
+     ORDER BY created_at LIMIT ${PURGE_BATCH} FOR UPDATE SKIP LOCKED)`;
 
-/** Removes idempotency keys that have had their time. */
-export async function purgeKeys(manager: EntityManager): Promise<void> {
-  await manager.query(PURGE_KEYS);
+/** Removes a batch of idempotency keys that have had their time. @returns whether it was a full one */
+export async function purgeKeys(manager: EntityManager): Promise<boolean> {
+  const [, removed] = await manager.query<[unknown[], number]>(PURGE_KEYS);
+  return removed === PURGE_BATCH;
 }

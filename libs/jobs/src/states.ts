@@ -3,6 +3,9 @@ import type { JobStatus } from '#database/entities/job.entity.js';
 /** The channel on which PostgreSQL announces every change of a job's state, as `<job id> <status>`. */
 export const JOB_CHANNEL = 'rejoinder_jobs';
 
+/** The channel on which the worker that runs a job is asked to cancel it, as `<job id>`. */
+export const CANCEL_CHANNEL = 'rejoinder_cancels';
+
 /** A state that never changes again. */
 export function isFinal(status: JobStatus): boolean {
   return status === 'succeeded' || status === 'failed' || status === 'canceled';

@@ -2,7 +2,7 @@ import type { EntityManager } from 'typeorm';
 import { NEXT_MOMENT } from '#database/columns.js';
 import { newId } from '#database/ids.js';
 import { type CallFigures, endCalls, figureValues, NO_FIGURES } from './ledger.js';
-import { JOB_CHANNEL } from './states.js';
+import { CANCEL_CHANNEL, JOB_CHANNEL } from './states.js';
 import { LEASE_SECONDS, LONGEST_LIFE_SECONDS } from './timings.js';
 
 /*
@@ -239,6 +239,18 @@ const POSTPONE = `
 /** Puts off a queued job that a worker holds the ticket of but cannot begin, so that nobody takes it for lost. */
 export async function postpone(manager: EntityManager, jobId: string, ms: number): Promise<void> {
   await manager.query(POSTPONE, [jobId, ms]);
+}
+
+const ASK_CANCEL = `
+  SELECT pg_notify('${CANCEL_CHANNEL}', id::text) FROM jobs WHERE id = $1 AND user_id = $2 AND status = 'running'`;
+
+/**
+ * Asks the worker that runs a job of `userId` to cancel it, with all of its text.
+ * @returns false when nobody runs it.
+ */
+export async function askCancel(manager: EntityManager, jobId: string, userId: string): Promise<boolean> {
+  const rows = await manager.query<unknown[]>(ASK_CANCEL, [jobId, userId]);
+  return rows.length > 0;
 }
 
 /** Whose cancel: the user's ($2), whatever the job's state, or that of the attempt ($4) which brings its text ($5). */

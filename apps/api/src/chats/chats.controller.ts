@@ -33,8 +33,8 @@ export class ChatsController {
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Schemas['OpenedChat']> {
     const { chat, created, replayed } = await this.chats.open(userId, slug, body, requestKey);
-    sayReplayed(reply, replayed);
     const page = await this.messages.page(chat, {});
+    sayReplayed(reply, replayed);
     void reply.status(created ? 201 : 200);
     if (created) void reply.header('location', `/api/v1/chats/${chat.id}`);
     return { ...presentChat(chat), messages: page.messages.map(presentMessage), has_more: page.hasMore };

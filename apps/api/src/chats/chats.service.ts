@@ -23,9 +23,11 @@ const CREATE = `
     ON CONFLICT (user_id, assistant_slug) WHERE status = 'active' DO NOTHING
     RETURNING *
   ), kept AS (${keepKey({ user: 1, key: 7 }, { column: 'chat', value: 'to_jsonb(chat)', from: 'chat' })}
+  ), welcome AS (
+    INSERT INTO messages (id, chat_id, seq, role, content)
+    SELECT $6, chat.id, 1, 'system', assistant.welcome_message FROM chat, assistant
   )
-  INSERT INTO messages (id, chat_id, seq, role, content)
-  SELECT $6, chat.id, 1, 'system', assistant.welcome_message FROM chat, assistant`;
+  SELECT to_jsonb(chat) AS chat FROM chat`;
 
 /** Keeps the key of a request that found its chat. */
 const KEEP_FOUND = `
@@ -87,37 +89,45 @@ export class ChatsService {
     for (let tries = 0; tries < 5; tries++) {
       const kept = await this.kept.find(userId, requestKey);
       if (kept?.chat) return { chat: chatAsKept(kept.chat), created: kept.created, replayed: true };
-      const found = await this.findActive(userId, slug, requestKey);
-      if (found !== undefined) return { chat: found, created: false, replayed: false };
-      const id = newId();
+      const active = await this.manager.findOneBy(Chat, { userId, assistantSlug: slug, status: 'active' });
+      if (active !== null && requestKey === undefined) return { chat: active, created: false, replayed: false };
       const { title = null, metadata = {} } = initial;
-      const values = [userId, slug, id, title, metadata, newId(), ...keyValues(requestKey)];
-      await this.manager.query(CREATE, values).catch((error: unknown) => {
-        if (!isKeyConflict(error)) throw error;
-      });
-      const created = await this.manager.findOneBy(Chat, { id });
-      if (created !== null) return { chat: created, created: true, replayed: false };
-      const offered = await this.manager.query<unknown[]>(
-        'SELECT 1 FROM assistants WHERE slug = $1 AND retired_at IS NULL',
-        [slug],
-      );
-      if (offered.length === 0) throw notFound('assistant');
+      const [row] =
+        active !== null
+          ? await this.manager.query<{ chat: object }[]>(KEEP_FOUND, [active.id, ...keyValues(requestKey)])
+          : await this.create([userId, slug, newId(), title, metadata, newId(), ...keyValues(requestKey)]);
+      if (row !== undefined) return { chat: chatAsKept(row.chat), created: active === null, replayed: false };
+      // There is a twin by now, or a chat; or it was archived in this moment. Else there is no such assistant.
+      if (active === null && !(await this.isOffered(slug)) && !(await this.isKnown(userId, slug, requestKey))) {
+        throw notFound('assistant');
+      }
     }
     throw new ServiceError('unavailable', 'The chat changes too fast to be opened.', {
       headers: { 'retry-after': '1' },
     });
   }
 
-  /** The active chat; with a key, as it is kept with the key. Undefined also when a twin kept the key first. */
-  private async findActive(
-    userId: string,
-    slug: string,
-    requestKey: RequestKey | undefined,
-  ): Promise<Chat | undefined> {
-    const chat = await this.manager.findOneBy(Chat, { userId, assistantSlug: slug, status: 'active' });
-    if (chat === null || requestKey === undefined) return chat ?? undefined;
-    const [kept] = await this.manager.query<{ chat: object }[]>(KEEP_FOUND, [chat.id, ...keyValues(requestKey)]);
-    return kept && chatAsKept(kept.chat);
+  /** @returns nothing when there is a chat, or the key of a twin, by now */
+  private async create(values: unknown[]): Promise<{ chat: object }[]> {
+    try {
+      return await this.manager.query<{ chat: object }[]>(CREATE, values);
+    } catch (error) {
+      if (isKeyConflict(error)) return [];
+      throw error;
+    }
+  }
+
+  private async isOffered(slug: string): Promise<boolean> {
+    const rows = await this.manager.query<unknown[]>(
+      'SELECT 1 FROM assistants WHERE slug = $1 AND retired_at IS NULL',
+      [slug],
+    );
+    return rows.length > 0;
+  }
+
+  private async isKnown(userId: string, slug: string, requestKey: RequestKey | undefined): Promise<boolean> {
+    if ((await this.kept.find(userId, requestKey)) !== undefined) return true;
+    return this.manager.existsBy(Chat, { userId, assistantSlug: slug, status: 'active' });
   }
 
   /**

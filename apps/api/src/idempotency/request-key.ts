@@ -7,7 +7,6 @@ import { invalidField } from '#errors/service-error.js';
 const HEADER = 'Idempotency-Key';
 const LONGEST_KEY = 255;
 
-/** Control characters, those of Latin-1 included: that is what the bytes of a header are read as. */
 const CONTROL = /\p{Cc}/u;
 
 /**
@@ -17,13 +16,23 @@ const CONTROL = /\p{Cc}/u;
  */
 export function readRequestKey(request: FastifyRequest): RequestKey | undefined {
   const given = request.raw.headersDistinct[HEADER.toLowerCase()];
-  const [key] = given ?? [];
-  if (given === undefined || key === undefined) return undefined;
+  const [raw] = given ?? [];
+  if (given === undefined || raw === undefined) return undefined;
+  const key = asSent(raw);
   if (given.length > 1) throw invalidField(HEADER, 'must not be given twice');
   if (key === '') throw invalidField(HEADER, 'must not be empty');
-  if (key.length > LONGEST_KEY) throw invalidField(HEADER, `must not be longer than ${LONGEST_KEY} characters`);
+  if ([...key].length > LONGEST_KEY) throw invalidField(HEADER, `must not be longer than ${LONGEST_KEY} characters`);
   if (CONTROL.test(key)) throw invalidField(HEADER, 'must not hold control characters');
   return { key, fingerprint: fingerprintOf(request) };
+}
+
+/** Node reads a header's bytes as Latin-1; a client that sends other letters sends them as UTF-8. */
+function asSent(header: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(header, 'latin1'));
+  } catch {
+    return header;
+  }
 }
 
 /**

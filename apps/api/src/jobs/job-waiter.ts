@@ -13,9 +13,13 @@ export class JobWaiter implements BeforeApplicationShutdown {
   /**
    * Watches a job from now on. A watch must be opened before the job's state is read (or the job is made), so that
    * no change falls between the look and the watch; and it must be closed.
+   *
+   * `untilTheEnd`: it is not cut short when the process is told to stop. Only for short waits.
    */
-  watch(jobId: string): JobWatch {
-    return new JobWatch(jobId, this.feed, this.releases, () => this.closing);
+  watch(jobId: string, { untilTheEnd = false } = {}): JobWatch {
+    return untilTheEnd
+      ? new JobWatch(jobId, this.feed, new Set(), () => false)
+      : new JobWatch(jobId, this.feed, this.releases, () => this.closing);
   }
 
   /** Waiting requests are answered with the job as it stands; their clients go on by polling. */

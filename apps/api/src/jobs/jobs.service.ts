@@ -1,14 +1,14 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
 import type { JobRow } from '#database/columns.js';
+import type { MessageRole } from '#database/entities/message.entity.js';
 import { newId } from '#database/ids.js';
 import { notFound, ServiceError } from '#errors/service-error.js';
-import { ReplyFeed } from '#feed/reply-feed.js';
 import { acceptReply, asAccepted, isConflict, type NewTurn } from '#jobs/accept.js';
 import { type JobAndMessage, readJob } from '#jobs/read.js';
 import { isFinal } from '#jobs/states.js';
 import { CANCEL_MS } from '#jobs/timings.js';
-import { cancel } from '#jobs/transitions.js';
+import { askCancel, cancel } from '#jobs/transitions.js';
 import { Doorbell } from '#queue/doorbell.js';
 import { ChatsService } from '../chats/chats.service.js';
 import { assertTakesTurns } from '../turns/refusal.js';
@@ -30,7 +30,6 @@ export class JobsService {
     private readonly doorbell: Doorbell,
     private readonly chats: ChatsService,
     private readonly waiter: JobWaiter,
-    private readonly replies: ReplyFeed,
     private readonly kept: KeptRequests,
   ) {}
 
@@ -43,22 +42,52 @@ export class JobsService {
   async requestReply(asked: ReplyOrigin): Promise<{ job: JobRow; replayed: boolean }> {
     const { userId, chatId, requestId } = asked;
     const jobId = newId();
-    const job = await this.manager
-      .transaction((manager) => acceptReply(manager, { jobId, ...asked }))
-      .catch((error: unknown) => {
-        if (isConflict(error)) return undefined;
-        throw error;
-      });
-    if (job === undefined) {
+    // What was in the way may be gone by the time it is looked at: then once more.
+    for (let tries = 0; tries < 3; tries++) {
+      const job = await this.manager
+        .transaction((manager) => acceptReply(manager, { jobId, ...asked }))
+        .catch((error: unknown) => {
+          if (isConflict(error)) return undefined;
+          throw error;
+        });
+      if (job !== undefined) {
+        this.logger.log(`reply asked for job=${jobId} chat=${chatId} request=${requestId}`);
+        await this.doorbell.ring(jobId, 1);
+        return { job, replayed: false };
+      }
+      const refusal = await this.refusal(userId, chatId);
+      // Looked at after it: what is in the way may be the job of a twin.
       const kept = await this.kept.find(userId, asked.requestKey);
-      if (kept?.jobId) return { job: asAccepted((await this.get(userId, kept.jobId)).job), replayed: true };
-      await this.chats.get(userId, chatId);
-      await assertTakesTurns(this.manager, chatId);
-      throw new ServiceError('invalid_transition', 'No user message awaits a reply.');
+      if (kept?.jobId) {
+        const { job: earlier } = await this.get(userId, kept.jobId);
+        await this.ringAgain(earlier);
+        return { job: asAccepted(earlier), replayed: true };
+      }
+      if (refusal !== undefined) throw refusal;
     }
-    this.logger.log(`reply asked for job=${jobId} chat=${chatId} request=${requestId}`);
-    await this.doorbell.ring(jobId, 1);
-    return { job, replayed: false };
+    throw new ServiceError('turn_in_progress', 'The chat has a turn in progress.');
+  }
+
+  /** Rings for a job that nobody has begun: whoever asked for it at first may have died before it rang. */
+  async ringAgain(job: JobRow): Promise<void> {
+    if (job.status === 'queued' && job.attempts === 0) await this.doorbell.ring(job.id, 1);
+  }
+
+  private async refusal(userId: string, chatId: string): Promise<ServiceError | undefined> {
+    try {
+      const { lastSeq } = await this.chats.get(userId, chatId);
+      await assertTakesTurns(this.manager, chatId);
+      const [newest] = await this.manager.query<{ role: MessageRole }[]>(
+        'SELECT role FROM messages WHERE chat_id = $1 AND seq = $2',
+        [chatId, lastSeq],
+      );
+      return newest?.role === 'user'
+        ? undefined
+        : new ServiceError('invalid_transition', 'No user message awaits a reply.');
+    } catch (error) {
+      if (error instanceof ServiceError) return error;
+      throw error;
+    }
   }
 
   /**
@@ -104,11 +133,10 @@ export class JobsService {
    * @throws ServiceError `not_found`, `invalid_transition` (it ended otherwise before)
    */
   async cancel(userId: string, jobId: string): Promise<JobAndMessage> {
-    const watch = this.waiter.watch(jobId);
+    const watch = this.waiter.watch(jobId, { untilTheEnd: true });
     try {
-      const { job } = await this.get(userId, jobId);
-      if (job.status === 'running' && (await this.replies.askCancel(jobId))) {
-        await watch.untilMaybeFinal(Date.now() + CANCEL_MS, NEVER);
+      if (await askCancel(this.manager, jobId, userId)) {
+        await this.follow(watch, userId, jobId, CANCEL_MS / 1_000, NEVER);
       }
     } finally {
       watch.close();

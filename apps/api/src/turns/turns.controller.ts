@@ -72,11 +72,12 @@ export class TurnsController {
     const origin = { userId, ...asked, requestId: request.id };
     if (prefersEvents(request)) {
       const { job, replayed } = await this.turns.accept(origin, body);
-      sayReplayed(reply, replayed);
       void reply.status(200).header('location', `/api/v1/jobs/${job.id}`);
       const from = { attempt: 0, offset: 0 };
       const following = { jobId: job.id, userId, requestId: request.id, from, until: expiresAt };
-      return this.events.follow(following, replayed ? undefined : job);
+      const stream = await this.events.follow(following, replayed ? undefined : job);
+      sayReplayed(reply, replayed);
+      return stream;
     }
     const preference = readPreference(prefer);
     const sent = await this.turns.send(origin, body, preference.waitSeconds ?? LONGEST_WAIT_SECONDS, clientLeft(reply));

@@ -98,16 +98,29 @@ export class TurnsService {
         await this.doorbell.ring(jobId, 1);
         return { ...accepted, replayed: false };
       }
+      const refusal = await this.refusal(origin);
+      // Looked at after it: what is in the way may be the turn of a twin.
       const kept = await this.kept.find(origin.userId, origin.requestKey);
       if (kept?.jobId) return this.earlier(origin.userId, kept.jobId);
-      await this.chats.get(origin.userId, origin.chatId, origin.assistantSlug);
-      await assertTakesTurns(this.manager, origin.chatId);
+      if (refusal !== undefined) throw refusal;
     }
     throw new ServiceError('turn_in_progress', 'The chat has a turn in progress.');
   }
 
+  private async refusal(origin: TurnOrigin): Promise<ServiceError | undefined> {
+    try {
+      await this.chats.get(origin.userId, origin.chatId, origin.assistantSlug);
+      await assertTakesTurns(this.manager, origin.chatId);
+      return undefined;
+    } catch (error) {
+      if (error instanceof ServiceError) return error;
+      throw error;
+    }
+  }
+
   private async earlier(userId: string, jobId: string): Promise<TakenTurn> {
     const { job } = await this.jobs.get(userId, jobId);
+    await this.jobs.ringAgain(job);
     const userMessage = oneRow(
       await this.manager.query<Message[]>(`SELECT ${messageColumns('m')} FROM messages m WHERE id = $1`, [
         job.userMessageId,

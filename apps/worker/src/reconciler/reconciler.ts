@@ -64,7 +64,8 @@ export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShut
   private async purge(): Promise<void> {
     if (Date.now() < this.purgedAt + PURGE_MS) return;
     this.purgedAt = Date.now();
-    await purgeKeys(this.manager);
+    // A full batch says that there is more.
+    while (!this.stopped && (await purgeKeys(this.manager))) continue;
   }
 
   /** They go ahead of what waits: each had its turn before. */
