@@ -155,6 +155,31 @@ describe('told to stop (SIGTERM)', () => {
     await second.stop();
   });
 
+  it('a worker that is just claiming a turn finishes it', async () => {
+    const kay = stack.as('kay');
+    const job = await kay.turnAsync((await kay.chat()).id, 'claimed late');
+    const holder = await stack.database.connect();
+    try {
+      // The claim hangs on the row for longer than an idle worker takes to stop.
+      await holder.query('BEGIN');
+      await holder.query('SELECT 1 FROM jobs WHERE id = $1 FOR UPDATE', [job.id]);
+      const worker = await stack.startWorker();
+      await until(async () => {
+        const { rows } = await stack.database.query(
+          `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+        );
+        return rows.length > 0;
+      }, 'the claim');
+      const ended = worker.stop();
+      await new Promise((resolve) => setTimeout(resolve, 3_000));
+      await holder.query('COMMIT');
+      expect(await ended).toBe(0);
+      expect((await kay.get(`/api/v1/jobs/${job.id}`)).body).toMatchObject({ status: 'succeeded', attempts: 1 });
+    } finally {
+      holder.release();
+    }
+  });
+
   it('turns wait for a worker that is yet to come, and many workers share them', async () => {
     const kim = stack.as('kim');
     const chats = [await kim.chat('support'), await kim.chat('billing'), await kim.chat('general')];

@@ -4,6 +4,7 @@ import { DataSource } from 'typeorm';
 import { dataSourceOptions } from '#database/data-source.js';
 import { newId } from '#database/ids.js';
 import { acceptTurn } from '#jobs/accept.js';
+import { settleCall } from '#jobs/ledger.js';
 import { cancel, claim, extend, finish, giveUp, handBack } from '#jobs/transitions.js';
 import { freshDatabase, type TestDatabase } from '../support/database.js';
 
@@ -57,9 +58,36 @@ describe('the transitions of a job', () => {
     await claim(source.manager, jobId);
     expect(await extend(source.manager, jobId, 1, 'uno 😀 ', 0)).toBe(true);
     expect(await extend(source.manager, jobId, 1, 'uno 😀 dos ', 0)).toBe(true);
+    // One that was given up, and is carried out late.
+    expect(await extend(source.manager, jobId, 1, 'uno 😀 ', 0)).toBe(true);
     expect(await extend(source.manager, jobId, 1, 'tres', 10)).toBe(true);
     expect(await extend(source.manager, jobId, 1, '', 14)).toBe(true);
     expect((await row(jobId)).draft).toBe('uno 😀 dos tres');
+  });
+
+  it('end the line of their own attempt in the ledger, though an earlier one is open still', async () => {
+    const { jobId } = await accepted();
+    const begin = (attempt: number): Promise<unknown> =>
+      source.query(`INSERT INTO model_calls (job_id, attempt, model) VALUES ($1, $2, 'm')`, [jobId, attempt]);
+    await claim(source.manager, jobId);
+    await expire(jobId);
+    await claim(source.manager, jobId);
+    // As when the first one's call and the second one's claim meet.
+    await begin(1);
+    await begin(2);
+    expect(await finish(source.manager, jobId, 2, REPLY, FIGURES)).toBe(true);
+    const lines = (): Promise<unknown> =>
+      source.query('SELECT attempt, outcome, message_id FROM model_calls WHERE job_id = $1 ORDER BY attempt', [jobId]);
+    expect(await lines()).toEqual([
+      { attempt: 1, outcome: 'running', message_id: null },
+      { attempt: 2, outcome: 'completed', message_id: 'msg_late' },
+    ]);
+    await settleCall(source.manager, jobId, 1, 'lost', { ...FIGURES, messageId: 'msg_first' });
+    await settleCall(source.manager, jobId, 2, 'lost', { ...FIGURES, messageId: 'msg_other' });
+    expect(await lines()).toEqual([
+      { attempt: 1, outcome: 'lost', message_id: 'msg_first' },
+      { attempt: 2, outcome: 'completed', message_id: 'msg_late' },
+    ]);
   });
 
   it('let one claim of many at once through, and none before the lease has run out', async () => {

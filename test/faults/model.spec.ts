@@ -173,6 +173,9 @@ describe('when the model fails', () => {
     expect(ended.status).toBe('succeeded');
     expect(seenElsewhere).toHaveLength(1);
     const lines = await ledgerOf(stack, job.id);
+    // It is not taken for a database that is away: each attempt counted.
+    const { rows } = await stack.database.query('SELECT attempts_left FROM jobs WHERE id = $1', [job.id]);
+    expect(rows[0]?.attempts_left).toBe(5 - lines.length);
     expect(lines.slice(0, -1).map(({ outcome, error_code }) => `${outcome} ${error_code}`)).toEqual(
       Array(lines.length - 1).fill('failed model_unavailable'),
     );

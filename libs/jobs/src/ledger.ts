@@ -39,13 +39,16 @@ function setFigures(from: number): string {
   );
 }
 
-/** Ends the open line of the job that the CTE `job` holds; `figuresFrom` is the number of the first of four values. */
+/**
+ * Ends the line of the attempt that the CTE `job` holds (with its `id` and `attempts`), if it is open; `figuresFrom` is the number
+ * of the first of four values. One line at most: an earlier attempt's may be open still, and is not this one's business.
+ */
 export function endCalls(job: string, end: { outcome: string; code?: string; figuresFrom: number }): string {
   return `
     UPDATE model_calls SET outcome = ${end.outcome}, error_code = ${end.code ?? 'NULL'}, ended_at = now(),
            ${setFigures(end.figuresFrom)}
       FROM ${job}
-     WHERE model_calls.job_id = ${job}.id AND model_calls.outcome = 'running'
+     WHERE model_calls.job_id = ${job}.id AND model_calls.attempt = ${job}.attempts AND model_calls.outcome = 'running'
     RETURNING model_calls.input_tokens, model_calls.output_tokens`;
 }
 

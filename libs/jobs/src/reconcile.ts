@@ -8,6 +8,8 @@ export interface DueJob {
   readonly attempts: number;
 }
 
+const EXPIRED = 'The reply could not be made in time.';
+
 const END_SPENT = `
   WITH spent AS (
     SELECT id FROM jobs
@@ -16,7 +18,8 @@ const END_SPENT = `
      LIMIT ${RECONCILE_BATCH} FOR UPDATE SKIP LOCKED
   ), job AS (
     UPDATE jobs SET status = 'failed', lease_until = NULL, finished_at = now(), draft = '',
-           error_code = 'attempts_exhausted', error_message = $1
+           error_code = CASE WHEN attempts_left = 0 THEN 'attempts_exhausted' ELSE 'expired' END,
+           error_message = CASE WHEN attempts_left = 0 THEN $1 ELSE $2 END
       FROM spent WHERE jobs.id = spent.id
     RETURNING jobs.id, jobs.status
   )
@@ -28,7 +31,8 @@ const END_SPENT = `
  */
 export async function endSpent(manager: EntityManager): Promise<number> {
   const rows = await manager.query<unknown[]>(END_SPENT, [
-    `The reply was begun ${MAX_ATTEMPTS} times and lost each time.`,
+    `The reply was begun ${MAX_ATTEMPTS} times, and failed or was lost each time.`,
+    EXPIRED,
   ]);
   return rows.length;
 }
@@ -50,7 +54,7 @@ const END_EXPIRED = `
  * @returns how many.
  */
 export async function endExpired(manager: EntityManager): Promise<number> {
-  const rows = await manager.query<unknown[]>(END_EXPIRED, ['The reply could not be made in time.']);
+  const rows = await manager.query<unknown[]>(END_EXPIRED, [EXPIRED]);
   return rows.length;
 }
 

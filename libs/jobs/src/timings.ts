@@ -36,7 +36,10 @@ export const LONGEST_RETRY_AFTER_MS = 60_000;
 
 /** How often a worker tries to write down how an attempt ended while the database is away, in milliseconds, and for how long. */
 export const WRITE_AGAIN_MS = 500;
-export const LONGEST_WRITING_MS = 5 * 60_000;
+export const LONGEST_WRITING_MS = LONGEST_LIFE_SECONDS * 1_000;
+
+/** How often a worker says of the jobs whose tickets it holds that they are not lost, in milliseconds: well below {@link LOST_AFTER_SECONDS}. */
+export const HOLD_MS = 2_000;
 
 /**
  * Time the worker that runs a job has to cancel it with all of its text, in milliseconds. After that it is cancelled over its

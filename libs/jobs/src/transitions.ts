@@ -61,7 +61,7 @@ export async function claim(manager: EntityManager, jobId: string): Promise<Clai
 const EXTEND = `
   WITH job AS (
     UPDATE jobs SET lease_until = now() + make_interval(secs => ${LEASE_SECONDS}),
-           draft = CASE WHEN $3 = '' THEN draft ELSE left(draft, $4) || $3 END
+           draft = CASE WHEN length(draft) BETWEEN $4 AND $4 + length($3) - 1 THEN left(draft, $4) || $3 ELSE draft END
      WHERE id = $1 AND status = 'running' AND attempts = $2
     RETURNING id
   ), call AS (
@@ -72,8 +72,9 @@ const EXTEND = `
 
 /**
  * Extends the attempt's lease and writes `text` into its draft from position `at` on, counted in code points as PostgreSQL
- * does. Saying where makes it harmless to write the same stretch twice, as after an answer that got lost. What the model has
- * told of the call since the last time goes into the ledger.
+ * does. Saying where makes it harmless to write the same stretch twice, as after an answer that got lost; and a draft is only
+ * ever made longer, should a statement that was given up be carried out late. What the model has told of the call since
+ * the last time goes into the ledger.
  * @returns false when the attempt is no longer the job's: the caller must stop the model call and write nothing.
  */
 export async function extend(
@@ -109,7 +110,7 @@ const FINISH = `
     UPDATE jobs SET status = 'succeeded', lease_until = NULL, finished_at = now(), draft = ''
       FROM chat
      WHERE jobs.id = $1 AND jobs.status = 'running' AND jobs.attempts = $2
-    RETURNING jobs.id, jobs.chat_id, jobs.status
+    RETURNING jobs.id, jobs.chat_id, jobs.status, jobs.attempts
   ), call AS (${endCalls('job', { outcome: `'completed'`, figuresFrom: 7 })}
   ), position AS (
     UPDATE chats SET last_seq = last_seq + 1, last_message_at = ${NEXT_MOMENT}
@@ -168,7 +169,7 @@ const RETRY_OR_FAIL = `
            error_message = CASE WHEN ${GOES_ON} THEN NULL ELSE $6 END,
            lease_until = NULL, draft = ''
      WHERE id = $1 AND status = 'running' AND attempts = $2
-    RETURNING id, status
+    RETURNING id, status, attempts
   ), call AS (${endCalls('job', { outcome: `'failed'`, code: '$5', figuresFrom: 8 })}
   ), notice AS (${announce('job')})
   SELECT job.status FROM job LEFT JOIN notice ON true`;
@@ -212,7 +213,7 @@ const HAND_BACK = `
   WITH job AS (
     UPDATE jobs SET status = 'queued', attempts_left = attempts_left + 1, lease_until = NULL, draft = '', available_at = now()
      WHERE id = $1 AND status = 'running' AND attempts = $2
-    RETURNING id, status
+    RETURNING id, status, attempts
   ), call AS (${endCalls('job', { outcome: `'handed_back'`, figuresFrom: 3 })}
   ), notice AS (${announce('job')})
   SELECT job.id FROM job LEFT JOIN notice ON true`;
@@ -232,13 +233,12 @@ export async function handBack(
   return rows.length > 0;
 }
 
-const POSTPONE = `
-  UPDATE jobs SET available_at = now() + make_interval(secs => $2::float8 / 1000)
-   WHERE id = $1 AND status = 'queued' AND available_at <= now()`;
+const HOLD = `
+  UPDATE jobs SET available_at = now() WHERE id = ANY($1) AND status = 'queued' AND available_at < now()`;
 
-/** Puts off a queued job that a worker holds the ticket of but cannot begin, so that nobody takes it for lost. */
-export async function postpone(manager: EntityManager, jobId: string, ms: number): Promise<void> {
-  await manager.query(POSTPONE, [jobId, ms]);
+/** Says of queued jobs that a worker has their tickets and waits: nobody is to take them for lost. */
+export async function hold(manager: EntityManager, jobIds: readonly string[]): Promise<void> {
+  await manager.query(HOLD, [jobIds]);
 }
 
 const ASK_CANCEL = `

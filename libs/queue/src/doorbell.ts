@@ -25,12 +25,19 @@ export interface RingOptions {
   readonly ahead?: boolean;
 }
 
+/**
+ * Questions to the store under way at most. One that was never reached gathers them without end: BullMQ waits for its first
+ * connection, and no limit of the client's counts before that.
+ */
+const MOST_UNDER_WAY = 1_000;
+
 const ticketId = (jobId: string, attempt: number): string => `${jobId}-${attempt}`;
 
 /** Tells the workers that a job is due. A ring may get lost or come twice: the row decides what happens. */
 @Injectable()
 export class Doorbell {
   private unheardUntil = 0;
+  private underWay = 0;
 
   constructor(@InjectQueue(REPLY_QUEUE) private readonly queue: Queue<ReplyTicket>) {}
 
@@ -43,7 +50,9 @@ export class Doorbell {
    */
   async ring(jobId: string, attempt: number, { again, delayMs, ahead }: RingOptions = {}): Promise<boolean> {
     const id = again === undefined ? ticketId(jobId, attempt) : `${ticketId(jobId, attempt)}-${again}`;
-    const added = this.queue.add('reply', { jobId }, { jobId: id, delay: delayMs ?? 0, lifo: ahead ?? false }).then(
+    const added = this.ask(() =>
+      this.queue.add('reply', { jobId }, { jobId: id, delay: delayMs ?? 0, lifo: ahead ?? false }),
+    ).then(
       () => true,
       (error: unknown) => {
         reportStoreError(error as Error);
@@ -61,7 +70,7 @@ export class Doorbell {
    * `undefined` when the queue's store does not answer.
    */
   async ticket(jobId: string, attempt: number): Promise<'waiting' | 'taken' | 'gone' | undefined> {
-    const asked = this.queue.getJobState(ticketId(jobId, attempt)).catch(() => undefined);
+    const asked = this.ask(() => this.queue.getJobState(ticketId(jobId, attempt))).catch(() => undefined);
     const state = await within(RING_TIMEOUT_MS, asked, undefined);
     if (state === undefined) return undefined;
     if (state === 'active') return 'taken';
@@ -70,10 +79,20 @@ export class Doorbell {
 
   /** Whether the queue's store answers within half a second. */
   reachable(): Promise<boolean> {
-    const asked = this.queue.getJobCountByTypes('waiting').then(
+    const asked = this.ask(() => this.queue.getJobCountByTypes('waiting')).then(
       () => true,
       () => false,
     );
     return within(RING_TIMEOUT_MS, asked, false);
+  }
+
+  private async ask<T>(question: () => Promise<T>): Promise<T> {
+    if (this.underWay >= MOST_UNDER_WAY) throw new Error('too many questions are unanswered');
+    this.underWay += 1;
+    try {
+      return await question();
+    } finally {
+      this.underWay -= 1;
+    }
   }
 }

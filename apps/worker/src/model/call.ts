@@ -5,6 +5,9 @@ export class Call {
   private figures: CallFigures = { messageId: null, inputTokens: null, outputTokens: null, firstTextMs: null };
   private begun = performance.now();
 
+  /** `onLife` is called when the model writes something, be it text or not. */
+  constructor(private readonly onLife: () => void) {}
+
   /** The request leaves now. */
   begin(): void {
     this.begun = performance.now();
@@ -12,6 +15,11 @@ export class Call {
 
   tell(news: Partial<CallFigures>): void {
     this.figures = { ...this.figures, ...news };
+  }
+
+  /** The model has written something. */
+  alive(): void {
+    this.onLife();
   }
 
   /** A piece of text came; the first counts. */

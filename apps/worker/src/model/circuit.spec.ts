@@ -74,6 +74,15 @@ describe('the circuit', () => {
     }
   });
 
+  it('forgets nobody when the wait is no whole number of milliseconds', async () => {
+    jest.useRealTimers();
+    for (let n = 0; n < 5; n++) {
+      const one = new Circuit();
+      for (const jobId of ['a', 'b', 'c', 'd', 'e']) (await one.enter(jobId, NEVER))?.failed(1_000.999 + n / 7);
+      expect(await one.enter('w', AbortSignal.timeout(3_000))).toBeDefined();
+    }
+  });
+
   it('waits as long as the model asks', async () => {
     await open(30_000);
     const entry = waiting();
@@ -102,13 +111,35 @@ describe('the circuit', () => {
     expect((await enter()) satisfies Pass).toBeDefined();
   });
 
-  it('is closed by a success of whoever was let in before', async () => {
-    const early = await enter('early');
-    await open();
+  it('learns nothing from a reply that goes on and on, nor from one that was begun before', async () => {
+    const [endless, early] = [await enter('endless'), await enter('early')];
+    endless.succeeded();
+    for (const jobId of ['a', 'b', 'c', 'd', 'e']) {
+      await fail(jobId);
+      endless.succeeded();
+    }
+    expect(circuit.isOpen).toBe(true);
     const entry = waiting();
+    endless.succeeded();
     early.succeeded();
-    await jest.advanceTimersByTimeAsync(0);
-    expect([circuit.isOpen, entry.in]).toEqual([false, true]);
+    await jest.advanceTimersByTimeAsync(900);
+    expect([circuit.isOpen, entry.in]).toEqual([true, false]);
+    await jest.advanceTimersByTimeAsync(200);
+    expect(entry.in).toBe(true);
+  });
+
+  it('notes a fault of the try that closed it, like any other', async () => {
+    await open();
+    await jest.advanceTimersByTimeAsync(1_010);
+    const pass = await enter();
+    pass.succeeded();
+    pass.failed();
+    expect(circuit.isOpen).toBe(false);
+    for (const jobId of ['a', 'b', 'c', 'd']) await fail(jobId);
+    expect(circuit.isOpen).toBe(true);
+    const entry = waiting();
+    await jest.advanceTimersByTimeAsync(1_010);
+    expect(entry.in).toBe(true);
   });
 
   it('lets nobody in who is told to stop, and keeps nobody from stopping', async () => {

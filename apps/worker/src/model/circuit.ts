@@ -3,7 +3,7 @@ import { LONGEST_OPEN_MS, OUTAGE_JOBS, OUTAGE_MS, SHORTEST_OPEN_MS } from '#jobs
 
 /** Leave to begin one attempt; to be given back by saying what came of it. */
 export interface Pass {
-  /** The model answers. */
+  /** The model writes. */
   succeeded(): void;
   /** The model is overloaded or away; it may have said for how long, in milliseconds. */
   failed(retryAfterMs?: number): void;
@@ -52,27 +52,28 @@ export class Circuit {
   }
 
   private pass(jobId: string, tries: boolean): Pass {
-    const giveBack = (): void => {
-      if (!tries) return;
+    let alive = false;
+    const giveBack = (): boolean => {
+      const tried = tries;
+      if (tries) this.trying = false;
       tries = false;
-      this.trying = false;
+      return tried;
     };
     return {
       succeeded: () => {
-        giveBack();
-        this.failing.clear();
-        if (this.isOpen) this.close();
+        // Once: a reply that goes on and on says nothing of the calls that are made meanwhile.
+        if (alive) return;
+        alive = true;
+        // Nor does one that was begun before the model went away.
+        if (giveBack()) this.close();
+        else if (!this.isOpen) this.failing.clear();
       },
       failed: (retryAfterMs = 0) => {
-        const tried = tries;
-        giveBack();
-        if (tried) this.open(Math.min(this.period * 2, LONGEST_OPEN_MS), retryAfterMs);
+        if (giveBack()) this.open(Math.min(this.period * 2, LONGEST_OPEN_MS), retryAfterMs);
         else if (!this.isOpen) this.note(jobId, retryAfterMs);
       },
       unused: () => {
-        if (!tries) return;
-        giveBack();
-        this.next();
+        if (giveBack()) this.next();
       },
     };
   }
@@ -89,12 +90,13 @@ export class Circuit {
     const ms = Math.max(period, retryAfterMs);
     this.until = performance.now() + ms;
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.next(), ms);
-    this.logger.warn(`the model is away: no attempt begins for ${ms} ms`);
+    this.timer = setTimeout(() => this.next(), Math.ceil(ms));
+    this.logger.warn(`the model is away: no attempt begins for ${Math.ceil(ms)} ms`);
   }
 
   private close(): void {
     this.period = 0;
+    this.failing.clear();
     clearTimeout(this.timer);
     this.logger.log('the model is back');
     for (const wake of [...this.waiting]) wake();

@@ -4,7 +4,7 @@
  */
 export class IdleTimer {
   private readonly controller = new AbortController();
-  private readonly idle: NodeJS.Timeout;
+  private idle: NodeJS.Timeout;
   private readonly total: NodeJS.Timeout;
 
   constructor(idleMs: number, totalMs: number) {
@@ -19,6 +19,12 @@ export class IdleTimer {
   /** Something happened. */
   touch(): void {
     this.idle.refresh();
+  }
+
+  /** All that matters has happened: `ms` milliseconds are left. */
+  endIn(ms: number): void {
+    clearTimeout(this.idle);
+    this.idle = setTimeout(() => this.controller.abort(), ms);
   }
 
   stop(): void {

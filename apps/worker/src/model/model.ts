@@ -10,6 +10,9 @@ import { ModelFault } from './model-fault.js';
 /** Longest reply, in UTF-16 code units: far beyond any model's bound on output, and something memory can hold. */
 const LONGEST_REPLY = 16 * 1024 * 1024;
 
+/** Time the body has to end after its last event, in milliseconds. */
+const END_MS = 1_000;
+
 export interface ModelRequest {
   readonly model: string;
   readonly maxOutputTokens: number;
@@ -79,38 +82,46 @@ async function collect(
   let model = '';
   let stopReason: string | null = null;
   let stopped = false;
-  for await (const event of stream) {
-    switch (event.type) {
-      case 'message_start':
-        model = label(event.message.model);
-        call.tell({
-          messageId: label(event.message.id),
-          inputTokens: totalInput(event.message.usage),
-          outputTokens: count(event.message.usage?.output_tokens),
-        });
-        break;
-      case 'content_block_delta':
-        if (event.delta.type !== 'text_delta') break;
-        // PostgreSQL holds no NUL.
-        const text = event.delta.text.replaceAll('\0', '');
-        content += text;
-        if (content.length > LONGEST_REPLY) {
-          throw new ModelFault('model_rejected', 'The model’s answer is too long.', false);
-        }
-        if (text === '') break;
-        call.text();
-        onText(text);
-        break;
-      case 'message_delta':
-        stopReason = event.delta.stop_reason ? label(event.delta.stop_reason) : stopReason;
-        call.tell({ outputTokens: count(event.usage?.output_tokens) });
-        break;
-      case 'message_stop':
-        stopped = true;
-        break;
+  try {
+    for await (const event of stream) {
+      switch (event.type) {
+        case 'message_start':
+          model = label(event.message.model);
+          call.tell({
+            messageId: label(event.message.id),
+            inputTokens: totalInput(event.message.usage),
+            outputTokens: count(event.message.usage?.output_tokens),
+          });
+          break;
+        case 'content_block_delta':
+          call.alive();
+          if (event.delta.type !== 'text_delta') break;
+          // PostgreSQL holds no NUL.
+          const text = event.delta.text.replaceAll('\0', '');
+          content += text;
+          if (content.length > LONGEST_REPLY) {
+            throw new ModelFault('model_rejected', 'The model’s answer is too long.', false);
+          }
+          if (text === '') break;
+          call.text();
+          onText(text);
+          break;
+        case 'message_delta':
+          stopReason = event.delta.stop_reason ? label(event.delta.stop_reason) : stopReason;
+          call.tell({ outputTokens: count(event.usage?.output_tokens) });
+          break;
+        case 'message_stop':
+          stopped = true;
+          // What remains is the end of the body. To read it keeps the connection for the next call; but nothing more is worth waiting for.
+          idle.endIn(END_MS);
+          continue;
+      }
+      // The SDK passes no pings on: a model that only pings counts as silent.
+      idle.touch();
     }
-    // The SDK passes no pings on: a model that only pings counts as silent.
-    idle.touch();
+  } catch (error) {
+    // The message is whole, whatever becomes of the connection.
+    if (!stopped) throw error;
   }
   if (!stopped || stopReason === null) throw new Error('the stream ended before the message did');
   if (content.trim() === '' && stopReason !== 'refusal' && stopReason !== 'max_tokens')
@@ -120,7 +131,8 @@ async function collect(
 
 /** All input tokens, whether read from the prompt cache, written to it, or neither. */
 function totalInput(usage: Partial<Anthropic.Usage> | undefined): number {
-  return count(usage?.input_tokens) + count(usage?.cache_creation_input_tokens) + count(usage?.cache_read_input_tokens);
+  const { input_tokens, cache_creation_input_tokens, cache_read_input_tokens } = usage ?? {};
+  return count(count(input_tokens) + count(cache_creation_input_tokens) + count(cache_read_input_tokens));
 }
 
 /*
@@ -137,5 +149,8 @@ function count(value: unknown): number {
 
 /** A short word that PostgreSQL can hold. */
 function label(value: unknown): string {
-  return (typeof value === 'string' ? value : JSON.stringify(value)).replaceAll('\0', '').slice(0, 200).toWellFormed();
+  return (typeof value === 'string' ? value : (JSON.stringify(value) ?? ''))
+    .replaceAll('\0', '')
+    .slice(0, 200)
+    .toWellFormed();
 }

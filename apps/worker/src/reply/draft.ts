@@ -23,6 +23,7 @@ export class Draft {
   private entered: CallFigures = NO_FIGURES;
   private timer: NodeJS.Timeout | undefined;
   private writing: Promise<void> = Promise.resolve();
+  private beating = false;
   private stopped = false;
 
   /** `lost` is called when the attempt is no longer the job's. */
@@ -62,6 +63,11 @@ export class Draft {
     this.published = Math.min(this.published, offset);
   }
 
+  /** Something may have been missed: whether the attempt is still the job's is found out now. */
+  beat(): void {
+    if (!this.beating) this.beatIn(0);
+  }
+
   /** Ends the heartbeat and waits for one under way. */
   async stop(): Promise<void> {
     this.stopped = true;
@@ -71,8 +77,13 @@ export class Draft {
 
   private beatIn(ms: number): void {
     if (this.stopped) return;
+    clearTimeout(this.timer);
     this.timer = setTimeout(() => {
-      this.writing = this.write().then((ms) => this.beatIn(ms));
+      this.beating = true;
+      this.writing = this.write().then((ms) => {
+        this.beating = false;
+        this.beatIn(ms);
+      });
     }, ms);
   }
 

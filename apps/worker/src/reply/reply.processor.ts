@@ -32,6 +32,8 @@ export class ReplyProcessor extends WorkerHost implements OnApplicationBootstrap
       autorun: false,
       maxStalledCount: 100,
       lockDuration: 30_000,
+      // How soon it is tried again after the store was away; BullMQ's default is 15 s.
+      runRetryDelay: 1_000,
     })(ReplyProcessor);
     return ReplyProcessor;
   }

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, Logger } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
@@ -5,8 +6,8 @@ import { isStoreAway } from '#errors/store-away.js';
 import { JobFeed } from '#feed/job-feed.js';
 import { ReplyFeed } from '#feed/reply-feed.js';
 import { settleCall } from '#jobs/ledger.js';
-import { backoffMs, LONGEST_WRITING_MS, WRITE_AGAIN_MS } from '#jobs/timings.js';
-import { cancelAttempt, claim, type ClaimedJob, finish, giveUp, handBack, postpone } from '#jobs/transitions.js';
+import { backoffMs, HOLD_MS, LONGEST_WRITING_MS, WRITE_AGAIN_MS } from '#jobs/timings.js';
+import { cancelAttempt, claim, type ClaimedJob, finish, giveUp, handBack, hold } from '#jobs/transitions.js';
 import { Doorbell } from '#queue/doorbell.js';
 import { Call } from '../model/call.js';
 import { Circuit, type Pass } from '../model/circuit.js';
@@ -30,6 +31,7 @@ export class ReplyRunner {
   private readonly running = new Map<string, { controller: AbortController; ended: Promise<void> }>();
   /** The jobs that wait for the model to be back. */
   private readonly held = new Set<string>();
+  private holding: NodeJS.Timeout | undefined;
   private readonly stopping = new AbortController();
 
   constructor(
@@ -40,31 +42,24 @@ export class ReplyRunner {
     private readonly replyFeed: ReplyFeed,
     private readonly doorbell: Doorbell,
     private readonly publisher: ReplyPublisher,
-  ) {}
+  ) {
+    // Each job that waits listens.
+    setMaxListeners(0, this.stopping.signal);
+  }
 
   /**
    * Runs the job's next attempt if it is due and free; a ring for nothing does nothing. A job that this process runs is not
    * free, even if its lease ran out while the database was away: its attempt goes on with the next heartbeat.
    */
   async run(jobId: string): Promise<void> {
-    if (this.running.has(jobId) || this.held.has(jobId)) return;
-    const pass = await this.enter(jobId);
-    if (pass === undefined) return;
-    const job = await claim(this.manager, jobId).catch((error: unknown) => {
-      pass.unused();
-      throw error;
-    });
-    if (job === undefined) return pass.unused();
+    if (this.running.has(jobId)) return;
     const controller = new AbortController();
-    const ended = this.attempt(job, pass, controller).finally(() => {
-      pass.unused();
-      this.running.delete(job.id);
-    });
-    this.running.set(job.id, { controller, ended });
+    const ended = this.next(jobId, controller).finally(() => this.running.delete(jobId));
+    this.running.set(jobId, { controller, ended });
     await ended;
   }
 
-  /** Begins nothing that still waits: its jobs are queued, and other workers find them. */
+  /** Begins nothing that still waits for the model: other workers find it. */
   stopHolding(): void {
     this.stopping.abort();
   }
@@ -74,40 +69,68 @@ export class ReplyRunner {
     for (const { controller } of this.running.values()) controller.abort('shutdown' satisfies Stop);
   }
 
-  /** Resolves when no attempt runs. */
+  /** Resolves when no attempt runs, nor is about to. */
   async idle(): Promise<void> {
-    while (this.running.size > 0) await Promise.all([...this.running.values()].map(({ ended }) => ended));
+    while (this.running.size > 0) await Promise.allSettled([...this.running.values()].map(({ ended }) => ended));
+  }
+
+  private async next(jobId: string, controller: AbortController): Promise<void> {
+    const pass = await this.enter(jobId);
+    if (pass === undefined) {
+      // The ticket goes with this process: another for whoever comes next.
+      await this.doorbell.ring(jobId, 0, { again: `held-${Date.now()}`, ahead: true });
+      return;
+    }
+    try {
+      const job = await claim(this.manager, jobId);
+      if (job !== undefined) await this.attempt(job, pass, controller);
+    } finally {
+      pass.unused();
+    }
   }
 
   /**
    * Waits while the model is away, on this ticket: with all of them taken and waiting, the worker fetches no more. The row is
-   * put off, so that the reconciler does not take it for lost.
+   * said to be waited with meanwhile, so that the reconciler does not take it for lost.
    */
   private async enter(jobId: string): Promise<Pass | undefined> {
+    if (!this.circuit.isOpen) return this.circuit.enter(jobId, this.stopping.signal);
     this.held.add(jobId);
+    this.holding ??= setInterval(() => void this.sayHeld([...this.held]), HOLD_MS);
     try {
-      if (this.circuit.isOpen) await postpone(this.manager, jobId, this.circuit.opensInMs);
+      void this.sayHeld([jobId]);
       return await this.circuit.enter(jobId, this.stopping.signal);
     } finally {
       this.held.delete(jobId);
+      if (this.held.size === 0) {
+        clearInterval(this.holding);
+        this.holding = undefined;
+      }
     }
+  }
+
+  /** At worst a ticket too many is made. */
+  private async sayHeld(jobIds: string[]): Promise<void> {
+    await hold(this.manager, jobIds).catch(() => undefined);
   }
 
   /** Aborting says why, as a {@link Stop}; the first reason counts. */
   private async attempt(job: ClaimedJob, pass: Pass, controller: AbortController): Promise<void> {
     const stop = (why: Stop): void => controller.abort(why);
+    const call = new Call(() => pass.succeeded());
+    const draft = new Draft(this.manager, job, call, () => stop('lost'));
     const unfollow = [
       this.jobFeed.follow(job.id, (status) => {
         if (status === 'canceled') stop('canceled');
+        else if (status === undefined) draft.beat();
       }),
       this.replyFeed.onCancel(job.id, () => stop('cancel')),
     ];
-    const call = new Call();
-    const draft = new Draft(this.manager, job, call, () => stop('lost'));
     const unpublish = this.publisher.open(job, draft);
     const line = `job=${job.id} attempt=${job.attempt} chat=${job.chatId} request=${job.requestId}`;
     const begun = Date.now();
     try {
+      controller.signal.throwIfAborted();
       const history = await beginCall(this.manager, job);
       if (history === undefined) return this.logger.log(`fenced off ${line}`);
       const reply = await this.model.reply(
@@ -120,11 +143,11 @@ export class ReplyRunner {
         call,
         controller.signal,
         (text) => {
-          pass.succeeded();
           draft.add(text);
           this.publisher.touch(draft);
         },
       );
+      // A refusal may come without a word.
       pass.succeeded();
       const kept = await this.written(() => finish(this.manager, job.id, job.attempt, reply, call.told));
       if (!kept) await this.settle(job, call, 'lost');
@@ -174,8 +197,8 @@ export class ReplyRunner {
       code: fault.code,
       message: fault.message,
       retryable: fault.retryable,
-      // Neither the model's outage nor the database's is the job's fault.
-      free: outage || isStoreAway(error),
+      // Neither the model's outage nor the database's is the job's fault. (A model that cannot be reached looks like either.)
+      free: outage || (!(error instanceof ModelFault) && isStoreAway(error)),
       delayMs,
     };
     const state = await this.written(() => giveUp(this.manager, job.id, job.attempt, failed, call.told));
