@@ -9,8 +9,9 @@ const WORKERS = 3;
 /** Longest time an app gets to come back, its stores being away meanwhile, in milliseconds. */
 const BACK_MS = 60_000;
 
-/** Lines of an app's log that are told when something is wrong. */
-const LAST_LINES = 25;
+/** Lines of an app's log that are told when it answered wrongly, and when it ended. */
+const STACK_LINES = 10;
+const LAST_LINES = 50;
 
 /** How the stand-in writes: the name in a turn's text, and the silence before each word in milliseconds. */
 export const PACES = { brisk: 10, even: 20, slow: 33 } as const;
@@ -75,7 +76,7 @@ export class Fleet {
     return [...this.ended, ...this.apis, ...this.workers].flatMap((app) => {
       const lines = app.output().split('\n');
       const found = lines.findIndex((line) => line.includes(requestId));
-      return found < 0 ? [] : lines.slice(found, found + LAST_LINES);
+      return found < 0 ? [] : lines.slice(found, found + STACK_LINES);
     });
   }
 
