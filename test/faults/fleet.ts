@@ -13,8 +13,11 @@ const BACK_MS = 60_000;
 const STACK_LINES = 10;
 const LAST_LINES = 50;
 
-/** How the stand-in writes: the name in a turn's text, and the silence before each word in milliseconds. */
-export const PACES = { brisk: 10, even: 20, slow: 33 } as const;
+/**
+ * How the stand-in writes some thirty words: the name in a turn's text, and the silence before each word in milliseconds. A long
+ * reply lasts beyond a worker's heartbeat, and its draft is in the row meanwhile.
+ */
+export const PACES = { brisk: 10, even: 20, slow: 33, long: 110 } as const;
 
 /** A stack of several APIs and workers with stores of its own, each app in a slot that outlives it. */
 export class Fleet {

@@ -25,8 +25,8 @@ const REST_MS = [700, 2_500] as const;
 /** Deeds under way at the same time at most, each on something else. */
 const MOST_AT_ONCE = 3;
 
-/** A frozen worker is frozen for longer than its leases last, in milliseconds. */
-const FROZEN_WORKER_MS = [12_000, 15_000] as const;
+/** A frozen worker thaws about when others have taken its jobs: before, meanwhile, and after; in milliseconds. */
+const FROZEN_WORKER_MS = [8_000, 15_000] as const;
 
 /** A frozen store thaws before it is given up, in milliseconds. */
 const FROZEN_STORE_MS = [1_000, 6_000] as const;

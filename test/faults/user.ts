@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { type Answer, Client } from '../support/client.js';
 import { NoStream, type OpenedStream, openStream, textOf } from '../support/events.js';
 import { tokenFor } from '../support/stack.js';
-import { PACES } from './fleet.js';
+import type { PACES } from './fleet.js';
 import type { LoadOptions } from './load.js';
 import type { Random } from './random.js';
 
@@ -21,6 +21,9 @@ const AGAIN_MS = [100, 500] as const;
 const WAYS = { wait: 4, poll: 3, follow: 4, hurry: 1.5, twice: 1.5, steps: 1, cancel: 1 } as const;
 
 type Way = keyof typeof WAYS;
+
+/** How often the reply comes at which pace, in comparison. */
+const OFTEN: Readonly<Record<keyof typeof PACES, number>> = { brisk: 4, even: 4, slow: 3, long: 1 };
 
 /** A turn as its client saw it end. */
 export interface SeenTurn {
@@ -77,7 +80,7 @@ export class User {
   }
 
   async turn(chatId: string, number: number, noCancel: boolean): Promise<SeenTurn> {
-    const pace = this.random.pick(Object.keys(PACES));
+    const pace = this.random.weighted(OFTEN);
     const text = `${this.name}, question ${number}, ${pace}`;
     const way = this.random.weighted<Way>(noCancel ? { ...WAYS, cancel: 0 } : WAYS);
     const job = await this[way]({ chatId, text, key: randomUUID(), deadline: Date.now() + TURN_MS });
