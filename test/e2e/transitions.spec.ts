@@ -4,7 +4,7 @@ import { DataSource } from 'typeorm';
 import { dataSourceOptions } from '#database/data-source.js';
 import { newId } from '#database/ids.js';
 import { acceptTurn } from '#jobs/accept.js';
-import { settleCall } from '#jobs/ledger.js';
+import { endOrphans, settleCall } from '#jobs/ledger.js';
 import { cancel, claim, extend, finish, giveUp, handBack } from '#jobs/transitions.js';
 import { freshDatabase, type TestDatabase } from '../support/database.js';
 
@@ -88,6 +88,38 @@ describe('the transitions of a job', () => {
       { attempt: 1, outcome: 'lost', message_id: 'msg_first' },
       { attempt: 2, outcome: 'completed', message_id: 'msg_late' },
     ]);
+  });
+
+  it('leave no line of the ledger open that nobody will end, and none ended whose attempt runs', async () => {
+    const [over, another, runs, fresh] = [await accepted(), await accepted(), await accepted(), await accepted()];
+    const begin = (jobId: string, attempt: number, age: string): Promise<unknown> =>
+      source.query(
+        `INSERT INTO model_calls (job_id, attempt, model, started_at) VALUES ($1, $2, 'm', now() - $3::interval)`,
+        [jobId, attempt, age],
+      );
+    for (const { jobId } of [over, another, runs, fresh]) await claim(source.manager, jobId);
+    await cancel(source.manager, over.jobId, over.userId);
+    await expire(another.jobId);
+    await claim(source.manager, another.jobId);
+    await cancel(source.manager, fresh.jobId, fresh.userId);
+    await begin(over.jobId, 1, '6 seconds');
+    await begin(another.jobId, 1, '6 seconds');
+    await begin(another.jobId, 2, '6 seconds');
+    await begin(runs.jobId, 1, '6 seconds');
+    // It may be on its way to being ended by the worker that began it.
+    await begin(fresh.jobId, 1, '0 seconds');
+    await endOrphans(source.manager);
+    const outcomes = async ({ jobId }: { jobId: string }): Promise<unknown[]> =>
+      (
+        await source.query<{ outcome: string }[]>(
+          'SELECT outcome FROM model_calls WHERE job_id = $1 ORDER BY attempt',
+          [jobId],
+        )
+      ).map(({ outcome }) => outcome);
+    expect(await outcomes(over)).toEqual(['lost']);
+    expect(await outcomes(another)).toEqual(['lost', 'running']);
+    expect(await outcomes(runs)).toEqual(['running']);
+    expect(await outcomes(fresh)).toEqual(['running']);
   });
 
   it('let one claim of many at once through, and none before the lease has run out', async () => {

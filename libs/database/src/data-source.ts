@@ -1,6 +1,7 @@
 import { Socket } from 'node:net';
 import { DataSource, type DataSourceOptions } from 'typeorm';
 import { StartFault } from '#process/start-fault.js';
+import './heard-client.js';
 import { Assistant } from './entities/assistant.entity.js';
 import { Chat } from './entities/chat.entity.js';
 import { IdempotencyKey } from './entities/idempotency-key.entity.js';
