@@ -31,6 +31,10 @@ describe('a connection to PostgreSQL', () => {
     const ours = who === 'a pool' ? await pool.connect() : client;
     if (ours === client) await client.connect();
     await new Promise((resolve) => setTimeout(resolve, 50));
+    const told: Error[] = [];
+    ours.on('error', (error) => told.push(error));
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    expect(told).toHaveLength(1);
     await expect(ours.query('SELECT 1')).rejects.toThrow();
     if (ours !== client) (ours as pg.PoolClient).release(true);
     await pool.end();
