@@ -1,3 +1,4 @@
+import type { EventEmitter } from 'node:events';
 import pg from 'pg';
 
 /*
@@ -17,7 +18,7 @@ prototype.connect = function (...args) {
   this.on('error', (error: Error) => {
     if (this.listenerCount('error') === 1) untold = error;
   });
-  this.on('newListener', (event: string, listener: (error: Error) => void) => {
+  (this as EventEmitter).on('newListener', (event: string, listener: (error: Error) => void) => {
     const error = untold;
     if (event !== 'error' || error === undefined) return;
     untold = undefined;
