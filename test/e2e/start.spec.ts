@@ -114,6 +114,7 @@ describe('npm start', () => {
       const answers = await readmeConversation(url, dataDir);
       expect(answers).toMatch(/"role":"system"[\s\S]*"stop_reason":"end_turn"[\s\S]*"status":"queued"/);
       expect(answers).toMatch(/\nsucceeded\n\[Modelo de prueba\] Has preguntado: «¿Cómo reinstalo el software\?»/);
+      expect(answers).toMatch(/\n200 \n200 true\n/);
       run.process.kill('SIGTERM');
       expect(await run.ended()).toBe(0);
     },
