@@ -60,6 +60,8 @@ describe('an outage of the model', () => {
     const ended = await Promise.all(users.slice(1).map((user, n) => user.finalJob(jobs[n + 1]?.id ?? '')));
     expect(new Set(ended.map(({ status }) => status))).toEqual(new Set(['succeeded']));
     expect(stack.workers[0]?.output()).toContain('the model is back');
+    // Each on its own ticket: none had to be found by the reconciler.
+    expect(stack.workers[0]?.output()).not.toContain('rang again');
     await stack.as('before').patch(`/api/v1/jobs/${before.id}`, { status: 'canceled' });
   }, 60_000);
 

@@ -103,6 +103,38 @@ describe('a PostgreSQL that fails in mid-work', () => {
     expect((await quick.turn(another.id, 'and on')).status).toBe(200);
   }, 60_000);
 
+  it('cuts every connection of a process that starts: it works all the same, and stops when it is told to', async () => {
+    let over = false;
+    let cuts = 0;
+    const cutting = (async () => {
+      while (!over) {
+        const { rows } = await stack.database.query(
+          `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'rejoinder-queue%'`,
+        );
+        cuts += rows.length;
+        await pause(1);
+      }
+    })();
+    await Promise.all(stack.workers.map((worker) => worker.stop()));
+    const [api, worker] = await Promise.all([stack.startApi(), stack.startWorker()]);
+    await pause(2_000);
+    over = true;
+    await cutting;
+    if (stack.redis === undefined) expect(cuts).toBeGreaterThan(0);
+    for (const { url } of [api, worker]) {
+      await until(async () => {
+        const ready = await fetch(`${url}/health/ready`, { signal: AbortSignal.timeout(3_000) });
+        return ((await ready.json()) as { checks: { queue: string } }).checks.queue === 'ok';
+      }, `the queue of ${url}`);
+    }
+    const eva = stack.as('eva', api);
+    const chat = await eva.chat();
+    expect((await eva.turn(chat.id, 'the first')).status).toBe(200);
+    expect(worker.output()).not.toContain('rang again');
+    expect((await eva.turn(chat.id, 'and the next')).status).toBe(200);
+    expect(await api.stop()).toBe(0);
+  }, 60_000);
+
   it('dies between a turn’s commit and its answer: sent again with its key, it is not another turn', async () => {
     const ana = stack.as('ana');
     const chat = await ana.chat();

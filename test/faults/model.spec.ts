@@ -159,6 +159,22 @@ describe('when the model fails', () => {
     await worker.stop();
   });
 
+  it('in mid-stream for all turns, it is an outage like any other', async () => {
+    await stack.model.script('breaks off', { pieces: PIECES, error_event_after: 2, error_type: 'overloaded_error' });
+    const worker = await stack.startWorker();
+    const users = Array.from({ length: 15 }, (_, n) => stack.as(`broken-${n}`));
+    const jobs = await Promise.all(
+      users.map(async (user, n) => user.turnAsync((await user.chat()).id, `breaks off, ${n}`)),
+    );
+    await stack.database.query('UPDATE jobs SET attempts_left = 2 WHERE id = ANY($1)', [jobs.map(({ id }) => id)]);
+    await until(async () => worker.output().includes('for 2000 ms'), 'the circuit to open for longer');
+    await stack.model.clearScripts();
+    const ended = await Promise.all(users.map((user, n) => user.finalJob(jobs[n]?.id ?? '')));
+    // Those that opened it each time may have spent theirs; it is not all of them.
+    expect(ended.filter(({ status }) => status === 'succeeded').length).toBeGreaterThan(5);
+    await worker.stop();
+  });
+
   it('by not being there, the turn is answered once it is', async () => {
     const port = await freePort();
     const worker = await stack.startWorker({ ANTHROPIC_BASE_URL: `http://127.0.0.1:${port}` });

@@ -1,5 +1,6 @@
-import { createPostgresBackend, Queue, setDefaultBackendFactory, Worker } from 'bullmq';
+import { Queue, setDefaultBackendFactory, Worker } from 'bullmq';
 import { QUEUE_PREFIX, queueConnection, type QueueStore, REPLY_QUEUE } from '#queue/connection.js';
+import { postgresBackend } from '#queue/postgres-backend.js';
 import type { Stack } from './stack.js';
 
 /** Runs `work` on a stack's queue, as another producer. */
@@ -29,6 +30,6 @@ export async function takeTicket(stack: Stack): Promise<unknown> {
 
 function storeOf(stack: Stack): QueueStore {
   const store = { databaseUrl: stack.databaseUrl, redisUrl: stack.redis?.url };
-  if (store.redisUrl === undefined) setDefaultBackendFactory(createPostgresBackend);
+  if (store.redisUrl === undefined) setDefaultBackendFactory(postgresBackend);
   return store;
 }

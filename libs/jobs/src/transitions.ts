@@ -233,8 +233,10 @@ export async function handBack(
   return rows.length > 0;
 }
 
+// A little in the past: a claim that is begun before this is committed must find the job due.
 const HOLD = `
-  UPDATE jobs SET available_at = now() WHERE id = ANY($1) AND status = 'queued' AND available_at < now()`;
+  UPDATE jobs SET available_at = now() - interval '1 second'
+   WHERE id = ANY($1) AND status = 'queued' AND available_at < now() - interval '1 second'`;
 
 /** Says of queued jobs that a worker has their tickets and waits: nobody is to take them for lost. */
 export async function hold(manager: EntityManager, jobIds: readonly string[]): Promise<void> {

@@ -29,8 +29,8 @@ export function queueConnection(store: QueueStore, role: 'producer' | 'worker'):
       enableOfflineQueue: !producer,
       maxRetriesPerRequest: producer ? 1 : null,
       connectTimeout: 5_000,
-      // A store that has fallen silent must not gather commands without end. A worker's wait for tickets, though, is one.
-      ...(producer && { commandTimeout: 5_000 }),
+      // A connection that owes an answer and has fallen silent is made anew. A worker's wait for a ticket lasts up to 10 s.
+      socketTimeout: producer ? 5_000 : 20_000,
       keepAlive: 10_000,
       retryStrategy: (tries: number) => Math.min(tries * 100, 2_000),
     };
@@ -41,7 +41,9 @@ export function queueConnection(store: QueueStore, role: 'producer' | 'worker'):
     max: 4,
     application_name: `rejoinder-queue-${role}`,
     connectionTimeoutMillis: 5_000,
-    statement_timeout: 15_000,
+    statement_timeout: 10_000,
+    // The server's time-out is of no help when it is the server, or the way to it, that hangs.
+    query_timeout: 12_000,
     keepAlive: true,
   }; // BullMQ types this option for Redis only; its PostgreSQL backend takes pg's.
 }

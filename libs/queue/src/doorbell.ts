@@ -50,9 +50,9 @@ export class Doorbell {
    */
   async ring(jobId: string, attempt: number, { again, delayMs, ahead }: RingOptions = {}): Promise<boolean> {
     const id = again === undefined ? ticketId(jobId, attempt) : `${ticketId(jobId, attempt)}-${again}`;
-    const added = this.ask(() =>
-      this.queue.add('reply', { jobId }, { jobId: id, delay: delayMs ?? 0, lifo: ahead ?? false }),
-    ).then(
+    // Whole milliseconds: BullMQ on PostgreSQL refuses any other.
+    const delay = Math.ceil(delayMs ?? 0);
+    const added = this.ask(() => this.queue.add('reply', { jobId }, { jobId: id, delay, lifo: ahead ?? false })).then(
       () => true,
       (error: unknown) => {
         reportStoreError(error as Error);

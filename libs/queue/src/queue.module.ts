@@ -1,15 +1,16 @@
 import { BullModule } from '@nestjs/bullmq';
 import { type DynamicModule, Module } from '@nestjs/common';
-import { createPostgresBackend, setDefaultBackendFactory } from 'bullmq';
+import { setDefaultBackendFactory } from 'bullmq';
 import { QUEUE_PREFIX, queueConnection, type QueueStore, REPLY_QUEUE } from './connection.js';
 import { Doorbell } from './doorbell.js';
 import { HeardQueue, HeardWorker } from './heard.js';
+import { postgresBackend } from './postgres-backend.js';
 
 /** The queue's producer side. The worker app adds its processor to it. */
 @Module({})
 export class QueueModule {
   static forRoot(store: QueueStore): DynamicModule {
-    if (store.redisUrl === undefined) setDefaultBackendFactory(createPostgresBackend);
+    if (store.redisUrl === undefined) setDefaultBackendFactory(postgresBackend);
     BullModule.queueClass = HeardQueue;
     BullModule.workerClass = HeardWorker;
     return {

@@ -15,9 +15,6 @@ import { assertTakesTurns } from '../turns/refusal.js';
 import { KeptRequests } from '../idempotency/kept-requests.js';
 import { type JobWatch, JobWaiter } from './job-waiter.js';
 
-/** A cancel is carried out even if whoever asked for it has left. */
-const NEVER = new AbortController().signal;
-
 /** Who asks for a reply, and how. */
 export type ReplyOrigin = Pick<NewTurn, 'chatId' | 'userId' | 'requestId' | 'requestKey'>;
 
@@ -136,7 +133,9 @@ export class JobsService {
     const watch = this.waiter.watch(jobId, { untilTheEnd: true });
     try {
       if (await askCancel(this.manager, jobId, userId)) {
-        await this.follow(watch, userId, jobId, CANCEL_MS / 1_000, NEVER);
+        // It is carried out even if whoever asked for it has left.
+        const never = new AbortController().signal;
+        await this.follow(watch, userId, jobId, CANCEL_MS / 1_000, never);
       }
     } finally {
       watch.close();

@@ -54,9 +54,9 @@ describe('the circuit', () => {
     expect(entries.map((entry) => entry.in)).toEqual([false, false, false]);
     await jest.advanceTimersByTimeAsync(20);
     expect(entries.map((entry) => entry.in)).toEqual([true, false, false]);
-    await jest.advanceTimersByTimeAsync(60_000);
+    await jest.advanceTimersByTimeAsync(10_000);
     expect(entries.map((entry) => entry.in)).toEqual([true, false, false]);
-    (await entries[0]?.pass)?.succeeded();
+    (await entries[0]?.pass)?.alive();
     await jest.advanceTimersByTimeAsync(0);
     expect(entries.map((entry) => entry.in)).toEqual([true, true, true]);
     expect(circuit.isOpen).toBe(false);
@@ -76,10 +76,12 @@ describe('the circuit', () => {
 
   it('forgets nobody when the wait is no whole number of milliseconds', async () => {
     jest.useRealTimers();
-    for (let n = 0; n < 5; n++) {
+    for (let n = 0; n < 2; n++) {
       const one = new Circuit();
       for (const jobId of ['a', 'b', 'c', 'd', 'e']) (await one.enter(jobId, NEVER))?.failed(1_000.999 + n / 7);
-      expect(await one.enter('w', AbortSignal.timeout(3_000))).toBeDefined();
+      const pass = await one.enter('w', AbortSignal.timeout(3_000));
+      expect(pass).toBeDefined();
+      pass?.alive();
     }
   });
 
@@ -112,16 +114,18 @@ describe('the circuit', () => {
   });
 
   it('learns nothing from a reply that goes on and on, nor from one that was begun before', async () => {
-    const [endless, early] = [await enter('endless'), await enter('early')];
-    endless.succeeded();
+    const [endless, early, late] = [await enter('endless'), await enter('early'), await enter('late')];
+    endless.alive();
+    await jest.advanceTimersByTimeAsync(10);
     for (const jobId of ['a', 'b', 'c', 'd', 'e']) {
+      endless.alive();
+      if (jobId === 'd') early.succeeded();
       await fail(jobId);
-      endless.succeeded();
     }
     expect(circuit.isOpen).toBe(true);
     const entry = waiting();
-    endless.succeeded();
-    early.succeeded();
+    endless.alive();
+    late.succeeded();
     await jest.advanceTimersByTimeAsync(900);
     expect([circuit.isOpen, entry.in]).toEqual([true, false]);
     await jest.advanceTimersByTimeAsync(200);
@@ -132,14 +136,46 @@ describe('the circuit', () => {
     await open();
     await jest.advanceTimersByTimeAsync(1_010);
     const pass = await enter();
-    pass.succeeded();
+    pass.alive();
     pass.failed();
     expect(circuit.isOpen).toBe(false);
     for (const jobId of ['a', 'b', 'c', 'd']) await fail(jobId);
     expect(circuit.isOpen).toBe(true);
-    const entry = waiting();
-    await jest.advanceTimersByTimeAsync(1_010);
-    expect(entry.in).toBe(true);
+  });
+
+  it('opens though all begin to write and then break off, and stays open longer each time', async () => {
+    for (const ms of [1_000, 2_000, 4_000, 8_000, 15_000]) {
+      for (const jobId of ['a', 'b', 'c', 'd', 'e']) {
+        const pass = await enter(jobId);
+        pass.alive();
+        pass.failed();
+      }
+      expect(circuit.isOpen).toBe(true);
+      const entry = waiting();
+      await jest.advanceTimersByTimeAsync(ms - 10);
+      expect([ms, entry.in]).toEqual([ms, false]);
+      await jest.advanceTimersByTimeAsync(20);
+      (await entry.pass)?.alive();
+      expect(circuit.isOpen).toBe(false);
+    }
+    // After a while of peace it begins anew.
+    await jest.advanceTimersByTimeAsync(21_000);
+    await open();
+    expect(circuit.opensInMs).toBe(1_000);
+  });
+
+  it('lets another one try when the first is silent for long, and hears the first all the same', async () => {
+    await open();
+    const [first, second, third] = [waiting(), waiting(), waiting()];
+    await jest.advanceTimersByTimeAsync(15_500);
+    expect([first.in, second.in]).toEqual([true, false]);
+    await jest.advanceTimersByTimeAsync(1_000);
+    expect([second.in, third.in]).toEqual([true, false]);
+    (await first.pass)?.alive();
+    await jest.advanceTimersByTimeAsync(0);
+    expect([circuit.isOpen, third.in]).toEqual([false, true]);
+    (await second.pass)?.alive();
+    expect(circuit.isOpen).toBe(false);
   });
 
   it('lets nobody in who is told to stop, and keeps nobody from stopping', async () => {

@@ -3,7 +3,9 @@ import { LONGEST_OPEN_MS, OUTAGE_JOBS, OUTAGE_MS, SHORTEST_OPEN_MS } from '#jobs
 
 /** Leave to begin one attempt; to be given back by saying what came of it. */
 export interface Pass {
-  /** The model writes. */
+  /** The model has begun to write. */
+  alive(): void;
+  /** The reply is whole. */
   succeeded(): void;
   /** The model is overloaded or away; it may have said for how long, in milliseconds. */
   failed(retryAfterMs?: number): void;
@@ -14,101 +16,119 @@ export interface Pass {
 /**
  * Keeps an outage of the model from burning attempts, for all attempts of this process.
  *
- * It opens when several jobs in a row fail and none succeeds in between: one that always fails is that job's trouble. While it
- * is open no attempt begins; then one at a time tries, and its success lets all begin that wait.
+ * It opens when several jobs in a row fail and no reply that was begun meanwhile is whole: one that always fails is that
+ * job's trouble, and a reply that was begun before says nothing. While it is open no attempt begins; then one at a time
+ * tries, and as soon as the model writes, all begin that wait. Should it open again right after, it stays open longer.
  */
 @Injectable()
 export class Circuit {
   private readonly logger = new Logger(Circuit.name);
-  /** The jobs that have failed since the last success, and when. */
+  /** The jobs that have failed, and when. */
   private readonly failing = new Map<string, number>();
   /** In the order they came. */
   private readonly waiting = new Set<() => void>();
-  /** How long it was opened for, in milliseconds; 0: it is closed. */
+  private open = false;
+  /** How long it was opened for the last time, in milliseconds, and until when. */
   private period = 0;
   private until = 0;
-  private trying = false;
+  private closedAt = -Infinity;
+  /** The pass of the one that tries. */
+  private trying: Pass | undefined;
   private timer: NodeJS.Timeout | undefined;
 
   get isOpen(): boolean {
-    return this.period > 0;
+    return this.open;
   }
 
   /** Time until an attempt may try, in milliseconds. */
   get opensInMs(): number {
-    return this.isOpen ? Math.max(0, this.until - performance.now()) : 0;
+    return this.open ? Math.max(0, this.until - performance.now()) : 0;
   }
 
   /** Waits until an attempt at the job may begin. @returns undefined when `stop` came first */
   async enter(jobId: string, stop: AbortSignal): Promise<Pass | undefined> {
-    while (this.isOpen && (this.trying || this.opensInMs > 0)) {
-      if (stop.aborted) return undefined;
-      await this.turn(stop);
+    while (this.open && (this.trying !== undefined || this.opensInMs > 0) && !stop.aborted) await this.turn(stop);
+    if (stop.aborted) {
+      this.next();
+      return undefined;
     }
-    if (stop.aborted) return undefined;
-    const tries = this.isOpen;
-    this.trying ||= tries;
-    return this.pass(jobId, tries);
+    if (!this.open) return this.pass(jobId, false);
+    this.trying = this.pass(jobId, true);
+    // One that is silent must not keep all others waiting for as long as it is waited for.
+    this.tryIn(LONGEST_OPEN_MS);
+    return this.trying;
   }
 
   private pass(jobId: string, tries: boolean): Pass {
-    let alive = false;
-    const giveBack = (): boolean => {
-      const tried = tries;
-      if (tries) this.trying = false;
-      tries = false;
-      return tried;
-    };
-    return {
+    const begun = performance.now();
+    let over = false;
+    const pass: Pass = {
+      alive: () => {
+        if (!tries || over) return;
+        over = true;
+        if (this.open) this.close();
+      },
       succeeded: () => {
-        // Once: a reply that goes on and on says nothing of the calls that are made meanwhile.
-        if (alive) return;
-        alive = true;
-        // Nor does one that was begun before the model went away.
-        if (giveBack()) this.close();
-        else if (!this.isOpen) this.failing.clear();
+        pass.alive();
+        for (const [id, at] of this.failing) if (at <= begun) this.failing.delete(id);
       },
       failed: (retryAfterMs = 0) => {
-        if (giveBack()) this.open(Math.min(this.period * 2, LONGEST_OPEN_MS), retryAfterMs);
-        else if (!this.isOpen) this.note(jobId, retryAfterMs);
+        const tried = tries && !over;
+        over = true;
+        if (tried && this.open) this.openFor(this.period * 2, retryAfterMs);
+        else if (!this.open) this.note(jobId, retryAfterMs);
       },
       unused: () => {
-        if (giveBack()) this.next();
+        if (!tries || over) return;
+        over = true;
+        if (this.trying !== pass) return;
+        this.trying = undefined;
+        this.next();
       },
     };
+    return pass;
   }
 
   private note(jobId: string, retryAfterMs: number): void {
     const now = performance.now();
     for (const [id, at] of this.failing) if (at < now - OUTAGE_MS) this.failing.delete(id);
     this.failing.set(jobId, now);
-    if (this.failing.size >= OUTAGE_JOBS) this.open(SHORTEST_OPEN_MS, retryAfterMs);
+    if (this.failing.size < OUTAGE_JOBS) return;
+    this.openFor(now < this.closedAt + OUTAGE_MS ? this.period * 2 : SHORTEST_OPEN_MS, retryAfterMs);
   }
 
-  private open(period: number, retryAfterMs: number): void {
-    this.period = period;
-    const ms = Math.max(period, retryAfterMs);
+  private openFor(period: number, retryAfterMs: number): void {
+    this.open = true;
+    this.trying = undefined;
+    this.period = Math.min(period, LONGEST_OPEN_MS);
+    const ms = Math.ceil(Math.max(this.period, retryAfterMs));
     this.until = performance.now() + ms;
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.next(), Math.ceil(ms));
-    this.logger.warn(`the model is away: no attempt begins for ${Math.ceil(ms)} ms`);
+    this.tryIn(ms);
+    this.logger.warn(`the model is away: no attempt begins for ${ms} ms`);
   }
 
   private close(): void {
-    this.period = 0;
+    this.open = false;
+    this.trying = undefined;
+    this.closedAt = performance.now();
     this.failing.clear();
     clearTimeout(this.timer);
     this.logger.log('the model is back');
     for (const wake of [...this.waiting]) wake();
   }
 
+  private tryIn(ms: number): void {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => {
+      this.trying = undefined;
+      this.next();
+    }, ms);
+  }
+
   /** Lets the one that has waited longest try. */
   private next(): void {
     // A timer may be early by a millisecond.
-    if (this.opensInMs > 0) {
-      this.timer = setTimeout(() => this.next(), Math.ceil(this.opensInMs));
-      return;
-    }
+    if (this.opensInMs > 0) return this.tryIn(Math.ceil(this.opensInMs));
     const [wake] = this.waiting;
     wake?.();
   }

@@ -84,6 +84,7 @@ async function collect(
   let stopped = false;
   try {
     for await (const event of stream) {
+      if (stopped) continue;
       switch (event.type) {
         case 'message_start':
           model = label(event.message.model);

@@ -8,6 +8,9 @@ import { queueConnection, type QueueStore, REPLY_QUEUE } from '#queue/connection
 import type { ReplyTicket } from '#queue/doorbell.js';
 import { ReplyRunner } from './reply.runner.js';
 
+/** How soon the queue's worker is started again should it end by itself, in milliseconds. */
+const AGAIN_MS = 1_000;
+
 /**
  * BullMQ's end of the line: takes a ticket and has the row's attempt run. Whatever BullMQ makes of stalls, of locks it could
  * not renew and of failures, the row decides: a ticket too many finds nothing to claim, and an attempt ends when its
@@ -16,6 +19,7 @@ import { ReplyRunner } from './reply.runner.js';
 @Injectable()
 export class ReplyProcessor extends WorkerHost implements OnApplicationBootstrap, BeforeApplicationShutdown {
   private readonly logger = new Logger(ReplyProcessor.name);
+  private stopping = false;
 
   constructor(private readonly runner: ReplyRunner) {
     super();
@@ -48,11 +52,23 @@ export class ReplyProcessor extends WorkerHost implements OnApplicationBootstrap
   }
 
   onApplicationBootstrap(): void {
-    void this.worker.run().catch((error: unknown) => this.logger.error(`the queue's worker ended: ${String(error)}`));
+    void this.work();
+  }
+
+  private async work(): Promise<void> {
+    while (!this.stopping) {
+      try {
+        await this.worker.run();
+      } catch (error) {
+        this.logger.error(`the queue's worker ended: ${String(error)}`);
+      }
+      await sleep(AGAIN_MS);
+    }
   }
 
   /** Takes no more tickets, lets running attempts finish for a while, then hands the rest back. */
   async beforeApplicationShutdown(): Promise<void> {
+    this.stopping = true;
     this.runner.stopHolding();
     const handBack = setTimeout(() => this.runner.stopAll(), DRAIN_MS);
     // A queue whose store is away never says that it is closed; that no attempt runs is what counts.

@@ -117,7 +117,7 @@ export class ReplyRunner {
   /** Aborting says why, as a {@link Stop}; the first reason counts. */
   private async attempt(job: ClaimedJob, pass: Pass, controller: AbortController): Promise<void> {
     const stop = (why: Stop): void => controller.abort(why);
-    const call = new Call(() => pass.succeeded());
+    const call = new Call(() => pass.alive());
     const draft = new Draft(this.manager, job, call, () => stop('lost'));
     const unfollow = [
       this.jobFeed.follow(job.id, (status) => {
@@ -147,7 +147,6 @@ export class ReplyRunner {
           this.publisher.touch(draft);
         },
       );
-      // A refusal may come without a word.
       pass.succeeded();
       const kept = await this.written(() => finish(this.manager, job.id, job.attempt, reply, call.told));
       if (!kept) await this.settle(job, call, 'lost');

@@ -1,0 +1,26 @@
+import { createPostgresBackend, type PostgresQueueBackend } from 'bullmq';
+
+/** What BullMQ keeps of being ready: the first look's result, for ever, and be it a failure. */
+interface Ready {
+  readyPromise: Promise<void> | undefined;
+  waitUntilReady(): Promise<void>;
+}
+
+/**
+ * BullMQ's backend on PostgreSQL, but for one thing: a first connection that fails (PostgreSQL restarts, or has no connection
+ * to spare, just as a process starts) is not remembered. BullMQ would refuse every question from then on, and its worker
+ * would spin, deaf to everything, until somebody restarts the process.
+ */
+export const postgresBackend: typeof createPostgresBackend = (...args) => {
+  const backend = createPostgresBackend(...args);
+  const { connection } = backend as unknown as { connection: Ready };
+  for (const part of [connection, backend as PostgresQueueBackend & Ready]) {
+    const ready = part.waitUntilReady.bind(part);
+    part.waitUntilReady = () =>
+      ready().catch((error: unknown) => {
+        part.readyPromise = undefined;
+        throw error;
+      });
+  }
+  return backend;
+};
