@@ -11,6 +11,7 @@ export default {
   globalSetup: './test/support/global-setup.js',
   globalTeardown: './test/support/global-teardown.js',
   testTimeout: 30_000,
-  maxWorkers: 2,
+  // They wait more than they work, on two cores, too.
+  maxWorkers: 3,
   forceExit: false,
 };
