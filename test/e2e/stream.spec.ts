@@ -155,7 +155,9 @@ describe('a stream of events', () => {
         await stack.startWorker();
       }
     }
-    expect(withoutDeltas(events).slice(-4)).toEqual(['reset', 'job running', 'message', 'job succeeded']);
+    // A second attempt that is over within milliseconds may be seen to its end at once, without its `running`.
+    const told = withoutDeltas(events).filter((name) => name !== 'job running');
+    expect(told.slice(-3)).toEqual(['reset', 'message', 'job succeeded']);
     expect(textOf(events)).toBe('the second attempt, whole');
     expect(events.at(-1)?.data).toMatchObject({ attempts: 2 });
     // Whoever left during the first attempt is told so, too.
