@@ -3,7 +3,7 @@ import type { components } from '#contract/openapi.gen.js';
 import { ledgerOf } from '../support/ledger.js';
 import type { App } from '../support/processes.js';
 import { type Stack, startStack } from '../support/stack.js';
-import { expectSound } from '../support/sweep.js';
+import { stopSound } from '../support/sweep.js';
 import { until } from '../support/until.js';
 
 type Job = components['schemas']['Job'];
@@ -22,13 +22,7 @@ describe('a worker', () => {
   beforeAll(async () => {
     stack = await startStack();
   });
-  afterAll(async () => {
-    try {
-      await expectSound(stack);
-    } finally {
-      await stack.stop();
-    }
-  });
+  afterAll(() => stopSound(stack), 60_000);
 
   const currentWorker = (): App => stack.workers.at(-1) as App;
   const replaceWorker = async (): Promise<void> => void stack.workers.push(await stack.startWorker());

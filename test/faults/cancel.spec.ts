@@ -3,7 +3,7 @@ import type { StreamEvent } from '../support/events.js';
 import { openStream } from '../support/events.js';
 import { ledgerOf } from '../support/ledger.js';
 import { type Stack, startStack, tokenFor } from '../support/stack.js';
-import { expectSound } from '../support/sweep.js';
+import { stopSound } from '../support/sweep.js';
 import { until } from '../support/until.js';
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
@@ -15,13 +15,7 @@ describe('a cancel', () => {
   beforeAll(async () => {
     stack = await startStack({ workers: 2 });
   });
-  afterAll(async () => {
-    try {
-      await expectSound(stack);
-    } finally {
-      await stack.stop();
-    }
-  });
+  afterAll(() => stopSound(stack), 60_000);
 
   const cancel = (user: string, jobId: string, through = stack.api) =>
     stack.as(user, through).patch(`/api/v1/jobs/${jobId}`, { status: 'canceled' });

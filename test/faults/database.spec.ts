@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Answer } from '../support/client.js';
 import { ledgerOf } from '../support/ledger.js';
 import { type Stack, startStack } from '../support/stack.js';
-import { expectSound } from '../support/sweep.js';
+import { stopSound } from '../support/sweep.js';
 import { until } from '../support/until.js';
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
@@ -13,13 +13,7 @@ describe('a PostgreSQL that fails in mid-work', () => {
   beforeAll(async () => {
     stack = await startStack({ ownPostgres: true });
   });
-  afterAll(async () => {
-    try {
-      await expectSound(stack);
-    } finally {
-      await stack.stop();
-    }
-  });
+  afterAll(() => stopSound(stack), 60_000);
 
   const ended = async (jobId: string): Promise<unknown> => {
     const { rows } = await stack.database.query('SELECT status, attempts FROM jobs WHERE id = $1', [jobId]);

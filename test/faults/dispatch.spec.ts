@@ -6,7 +6,7 @@ import { newId } from '#database/ids.js';
 import { acceptTurn } from '#jobs/accept.js';
 import { onQueue, takeTicket } from '../support/queue.js';
 import { type Stack, startStack } from '../support/stack.js';
-import { expectSound } from '../support/sweep.js';
+import { stopSound } from '../support/sweep.js';
 import { until } from '../support/until.js';
 
 const onRedis = process.env['TEST_QUEUE'] === 'redis' ? it : it.skip;
@@ -16,13 +16,7 @@ describe('what the queue loses, workers find again in the database', () => {
   beforeAll(async () => {
     stack = await startStack();
   });
-  afterAll(async () => {
-    try {
-      await expectSound(stack);
-    } finally {
-      await stack.stop();
-    }
-  });
+  afterAll(() => stopSound(stack), 60_000);
 
   const turns = (name: string, count: number): Promise<[string, string][]> =>
     Promise.all(

@@ -157,6 +157,15 @@ export async function expectSound(stack: Swept): Promise<void> {
   if (findings.length > 0) throw new Error(`${findings.length} violations:\n${findings.join('\n')}`);
 }
 
+/** Looks at what a stack has come to, and stops it whatever that is. @throws Error with every violation */
+export async function stopSound(stack: Swept & { stop(): Promise<void> }): Promise<void> {
+  try {
+    await expectSound(stack);
+  } finally {
+    await stack.stop();
+  }
+}
+
 function told(name: string, found: readonly string[]): string[] {
   const lines = found.slice(0, MOST_TOLD).map((what) => `${name}: ${what}`);
   return found.length > MOST_TOLD ? [...lines, `${name}: and ${found.length - MOST_TOLD} more`] : lines;
