@@ -1,0 +1,5 @@
+export { ApiError, ConnectionError, RejoinderError, TurnError } from './errors.js';
+export type { Token } from './http.js';
+export { type FollowOptions, type JobEvent, JobEvents } from './job-events.js';
+export * from './rejoinder.js';
+export * from './types.js';

@@ -1,0 +1,227 @@
+import { createParser, type EventSourceMessage } from 'eventsource-parser';
+import { ConnectionError, TurnError } from './errors.js';
+import { type Http, type HttpRequest, isPassing } from './http.js';
+import { type ErrorBody, isFinal, type Job, type Message } from './types.js';
+import { pause, retryDelay } from './waiting.js';
+
+/** What is told of a job while it is followed. Offsets count UTF-16 code units, as a string's `length`. */
+export type JobEvent =
+  /** The job's state: at first, whenever it changes, and last of all when it is final. */
+  | { readonly type: 'job'; readonly job: Job }
+  /** The next stretch of the reply. */
+  | { readonly type: 'delta'; readonly offset: number; readonly text: string }
+  /** Another attempt begins: forget the text so far. */
+  | { readonly type: 'reset'; readonly attempt: number }
+  /** The reply as it is kept. It decides: a canceled one may be shorter than what was shown. */
+  | { readonly type: 'message'; readonly message: Message }
+  /** The job failed; the `job` that follows says why. */
+  | { readonly type: 'error'; readonly error: ErrorBody };
+
+export interface FollowOptions {
+  /** Ends the following, with what the signal says. It never cancels the turn. */
+  readonly signal?: AbortSignal;
+  /** What is known already: the `lastEventId` of an earlier following. What comes then is the rest. */
+  readonly lastEventId?: string;
+}
+
+/** The id of a stream's last event. */
+const END = 'end';
+
+/** A stream is shown to be alive every 10 s; one that is silent for longer than this is dead, in milliseconds. */
+const LONGEST_SILENCE_MS = 30_000;
+
+/** When to come back unless the service says so, in milliseconds. */
+const RETRY_MS = 1_000;
+
+/** Longest single event that is read, in UTF-16 code units. */
+const LONGEST_EVENT = 64 * 1024 * 1024;
+
+/**
+ * A job, followed until it is final: whatever becomes of the connection meanwhile, each piece of the text comes once, in
+ * order. To be read once, with `for await`; leaving the loop leaves the stream, and the turn goes on.
+ */
+export class JobEvents implements AsyncIterable<JobEvent> {
+  private begun = false;
+  private attempt = 0;
+  private offset = 0;
+  private retryMs = RETRY_MS;
+
+  /** The job, as soon as it is known: a turn that is streamed is told of when it is accepted. */
+  jobId: string | undefined;
+  /** The job as last told. */
+  job: Job | undefined;
+  /** The reply so far; with `lastEventId`, what came after it. */
+  text = '';
+  /** The reply as it is kept, once it is. */
+  message: Message | undefined;
+  /** What has been read: to go on from here later, or elsewhere. */
+  lastEventId: string | undefined;
+
+  /** `source` is a job's id, or the request that sends the turn. Made by `Rejoinder`. */
+  constructor(
+    private readonly http: Http,
+    private readonly source: string | HttpRequest,
+    private readonly options: FollowOptions = {},
+  ) {
+    if (typeof source === 'string') this.jobId = source;
+    this.lastEventId = options.lastEventId;
+    this.setPosition(this.lastEventId);
+  }
+
+  /**
+   * Reads on to the end.
+   * @returns the reply as it is kept; of a canceled turn what there was of it
+   * @throws TurnError when there is none, ApiError, ConnectionError
+   */
+  async reply(): Promise<Message> {
+    for await (const event of this) void event;
+    if (this.message !== undefined) return this.message;
+    if (this.job === undefined) throw new ConnectionError('The stream ended without a word.');
+    throw new TurnError(this.job);
+  }
+
+  /** @throws ApiError, ConnectionError, or what the signal says */
+  async *[Symbol.asyncIterator](): AsyncGenerator<JobEvent, void, undefined> {
+    if (this.begun) throw new TypeError('The events of a job are read once; follow it again.');
+    this.begun = true;
+    const { signal } = this.options;
+    let awaySince: number | undefined;
+    for (let tries = 0; this.lastEventId !== END; tries++) {
+      let delayMs = this.retryMs;
+      try {
+        for await (const event of this.connection()) {
+          awaySince = undefined;
+          tries = 0;
+          yield event;
+        }
+      } catch (error) {
+        signal?.throwIfAborted();
+        awaySince ??= Date.now();
+        delayMs = retryDelay(tries, error);
+        const tooLong = Date.now() + delayMs - awaySince > this.http.options.reconnectForMs;
+        if (!isPassing(error) || tooLong) throw error;
+      }
+      if (this.job !== undefined && isFinal(this.job)) return;
+      if (this.lastEventId !== END) await pause(delayMs, signal);
+    }
+  }
+
+  /** The events of one connection: it ends with the job, when the service says goodbye, or when it breaks. */
+  private async *connection(): AsyncGenerator<JobEvent, void, undefined> {
+    const leave = new AbortController();
+    let silence: ReturnType<typeof setTimeout> | undefined;
+    const listen = (): void => {
+      silence = setTimeout(() => leave.abort(), LONGEST_SILENCE_MS);
+    };
+    const broke = (cause: unknown): never => {
+      const how = leave.signal.aborted ? 'The stream has fallen silent.' : 'The stream broke off.';
+      throw new ConnectionError(how, { cause });
+    };
+    try {
+      listen();
+      const response = await this.http.stream(this.request(), leave.signal);
+      // Where a page may not see this header, the first event tells.
+      this.jobId ??= response.headers.get('location')?.split('/').at(-1);
+      if (response.status === 204 || response.body === null) {
+        this.lastEventId = END;
+        return;
+      }
+      const received: EventSourceMessage[] = [];
+      const parser = createParser({
+        onEvent: (message) => received.push(message),
+        onRetry: (ms) => (this.retryMs = ms),
+        maxBufferSize: LONGEST_EVENT,
+      });
+      const decoder = new TextDecoder();
+      const reader = response.body.getReader();
+      for (;;) {
+        const { done, value } = await reader.read().catch(broke);
+        clearTimeout(silence);
+        if (done) return;
+        parser.feed(decoder.decode(value, { stream: true }));
+        // Taken in one by one: whoever leaves in between has read so far, and no further.
+        for (const message of received.splice(0)) {
+          const told = this.take(message);
+          if (told !== undefined) yield told;
+        }
+        listen();
+      }
+    } finally {
+      clearTimeout(silence);
+      leave.abort();
+    }
+  }
+
+  private request(): HttpRequest {
+    const { signal } = this.options;
+    if (typeof this.source === 'object' && this.jobId === undefined) return { ...this.source, signal };
+    return {
+      method: 'GET',
+      path: `/jobs/${this.jobId}/events`,
+      headers: this.lastEventId === undefined ? {} : { 'last-event-id': this.lastEventId },
+      signal,
+    };
+  }
+
+  /** Takes in what an event says. @returns what is new in it @throws ConnectionError when it does not fit what is known */
+  private take({ event, id, data }: EventSourceMessage): JobEvent | undefined {
+    const told = this.read(event, id, parse(data));
+    if (id !== undefined) {
+      if (event !== 'delta') this.setPosition(id);
+      this.lastEventId = id;
+    }
+    return told;
+  }
+
+  private read(event: string | undefined, id: string | undefined, data: unknown): JobEvent | undefined {
+    switch (event) {
+      case 'job':
+        this.job = data as Job;
+        this.jobId = this.job.id;
+        return { type: 'job', job: this.job };
+      case 'delta':
+        return this.readDelta(id, data as { offset: number; text: string });
+      case 'reset':
+        this.text = '';
+        return { type: 'reset', attempt: (data as { attempt: number }).attempt };
+      case 'message':
+        this.message = data as Message;
+        this.text = this.message.content;
+        return { type: 'message', message: this.message };
+      case 'error':
+        return { type: 'error', error: data as ErrorBody };
+      default:
+        return undefined; // a later contract's
+    }
+  }
+
+  /** The service sends each piece once. A piece that were to overlap is shortened; after a gap the stream is taken up anew. */
+  private readDelta(id: string | undefined, delta: { offset: number; text: string }): JobEvent | undefined {
+    const [attempt] = parsePosition(id);
+    if (attempt !== this.attempt) this.setPosition(`${attempt}.0`);
+    if (delta.offset > this.offset) throw new ConnectionError('A piece of the text is missing.');
+    const text = delta.text.slice(this.offset - delta.offset);
+    const { offset } = this;
+    this.offset += text.length;
+    this.text += text;
+    return text === '' ? undefined : { type: 'delta', offset, text };
+  }
+
+  private setPosition(id: string | undefined): void {
+    if (id !== END) [this.attempt, this.offset] = parsePosition(id);
+  }
+}
+
+/** An event's id, `<attempt>.<offset>`. */
+function parsePosition(id: string | undefined): [attempt: number, offset: number] {
+  const [attempt = 0, offset = 0] = (id ?? '').split('.').map(Number);
+  return [attempt, offset];
+}
+
+function parse(data: string): unknown {
+  try {
+    return JSON.parse(data);
+  } catch (cause) {
+    throw new ConnectionError('What came is not the service’s.', { cause });
+  }
+}

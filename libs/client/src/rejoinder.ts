@@ -1,0 +1,257 @@
+import { type Answer, Http, type HttpRequest, type Token } from './http.js';
+import { type FollowOptions, JobEvents } from './job-events.js';
+import {
+  type Assistant,
+  type Chat,
+  type ChatPage,
+  type ChatStatus,
+  type CreateMessageRequest,
+  isFinal,
+  type Job,
+  type Message,
+  type MessagePage,
+  type OpenChatRequest,
+  type OpenedChat,
+  type Turn,
+  type TurnRequest,
+  type UpdateChatRequest,
+} from './types.js';
+import { pause } from './waiting.js';
+
+export interface RejoinderOptions {
+  readonly token: Token;
+  /** Where the service is, without the contract's `/api/v1`; in a browser, where the page is from unless told. */
+  readonly baseUrl?: string;
+  /** How long a request that gets no answer, or `429` or `503`, is sent again, in milliseconds; 15,000 unless told. */
+  readonly retryForMs?: number;
+  /** How long a turn that is waited for or followed is come back to when nobody answers, in milliseconds; 120,000 unless told. */
+  readonly reconnectForMs?: number;
+  /** How long one answer may take, in milliseconds; 30,000 unless told. */
+  readonly timeoutMs?: number;
+  /** Something else than the platform's. */
+  readonly fetch?: typeof globalThis.fetch;
+}
+
+export interface CallOptions {
+  /** Gives the request up, with what the signal says. What it asked for may be done all the same. */
+  readonly signal?: AbortSignal;
+}
+
+export interface UpdateOptions extends CallOptions {
+  /** The chat as it was seen, by `getChat` or `updateChat`: the change is made only if it is still like that. */
+  readonly ifUnchanged?: Chat;
+}
+
+export interface PostOptions extends CallOptions {
+  /** Your name for this request; one is made up unless you have one. With it, asked again, nothing is done twice. */
+  readonly idempotencyKey?: string;
+}
+
+export interface ListMessagesOptions extends CallOptions {
+  readonly limit?: number;
+  readonly before?: string | null;
+  readonly after?: string | null;
+}
+
+export interface ListChatsOptions extends ListMessagesOptions {
+  readonly assistant?: string;
+  readonly status?: ChatStatus;
+}
+
+/** What the service lets one request wait, in seconds. */
+const LONGEST_WAIT_SECONDS = 60;
+
+/** When to ask for a job again unless the service says so, in milliseconds. */
+const POLL_MS = 1_000;
+
+/**
+ * Rejoinder's contract, as methods named after its operations. What a method is given and gives back is described in
+ * `openapi.yaml`. All of them throw `ApiError` when the service says no, `ConnectionError` when it does not answer, and what
+ * their signal says. A `GET` is answered from what is known while it is unchanged; a `POST` has an idempotency key.
+ */
+export class Rejoinder {
+  private readonly http: Http;
+
+  constructor(options: RejoinderOptions) {
+    const baseUrl = options.baseUrl ?? (globalThis as { location?: Location }).location?.origin;
+    if (baseUrl === undefined || !/^https?:\/\//.test(baseUrl)) {
+      throw new TypeError('baseUrl must say where the service is, as in "https://chat.example.com".');
+    }
+    this.http = new Http({
+      baseUrl: baseUrl.replace(/\/+$/, ''),
+      token: options.token,
+      retryForMs: options.retryForMs ?? 15_000,
+      reconnectForMs: options.reconnectForMs ?? 120_000,
+      timeoutMs: options.timeoutMs ?? 30_000,
+      // Browsers want it called as their own.
+      fetch: options.fetch ?? ((...request) => globalThis.fetch(...request)),
+    });
+  }
+
+  async listAssistants({ signal }: CallOptions = {}): Promise<Assistant[]> {
+    return (await this.get<{ data: Assistant[] }>('/assistants', { signal })).data;
+  }
+
+  getAssistant(slug: string, { signal }: CallOptions = {}): Promise<Assistant> {
+    return this.get(`/assistants/${encodeURIComponent(slug)}`, { signal });
+  }
+
+  /** Your active chat with the assistant and its latest messages; created if there is none. */
+  openChat(assistant: string, chat: OpenChatRequest = {}, options: PostOptions = {}): Promise<OpenedChat> {
+    return this.post(`/assistants/${encodeURIComponent(assistant)}/chats`, chat, options);
+  }
+
+  /** A page of your chats, newest activity first; a page's `before` leads to less recent ones. */
+  listChats({ signal, limit, before, after, assistant, status }: ListChatsOptions = {}): Promise<ChatPage> {
+    const query = { assistant, status, limit, before: before ?? undefined, after: after ?? undefined };
+    return this.get('/chats', { query, signal });
+  }
+
+  getChat(chatId: string, { signal }: CallOptions = {}): Promise<Chat> {
+    return this.get(`/chats/${encodeURIComponent(chatId)}`, { signal });
+  }
+
+  /**
+   * Changes status, title or metadata.
+   * @throws ApiError `precondition_failed` when the chat is not what was seen, `invalid_transition`
+   */
+  updateChat(chatId: string, change: UpdateChatRequest, { signal, ifUnchanged }: UpdateOptions = {}): Promise<Chat> {
+    const path = `/chats/${encodeURIComponent(chatId)}`;
+    if (ifUnchanged === undefined) return this.patch(path, change, { signal });
+    const etag = this.http.etagOf(ifUnchanged);
+    if (etag === undefined) throw new TypeError('ifUnchanged must be a chat that getChat or updateChat gave.');
+    return this.patch(path, change, { signal, headers: { 'if-match': etag } });
+  }
+
+  /** A page of messages in chronological order, the newest unless a cursor says otherwise. */
+  listMessages(chatId: string, { signal, limit, before, after }: ListMessagesOptions = {}): Promise<MessagePage> {
+    const query = { limit, before: before ?? undefined, after: after ?? undefined };
+    return this.get(`/chats/${encodeURIComponent(chatId)}/messages`, { query, signal });
+  }
+
+  /** The whole history page by page, from the newest to the oldest; within a page the order is chronological. */
+  async *pages(chatId: string, options: CallOptions & { readonly limit?: number } = {}): AsyncGenerator<MessagePage> {
+    let page = await this.listMessages(chatId, options);
+    yield page;
+    while (page.before !== null) {
+      page = await this.listMessages(chatId, { ...options, before: page.before });
+      yield page;
+    }
+  }
+
+  /** Stores a message without asking for a reply. */
+  createMessage(chatId: string, message: CreateMessageRequest, options: PostOptions = {}): Promise<Message> {
+    return this.post(`/chats/${encodeURIComponent(chatId)}/messages`, message, options);
+  }
+
+  /** Asks for a reply to the messages stored so far. */
+  requestReply(chatId: string, options: PostOptions = {}): Promise<Job> {
+    return this.post('/jobs/assistant-reply', { chat_id: chatId }, options);
+  }
+
+  /**
+   * Sends a turn and waits for its reply, however long it takes and however often the connection is lost.
+   * @throws ApiError `assistant_failed` or `turn_canceled`, with the `jobId`, when the turn comes to nothing
+   */
+  async sendTurn(chatId: string, turn: string | TurnRequest, options: PostOptions = {}): Promise<Turn> {
+    // Sent again with its key, it waits for the same turn.
+    const request: HttpRequest = {
+      ...turnRequest(chatId, turn, options),
+      waitMs: LONGEST_WAIT_SECONDS * 1_000,
+      patienceMs: this.http.options.reconnectForMs,
+    };
+    for (;;) {
+      const { status, body } = await this.http.json<Turn | Job>(request);
+      if (status === 200) return body as Turn;
+      // The time was up, or the process that was asked stops.
+      await pause(POLL_MS, options.signal);
+    }
+  }
+
+  /** Sends a turn and does not wait: the job, to be polled or followed. */
+  async startTurn(chatId: string, turn: string | TurnRequest, options: PostOptions = {}): Promise<Job> {
+    const request = turnRequest(chatId, turn, options);
+    const headers = { ...request.headers, prefer: 'respond-async' };
+    return (await this.http.json<Job>({ ...request, headers })).body;
+  }
+
+  /** Sends a turn, as soon as its events are asked for, and follows it. Leaving never cancels it; `cancelJob` does. */
+  streamTurn(chatId: string, turn: string | TurnRequest, options: PostOptions = {}): JobEvents {
+    return new JobEvents(this.http, turnRequest(chatId, turn, options), { signal: options.signal });
+  }
+
+  getJob(jobId: string, { signal }: CallOptions = {}): Promise<Job> {
+    return this.get(`/jobs/${encodeURIComponent(jobId)}`, { signal });
+  }
+
+  /** Follows a job live, whatever it has come to by now, until it is final; the connection is made anew when it breaks. */
+  followJob(jobId: string, options: FollowOptions = {}): JobEvents {
+    return new JobEvents(this.http, jobId, options);
+  }
+
+  /** The job each time it has changed, asked for again and again, until it is final. For where streams do not get through. */
+  async *pollJob(jobId: string, { signal }: CallOptions = {}): AsyncGenerator<Job, void, undefined> {
+    const path = `/jobs/${encodeURIComponent(jobId)}`;
+    for (let known: Job | undefined; ;) {
+      const { body: job, headers } = await this.whileItGoesOn<Job>({ method: 'GET', path, signal });
+      // What is unchanged is the very same object.
+      if (job !== known) yield job;
+      if (isFinal(job)) return;
+      known = job;
+      await pause(Number(headers.get('retry-after') ?? 0) * 1_000 || POLL_MS, signal);
+    }
+  }
+
+  /** The job once it is final; the requests wait for it. */
+  async waitForJob(jobId: string, { signal }: CallOptions = {}): Promise<Job> {
+    const path = `/jobs/${encodeURIComponent(jobId)}`;
+    const headers = { prefer: `wait=${LONGEST_WAIT_SECONDS}` };
+    const waitMs = LONGEST_WAIT_SECONDS * 1_000;
+    for (;;) {
+      const { body: job } = await this.whileItGoesOn<Job>({ method: 'GET', path, headers, waitMs, signal });
+      if (isFinal(job)) return job;
+      await pause(POLL_MS, signal);
+    }
+  }
+
+  /**
+   * Cancels the turn; the text so far is kept. Canceling twice is fine.
+   * @throws ApiError `invalid_transition` when it has ended otherwise
+   */
+  cancelJob(jobId: string, { signal }: CallOptions = {}): Promise<Job> {
+    return this.patch(`/jobs/${encodeURIComponent(jobId)}`, { status: 'canceled' }, { signal });
+  }
+
+  private async get<T>(path: string, request: Pick<HttpRequest, 'query' | 'signal'>): Promise<T> {
+    return (await this.http.json<T>({ method: 'GET', path, ...request })).body;
+  }
+
+  private async post<T>(path: string, body: object, options: PostOptions): Promise<T> {
+    return (await this.http.json<T>(keyed(path, body, options))).body;
+  }
+
+  /** A change says what to be, not what to do, so it may be made twice; unless it asks for what was before. */
+  private async patch<T>(path: string, body: object, request: Pick<HttpRequest, 'headers' | 'signal'>): Promise<T> {
+    const repeatable = request.headers === undefined;
+    return (await this.http.json<T>({ method: 'PATCH', path, body, repeatable, ...request })).body;
+  }
+
+  private whileItGoesOn<T>(request: HttpRequest): Promise<Answer<T>> {
+    return this.http.json<T>({ ...request, patienceMs: this.http.options.reconnectForMs });
+  }
+}
+
+function turnRequest(chatId: string, turn: string | TurnRequest, options: PostOptions): HttpRequest {
+  const body = typeof turn === 'string' ? { user_message: turn } : turn;
+  return keyed(`/chats/${encodeURIComponent(chatId)}/turns`, body, options);
+}
+
+/** A `POST` that can be sent again: the key is made up once. */
+function keyed(path: string, body: object, { idempotencyKey = newKey(), signal }: PostOptions): HttpRequest {
+  return { method: 'POST', path, body, headers: { 'idempotency-key': idempotencyKey }, repeatable: true, signal };
+}
+
+/** 128 random bits. (`randomUUID` is not there for pages without TLS.) */
+function newKey(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
+}

@@ -1,0 +1,30 @@
+import type { components } from '../../contract/src/openapi.gen.js';
+
+type Schemas = components['schemas'];
+
+/*
+ * The contract's words, under their own names. They are generated from `openapi.yaml`; a field is described there.
+ */
+export type Assistant = Schemas['Assistant'];
+export type Chat = Schemas['Chat'];
+export type ChatPage = Schemas['ChatPage'];
+export type ChatStatus = Schemas['ChatStatus'];
+export type ErrorBody = Schemas['Error'];
+export type ErrorCode = Schemas['ErrorCode'];
+export type ErrorDetail = Schemas['ErrorDetail'];
+export type Job = Schemas['Job'];
+export type JobStatus = Job['status'];
+export type Message = Schemas['Message'];
+export type MessagePage = Schemas['MessagePage'];
+export type Metadata = Schemas['Metadata'];
+export type OpenedChat = Schemas['OpenedChat'];
+export type Turn = Schemas['Turn'];
+export type OpenChatRequest = Schemas['OpenChatRequest'];
+export type UpdateChatRequest = Schemas['UpdateChatRequest'];
+export type CreateMessageRequest = Schemas['CreateMessageRequest'];
+export type TurnRequest = Schemas['TurnRequest'];
+
+/** Whether a job will not change any more. */
+export function isFinal({ status }: Pick<Job, 'status'>): boolean {
+  return status !== 'queued' && status !== 'running';
+}
