@@ -1,0 +1,98 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { SECRET, type Stack, startStack } from '../support/stack.js';
+import { until } from '../support/until.js';
+
+describe('npm run chat', () => {
+  let stack: Stack;
+  const running: ChildProcess[] = [];
+  beforeAll(async () => {
+    stack = await startStack();
+  });
+  afterAll(async () => {
+    for (const child of running) child.kill('SIGKILL');
+    await stack.stop();
+  });
+
+  interface Run {
+    readonly process: ChildProcess;
+    /** What it printed, and how it ended. */
+    readonly ended: Promise<{ out: string; err: string; code: number | null }>;
+  }
+  const chat = (args: readonly string[], input = '', env: Record<string, string> = {}): Run => {
+    const child = spawn(process.execPath, ['dist/tools/chat.js', ...args], {
+      env: { PATH: process.env['PATH'], JWT_SECRET: SECRET, PORT: new URL(stack.api.url).port, ...env },
+    });
+    running.push(child);
+    let [out, err] = ['', ''];
+    child.stdout.on('data', (chunk: Buffer) => (out += String(chunk)));
+    child.stderr.on('data', (chunk: Buffer) => (err += String(chunk)));
+    child.stdin.end(input);
+    return {
+      process: child,
+      ended: once(child, 'close').then(([code]) => ({ out, err, code: code as number | null })),
+    };
+  };
+
+  it('prints one reply, and nothing else, and exits', async () => {
+    const { out, err, code } = await chat(['support', '¿Cómo reinstalo el software?']).ended;
+    expect([out, err, code]).toEqual([
+      expect.stringMatching(/^\[Modelo de prueba\] Has preguntado: «¿Cómo reinstalo el software\?».*\n$/),
+      '',
+      0,
+    ]);
+  });
+
+  it('answers line by line in one chat, and begins another when asked to', async () => {
+    const { out, code } = await chat(['billing', '--user', 'ana'], 'uno\n\ndos\n').ended;
+    expect([out, code]).toEqual([expect.stringMatching(/^[^\n]*"uno"[^\n]*\n[^\n]*"dos"[^\n]*\n$/), 0]);
+    await chat(['billing', 'tres', '--user', 'ana', '--new']).ended;
+    const { body } = await stack.as('ana').get('/api/v1/chats');
+    expect(body.data.map(({ status }: { status: string }) => status)).toEqual(['active', 'closed']);
+  });
+
+  it('cancels the turn on Ctrl-C, prints what there was, and says so', async () => {
+    await stack.model.script('slowly', { pieces: ['a ', 'b ', 'c ', 'd '], piece_delay_ms: 300, stall_after: 4 });
+    const run = chat(['support', 'slowly', '--user', 'ben']);
+    await until(async () => {
+      const { rows } = await stack.database.query(`SELECT FROM jobs WHERE status = 'running' AND draft <> ''`);
+      return rows.length > 0;
+    }, 'some text');
+    run.process.kill('SIGINT');
+    // A terminal's Ctrl-C comes twice: from the terminal, and from npm.
+    run.process.kill('SIGINT');
+    const { out, err, code } = await run.ended;
+    expect([out, err, code]).toEqual(['a b c d \n', 'Stopped; what there was of the reply is kept.\n', 130]);
+    const { rows } = await stack.database.query(`SELECT status FROM jobs WHERE user_id = 'ben'`);
+    expect(rows).toEqual([{ status: 'canceled' }]);
+  });
+
+  it('shows the reply that is on its way first', async () => {
+    const cleo = stack.as('cleo');
+    const { id } = await cleo.chat();
+    await stack.model.script('the first', { text: 'first', delay_ms: 3_000 });
+    await cleo.turnAsync(id, 'the first');
+    const { out, err } = await chat(['support', 'the second', '--user', 'cleo']).ended;
+    expect(out).toMatch(/^first\n.*the second.*\n$/);
+    expect(err).toContain('A turn is in progress');
+  });
+
+  it('says in a line what is wrong', async () => {
+    const failed = async (args: string[], env?: Record<string, string>): Promise<[string, number | null]> => {
+      const { out, err, code } = await chat(args, '', env).ended;
+      expect(out).toBe('');
+      return [err, code];
+    };
+    expect(await failed(['nobody', 'hi'])).toEqual([
+      expect.stringMatching(/billing, general, support\n.*not_found/),
+      1,
+    ]);
+    expect(await failed(['support', 'hi'], { PORT: '9' })).toEqual([expect.stringContaining('is it running?'), 1]);
+    expect(await failed(['support', 'hi', '--token', 'x'])).toEqual([expect.stringContaining('unauthorized'), 1]);
+    expect(await failed([])).toEqual([expect.stringContaining('npm run chat -- <assistant>'), 2]);
+    expect(await failed(['support', '--nope'])).toEqual([expect.stringContaining('--nope'), 2]);
+    await stack.model.script('no', { status: 400, error_type: 'invalid_request_error', message: 'no' });
+    expect(await failed(['support', 'no', '--user', 'dan'])).toEqual([expect.stringContaining('refused'), 1]);
+  });
+});

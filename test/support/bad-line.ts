@@ -1,0 +1,57 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Server } from 'node:net';
+
+/** What the line does to one connection. */
+export interface Fault {
+  /** Cuts it after so many bytes of the answer. */
+  readonly cutAfter?: number;
+  /** Keeps the answer to itself, and cuts it once there is one: what was asked was done. */
+  readonly loseAnswer?: boolean;
+  /** Answers in the server's place. */
+  readonly answer?: string;
+}
+
+/** A bad line between a client and a server. */
+export class BadLine {
+  /** How many connections went through it. */
+  connections = 0;
+
+  private constructor(
+    private readonly server: Server,
+    readonly url: string,
+  ) {}
+
+  /** `faultOf` says what happens to the n-th connection, from 0; undefined: nothing. */
+  static async to(target: string, faultOf: (n: number) => Fault | undefined): Promise<BadLine> {
+    const { hostname, port } = new URL(target);
+    const server = createServer((client) => {
+      const { cutAfter = Infinity, loseAnswer, answer } = faultOf(line.connections++) ?? {};
+      client.on('error', () => undefined);
+      if (answer !== undefined) {
+        client.once('data', () => client.end(answer));
+        return;
+      }
+      const upstream = connect(Number(port), hostname);
+      upstream.on('error', () => client.destroy());
+      upstream.on('close', () => client.destroy());
+      client.on('close', () => upstream.destroy());
+      client.pipe(upstream);
+      let passed = 0;
+      upstream.on('data', (chunk) => {
+        if (loseAnswer === true) return void client.destroy();
+        const rest = cutAfter - passed;
+        passed += chunk.length;
+        if (chunk.length < rest) client.write(chunk);
+        else client.write(chunk.subarray(0, rest), () => client.destroy());
+      });
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const line = new BadLine(server, `http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    return line;
+  }
+
+  close(): void {
+    this.server.close();
+  }
+}

@@ -1,0 +1,82 @@
+import { ApiError, Rejoinder, RejoinderError } from '@rejoinder/client';
+import { parseArgs } from 'node:util';
+import { loadEnvFile } from '#settings/settings.js';
+import { Conversation } from './chat/conversation.js';
+import { Terminal } from './chat/terminal.js';
+import { signToken } from './sign-token.js';
+
+const USAGE = `Talks to an assistant of a running service.
+
+  npm run chat -- <assistant>              a chat; Ctrl-C stops a reply, Ctrl-D leaves
+  npm run chat -- <assistant> "<text>"     prints one reply and exits (with --silent before "chat", nothing else)
+
+  --user   who talks (default demo); a token is signed for them, as \`npm run token\` does
+  --token  a token, instead
+  --url    where the service is (default http://127.0.0.1:PORT)
+  --new    closes the chat that there is, and begins another`;
+
+/** Exit codes: as a shell has it for Ctrl-C, and as most commands have it for a bad call. */
+const STOPPED = 130;
+const BAD_CALL = 2;
+
+async function main(): Promise<number> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      user: { type: 'string', default: 'demo' },
+      token: { type: 'string' },
+      url: { type: 'string' },
+      new: { type: 'boolean', default: false },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  });
+  const [assistant, text, ...rest] = positionals;
+  if (values.help) {
+    console.log(USAGE);
+    return 0;
+  }
+  if (assistant === undefined || text?.trim() === '' || rest.length > 0) {
+    console.error(USAGE);
+    return BAD_CALL;
+  }
+  loadEnvFile();
+  const { user } = values;
+  const baseUrl = values.url ?? `http://127.0.0.1:${process.env['PORT']?.trim() || 3000}`;
+  const client = new Rejoinder({
+    baseUrl,
+    token: values.token ?? (() => signToken(user, process.env, { expiresIn: '1h' })),
+    retryForMs: 2_000,
+  });
+  const terminal = new Terminal();
+  try {
+    const chat = await Conversation.open(client, assistant, terminal, values.new);
+    if (text !== undefined) return (await chat.ask(text)) === 'canceled' ? STOPPED : 0;
+    chat.greet(values.token === undefined ? user : undefined);
+    for await (const line of terminal.lines()) {
+      if (line.trim() === '') continue;
+      await chat.ask(line).catch((error: unknown) => terminal.complain(explain(error, baseUrl)));
+    }
+    return 0;
+  } catch (error) {
+    terminal.complain(explain(error, baseUrl));
+    return 1;
+  } finally {
+    terminal.close();
+  }
+}
+
+/** An error of the service, or of the way to it, in a line or two. @throws what is neither */
+function explain(error: unknown, baseUrl: string): string {
+  if (!(error instanceof RejoinderError)) throw error;
+  if (!(error instanceof ApiError)) return `${error.message} (${baseUrl}; is it running? \`npm start\`)`;
+  const details = error.details.map(({ field, message }) => `\n  ${field} ${message}`).join('');
+  return `${error.message} [${error.code}, request ${error.requestId}]${details}`;
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  // A call that parseArgs does not understand, among others.
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = BAD_CALL;
+}

@@ -1,0 +1,97 @@
+import { ApiError, type JobEvents, type OpenedChat, type Rejoinder, TurnError } from '@rejoinder/client';
+import type { Terminal } from './terminal.js';
+
+/** How much of an older chat is shown at the beginning, in messages. */
+const SHOWN_MESSAGES = 6;
+
+/** One chat, talked in a terminal. */
+export class Conversation {
+  private constructor(
+    private readonly client: Rejoinder,
+    private readonly chat: OpenedChat,
+    private readonly terminal: Terminal,
+  ) {}
+
+  /** The user's chat with the assistant; `anew` closes the one that there is. @throws RejoinderError */
+  static async open(client: Rejoinder, assistant: string, terminal: Terminal, anew: boolean): Promise<Conversation> {
+    let chat = await client.openChat(assistant).catch(async (error: unknown) => {
+      if (!(error instanceof ApiError) || error.code !== 'not_found') throw error;
+      const others = (await client.listAssistants()).map(({ slug }) => slug).join(', ');
+      terminal.note(`The assistants on offer: ${others}`);
+      throw error;
+    });
+    if (anew) {
+      await client.updateChat(chat.id, { status: 'closed' });
+      chat = await client.openChat(assistant);
+    }
+    return new Conversation(client, chat, terminal);
+  }
+
+  /** What was said last. */
+  greet(user: string | undefined): void {
+    if (!this.terminal.watched) return;
+    const { id, assistant, messages } = this.chat;
+    this.terminal.note(`chat ${id}${user === undefined ? '' : ` as ${user}`} · Ctrl-C stops a reply, Ctrl-D leaves`);
+    for (const { role, content } of messages.slice(-SHOWN_MESSAGES)) {
+      const who = role === 'user' ? 'you' : assistant;
+      this.terminal.write(`${this.terminal.style(1, `${who} ▸`)} ${content}\n`);
+    }
+  }
+
+  /**
+   * Sends a turn and shows its reply; Ctrl-C cancels it. A reply that is on its way already is shown first.
+   * @throws RejoinderError
+   */
+  async ask(text: string): Promise<'answered' | 'canceled'> {
+    for (;;) {
+      try {
+        return await this.show(this.client.streamTurn(this.chat.id, text));
+      } catch (error) {
+        if (!(error instanceof ApiError) || error.code !== 'turn_in_progress' || error.jobId === undefined) throw error;
+        this.terminal.note('A turn is in progress; first its reply:');
+        await this.show(this.client.followJob(error.jobId));
+      }
+    }
+  }
+
+  private async show(events: JobEvents): Promise<'answered' | 'canceled'> {
+    const { terminal } = this;
+    let stopped = false;
+    const cancel = async (): Promise<void> => {
+      // Until the turn is accepted there is nothing to cancel; then it is done as soon as there is.
+      if (stopped && events.jobId !== undefined) await this.client.cancelJob(events.jobId).catch(tooLate);
+    };
+    const still = terminal.onStop(() => {
+      stopped = true;
+      void cancel().catch((error: unknown) => terminal.complain(String(error)));
+    });
+    if (terminal.watched) terminal.write(terminal.style(1, `${this.chat.assistant} ▸ `));
+    try {
+      let first = true;
+      for await (const event of events) {
+        if (first) await cancel();
+        first = false;
+        if (!terminal.watched) continue;
+        if (event.type === 'delta') terminal.write(event.text);
+        if (event.type === 'reset') terminal.write(terminal.style(2, ' … lost; once more:\n'));
+      }
+    } finally {
+      still();
+      if (terminal.watched) terminal.write('\n');
+    }
+    const { job, message } = events;
+    // Where nobody watched, only what counts is printed: never the text of an attempt that was lost.
+    if (!terminal.watched && message !== undefined) terminal.write(`${message.content}\n`);
+    if (job?.status === 'canceled') {
+      terminal.note('Stopped; what there was of the reply is kept.');
+      return 'canceled';
+    }
+    if (job !== undefined && job.status !== 'succeeded') throw new TurnError(job);
+    return 'answered';
+  }
+}
+
+/** It ended just before: its reply is there, and is shown. */
+function tooLate(error: unknown): void {
+  if (!(error instanceof ApiError) || error.code !== 'invalid_transition') throw error;
+}
