@@ -151,8 +151,8 @@ describe('a stream of events', () => {
     for await (const event of stream.events) {
       events.push(event);
       if (textOf(events) === 'first attempt and ') {
-        stack.workers[0]?.process.kill('SIGKILL');
-        await stack.startWorker();
+        await stack.workers.pop()?.kill();
+        stack.workers.push(await stack.startWorker());
       }
     }
     // A second attempt that is over within milliseconds may be seen to its end at once, without its `running`.
@@ -163,6 +163,54 @@ describe('a stream of events', () => {
     // Whoever left during the first attempt is told so, too.
     const resumed = await collect(await follow('mia', events[0]?.data.id as string, '1.6'));
     expect(names(resumed)).toEqual(['reset', 'delta', 'message', 'job succeeded']);
+  });
+
+  it('is whole though its reader comes back at every piece, here and there, and its worker dies in between', async () => {
+    const una = stack.as('una');
+    const chat = await una.chat();
+    await stack.model.script('hunted', slowPieces(30, 60), 1);
+    await stack.model.script('hunted', {
+      pieces: Array.from({ length: 25 }, (_, n) => `second attempt, piece ${n} 😀\n`),
+      piece_delay_ms: 60,
+    });
+    const job = await una.turnAsync(chat.id, 'hunted');
+    let text = '';
+    let last: string | undefined;
+    const told: string[] = [];
+    for (let streams = 0; last !== 'end'; streams++) {
+      const stream = await follow('una', job.id, last, streams % 2 === 0 ? stack.api : other);
+      for await (const event of stream.events) {
+        text = textOf([event], text);
+        last = event.id;
+        told.push(event.event);
+        if (event.event === 'delta') break;
+      }
+      stream.close();
+      if (streams !== 8) continue;
+      await stack.workers.pop()?.kill();
+      stack.workers.push(await stack.startWorker());
+    }
+    expect(told.filter((event) => event === 'reset')).toHaveLength(1);
+    expect(told.indexOf('reset')).toBeGreaterThan(8);
+    const { assistant_message } = (await una.get(`/api/v1/jobs/${job.id}`)).body;
+    expect(assistant_message.content).toContain('second attempt');
+    expect(text).toBe(assistant_message.content);
+  }, 60_000);
+
+  it('is told when to come back, shown to be alive, and neither held back nor packed on the way', async () => {
+    const vic = stack.as('vic');
+    const chat = await vic.chat();
+    await stack.model.script('a pause for thought', { text: 'x', delay_ms: 12_000 });
+    const job = await vic.turnAsync(chat.id, 'a pause for thought');
+    const response = await fetch(`${stack.api.url}/api/v1/jobs/${job.id}/events`, {
+      headers: { authorization: `Bearer ${tokenFor('vic')}`, 'accept-encoding': 'gzip, br' },
+    });
+    expect(response.headers.get('content-encoding')).toBeNull();
+    const text = await response.text();
+    const [, ms] = /^retry: (\d+)\n\n/.exec(text) ?? [];
+    expect(Number(ms)).toBeGreaterThanOrEqual(500);
+    expect(Number(ms)).toBeLessThanOrEqual(1_500);
+    expect(text).toContain('\n\n:\n\n');
   });
 
   it('never cancels by being left, and is closed to others and to nonsense', async () => {

@@ -15,6 +15,8 @@ export interface Fault {
 export class BadLine {
   /** How many connections went through it. */
   connections = 0;
+  /** How many bytes the clients have sent. */
+  sent = 0;
 
   private constructor(
     private readonly server: Server,
@@ -35,6 +37,7 @@ export class BadLine {
       upstream.on('error', () => client.destroy());
       upstream.on('close', () => client.destroy());
       client.on('close', () => upstream.destroy());
+      client.on('data', (chunk) => (line.sent += chunk.length));
       client.pipe(upstream);
       let passed = 0;
       upstream.on('data', (chunk) => {

@@ -1,0 +1,61 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { BadLine } from '../support/bad-line.js';
+import { collect, openStream } from '../support/events.js';
+import type { App } from '../support/processes.js';
+import { type Stack, startStack, tokenFor } from '../support/stack.js';
+import { until } from '../support/until.js';
+
+/** So many clients in each of the ways to wait. */
+const CLIENTS = 20;
+
+describe('clients that wait', () => {
+  let stack: Stack;
+  let api: App;
+  let line: BadLine;
+  beforeAll(async () => {
+    stack = await startStack();
+    line = await BadLine.to(stack.databaseUrl, () => undefined);
+    const database = new URL(stack.databaseUrl);
+    database.port = new URL(line.url).port;
+    api = await stack.startApi({ DATABASE_URL: database.href });
+  });
+  afterAll(async () => {
+    await stack.stop();
+    line.close();
+  });
+
+  it('cost no queries, whether they wait for a turn, poll with patience or follow: the API is silent until it is told', async () => {
+    await stack.model.script('a long silence', { text: 'and then a word', delay_ms: 8_000 });
+    const clients = Array.from({ length: CLIENTS }, (_, n) => `user-${n}`);
+    const chats = await Promise.all(clients.map(async (user) => (await stack.as(user, api).chat()).id));
+    const turns = clients.map((user, n) => stack.as(user, api).turn(chats[n] ?? '', 'a long silence'));
+    const jobs = await until(async () => {
+      const { rows } = await stack.database.query(`SELECT id, user_id FROM jobs WHERE status = 'running'`);
+      return rows.length === CLIENTS && (rows as { id: string; user_id: string }[]);
+    }, 'all turns to run');
+    const polls = jobs.map(({ id, user_id }) =>
+      stack.as(user_id, api).get(`/api/v1/jobs/${id}`, { headers: { prefer: 'wait=30' } }),
+    );
+    const streams = await Promise.all(
+      jobs.map(({ id, user_id }) => openStream(api.url, tokenFor(user_id), `/api/v1/jobs/${id}/events`)),
+    );
+    const ends = streams.map(collect);
+    // The polls have looked once; how long that takes, only the silence after it tells.
+    const silent = await until(
+      async () => {
+        const before = line.sent;
+        await new Promise((resolve) => setTimeout(resolve, 2_500));
+        // The connection that listens is tried now and then: one small statement, however many wait.
+        return line.sent - before < 100;
+      },
+      'a silence of 2.5 s between the API and its database',
+      7_000,
+    );
+    expect(silent).toBe(true);
+    expect((await stack.database.query(`SELECT FROM jobs WHERE status = 'running'`)).rowCount).toBe(CLIENTS);
+
+    expect((await Promise.all(turns)).map(({ status }) => status)).toEqual(clients.map(() => 200));
+    expect((await Promise.all(polls)).map(({ body }) => body.status)).toEqual(clients.map(() => 'succeeded'));
+    expect((await Promise.all(ends)).map((events) => events.at(-1)?.id)).toEqual(clients.map(() => 'end'));
+  }, 40_000);
+});
