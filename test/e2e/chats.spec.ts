@@ -102,6 +102,39 @@ describe('chats', () => {
     expect([same.headers.get('etag'), same.body]).toEqual([changed.headers.get('etag'), changed.body]);
   });
 
+  it('names the turn in flight, wherever it is answered, and has another ETag once that has ended', async () => {
+    const pia = stack.as('pia');
+    const chat = await pia.chat();
+    const path = `/api/v1/chats/${chat.id}`;
+    const named = async (): Promise<unknown[]> => [
+      (await pia.chat()).unfinished_job_id,
+      (await pia.get(path)).body.unfinished_job_id,
+      (await pia.get('/api/v1/chats')).body.data[0].unfinished_job_id,
+      (await pia.patch(path, { title: String(Math.random()) })).body.unfinished_job_id,
+      (await pia.patch(path, { status: 'active' })).body.unfinished_job_id,
+    ];
+    expect(new Set(await named())).toEqual(new Set([null]));
+
+    await stack.model.script('for a while', { delay_ms: 60_000 });
+    const job = await pia.turnAsync(chat.id, 'for a while');
+    expect(new Set(await named())).toEqual(new Set([job.id]));
+    // What was found with a key is answered as it was found, also later.
+    const open = () => pia.post('/api/v1/assistants/support/chats', {}, { 'idempotency-key': 'while in flight' });
+    const found = await open();
+    const during = await pia.get(path);
+    const changed = await pia.patch(path, { title: 'T' }, { 'if-match': during.headers.get('etag') ?? '' });
+    expect(changed.headers.get('etag')).toBe((await pia.get(path)).headers.get('etag'));
+
+    await pia.patch(`/api/v1/jobs/${job.id}`, { status: 'canceled' });
+    await pia.finalJob(job.id);
+    expect(new Set(await named())).toEqual(new Set([null]));
+    expect((await pia.get(path)).headers.get('etag')).not.toBe(changed.headers.get('etag'));
+    expect((await open()).body).toEqual(found.body);
+    expect(found.body.unfinished_job_id).toBe(job.id);
+    // Nobody else's turn is named.
+    expect((await stack.as('quin').chat()).unfinished_job_id).toBeNull();
+  });
+
   it('is found by its id in capitals, too, and answers by its own', async () => {
     const vic = stack.as('vic');
     const chat = await vic.chat();

@@ -346,6 +346,11 @@ export interface components {
             status: components["schemas"]["ChatStatus"];
             title: string | null;
             metadata: components["schemas"]["Metadata"];
+            /**
+             * @description The job of the turn in flight, to be followed or canceled; null when none is. It tells a page that was reloaded, or
+             *     is open twice, which reply is on its way.
+             */
+            unfinished_job_id: components["schemas"]["Id"] | null;
             /** Format: date-time */
             created_at: string;
             /**
@@ -362,6 +367,8 @@ export interface components {
             status: components["schemas"]["ChatStatus"];
             title: string | null;
             metadata: components["schemas"]["Metadata"];
+            /** @description The job of the turn in flight; null when none is. */
+            unfinished_job_id: components["schemas"]["Id"] | null;
             /** Format: date-time */
             created_at: string;
             /** Format: date-time */

@@ -20,6 +20,10 @@ export const messageColumns = (t: string): string => `
   ${t}.job_id AS "jobId", ${t}.model, ${t}.stop_reason AS "stopReason",
   ${t}.input_tokens AS "inputTokens", ${t}.output_tokens AS "outputTokens", ${t}.created_at AS "createdAt"`;
 
+/** The unfinished job of a chat, for the select list of a statement that reads it: there is one at most, by an index of their own. */
+export const unfinishedJob = (chat: string): string =>
+  `SELECT u.id FROM jobs u WHERE u.chat_id = ${chat}.id AND u.status IN ('queued', 'running')`;
+
 /**
  * The moment of a chat's next message, for the row of `chats` that a statement holds locked. `now()` is the transaction's
  * beginning, which is before the wait for the lock: with it, messages would be dated against their order.

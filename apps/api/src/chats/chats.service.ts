@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { Injectable } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
+import { unfinishedJob } from '#database/columns.js';
 import { Chat, type ChatStatus } from '#database/entities/chat.entity.js';
 import { isId, newId } from '#database/ids.js';
 import { isKeyConflict, keepKey, keyValues, type RequestKey } from '#database/request-key.js';
@@ -29,11 +30,14 @@ const CREATE = `
   )
   SELECT to_jsonb(chat) AS chat FROM chat`;
 
-/** Keeps the key of a request that found its chat. */
+/** Keeps the key of a request that found its chat, and the chat as it was found. */
 const KEEP_FOUND = `
   INSERT INTO idempotency_keys (user_id, key, fingerprint, chat, created)
-  SELECT user_id, $2, $3, to_jsonb(chats), false FROM chats WHERE id = $1 AND status = 'active' FOR SHARE
+  SELECT user_id, $2, $3, to_jsonb(chats) || jsonb_build_object('unfinished_job_id', (${unfinishedJob('chats')})), false
+    FROM chats WHERE id = $1 AND status = 'active' FOR SHARE
   ON CONFLICT DO NOTHING RETURNING chat`;
+
+const LOCK = `SELECT 1 FROM chats WHERE id = $1 AND user_id = $2 FOR UPDATE`;
 
 const UPDATE = `
   WITH chat AS (
@@ -186,10 +190,9 @@ export class ChatsService {
     }
     try {
       return await this.manager.transaction(async (manager) => {
-        const chat = await manager.findOne(Chat, {
-          where: { id: chatId, userId },
-          lock: { mode: 'pessimistic_write' },
-        });
+        // Locked, then read: what the wait for the lock let pass is seen, also in the chat's jobs.
+        await manager.query(LOCK, [chatId, userId]);
+        const chat = await manager.findOneBy(Chat, { id: chatId, userId });
         if (chat === null) throw notFound('chat');
         assertIfMatch(ifMatch, etagOf(JSON.stringify(presentChat(chat))));
         const { status = chat.status, title = chat.title, metadata = chat.metadata } = change;
@@ -231,6 +234,8 @@ function chatAsKept(row: object): Chat {
     createdAt: moment('created_at'),
     updatedAt: moment('updated_at'),
     lastMessageAt: moment('last_message_at'),
+    // A chat that was just created has none.
+    unfinishedJobId: (kept['unfinished_job_id'] as string | null | undefined) ?? null,
   };
 }
 

@@ -9,6 +9,7 @@ export function presentChat(chat: Chat): components['schemas']['Chat'] {
     status: chat.status,
     title: chat.title,
     metadata: chat.metadata,
+    unfinished_job_id: chat.unfinishedJobId,
     created_at: chat.createdAt.toISOString(),
     updated_at: chat.updatedAt.toISOString(),
     last_message_at: chat.lastMessageAt.toISOString(),

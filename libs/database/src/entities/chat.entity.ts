@@ -1,4 +1,5 @@
-import { Column, Entity, PrimaryColumn } from 'typeorm';
+import { Column, Entity, PrimaryColumn, VirtualColumn } from 'typeorm';
+import { unfinishedJob } from '../columns.js';
 
 export type ChatStatus = 'active' | 'archived' | 'closed';
 
@@ -37,4 +38,8 @@ export class Chat {
 
   @Column({ type: 'timestamptz', name: 'last_message_at', precision: 3 })
   lastMessageAt: Date;
+
+  /** The job of the turn in flight. No column: looked up in the index of unfinished jobs by the statement that reads the chat. */
+  @VirtualColumn({ type: 'uuid', query: unfinishedJob })
+  unfinishedJobId: string | null;
 }
