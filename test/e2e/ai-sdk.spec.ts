@@ -1,0 +1,517 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { ApiError, ConnectionError, type Message, Rejoinder, type RejoinderOptions } from '@rejoinder/client';
+import { RejoinderChatTransport, type RejoinderUIMessage, RestartError, toUIMessages } from '@rejoinder/client/ai-sdk';
+import {
+  AbstractChat,
+  asSchema,
+  type ChatInit,
+  type ChatState,
+  type ChatStatus,
+  type ChatTransport,
+  readUIMessageStream,
+  type UIMessage,
+  type UIMessageChunk,
+  uiMessageChunkSchema,
+} from 'ai';
+import type { App } from '../support/processes.js';
+import { type Stack, startStack, tokenFor } from '../support/stack.js';
+import { until } from '../support/until.js';
+
+/** A chat's state as `@ai-sdk/react` keeps it: a message that is replaced is a copy, so that the page renders it. */
+class MemoryState implements ChatState<RejoinderUIMessage> {
+  status: ChatStatus = 'ready';
+  error: Error | undefined;
+  constructor(public messages: RejoinderUIMessage[]) {}
+  pushMessage = (message: RejoinderUIMessage): void => void (this.messages = [...this.messages, message]);
+  popMessage = (): void => void (this.messages = this.messages.slice(0, -1));
+  replaceMessage = (index: number, message: RejoinderUIMessage): void =>
+    void (this.messages = this.messages.map((one, n) => (n === index ? this.snapshot(message) : one)));
+  snapshot = <T>(thing: T): T => structuredClone(thing);
+}
+
+/** What is wrong with the chunks of all tests, by the package's own schema. */
+const faults: unknown[] = [];
+
+async function judge(chunk: unknown): Promise<boolean> {
+  const result = await asSchema(uiMessageChunkSchema).validate?.(chunk);
+  return result?.success === true;
+}
+
+/** The transport as the `useChat` of `ai` 6 hands it on: these two functions, and nothing it says of itself. */
+function handedOn(transport: RejoinderChatTransport): ChatTransport<RejoinderUIMessage> {
+  const judged = (stream: ReadableStream<UIMessageChunk>): ReadableStream<UIMessageChunk> =>
+    stream.pipeThrough(
+      new TransformStream({
+        transform: async (chunk, controller) => {
+          if (!(await judge(chunk))) faults.push(chunk);
+          controller.enqueue(chunk);
+        },
+      }),
+    );
+  return {
+    sendMessages: async (options) => judged(await transport.sendMessages(options)),
+    reconnectToStream: async (options) => {
+      const stream = await transport.reconnectToStream(options);
+      return stream && judged(stream);
+    },
+  };
+}
+
+/** What `useChat` is, without React: the same class with another state. */
+class Page extends AbstractChat<RejoinderUIMessage> {
+  constructor(
+    readonly rejoinder: RejoinderChatTransport,
+    { messages = [], transport = handedOn(rejoinder), ...init }: ChatInit<RejoinderUIMessage> & { id: string },
+  ) {
+    super({ ...init, transport, state: new MemoryState(messages) });
+  }
+
+  /** The text of the reply, of all its parts. */
+  get text(): string {
+    return this.lastMessage?.role === 'assistant' ? textOf(this.lastMessage) : '';
+  }
+
+  has(text: string): Promise<true> {
+    return until(async () => this.text.includes(text), `“${text}” on the page`);
+  }
+
+  is(status: ChatStatus): Promise<true> {
+    return until(async () => this.status === status, `status ${status}`, 40_000);
+  }
+}
+
+function textOf(message: UIMessage): string {
+  return message.parts.map((part) => (part.type === 'text' ? part.text : `[${part.type}]`)).join('|');
+}
+
+describe('useChat, through the transport', () => {
+  let stack: Stack;
+  let api: App;
+  let worker: App;
+  beforeAll(async () => {
+    stack = await startStack();
+    api = stack.api;
+    worker = stack.workers[0] as App;
+  });
+  afterEach(() => expect(faults).toEqual([]));
+  afterAll(() => stack.stop());
+
+  const clientOf = (user: string, options: Partial<RejoinderOptions> = {}): Rejoinder =>
+    new Rejoinder({ baseUrl: stack.api.url, token: tokenFor(user), ...options });
+  const kept = async (user: string, chatId: string): Promise<Message> =>
+    (await clientOf(user).listMessages(chatId)).data.at(-1) as Message;
+  const slowPieces = (count: number, piece_delay_ms: number): object => ({
+    pieces: Array.from({ length: count }, (_, n) => `pieza ${n} 😀\n\n`),
+    piece_delay_ms,
+  });
+  /** The page shows what is kept, and nothing else. */
+  const showsWhatIsKept = async (page: Page, user: string): Promise<void> => {
+    const message = await kept(user, page.id);
+    const [expected] = toUIMessages([message]);
+    expect(page.lastMessage).toMatchObject({ ...expected });
+    expect(page.lastMessage?.parts).toHaveLength(1);
+    expect(page.messages.filter((one) => one.id === expected?.id)).toHaveLength(1);
+  };
+
+  it('shows a turn as it is written, and at the end the message that is kept, with what is known of it', async () => {
+    const client = clientOf('ana');
+    const opened = await client.openChat('support');
+    await stack.model.script('a story', slowPieces(20, 60));
+    const page = new Page(new RejoinderChatTransport({ client }), {
+      id: opened.id,
+      messages: toUIMessages(opened.messages),
+    });
+    const sent = page.sendMessage({ text: 'a story' });
+    const seen = new Set<string>();
+    const statuses = new Set<string>();
+    await until(async () => {
+      statuses.add(page.status);
+      seen.add(page.text);
+      return page.status === 'ready' && page.text !== '';
+    }, 'the reply');
+    await sent;
+    expect([...statuses].filter((status) => status !== 'ready')).toEqual(['submitted', 'streaming']);
+    expect(seen.size).toBeGreaterThan(3);
+    const history = (await client.listMessages(opened.id)).data;
+    expect(page.messages.map(({ role }) => role)).toEqual(['system', 'user', 'assistant']);
+    expect(page.messages.map(textOf)).toEqual(history.map(({ content }) => content));
+    const message = history.at(-1) as Message;
+    expect(page.lastMessage).toEqual({
+      id: message.job_id,
+      role: 'assistant',
+      parts: [{ type: 'text', text: message.content, state: 'done' }],
+      metadata: {
+        job_id: message.job_id,
+        job_status: 'succeeded',
+        attempts: 1,
+        message_id: message.id,
+        seq: 3,
+        status: 'complete',
+        created_at: message.created_at,
+        model: message.model,
+        stop_reason: 'end_turn',
+        usage: message.usage,
+      },
+    });
+    // What begins the page after a reload is the same.
+    await showsWhatIsKept(page, 'ana');
+  });
+
+  it('is a stream of the chunks the package knows, for its other readers, too', async () => {
+    const client = clientOf('ben');
+    const { id: chatId } = await client.openChat('support');
+    const stream = await new RejoinderChatTransport({ client }).sendMessages({
+      trigger: 'submit-message',
+      chatId,
+      messageId: undefined,
+      messages: [{ id: 'first', role: 'user', parts: [{ type: 'text', text: 'Hola' }] }],
+      abortSignal: undefined,
+    });
+    const chunks: UIMessageChunk[] = [];
+    const [one, other] = stream.tee();
+    for await (const chunk of one as AsyncIterable<UIMessageChunk>) chunks.push(chunk);
+    expect(await Promise.all(chunks.map(judge))).toEqual(chunks.map(() => true));
+    expect(await judge({ type: 'text-delta', id: 'x' })).toBe(false);
+    const types = chunks.map(({ type }) => type);
+    expect([types[0], types.at(-1), chunks.at(-1)]).toMatchObject(['start', 'finish', { finishReason: 'stop' }]);
+    let last: UIMessage | undefined;
+    for await (const message of readUIMessageStream({ stream: other, terminateOnError: true })) last = message;
+    expect(last && textOf(last)).toBe((await kept('ben', chatId)).content);
+  });
+
+  it('stops: the turn is canceled, the text stays, no error comes of it, and the next turn is not in its way', async () => {
+    const order: string[] = [];
+    const client = clientOf('eva', {
+      fetch: async (input, init) => {
+        if ((input as string).endsWith('/turns')) order.push('a turn is sent');
+        const response = await fetch(input, init);
+        if (init?.method === 'PATCH') order.push('the cancel is answered');
+        return response;
+      },
+    });
+    const { id } = await client.openChat('support');
+    await stack.model.script('a long one', slowPieces(400, 50));
+    const page = new Page(new RejoinderChatTransport({ client }), { id });
+    const sent = page.sendMessage({ text: 'a long one' });
+    await page.has('pieza 3');
+    const stopped = page.stop();
+    const next = page.sendMessage({ text: 'and now?' });
+    await Promise.all([stopped, sent, next]);
+    expect([page.status, page.error]).toEqual(['ready', undefined]);
+    expect(order).toEqual(['a turn is sent', 'the cancel is answered', 'a turn is sent']);
+    expect(page.messages.map(({ role }) => role)).toEqual(['user', 'assistant', 'user', 'assistant']);
+    const [, , cut, , reply] = (await client.listMessages(id)).data as [Message, Message, Message, Message, Message];
+    expect(cut).toMatchObject({ status: 'incomplete', stop_reason: 'canceled' });
+    expect((await client.getJob(cut.job_id as string)).status).toBe('canceled');
+    expect(cut.content).toContain('pieza 3');
+    // Where the two are cut differs by what was on its way.
+    const shown = textOf(page.messages[1] as UIMessage);
+    expect(cut.content.startsWith(shown) || shown.startsWith(cut.content)).toBe(true);
+    expect(page.text).toBe(reply.content);
+  });
+
+  it('stops a turn that the service has not answered yet', async () => {
+    let answer = (): void => undefined;
+    let asked = false;
+    const held = new Promise<void>((resolve) => (answer = resolve));
+    const client = clientOf('gil', {
+      fetch: async (input, init) => {
+        const response = await fetch(input, init);
+        if (init?.method === 'POST' && (input as string).endsWith('/turns')) {
+          asked = true;
+          await held;
+        }
+        return response;
+      },
+    });
+    const { id } = await client.openChat('support');
+    await stack.model.script('unanswered', slowPieces(400, 50));
+    const page = new Page(new RejoinderChatTransport({ client }), { id });
+    const sent = page.sendMessage({ text: 'unanswered' });
+    await until(async () => asked, 'the request');
+    const stopped = page.stop();
+    answer();
+    await Promise.all([stopped, sent]);
+    expect([page.status, page.error]).toEqual(['ready', undefined]);
+    const jobs = 'SELECT status FROM jobs WHERE chat_id = $1';
+    const { rows } = await until(async () => {
+      const found = await stack.database.query<{ status: string }>(jobs, [id]);
+      return found.rows[0]?.status === 'canceled' && found;
+    }, 'the cancel');
+    expect(rows).toHaveLength(1);
+  });
+
+  it('stops without canceling when told so, and shows the reply when it is resumed', async () => {
+    const client = clientOf('ida');
+    const { id } = await client.openChat('support');
+    await stack.model.script('left', slowPieces(30, 50));
+    const page = new Page(new RejoinderChatTransport({ client, cancelOnStop: false }), { id });
+    const sent = page.sendMessage({ text: 'left' });
+    await page.has('pieza 1');
+    await Promise.all([page.stop(), sent]);
+    const { unfinished_job_id } = await client.getChat(id);
+    expect([page.status, unfinished_job_id]).toEqual(['ready', page.lastMessage?.id]);
+    await page.resumeStream();
+    expect(page.lastMessage?.metadata?.job_status).toBe('succeeded');
+    await showsWhatIsKept(page, 'ida');
+  });
+
+  it('cancels: what is shown in the end is what is kept', async () => {
+    const client = clientOf('jon');
+    const { id } = await client.openChat('support');
+    await stack.model.script('canceled here', slowPieces(400, 50));
+    const transport = new RejoinderChatTransport({ client });
+    const page = new Page(transport, { id });
+    const sent = page.sendMessage({ text: 'canceled here' });
+    await page.has('pieza 3');
+    await transport.cancel(id);
+    await sent;
+    expect([page.status, page.error]).toEqual(['ready', undefined]);
+    expect(page.lastMessage?.metadata).toMatchObject({ job_status: 'canceled', status: 'incomplete' });
+    await showsWhatIsKept(page, 'jon');
+    await transport.cancel(id); // nothing is left to cancel
+  });
+
+  it('says that a turn failed, or was refused, in words to be shown', async () => {
+    const client = clientOf('leo');
+    const { id } = await client.openChat('support');
+    await stack.model.script('refused', { status: 400, error_type: 'invalid_request_error', message: 'no' }, 1);
+    const page = new Page(new RejoinderChatTransport({ client }), { id });
+    await page.sendMessage({ text: 'refused' });
+    const job = await client.getJob(page.lastMessage?.id as string);
+    expect([page.status, page.error?.message]).toEqual(['error', job.error?.message]);
+    expect(page.lastMessage?.metadata).toMatchObject({ job_status: 'failed', error: job.error });
+
+    await stack.model.script('in the way', slowPieces(400, 50), 1);
+    const inTheWay = await client.startTurn(id, 'in the way');
+    await page.sendMessage({ text: 'a second one' });
+    expect(page.error).toBeInstanceOf(ApiError);
+    expect(page.error).toMatchObject({ code: 'turn_in_progress', jobId: inTheWay.id });
+    await client.cancelJob(inTheWay.id);
+    // And goes on from there.
+    await page.sendMessage({ text: 'a third one' });
+    expect([page.status, page.error]).toEqual(['ready', undefined]);
+  });
+
+  it('refuses what Rejoinder cannot do, before anything is sent', async () => {
+    const client = clientOf('max');
+    const { id, messages } = await client.openChat('support');
+    const page = new Page(new RejoinderChatTransport({ client }), { id });
+    await page.sendMessage({ text: 'Hola' });
+    const said = (await client.listMessages(id)).data.length;
+    expect(said).toBe(messages.length + 2);
+    const [asked] = page.messages;
+    const file = { type: 'file' as const, mediaType: 'image/png', url: 'data:image/png;base64,' };
+    for (const [ask, why] of [
+      [() => page.sendMessage({ text: 'look', files: [file] }), /text only.*"file"/],
+      [() => page.sendMessage({ text: 'Adiós', messageId: asked?.id }), /cannot be changed/],
+      [() => page.regenerate(), /does not write a reply again/],
+      [() => page.sendMessage({ id: 'x'.repeat(250), role: 'user', parts: [] }), /too long/],
+    ] as const) {
+      await ask();
+      expect([page.status, page.error?.message]).toEqual(['error', expect.stringMatching(why)]);
+    }
+    expect((await client.listMessages(id)).data).toHaveLength(said);
+  });
+
+  it('sends one turn, though the same message is sent twice', async () => {
+    const client = clientOf('ned');
+    const { id } = await client.openChat('support');
+    await stack.model.script('once', slowPieces(10, 20));
+    const pages = [0, 1].map(() => new Page(new RejoinderChatTransport({ client }), { id }));
+    const message = { id: 'ñ 😀/?\n1', role: 'user' as const, parts: [{ type: 'text' as const, text: 'once' }] };
+    await Promise.all(pages.map((page) => page.sendMessage(message)));
+    const late = new Page(new RejoinderChatTransport({ client }), { id });
+    await late.sendMessage(message);
+    for (const page of [...pages, late]) {
+      expect([page.status, page.error]).toEqual(['ready', undefined]);
+      await showsWhatIsKept(page, 'ned');
+    }
+    expect((await client.listMessages(id)).data).toHaveLength(3);
+    expect(await stack.model.calls('once')).toHaveLength(1);
+  });
+
+  it('shows the reply in flight after a reload: whole, and once', async () => {
+    const client = clientOf('oda');
+    const { id } = await client.openChat('support');
+    await stack.model.script('reloaded', slowPieces(40, 50));
+    const before = new Page(new RejoinderChatTransport({ client }), { id });
+    void before.sendMessage({ text: 'reloaded' });
+    await before.has('pieza 5');
+    const after = new Page(new RejoinderChatTransport({ client: clientOf('oda') }), {
+      id,
+      messages: toUIMessages((await client.listMessages(id)).data),
+    });
+    await after.resumeStream();
+    expect(after.messages.map(({ role }) => role)).toEqual(['system', 'user', 'assistant']);
+    expect(after.messages.map(textOf)).toEqual((await client.listMessages(id)).data.map(({ content }) => content));
+    await showsWhatIsKept(after, 'oda');
+    await before.is('ready');
+  });
+
+  it('does nothing when it is resumed and no reply is in flight', async () => {
+    const client = clientOf('pia');
+    const { id } = await client.openChat('support');
+    await client.sendTurn(id, 'Hola');
+    const messages = toUIMessages((await client.listMessages(id)).data);
+    let finished = 0;
+    const page = new Page(new RejoinderChatTransport({ client }), { id, messages, onFinish: () => void finished++ });
+    await page.resumeStream();
+    expect([page.status, page.error, page.messages, finished]).toEqual(['ready', undefined, messages, 0]);
+    const stream = await page.rejoinder.reconnectToStream({ chatId: id });
+    expect(stream).toBeNull();
+  });
+
+  it('shows a reply that ended between the history and the resuming, when told what to expect', async () => {
+    const client = clientOf('quin');
+    const { id } = await client.openChat('support');
+    await stack.model.script('meanwhile', slowPieces(5, 20));
+    const job = await client.startTurn(id, 'meanwhile');
+    const opened = { ...(await client.openChat('support')), unfinished_job_id: job.id };
+    const messages = toUIMessages(opened.messages.filter(({ role }) => role !== 'assistant'));
+    await client.waitForJob(job.id);
+    const transport = new RejoinderChatTransport({ client });
+    transport.expectReply(opened);
+    const page = new Page(transport, { id, messages });
+    await page.resumeStream();
+    expect(page.messages).toHaveLength(3);
+    await showsWhatIsKept(page, 'quin');
+    // Once seen, it is not shown again.
+    expect(await transport.reconnectToStream({ chatId: id })).toBeNull();
+  });
+
+  it('is resumed twice at once, as React does in its strict mode, without being stopped', async () => {
+    const client = clientOf('rut');
+    const { id } = await client.openChat('support');
+    await stack.model.script('strictly', slowPieces(30, 50));
+    const job = await client.startTurn(id, 'strictly');
+    const page = new Page(new RejoinderChatTransport({ client }), { id });
+    const first = page.resumeStream();
+    await page.has('pieza 1');
+    await Promise.all([first, page.resumeStream(), page.resumeStream()]);
+    expect((await client.getJob(job.id)).status).toBe('succeeded');
+    expect([page.status, page.messages.length]).toEqual(['ready', 1]);
+    await showsWhatIsKept(page, 'rut');
+    // A stop is one all the same.
+    await stack.model.script('stopped then', slowPieces(400, 50));
+    const other = await client.startTurn(id, 'stopped then');
+    const resumed = page.resumeStream();
+    await until(async () => page.lastMessage?.id === other.id && page.text !== '', 'the other reply');
+    await Promise.all([page.stop(), resumed]);
+    expect((await client.waitForJob(other.id)).status).toBe('canceled');
+  });
+
+  it('loses and doubles nothing when the API is killed in mid-reply and comes back', async () => {
+    const client = clientOf('sam');
+    const { id } = await client.openChat('support');
+    await stack.model.script('through it all', slowPieces(60, 50));
+    const page = new Page(new RejoinderChatTransport({ client }), { id });
+    const sent = page.sendMessage({ text: 'through it all' });
+    await page.has('pieza 3');
+    await api.kill();
+    api = await stack.again(api);
+    await sent;
+    expect([page.status, page.error]).toEqual(['ready', undefined]);
+    expect((await kept('sam', id)).content).toContain('pieza 59');
+    await showsWhatIsKept(page, 'sam');
+  });
+
+  it('says when the connection is given up, and resumed later shows the whole reply, also one that has ended', async () => {
+    let away = false;
+    const token = (): string => {
+      // As `fetch` does when the page is offline.
+      if (away) throw new TypeError('Failed to fetch');
+      return tokenFor('tom');
+    };
+    const tom = await clientOf('tom').openChat('support');
+    const uma = await clientOf('uma').openChat('support');
+    await stack.model.script('given up', slowPieces(40, 50));
+    const pages = [
+      new Page(new RejoinderChatTransport({ client: clientOf('tom', { token }) }), { id: tom.id }),
+      new Page(new RejoinderChatTransport({ client: clientOf('uma', { reconnectForMs: 10 }) }), { id: uma.id }),
+    ];
+    const sent = pages.map((page) => page.sendMessage({ text: 'given up' }));
+    await Promise.all(pages.map((page) => page.has('pieza 3')));
+    away = true;
+    await api.kill();
+    await Promise.all(sent);
+    for (const page of pages) {
+      expect(page.status).toBe('error');
+      expect(page.error).toBeInstanceOf(ConnectionError);
+      expect(page.text).not.toContain('pieza 39');
+    }
+    away = false;
+    api = await stack.again(api);
+    await Promise.all(['tom', 'uma'].map((user, n) => clientOf(user).waitForJob(pages[n]?.lastMessage?.id as string)));
+    await Promise.all(pages.map((page) => page.resumeStream()));
+    for (const [n, user] of ['tom', 'uma'].entries()) await showsWhatIsKept(pages[n] as Page, user);
+  });
+
+  it('takes text back: after a worker was killed in mid-reply, the page shows the message that is kept, alone', async () => {
+    const client = clientOf('vic');
+    const { id } = await client.openChat('support');
+    const lost = { pieces: ['first ', 'attempt ', 'and '], piece_delay_ms: 50, stall_after: 3 };
+    await stack.model.script('dying', lost, 1);
+    await stack.model.script('dying', { text: 'the second attempt, whole' });
+    const transport = new RejoinderChatTransport({ client });
+    const errors: Error[] = [];
+    const page: Page = new Page(transport, {
+      id,
+      onError: (error) => {
+        errors.push(error);
+        if (error instanceof RestartError) void page.resumeStream();
+      },
+    });
+    // The other knows that it is given the whole, as the `useChat` of `ai` 7 does.
+    const direct = new RejoinderChatTransport({ client });
+    const other: Page = new Page(direct, { id, transport: direct, onError: () => void other.resumeStream() });
+    void page.sendMessage({ text: 'dying' });
+    await page.has('first attempt and ');
+    void other.resumeStream();
+    await other.has('first attempt and ');
+    await worker.kill();
+    worker = await stack.startWorker();
+    for (const one of [page, other]) {
+      await one.has('the second attempt, whole');
+      await one.is('ready');
+      expect(one.text).toBe('the second attempt, whole');
+      await showsWhatIsKept(one, 'vic');
+    }
+    expect(errors.map(({ name }) => name)).toEqual(['RestartError']);
+    expect(page.lastMessage?.metadata).toMatchObject({ job_status: 'succeeded', attempts: 2 });
+  });
+
+  it('takes text back: of a turn canceled elsewhere the page shows what is kept, though it had shown more', async () => {
+    const client = clientOf('wes');
+    const { id } = await client.openChat('support');
+    await stack.model.script('shortened', slowPieces(400, 30));
+    const errors: Error[] = [];
+    const page: Page = new Page(new RejoinderChatTransport({ client }), {
+      id,
+      onError: (error) => {
+        errors.push(error);
+        if (error instanceof RestartError) void page.resumeStream();
+      },
+    });
+    void page.sendMessage({ text: 'shortened' });
+    const jobs = 'SELECT draft FROM jobs WHERE chat_id = $1';
+    const draft = await until(async () => {
+      const { rows } = await stack.database.query<{ draft: string }>(jobs, [id]);
+      return rows[0]?.draft !== '' && rows[0]?.draft;
+    }, 'a checkpoint');
+    await until(async () => page.text.length > draft.length, 'more than that on the page');
+    // It does not answer, so what it last wrote down is kept.
+    worker.freeze();
+    try {
+      const canceled = await client.cancelJob(page.lastMessage?.id as string);
+      expect(canceled.assistant_message?.content).toBe(draft);
+      await until(async () => page.lastMessage?.metadata?.job_status === 'canceled', 'the end');
+      await page.is('ready');
+    } finally {
+      worker.thaw();
+    }
+    expect(errors.map(({ name }) => name)).toEqual(['RestartError']);
+    expect(page.text).toBe(draft);
+    await showsWhatIsKept(page, 'wes');
+  });
+});
