@@ -282,6 +282,13 @@ describe('useChat, through the transport', () => {
     expect([page.status, page.error?.message]).toEqual(['error', job.error?.message]);
     expect(page.lastMessage?.metadata).toMatchObject({ job_status: 'failed', error: job.error });
 
+    // A reply that came to nothing can be asked for again.
+    await page.regenerate();
+    expect([page.status, page.error]).toEqual(['ready', undefined]);
+    const { data } = await client.listMessages(id);
+    expect([page.lastMessage?.id, page.text]).toEqual([data.at(-1)?.job_id, data.at(-1)?.content]);
+    expect(data.filter(({ role }) => role === 'user')).toHaveLength(1);
+
     await stack.model.script('in the way', slowPieces(400, 50), 1);
     const inTheWay = await client.startTurn(id, 'in the way');
     await page.sendMessage({ text: 'a second one' });
@@ -305,7 +312,7 @@ describe('useChat, through the transport', () => {
     for (const [ask, why] of [
       [() => page.sendMessage({ text: 'look', files: [file] }), /text only.*"file"/],
       [() => page.sendMessage({ text: 'Adiós', messageId: asked?.id }), /cannot be changed/],
-      [() => page.regenerate(), /does not write a reply again/],
+      [() => page.regenerate(), /No user message awaits a reply/],
       [() => page.sendMessage({ id: 'x'.repeat(250), role: 'user', parts: [] }), /too long/],
     ] as const) {
       await ask();
