@@ -49,7 +49,7 @@ export class FollowedJob {
     this.have = following.from;
     const unfollow = [
       jobs.follow(following.jobId, () => this.changed()),
-      replies.follow(following.jobId, (piece) => this.heard(piece)),
+      replies.follow(following.jobId, (piece) => (piece === undefined ? this.changed() : this.heard(piece))),
     ];
     this.stream.once('close', () => unfollow.forEach((stop) => stop()));
   }

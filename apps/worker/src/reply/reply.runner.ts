@@ -3,8 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, Logger } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
 import { isStoreAway } from '#errors/store-away.js';
+import { CancelFeed } from '#feed/cancel-feed.js';
 import { JobFeed } from '#feed/job-feed.js';
-import { ReplyFeed } from '#feed/reply-feed.js';
 import { settleCall } from '#jobs/ledger.js';
 import { backoffMs, HOLD_MS, LONGEST_WRITING_MS, WRITE_AGAIN_MS } from '#jobs/timings.js';
 import { cancelAttempt, claim, type ClaimedJob, finish, giveUp, handBack, hold } from '#jobs/transitions.js';
@@ -39,7 +39,7 @@ export class ReplyRunner {
     private readonly model: Model,
     private readonly circuit: Circuit,
     private readonly jobFeed: JobFeed,
-    private readonly replyFeed: ReplyFeed,
+    private readonly cancelFeed: CancelFeed,
     private readonly doorbell: Doorbell,
     private readonly publisher: ReplyPublisher,
   ) {
@@ -124,7 +124,7 @@ export class ReplyRunner {
         if (status === 'canceled') stop('canceled');
         else if (status === undefined) draft.beat();
       }),
-      this.replyFeed.onCancel(job.id, () => stop('cancel')),
+      this.cancelFeed.follow(job.id, () => stop('cancel')),
     ];
     const unpublish = this.publisher.open(job, draft);
     const line = `job=${job.id} attempt=${job.attempt} chat=${job.chatId} request=${job.requestId}`;
