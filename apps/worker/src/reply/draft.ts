@@ -58,9 +58,12 @@ export class Draft {
     return pieces;
   }
 
-  /** Somebody lacks the text from `offset` on: it is handed out once more. What is in the row, they can find there. */
-  rewind(offset = this.saved): void {
-    this.published = Math.min(this.published, offset);
+  /**
+   * Somebody lacks the text from `offset` on: it is handed out once more. Without one, nobody knows what anybody lacks: what is
+   * not in the row is handed out, and the end of the text in any case. Whoever lacks more of it sees the gap, and asks.
+   */
+  rewind(offset = Math.min(this.saved, this.text.length - 1)): void {
+    this.published = Math.min(this.published, Math.max(0, offset));
   }
 
   /** Something may have been missed: whether the attempt is still the job's is found out now. */
