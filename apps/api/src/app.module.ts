@@ -30,12 +30,13 @@ import { TurnsService } from './turns/turns.service.js';
 export class AppModule {
   static forRoot(settings: Settings): DynamicModule {
     const { database, redisUrl } = settings;
+    const store = { databaseUrl: database.url, redisUrl };
     return {
       module: AppModule,
       imports: [
         DatabaseModule.forRoot({ ...database, applicationName: 'rejoinder-api' }),
-        QueueModule.forRoot({ databaseUrl: database.url, redisUrl }),
-        FeedModule.forRoot(database.url, 'rejoinder-api-feed', 'reads'),
+        QueueModule.forRoot(store),
+        FeedModule.forRoot(store, 'rejoinder-api-feed', 'reads'),
         AuthModule.forRoot(settings.jwt),
         AssistantsModule.forRoot(settings.assistantsFile),
       ],

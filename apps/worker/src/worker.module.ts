@@ -25,7 +25,7 @@ export class WorkerModule {
       imports: [
         DatabaseModule.forRoot({ ...database, applicationName: 'rejoinder-worker' }),
         QueueModule.forRoot(store),
-        FeedModule.forRoot(database.url, 'rejoinder-worker-feed', 'writes'),
+        FeedModule.forRoot(store, 'rejoinder-worker-feed', 'writes'),
       ],
       controllers: [HealthController],
       providers: [

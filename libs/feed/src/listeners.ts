@@ -1,14 +1,29 @@
+/** Told of who is followed at all: once for the first listener of an id, and once when its last has left. */
+export interface Interest {
+  first(id: string): void;
+  last(id: string): void;
+}
+
 /** Who follows what, by id. */
 export class Listeners<T extends (...args: never[]) => void> {
   private readonly sets = new Map<string, Set<T>>();
 
+  constructor(private readonly interest?: Interest) {}
+
   /** Adds a listener until the returned function is called. */
   add(id: string, listener: T): () => void {
-    const set = this.sets.get(id) ?? new Set();
-    this.sets.set(id, set.add(listener));
+    let set = this.sets.get(id);
+    if (set === undefined) {
+      set = new Set();
+      this.sets.set(id, set);
+      this.interest?.first(id);
+    }
+    const joined = set.add(listener);
     return () => {
-      set.delete(listener);
-      if (set.size === 0 && this.sets.get(id) === set) this.sets.delete(id);
+      joined.delete(listener);
+      if (joined.size > 0 || this.sets.get(id) !== joined) return;
+      this.sets.delete(id);
+      this.interest?.last(id);
     };
   }
 

@@ -17,13 +17,13 @@ export type Writer = (lacks: Pick<Piece, 'attempt' | 'offset'> | undefined) => v
 
 /**
  * Longest text of one piece, in UTF-16 code units. A notice of PostgreSQL has 8,000 bytes; a code unit has three at most, and
- * the rest is for the piece's address.
+ * the rest is for the piece's address. Redis would take more, and nobody would be the better for it.
  */
 export const LONGEST_PIECE = 2_500;
 
 /**
  * What the two apps say to one another of replies while they are written: the text, from the worker to whoever follows one,
- * and what is asked of the worker.
+ * and what is asked of the worker. It goes where the queue is: over PostgreSQL, or over Redis.
  *
  * Nothing here is kept, and pieces may get lost: whoever finds a gap, or comes late, asks the worker for the text from a
  * position on. What the worker has written for good is in the row. While the store is away nothing is heard and nothing waits

@@ -10,7 +10,7 @@ export interface Settings {
   readonly host: string;
   readonly logLevel: LogLevel;
   readonly database: { readonly url: string; readonly poolSize: number };
-  /** Unset: BullMQ runs on PostgreSQL. */
+  /** Unset: BullMQ runs on PostgreSQL, and the text of replies goes over it. */
   readonly redisUrl: string | undefined;
   readonly jwt: { readonly secret: string; readonly issuer?: string; readonly audience?: string };
   readonly assistantsFile: string;
