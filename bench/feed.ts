@@ -1,0 +1,286 @@
+/**
+ * The reply feed against BullMQ's Relay, on PostgreSQL and on Redis: `npm run bench:feed -- [seconds of each part]`.
+ *
+ * Both ends are in this process, each with connections of its own; the stores are its own, too. Pieces carry the moment they
+ * were sent at.
+ */
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Logger } from '@nestjs/common';
+import { type ConnectionOptions, createPostgresRelayBackend, Relay } from 'bullmq';
+import { Redis } from 'ioredis';
+import pg from 'pg';
+import { JobFeed } from '#feed/job-feed.js';
+import { Listener } from '#feed/listener.js';
+import { type FeedEnd, PostgresReplyFeed } from '#feed/postgres-reply-feed.js';
+import { RedisListener } from '#feed/redis-listener.js';
+import { RedisReplyFeed } from '#feed/redis-reply-feed.js';
+import type { Piece } from '#feed/reply-feed.js';
+import { QUEUE_PREFIX, queueConnection, type QueueStore } from '#queue/connection.js';
+import { migrateQueue } from '#queue/migrate.js';
+import { has } from '../test/support/machine.js';
+import { startRedis } from '../test/support/redis.js';
+import { startEmbeddedPostgres } from '../tools/embedded-postgres.js';
+
+const SECONDS = Number(process.argv[2] ?? 10);
+const ATTEMPTS = 100;
+/** As the worker does. */
+const COALESCE_MS = 40;
+/** Longest wait for what is still on its way, in milliseconds. */
+const SETTLE_MS = 5_000;
+const TEXT = ' a few words of a reply, as models send them';
+
+/** One end of a feed, as one process has it. */
+interface End {
+  /** `told` is called when something may have been missed, if the feed says so at all. */
+  follow(jobId: string, heard: (text: string) => void, told: () => void): Promise<unknown>;
+  /** @returns for each of them whether it was sent */
+  publish(pieces: readonly Piece[]): Promise<readonly boolean[]>;
+  close(): Promise<unknown>;
+}
+
+interface Candidate {
+  readonly name: string;
+  readonly on: 'PostgreSQL' | 'Redis';
+  open(end: FeedEnd): Promise<End>;
+}
+
+/** What a store knows of its connections. */
+interface Connections {
+  count(): Promise<number>;
+  /** Cuts all but that of whoever asks. */
+  cut(): Promise<unknown>;
+}
+
+const all = (count: number, value: boolean): boolean[] => Array.from({ length: count }, () => value);
+
+function ourPostgres(store: QueueStore): Candidate {
+  return {
+    name: 'reply feed',
+    on: 'PostgreSQL',
+    open: async (side) => {
+      const listener = new Listener(store.databaseUrl, `bench-${side}`);
+      const jobs = new JobFeed(listener);
+      const feed = new PostgresReplyFeed(listener, side);
+      await listener.start();
+      return {
+        follow: async (jobId, heard, told) => {
+          feed.follow(jobId, (piece) => piece && heard(piece.text));
+          jobs.follow(jobId, () => told());
+        },
+        publish: async (pieces) => all(pieces.length, await feed.publish(pieces)),
+        close: () => listener.onApplicationShutdown(),
+      };
+    },
+  };
+}
+
+function ourRedis(redisUrl: string): Candidate {
+  return {
+    name: 'reply feed',
+    on: 'Redis',
+    open: async (side) => {
+      const redis = new RedisListener(redisUrl, `bench-${side}`);
+      const feed = new RedisReplyFeed(redis);
+      feed.start();
+      while (!(await feed.publish([{ jobId: 'none', attempt: 0, offset: 0, text: '' }]))) await sleep(10);
+      return {
+        follow: async (jobId, heard, told) => {
+          feed.follow(jobId, (piece) => (piece === undefined ? told() : heard(piece.text)));
+          while (!(await feed.ask(jobId, 0, 0))) await sleep(10);
+        },
+        publish: async (pieces) => all(pieces.length, await feed.publish(pieces)),
+        close: async () => redis.onApplicationShutdown(),
+      };
+    },
+  };
+}
+
+/** `bundled`: all pieces of a publication are one message, which every reader gets; else each job is a topic. */
+function relay(store: QueueStore, bundled: boolean): Candidate {
+  return {
+    name: bundled ? 'Relay, in bundles' : 'Relay',
+    on: store.redisUrl === undefined ? 'PostgreSQL' : 'Redis',
+    open: async () => {
+      const relay = new Relay<ConnectionOptions>({
+        connection: queueConnection(store, 'worker'),
+        prefix: QUEUE_PREFIX,
+        namespace: bundled ? 'bundles' : 'pieces',
+        ...(store.redisUrl === undefined && { backend: createPostgresRelayBackend as never }),
+      });
+      relay.on('error', () => undefined);
+      await relay.waitUntilReady();
+      const followers = new Map<string, (text: string) => void>();
+      const sent = async (topic: string, data: unknown): Promise<boolean> =>
+        relay.publish(topic, data).then(
+          () => true,
+          () => false,
+        );
+      return {
+        follow: async (jobId, heard, told) => {
+          if (followers.size === 0) relay.on('recovered', told);
+          followers.set(jobId, heard);
+          if (!bundled) return relay.subscribe<Piece>(`pieces.${jobId}`, ({ data }) => heard(data.text));
+          if (followers.size > 1) return;
+          return relay.subscribe<Piece[]>('pieces', ({ data }) => {
+            for (const { jobId, text } of data) followers.get(jobId)?.(text);
+          });
+        },
+        publish: async (pieces) =>
+          bundled
+            ? all(pieces.length, await sent('pieces', pieces))
+            : Promise.all(pieces.map((piece) => sent(`pieces.${piece.jobId}`, piece))),
+        close: () => relay.close(),
+      };
+    },
+  };
+}
+
+async function measure(candidate: Candidate, connections: Connections): Promise<Record<string, string | number>> {
+  const jobs = Array.from({ length: ATTEMPTS }, (_, n) => `job-${n}`);
+  const none = await connections.count();
+  const reader = await candidate.open('reads');
+  let took: number[] = [];
+  let heard = 0;
+  let told = 0;
+  let lastHeard = 0;
+  let silent = 0;
+  const hear = (text: string): void => {
+    const now = performance.now();
+    heard += 1;
+    took.push(now - Number(text.slice(0, text.indexOf(' '))));
+    silent = Math.max(silent, now - lastHeard);
+    lastHeard = now;
+  };
+  for (const job of jobs) await reader.follow(job, hear, () => (told += 1));
+  const writer = await candidate.open('writes');
+
+  const publish = async (): Promise<number> => {
+    const text = `${performance.now()}${TEXT}`;
+    const sent = await writer.publish(jobs.map((jobId) => ({ jobId, attempt: 1, offset: 0, text })));
+    return sent.filter(Boolean).length;
+  };
+  const paced = async (ms: number): Promise<{ tried: number; sent: number }> => {
+    const until = performance.now() + ms;
+    let tried = 0;
+    let sent = 0;
+    while (performance.now() < until) {
+      const next = performance.now() + COALESCE_MS;
+      tried += ATTEMPTS;
+      sent += await publish();
+      await sleep(Math.max(0, next - performance.now()));
+    }
+    return { tried, sent };
+  };
+  const settled = async (count: number): Promise<void> => {
+    const until = performance.now() + SETTLE_MS;
+    while (heard < count && performance.now() < until) await sleep(5);
+  };
+  const anew = (): void => {
+    took = [];
+    heard = told = silent = 0;
+    lastHeard = performance.now();
+  };
+
+  // Plans are made and connections opened.
+  await settled(heard + (await paced(1_000)).sent);
+
+  anew();
+  const calm = await paced(SECONDS * 1_000);
+  await settled(calm.sent);
+  const times = took.sort((a, b) => a - b);
+  const at = (share: number): string => (times[Math.floor(times.length * share)] ?? NaN).toFixed(1);
+  const [p50, p99, rate] = [at(0.5), at(0.99), Math.round(calm.tried / SECONDS)];
+
+  anew();
+  const begun = performance.now();
+  let sent = 0;
+  let most = 0;
+  const counting = setInterval(() => {
+    void connections.count().then((count) => (most = Math.max(most, count - none)));
+  }, 100);
+  while (performance.now() < begun + SECONDS * 1_000) sent += await publish();
+  await settled(sent);
+  const fast = Math.round((heard / (lastHeard - begun)) * 1_000);
+  clearInterval(counting);
+
+  anew();
+  const cutting = sleep(1_000).then(() => connections.cut());
+  const cut = await paced(Math.max(SECONDS, 5) * 1_000);
+  await cutting;
+  await settled(cut.tried);
+  // What was asked for once more is not among them: lost here is what a follower must ask for, or do without.
+  const lost = cut.tried - heard;
+
+  await Promise.all([reader.close(), writer.close()]);
+  while ((await connections.count()) > none) await sleep(10);
+  return {
+    feed: candidate.name,
+    on: candidate.on,
+    'p50 ms': p50,
+    'p99 ms': p99,
+    'pieces/s (every 40 ms)': rate,
+    'pieces/s (full speed)': fast,
+    'connections of both ends': most,
+    'cut: lost pieces': `${lost} of ${cut.tried}`,
+    'silent for ms': Math.round(silent),
+    'followers told': told > 0 ? 'yes' : 'no',
+  };
+}
+
+const dataDir = await mkdtemp(join(tmpdir(), 'rejoinder-bench-'));
+const postgres = await startEmbeddedPostgres({ dataDir, persistent: false });
+const databaseUrl = postgres.url('postgres');
+await migrateQueue(databaseUrl);
+const admin = new pg.Client(databaseUrl);
+await admin.connect();
+const inPostgres: Connections = {
+  count: async () => {
+    const { rows } = await admin.query<{ n: number }>(
+      `SELECT count(*)::int AS n FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`,
+    );
+    return rows[0]?.n ?? 0;
+  },
+  cut: () =>
+    admin.query(
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+       WHERE datname = current_database() AND pid <> pg_backend_pid()`,
+    ),
+};
+Logger.overrideLogger(false);
+
+const rows: object[] = [];
+const onPostgres = { databaseUrl, redisUrl: undefined };
+for (const candidate of [ourPostgres(onPostgres), relay(onPostgres, false), relay(onPostgres, true)]) {
+  rows.push(await measure(candidate, inPostgres));
+}
+await admin.end();
+await postgres.stop();
+
+if (has('redis-server')) {
+  const server = await startRedis();
+  const redis = new Redis(server.url);
+  const inRedis: Connections = {
+    count: async () =>
+      String(await redis.client('LIST'))
+        .trim()
+        .split('\n').length - 1,
+    cut: async () => {
+      await redis.client('KILL', 'TYPE', 'pubsub');
+      await redis.client('KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+    },
+  };
+  const onRedis = { databaseUrl, redisUrl: server.url };
+  for (const candidate of [ourRedis(server.url), relay(onRedis, false), relay(onRedis, true)]) {
+    rows.push(await measure(candidate, inRedis));
+  }
+  redis.disconnect();
+  await server.stop();
+} else {
+  console.log('No redis-server on this machine: PostgreSQL alone.');
+}
+console.table(rows);
+// Timers that BullMQ's connections leave behind would keep the process for half a minute.
+process.exit(0);
