@@ -33,7 +33,7 @@ export default defineConfig([
     },
   },
   {
-    files: ['test/**/*.ts', '**/*.spec.ts'],
+    files: ['test/**/*.ts', 'bench/**/*.ts', '**/*.spec.ts'],
     rules: {
       // Answers under test are of any shape until they are looked at.
       '@typescript-eslint/no-explicit-any': 'off',
