@@ -1,7 +1,8 @@
-import { Readable } from 'node:stream';
+import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import type { FastifyReply } from 'fastify';
 
 /**
- * A reader that takes nothing for this long while so many bytes wait for it is cut off. One long reply may be more than that
+ * A reader that takes nothing for this long while so many characters wait for it is cut off. One long reply may be more than that
  * at once, so the number alone says nothing; time does.
  */
 const LARGEST_BACKLOG = 1024 * 1024;
@@ -18,16 +19,54 @@ export const EVENT_STREAM_HEADERS = {
   vary: 'Authorization, Accept',
 };
 
-/** Server-sent events to one client (WHATWG HTML, section 9.2). */
-export class EventStream extends Readable {
+/**
+ * Server-sent events to one client (WHATWG HTML, section 9.2). What is sent before the answer is begun waits for that.
+ *
+ * Most streams are idle most of the time, so what one holds on to counts. This is none of Node's streams: the framework would
+ * wrap it in four more, and keep all it made for the request until the client leaves.
+ */
+export class EventStream {
+  private response: ServerResponse | undefined;
+  /** What the response has not taken yet. */
+  private readonly waiting = [`retry: ${Math.round(RETRY_MS * (0.5 + Math.random()))}\n\n`];
+  private backlog = 0;
+  private takenAt = 0;
+  /** Nothing more is sent; what waits still is. */
   private over = false;
-  private written = 0;
-  private taken = 0;
-  private takenAt = Date.now();
+  private gone = false;
+  private readonly listeners: (() => void)[] = [];
 
-  constructor() {
-    super({ read: () => undefined });
-    this.push(`retry: ${Math.round(RETRY_MS * (0.5 + Math.random()))}\n\n`);
+  /** The client has everything, or has left. */
+  get closed(): boolean {
+    return this.gone;
+  }
+
+  /** Calls `listener` once that is so. */
+  onceClosed(listener: () => void): void {
+    this.listeners.push(listener);
+  }
+
+  /**
+   * Begins the answer with the status and the headers that it was given so far. From here on everything is written to Node's
+   * own response: the framework is done with the request, and forgets it.
+   */
+  open(reply: FastifyReply): void {
+    reply.hijack();
+    const { raw: response } = reply;
+    const { socket } = response.req;
+    // The client may have left before there was anything to say.
+    if (this.gone || socket.destroyed) return this.close();
+    // Both, for an answer that waits behind another on its connection is not told when that ends.
+    const closed = (): void => {
+      socket.off('close', closed);
+      this.close();
+    };
+    socket.once('close', closed);
+    response.once('close', closed);
+    response.on('drain', () => this.flush());
+    response.writeHead(response.statusCode, reply.getHeaders() as OutgoingHttpHeaders);
+    this.response = response;
+    this.flush();
   }
 
   /** One event. JSON holds no line ends, so its data is one line whatever it says. */
@@ -40,30 +79,57 @@ export class EventStream extends Readable {
    * until the stream is closed, for it is also what finds a reader that has stopped reading.
    */
   beat(): void {
-    this.write(':\n\n');
     if (this.hasStalled()) this.destroy();
+    else this.write(':\n\n');
   }
 
-  /** The end; the client has been sent everything. */
+  /** The end; what was sent before it still leaves. */
   end(): void {
-    if (this.over || this.destroyed) return;
+    if (this.over) return;
     this.over = true;
-    this.push(null);
+    this.flush();
+  }
+
+  /** The end at once, whatever the client lacks. */
+  destroy(): void {
+    this.response?.destroy();
+    this.close();
+  }
+
+  private close(): void {
+    if (this.gone) return;
+    this.gone = true;
+    this.over = true;
+    this.waiting.length = 0;
+    for (const listener of this.listeners) listener();
   }
 
   private write(text: string): void {
-    if (this.over || this.destroyed) return;
-    if (this.hasStalled()) this.destroy();
-    else this.push(text);
-    this.written += Buffer.byteLength(text);
+    if (this.over) return;
+    if (this.hasStalled()) return this.destroy();
+    this.waiting.push(text);
+    this.backlog += text.length;
+    this.flush();
+  }
+
+  /** Hands over as much as the client's connection takes; it calls for more by `drain`. */
+  private flush(): void {
+    const { response, waiting } = this;
+    if (response === undefined || this.gone) return;
+    while (!response.writableNeedDrain) {
+      const text = waiting.shift();
+      if (text === undefined) {
+        if (this.over) response.end();
+        return;
+      }
+      response.write(text);
+      this.backlog -= text.length;
+      this.takenAt = Date.now();
+    }
   }
 
   private hasStalled(): boolean {
-    const taken = this.written - this.readableLength;
-    if (taken !== this.taken || this.readableLength <= LARGEST_BACKLOG) {
-      this.taken = taken;
-      this.takenAt = Date.now();
-    }
+    if (this.backlog <= LARGEST_BACKLOG) this.takenAt = Date.now();
     return Date.now() - this.takenAt > LONGEST_STALL_MS;
   }
 }

@@ -33,14 +33,12 @@ export class Farewell implements OnModuleDestroy {
     fastify.server.closeIdleConnections = () => this.closeWhere((answers) => answers.size === 0);
     // An answer that waits behind another on its connection has no socket yet; its request has.
     fastify.addHook('onRequest', async (request, reply) => this.follow(request.raw.socket, reply.raw));
-    fastify.addHook('onSend', async (_request, reply) => {
-      if (this.stopping) void reply.header('connection', 'close');
-    });
   }
 
   /** The first thing Nest does when it closes. */
   onModuleDestroy(): void {
     this.stopping = true;
+    for (const answers of this.connections.values()) answers.forEach(sayClose);
     // An answer whose request has not come to its end waits for it; any other is under way.
     const hasArrived = ({ req }: ServerResponse): boolean => req.complete;
     setTimeout(() => this.closeWhere((answers) => ![...answers].some(hasArrived)), ARRIVAL_MS).unref();
@@ -51,6 +49,7 @@ export class Farewell implements OnModuleDestroy {
     const answers = this.connections.get(socket);
     if (answers === undefined) return;
     answers.add(answer);
+    if (this.stopping) sayClose(answer);
     answer.once('close', () => {
       answers.delete(answer);
       if (this.stopping && answers.size === 0) socket.destroySoon();
@@ -60,4 +59,9 @@ export class Farewell implements OnModuleDestroy {
   private closeWhere(may: (answers: ReadonlySet<ServerResponse>) => boolean): void {
     for (const [socket, answers] of this.connections) if (may(answers)) socket.destroy();
   }
+}
+
+/** Said to Node's own answer, for that of a stream of events never passes the framework's hooks on its way out. */
+function sayClose(answer: ServerResponse): void {
+  if (!answer.headersSent) answer.setHeader('connection', 'close');
 }

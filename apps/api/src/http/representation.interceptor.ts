@@ -8,7 +8,7 @@ import { EVENT_STREAM_HEADERS, EventStream } from './event-stream.js';
 
 /**
  * Turns what a handler returns into the bytes that leave, once, and gives them their validator: GET answers
- * carry a strong ETag and become 304 when the caller has them already. Streams of events pass as they are.
+ * carry a strong ETag and become 304 when the caller has them already. Streams of events write their answers themselves.
  */
 @Injectable()
 export class RepresentationInterceptor implements NestInterceptor {
@@ -43,10 +43,9 @@ export class RepresentationInterceptor implements NestInterceptor {
     );
   }
 
-  private events(stream: EventStream, request: FastifyRequest, reply: FastifyReply): EventStream | undefined {
+  private events(stream: EventStream, request: FastifyRequest, reply: FastifyReply): void {
     void reply.headers(EVENT_STREAM_HEADERS);
-    if (request.method !== 'HEAD') return stream;
-    stream.destroy();
-    return undefined;
+    if (request.method === 'HEAD') stream.destroy();
+    else stream.open(reply);
   }
 }

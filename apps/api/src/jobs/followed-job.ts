@@ -17,6 +17,8 @@ import { presentJob } from './present-job.js';
 /** Shortest time between two requests for missing text, in milliseconds. */
 const ASK_AGAIN_MS = 250;
 
+const logger = new Logger('events');
+
 /** Who follows which job, and from where on. */
 export interface Following {
   readonly jobId: string;
@@ -31,7 +33,6 @@ export interface Following {
 /** One client's view of a job. The row decides; notices say when to look at it, and pieces are shown on the way. */
 export class FollowedJob {
   readonly stream = new EventStream();
-  private readonly logger = new Logger('events');
   private have: Position;
   private shown = '';
   private stale = true;
@@ -47,11 +48,10 @@ export class FollowedJob {
     private readonly replies: ReplyFeed,
   ) {
     this.have = following.from;
-    const unfollow = [
-      jobs.follow(following.jobId, () => this.changed()),
+    this.stream.onceClosed(jobs.follow(following.jobId, () => this.changed()));
+    this.stream.onceClosed(
       replies.follow(following.jobId, (piece) => (piece === undefined ? this.changed() : this.heard(piece))),
-    ];
-    this.stream.once('close', () => unfollow.forEach((stop) => stop()));
+    );
   }
 
   /** Shows the job as it is now, from where the client is. @throws ServiceError `not_found` */
@@ -72,7 +72,7 @@ export class FollowedJob {
 
   private changed(): void {
     this.stale = true;
-    if (this.looking === undefined && !this.stream.destroyed) this.lookAgain();
+    if (this.looking === undefined && !this.stream.closed) this.lookAgain();
   }
 
   private lookAgain(): void {
@@ -81,8 +81,8 @@ export class FollowedJob {
         // The client comes back, and finds out how things stand.
         const { jobId, requestId } = this.following;
         const line = `stream given up job=${jobId} request=${requestId}`;
-        if (isStoreAway(error)) this.logger.warn(`${line}: ${(error as Error).message}`);
-        else this.logger.error(line, error instanceof Error ? error.stack : String(error));
+        if (isStoreAway(error)) logger.warn(`${line}: ${(error as Error).message}`);
+        else logger.error(line, error instanceof Error ? error.stack : String(error));
         this.stream.end();
       })
       .finally(() => {
@@ -93,7 +93,7 @@ export class FollowedJob {
 
   private afterLook(): void {
     for (const piece of this.waiting.splice(0)) this.heard(piece);
-    if (this.stale && this.looking === undefined && !this.stream.destroyed) this.lookAgain();
+    if (this.stale && this.looking === undefined && !this.stream.closed) this.lookAgain();
   }
 
   private async look(): Promise<void> {
@@ -131,7 +131,7 @@ export class FollowedJob {
         this.asking = undefined;
         this.asked = Date.now();
         const { attempt, offset } = this.have;
-        if (!this.stream.destroyed) void this.replies.ask(this.following.jobId, attempt, offset);
+        if (!this.stream.closed) void this.replies.ask(this.following.jobId, attempt, offset);
       },
       Math.max(0, this.asked + ASK_AGAIN_MS - Date.now()),
     );

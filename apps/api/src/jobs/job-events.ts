@@ -5,6 +5,7 @@ import { JobFeed } from '#feed/job-feed.js';
 import { ReplyFeed } from '#feed/reply-feed.js';
 import type { EventStream } from '../http/event-stream.js';
 import { FollowedJob, type Following } from './followed-job.js';
+import { Rounds } from './rounds.js';
 
 /** How often a stream on which nothing happens is shown to be alive, in milliseconds. */
 const BEAT_MS = 10_000;
@@ -12,8 +13,7 @@ const BEAT_MS = 10_000;
 /** The event streams of this process: jobs, followed live by clients. */
 @Injectable()
 export class JobEvents implements BeforeApplicationShutdown {
-  private readonly open = new Set<FollowedJob>();
-  private readonly beat = setInterval(() => this.beatAll(), BEAT_MS).unref();
+  private readonly open = new Rounds<FollowedJob>(BEAT_MS, beat);
   private closing = false;
 
   constructor(
@@ -29,8 +29,7 @@ export class JobEvents implements BeforeApplicationShutdown {
    */
   async follow(following: Following, accepted?: JobRow): Promise<EventStream> {
     const followed = new FollowedJob(following, this.manager, this.jobs, this.replies);
-    this.open.add(followed);
-    followed.stream.once('close', () => this.open.delete(followed));
+    followed.stream.onceClosed(this.open.add(followed));
     try {
       await followed.start(accepted);
     } catch (error) {
@@ -44,15 +43,13 @@ export class JobEvents implements BeforeApplicationShutdown {
   /** Streams end in order; their clients come back to another process and go on from where they were. */
   beforeApplicationShutdown(): void {
     this.closing = true;
-    clearInterval(this.beat);
-    for (const { stream } of this.open) stream.end();
+    this.open.stop();
+    for (const { stream } of this.open.members()) stream.end();
   }
+}
 
-  private beatAll(): void {
-    const now = Date.now();
-    for (const { stream, following } of this.open) {
-      if (now > following.until) stream.end();
-      else stream.beat();
-    }
-  }
+/** Shows that a stream lives, as long as the token that opened it does. */
+function beat({ stream, following }: FollowedJob): void {
+  if (Date.now() > following.until) stream.end();
+  else stream.beat();
 }

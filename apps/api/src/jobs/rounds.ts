@@ -1,0 +1,46 @@
+/** Parts of a round. */
+const PARTS = 100;
+
+/**
+ * Visits each of its members once a round, a few at a time. All at once, ten thousand would keep every request waiting for as long
+ * as they take, and leave the garbage of all at once, too.
+ */
+export class Rounds<T> {
+  private readonly parts = Array.from({ length: PARTS }, () => new Set<T>());
+  private readonly timer: NodeJS.Timeout;
+  private joined = 0;
+  private part = 0;
+
+  /** `roundMs`: how long a round takes, in milliseconds. */
+  constructor(
+    roundMs: number,
+    private readonly visit: (member: T) => void,
+  ) {
+    this.timer = setInterval(() => this.visitPart(), roundMs / PARTS).unref();
+  }
+
+  /** Adds a member, whose first visit comes within a round. @returns what takes it out again */
+  add(member: T): () => void {
+    const part = this.partAt(this.joined++);
+    part.add(member);
+    return () => void part.delete(member);
+  }
+
+  /** All members at this moment. */
+  members(): readonly T[] {
+    return this.parts.flatMap((part) => [...part]);
+  }
+
+  /** There are no more visits. */
+  stop(): void {
+    clearInterval(this.timer);
+  }
+
+  private visitPart(): void {
+    for (const member of this.partAt(this.part++)) this.visit(member);
+  }
+
+  private partAt(n: number): Set<T> {
+    return this.parts[n % PARTS] as Set<T>;
+  }
+}
