@@ -28,13 +28,13 @@ export const EVENT_STREAM_HEADERS = {
 export class EventStream {
   private response: ServerResponse | undefined;
   /** What the response has not taken yet. */
-  private readonly waiting = [`retry: ${Math.round(RETRY_MS * (0.5 + Math.random()))}\n\n`];
+  private waiting = [`retry: ${Math.round(RETRY_MS * (0.5 + Math.random()))}\n\n`];
   private backlog = 0;
   private takenAt = 0;
   /** Nothing more is sent; what waits still is. */
   private over = false;
   private gone = false;
-  private readonly listeners: (() => void)[] = [];
+  private listeners: readonly (() => void)[] = [];
 
   /** The client has everything, or has left. */
   get closed(): boolean {
@@ -43,7 +43,8 @@ export class EventStream {
 
   /** Calls `listener` once that is so. */
   onceClosed(listener: () => void): void {
-    this.listeners.push(listener);
+    // They are few, and kept for long: an array that is pushed to keeps room for more.
+    this.listeners = [...this.listeners, listener];
   }
 
   /**
@@ -61,10 +62,12 @@ export class EventStream {
       socket.off('close', closed);
       this.close();
     };
-    socket.once('close', closed);
-    response.once('close', closed);
+    socket.on('close', closed);
+    response.on('close', closed);
     response.on('drain', () => this.flush());
     response.writeHead(response.statusCode, reply.getHeaders() as OutgoingHttpHeaders);
+    // Node keeps the headers for as long as the answer. Sent by themselves they become one string; else they stay forty.
+    response.flushHeaders();
     this.response = response;
     this.flush();
   }
@@ -100,7 +103,7 @@ export class EventStream {
     if (this.gone) return;
     this.gone = true;
     this.over = true;
-    this.waiting.length = 0;
+    this.waiting = [];
     for (const listener of this.listeners) listener();
   }
 
@@ -119,6 +122,7 @@ export class EventStream {
     while (!response.writableNeedDrain) {
       const text = waiting.shift();
       if (text === undefined) {
+        this.waiting = [];
         if (this.over) response.end();
         return;
       }

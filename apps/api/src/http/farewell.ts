@@ -28,7 +28,7 @@ export class Farewell implements OnModuleDestroy {
     const fastify = host.httpAdapter.getInstance<FastifyInstance>();
     fastify.server.on('connection', (socket) => {
       this.connections.set(socket, new Set());
-      socket.once('close', () => this.connections.delete(socket));
+      socket.on('close', () => this.connections.delete(socket));
     });
     fastify.server.closeIdleConnections = () => this.closeWhere((answers) => answers.size === 0);
     // An answer that waits behind another on its connection has no socket yet; its request has.
@@ -50,7 +50,7 @@ export class Farewell implements OnModuleDestroy {
     if (answers === undefined) return;
     answers.add(answer);
     if (this.stopping) sayClose(answer);
-    answer.once('close', () => {
+    answer.on('close', () => {
       answers.delete(answer);
       if (this.stopping && answers.size === 0) socket.destroySoon();
     });
