@@ -1,0 +1,62 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { collect, openStream, textOf } from '../support/events.js';
+import { type Stack, startStack, tokenFor } from '../support/stack.js';
+
+describe('many streams', () => {
+  let stack: Stack;
+  beforeAll(async () => {
+    stack = await startStack();
+  });
+  afterAll(() => stack.stop());
+
+  it('of one process all get the whole text and the end', async () => {
+    const users = ['ana', 'ben', 'eva'];
+    await stack.model.script('for all', {
+      pieces: Array.from({ length: 30 }, (_, n) => `pieza ${n} 😀 `),
+      piece_delay_ms: 100,
+    });
+    const jobs = await Promise.all(
+      users.map(async (user) => stack.as(user).turnAsync((await stack.as(user).chat()).id, 'for all')),
+    );
+    const open = (n: number): ReturnType<typeof openStream> => {
+      const user = n % users.length;
+      return openStream(stack.api.url, tokenFor(users[user] ?? ''), `/api/v1/jobs/${jobs[user]?.id}/events`);
+    };
+    const streams = await Promise.all(Array.from({ length: 300 }, (_, n) => open(n)));
+    // Those that leave take nothing from those that stay.
+    const [leaving, staying] = [streams.slice(0, 100), streams.slice(100)];
+    leaving.forEach((stream) => stream.close());
+    const texts = await Promise.all(
+      staying.map(async (stream) => {
+        const events = await collect(stream);
+        return [events.at(-1)?.id, textOf(events)];
+      }),
+    );
+    const { assistant_message } = await stack.as('ana').finalJob(jobs[0]?.id ?? '');
+    expect(texts).toHaveLength(200);
+    expect(new Set(texts.map(String))).toEqual(new Set([`end,${assistant_message?.content}`]));
+  });
+
+  it('on one connection come one after the other, and the connection serves on', async () => {
+    const kim = stack.as('kim');
+    const chat = await kim.chat();
+    await stack.model.script('in line', { pieces: ['uno ', 'dos'], piece_delay_ms: 400 });
+    const job = await kim.turnAsync(chat.id, 'in line');
+    const { hostname, port } = new URL(stack.api.url);
+    const get = (path: string, more = ''): string =>
+      `GET /api/v1/jobs/${job.id}${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${tokenFor('kim')}\r\n${more}\r\n`;
+    const socket = connect(Number(port), hostname);
+    let received = '';
+    socket.setEncoding('utf8').on('data', (chunk) => (received += String(chunk)));
+    // All are taken at once; the second and third answers wait until the first stream has ended.
+    socket.write(get('/events') + get('/events') + get('', 'Connection: close\r\n'));
+    await once(socket, 'close');
+    const answers = received.split(/^(?=HTTP\/1\.1 )/m);
+    expect(answers.map((answer) => answer.startsWith('HTTP/1.1 200 OK\r\n'))).toEqual([true, true, true]);
+    expect(answers.map((answer) => answer.split('id: end\n').length - 1)).toEqual([1, 1, 0]);
+    expect(answers.map((answer) => /\r\nx-request-id: \S+\r\n/i.test(answer))).toEqual([true, true, true]);
+    expect(answers[2]).toContain(`{"id":"${job.id}"`);
+  });
+});
