@@ -55,15 +55,18 @@ export class EventStream {
     reply.hijack();
     const { raw: response } = reply;
     const { socket } = response.req;
-    // The client may have left before there was anything to say.
-    if (this.gone || socket.destroyed) return this.close();
-    // Both, for an answer that waits behind another on its connection is not told when that ends.
+    if (this.gone || socket.destroyed) {
+      // The client has left before there was anything to say.
+      response.destroy();
+      return this.close();
+    }
     const closed = (): void => {
       socket.off('close', closed);
       this.close();
     };
-    socket.on('close', closed);
     response.on('close', closed);
+    // An answer that waits behind another on its connection is not told when that ends.
+    if (response.socket === null) socket.on('close', closed);
     response.on('drain', () => this.flush());
     response.writeHead(response.statusCode, reply.getHeaders() as OutgoingHttpHeaders);
     // Node keeps the headers for as long as the answer. Sent by themselves they become one string; else they stay forty.
