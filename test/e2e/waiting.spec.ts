@@ -18,7 +18,7 @@ describe('clients that wait', () => {
     const database = new URL(stack.databaseUrl);
     database.port = new URL(line.url).port;
     api = await stack.startApi({ DATABASE_URL: database.href });
-  });
+  }, 60_000);
   afterAll(async () => {
     await stack.stop();
     line.close();

@@ -1,6 +1,6 @@
 import { ApiError, ConnectionError } from './errors.js';
 import type { ErrorBody } from './types.js';
-import { pause, retryDelay } from './waiting.js';
+import { linked, pause, retryDelay } from './waiting.js';
 
 /** A bearer token, or where to get one: it is asked for before each request, so that it may be renewed meanwhile. */
 export type Token = string | (() => string | Promise<string>);
@@ -63,10 +63,10 @@ export class Http {
     const known = request.method === 'GET' ? this.kept.get(url) : undefined;
     const headers = { accept: 'application/json', ...(known && { 'if-none-match': known.etag }), ...request.headers };
     return this.again(request, async () => {
-      const limit = new AbortController();
-      const timer = setTimeout(() => limit.abort(), this.options.timeoutMs + (request.waitMs ?? 0));
+      const { controller, letGo } = linked(request.signal);
+      const timer = setTimeout(() => controller.abort(), this.options.timeoutMs + (request.waitMs ?? 0));
       try {
-        const response = await this.send(url, { ...request, headers }, limit.signal);
+        const response = await this.send(url, { ...request, headers }, controller.signal);
         if (response.status === 304 && known !== undefined) {
           this.keep(url, known);
           return known.answer as Answer<T>;
@@ -77,19 +77,21 @@ export class Http {
         if (request.method === 'GET' && etag !== null) this.keep(url, { etag, answer });
         return answer;
       } catch (error) {
-        if (limit.signal.aborted) throw new ConnectionError('The service did not answer in time.', { cause: error });
-        throw error;
+        request.signal?.throwIfAborted();
+        if (!controller.signal.aborted) throw error;
+        throw new ConnectionError('The service did not answer in time.', { cause: error });
       } finally {
         clearTimeout(timer);
+        letGo();
       }
     });
   }
 
   /**
-   * One request, sent once, whose answer is read as it comes; its body ends when `signal` says so.
-   * @throws ApiError, ConnectionError, or what `signal` says
+   * One request, sent once, whose answer is read as it comes; it ends when `signal` says so.
+   * @throws ApiError, ConnectionError
    */
-  stream(request: HttpRequest, signal: AbortSignal): Promise<Response> {
+  stream(request: Omit<HttpRequest, 'signal'>, signal: AbortSignal): Promise<Response> {
     const headers = { accept: 'text/event-stream', ...request.headers };
     return this.send(this.url(request), { ...request, headers }, signal);
   }
@@ -105,22 +107,23 @@ export class Http {
     return `${this.options.baseUrl}/api/v1${path}${search && `?${search}`}`;
   }
 
-  private async send(url: string, request: HttpRequest, limit: AbortSignal): Promise<Response> {
-    const { method, body, signal } = request;
+  private async send(
+    url: string,
+    { method, body, headers }: Omit<HttpRequest, 'signal'>,
+    signal: AbortSignal,
+  ): Promise<Response> {
     const { token, fetch } = this.options;
     const bearer = typeof token === 'string' ? token : await token();
-    signal?.throwIfAborted();
     const response = await fetch(url, {
       method,
       headers: {
-        ...request.headers,
+        ...headers,
         authorization: `Bearer ${bearer}`,
         ...(body && { 'content-type': 'application/json' }),
       },
       ...(body && { body: JSON.stringify(body) }),
-      signal: signal === undefined ? limit : AbortSignal.any([limit, signal]),
+      signal,
     }).catch((error: unknown) => {
-      signal?.throwIfAborted();
       throw new ConnectionError('The service cannot be reached.', { cause: error });
     });
     if (response.ok || response.status === 304) return response;

@@ -2,7 +2,7 @@ import { createParser, type EventSourceMessage } from 'eventsource-parser';
 import { ConnectionError, TurnError } from './errors.js';
 import { type Http, type HttpRequest, isPassing } from './http.js';
 import { type ErrorBody, isFinal, type Job, type Message } from './types.js';
-import { pause, retryDelay } from './waiting.js';
+import { linked, pause, retryDelay } from './waiting.js';
 
 /** What is told of a job while it is followed. Offsets count UTF-16 code units, as a string's `length`. */
 export type JobEvent =
@@ -108,12 +108,14 @@ export class JobEvents implements AsyncIterable<JobEvent> {
 
   /** The events of one connection: it ends with the job, when the service says goodbye, or when it breaks. */
   private async *connection(): AsyncGenerator<JobEvent, void, undefined> {
-    const leave = new AbortController();
+    const { signal } = this.options;
+    const { controller: leave, letGo } = linked(signal);
     let silence: ReturnType<typeof setTimeout> | undefined;
     const listen = (): void => {
       silence = setTimeout(() => leave.abort(), LONGEST_SILENCE_MS);
     };
     const broke = (cause: unknown): never => {
+      signal?.throwIfAborted();
       const how = leave.signal.aborted ? 'The stream has fallen silent.' : 'The stream broke off.';
       throw new ConnectionError(how, { cause });
     };
@@ -134,9 +136,12 @@ export class JobEvents implements AsyncIterable<JobEvent> {
       });
       const decoder = new TextDecoder();
       const reader = response.body.getReader();
+      // Not every fetch ends a read that is under way when it is aborted.
+      leave.signal.addEventListener('abort', () => void reader.cancel().catch(() => undefined));
       for (;;) {
         const { done, value } = await reader.read().catch(broke);
         clearTimeout(silence);
+        if (leave.signal.aborted) broke(undefined);
         if (done) return;
         parser.feed(decoder.decode(value, { stream: true }));
         // Taken in one by one: whoever leaves in between has read so far, and no further.
@@ -148,18 +153,17 @@ export class JobEvents implements AsyncIterable<JobEvent> {
       }
     } finally {
       clearTimeout(silence);
+      letGo();
       leave.abort();
     }
   }
 
   private request(): HttpRequest {
-    const { signal } = this.options;
-    if (typeof this.source === 'object' && this.jobId === undefined) return { ...this.source, signal };
+    if (typeof this.source === 'object' && this.jobId === undefined) return this.source;
     return {
       method: 'GET',
       path: `/jobs/${this.jobId}/events`,
       headers: this.lastEventId === undefined ? {} : { 'last-event-id': this.lastEventId },
-      signal,
     };
   }
 

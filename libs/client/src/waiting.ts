@@ -29,3 +29,15 @@ export function pause(ms: number, signal?: AbortSignal): Promise<void> {
     signal?.addEventListener('abort', stop, { once: true });
   });
 }
+
+/**
+ * A controller that aborts when `signal` does, too, until it is let go. (`AbortSignal.any` does this, but there are Nodes on
+ * which what it made is collected as garbage before it says anything.)
+ */
+export function linked(signal: AbortSignal | undefined): { controller: AbortController; letGo: () => void } {
+  const controller = new AbortController();
+  const abort = (): void => controller.abort(signal?.reason);
+  if (signal?.aborted === true) abort();
+  signal?.addEventListener('abort', abort, { once: true });
+  return { controller, letGo: () => signal?.removeEventListener('abort', abort) };
+}
