@@ -1,6 +1,6 @@
-import jwt from 'jsonwebtoken';
 import { developmentSecret } from '#settings/development-secret.js';
 import { SHORTEST_SECRET } from '#settings/settings.js';
+import { signToken as sign } from '../apps/api/src/auth/sign-token.js';
 
 export interface TokenOptions {
   /** How long it holds: seconds, or a span such as `12h` or `30d`. */
@@ -22,13 +22,5 @@ export function signToken(user: string, env: NodeJS.ProcessEnv, options: TokenOp
   if (Buffer.byteLength(secret) < SHORTEST_SECRET) {
     throw new Error(`JWT_SECRET must be at least ${SHORTEST_SECRET} bytes long.`);
   }
-  const issuer = setting('JWT_ISSUER');
-  const audience = setting('JWT_AUDIENCE');
-  return jwt.sign({}, secret, {
-    algorithm: 'HS256',
-    subject: user,
-    expiresIn: options.expiresIn as jwt.SignOptions['expiresIn'],
-    ...(issuer !== undefined && { issuer }),
-    ...(audience !== undefined && { audience }),
-  });
+  return sign(user, { secret, issuer: setting('JWT_ISSUER'), audience: setting('JWT_AUDIENCE') }, options.expiresIn);
 }

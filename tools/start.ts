@@ -160,6 +160,7 @@ async function start(): Promise<void> {
       version,
       api,
       worker,
+      playground: settings.playground,
       token: signToken('demo', process.env, { expiresIn: '24h' }),
       embeddedData: postgres && (postgres.place.startsWith(resolve(dataDir)) ? dataDir : postgres.place),
       queue: settings.redisUrl === undefined ? 'postgres' : health.checks.queue === 'ok' ? 'redis' : 'away',

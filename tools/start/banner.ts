@@ -2,6 +2,8 @@ export interface BannerFacts {
   readonly version: string;
   readonly api: string;
   readonly worker: string;
+  /** Whether the API serves it. */
+  readonly playground: boolean;
   readonly token: string;
   /** The embedded server's data directory; undefined when the database is the user's own. */
   readonly embeddedData: string | undefined;
@@ -29,6 +31,7 @@ export function banner(facts: BannerFacts): string {
   return `
   Rejoinder ${facts.version} is ready (${(facts.ms / 1000).toFixed(1)} s)
 
+    Playground   ${facts.playground ? `${facts.api}/` : 'off (PLAYGROUND)'}
     Swagger UI   ${facts.api}/docs
     Contract     ${facts.api}/openapi.yaml
     Health       ${facts.api}/health/ready (api)   ${facts.worker}/health/ready (worker)

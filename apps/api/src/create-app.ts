@@ -12,6 +12,7 @@ import { acceptJsonOnly } from './http/json-body.js';
 import { negotiate } from './http/negotiation.js';
 import { answerRawError, speakForNode } from './http/raw-errors.js';
 import { answerWrongMethods } from './http/routes.js';
+import { servePlayground } from './playground/playground.js';
 
 const LARGEST_BODY_BYTES = 256 * 1024;
 
@@ -60,6 +61,7 @@ export async function createApp(settings: Settings): Promise<NestFastifyApplicat
   });
   acceptJsonOnly(fastify);
   await serveDocs(app);
+  if (settings.playground) await servePlayground(fastify, settings);
   return app;
 }
 

@@ -26,7 +26,8 @@ describe('settings', () => {
       logLevel: 'info',
       database: { url: 'postgres://localhost/db', poolSize: 10 },
       redisUrl: undefined,
-      jwt: { secret: 'x'.repeat(32), issuer: undefined, audience: undefined },
+      jwt: { secret: 'x'.repeat(32), development: false, issuer: undefined, audience: undefined },
+      playground: true,
       assistantsFile: 'assistants.yaml',
       model: { apiKey: 'key', baseUrl: undefined, idleMs: 60_000, totalMs: 600_000 },
       workerConcurrency: 50,
@@ -37,6 +38,13 @@ describe('settings', () => {
     expect(readSettings('api', { ...enough, NODE_ENV: 'production' }).host).toBe('0.0.0.0');
   });
 
+  it('offer the playground outside production, and in production only when told to', () => {
+    const production = { ...enough, NODE_ENV: 'production' };
+    expect(readSettings('api', { ...enough, PLAYGROUND: 'off' }).playground).toBe(false);
+    expect(readSettings('api', production).playground).toBe(false);
+    expect(readSettings('api', { ...production, PLAYGROUND: 'on' }).playground).toBe(true);
+  });
+
   it.each([
     ['PORT', 'http'],
     ['PORT', '65536'],
@@ -45,6 +53,7 @@ describe('settings', () => {
     ['DATABASE_POOL_SIZE', '1'],
     ['WORKER_CONCURRENCY', '0'],
     ['LOG_LEVEL', 'loud'],
+    ['PLAYGROUND', 'yes'],
     ['NODE_ENV', 'prod'],
     ['DATABASE_URL', 'mysql://localhost/db'],
     ['REDIS_URL', 'localhost:6379'],

@@ -12,7 +12,15 @@ export interface Settings {
   readonly database: { readonly url: string; readonly poolSize: number };
   /** Unset: BullMQ runs on PostgreSQL, and the text of replies goes over it. */
   readonly redisUrl: string | undefined;
-  readonly jwt: { readonly secret: string; readonly issuer?: string; readonly audience?: string };
+  readonly jwt: {
+    readonly secret: string;
+    /** The secret is the one kept under DATA_DIR, because none is set: whoever uses this machine may have tokens. */
+    readonly development: boolean;
+    readonly issuer?: string;
+    readonly audience?: string;
+  };
+  /** Whether the API serves the playground, at `/`. */
+  readonly playground: boolean;
   readonly assistantsFile: string;
   readonly model: {
     readonly apiKey: string | undefined;
@@ -62,6 +70,11 @@ export function readSettings(app: 'api' | 'worker' | 'migrate', env: NodeJS.Proc
     faults.push(`${name} must be a whole number from ${min} to ${max}, not "${raw}".`);
     return fallback;
   };
+  const isOn = (name: string, fallback: boolean): boolean => {
+    const raw = text(name) ?? (fallback ? 'on' : 'off');
+    if (raw !== 'on' && raw !== 'off') faults.push(`${name} must be on or off, not "${raw}".`);
+    return raw === 'on';
+  };
   const url = (name: string, protocols: readonly string[]): string | undefined => {
     const raw = text(name);
     if (raw === undefined) return undefined;
@@ -106,9 +119,11 @@ export function readSettings(app: 'api' | 'worker' | 'migrate', env: NodeJS.Proc
     redisUrl: url('REDIS_URL', ['redis:', 'rediss:']),
     jwt: {
       secret: app === 'api' ? tokenSecret(production, text, faults) : '',
+      development: app === 'api' && !production && text('JWT_SECRET') === undefined,
       issuer: text('JWT_ISSUER'),
       audience: text('JWT_AUDIENCE'),
     },
+    playground: isOn('PLAYGROUND', !production),
     assistantsFile: text('ASSISTANTS_FILE') ?? 'assistants.yaml',
     model: {
       apiKey,

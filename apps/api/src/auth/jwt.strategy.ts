@@ -34,8 +34,14 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
   /** A token without a usable `sub`, or one that never expires, names nobody. */
   validate(payload: { sub?: unknown; exp?: unknown } | null): Caller | false {
     const { sub, exp } = payload ?? {};
-    if (typeof sub !== 'string' || typeof exp !== 'number' || !Number.isFinite(exp)) return false;
-    if (sub.length === 0 || sub.length > LONGEST_SUB || sub.includes('\0') || !sub.isWellFormed()) return false;
+    if (!isUserId(sub) || typeof exp !== 'number' || !Number.isFinite(exp)) return false;
     return { userId: sub, expiresAt: exp * 1_000 };
   }
+}
+
+/** Whether a token may say so of its user: text that can be stored, 255 characters at most. */
+export function isUserId(sub: unknown): sub is string {
+  return (
+    typeof sub === 'string' && sub !== '' && sub.length <= LONGEST_SUB && !sub.includes('\0') && sub.isWellFormed()
+  );
 }

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { ServiceError } from '#errors/service-error.js';
 
 /** The strong validator (RFC 9110, section 8.8.3) of a representation: a hash of its very bytes. */
-export function etagOf(json: string): string {
-  return `"${createHash('sha256').update(json).digest('base64url').slice(0, 27)}"`;
+export function etagOf(representation: string | Uint8Array): string {
+  return `"${createHash('sha256').update(representation).digest('base64url').slice(0, 27)}"`;
 }
 
 const ENTITY_TAG = /^(W\/)?"[\x21\x23-\x7e\x80-\xff]*"$/;

@@ -1,0 +1,49 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { extname } from 'node:path';
+import { etagOf } from '../http/etag.js';
+
+/** Where `npm run build` puts the page; this module runs from `dist/apps/api/src/playground`. */
+export const BUILT = new URL('../../../playground/', import.meta.url);
+
+const TYPES: Readonly<Record<string, string>> = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.svg': 'image/svg+xml',
+};
+
+/** A file of the page, as it leaves. */
+export interface PageFile {
+  /** Its address, as a path. */
+  readonly path: string;
+  readonly type: string;
+  readonly body: Buffer;
+  readonly etag: string;
+}
+
+/** The page as it was built. */
+export interface BuiltPage {
+  readonly html: string;
+  /** What the page loads: names carry a hash of what is inside. */
+  readonly assets: readonly PageFile[];
+}
+
+/** Reads the page in `directory`; it is small enough to be kept. `undefined` when it was not built. */
+export async function readBuiltPage(directory: URL): Promise<BuiltPage | undefined> {
+  try {
+    const html = await readFile(new URL('index.html', directory), 'utf8');
+    const names = await readdir(new URL('assets/', directory));
+    const assets = names.map(async (name) =>
+      pageFile(`/assets/${name}`, await readFile(new URL(`assets/${name}`, directory))),
+    );
+    return { html, assets: await Promise.all(assets) };
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    return undefined;
+  }
+}
+
+/** A file with what its address and its bytes say of it. */
+export function pageFile(path: string, body: Buffer): PageFile {
+  return { path, type: TYPES[extname(path)] ?? 'application/octet-stream', body, etag: etagOf(body) };
+}

@@ -1,0 +1,56 @@
+import { BlockList, isIPv6 } from 'node:net';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { invalidField, ServiceError } from '#errors/service-error.js';
+import type { Settings } from '#settings/settings.js';
+import { isUserId } from '../auth/jwt.strategy.js';
+import { signToken } from '../auth/sign-token.js';
+
+export const TOKEN_PATH = '/playground/token';
+
+/** How long such a token holds, in seconds: as long as one of `npm run token`. */
+const LIFE_SECONDS = 24 * 60 * 60;
+
+/** The names by which a browser on this machine calls it. */
+const OWN_NAMES = new Set(['localhost', '127.0.0.1', '[::1]']);
+
+/** What proxies add: behind one, every caller seems to be on this machine. */
+const PROXIED = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-real-ip', 'via'];
+
+const LOOPBACK = new BlockList();
+LOOPBACK.addSubnet('127.0.0.0', 8);
+LOOPBACK.addAddress('::1', 'ipv6');
+
+/** Whether this service gives tokens to the playground at all: in development, while its secret is nobody's. */
+export function givesTokens({ production, jwt }: Settings): boolean {
+  return !production && jwt.development;
+}
+
+/**
+ * Gives the playground a token for any user it names, so that it works on first sight. The page must have come from this
+ * machine, by this machine's own name: what another site's page sends, or another machine, is answered as if nothing were here.
+ */
+export function serveDevelopmentTokens(fastify: FastifyInstance, { jwt }: Settings): void {
+  fastify.post(TOKEN_PATH, async (request, reply) => {
+    if (!isFromOwnPage(request)) throw new ServiceError('not_found', 'There is nothing at this address.');
+    const { user } = (request.body ?? {}) as { user?: unknown };
+    if (!isUserId(user)) throw invalidField('user', 'must be a name of 1 to 255 characters');
+    const expiresAt = new Date(Date.now() + LIFE_SECONDS * 1_000).toISOString();
+    return reply
+      .header('cache-control', 'no-store')
+      .type('application/json; charset=utf-8')
+      .send(JSON.stringify({ token: signToken(user, jwt, LIFE_SECONDS), expires_at: expiresAt }));
+  });
+}
+
+/** The peer says where it comes from, `Host` that its name was not made to point here, `Origin` that no other page sends it. */
+function isFromOwnPage({ socket, headers }: FastifyRequest): boolean {
+  const { host = '', origin } = headers;
+  if (!isLoopback(socket.remoteAddress ?? '') || PROXIED.some((name) => headers[name] !== undefined)) return false;
+  if (!OWN_NAMES.has(host.replace(/:\d+$/, '').toLowerCase())) return false;
+  return origin === undefined || (URL.canParse(origin) && new URL(origin).host === host.toLowerCase());
+}
+
+function isLoopback(address: string): boolean {
+  const plain = address.replace(/^::ffff:/i, '');
+  return LOOPBACK.check(plain, isIPv6(plain) ? 'ipv6' : 'ipv4');
+}

@@ -1,0 +1,61 @@
+import { fileURLToPath } from 'node:url';
+import { Logger } from '@nestjs/common';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { ServiceError } from '#errors/service-error.js';
+import type { Settings } from '#settings/settings.js';
+import { noneMatchHits } from '../http/etag.js';
+import { BUILT, type PageFile, pageFile, readBuiltPage } from './built-page.js';
+import { givesTokens, serveDevelopmentTokens } from './development-token.js';
+
+/** The page runs its own files and talks to where it came from; nothing else, and nowhere inside another page. */
+const CONTENT_SECURITY_POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self' data:",
+  "connect-src 'self'",
+  "font-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+const HEADERS = {
+  'content-security-policy': CONTENT_SECURITY_POLICY,
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+};
+
+/** How the page tells whether it may ask for a token; replaced where it may not. */
+const SIGN_IN = '<meta name="sign-in" content="development" />';
+
+/**
+ * Serves the playground: the page at `/`, what it loads below `/assets`, and in development its tokens. Like `/docs`, it is
+ * no part of the contract; it uses the contract as any other front-end does.
+ */
+export async function servePlayground(fastify: FastifyInstance, settings: Settings, directory = BUILT): Promise<void> {
+  const built = await readBuiltPage(directory);
+  if (built === undefined) {
+    // What is served matters more than the page: the API starts without it.
+    new Logger('playground').warn(
+      `The playground is not built (nothing in ${fileURLToPath(directory)}): npm run build.`,
+    );
+    fastify.get('/', async () => {
+      throw new ServiceError('not_found', 'The playground is not built. Run `npm run build`, and start anew.');
+    });
+    return;
+  }
+  const development = givesTokens(settings);
+  const html = development ? built.html : built.html.replace(SIGN_IN, SIGN_IN.replace('development', 'token'));
+  serve(fastify, { ...pageFile('/index.html', Buffer.from(html)), path: '/' }, 'no-cache');
+  for (const file of built.assets) serve(fastify, file, 'public, max-age=31536000, immutable');
+  if (development) serveDevelopmentTokens(fastify, settings);
+}
+
+function serve(fastify: FastifyInstance, { path, type, body, etag }: PageFile, cacheControl: string): void {
+  fastify.get(path, async (request: FastifyRequest, reply: FastifyReply) => {
+    void reply.headers({ ...HEADERS, 'cache-control': cacheControl, etag });
+    if (noneMatchHits(request.headers['if-none-match'], etag)) return reply.status(304).send();
+    return reply.type(type).send(body);
+  });
+}
