@@ -6,7 +6,7 @@ export default defineConfig([
   globalIgnores(['**/dist/', 'node_modules/', '.data/', '**/*.gen.ts']),
   js.configs.recommended,
   {
-    files: ['**/*.ts'],
+    files: ['**/*.ts', '**/*.tsx'],
     extends: [tseslint.configs.recommendedTypeChecked],
     languageOptions: { parserOptions: { projectService: true } },
     rules: {
@@ -26,7 +26,7 @@ export default defineConfig([
   },
   {
     files: ['apps/**/*.ts', 'libs/**/*.ts'],
-    ignores: ['apps/model-stub/**', '**/*.spec.ts', 'libs/settings/**'],
+    ignores: ['apps/model-stub/**', '**/*.spec.ts', 'libs/settings/**', '**/vite.config.ts'],
     rules: {
       // libs/settings is the only reader of the environment.
       'no-restricted-properties': ['error', { object: 'process', property: 'env', message: 'Read settings instead.' }],

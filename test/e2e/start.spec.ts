@@ -75,6 +75,8 @@ describe('npm start', () => {
     const first = start();
     await first.ready();
     expect(first.output()).toContain('STAND-IN');
+    const playground = /Playground +(\S+)/.exec(first.output())?.[1] ?? '';
+    expect(await (await fetch(playground)).text()).toContain('<meta name="sign-in" content="development" />');
     const token = /Bearer ([^']+)/.exec(first.output())?.[1];
     const url = await first.ready();
     const demo = new Client(url, token);

@@ -1,0 +1,26 @@
+import { inBrowser } from './storage';
+import { Store } from './store';
+
+/** How a reply is watched: as events, or by asking for its job again and again. */
+export type Mode = 'stream' | 'poll';
+export type Theme = 'system' | 'light' | 'dark';
+
+export const mode = kept<Mode>('mode', ['stream', 'poll']);
+export const theme = kept<Theme>('theme', ['system', 'light', 'dark']);
+export const inspector = kept<'open' | 'closed'>('inspector', ['open', 'closed']);
+
+applyTheme();
+theme.subscribe(applyTheme);
+
+/** A preference with its possible values; the first is what nobody chose. */
+function kept<T extends string>(name: string, values: readonly [T, ...T[]]): Store<T> {
+  const store = new Store<T>(values.find((value) => value === inBrowser.get(name)) ?? values[0]);
+  store.subscribe(() => inBrowser.set(name, store.get()));
+  return store;
+}
+
+function applyTheme(): void {
+  const chosen = theme.get();
+  if (chosen === 'system') delete document.documentElement.dataset['theme'];
+  else document.documentElement.dataset['theme'] = chosen;
+}

@@ -1,0 +1,136 @@
+import type { Assistant, Chat, Rejoinder } from '@rejoinder/client';
+import { Conversation } from './conversation';
+import { type Problem, problemOf } from './problem';
+import { connect, reach } from './service';
+import { Store } from './store';
+
+export interface Lists {
+  /** Undefined until they are known. */
+  readonly assistants: readonly Assistant[] | undefined;
+  /** Newest activity first; undefined until they are known. */
+  readonly chats: readonly Chat[] | undefined;
+  /** The cursor of less recent ones; null at the end. */
+  readonly before: string | null;
+  readonly problem: Problem | undefined;
+}
+
+/** How often to look whether something has changed while the page is seen, in milliseconds; while the service is away, more often. */
+const LOOK_MS = 5_000;
+const LOOK_AWAY_MS = 1_000;
+
+const PAGE = 20;
+
+/** Everything a signed-in user has before them: who can be talked to, the chats, and the one that is open. */
+export class Workspace {
+  readonly lists = new Store<Lists>({ assistants: undefined, chats: undefined, before: null, problem: undefined });
+  readonly conversation = new Store<Conversation | undefined>(undefined);
+  readonly client: Rejoinder = connect();
+  private readonly left = new AbortController();
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private looking = false;
+
+  constructor(readonly user: string) {
+    const { signal } = this.left;
+    addEventListener('hashchange', () => this.openFromAddress(), { signal });
+    addEventListener('focus', () => void this.look(), { signal });
+    document.addEventListener('visibilitychange', () => void this.look(), { signal });
+    signal.addEventListener(
+      'abort',
+      reach.subscribe(() => this.lookLater()),
+    );
+    this.openFromAddress();
+    void this.look();
+  }
+
+  /** Somebody else signs in, or nobody. */
+  leave(): void {
+    this.left.abort();
+    clearTimeout(this.timer);
+    this.conversation.get()?.leave();
+  }
+
+  /** The chat with an assistant; created if there is none. */
+  async talkTo(assistant: string): Promise<void> {
+    this.lists.patch({ problem: undefined });
+    try {
+      const chat = await this.client.openChat(assistant, {}, { signal: this.left.signal });
+      this.upsert(chat);
+      location.hash = addressOf(chat.id);
+    } catch (error) {
+      if (!this.left.signal.aborted) this.lists.patch({ problem: problemOf(error) });
+    }
+  }
+
+  async moreChats(): Promise<void> {
+    const { before, chats = [] } = this.lists.get();
+    if (before === null) return;
+    const page = await this.client.listChats({ before, limit: PAGE, signal: this.left.signal });
+    this.lists.patch({ chats: merged(page.data, chats), before: page.before });
+  }
+
+  private openFromAddress(): void {
+    const chatId = /^#\/chats\/([\w-]+)$/.exec(location.hash)?.[1];
+    const open = this.conversation.get();
+    if (open?.chatId === chatId) return;
+    open?.leave();
+    if (chatId === undefined) return this.conversation.set(undefined);
+    const conversation = new Conversation(this.client, chatId, (chat) => this.upsert(chat));
+    this.conversation.set(conversation);
+    void conversation.load();
+  }
+
+  /** Looks at what is shown, if it is seen; most of it is answered with "unchanged". */
+  private async look(): Promise<void> {
+    if (this.looking || document.visibilityState !== 'visible') return this.lookLater();
+    this.looking = true;
+    try {
+      await Promise.all([this.readLists(), this.conversation.get()?.look()]);
+    } finally {
+      this.looking = false;
+      this.lookLater();
+    }
+  }
+
+  private lookLater(): void {
+    clearTimeout(this.timer);
+    if (this.left.signal.aborted) return;
+    this.timer = setTimeout(() => void this.look(), reach.get() === 'away' ? LOOK_AWAY_MS : LOOK_MS);
+  }
+
+  private async readLists(): Promise<void> {
+    const { signal } = this.left;
+    try {
+      const assistants = this.lists.get().assistants ?? (await this.client.listAssistants({ signal }));
+      const page = await this.client.listChats({ limit: PAGE, signal });
+      const { chats, before } = this.lists.get();
+      this.lists.patch({
+        assistants,
+        chats: merged(page.data, chats ?? []),
+        // What was paged to is still beyond the last one shown.
+        before: chats === undefined ? page.before : before,
+        problem: undefined,
+      });
+    } catch (error) {
+      if (!signal.aborted && this.lists.get().chats === undefined) this.lists.patch({ problem: problemOf(error) });
+    }
+  }
+
+  private upsert(chat: Chat): void {
+    const { chats } = this.lists.get();
+    // Before the first page is there, it will be in it.
+    if (chats !== undefined) this.lists.patch({ chats: merged([chat], chats) });
+  }
+}
+
+export const addressOf = (chatId: string): string => `#/chats/${chatId}`;
+
+/** Chats by newest activity, each once, as `newer` has it. */
+function merged(newer: readonly Chat[], older: readonly Chat[]): readonly Chat[] {
+  const byId = new Map([...older, ...newer].map((chat) => [chat.id, chat]));
+  const chats = [...byId.values()].sort((a, b) => (a.last_message_at < b.last_message_at ? 1 : -1));
+  return isSame(chats, older) ? older : chats;
+}
+
+function isSame(a: readonly Chat[], b: readonly Chat[]): boolean {
+  return a.length === b.length && a.every((chat, n) => chat === b[n]);
+}

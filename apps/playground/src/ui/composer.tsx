@@ -1,0 +1,134 @@
+import type { Chat } from '@rejoinder/client';
+import type { JSX } from 'preact';
+import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
+import type { Conversation, View } from '../state/conversation';
+import { useStore } from '../state/store';
+import { isUnderWay } from '../state/turn';
+import { Icon } from './icons';
+import { ProblemText } from './problem-text';
+import { useMedia } from './use-media';
+
+interface ComposerProps {
+  readonly conversation: Conversation;
+  readonly view: View;
+  readonly chat: Chat;
+  readonly assistant: string;
+  readonly onNew: () => void;
+}
+
+/** The contract's bound on a message, in characters, and from where on it is shown how many there are. */
+const LONGEST = 32_000;
+const SHOWN_FROM = 28_000;
+
+/** Where to type; or why not. */
+export function Composer({ conversation, view, chat, assistant, onNew }: ComposerProps): JSX.Element {
+  const text = useStore(conversation.draft.text);
+  const field = useRef<HTMLTextAreaElement>(null);
+  const byTouch = useMedia('(pointer: coarse)');
+  const { turn, notice } = view;
+  const isBusy = isUnderWay(turn);
+  const isOpen = chat.status === 'active';
+  const length = [...text].length;
+  const canSend = isOpen && !isBusy && text.trim() !== '' && length <= LONGEST;
+
+  useLayoutEffect(() => {
+    const element = field.current;
+    if (element === null) return;
+    element.style.height = 'auto';
+    element.style.height = `${element.scrollHeight}px`;
+  }, [text, isOpen]);
+
+  // On a phone this would bring up the keyboard over what is to be read first.
+  useEffect(() => {
+    if (!byTouch) field.current?.focus();
+  }, [isOpen]);
+
+  const send = (): void => {
+    if (!canSend) return;
+    conversation.send();
+    field.current?.focus();
+  };
+
+  if (!isOpen) {
+    return (
+      <div class="composer">
+        <ProblemText problem={notice} onDismiss={() => conversation.dismiss()} />
+        <div class="closed-note">
+          <p>
+            This chat is {chat.status}.{' '}
+            {chat.status === 'closed' ? 'That is final.' : 'Reopen it to go on, or begin another.'}
+          </p>
+          <div class="choices">
+            {chat.status === 'archived' && (
+              <button class="button quiet" type="button" onClick={() => void conversation.change('active')}>
+                <Icon name="reopen" /> Reopen
+              </button>
+            )}
+            <button class="button" type="button" onClick={onNew}>
+              <Icon name="plus" /> New chat
+            </button>
+          </div>
+        </div>
+      </div>
+    );
+  }
+  return (
+    <div class="composer">
+      <ProblemText problem={notice} onDismiss={() => conversation.dismiss()} />
+      <form
+        class="field"
+        onSubmit={(event) => {
+          event.preventDefault();
+          send();
+        }}
+      >
+        <label class="unseen" for="message">
+          Your message to {assistant}
+        </label>
+        <textarea
+          id="message"
+          ref={field}
+          rows={1}
+          dir="auto"
+          value={text}
+          placeholder={`Message ${assistant}`}
+          aria-describedby="composer-hint"
+          enterkeyhint={byTouch ? 'enter' : 'send'}
+          onInput={(event) => conversation.draft.text.set(event.currentTarget.value)}
+          onKeyDown={(event) => {
+            if (event.key !== 'Enter' || event.shiftKey || event.isComposing || byTouch) return;
+            event.preventDefault();
+            send();
+          }}
+        />
+        {/* Two buttons, by their keys: one that became the other while it is clicked would send what was just stopped. */}
+        {isBusy ? (
+          <button
+            key="stop"
+            class="round stop"
+            type="button"
+            aria-label="Stop the reply"
+            title="Stop the reply"
+            disabled={turn.stopping}
+            onClick={() => void conversation.stop()}
+          >
+            <Icon name="stop" />
+          </button>
+        ) : (
+          <button key="send" class="round" type="submit" aria-label="Send" title="Send" disabled={!canSend}>
+            <Icon name="send" />
+          </button>
+        )}
+      </form>
+      <p id="composer-hint" class={length > LONGEST ? 'composer-hint too-long' : 'composer-hint'}>
+        {length >= SHOWN_FROM
+          ? `${length.toLocaleString()} of ${LONGEST.toLocaleString()} characters`
+          : isBusy
+            ? 'A reply is on its way. You can send again once it is there.'
+            : byTouch
+              ? 'One reply at a time.'
+              : 'Enter sends, Shift + Enter makes a new line.'}
+      </p>
+    </div>
+  );
+}

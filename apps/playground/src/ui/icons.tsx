@@ -1,0 +1,40 @@
+import type { JSX } from 'preact';
+
+const PATHS = {
+  menu: 'M4 7h16M4 12h16M4 17h10',
+  close: 'm6 6 12 12M18 6 6 18',
+  send: 'M12 19V5m0 0-6 6m6-6 6 6',
+  stop: 'M8 8h8v8H8z',
+  down: 'M12 5v14m0 0 6-6m-6 6-6-6',
+  panel: 'M4 5h16v14H4zM15 5v14',
+  archive: 'M4 5h16v4H4zM5.5 9v10h13V9M10 13h4',
+  reopen: 'M4 12a8 8 0 1 1 2.6 5.9M4 19v-5h5',
+  lock: 'M6 11h12v9H6zM8.5 11V8a3.5 3.5 0 0 1 7 0v3',
+  plus: 'M12 5v14M5 12h14',
+  copy: 'M9 9h11v11H9zM5 15H4V4h11v1',
+  check: 'm5 12.5 4.5 4.5L19 7.5',
+  person: 'M12 12a4 4 0 1 0 0-8 4 4 0 0 0 0 8ZM4.5 20a7.5 7.5 0 0 1 15 0',
+  external: 'M14 5h5v5M19 5l-8 8M11 6H5v13h13v-6',
+  alert: 'M12 8v5m0 3.2v.1M12 3.5 2.8 19.5h18.4z',
+  dots: 'M5 12h.01M12 12h.01M19 12h.01',
+} as const;
+
+/** A drawing beside words, or inside a control that has a label: it says nothing itself. */
+export function Icon({ name }: { readonly name: keyof typeof PATHS }): JSX.Element {
+  return (
+    <svg class="icon" viewBox="0 0 24 24" aria-hidden="true" focusable="false">
+      <path d={PATHS[name]} />
+    </svg>
+  );
+}
+
+/** The mark: a word that turns back as an answer. */
+export function Mark(): JSX.Element {
+  return (
+    <svg class="mark" viewBox="0 0 32 32" aria-hidden="true" focusable="false">
+      <rect width="32" height="32" rx="9" />
+      <path class="mark-asked" d="M9 10.5h8.5a5 5 0 0 1 5 5" />
+      <path d="M22.5 15.5a5 5 0 0 1-5 5H9.6m0 0 3.6-3.4m-3.6 3.4 3.6 3.4" />
+    </svg>
+  );
+}

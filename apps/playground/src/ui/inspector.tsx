@@ -1,0 +1,164 @@
+import { isFinal, type Job, type Rejoinder } from '@rejoinder/client';
+import type { JSX } from 'preact';
+import { useEffect, useState } from 'preact/hooks';
+import type { Conversation } from '../state/conversation';
+import { mode } from '../state/preferences';
+import type { Problem } from '../state/problem';
+import { useStore } from '../state/store';
+import { isUnderWay } from '../state/turn';
+import { Copy } from './copy';
+import { Icon } from './icons';
+import { ProblemText } from './problem-text';
+import { Segmented } from './segmented';
+import { span } from './times';
+import { Timeline } from './timeline';
+
+interface InspectorProps {
+  readonly client: Rejoinder;
+  readonly conversation: Conversation;
+  /** Which job to look at; the newest turn's unless one is named. */
+  readonly jobId: string | undefined;
+  readonly onLatest: () => void;
+  readonly onClose: () => void;
+}
+
+/** What the API does: the job behind a reply, its states, times and ids; and how the page watches it. */
+export function Inspector({ client, conversation, jobId, onLatest, onClose }: InspectorProps): JSX.Element {
+  const view = useStore(conversation.view);
+  const watching = useStore(mode);
+  const { turn, messages, chat } = view;
+  const newest = turn?.job?.id ?? messages.findLast(({ job_id: id }) => id !== null)?.job_id ?? undefined;
+  const shown = jobId ?? newest;
+  const live = turn?.job?.id === shown ? turn : undefined;
+  const read = useJob(client, live === undefined ? shown : undefined);
+  const job = live?.job ?? read;
+
+  return (
+    <aside class="inspector" aria-label="Inspector">
+      <div class="card-head">
+        <h2>Inspector</h2>
+        <button class="icon-button" type="button" aria-label="Close the inspector" onClick={onClose}>
+          <Icon name="close" />
+        </button>
+      </div>
+      <div class="inspector-scroll">
+        <Segmented
+          label="Watch replies by"
+          store={mode}
+          options={[
+            ['stream', 'Streaming'],
+            ['poll', 'Polling'],
+          ]}
+        />
+        <p class="snippet">
+          <code>
+            {watching === 'stream' ? 'client.streamTurn(chatId, text)' : 'client.startTurn(…) → client.pollJob(id)'}
+          </code>
+        </p>
+
+        <div class="part-head">
+          <h3>{jobId !== undefined && jobId !== newest ? 'Selected turn' : 'Latest turn'}</h3>
+          {jobId !== undefined && jobId !== newest && (
+            <button class="link" type="button" onClick={onLatest}>
+              Show the latest
+            </button>
+          )}
+        </div>
+        {job === undefined ? (
+          <p class="inspector-empty">
+            {shown === undefined ? 'Send a message, and its job shows up here.' : 'Reading the job…'}
+          </p>
+        ) : (
+          <JobFacts job={job} conversation={conversation} problem={live?.problem} isLive={isUnderWay(live)} />
+        )}
+
+        <h3>Chat</h3>
+        <dl class="facts">
+          <Id name="Chat" id={conversation.chatId} />
+          {chat !== undefined && <Fact name="Messages" value={String(messages.at(-1)?.seq ?? 0)} />}
+        </dl>
+        <p class="inspector-links">
+          <a href="/docs" target="_blank" rel="noreferrer">
+            Swagger UI <Icon name="external" />
+          </a>
+          <a href="/openapi.yaml" target="_blank" rel="noreferrer">
+            Contract <Icon name="external" />
+          </a>
+        </p>
+      </div>
+    </aside>
+  );
+}
+
+function JobFacts({
+  job,
+  conversation,
+  problem,
+  isLive,
+}: {
+  readonly job: Job;
+  readonly conversation: Conversation;
+  readonly problem: Problem | undefined;
+  readonly isLive: boolean;
+}): JSX.Element {
+  const measured = useStore(conversation.measured).get(job.id);
+  const reply = job.assistant_message;
+  const error = problem ?? (job.error && { message: job.error.message, code: job.error.code });
+  return (
+    <>
+      <Timeline job={job} isLive={isLive} />
+      {error && <ProblemText problem={error} />}
+      <dl class="facts">
+        <Fact name="Attempts" value={String(job.attempts)} />
+        {measured !== undefined && <Fact name="First piece" value={span(measured.firstPieceMs)} />}
+        {job.finished_at !== null && (
+          <Fact name="Duration" value={span(Date.parse(job.finished_at) - Date.parse(job.created_at))} />
+        )}
+        {reply?.usage && (
+          <Fact name="Tokens" value={`${reply.usage.input_tokens} in · ${reply.usage.output_tokens} out`} />
+        )}
+        {reply?.model !== undefined && <Fact name="Model" value={reply.model} />}
+        {reply?.stop_reason !== undefined && <Fact name="Stop reason" value={reply.stop_reason} />}
+        <Id name="Job" id={job.id} />
+        <Id name="Question" id={job.user_message_id} />
+        {reply && <Id name="Reply" id={reply.id} />}
+      </dl>
+    </>
+  );
+}
+
+function Fact({ name, value }: { readonly name: string; readonly value: string }): JSX.Element {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>{value}</dd>
+    </div>
+  );
+}
+
+function Id({ name, id }: { readonly name: string; readonly id: string }): JSX.Element {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd class="id">
+        <code title={id}>{id}</code>
+        <Copy text={id} label={`Copy the id: ${name}`} />
+      </dd>
+    </div>
+  );
+}
+
+/** A job of the past. What is final is read once. */
+function useJob(client: Rejoinder, jobId: string | undefined): Job | undefined {
+  const [job, setJob] = useState<Job>();
+  useEffect(() => {
+    if (jobId === undefined) return;
+    const left = new AbortController();
+    client
+      .waitForJob(jobId, { signal: left.signal })
+      .then(setJob)
+      .catch(() => undefined);
+    return () => left.abort();
+  }, [client, jobId]);
+  return job?.id === jobId && job !== undefined && isFinal(job) ? job : undefined;
+}

@@ -1,0 +1,35 @@
+import { isFinal, type Job } from '@rejoinder/client';
+import type { JSX } from 'preact';
+import { stateName } from '../state/problem';
+import { exactTimeOf, span } from './times';
+import { useNow } from './use-now';
+
+const TICK_MS = 100;
+
+/** The states a job has gone through, the one it is in, and how long each took. */
+export function Timeline({ job, isLive }: { readonly job: Job; readonly isLive: boolean }): JSX.Element {
+  const ended = isFinal(job);
+  const now = useNow(TICK_MS, isLive && !ended);
+  const created = Date.parse(job.created_at);
+  const started = job.started_at === null ? undefined : Date.parse(job.started_at);
+  const finished = job.finished_at === null ? undefined : Date.parse(job.finished_at);
+  const since = (from: number, to: number | undefined): string => span(Math.max(0, (to ?? now) - from));
+  return (
+    <ol class="timeline" aria-label="States of the job">
+      <li class={job.status === 'queued' ? 'now' : 'done'}>
+        <span>{stateName('queued')}</span>
+        <span>{since(created, started ?? finished)}</span>
+      </li>
+      {(started !== undefined || !ended) && (
+        <li class={job.status === 'running' ? 'now' : started === undefined ? 'later' : 'done'}>
+          <span>{stateName('running')}</span>
+          <span>{started === undefined ? '' : since(started, finished)}</span>
+        </li>
+      )}
+      <li class={ended ? job.status : 'later'}>
+        <span>{stateName(ended ? job.status : 'succeeded')}</span>
+        <span>{job.finished_at === null ? '' : exactTimeOf(job.finished_at)}</span>
+      </li>
+    </ol>
+  );
+}

@@ -1,0 +1,143 @@
+import type { JSX } from 'preact';
+import type { Conversation, View } from '../state/conversation';
+import { useStore } from '../state/store';
+import { isUnderWay, type Turn } from '../state/turn';
+import type { Talker } from '../state/talker';
+import { Avatar } from './avatar';
+import { Icon } from './icons';
+import { Prose } from './prose';
+
+interface TurnItemsProps {
+  readonly conversation: Conversation;
+  readonly view: View;
+  readonly talker: Talker;
+  readonly onInspect: (jobId?: string) => void;
+}
+
+/** What is not in the history yet: the message on its way, the reply while it is written; or why there is none. */
+export function TurnItems({ conversation, view, talker, onInspect }: TurnItemsProps): JSX.Element | null {
+  const { turn, messages, chat, phase } = view;
+  if (phase !== 'ready') return null;
+  const newest = messages.at(-1);
+  const asked = turn?.job?.user_message_id;
+  const isReplied = turn?.job !== undefined && messages.some((message) => message.job_id === turn.job?.id);
+  const isPending = isUnderWay(turn) && turn.text !== undefined && !messages.some(({ id }) => id === asked);
+  const cameToNothing = turn !== undefined && turn.ended && !isReplied && newest?.id === asked;
+  const isUnanswered = newest?.role === 'user' && turn?.job === undefined && !isPending && chat?.status === 'active';
+
+  return (
+    <>
+      {isPending && (
+        <li class="message user pending" key="pending">
+          <div class="bubble-row">
+            <div class="bubble">
+              <span class="unseen">You:</span>
+              <Prose text={turn.text ?? ''} />
+            </div>
+          </div>
+          <div class="under">{turn.job === undefined ? 'Sending…' : ''}&nbsp;</div>
+        </li>
+      )}
+      {isUnderWay(turn) && turn.job !== undefined && !isReplied && (
+        <LiveReply key="live" conversation={conversation} turn={turn} talker={talker} />
+      )}
+      {cameToNothing && (
+        <NoReply
+          key="none"
+          turn={turn}
+          canAsk={chat?.status === 'active'}
+          conversation={conversation}
+          onInspect={onInspect}
+        />
+      )}
+      {isUnanswered && (
+        <li class="message assistant" key="unanswered">
+          <div class="no-reply">
+            <p>No reply was asked for yet, or it did not come.</p>
+            <button class="button small" type="button" onClick={() => void conversation.again()}>
+              <Icon name="reopen" /> Ask for a reply
+            </button>
+          </div>
+        </li>
+      )}
+    </>
+  );
+}
+
+interface LiveReplyProps {
+  readonly conversation: Conversation;
+  readonly turn: Turn;
+  readonly talker: Talker;
+}
+
+/** The only part that is drawn with each piece. */
+function LiveReply({ conversation, turn, talker }: LiveReplyProps): JSX.Element {
+  const text = useStore(conversation.live.shown);
+  return (
+    <li class="message assistant live" aria-busy="true">
+      <div class="bubble-row">
+        <Avatar of={talker} size="small" />
+        <div class="bubble">
+          <span class="unseen">{talker.name} is writing.</span>
+          <div class="live-text" aria-hidden="true">
+            {text === '' ? <Thinking turn={turn} /> : <Prose text={text} isWriting />}
+          </div>
+        </div>
+      </div>
+      <div class="under">
+        {turn.stopping
+          ? 'Stopping…'
+          : turn.startedOver !== undefined
+            ? `Started over: attempt ${turn.startedOver}`
+            : ''}
+        &nbsp;
+      </div>
+    </li>
+  );
+}
+
+function Thinking({ turn }: { readonly turn: Turn }): JSX.Element {
+  const isQueued = turn.job?.status === 'queued';
+  return (
+    <span class="thinking">
+      <i />
+      <i />
+      <i />
+      <span>{isQueued ? 'Queued' : turn.mode === 'poll' ? 'Writing; polling shows it whole' : 'Thinking'}</span>
+    </span>
+  );
+}
+
+function NoReply({
+  turn,
+  canAsk,
+  conversation,
+  onInspect,
+}: Pick<TurnItemsProps, 'conversation' | 'onInspect'> & {
+  readonly turn: Turn;
+  readonly canAsk: boolean;
+}): JSX.Element {
+  const isCanceled = turn.job?.status === 'canceled';
+  const { problem } = turn;
+  return (
+    <li class="message assistant">
+      <div class={isCanceled ? 'no-reply' : 'no-reply failed'}>
+        {!isCanceled && <Icon name="alert" />}
+        <div>
+          <p>{isCanceled ? 'Stopped before the first word.' : (problem?.message ?? 'No reply came.')}</p>
+          <p class="notice-ids">
+            {problem?.code !== undefined && <code>{problem.code}</code>}{' '}
+            <button class="link" type="button" onClick={() => onInspect(turn.job?.id)}>
+              Details
+            </button>
+          </p>
+        </div>
+        {canAsk && (
+          <button class="button small" type="button" onClick={() => void conversation.again()}>
+            <Icon name="reopen" /> Try again
+          </button>
+        )}
+      </div>
+    </li>
+  );
+}

@@ -1,0 +1,26 @@
+import { defineConfig } from 'vite';
+
+/** The page as it is served: no inline code or styles, so that a strict Content-Security-Policy holds; names carry a hash. */
+export default defineConfig({
+  root: import.meta.dirname,
+  base: '/',
+  logLevel: 'warn',
+  // `npm run playground` serves only the page; the service is the one that `npm start` runs. It must see the page's own
+  // Host, or it would give it no tokens.
+  server: {
+    proxy: {
+      '^/(api|docs|openapi.yaml|health|playground)(/|$)': {
+        target: process.env['API'] ?? 'http://127.0.0.1:3000',
+        changeOrigin: false,
+      },
+    },
+  },
+  build: {
+    outDir: '../../dist/apps/playground',
+    emptyOutDir: true,
+    target: 'es2022',
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    sourcemap: false,
+  },
+});
