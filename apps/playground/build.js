@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /*
@@ -16,7 +16,9 @@ const INPUTS = [
   'libs/contract/src/openapi.gen.ts',
   'package-lock.json',
 ];
-const STAMP = join(ROOT, 'dist/apps/playground/.built-from');
+const DIST = join(ROOT, 'dist/apps');
+const OUT = join(DIST, 'playground');
+const STAMP = '.built-from';
 
 /** A hash of what the page is made of. */
 function fingerprint() {
@@ -37,19 +39,45 @@ function filesOf(path) {
   }
 }
 
-/** What the page was built from; undefined when it was not, or not to the end. */
+/** What the page was built from; undefined when it was not, or is no longer whole. */
 function builtFrom() {
   try {
-    return readFileSync(STAMP, 'utf8');
+    const { inputs, files } = JSON.parse(readFileSync(join(OUT, STAMP), 'utf8'));
+    return files.every((/** @type {string} */ name) => existsSync(join(OUT, name))) ? inputs : undefined;
   } catch {
     return undefined;
   }
 }
 
+/** Puts the page in place at once. Two builds at the same time both do: the later one stays, and either is whole. */
+function put(/** @type {string} */ built) {
+  const old = `${built}.old`;
+  for (let tries = 0; ; tries++) {
+    try {
+      if (existsSync(OUT)) renameSync(OUT, old);
+      renameSync(built, OUT);
+      return rmSync(old, { recursive: true, force: true });
+    } catch (error) {
+      // The other one was between the two steps, or after them.
+      rmSync(old, { recursive: true, force: true });
+      if (tries === 10) throw error;
+    }
+  }
+}
+
 const inputs = fingerprint();
 if (builtFrom() !== inputs) {
-  rmSync(STAMP, { force: true });
   const { build } = await import('vite');
-  await build({ configFile: join(import.meta.dirname, 'vite.config.ts') });
-  writeFileSync(STAMP, inputs);
+  const built = join(DIST, `.playground-${process.pid}`);
+  try {
+    await build({
+      configFile: join(import.meta.dirname, 'vite.config.ts'),
+      build: { outDir: built, emptyOutDir: true },
+    });
+    const files = readdirSync(built, { recursive: true });
+    writeFileSync(join(built, STAMP), JSON.stringify({ inputs, files }));
+    put(built);
+  } finally {
+    rmSync(built, { recursive: true, force: true });
+  }
 }
