@@ -85,10 +85,16 @@ export async function renewed(refused: string): Promise<string | undefined> {
   }
   renewing ??= given(session.user)
     .then(
-      (next) => (enter(next), next.token),
+      (next) => {
+        // Meanwhile somebody signed out, or in as somebody else: that holds.
+        if (signIn.get().session !== session) return undefined;
+        enter(next);
+        return next.token;
+      },
       () => {
         // Else it is away: the next request tries again.
-        if (!isGiven) leave('The service gives no tokens any more. Paste one to go on.');
+        if (!isGiven && signIn.get().session === session)
+          leave('The service gives no tokens any more. Paste one to go on.');
         return undefined;
       },
     )
