@@ -28,6 +28,8 @@ export class Workspace {
   private readonly left = new AbortController();
   private timer: ReturnType<typeof setTimeout> | undefined;
   private looking = false;
+  /** The way to a chat that is being opened; whoever goes elsewhere meanwhile stays there. */
+  private going = new AbortController();
 
   constructor(readonly user: string) {
     const { signal } = this.left;
@@ -45,6 +47,7 @@ export class Workspace {
   /** Somebody else signs in, or nobody. */
   leave(): void {
     this.left.abort();
+    this.going.abort();
     clearTimeout(this.timer);
     this.conversation.get()?.leave();
   }
@@ -52,12 +55,14 @@ export class Workspace {
   /** The chat with an assistant; created if there is none. */
   async talkTo(assistant: string): Promise<void> {
     this.lists.patch({ problem: undefined });
+    this.going.abort();
+    const { signal } = (this.going = new AbortController());
     try {
-      const chat = await this.client.openChat(assistant, {}, { signal: this.left.signal });
+      const chat = await this.client.openChat(assistant, {}, { signal });
       this.upsert(chat);
       location.hash = addressOf(chat.id);
     } catch (error) {
-      if (!this.left.signal.aborted) this.lists.patch({ problem: problemOf(error) });
+      if (!signal.aborted) this.lists.patch({ problem: problemOf(error) });
     }
   }
 
@@ -69,6 +74,7 @@ export class Workspace {
   }
 
   private openFromAddress(): void {
+    this.going.abort();
     const chatId = /^#\/chats\/([\w-]+)$/.exec(location.hash)?.[1];
     const open = this.conversation.get();
     if (open?.chatId === chatId) return;
@@ -127,9 +133,11 @@ export const addressOf = (chatId: string): string => `#/chats/${chatId}`;
 /** Chats by newest activity, each once, as `newer` has it. */
 function merged(newer: readonly Chat[], older: readonly Chat[]): readonly Chat[] {
   const byId = new Map([...older, ...newer].map((chat) => [chat.id, chat]));
-  const chats = [...byId.values()].sort((a, b) => (a.last_message_at < b.last_message_at ? 1 : -1));
+  const chats = [...byId.values()].sort((a, b) => compare(b.last_message_at, a.last_message_at) || compare(b.id, a.id));
   return isSame(chats, older) ? older : chats;
 }
+
+const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
 function isSame(a: readonly Chat[], b: readonly Chat[]): boolean {
   return a.length === b.length && a.every((chat, n) => chat === b[n]);
