@@ -76,7 +76,7 @@ export function ChatPanel(props: ChatPanelProps): JSX.Element {
 function Announcer({ conversation }: { readonly conversation: Conversation }): JSX.Element {
   return (
     <div class="unseen" aria-live="polite">
-      {useStore(conversation.announcement)}
+      {useStore(conversation.exchange.announcement)}
     </div>
   );
 }

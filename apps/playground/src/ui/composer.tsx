@@ -1,9 +1,10 @@
 import type { Chat } from '@rejoinder/client';
 import type { JSX } from 'preact';
 import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
-import type { Conversation, View } from '../state/conversation';
+import type { Conversation } from '../state/conversation';
 import { useStore } from '../state/store';
 import { isUnderWay } from '../state/turn';
+import type { View } from '../state/view';
 import { Icon } from './icons';
 import { ProblemText } from './problem-text';
 import { useMedia } from './use-media';
@@ -45,7 +46,7 @@ export function Composer({ conversation, view, chat, assistant, onNew }: Compose
 
   const send = (): void => {
     if (!canSend) return;
-    conversation.send();
+    conversation.exchange.send();
     field.current?.focus();
   };
 
@@ -109,8 +110,8 @@ export function Composer({ conversation, view, chat, assistant, onNew }: Compose
             type="button"
             aria-label="Stop the reply"
             title="Stop the reply"
-            disabled={turn.stopping}
-            onClick={() => void conversation.stop()}
+            disabled={turn.stopping && turn.job !== undefined}
+            onClick={() => void conversation.exchange.stop()}
           >
             <Icon name="stop" />
           </button>

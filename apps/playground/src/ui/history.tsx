@@ -1,9 +1,10 @@
 import type { Message } from '@rejoinder/client';
 import type { JSX } from 'preact';
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
-import type { Conversation, View } from '../state/conversation';
+import type { Conversation } from '../state/conversation';
 import type { Talker } from '../state/talker';
 import { isUnderWay } from '../state/turn';
+import type { View } from '../state/view';
 import { Icon } from './icons';
 import { MessageItem } from './message-item';
 import { dayOf } from './times';

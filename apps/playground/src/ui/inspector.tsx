@@ -101,7 +101,7 @@ function JobFacts({
   readonly problem: Problem | undefined;
   readonly isLive: boolean;
 }): JSX.Element {
-  const measured = useStore(conversation.measured).get(job.id);
+  const measured = useStore(conversation.exchange.measured).get(job.id);
   const reply = job.assistant_message;
   const error = problem ?? (job.error && { message: job.error.message, code: job.error.code });
   return (

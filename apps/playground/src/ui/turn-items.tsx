@@ -1,7 +1,8 @@
 import type { JSX } from 'preact';
-import type { Conversation, View } from '../state/conversation';
+import type { Conversation } from '../state/conversation';
 import { useStore } from '../state/store';
 import { isUnderWay, type Turn } from '../state/turn';
+import type { View } from '../state/view';
 import type { Talker } from '../state/talker';
 import { Avatar } from './avatar';
 import { Icon } from './icons';
@@ -35,7 +36,7 @@ export function TurnItems({ conversation, view, talker, onInspect }: TurnItemsPr
               <Prose text={turn.text ?? ''} />
             </div>
           </div>
-          <div class="under">{turn.job === undefined ? 'Sending…' : ''}&nbsp;</div>
+          <div class="under">{turn.job !== undefined ? '' : turn.stopping ? 'Stopping…' : 'Sending…'}&nbsp;</div>
         </li>
       )}
       {isUnderWay(turn) && turn.job !== undefined && !isReplied && (
@@ -72,7 +73,7 @@ interface LiveReplyProps {
 
 /** The only part that is drawn with each piece. */
 function LiveReply({ conversation, turn, talker }: LiveReplyProps): JSX.Element {
-  const text = useStore(conversation.live.shown);
+  const text = useStore(conversation.exchange.live.shown);
   return (
     <li class="message assistant live" aria-busy="true">
       <div class="bubble-row">
