@@ -4,6 +4,7 @@ import { Exchange } from './exchange';
 import { Past } from './past';
 import { problemOf } from './problem';
 import { Store } from './store';
+import { titleFrom } from './title';
 import { isUnderWay } from './turn';
 import { NEW_VIEW, type View } from './view';
 
@@ -32,6 +33,7 @@ export class Conversation {
       past: this.past,
       draft: this.draft,
       signal,
+      onAccepted: () => void this.name().catch(() => undefined),
       onChange: () => void this.look(),
     });
   }
@@ -93,6 +95,11 @@ export class Conversation {
     await this.update({ status });
   }
 
+  /** Gives the chat another title, or none. */
+  async rename(title: string): Promise<void> {
+    await this.update({ title: title.trim() || null });
+  }
+
   dismiss(): void {
     this.view.patch({ notice: undefined });
   }
@@ -103,6 +110,20 @@ export class Conversation {
 
   private async update(change: UpdateChatRequest): Promise<void> {
     await this.attempt(async () => this.takeChat(await this.client.updateChat(this.chatId, change, this.options)));
+  }
+
+  /**
+   * Chats with the same assistant look alike until they have a title: one that has none is called by what was said first.
+   * Another tab may have been quicker; both would call it the same.
+   */
+  private async name(): Promise<void> {
+    const { before, messages, chat: known } = this.view.get();
+    const first = before === null ? messages.find(({ role }) => role === 'user') : undefined;
+    if (first === undefined || known?.title !== null) return;
+    const chat = await this.client.getChat(this.chatId, this.options);
+    if (chat.title !== null) return;
+    const title = titleFrom(first.content);
+    this.takeChat(await this.client.updateChat(this.chatId, { title }, this.options));
   }
 
   private async attempt(work: () => Promise<void>): Promise<void> {

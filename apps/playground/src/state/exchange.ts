@@ -34,6 +34,8 @@ export interface Setting {
   readonly draft: Draft;
   /** Ends when nobody looks at the chat any more. */
   readonly signal: AbortSignal;
+  /** The service has accepted a turn. */
+  readonly onAccepted: () => void;
   /** The chat may be another now. */
   readonly onChange: () => void;
 }
@@ -200,7 +202,7 @@ export class Exchange {
   }
 
   private async takeJob(job: Job): Promise<void> {
-    const { past, draft, chatId } = this.setting;
+    const { past, draft, chatId, onAccepted } = this.setting;
     const { turn } = this;
     this.patchTurn({ job });
     if (turn?.job === undefined) {
@@ -208,7 +210,10 @@ export class Exchange {
       draft.accepted();
       inTab.set(`job:${chatId}`, job.id);
       if (turn?.stopping === true) void this.cancel(job);
-      void past.catchUp().catch(() => undefined);
+      void past.catchUp().then(
+        () => turn?.text !== undefined && onAccepted(),
+        () => undefined,
+      );
     }
     if (job.assistant_message !== null) await this.place(job.assistant_message);
   }

@@ -4,6 +4,7 @@ import { useState } from 'preact/hooks';
 import type { Conversation } from '../state/conversation';
 import type { Talker } from '../state/talker';
 import { Avatar } from './avatar';
+import { ChatName } from './chat-name';
 import { Icon } from './icons';
 import { Sheet } from './sheet';
 
@@ -32,7 +33,7 @@ export function ChatHeader(props: ChatHeaderProps): JSX.Element {
         <>
           <Avatar of={talker} />
           <div class="chat-title">
-            <h1 dir="auto">{chat.title ?? talker.name}</h1>
+            <ChatName title={chat.title} talker={talker} onRename={(title) => void conversation.rename(title)} />
             <p>
               {chat.title !== null && <>{talker.name} · </>}
               <span class={`status ${chat.status}`}>{chat.status}</span>

@@ -10,6 +10,7 @@ const PATHS = {
   archive: 'M4 5h16v4H4zM5.5 9v10h13V9M10 13h4',
   reopen: 'M4 12a8 8 0 1 1 2.6 5.9M4 19v-5h5',
   lock: 'M6 11h12v9H6zM8.5 11V8a3.5 3.5 0 0 1 7 0v3',
+  pencil: 'M5 19l.8-3.8L16 5l3 3L8.8 18.2z',
   plus: 'M12 5v14M5 12h14',
   copy: 'M9 9h11v11H9zM5 15H4V4h11v1',
   check: 'm5 12.5 4.5 4.5L19 7.5',

@@ -1,0 +1,97 @@
+import type { JSX } from 'preact';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
+import type { Talker } from '../state/talker';
+import { LONGEST_TITLE } from '../state/title';
+import { Icon } from './icons';
+
+interface ChatNameProps {
+  readonly title: string | null;
+  readonly talker: Talker;
+  readonly onRename: (title: string) => void;
+}
+
+/** What a chat is called, to be changed in its place. */
+export function ChatName({ title, talker, onRename }: ChatNameProps): JSX.Element {
+  const [editing, setEditing] = useState(false);
+  const button = useRef<HTMLButtonElement>(null);
+  /** The keyboard goes on where it was; a click elsewhere goes there. */
+  const comesBack = useRef(false);
+
+  useLayoutEffect(() => {
+    if (!editing && comesBack.current) button.current?.focus();
+  }, [editing]);
+
+  if (editing) {
+    return (
+      <NameField
+        title={title ?? ''}
+        placeholder={talker.name}
+        onDone={(text, byKey) => {
+          comesBack.current = byKey;
+          setEditing(false);
+          if (text !== undefined && text.trim() !== (title ?? '')) onRename(text);
+        }}
+      />
+    );
+  }
+  return (
+    <div class="chat-name">
+      <h1 dir="auto" title={title ?? undefined}>
+        {title ?? talker.name}
+      </h1>
+      <button
+        ref={button}
+        class="icon-button small"
+        type="button"
+        aria-label="Rename"
+        title="Rename"
+        onClick={() => setEditing(true)}
+      >
+        <Icon name="pencil" />
+      </button>
+    </div>
+  );
+}
+
+function NameField({
+  title,
+  placeholder,
+  onDone,
+}: {
+  readonly title: string;
+  readonly placeholder: string;
+  /** With the text to be kept, if it is. */
+  readonly onDone: (text: string | undefined, byKey: boolean) => void;
+}): JSX.Element {
+  const field = useRef<HTMLInputElement>(null);
+  /** It is taken out of the page when it is done, and loses the focus by that. */
+  const done = useRef(false);
+  const finish = (text: string | undefined, byKey: boolean): void => {
+    if (done.current) return;
+    done.current = true;
+    onDone(text, byKey);
+  };
+  useLayoutEffect(() => {
+    field.current?.focus();
+    field.current?.select();
+  }, []);
+  return (
+    <input
+      ref={field}
+      class="chat-name-field"
+      aria-label="Title of the chat"
+      dir="auto"
+      defaultValue={title}
+      placeholder={placeholder}
+      maxLength={LONGEST_TITLE}
+      enterkeyhint="done"
+      autocomplete="off"
+      onKeyDown={(event) => {
+        if (event.isComposing) return;
+        if (event.key === 'Enter') finish(event.currentTarget.value, true);
+        if (event.key === 'Escape') finish(undefined, true);
+      }}
+      onBlur={(event) => finish(event.currentTarget.value, false)}
+    />
+  );
+}
