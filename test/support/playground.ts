@@ -1,6 +1,82 @@
 import { createRequire } from 'node:module';
 import { readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Browser, BrowserContext, BrowserContextOptions, Locator, Page } from 'playwright-core';
+import { startBrowser } from './browser.js';
+import { Client } from './client.js';
+import type { App } from './processes.js';
+import { type Stack, startStack } from './stack.js';
+
+export const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true };
+export const DESK = { viewport: { width: 1280, height: 900 } };
+
+/** A reply of many words, each so long after the last. Of four hundred nobody waits for the end. */
+export const slowly = (words = 400, ms = 100): object => ({
+  pieces: Array.from({ length: words }, (_, n) => `word${n} `),
+  piece_delay_ms: ms,
+});
+
+/** A stack, a browser, and whoever visits the playground with it. */
+export class Playground {
+  private readonly visitors: Visitor[] = [];
+
+  private constructor(
+    readonly stack: Stack,
+    private readonly browser: Browser,
+    /** The API with the secret of development: the page signs in by itself. */
+    readonly api: App,
+    readonly dataDir: string,
+  ) {}
+
+  static async start(): Promise<Playground> {
+    const dataDir = await mkdtemp(join(tmpdir(), 'rejoinder-playground-'));
+    const [stack, browser] = await Promise.all([startStack(), startBrowser()]);
+    return new Playground(stack, browser, await stack.startApi({ JWT_SECRET: '', DATA_DIR: dataDir }), dataDir);
+  }
+
+  async visit(options: VisitOptions & { readonly url?: string } = {}): Promise<Visitor> {
+    const { url = this.api.url, ...how } = options;
+    const visitor = await Visitor.open(this.browser, url, { ...DESK, ...how });
+    this.visitors.push(visitor);
+    return visitor;
+  }
+
+  /** A visitor with a chat open. */
+  async talking(options: VisitOptions = {}): Promise<Visitor> {
+    const visitor = await this.visit(options);
+    await visitor.pick('Soporte');
+    await visitor.sees('¡Hola!');
+    return visitor;
+  }
+
+  /** The same user, on the service itself. */
+  async as({ user }: { user: string }): Promise<Client> {
+    const response = await fetch(`${this.api.url}/playground/token`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ user }),
+    });
+    return new Client(this.api.url, ((await response.json()) as { token: string }).token);
+  }
+
+  async stored(visitor: Visitor): Promise<any[]> {
+    return (await (await this.as(visitor)).get(`/api/v1/chats/${visitor.chatId}/messages?limit=100`)).body.data;
+  }
+
+  /** Everybody leaves, and no reply is scripted any more. */
+  async clear(): Promise<void> {
+    await Promise.all(this.visitors.splice(0).map((visitor) => visitor.leave()));
+    await this.stack.model.clearScripts();
+  }
+
+  async stop(): Promise<void> {
+    await this.browser.close();
+    await this.stack.stop();
+    await rm(this.dataDir, { recursive: true, force: true });
+  }
+}
 
 /** How to look at the page. */
 export interface VisitOptions extends BrowserContextOptions {
@@ -26,6 +102,8 @@ export class Visitor {
   static async open(browser: Browser, url: string, options: VisitOptions = {}): Promise<Visitor> {
     const { user = `visitor-${(visitors += 1)}`, context, ...how } = options;
     const page = await (context ?? (await browser.newContext(how))).newPage();
+    // Sooner than Jest gives up, so that what was waited for is told.
+    page.setDefaultTimeout(20_000);
     const visitor = new Visitor(page, user);
     const { complaints } = visitor;
     page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
@@ -75,6 +153,16 @@ export class Visitor {
   /** Waits until the newest message shows `text` and nothing is being written any more. */
   async reply(text: string | RegExp): Promise<void> {
     await this.messages.last().filter({ hasText: text }).filter({ hasText: 'Details' }).waitFor();
+    // The reply is told of a little before its job is final.
+    await this.page.getByRole('button', { name: 'Stop the reply' }).waitFor({ state: 'detached' });
+  }
+
+  /** The page is behind another one, or seen again. */
+  async hide(isHidden: boolean): Promise<void> {
+    await this.page.evaluate(
+      `Object.defineProperty(document, 'visibilityState', { value: '${isHidden ? 'hidden' : 'visible'}', configurable: true });
+       document.dispatchEvent(new Event('visibilitychange'))`,
+    );
   }
 
   /** Waits for something to be read anywhere on the page. */
@@ -87,25 +175,40 @@ export class Visitor {
     await this.page.evaluate(`dispatchEvent(new Event('focus'))`);
   }
 
-  /** What stands in the way of some readers: axe's serious and critical findings. */
+  /** What stands in the way of some readers, in light or in dark: axe's serious and critical findings. */
   async barriers(): Promise<string[]> {
-    await this.settled();
-    await this.page.evaluate(AXE);
-    return this.page.evaluate(async () => {
-      const { axe } = globalThis as unknown as { axe: { run(): Promise<{ violations: AxeFinding[] }> } };
-      const { violations } = await axe.run();
+    if (!(await this.page.evaluate<boolean>(`'axe' in globalThis`))) await this.page.evaluate(AXE);
+    const found: string[] = [];
+    for (const colorScheme of ['dark', 'light'] as const) {
+      await this.page.emulateMedia({ colorScheme });
+      await this.settled();
+      // Only colours depend on it.
+      found.push(...(await this.findings(colorScheme === 'dark' ? ['color-contrast'] : undefined)));
+    }
+    return found;
+  }
+
+  private findings(rules: string[] | undefined): Promise<string[]> {
+    return this.page.evaluate(async (only) => {
+      const { axe } = globalThis as unknown as {
+        axe: { run(options: object): Promise<{ violations: AxeFinding[] }> };
+      };
+      const { violations } = await axe.run({ resultTypes: ['violations'], ...(only && { runOnly: only }) });
       return violations
         .filter(({ impact }) => impact === 'serious' || impact === 'critical')
         .flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => `${id}: ${html} ${failureSummary}`));
-    });
+    }, rules);
   }
 
   /** Keeps what is seen, where somebody asked for pictures. */
   async picture(name: string): Promise<void> {
     const directory = process.env['SCREENSHOTS'];
     if (!directory) return;
-    await this.settled();
-    await this.page.screenshot({ path: `${directory}/playground-${name}.png` });
+    for (const colorScheme of ['dark', 'light'] as const) {
+      await this.page.emulateMedia({ colorScheme });
+      await this.settled();
+      await this.page.screenshot({ path: `${directory}/playground-${name}-${colorScheme}.png` });
+    }
   }
 
   /** What moves in is half transparent, and has no contrast yet: it is moved to its end. */
