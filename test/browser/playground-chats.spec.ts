@@ -174,6 +174,17 @@ withBrowser('the playground, in a chat', () => {
     expect(uma.complaints).toEqual([]);
   });
 
+  it('can stop a reply also in a chat that was archived meanwhile', async () => {
+    const gus = await playground.talking();
+    await playground.stack.model.script('put away', slowly());
+    await gus.send('put away');
+    await gus.sees('word3 ');
+    await gus.page.getByRole('button', { name: 'Archive' }).click();
+    await gus.sees('This chat is archived.');
+    await gus.page.getByRole('button', { name: 'Stop the reply' }).click();
+    await gus.reply('Stopped');
+  });
+
   it('says why a turn failed, also after a reload, and asks again without saying the words twice', async () => {
     const vic = await playground.talking();
     await playground.stack.model.script(

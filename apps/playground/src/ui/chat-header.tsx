@@ -35,8 +35,8 @@ export function ChatHeader(props: ChatHeaderProps): JSX.Element {
           <div class="chat-title">
             <ChatName title={chat.title} talker={talker} onRename={(title) => void conversation.rename(title)} />
             <p>
-              {chat.title !== null && <>{talker.name} · </>}
               <span class={`status ${chat.status}`}>{chat.status}</span>
+              {chat.title !== null && <> · {talker.name}</>}
             </p>
           </div>
           <div class="chat-actions">
@@ -53,7 +53,7 @@ export function ChatHeader(props: ChatHeaderProps): JSX.Element {
             )}
             {chat.status === 'archived' && (
               <button
-                class="icon-button"
+                class="icon-button also-below"
                 type="button"
                 aria-label="Reopen"
                 title="Reopen"
@@ -75,7 +75,13 @@ export function ChatHeader(props: ChatHeaderProps): JSX.Element {
               </button>
             )}
             {chat.status !== 'active' && (
-              <button class="icon-button" type="button" aria-label="New chat" title="New chat" onClick={onNew}>
+              <button
+                class="icon-button also-below"
+                type="button"
+                aria-label="New chat"
+                title="New chat"
+                onClick={onNew}
+              >
                 <Icon name="plus" />
               </button>
             )}

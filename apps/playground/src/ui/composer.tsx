@@ -60,6 +60,17 @@ export function Composer({ conversation, view, chat, assistant, onNew }: Compose
             {chat.status === 'closed' ? 'That is final.' : 'Reopen it to go on, or begin another.'}
           </p>
           <div class="choices">
+            {isBusy && (
+              // Its reply is written to the end all the same.
+              <button
+                class="button quiet"
+                type="button"
+                disabled={turn.stopping && turn.job !== undefined}
+                onClick={() => void conversation.exchange.stop()}
+              >
+                <Icon name="stop" /> Stop the reply
+              </button>
+            )}
             {chat.status === 'archived' && (
               <button class="button quiet" type="button" onClick={() => void conversation.change('active')}>
                 <Icon name="reopen" /> Reopen

@@ -125,7 +125,9 @@ function NoReply({
       <div class={isCanceled ? 'no-reply' : 'no-reply failed'}>
         {!isCanceled && <Icon name="alert" />}
         <div>
-          <p>{isCanceled ? 'Stopped before the first word.' : (problem?.message ?? 'No reply came.')}</p>
+          <p>
+            {isCanceled ? 'Stopped. There was nothing of a reply to keep.' : (problem?.message ?? 'No reply came.')}
+          </p>
           <p class="notice-ids">
             {problem?.code !== undefined && <code>{problem.code}</code>}{' '}
             <button class="link" type="button" onClick={() => onInspect(turn.job?.id)}>
