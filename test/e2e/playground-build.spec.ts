@@ -41,7 +41,7 @@ describe('the build of the playground', () => {
     await rm(page, { recursive: true });
     await build();
     expect(await state()).toEqual(whole);
-  });
+  }, 60_000);
 
   it('is whole after two that ran at once, and nothing is left beside it', async () => {
     await rm(page, { recursive: true });

@@ -103,10 +103,10 @@ describe('the playground, as it is served', () => {
   });
 
   it.each([
-    ['it is switched off', { PLAYGROUND: 'off' }, 404],
-    ['it is production', { NODE_ENV: 'production', HOST: '127.0.0.1' }, 404],
-    ['it is production that asked for it', { NODE_ENV: 'production', HOST: '127.0.0.1', PLAYGROUND: 'on' }, 200],
-  ])('when %s: GET / is %3$s, and nobody is given a token', async (_, env, status) => {
+    ['it is switched off', 404, { PLAYGROUND: 'off' }],
+    ['it is production', 404, { NODE_ENV: 'production', HOST: '127.0.0.1' }],
+    ['it is production that asked for it', 200, { NODE_ENV: 'production', HOST: '127.0.0.1', PLAYGROUND: 'on' }],
+  ])('when %s: GET / is %i, and nobody is given a token', async (_, status, env) => {
     const app = await stack.startApi(env);
     const page = await fetch(`${app.url}/`);
     expect(page.status).toBe(status);
@@ -148,6 +148,8 @@ describe('the playground, as it is served', () => {
       { host, origin: 'null' },
       { host, 'x-forwarded-for': '203.0.113.7' },
       { host, forwarded: 'for=203.0.113.7' },
+      { host, 'x-forwarded-proto': 'https' },
+      { host, 'cf-connecting-ip': '203.0.113.7' },
     ];
     for (const headers of foreign) expect([headers, await giveTo(open.url, headers)]).toEqual([headers, 404]);
     const own = Object.values(networkInterfaces())
@@ -170,10 +172,9 @@ describe('the playground, as it is served', () => {
   );
 
   it('takes no form for a request: a page elsewhere could send one without asking', async () => {
-    const form = await fetch(`${open.url}/playground/token`, {
-      method: 'POST',
-      body: new URLSearchParams({ user: 'ana' }),
-    });
-    expect(await refusal(form)).toEqual([415, 'unsupported_media_type']);
+    for (const body of [new URLSearchParams({ user: 'ana' }), '{"user":"ana"}']) {
+      const form = await fetch(`${open.url}/playground/token`, { method: 'POST', body });
+      expect(await refusal(form)).toEqual([415, 'unsupported_media_type']);
+    }
   });
 });

@@ -14,7 +14,7 @@ const LIFE_SECONDS = 24 * 60 * 60;
 const OWN_NAMES = new Set(['localhost', '127.0.0.1', '[::1]']);
 
 /** What proxies add: behind one, every caller seems to be on this machine. */
-const PROXIED = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-real-ip', 'via'];
+const PROXIED = /^(via|forwarded|x-forwarded-.*|x-real-ip|x-client-ip|x-original-.*|cf-.*)$/;
 
 const LOOPBACK = new BlockList();
 LOOPBACK.addSubnet('127.0.0.0', 8);
@@ -45,7 +45,7 @@ export function serveDevelopmentTokens(fastify: FastifyInstance, { jwt }: Settin
 /** The peer says where it comes from, `Host` that its name was not made to point here, `Origin` that no other page sends it. */
 function isFromOwnPage({ socket, headers }: FastifyRequest): boolean {
   const { host = '', origin } = headers;
-  if (!isLoopback(socket.remoteAddress ?? '') || PROXIED.some((name) => headers[name] !== undefined)) return false;
+  if (!isLoopback(socket.remoteAddress ?? '') || Object.keys(headers).some((name) => PROXIED.test(name))) return false;
   if (!OWN_NAMES.has(host.replace(/:\d+$/, '').toLowerCase())) return false;
   return origin === undefined || (URL.canParse(origin) && new URL(origin).host === host.toLowerCase());
 }
