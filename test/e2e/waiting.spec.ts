@@ -58,4 +58,24 @@ describe('clients that wait', () => {
     expect((await Promise.all(polls)).map(({ body }) => body.status)).toEqual(clients.map(() => 'succeeded'));
     expect((await Promise.all(ends)).map((events) => events.at(-1)?.id)).toEqual(clients.map(() => 'end'));
   }, 40_000);
+
+  it('and follow one job all look at it by one query when it changes', async () => {
+    await stack.model.script('one word, and silence', { pieces: ['Hmm. '], stall_after: 1 });
+    const user = stack.as('many', api);
+    const { id } = await user.turnAsync((await user.chat()).id, 'one word, and silence');
+    const streams = await Promise.all(
+      Array.from({ length: 100 }, () => openStream(api.url, tokenFor('many'), `/api/v1/jobs/${id}/events`)),
+    );
+    // Each has its text, so none has anything left to ask.
+    for (const { events } of streams) while ((await events.next()).value?.event !== 'delta');
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    const before = line.sent;
+    await stack.database.query(`SELECT pg_notify('rejoinder_jobs', $1 || ' running')`, [id]);
+    await until(async () => line.sent > before, 'a look');
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    // One look, one question, and perhaps the statement that tries the connection; a look each were 50,000 bytes at least.
+    expect(line.sent - before).toBeLessThan(5_000);
+    await user.patch(`/api/v1/jobs/${id}`, { status: 'canceled' });
+    streams.forEach((stream) => stream.close());
+  }, 40_000);
 });

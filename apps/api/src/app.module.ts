@@ -20,6 +20,7 @@ import { JobEvents } from './jobs/job-events.js';
 import { JobWaiter } from './jobs/job-waiter.js';
 import { JobsController } from './jobs/jobs.controller.js';
 import { JobsService } from './jobs/jobs.service.js';
+import { SharedLooks } from './jobs/shared-looks.js';
 import { MessagesController } from './messages/messages.controller.js';
 import { MessagesService } from './messages/messages.service.js';
 import { TurnsController } from './turns/turns.controller.js';
@@ -48,6 +49,7 @@ export class AppModule {
         TurnsService,
         JobsService,
         JobWaiter,
+        SharedLooks,
         JobEvents,
         HealthService,
         Farewell,

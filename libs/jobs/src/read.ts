@@ -8,17 +8,20 @@ export interface JobAndMessage<Row extends JobRow = JobRow> {
   readonly message: Message | null;
 }
 
+/** The same with the text of the running attempt as far as it is in the row: what a client follows. */
+export type JobWithDraft = JobAndMessage<JobRow & { readonly draft: string }>;
+
 /** A user's job: what a client polls. `undefined` when there is none, or it is somebody else's. */
 export function readJob(manager: EntityManager, jobId: string, userId: string): Promise<JobAndMessage | undefined> {
   return read(manager, jobColumns('j'), jobId, userId);
 }
 
-/** The same with the text of the running attempt as far as it is in the row: what a client follows. */
+/** The same as it is followed. */
 export function readJobWithDraft(
   manager: EntityManager,
   jobId: string,
   userId: string,
-): Promise<JobAndMessage<JobRow & { readonly draft: string }> | undefined> {
+): Promise<JobWithDraft | undefined> {
   return read(manager, `${jobColumns('j')}, j.draft`, jobId, userId);
 }
 

@@ -1,5 +1,4 @@
 import { Logger } from '@nestjs/common';
-import type { EntityManager } from 'typeorm';
 import type { JobRow } from '#database/columns.js';
 import type { Message } from '#database/entities/message.entity.js';
 import { errorBody } from '#errors/error-body.js';
@@ -7,17 +6,21 @@ import { notFound, ServiceError } from '#errors/service-error.js';
 import { isStoreAway } from '#errors/store-away.js';
 import type { JobFeed } from '#feed/job-feed.js';
 import type { Piece, ReplyFeed } from '#feed/reply-feed.js';
-import { readJobWithDraft } from '#jobs/read.js';
+import type { JobWithDraft } from '#jobs/read.js';
 import { isFinal } from '#jobs/states.js';
 import { EventStream } from '../http/event-stream.js';
 import { presentMessage } from '../messages/present-message.js';
 import { END, eventId, type Position } from './position.js';
 import { presentJob } from './present-job.js';
+import type { SharedLooks } from './shared-looks.js';
 
 /** Shortest time between two requests for missing text, in milliseconds. */
 const ASK_AGAIN_MS = 250;
 
 const logger = new Logger('events');
+
+/** Reads the row. */
+export type Look = () => Promise<JobWithDraft | undefined>;
 
 /** Who follows which job, and from where on. */
 export interface Following {
@@ -43,9 +46,9 @@ export class FollowedJob {
 
   constructor(
     readonly following: Following,
-    private readonly manager: EntityManager,
+    private readonly looks: SharedLooks,
     jobs: JobFeed,
-    private readonly replies: ReplyFeed,
+    replies: ReplyFeed,
   ) {
     this.have = following.from;
     this.stream.onceClosed(jobs.follow(following.jobId, () => this.changed()));
@@ -55,13 +58,13 @@ export class FollowedJob {
   }
 
   /** Shows the job as it is now, from where the client is. @throws ServiceError `not_found` */
-  async start(accepted?: JobRow): Promise<void> {
+  async start(read: Look, accepted?: JobRow): Promise<void> {
     if (accepted !== undefined) {
       // It is committed: whatever becomes of the store from here on, the client must learn of its job.
       this.showState(accepted, eventId(this.have));
-      return this.lookAgain();
+      return this.lookAgain(read);
     }
-    this.looking = this.look();
+    this.looking = this.look(read);
     try {
       await this.looking;
     } finally {
@@ -75,8 +78,8 @@ export class FollowedJob {
     if (this.looking === undefined && !this.stream.closed) this.lookAgain();
   }
 
-  private lookAgain(): void {
-    this.looking = this.look()
+  private lookAgain(read: Look = () => this.looks.look(this.following.jobId, this.following.userId)): void {
+    this.looking = this.look(read)
       .catch((error: unknown) => {
         // The client comes back, and finds out how things stand.
         const { jobId, requestId } = this.following;
@@ -96,10 +99,9 @@ export class FollowedJob {
     if (this.stale && this.looking === undefined && !this.stream.closed) this.lookAgain();
   }
 
-  private async look(): Promise<void> {
-    const { jobId, userId } = this.following;
+  private async look(read: Look): Promise<void> {
     this.stale = false;
-    const found = await readJobWithDraft(this.manager, jobId, userId);
+    const found = await read();
     if (found === undefined) throw notFound('job');
     const { job, message } = found;
     this.showAttempt(job.attempts);
@@ -130,8 +132,7 @@ export class FollowedJob {
       () => {
         this.asking = undefined;
         this.asked = Date.now();
-        const { attempt, offset } = this.have;
-        if (!this.stream.closed) void this.replies.ask(this.following.jobId, attempt, offset);
+        if (!this.stream.closed) this.looks.ask(this.following.jobId, this.have);
       },
       Math.max(0, this.asked + ASK_AGAIN_MS - Date.now()),
     );

@@ -3,9 +3,11 @@ import { EntityManager } from 'typeorm';
 import type { JobRow } from '#database/columns.js';
 import { JobFeed } from '#feed/job-feed.js';
 import { ReplyFeed } from '#feed/reply-feed.js';
+import { readJobWithDraft } from '#jobs/read.js';
 import type { EventStream } from '../http/event-stream.js';
 import { FollowedJob, type Following } from './followed-job.js';
 import { Rounds } from './rounds.js';
+import { SharedLooks } from './shared-looks.js';
 
 /** How often a stream on which nothing happens is shown to be alive, in milliseconds. */
 const BEAT_MS = 10_000;
@@ -18,6 +20,7 @@ export class JobEvents implements BeforeApplicationShutdown {
 
   constructor(
     private readonly manager: EntityManager,
+    private readonly looks: SharedLooks,
     private readonly jobs: JobFeed,
     private readonly replies: ReplyFeed,
   ) {}
@@ -28,10 +31,11 @@ export class JobEvents implements BeforeApplicationShutdown {
    * @throws ServiceError `not_found`
    */
   async follow(following: Following, accepted?: JobRow): Promise<EventStream> {
-    const followed = new FollowedJob(following, this.manager, this.jobs, this.replies);
+    const followed = new FollowedJob(following, this.looks, this.jobs, this.replies);
     followed.stream.onceClosed(this.open.add(followed));
     try {
-      await followed.start(accepted);
+      // A client's first look belongs to its request: it does not stand in line with those of streams.
+      await followed.start(() => readJobWithDraft(this.manager, following.jobId, following.userId), accepted);
     } catch (error) {
       followed.stream.destroy();
       throw error;
