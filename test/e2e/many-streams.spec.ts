@@ -59,4 +59,23 @@ describe('many streams', () => {
     expect(answers.map((answer) => /\r\nx-request-id: \S+\r\n/i.test(answer))).toEqual([true, true, true]);
     expect(answers[2]).toContain(`{"id":"${job.id}"`);
   });
+
+  it('in line on one connection may be as many as a client cares to send, and all end with it', async () => {
+    const lea = stack.as('lea');
+    await stack.model.script('many in line', { pieces: ['uno ', 'dos'], piece_delay_ms: 500 });
+    const job = await lea.turnAsync((await lea.chat()).id, 'many in line');
+    const { hostname, port } = new URL(stack.api.url);
+    const open = (more = ''): string =>
+      `GET /api/v1/jobs/${job.id}/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${tokenFor('lea')}\r\n${more}\r\n`;
+    const [stays, leaves] = [connect(Number(port), hostname), connect(Number(port), hostname)];
+    let received = '';
+    stays.setEncoding('utf8').on('data', (chunk) => (received += String(chunk)));
+    stays.write(open().repeat(29) + open('Connection: close\r\n'));
+    leaves.write(open().repeat(30));
+    await once(leaves, 'data');
+    leaves.resetAndDestroy();
+    await once(stays, 'close');
+    expect(received.split('id: end\n')).toHaveLength(31);
+    expect(stack.api.output()).not.toMatch(/warning/i);
+  });
 });

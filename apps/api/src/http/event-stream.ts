@@ -66,7 +66,10 @@ export class EventStream {
     };
     response.on('close', closed);
     // An answer that waits behind another on its connection is not told when that ends.
-    if (response.socket === null) socket.on('close', closed);
+    if (response.socket === null) {
+      socket.setMaxListeners(0); // as many may wait as the client cares to send
+      socket.on('close', closed);
+    }
     response.on('drain', () => this.flush());
     response.writeHead(response.statusCode, reply.getHeaders() as OutgoingHttpHeaders);
     // Node keeps the headers for as long as the answer. Sent by themselves they become one string; else they stay forty.
