@@ -8,6 +8,9 @@ import type { FastifyReply } from 'fastify';
 const LARGEST_BACKLOG = 1024 * 1024;
 const LONGEST_STALL_MS = 5_000;
 
+/** UTF-16 code units handed over in one go: of a long event it is seen so that its reader takes it, however slowly. */
+const LARGEST_PART = 64 * 1024;
+
 /** When a client comes back, in milliseconds: spread, so that those of a process that stops do not come at once. */
 const RETRY_MS = 1_000;
 
@@ -116,7 +119,7 @@ export class EventStream {
   private write(text: string): void {
     if (this.over) return;
     if (this.hasStalled()) return this.destroy();
-    this.waiting.push(text);
+    this.waiting.push(...inParts(text));
     this.backlog += text.length;
     this.flush();
   }
@@ -142,4 +145,15 @@ export class EventStream {
     if (this.backlog <= LARGEST_BACKLOG) this.takenAt = Date.now();
     return Date.now() - this.takenAt > LONGEST_STALL_MS;
   }
+}
+
+/** None ends within a character: each is encoded by itself. */
+function inParts(text: string): string[] {
+  const parts: string[] = [];
+  for (let begin = 0; begin < text.length; begin += parts.at(-1)?.length ?? 0) {
+    const end = begin + LARGEST_PART;
+    const last = text.charCodeAt(end - 1);
+    parts.push(text.slice(begin, last >= 0xd800 && last <= 0xdbff ? end - 1 : end));
+  }
+  return parts;
 }
