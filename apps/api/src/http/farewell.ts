@@ -30,7 +30,8 @@ export class Farewell implements OnModuleDestroy {
       this.connections.set(socket, new Set());
       socket.on('close', () => this.connections.delete(socket));
     });
-    fastify.server.closeIdleConnections = () => this.closeWhere((answers) => answers.size === 0);
+    // Called by Node as it stops to listen. A request may be on its way on any of them.
+    fastify.server.closeIdleConnections = () => undefined;
     // An answer that waits behind another on its connection has no socket yet; its request has.
     fastify.addHook('onRequest', async (request, reply) => this.follow(request.raw.socket, reply.raw));
   }
