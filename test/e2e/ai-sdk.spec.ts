@@ -434,7 +434,7 @@ describe('useChat, through the transport', () => {
     const uma = await clientOf('uma').openChat('support');
     await stack.model.script('given up', slowPieces(40, 50));
     const pages = [
-      new Page(new RejoinderChatTransport({ client: clientOf('tom', { token }) }), { id: tom.id }),
+      new Page(new RejoinderChatTransport({ client: clientOf('tom', { token, reconnectForMs: 10 }) }), { id: tom.id }),
       new Page(new RejoinderChatTransport({ client: clientOf('uma', { reconnectForMs: 10 }) }), { id: uma.id }),
     ];
     const sent = pages.map((page) => page.sendMessage({ text: 'given up' }));

@@ -233,6 +233,27 @@ describe('the client', () => {
     expect(answers).toEqual([201, 200, 304, 201, 200]);
   });
 
+  it('never shows one user what another was answered, though they share a client', async () => {
+    let user = 'jil';
+    const statuses: number[] = [];
+    const shared = as('jil', {
+      token: () => tokenFor(user),
+      fetch: async (url, init) => {
+        const response = await fetch(url, init);
+        statuses.push(response.status);
+        return response;
+      },
+    });
+    const { id } = await shared.openChat('support');
+    expect([(await shared.listChats()).data.length, (await shared.getChat(id)).id]).toEqual([1, id]);
+    user = 'joe';
+    expect((await shared.listChats()).data).toEqual([]);
+    await expect(shared.getChat(id)).rejects.toMatchObject({ code: 'not_found' });
+    user = 'jil';
+    expect((await shared.getChat(id)).id).toBe(id);
+    expect(statuses).toEqual([201, 200, 200, 200, 404, 304]);
+  });
+
   it('goes through the whole history page by page', async () => {
     const jan = as('jan');
     const chat = await jan.openChat('support');
@@ -302,7 +323,7 @@ describe('the client', () => {
   it('asks for its token anew, so that a stream outlives the one that opened it', async () => {
     const [mia, tokens] = [as('mia'), [] as string[]];
     const chat = await mia.openChat('support');
-    await stack.model.script('patience', { pieces: ['a', 'b'], piece_delay_ms: 7_000 });
+    await stack.model.script('patience', { pieces: ['a', 'b'], piece_delay_ms: 3_500 });
     const job = await mia.startTurn(chat.id, 'patience');
     const renewing = as('mia', {
       token: async () => {
@@ -333,7 +354,7 @@ describe('the client', () => {
             const cancel = (): void => void answer.body?.cancel().catch(() => undefined);
             const body = answer.body?.pipeThrough(new TransformStream(), { signal: init?.signal as AbortSignal });
             init?.signal?.addEventListener('abort', cancel);
-            return new Response(body);
+            return new Response(body, { headers: { 'content-type': 'text/event-stream' } });
           },
         }).followJob('j'),
       );

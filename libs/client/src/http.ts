@@ -1,8 +1,11 @@
 import { ApiError, ConnectionError } from './errors.js';
 import type { ErrorBody } from './types.js';
-import { linked, pause, retryDelay } from './waiting.js';
+import { linked, orAborted, pause, retryAfterOf, retryDelay, timer } from './waiting.js';
 
-/** A bearer token, or where to get one: it is asked for before each request, so that it may be renewed meanwhile. */
+/**
+ * A bearer token, or where to get one: it is asked for before each request, so that it may be renewed meanwhile. What it throws
+ * ends the request, except a TypeError, which is what `fetch` throws where there is no network: that is no answer.
+ */
 export type Token = string | (() => string | Promise<string>);
 
 export interface HttpOptions {
@@ -40,22 +43,35 @@ export interface Answer<T> {
   readonly body: T;
 }
 
-/** Answers with an `ETag` that are kept, the least recently used given up first. */
+/** Answers with an `ETag` that are kept, the least recently used given up first: so many, and so many characters of JSON. */
 const KEPT_ANSWERS = 100;
+const KEPT_CHARACTERS = 16 * 1024 * 1024;
+
+/** An answer that is longer is not kept, in characters. */
+const LONGEST_KEPT = KEPT_CHARACTERS / 4;
 
 /** Statuses that say "not now". A proxy's own 502 and 504 count as no answer: see `readError`. */
 const NOT_NOW = new Set([429, 503]);
 
+/** An answer that is kept. */
+interface Kept {
+  readonly etag: string;
+  readonly answer: Answer<unknown>;
+  /** Of its JSON. */
+  readonly characters: number;
+}
+
 /** Requests to one service: the token, the time limits, sending again, and what is known already. */
 export class Http {
-  private readonly kept = new Map<string, { etag: string; answer: Answer<unknown> }>();
+  private readonly kept = new Map<string, Kept>();
+  private keptCharacters = 0;
   private readonly etags = new WeakMap<object, string>();
 
   constructor(readonly options: HttpOptions) {}
 
   /**
    * One request, and its answer as JSON. A `GET` whose answer is known and unchanged costs a `304`, and gives the very same
-   * object again.
+   * object again; it is frozen, for many may hold it.
    * @throws ApiError, ConnectionError, or what `signal` says
    */
   async json<T>(request: HttpRequest): Promise<Answer<T>> {
@@ -64,24 +80,30 @@ export class Http {
     const headers = { accept: 'application/json', ...(known && { 'if-none-match': known.etag }), ...request.headers };
     return this.again(request, async () => {
       const { controller, letGo } = linked(request.signal);
-      const timer = setTimeout(() => controller.abort(), this.options.timeoutMs + (request.waitMs ?? 0));
+      const limit = timer(() => controller.abort(), this.options.timeoutMs + (request.waitMs ?? 0));
       try {
-        const response = await this.send(url, { ...request, headers }, controller.signal);
-        if (response.status === 304 && known !== undefined) {
-          this.keep(url, known);
-          return known.answer as Answer<T>;
-        }
-        const answer = { status: response.status, headers: response.headers, body: await readJson<T>(response) };
-        const etag = response.headers.get('etag');
-        if (etag !== null) this.etags.set(answer.body as object, etag);
-        if (request.method === 'GET' && etag !== null) this.keep(url, { etag, answer });
-        return answer;
+        return await orAborted(controller.signal, async () => {
+          const response = await this.send(url, { ...request, headers }, controller.signal);
+          if (response.status === 304 && known !== undefined) {
+            this.keep(url, known);
+            return known.answer as Answer<T>;
+          }
+          const { body, characters } = await readJson(response);
+          const answer = { status: response.status, headers: response.headers, body: body as T };
+          const etag = response.headers.get('etag');
+          if (etag !== null) this.etags.set(body, etag);
+          if (request.method === 'GET' && etag !== null && characters <= LONGEST_KEPT) {
+            freeze(body);
+            this.keep(url, { etag, answer, characters });
+          }
+          return answer;
+        });
       } catch (error) {
         request.signal?.throwIfAborted();
         if (!controller.signal.aborted) throw error;
         throw new ConnectionError('The service did not answer in time.', { cause: error });
       } finally {
-        clearTimeout(timer);
+        clearTimeout(limit);
         letGo();
       }
     });
@@ -93,7 +115,7 @@ export class Http {
    */
   stream(request: Omit<HttpRequest, 'signal'>, signal: AbortSignal): Promise<Response> {
     const headers = { accept: 'text/event-stream', ...request.headers };
-    return this.send(this.url(request), { ...request, headers }, signal);
+    return orAborted(signal, () => this.send(this.url(request), { ...request, headers }, signal));
   }
 
   /** The `ETag` that came with what was answered; undefined when it is not an answer's body, or had none. */
@@ -112,22 +134,31 @@ export class Http {
     { method, body, headers }: Omit<HttpRequest, 'signal'>,
     signal: AbortSignal,
   ): Promise<Response> {
-    const { token, fetch } = this.options;
-    const bearer = typeof token === 'string' ? token : await token();
-    const response = await fetch(url, {
-      method,
-      headers: {
-        ...headers,
-        authorization: `Bearer ${bearer}`,
-        ...(body && { 'content-type': 'application/json' }),
-      },
-      ...(body && { body: JSON.stringify(body) }),
-      signal,
-    }).catch((error: unknown) => {
+    const all = {
+      ...headers,
+      authorization: `Bearer ${await this.bearer()}`,
+      ...(body && { 'content-type': 'application/json' }),
+    };
+    signal.throwIfAborted();
+    // A token or a key that cannot be sent is no matter of the connection, and fares no better later.
+    void new Headers(all);
+    const init = { method, headers: all, ...(body && { body: JSON.stringify(body) }), signal };
+    const response = await this.options.fetch(url, init).catch((error: unknown) => {
       throw new ConnectionError('The service cannot be reached.', { cause: error });
     });
     if (response.ok || response.status === 304) return response;
     throw await readError(response);
+  }
+
+  private async bearer(): Promise<string> {
+    const { token } = this.options;
+    if (typeof token === 'string') return token;
+    try {
+      return await token();
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error;
+      throw new ConnectionError(`There is no token: ${error.message}`, { cause: error });
+    }
   }
 
   private async again<T>(request: HttpRequest, once: () => Promise<T>): Promise<T> {
@@ -145,11 +176,19 @@ export class Http {
     }
   }
 
-  private keep(url: string, answer: { etag: string; answer: Answer<unknown> }): void {
+  private keep(url: string, kept: Kept): void {
+    this.giveUp(url);
+    this.kept.set(url, kept);
+    this.keptCharacters += kept.characters;
+    for (const oldest of this.kept.keys()) {
+      if (this.kept.size <= KEPT_ANSWERS && this.keptCharacters <= KEPT_CHARACTERS) return;
+      this.giveUp(oldest);
+    }
+  }
+
+  private giveUp(url: string): void {
+    this.keptCharacters -= this.kept.get(url)?.characters ?? 0;
     this.kept.delete(url);
-    this.kept.set(url, answer);
-    const [oldest] = this.kept.keys();
-    if (this.kept.size > KEPT_ANSWERS && oldest !== undefined) this.kept.delete(oldest);
   }
 }
 
@@ -158,20 +197,35 @@ export function isPassing(error: unknown): boolean {
   return error instanceof ConnectionError || (error instanceof ApiError && NOT_NOW.has(error.status));
 }
 
-async function readJson<T>(response: Response): Promise<T> {
+/** An id or a slug as one part of a path. Nothing, `.` and `..` would lead elsewhere, however they are written: they get a name nobody has. */
+export function segment(id: string): string {
+  return (/^\.{0,2}$/.test(id) ? '%25' : '') + encodeURIComponent(id);
+}
+
+/** All of the service's answers are objects. */
+async function readJson(response: Response): Promise<{ body: object; characters: number }> {
+  let cause: unknown;
   try {
-    return (await response.json()) as T;
+    const text = await response.text();
+    const body: unknown = JSON.parse(text);
+    if (typeof body === 'object' && body !== null) return { body, characters: text.length };
   } catch (error) {
-    throw new ConnectionError('The answer was cut off, or is not the service’s.', { cause: error });
+    cause = error;
   }
+  throw new ConnectionError('The answer was cut off, or is not the service’s.', { cause });
+}
+
+function freeze(json: unknown): void {
+  if (typeof json !== 'object' || json === null) return;
+  Object.values(json).forEach(freeze);
+  Object.freeze(json);
 }
 
 /** The service's errors have a shape of their own. What has another is somebody's on the way, and says nothing of the request. */
 async function readError(response: Response): Promise<ApiError | ConnectionError> {
   const body: unknown = await response.json().catch(() => undefined);
   if (!isErrorBody(body)) return new ConnectionError(`Something on the way answered ${response.status}.`);
-  const seconds = Number(response.headers.get('retry-after') ?? NaN);
-  return new ApiError(response.status, body, Number.isFinite(seconds) ? seconds * 1_000 : undefined);
+  return new ApiError(response.status, body, retryAfterOf(response.headers));
 }
 
 function isErrorBody(body: unknown): body is ErrorBody {

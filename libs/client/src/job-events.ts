@@ -1,8 +1,8 @@
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
 import { ConnectionError, TurnError } from './errors.js';
-import { type Http, type HttpRequest, isPassing } from './http.js';
+import { type Http, type HttpRequest, isPassing, segment } from './http.js';
 import { type ErrorBody, isFinal, type Job, type Message } from './types.js';
-import { linked, pause, retryDelay } from './waiting.js';
+import { linked, LONGEST_TOLD_MS, pause, retryDelay } from './waiting.js';
 
 /** What is told of a job while it is followed. Offsets count UTF-16 code units, as a string's `length`. */
 export type JobEvent =
@@ -30,8 +30,9 @@ const END = 'end';
 /** A stream is shown to be alive every 10 s; one that is silent for longer than this is dead, in milliseconds. */
 const LONGEST_SILENCE_MS = 30_000;
 
-/** When to come back unless the service says so, in milliseconds. */
+/** When to come back after a goodbye unless the service says so, and how soon at the earliest; in milliseconds. */
 const RETRY_MS = 1_000;
+const SOONEST_MS = 250;
 
 /** Longest single event that is read, in UTF-16 code units. */
 const LONGEST_EVENT = 64 * 1024 * 1024;
@@ -93,6 +94,7 @@ export class JobEvents implements AsyncIterable<JobEvent> {
           awaySince = undefined;
           tries = 0;
           yield event;
+          signal?.throwIfAborted();
         }
       } catch (error) {
         signal?.throwIfAborted();
@@ -121,17 +123,21 @@ export class JobEvents implements AsyncIterable<JobEvent> {
     };
     try {
       listen();
-      const response = await this.http.stream(this.request(), leave.signal);
+      const response = await this.http.stream(this.request(), leave.signal).catch((error: unknown) => {
+        if (leave.signal.aborted) broke(error);
+        throw error;
+      });
+      const isStream = /^text\/event-stream\b/i.test(response.headers.get('content-type') ?? '');
+      if (!isStream || response.body === null) {
+        throw new ConnectionError(`Something on the way answered ${response.status}, and not with a stream.`);
+      }
       // Where a page may not see this header, the first event tells.
       this.jobId ??= response.headers.get('location')?.split('/').at(-1);
-      if (response.status === 204 || response.body === null) {
-        this.lastEventId = END;
-        return;
-      }
+      let silent = true;
       const received: EventSourceMessage[] = [];
       const parser = createParser({
         onEvent: (message) => received.push(message),
-        onRetry: (ms) => (this.retryMs = ms),
+        onRetry: (ms) => (this.retryMs = Math.min(Math.max(ms, SOONEST_MS), LONGEST_TOLD_MS)),
         maxBufferSize: LONGEST_EVENT,
       });
       const decoder = new TextDecoder();
@@ -142,10 +148,13 @@ export class JobEvents implements AsyncIterable<JobEvent> {
         const { done, value } = await reader.read().catch(broke);
         clearTimeout(silence);
         if (leave.signal.aborted) broke(undefined);
+        // The service begins with the job: this was somebody else, and comes to nothing however often it is asked.
+        if (done && silent) throw new ConnectionError('The stream ended without a word.');
         if (done) return;
         parser.feed(decoder.decode(value, { stream: true }));
         // Taken in one by one: whoever leaves in between has read so far, and no further.
         for (const message of received.splice(0)) {
+          silent = false;
           const told = this.take(message);
           if (told !== undefined) yield told;
         }
@@ -162,7 +171,7 @@ export class JobEvents implements AsyncIterable<JobEvent> {
     if (typeof this.source === 'object' && this.jobId === undefined) return this.source;
     return {
       method: 'GET',
-      path: `/jobs/${this.jobId}/events`,
+      path: `/jobs/${segment(this.jobId ?? '')}/events`,
       headers: this.lastEventId === undefined ? {} : { 'last-event-id': this.lastEventId },
     };
   }
@@ -170,7 +179,8 @@ export class JobEvents implements AsyncIterable<JobEvent> {
   /** Takes in what an event says. @returns what is new in it @throws ConnectionError when it does not fit what is known */
   private take({ event, id, data }: EventSourceMessage): JobEvent | undefined {
     const told = this.read(event, id, parse(data));
-    if (id !== undefined) {
+    // A piece that is known already takes nothing back of what is.
+    if (id !== undefined && !(event === 'delta' && told === undefined)) {
       if (event !== 'delta') this.setPosition(id);
       this.lastEventId = id;
     }
@@ -222,10 +232,13 @@ function parsePosition(id: string | undefined): [attempt: number, offset: number
   return [attempt, offset];
 }
 
-function parse(data: string): unknown {
+function parse(data: string): object {
+  let cause: unknown;
   try {
-    return JSON.parse(data);
-  } catch (cause) {
-    throw new ConnectionError('What came is not the service’s.', { cause });
+    const parsed: unknown = JSON.parse(data);
+    if (typeof parsed === 'object' && parsed !== null) return parsed;
+  } catch (error) {
+    cause = error;
   }
+  throw new ConnectionError('What came is not the service’s.', { cause });
 }

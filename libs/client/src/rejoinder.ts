@@ -1,4 +1,4 @@
-import { type Answer, Http, type HttpRequest, type Token } from './http.js';
+import { type Answer, Http, type HttpRequest, segment, type Token } from './http.js';
 import { type FollowOptions, JobEvents } from './job-events.js';
 import {
   type Assistant,
@@ -16,7 +16,7 @@ import {
   type TurnRequest,
   type UpdateChatRequest,
 } from './types.js';
-import { pause } from './waiting.js';
+import { LONGEST_TOLD_MS, pause, retryAfterOf } from './waiting.js';
 
 export interface RejoinderOptions {
   readonly token: Token;
@@ -74,11 +74,19 @@ export class Rejoinder {
 
   constructor(options: RejoinderOptions) {
     const baseUrl = options.baseUrl ?? (globalThis as { location?: Location }).location?.origin;
-    if (baseUrl === undefined || !/^https?:\/\//.test(baseUrl)) {
-      throw new TypeError('baseUrl must say where the service is, as in "https://chat.example.com".');
+    const url = baseUrl !== undefined && URL.canParse(baseUrl) ? new URL(baseUrl) : undefined;
+    if (
+      url === undefined ||
+      !/^https?:$/.test(url.protocol) ||
+      url.username ||
+      url.password ||
+      url.search ||
+      url.hash
+    ) {
+      throw new TypeError('baseUrl must say where the service is, and no more, as in "https://chat.example.com".');
     }
     this.http = new Http({
-      baseUrl: baseUrl.replace(/\/+$/, ''),
+      baseUrl: url.origin + url.pathname.replace(/\/+$/, ''),
       token: options.token,
       retryForMs: options.retryForMs ?? 15_000,
       reconnectForMs: options.reconnectForMs ?? 120_000,
@@ -93,12 +101,12 @@ export class Rejoinder {
   }
 
   getAssistant(slug: string, { signal }: CallOptions = {}): Promise<Assistant> {
-    return this.get(`/assistants/${encodeURIComponent(slug)}`, { signal });
+    return this.get(`/assistants/${segment(slug)}`, { signal });
   }
 
   /** Your active chat with the assistant and its latest messages; created if there is none. */
   openChat(assistant: string, chat: OpenChatRequest = {}, options: PostOptions = {}): Promise<OpenedChat> {
-    return this.post(`/assistants/${encodeURIComponent(assistant)}/chats`, chat, options);
+    return this.post(`/assistants/${segment(assistant)}/chats`, chat, options);
   }
 
   /** A page of your chats, newest activity first; a page's `before` leads to less recent ones. */
@@ -108,15 +116,19 @@ export class Rejoinder {
   }
 
   getChat(chatId: string, { signal }: CallOptions = {}): Promise<Chat> {
-    return this.get(`/chats/${encodeURIComponent(chatId)}`, { signal });
+    return this.get(`/chats/${segment(chatId)}`, { signal });
   }
 
   /**
    * Changes status, title or metadata.
    * @throws ApiError `precondition_failed` when the chat is not what was seen, `invalid_transition`
    */
-  updateChat(chatId: string, change: UpdateChatRequest, { signal, ifUnchanged }: UpdateOptions = {}): Promise<Chat> {
-    const path = `/chats/${encodeURIComponent(chatId)}`;
+  async updateChat(
+    chatId: string,
+    change: UpdateChatRequest,
+    { signal, ifUnchanged }: UpdateOptions = {},
+  ): Promise<Chat> {
+    const path = `/chats/${segment(chatId)}`;
     if (ifUnchanged === undefined) return this.patch(path, change, { signal });
     const etag = this.http.etagOf(ifUnchanged);
     if (etag === undefined) throw new TypeError('ifUnchanged must be a chat that getChat or updateChat gave.');
@@ -126,7 +138,7 @@ export class Rejoinder {
   /** A page of messages in chronological order, the newest unless a cursor says otherwise. */
   listMessages(chatId: string, { signal, limit, before, after }: ListMessagesOptions = {}): Promise<MessagePage> {
     const query = { limit, before: before ?? undefined, after: after ?? undefined };
-    return this.get(`/chats/${encodeURIComponent(chatId)}/messages`, { query, signal });
+    return this.get(`/chats/${segment(chatId)}/messages`, { query, signal });
   }
 
   /** The whole history page by page, from the newest to the oldest; within a page the order is chronological. */
@@ -141,7 +153,7 @@ export class Rejoinder {
 
   /** Stores a message without asking for a reply. */
   createMessage(chatId: string, message: CreateMessageRequest, options: PostOptions = {}): Promise<Message> {
-    return this.post(`/chats/${encodeURIComponent(chatId)}/messages`, message, options);
+    return this.post(`/chats/${segment(chatId)}/messages`, message, options);
   }
 
   /** Asks for a reply to the messages stored so far. */
@@ -181,7 +193,7 @@ export class Rejoinder {
   }
 
   getJob(jobId: string, { signal }: CallOptions = {}): Promise<Job> {
-    return this.get(`/jobs/${encodeURIComponent(jobId)}`, { signal });
+    return this.get(`/jobs/${segment(jobId)}`, { signal });
   }
 
   /** Follows a job live, whatever it has come to by now, until it is final; the connection is made anew when it breaks. */
@@ -191,20 +203,21 @@ export class Rejoinder {
 
   /** The job each time it has changed, asked for again and again, until it is final. For where streams do not get through. */
   async *pollJob(jobId: string, { signal }: CallOptions = {}): AsyncGenerator<Job, void, undefined> {
-    const path = `/jobs/${encodeURIComponent(jobId)}`;
-    for (let known: Job | undefined; ;) {
+    const path = `/jobs/${segment(jobId)}`;
+    for (let known: Job | undefined, etag: string | undefined; ;) {
       const { body: job, headers } = await this.whileItGoesOn<Job>({ method: 'GET', path, signal });
-      // What is unchanged is the very same object.
-      if (job !== known) yield job;
+      // What is unchanged is the very same object, or, if that was too long ago to be kept, has the same name.
+      if (job !== known && (etag === undefined || this.http.etagOf(job) !== etag)) yield job;
       if (isFinal(job)) return;
       known = job;
-      await pause(Number(headers.get('retry-after') ?? 0) * 1_000 || POLL_MS, signal);
+      etag = this.http.etagOf(job);
+      await pause(Math.min(retryAfterOf(headers) || POLL_MS, LONGEST_TOLD_MS), signal);
     }
   }
 
   /** The job once it is final; the requests wait for it. */
   async waitForJob(jobId: string, { signal }: CallOptions = {}): Promise<Job> {
-    const path = `/jobs/${encodeURIComponent(jobId)}`;
+    const path = `/jobs/${segment(jobId)}`;
     const headers = { prefer: `wait=${LONGEST_WAIT_SECONDS}` };
     const waitMs = LONGEST_WAIT_SECONDS * 1_000;
     for (;;) {
@@ -219,7 +232,7 @@ export class Rejoinder {
    * @throws ApiError `invalid_transition` when it has ended otherwise
    */
   cancelJob(jobId: string, { signal }: CallOptions = {}): Promise<Job> {
-    return this.patch(`/jobs/${encodeURIComponent(jobId)}`, { status: 'canceled' }, { signal });
+    return this.patch(`/jobs/${segment(jobId)}`, { status: 'canceled' }, { signal });
   }
 
   private async get<T>(path: string, request: Pick<HttpRequest, 'query' | 'signal'>): Promise<T> {
@@ -243,7 +256,7 @@ export class Rejoinder {
 
 function turnRequest(chatId: string, turn: string | TurnRequest, options: PostOptions): HttpRequest {
   const body = typeof turn === 'string' ? { user_message: turn } : turn;
-  return keyed(`/chats/${encodeURIComponent(chatId)}/turns`, body, options);
+  return keyed(`/chats/${segment(chatId)}/turns`, body, options);
 }
 
 /** A `POST` that can be sent again: the key is made up once. */

@@ -1,0 +1,369 @@
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
+import { ApiError, ConnectionError, type JobEvent, Rejoinder, type RejoinderOptions } from '@rejoinder/client';
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer, type RequestListener, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { promisify } from 'node:util';
+
+interface Asked {
+  readonly url: string;
+  readonly init: RequestInit;
+  readonly at: number;
+}
+
+const event = (name: string, id: string, data: object): string =>
+  `event: ${name}\nid: ${id}\ndata: ${JSON.stringify(data)}\n\n`;
+const job = (status: string): object => ({ id: 'j', status });
+const end = event('job', 'end', job('succeeded'));
+const stream = (body: ConstructorParameters<typeof Response>[0]): Response =>
+  new Response(body, { headers: { 'content-type': 'text/event-stream' } });
+const json = (body: unknown, headers: Record<string, string> = {}, status = 200): Response =>
+  new Response(JSON.stringify(body), { status, headers: { 'content-type': 'application/json', ...headers } });
+const no = (status: number, code: string, headers = {}): Response =>
+  json({ code, message: 'no', request_id: 'r' }, headers, status);
+const portal = (): Response => new Response('<h1>Log in</h1>', { headers: { 'content-type': 'text/html' } });
+
+/** A client whose requests are answered here. */
+function answered(
+  answer: (n: number, asked: Asked) => Response | Promise<Response>,
+  options: Partial<RejoinderOptions> = {},
+): { client: Rejoinder; asked: Asked[] } {
+  const asked: Asked[] = [];
+  const client = new Rejoinder({
+    baseUrl: 'http://service.test',
+    token: 'x',
+    fetch: async (url, init = {}) => {
+      asked.push({ url: url as string, init, at: Date.now() });
+      return answer(asked.length - 1, asked.at(-1) as Asked);
+    },
+    ...options,
+  });
+  return { client, asked };
+}
+
+async function all(events: AsyncIterable<JobEvent>): Promise<JobEvent[]> {
+  const list: JobEvent[] = [];
+  for await (const one of events) list.push(one);
+  return list;
+}
+
+/** What a promise comes to within so long, on a clock that is turned by hand. */
+async function within<T>(ms: number, promise: Promise<T>): Promise<T | Error | 'pending'> {
+  let outcome: T | Error | 'pending' = 'pending';
+  promise.then(
+    (value) => (outcome = value),
+    (error: Error) => (outcome = error),
+  );
+  const step = Math.max(50, ms / 500);
+  for (let passed = 0; passed < ms && outcome === 'pending'; passed += step) await jest.advanceTimersByTimeAsync(step);
+  return outcome;
+}
+
+const never = <T>(): Promise<T> => new Promise<T>(() => undefined);
+
+describe('the client, whatever it is answered', () => {
+  afterEach(() => void jest.useRealTimers());
+
+  it('does not take a page for a stream, and says in the end what answered', async () => {
+    jest.useFakeTimers();
+    const options = { reconnectForMs: 5_000 };
+    for (const answer of [portal, () => new Response(null, { status: 204 }), () => json({}), () => stream(':\n\n')]) {
+      const { client, asked } = answered(answer, options);
+      expect(await within(20_000, client.streamTurn('c', 'hello').reply())).toBeInstanceOf(ConnectionError);
+      expect(asked.length).toBeGreaterThan(2);
+      expect(asked.length).toBeLessThan(15);
+    }
+    // One that goes away by itself is no reason to stop.
+    const { client } = answered((n) => (n < 2 ? portal() : stream(end)), options);
+    expect(await within(20_000, all(client.streamTurn('c', 'hello')))).toMatchObject([{ type: 'job' }]);
+    expect(await within(20_000, answered(portal).client.listChats())).toBeInstanceOf(ConnectionError);
+    const nothing = answered(() => json(null, { etag: '"0"' })).client;
+    expect(await within(20_000, nothing.listChats())).toBeInstanceOf(ConnectionError);
+  });
+
+  it('never asks without a pause, whatever it is told', async () => {
+    jest.useFakeTimers();
+    for (const said of ['-5', '0', '', 'Thu, 01 Jan 1970 00:00:00 GMT']) {
+      const { client, asked } = answered(() => no(503, 'unavailable', { 'retry-after': said }));
+      expect(await within(60_000, client.listChats())).toBeInstanceOf(ApiError);
+      expect([said, asked.length]).toEqual([said, expect.any(Number)]);
+      expect(asked.length).toBeLessThan(70);
+    }
+    for (const said of ['0', '-1', '99999999999', 'soon']) {
+      const { client, asked } = answered((n) =>
+        json(job(n < 10 ? 'running' : 'succeeded'), { 'retry-after': said, etag: `"${n}"` }),
+      );
+      const polled = all(client.pollJob('j') as unknown as AsyncIterable<JobEvent>);
+      expect(await within(5_000, polled)).toBe('pending');
+      expect(asked.length).toBeLessThan(8);
+      expect(await within(700_000, polled)).toHaveLength(11);
+    }
+    for (const said of [0, 99_999_999_999]) {
+      const goodbye = `retry: ${said}\n\n${event('job', '1.0', job('running'))}`;
+      const { client, asked } = answered((n) => stream(n < 20 ? goodbye : end));
+      const followed = all(client.followJob('j'));
+      expect(await within(1_000, followed)).toBe('pending');
+      expect(asked.length).toBeLessThan(7);
+      expect(await within(2_000_000, followed)).toHaveLength(21);
+    }
+    // A date is understood.
+    const { client } = answered((n) =>
+      n === 0 ? no(429, 'rate_limited', { 'retry-after': new Date(Date.now() + 9_000).toUTCString() }) : json({}),
+    );
+    const waited = client.listChats();
+    expect(await within(7_000, waited)).toBe('pending');
+    expect(await within(4_000, waited)).toEqual({});
+  });
+
+  it('can be given no time limit at all', async () => {
+    const { client } = answered(() => new Promise((resolve) => setTimeout(() => resolve(json({})), 20)), {
+      timeoutMs: Infinity,
+      retryForMs: 0,
+    });
+    expect(await client.listChats()).toEqual({});
+  });
+
+  it('waits for a token, for an answer and for a body no longer than for all of them', async () => {
+    jest.useFakeTimers();
+    const body = (): Response => new Response(new ReadableStream());
+    for (const { client } of [answered(() => json({}), { token: never }), answered(never), answered(body)]) {
+      expect(await within(31_000, client.listChats())).toMatchObject({
+        name: 'ConnectionError',
+        message: expect.stringContaining('in time'),
+      });
+    }
+    for (const { client } of [
+      answered(() => stream(end), { token: never, reconnectForMs: 0 }),
+      answered(never, { reconnectForMs: 0 }),
+    ]) {
+      expect(await within(31_000, client.followJob('j').reply())).toMatchObject({
+        message: expect.stringContaining('silent'),
+      });
+    }
+    // And what is aborted ends at once.
+    for (const { client } of [answered(() => json({}), { token: never }), answered(never), answered(body)]) {
+      const leave = new AbortController();
+      const calls = [
+        client.listChats({ signal: leave.signal }),
+        client.followJob('j', { signal: leave.signal }).reply(),
+      ];
+      const ends = Promise.allSettled(calls);
+      await jest.advanceTimersByTimeAsync(10);
+      leave.abort(new Error('enough'));
+      expect(await within(50, ends)).toMatchObject([
+        { reason: { message: 'enough' } },
+        { reason: { message: 'enough' } },
+      ]);
+    }
+  });
+
+  it('sends nothing for who has left before, and leaves nothing behind with a signal', async () => {
+    let tokens = 0;
+    const { client, asked } = answered(
+      (_n, { url }) =>
+        url.endsWith('/events') ? stream(event('delta', '1.1', { offset: 0, text: 'a' }) + end) : json({}),
+      { token: () => String(tokens++) },
+    );
+    const gone = AbortSignal.abort(new Error('gone'));
+    await expect(client.createMessage('c', { content: 'x' }, { signal: gone })).rejects.toThrow('gone');
+    await expect(client.streamTurn('c', 'x', { signal: gone }).reply()).rejects.toThrow('gone');
+    expect([asked.length, tokens]).toEqual([0, 0]);
+
+    const { signal } = new AbortController();
+    let listening = 0;
+    const [add, remove] = [signal.addEventListener.bind(signal), signal.removeEventListener.bind(signal)];
+    signal.addEventListener = ((...args: Parameters<typeof add>) => (listening++, add(...args))) as typeof add;
+    signal.removeEventListener = ((...args: Parameters<typeof add>) => (listening--, remove(...args))) as typeof add;
+    for (let n = 0; n < 100; n++) {
+      await client.listChats({ signal });
+      await all(client.followJob('j', { signal }));
+      for await (const one of client.followJob('j', { signal })) if (one.type === 'delta') break;
+    }
+    expect(listening).toBe(0);
+  });
+
+  it('tries again when the token cannot be fetched, and gives up when it is refused', async () => {
+    jest.useFakeTimers();
+    let tries = 0;
+    const offline = async (): Promise<string> => {
+      if (++tries < 4) throw new TypeError('Failed to fetch');
+      return 'x';
+    };
+    const { client } = answered(() => stream(end), { token: offline });
+    expect(await within(30_000, all(client.followJob('j')))).toMatchObject([{ type: 'job' }]);
+    const signedOut = async (): Promise<string> => {
+      tries++;
+      throw new Error('signed out');
+    };
+    const out = answered(() => json({}), { token: signedOut });
+    tries = 0;
+    expect(await within(100, out.client.listChats())).toMatchObject({ message: 'signed out' });
+    expect(await within(100, out.client.followJob('j').reply())).toMatchObject({ message: 'signed out' });
+    expect([tries, out.asked.length]).toEqual([2, 0]);
+  });
+
+  it('says at once what cannot be sent at all', async () => {
+    const { client, asked } = answered(() => json({}));
+    const key = { idempotencyKey: 'a\nb' };
+    await expect(client.createMessage('c', { content: 'x' }, key)).rejects.toMatchObject({ name: 'TypeError' });
+    await expect(client.streamTurn('c', 'x', key).reply()).rejects.toMatchObject({ name: 'TypeError' });
+    await expect(answered(() => json({}), { token: '😀' }).client.listChats()).rejects.toMatchObject({
+      name: 'TypeError',
+    });
+    expect(asked).toEqual([]);
+    for (const baseUrl of ['', '//x', 'file:///x', 'null', 'http://', 'http://u:p@x', 'http://x/?a', 'http://x/#a']) {
+      expect(() => new Rejoinder({ token: 'x', baseUrl })).toThrow(TypeError);
+    }
+    for (const baseUrl of ['http://x/some/where', 'http://x/some/where//', ' HTTP://X/some/where/ ']) {
+      const one = answered(() => json({}), { baseUrl });
+      await one.client.listChats();
+      expect(one.asked[0]?.url).toBe('http://x/some/where/api/v1/chats');
+    }
+  });
+
+  it('reaches nothing else by an id, whatever it is', async () => {
+    for (const id of ['', '.', '..', '%2e%2e', '../..', 'a/b', 'a?b', 'a#b', 'ñ😀', ' ']) {
+      const { client, asked } = answered((_n, { url }) => (url.endsWith('/events') ? stream(end) : json({})));
+      const calls: (() => unknown)[] = [
+        () => all(client.followJob(id)),
+        ...[() => client.getJob(id), () => client.cancelJob(id), () => client.getChat(id), () => client.openChat(id)],
+        ...[() => client.getAssistant(id), () => client.listMessages(id), () => client.startTurn(id, 'x')],
+      ];
+      for (const call of calls) await Promise.resolve(call()).catch(() => undefined);
+      const paths = asked.map(({ url }) => new URL(url).pathname.split('/').slice(3));
+      expect(paths.map(([kind, name, rest]) => [kind, name !== '', rest])).toEqual([
+        ['jobs', true, 'events'],
+        ...[
+          ['jobs', true, undefined],
+          ['jobs', true, undefined],
+          ['chats', true, undefined],
+        ],
+        ...[
+          ['assistants', true, 'chats'],
+          ['assistants', true, undefined],
+          ['chats', true, 'messages'],
+        ],
+        ['chats', true, 'turns'],
+      ]);
+    }
+  });
+
+  it('keeps answers as they came, and no more of them than so many characters', async () => {
+    const big = 'x'.repeat(3_000_000);
+    const { client, asked } = answered((_n, { url, init }) =>
+      (init.headers as Record<string, string>)['if-none-match'] === undefined
+        ? json({ data: [{ content: url.endsWith('huge/messages') ? big + big : big }] }, { etag: '"1"' })
+        : new Response(null, { status: 304 }),
+    );
+    const statuses = async (ids: string[]): Promise<boolean[]> => {
+      const from = asked.length;
+      for (const id of ids) await client.listMessages(id);
+      return asked.slice(from).map(({ init }) => 'if-none-match' in (init.headers as object));
+    };
+    expect(await statuses(['a', 'b', 'a'])).toEqual([false, false, true]);
+    // `b` is the least recently used of six.
+    expect(await statuses(['c', 'd', 'e', 'f', 'a', 'b'])).toEqual([false, false, false, false, true, false]);
+    expect(await statuses(['huge', 'huge', 'b'])).toEqual([false, false, true]);
+    const page = await client.listMessages('b');
+    expect(() => page.data.pop()).toThrow(TypeError);
+    expect(() => Object.assign(page.data[0] as object, { content: '' })).toThrow(TypeError);
+    expect(await client.listMessages('b')).toBe(page);
+  });
+
+  it('puts a stream together however it is cut up, and passes over what it does not know', async () => {
+    const text = ['¡Hola 😀!\n', 'data: x\r\n\r\n', 'fin'];
+    let offset = 0;
+    const deltas = text.map((piece) => {
+      const told = { offset, text: piece };
+      return event('delta', `1.${(offset += piece.length)}`, told);
+    });
+    const whole = `retry: 600\n\n:\n\n${event('job', '1.0', job('running'))}${deltas[0]}${event('news', `1.${text[0]?.length}`, {})}: x\n\n`;
+    const bytes = new TextEncoder().encode(whole + deltas.slice(1).join('') + deltas[1] + end);
+    for (const [eol, size] of [
+      ['\n', 1],
+      ['\r\n', 1],
+      ['\r\n', 3],
+    ] as const) {
+      const lines = new TextEncoder().encode(new TextDecoder().decode(bytes).replaceAll('\n', eol));
+      const pieces = Array.from({ length: Math.ceil(lines.length / size) }, (_, n) =>
+        lines.slice(n * size, (n + 1) * size),
+      );
+      const { client } = answered(() => stream(ReadableStream.from(pieces)));
+      const followed = client.followJob('j');
+      const events = await all(followed);
+      expect(events.map(({ type }) => type)).toEqual(['job', 'delta', 'delta', 'delta', 'job']);
+      expect(followed.text).toBe(text.join(''));
+    }
+  });
+
+  it('goes on from the right place after a gap, a break and a reset at any point', async () => {
+    jest.useFakeTimers();
+    const first = event('job', '1.0', job('running'));
+    const script = [
+      first + event('delta', '1.3', { offset: 0, text: 'abc' }) + event('delta', '1.9', { offset: 6, text: 'ghi' }),
+      event('delta', '1.6', { offset: 0, text: 'abcdef' }).slice(0, -1),
+      event('delta', '1.6', { offset: 0, text: 'abcdef' }) + event('delta', '1.2', { offset: 0, text: 'ab' }),
+      event('reset', '2.0', { attempt: 2 }),
+      event('delta', '2.2', { offset: 0, text: 'xy' }) + event('job', '2.2', job('running')),
+      event('message', '2.4', { content: 'xyz!' }) + end,
+    ];
+    const { client, asked } = answered((n) => stream(script[n] ?? ''));
+    const followed = client.followJob('j');
+    const events = await within(60_000, all(followed));
+    expect(
+      (events as JobEvent[]).flatMap((one) => (one.type === 'delta' ? [one.text] : one.type === 'reset' ? ['|'] : [])),
+    ).toEqual(['abc', 'def', '|', 'xy']);
+    const sent = asked.map(({ init }) => (init.headers as Record<string, string>)['last-event-id']);
+    expect(sent).toEqual([undefined, '1.3', '1.3', '1.6', '2.0', '2.2']);
+    expect([followed.text, followed.lastEventId]).toEqual(['xyz!', 'end']);
+  });
+
+  it('yields nothing more once it is aborted', async () => {
+    const { client } = answered(() =>
+      stream(event('job', '1.0', job('running')) + event('delta', '1.1', { offset: 0, text: 'a' }) + end),
+    );
+    const leave = new AbortController();
+    const seen: string[] = [];
+    const reading = (async () => {
+      for await (const { type } of client.followJob('j', { signal: leave.signal })) {
+        seen.push(type);
+        leave.abort(new Error('enough'));
+      }
+    })();
+    await expect(reading).rejects.toThrow('enough');
+    expect(seen).toEqual(['job']);
+  });
+});
+
+describe('a process with the client in it', () => {
+  const servers: Server[] = [];
+  afterEach(() => servers.splice(0).forEach((server) => (server.close(), server.closeAllConnections())));
+
+  it('ends as soon as it has left its streams', async () => {
+    const listener: RequestListener = (request, response) => {
+      const events = request.url?.endsWith('/events') === true;
+      response.writeHead(200, { 'content-type': events ? 'text/event-stream' : 'application/json' });
+      if (events) response.write(event('job', '1.0', job('running')));
+      else response.end('{}');
+    };
+    const server = createServer(listener).listen(0, '127.0.0.1');
+    servers.push(server);
+    await once(server, 'listening');
+    const script = `
+      import { Rejoinder } from '@rejoinder/client';
+      const client = new Rejoinder({ baseUrl: process.env.SERVICE, token: 'x' });
+      process.on('unhandledRejection', () => process.exit(9));
+      await client.listChats();
+      for await (const event of client.followJob('j')) break;
+      const leave = new AbortController();
+      const reading = client.followJob('j', { signal: leave.signal }).reply().catch(() => undefined);
+      setTimeout(() => leave.abort(), 100);
+      await reading;
+      console.log(Date.now());`;
+    const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], {
+      env: { SERVICE: `http://127.0.0.1:${(server.address() as AddressInfo).port}` },
+    });
+    expect(Date.now() - Number(stdout)).toBeLessThan(2_000);
+  });
+});
