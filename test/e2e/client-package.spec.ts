@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
@@ -58,6 +58,29 @@ describe('the client, as the package that others install', () => {
     expect(stdout).toMatch(
       /^\[Modelo de prueba\] Has preguntado: «¿Cómo reinstalo el software\?».*\nsucceeded, \d+ tokens\n$/,
     );
+  }, 60_000);
+
+  it('has its license and the sources its maps speak of, and nothing of how it was made', async () => {
+    const installed = join(project, 'node_modules/@rejoinder/client');
+    const files = await readdir(installed, { recursive: true });
+    expect(files).toContain('LICENSE');
+    expect(files.filter((file) => /tsbuildinfo|tsconfig|\.spec\./.test(file))).toEqual([]);
+    const map = await readFile(join(installed, 'dist/client/src/http.js.map'), 'utf8');
+    expect((JSON.parse(map) as { sourcesContent?: string[] }).sourcesContent?.[0]).toContain('export class Http');
+  });
+
+  it('type-checks for Node alone, and strictly, and can be required', async () => {
+    const program = `import { type JobEvents, Rejoinder } from '@rejoinder/client';
+      export const events: JobEvents = new Rejoinder({ baseUrl: 'http://x', token: 'x' }).followJob('j');`;
+    await writeFile(join(project, 'program.ts'), program);
+    await run(process.execPath, [
+      ...[resolve('node_modules/typescript/bin/tsc'), '--noEmit', '--strict', '--exactOptionalPropertyTypes'],
+      ...['--skipLibCheck', 'false', '--target', 'es2022', '--lib', 'es2022', '--types', 'node', '--typeRoots'],
+      ...[resolve('node_modules/@types'), '--module', 'node16', join(project, 'program.ts')],
+    ]);
+    await writeFile(join(project, 'old.cjs'), "console.log(typeof require('@rejoinder/client').Rejoinder);");
+    const { stdout } = await run(process.execPath, ['--no-warnings', join(project, 'old.cjs')]);
+    expect(stdout).toBe('function\n');
   }, 60_000);
 
   it('type-checks where there is nothing but a browser', async () => {
