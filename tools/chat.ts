@@ -7,7 +7,7 @@ import { signToken } from './sign-token.js';
 
 const USAGE = `Talks to an assistant of a running service.
 
-  npm run chat -- <assistant>              a chat; Ctrl-C stops a reply, Ctrl-D leaves
+  npm run chat -- <assistant>              a chat; Ctrl-C stops a reply (twice: leaves), Ctrl-D leaves
   npm run chat -- <assistant> "<text>"     prints one reply and exits (with --silent before "chat", nothing else)
 
   --user   who talks (default demo); a token is signed for them, as \`npm run token\` does
@@ -48,15 +48,20 @@ async function main(): Promise<number> {
     retryForMs: 2_000,
   });
   const terminal = new Terminal();
+  let failed = false;
   try {
     const chat = await Conversation.open(client, assistant, terminal, values.new);
     if (text !== undefined) return (await chat.ask(text)) === 'canceled' ? STOPPED : 0;
     chat.greet(values.token === undefined ? user : undefined);
     for await (const line of terminal.lines()) {
       if (line.trim() === '') continue;
-      await chat.ask(line).catch((error: unknown) => terminal.complain(explain(error, baseUrl)));
+      await chat.ask(line).catch((error: unknown) => {
+        terminal.complain(explain(error, baseUrl));
+        failed = true;
+      });
     }
-    return 0;
+    // Whoever sits before it has seen what failed; a script has not.
+    return failed && !terminal.watched ? 1 : 0;
   } catch (error) {
     terminal.complain(explain(error, baseUrl));
     return 1;

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { SECRET, type Stack, startStack } from '../support/stack.js';
 import { until } from '../support/until.js';
@@ -66,6 +66,54 @@ describe('npm run chat', () => {
     expect([out, err, code]).toEqual(['a b c d \n', 'Stopped; what there was of the reply is kept.\n', 130]);
     const { rows } = await stack.database.query(`SELECT status FROM jobs WHERE user_id = 'ben'`);
     expect(rows).toEqual([{ status: 'canceled' }]);
+  });
+
+  it('leaves on the second Ctrl-C, also where nobody answers', async () => {
+    await stack.model.script('mute', { hang_before_headers: true });
+    const run = chat(['support', 'mute', '--user', 'flo']);
+    await until(async () => {
+      const { rows } = await stack.database.query(`SELECT FROM jobs WHERE user_id = 'flo'`);
+      return rows.length > 0;
+    }, 'the turn');
+    stack.api.freeze();
+    try {
+      run.process.kill('SIGINT');
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      run.process.kill('SIGINT');
+      expect(await run.ended).toMatchObject({ code: 130 });
+    } finally {
+      stack.api.thaw();
+    }
+  });
+
+  it('ends in silence when nobody reads it any more, and tells a script that something failed', async () => {
+    const unread = chat(['support', 'hello', '--user', 'gus']);
+    unread.process.stdout?.destroy();
+    expect(await unread.ended).toMatchObject({ err: '', code: 141 });
+    await stack.model.script('not this', { status: 400, error_type: 'invalid_request_error', message: 'no' });
+    expect((await chat(['support', '--user', 'gus'], 'not this\nbut this\n').ended).code).toBe(1);
+  });
+
+  // A terminal to watch it in comes with Python, where there is one.
+  const itWatched = spawnSync('python3', ['-c', 'import pty']).status === 0 ? it : it.skip;
+  itWatched('gives a terminal no orders of the model’s', async () => {
+    const evil = 'a\u001b[2Jb\u009b1mc\u0007d\te\r\nf\rg';
+    await stack.model.script('orders', { text: evil });
+    const show = 'import pty, sys, os; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))';
+    const child = spawn(
+      'python3',
+      ['-c', show, process.execPath, 'dist/tools/chat.js', 'support', 'orders', '--user', 'hal'],
+      {
+        env: { PATH: process.env['PATH'], JWT_SECRET: SECRET, PORT: new URL(stack.api.url).port, NO_COLOR: '1' },
+        stdio: ['pipe', 'pipe', 'inherit'],
+      },
+    );
+    running.push(child);
+    let out = '';
+    child.stdout.on('data', (chunk: Buffer) => (out += String(chunk)));
+    await once(child, 'close');
+    expect(out.replaceAll('\r\n', '\n')).toBe('support ▸ a\ufffd[2Jb\ufffd1mc\ufffdd\te\nf\ufffdg\n');
+    expect((await chat(['support', 'orders', '--user', 'ida']).ended).out).toBe(`${evil}\n`);
   });
 
   it('shows the reply that is on its way first', async () => {

@@ -17,7 +17,7 @@ export class Conversation {
     let chat = await client.openChat(assistant).catch(async (error: unknown) => {
       if (!(error instanceof ApiError) || error.code !== 'not_found') throw error;
       const others = (await client.listAssistants()).map(({ slug }) => slug).join(', ');
-      terminal.note(`The assistants on offer: ${others}`);
+      terminal.note(`The assistants on offer: ${others || 'none'}`);
       throw error;
     });
     if (anew) {
@@ -34,7 +34,8 @@ export class Conversation {
     this.terminal.note(`chat ${id}${user === undefined ? '' : ` as ${user}`} · Ctrl-C stops a reply, Ctrl-D leaves`);
     for (const { role, content } of messages.slice(-SHOWN_MESSAGES)) {
       const who = role === 'user' ? 'you' : assistant;
-      this.terminal.write(`${this.terminal.style(1, `${who} ▸`)} ${content}\n`);
+      this.terminal.write(`${this.terminal.style(1, `${who} ▸`)} `);
+      this.terminal.quote(`${content}\n`);
     }
   }
 
@@ -72,7 +73,7 @@ export class Conversation {
         if (first) await cancel();
         first = false;
         if (!terminal.watched) continue;
-        if (event.type === 'delta') terminal.write(event.text);
+        if (event.type === 'delta') terminal.quote(event.text);
         if (event.type === 'reset') terminal.write(terminal.style(2, ' … lost; once more:\n'));
       }
     } finally {
@@ -81,7 +82,7 @@ export class Conversation {
     }
     const { job, message } = events;
     // Where nobody watched, only what counts is printed: never the text of an attempt that was lost.
-    if (!terminal.watched && message !== undefined) terminal.write(`${message.content}\n`);
+    if (!terminal.watched && message !== undefined) terminal.quote(`${message.content}\n`);
     if (job?.status === 'canceled') {
       terminal.note('Stopped; what there was of the reply is kept.');
       return 'canceled';

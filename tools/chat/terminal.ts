@@ -4,6 +4,11 @@ import { Writable } from 'node:stream';
 /** Two Ctrl-C in so short a time are one: a terminal tells it to npm too, which passes it on. In milliseconds. */
 const SAME_KEY_MS = 300;
 
+/** Exit code when nobody reads what is printed: as a shell has it for a broken pipe. */
+const NOBODY_READS = 141;
+
+const CONTROLS = /[^\P{Cc}\t\n]/gu;
+
 /** The two sides of a terminal, or of pipes: lines that are typed, and what is said. */
 export class Terminal {
   /** Whether somebody watches; if not, a reply is printed when it is whole. */
@@ -12,10 +17,13 @@ export class Terminal {
   private readline: Interface | undefined;
   private muted = false;
   private stop: (() => void) | undefined;
+  private stopping = false;
   private stoppedAt = 0;
 
   constructor() {
     process.on('SIGINT', () => this.interrupt());
+    // Whoever read has read enough, as `head` does.
+    process.stdout.on('error', ({ code }: NodeJS.ErrnoException) => process.exit(code === 'EPIPE' ? NOBODY_READS : 1));
   }
 
   /** What is typed, line by line, until Ctrl-D, Ctrl-C or the end of the input. */
@@ -47,9 +55,10 @@ export class Terminal {
     if (this.watched) process.stdout.write('\n');
   }
 
-  /** Ctrl-C calls `stop`, until the returned function is called; otherwise it leaves. */
+  /** Ctrl-C calls `stop`, until the returned function is called; otherwise, or the second time, it leaves. */
   onStop(stop: () => void): () => void {
     this.stop = stop;
+    this.stopping = false;
     return () => (this.stop = undefined);
   }
 
@@ -58,14 +67,18 @@ export class Terminal {
     process.stdout.write(text);
   }
 
+  /** What somebody else has written: a terminal would do what it says, a pipe gets it as it is. */
+  quote(text: string): void {
+    this.write(this.watched ? harmless(text) : text);
+  }
+
   /** A remark of the program's own. */
   note(text: string): void {
-    process.stderr.write(`${process.stderr.isTTY ? this.style(2, text) : text}\n`);
+    this.remark(2, text);
   }
 
   complain(text: string): void {
-    process.stderr.write(`${process.stderr.isTTY ? this.style(31, text) : text}\n`);
-    process.exitCode = 1;
+    this.remark(31, text);
   }
 
   /** Text in one of the terminal's styles (ECMA-48, 8.3.117), where it has any. */
@@ -77,13 +90,24 @@ export class Terminal {
     this.readline?.close();
   }
 
+  private remark(style: number, text: string): void {
+    process.stderr.write(`${process.stderr.isTTY ? this.style(style, harmless(text)) : text}\n`);
+  }
+
   private interrupt(): void {
     const now = Date.now();
     const same = now - this.stoppedAt < SAME_KEY_MS;
     this.stoppedAt = now;
     if (same) return;
-    if (this.stop !== undefined) this.stop();
-    else if (this.readline !== undefined) this.readline.close();
+    if (this.stop !== undefined && !this.stopping) {
+      this.stopping = true;
+      this.stop();
+    } else if (this.stop === undefined && this.readline !== undefined) this.readline.close();
     else process.exit(130);
   }
+}
+
+/** Text without what terminals obey: the control characters (ECMA-48, 8.3 and 5.3) but for tabs and ends of lines. */
+function harmless(text: string): string {
+  return text.replace(/\r\n/g, '\n').replace(CONTROLS, '\ufffd');
 }
