@@ -173,8 +173,8 @@ describe('the client, whatever it is answered', () => {
     const { signal } = new AbortController();
     let listening = 0;
     const [add, remove] = [signal.addEventListener.bind(signal), signal.removeEventListener.bind(signal)];
-    signal.addEventListener = ((...args: Parameters<typeof add>) => (listening++, add(...args))) as typeof add;
-    signal.removeEventListener = ((...args: Parameters<typeof add>) => (listening--, remove(...args))) as typeof add;
+    signal.addEventListener = (...args: Parameters<typeof add>) => (listening++, add(...args));
+    signal.removeEventListener = (...args: Parameters<typeof add>) => (listening--, remove(...args));
     for (let n = 0; n < 100; n++) {
       await client.listChats({ signal });
       await all(client.followJob('j', { signal }));
