@@ -323,7 +323,7 @@ describe('the client', () => {
   it('asks for its token anew, so that a stream outlives the one that opened it', async () => {
     const [mia, tokens] = [as('mia'), [] as string[]];
     const chat = await mia.openChat('support');
-    await stack.model.script('patience', { pieces: ['a', 'b'], piece_delay_ms: 3_500 });
+    await stack.model.script('patience', { pieces: ['a', 'b'], piece_delay_ms: 7_000 });
     const job = await mia.startTurn(chat.id, 'patience');
     const renewing = as('mia', {
       token: async () => {

@@ -88,23 +88,28 @@ export class JobEvents implements AsyncIterable<JobEvent> {
     const { signal } = this.options;
     let awaySince: number | undefined;
     for (let tries = 0; this.lastEventId !== END; tries++) {
-      let delayMs = this.retryMs;
+      let delayMs: number | undefined;
+      let [told, ended] = [false, false];
       try {
         for await (const event of this.connection()) {
+          told = true;
           awaySince = undefined;
           tries = 0;
           yield event;
           signal?.throwIfAborted();
         }
+        ended = true;
+        // The service begins with the job. So this is a cut that does not look like one, or somebody else, and may not go on for ever.
+        if (!told) throw new ConnectionError('The stream ended without a word.');
       } catch (error) {
         signal?.throwIfAborted();
         awaySince ??= Date.now();
-        delayMs = retryDelay(tries, error);
-        const tooLong = Date.now() + delayMs - awaySince > this.http.options.reconnectForMs;
+        if (!ended) delayMs = retryDelay(tries, error);
+        const tooLong = Date.now() + (delayMs ?? this.retryMs) - awaySince > this.http.options.reconnectForMs;
         if (!isPassing(error) || tooLong) throw error;
       }
       if (this.job !== undefined && isFinal(this.job)) return;
-      if (this.lastEventId !== END) await pause(delayMs, signal);
+      if (this.lastEventId !== END) await pause(delayMs ?? this.retryMs, signal);
     }
   }
 
@@ -133,7 +138,6 @@ export class JobEvents implements AsyncIterable<JobEvent> {
       }
       // Where a page may not see this header, the first event tells.
       this.jobId ??= response.headers.get('location')?.split('/').at(-1);
-      let silent = true;
       const received: EventSourceMessage[] = [];
       const parser = createParser({
         onEvent: (message) => received.push(message),
@@ -148,13 +152,10 @@ export class JobEvents implements AsyncIterable<JobEvent> {
         const { done, value } = await reader.read().catch(broke);
         clearTimeout(silence);
         if (leave.signal.aborted) broke(undefined);
-        // The service begins with the job: this was somebody else, and comes to nothing however often it is asked.
-        if (done && silent) throw new ConnectionError('The stream ended without a word.');
         if (done) return;
         parser.feed(decoder.decode(value, { stream: true }));
         // Taken in one by one: whoever leaves in between has read so far, and no further.
         for (const message of received.splice(0)) {
-          silent = false;
           const told = this.take(message);
           if (told !== undefined) yield told;
         }
