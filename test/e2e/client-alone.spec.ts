@@ -117,10 +117,12 @@ describe('the client, whatever it is answered', () => {
   });
 
   it('can be given no time limit at all', async () => {
-    const { client } = answered(() => new Promise((resolve) => setTimeout(() => resolve(json({})), 20)), {
-      timeoutMs: Infinity,
-      retryForMs: 0,
-    });
+    const late = async (_n: number, { init }: Asked): Promise<Response> => {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      init.signal?.throwIfAborted();
+      return json({});
+    };
+    const { client } = answered(late, { timeoutMs: Infinity, retryForMs: 0 });
     expect(await client.listChats()).toEqual({});
   });
 
