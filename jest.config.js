@@ -12,6 +12,6 @@ export default {
   globalTeardown: './test/support/global-teardown.js',
   testTimeout: 30_000,
   // They wait more than they work, on two cores, too.
-  maxWorkers: 3,
+  maxWorkers: 4,
   forceExit: false,
 };

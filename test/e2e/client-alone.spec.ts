@@ -65,6 +65,23 @@ const never = <T>(): Promise<T> => new Promise<T>(() => undefined);
 describe('the client, whatever it is answered', () => {
   afterEach(() => void jest.useRealTimers());
 
+  it('waits for a turn where nothing may wait for long: cut short, it asks for shorter waits, and goes on', async () => {
+    jest.useFakeTimers();
+    const prefers: (string | null)[] = [];
+    const { client } = answered(
+      async (n, { init }) => {
+        prefers.push(new Headers(init.headers).get('prefer'));
+        if (n >= 7) return json({ job_id: 'j' });
+        if (n % 2 === 1) return json(job('running'), {}, 202);
+        await new Promise((resolve) => setTimeout(resolve, 40_000));
+        throw new TypeError('cut');
+      },
+      { reconnectForMs: 20_000 },
+    );
+    expect(await within(300_000, client.sendTurn('c', 'hello'))).toEqual({ job_id: 'j' });
+    expect(prefers).toEqual(Array.from({ length: 4 }, () => ['wait=60', 'wait=10']).flat());
+  });
+
   it('does not take a page for a stream, and says in the end what answered', async () => {
     jest.useFakeTimers();
     const options = { reconnectForMs: 5_000 };

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import {
   type ApiError,
   ConnectionError,
@@ -39,17 +39,22 @@ describe('the client', () => {
   beforeAll(async () => {
     stack = await startStack();
   });
-  afterEach(() => lines.splice(0).forEach((line) => line.close()));
-  afterAll(() => stack.stop());
+  afterAll(async () => {
+    lines.forEach((line) => line.close());
+    await stack.stop();
+  });
 
   const as = (user: string, options: Partial<RejoinderOptions> = {}): Rejoinder =>
     new Rejoinder({ baseUrl: stack.api.url, token: tokenFor(user), ...options });
   /** A line on which each request has a connection of its own. */
-  const badLine = async (faultOf: (n: number) => Fault | undefined): Promise<Partial<RejoinderOptions>> => {
+  const badLine = async (
+    faultOf: (n: number) => Fault | undefined,
+  ): Promise<Partial<RejoinderOptions> & { connections: () => number }> => {
     const line = await BadLine.to(stack.api.url, faultOf);
     lines.push(line);
     return {
       baseUrl: line.url,
+      connections: () => line.connections,
       fetch: (url, init) => fetch(url, { ...init, headers: { ...init?.headers, connection: 'close' } }),
     };
   };
@@ -83,6 +88,7 @@ describe('the client', () => {
       'Tres',
       done.assistant_message?.content,
     ]);
+    expect(await stream.reply()).toBe(stream.message);
     expect([stream.text, stream.message?.content, stream.jobId, stream.lastEventId]).toEqual([
       data[2]?.content,
       data[2]?.content,
@@ -95,22 +101,28 @@ describe('the client', () => {
     expect((await ana.listChats({ assistant: 'support', status: 'active' })).data).toMatchObject([{ id: chat.id }]);
   });
 
-  it('shows each piece of a reply once, in order, on a line that breaks again and again', async () => {
-    const chat = await as('ben').openChat('support');
-    await stack.model.script('on a bad line', slowPieces(60, 40));
-    // In the middle of headers, events and characters.
-    const ben = as('ben', await badLine((n) => (n < 9 ? { cutAfter: 150 + n * 211 } : undefined)));
-    const stream = ben.streamTurn(chat.id, 'on a bad line');
-    const events = await all(stream);
-    const kept = (await as('ben').listMessages(chat.id)).data.at(-1);
-    expect(shown(events)).toBe(kept?.content);
-    expect([stream.text, stream.message]).toEqual([kept?.content, kept]);
-    expect(events.some(({ type }) => type === 'reset')).toBe(false);
-    expect(lines[0]?.connections).toBeGreaterThan(5);
-    expect(await jobsOf(chat.id)).toBe(1);
-  }, 60_000);
+  // Those that wait more than they work do it side by side.
+  it.concurrent(
+    'shows each piece of a reply once, in order, on a line that breaks again and again',
+    async () => {
+      const chat = await as('ben').openChat('support');
+      await stack.model.script('on a bad line', slowPieces(60, 40));
+      // In the middle of headers, events and characters.
+      const line = await badLine((n) => (n < 9 ? { cutAfter: 150 + n * 211 } : undefined));
+      const ben = as('ben', line);
+      const stream = ben.streamTurn(chat.id, 'on a bad line');
+      const events = await all(stream);
+      const kept = (await as('ben').listMessages(chat.id)).data.at(-1);
+      expect(shown(events)).toBe(kept?.content);
+      expect([stream.text, stream.message]).toEqual([kept?.content, kept]);
+      expect(events.some(({ type }) => type === 'reset')).toBe(false);
+      expect(line.connections()).toBeGreaterThan(5);
+      expect(await jobsOf(chat.id)).toBe(1);
+    },
+    60_000,
+  );
 
-  it('sends nothing twice when an answer is lost, whichever way the turn is sent', async () => {
+  it.concurrent('sends nothing twice when an answer is lost, whichever way the turn is sent', async () => {
     const chat = await as('cleo').openChat('support');
     const lossy = async (): Promise<Rejoinder> => as('cleo', await badLine((n) => ({ loseAnswer: n < 2 })));
     const turn = await (await lossy()).sendTurn(chat.id, 'once');
@@ -124,24 +136,28 @@ describe('the client', () => {
     expect((await as('cleo').listChats({ assistant: 'billing' })).data.map(({ id }) => id)).toEqual([opened.id]);
   });
 
-  it('goes on when the API is restarted in the middle of a reply', async () => {
-    const dan = as('dan');
-    const [chat, other] = [await dan.openChat('support'), await dan.openChat('billing')];
-    await stack.model.script('restarted', slowPieces(60, 50));
-    const api = await stack.startApi();
-    const through = as('dan', { baseUrl: api.url });
-    const waited = through.sendTurn(other.id, 'restarted');
-    const stream = through.streamTurn(chat.id, 'restarted');
-    const events: JobEvent[] = [];
-    let restarted: Promise<unknown> | undefined;
-    for await (const event of stream) {
-      events.push(event);
-      if (event.type === 'delta') restarted ??= api.stop().then(() => stack.again(api));
-    }
-    await restarted;
-    const kept = (await dan.listMessages(chat.id)).data.at(-1)?.content;
-    expect([shown(events), stream.text, (await waited).assistant_message.content]).toEqual([kept, kept, kept]);
-  }, 60_000);
+  it.concurrent(
+    'goes on when the API is restarted in the middle of a reply',
+    async () => {
+      const dan = as('dan');
+      const [chat, other] = [await dan.openChat('support'), await dan.openChat('billing')];
+      await stack.model.script('restarted', slowPieces(60, 50));
+      const api = await stack.startApi();
+      const through = as('dan', { baseUrl: api.url });
+      const waited = through.sendTurn(other.id, 'restarted');
+      const stream = through.streamTurn(chat.id, 'restarted');
+      const events: JobEvent[] = [];
+      let restarted: Promise<unknown> | undefined;
+      for await (const event of stream) {
+        events.push(event);
+        if (event.type === 'delta') restarted ??= api.stop().then(() => stack.again(api));
+      }
+      await restarted;
+      const kept = (await dan.listMessages(chat.id)).data.at(-1)?.content;
+      expect([shown(events), stream.text, (await waited).assistant_message.content]).toEqual([kept, kept, kept]);
+    },
+    60_000,
+  );
 
   it('begins anew when an attempt is lost, and ends with the text that is kept', async () => {
     const eva = as('eva');
@@ -207,7 +223,7 @@ describe('the client', () => {
     await nothing;
   });
 
-  it('tells of the job’s states by polling, too', async () => {
+  it.concurrent('tells of the job’s states by polling, too', async () => {
     const hal = as('hal');
     const chat = await hal.openChat('support');
     await stack.model.script('polled', { text: 'done', delay_ms: 1_500 });
@@ -311,30 +327,35 @@ describe('the client', () => {
     const page = 'HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n<h1>Bad Gateway</h1>';
     const passing = as('lea', await badLine((n) => (n < 2 ? { answer: page } : undefined)));
     const chat = await passing.openChat('support');
-    const lasting = as('lea', { ...(await badLine(() => ({ answer: page }))), retryForMs: 700, reconnectForMs: 700 });
+    const dead = await badLine(() => ({ answer: page }));
+    const lasting = as('lea', { ...dead, retryForMs: 700, reconnectForMs: 700 });
     await expect(lasting.getChat(chat.id)).rejects.toThrow('answered 502');
     await expect(lasting.streamTurn(chat.id, 'hello').reply()).rejects.toThrow(ConnectionError);
-    expect(lines[1]?.connections).toBeGreaterThan(2);
+    expect(dead.connections()).toBeGreaterThan(2);
     const nobody = as('lea', { baseUrl: 'http://127.0.0.1:9', retryForMs: 0 });
     await expect(nobody.listChats()).rejects.toThrow('cannot be reached');
     expect(() => new Rejoinder({ token: 'x' })).toThrow(TypeError);
   });
 
-  it('asks for its token anew, so that a stream outlives the one that opened it', async () => {
-    const [mia, tokens] = [as('mia'), [] as string[]];
-    const chat = await mia.openChat('support');
-    await stack.model.script('patience', { pieces: ['a', 'b'], piece_delay_ms: 7_000 });
-    const job = await mia.startTurn(chat.id, 'patience');
-    const renewing = as('mia', {
-      token: async () => {
-        const exp = Math.floor(Date.now() / 1000) + (tokens.length === 0 ? 2 : 3600);
-        tokens.push(tokenFor('mia', { exp }));
-        return tokens.at(-1) ?? '';
-      },
-    });
-    const events = await all(renewing.followJob(job.id));
-    expect([shown(events), tokens.length]).toEqual(['ab', 2]);
-  }, 40_000);
+  it.concurrent(
+    'asks for its token anew, so that a stream outlives the one that opened it',
+    async () => {
+      const [mia, tokens] = [as('mia'), [] as string[]];
+      const chat = await mia.openChat('support');
+      await stack.model.script('patience', { pieces: ['a', 'b'], piece_delay_ms: 7_000 });
+      const job = await mia.startTurn(chat.id, 'patience');
+      const renewing = as('mia', {
+        token: async () => {
+          const exp = Math.floor(Date.now() / 1000) + (tokens.length === 0 ? 2 : 3600);
+          tokens.push(tokenFor('mia', { exp }));
+          return tokens.at(-1) ?? '';
+        },
+      });
+      const events = await all(renewing.followJob(job.id));
+      expect([shown(events), tokens.length]).toEqual(['ab', 2]);
+    },
+    40_000,
+  );
 
   it('gives a stream up that has fallen silent, and opens another', async () => {
     jest.useFakeTimers();

@@ -56,33 +56,33 @@ describe('told to stop (SIGTERM)', () => {
   });
 
   it('the API still answers what comes a moment later on a connection that it has kept', async () => {
-    const other = await stack.startApi();
-    const { hostname, port } = new URL(other.url);
-    const sockets = await Promise.all(
-      ['/health/live', '/api/v1/chats'].map(async (path) => {
-        const socket = connect(Number(port), hostname);
-        await once(socket, 'connect');
-        return {
-          socket,
-          request: `GET ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${tokenFor('late')}\r\n\r\n`,
-        };
-      }),
-    );
-    const ended = other.stop();
-    await until(async () => other.output().includes('SIGTERM: stopping'), 'the stop');
-    await new Promise((resolve) => setTimeout(resolve, 200));
-    const answers = await Promise.all(
-      sockets.map(async ({ socket, request }) => {
-        let answer = '';
-        socket.on('error', () => undefined).on('data', (chunk) => (answer += String(chunk)));
-        socket.write(request);
-        await once(socket, 'close');
-        return answer;
-      }),
-    );
-    for (const answer of answers) expect(answer).toMatch(/^HTTP\/1\.1 200 OK\r\n(.*\r\n)*connection: close\r\n/i);
-    expect(await ended).toBe(0);
-  });
+    // They have a second. On a machine that is busy with something else it may be over before anything is sent: then once more.
+    for (let late = true; late;) {
+      const other = await stack.startApi();
+      const { hostname, port } = new URL(other.url);
+      const connections = await Promise.all(
+        ['/health/live', '/api/v1/chats'].map(async (path) => {
+          const socket = connect(Number(port), hostname);
+          let answer = '';
+          socket.on('error', () => undefined).on('data', (chunk) => (answer += String(chunk)));
+          const closed = once(socket, 'close');
+          await once(socket, 'connect');
+          const request = `GET ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${tokenFor('late')}\r\n\r\n`;
+          return { send: () => socket.write(request), answered: closed.then(() => answer) };
+        }),
+      );
+      const told = Date.now();
+      const ended = other.stop();
+      await until(async () => other.output().includes('SIGTERM: stopping'), 'the stop');
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      for (const { send } of connections) send();
+      late = Date.now() - told > 500;
+      const answers = await Promise.all(connections.map(({ answered }) => answered));
+      expect(await ended).toBe(0);
+      if (late) continue;
+      for (const answer of answers) expect(answer).toMatch(/^HTTP\/1\.1 200 OK\r\n(.*\r\n)*connection: close\r\n/i);
+    }
+  }, 60_000);
 
   it('the API answers whoever waits behind another request on the same connection', async () => {
     const ana = stack.as('line');

@@ -29,8 +29,8 @@ export interface HttpRequest {
   readonly body?: object;
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
-  /** How long the service was asked to wait, in milliseconds. */
-  readonly waitMs?: number;
+  /** How long the service is asked to wait with its answer, in seconds (`Prefer: wait`). */
+  readonly waitSeconds?: number;
   /** Whether it may be sent twice; a `GET` may. */
   readonly repeatable?: boolean;
   /** How long it is sent again and again, in milliseconds; `retryForMs` unless told. */
@@ -52,6 +52,9 @@ const LONGEST_KEPT = KEPT_CHARACTERS / 4;
 
 /** Statuses that say "not now". A proxy's own 502 and 504 count as no answer: see `readError`. */
 const NOT_NOW = new Set([429, 503]);
+
+/** How long the service is asked to wait once a wait was cut short: something on the way may allow no longer ones. In seconds. */
+const SHORT_WAIT_SECONDS = 10;
 
 /** An answer that is kept. */
 interface Kept {
@@ -77,10 +80,16 @@ export class Http {
   async json<T>(request: HttpRequest): Promise<Answer<T>> {
     const url = this.url(request);
     const known = request.method === 'GET' ? this.kept.get(url) : undefined;
-    const headers = { accept: 'application/json', ...(known && { 'if-none-match': known.etag }), ...request.headers };
-    return this.again(request, async () => {
+    return this.again(request, async (tries) => {
+      const wait = waitOf(request, tries);
+      const headers = {
+        accept: 'application/json',
+        ...(known && { 'if-none-match': known.etag }),
+        ...(wait > 0 && { prefer: `wait=${wait}` }),
+        ...request.headers,
+      };
       const { controller, letGo } = linked(request.signal);
-      const limit = timer(() => controller.abort(), this.options.timeoutMs + (request.waitMs ?? 0));
+      const limit = timer(() => controller.abort(), this.options.timeoutMs + wait * 1_000);
       try {
         return await orAborted(controller.signal, async () => {
           const response = await this.send(url, { ...request, headers }, controller.signal);
@@ -161,16 +170,19 @@ export class Http {
     }
   }
 
-  private async again<T>(request: HttpRequest, once: () => Promise<T>): Promise<T> {
+  private async again<T>(request: HttpRequest, once: (tries: number) => Promise<T>): Promise<T> {
     const { method, repeatable = method === 'GET', patienceMs = this.options.retryForMs, signal } = request;
-    const began = Date.now();
+    let since = Date.now();
     for (let tries = 0; ; tries++) {
+      const began = Date.now();
       try {
-        return await once();
+        return await once(tries);
       } catch (error) {
         signal?.throwIfAborted();
+        // What the service was asked to wait tries nobody's patience.
+        since += Math.min(Date.now() - began, waitOf(request, tries) * 1_000);
         const delayMs = retryDelay(tries, error);
-        if (!repeatable || !isPassing(error) || Date.now() + delayMs - began > patienceMs) throw error;
+        if (!repeatable || !isPassing(error) || Date.now() + delayMs - since > patienceMs) throw error;
         await pause(delayMs, signal);
       }
     }
@@ -190,6 +202,11 @@ export class Http {
     this.keptCharacters -= this.kept.get(url)?.characters ?? 0;
     this.kept.delete(url);
   }
+}
+
+/** How long the service is asked to wait at such a try, in seconds. */
+function waitOf({ waitSeconds = 0 }: HttpRequest, tries: number): number {
+  return tries === 0 ? waitSeconds : Math.min(waitSeconds, SHORT_WAIT_SECONDS);
 }
 
 /** Whether the same request may fare better later. */

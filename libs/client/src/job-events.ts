@@ -70,12 +70,12 @@ export class JobEvents implements AsyncIterable<JobEvent> {
   }
 
   /**
-   * Reads on to the end.
+   * Reads on to the end, unless that was reached already.
    * @returns the reply as it is kept; of a canceled turn what there was of it
    * @throws TurnError when there is none, ApiError, ConnectionError
    */
   async reply(): Promise<Message> {
-    for await (const event of this) void event;
+    if (this.job === undefined || !isFinal(this.job)) for await (const event of this) void event;
     if (this.message !== undefined) return this.message;
     if (this.job === undefined) throw new ConnectionError('The stream ended without a word.');
     throw new TurnError(this.job);

@@ -169,7 +169,7 @@ export class Rejoinder {
     // Sent again with its key, it waits for the same turn.
     const request: HttpRequest = {
       ...turnRequest(chatId, turn, options),
-      waitMs: LONGEST_WAIT_SECONDS * 1_000,
+      waitSeconds: LONGEST_WAIT_SECONDS,
       patienceMs: this.http.options.reconnectForMs,
     };
     for (;;) {
@@ -218,10 +218,9 @@ export class Rejoinder {
   /** The job once it is final; the requests wait for it. */
   async waitForJob(jobId: string, { signal }: CallOptions = {}): Promise<Job> {
     const path = `/jobs/${segment(jobId)}`;
-    const headers = { prefer: `wait=${LONGEST_WAIT_SECONDS}` };
-    const waitMs = LONGEST_WAIT_SECONDS * 1_000;
+    const waitSeconds = LONGEST_WAIT_SECONDS;
     for (;;) {
-      const { body: job } = await this.whileItGoesOn<Job>({ method: 'GET', path, headers, waitMs, signal });
+      const { body: job } = await this.whileItGoesOn<Job>({ method: 'GET', path, waitSeconds, signal });
       if (isFinal(job)) return job;
       await pause(POLL_MS, signal);
     }
