@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { App } from '../support/processes.js';
 import { type Stack, startStack, tokenFor } from '../support/stack.js';
 import { until } from '../support/until.js';
 
@@ -59,28 +60,19 @@ describe('told to stop (SIGTERM)', () => {
     // They have a second. On a machine that is busy with something else it may be over before anything is sent: then once more.
     for (let late = true; late;) {
       const other = await stack.startApi();
-      const { hostname, port } = new URL(other.url);
       const connections = await Promise.all(
-        ['/health/live', '/api/v1/chats'].map(async (path) => {
-          const socket = connect(Number(port), hostname);
-          let answer = '';
-          socket.on('error', () => undefined).on('data', (chunk) => (answer += String(chunk)));
-          const closed = once(socket, 'close');
-          await once(socket, 'connect');
-          const request = `GET ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${tokenFor('late')}\r\n\r\n`;
-          return { send: () => socket.write(request), answered: closed.then(() => answer) };
-        }),
+        ['/health/live', '/api/v1/chats'].map((path) => keptConnection(other, `GET ${path}`)),
       );
       const told = Date.now();
       const ended = other.stop();
       await until(async () => other.output().includes('SIGTERM: stopping'), 'the stop');
       await new Promise((resolve) => setTimeout(resolve, 100));
-      for (const { send } of connections) send();
+      const answers = Promise.all(connections.map(({ askAgain }) => askAgain()));
       late = Date.now() - told > 500;
-      const answers = await Promise.all(connections.map(({ answered }) => answered));
+      const received = await answers;
       expect(await ended).toBe(0);
       if (late) continue;
-      for (const answer of answers) expect(answer).toMatch(/^HTTP\/1\.1 200 OK\r\n(.*\r\n)*connection: close\r\n/i);
+      for (const answer of received) expect(answer).toMatch(/^HTTP\/1\.1 200 OK\r\n(.*\r\n)*connection: close\r\n/i);
     }
   }, 60_000);
 
@@ -220,3 +212,28 @@ describe('told to stop (SIGTERM)', () => {
     expect(await Promise.all(workers.map((worker) => worker.stop()))).toEqual([0, 0]);
   });
 });
+
+/**
+ * A connection on which one request has been answered. The API has it then, where one just opened may still wait in the
+ * system for it to accept. `askAgain` sends the request once more and resolves, at the connection's end, with what came.
+ */
+async function keptConnection(api: App, line: string): Promise<{ askAgain: () => Promise<string> }> {
+  const { hostname, port } = new URL(api.url);
+  const socket = connect(Number(port), hostname).setEncoding('utf8');
+  let received = '';
+  const closed = new Promise((resolve) => socket.once('close', resolve));
+  socket.on('error', () => undefined).on('data', (chunk: string) => (received += chunk));
+  const ask = (): void => {
+    received = '';
+    socket.write(`${line} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${tokenFor('late')}\r\n\r\n`);
+  };
+  ask();
+  await until(async () => isWhole(received), 'the first answer');
+  return { askAgain: () => (ask(), closed.then(() => received)) };
+}
+
+/** Whether an answer has come to the end that its Content-Length gives. */
+function isWhole(answer: string): boolean {
+  const [head, body] = answer.split('\r\n\r\n', 2);
+  return body !== undefined && Buffer.byteLength(body) === Number(/content-length: (\d+)/i.exec(head ?? '')?.[1]);
+}
