@@ -20,7 +20,7 @@ describe('told to stop (SIGTERM)', () => {
       return rows[0]?.id as string | undefined;
     }, `${user}’s attempt`);
 
-  it('the API answers whoever waits with the job as it stands, and ends with 0', async () => {
+  it.concurrent('the API answers whoever waits with the job as it stands, and ends with 0', async () => {
     const other = await stack.startApi();
     const ana = stack.as('ana');
     const chat = await ana.chat();
@@ -38,7 +38,7 @@ describe('told to stop (SIGTERM)', () => {
     expect((await ana.finalJob(jobId)).status).toBe('succeeded');
   });
 
-  it('the API waits neither for who says nothing nor for half a request', async () => {
+  it.concurrent('the API waits neither for who says nothing nor for half a request', async () => {
     const other = await stack.startApi();
     const { hostname, port } = new URL(other.url);
     const half = [
@@ -56,7 +56,7 @@ describe('told to stop (SIGTERM)', () => {
     expect(Date.now() - begun).toBeLessThan(8_000);
   });
 
-  it('the API still answers what comes a moment later on a connection that it has kept', async () => {
+  it.concurrent('the API still answers what comes a moment later on a connection that it has kept', async () => {
     // They have a second. On a machine that is busy with something else it may be over before anything is sent: then once more.
     for (let late = true; late;) {
       const other = await stack.startApi();
@@ -76,7 +76,7 @@ describe('told to stop (SIGTERM)', () => {
     }
   }, 60_000);
 
-  it('the API answers whoever waits behind another request on the same connection', async () => {
+  it.concurrent('the API answers whoever waits behind another request on the same connection', async () => {
     const ana = stack.as('line');
     const chat = await ana.chat();
     await stack.model.script('in line', { delay_ms: 3_000 });
@@ -100,7 +100,7 @@ describe('told to stop (SIGTERM)', () => {
     await ana.finalJob(job.id);
   });
 
-  it('the API lets a long answer be read to its end, and does not wait for who does not read', async () => {
+  it.concurrent('the API lets a long answer be read to its end, and does not wait for who does not read', async () => {
     const ana = stack.as('reader');
     const chat = await ana.chat();
     await stack.database.query(
