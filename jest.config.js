@@ -10,7 +10,8 @@ export default {
   transform: {},
   globalSetup: './test/support/global-setup.js',
   globalTeardown: './test/support/global-teardown.js',
-  testTimeout: 30_000,
+  // A bound for what hangs, not for what is slow: the machine may be busy with others' work.
+  testTimeout: 120_000,
   // They wait more than they work, on two cores, too.
   maxWorkers: 4,
   forceExit: false,

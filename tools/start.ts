@@ -136,7 +136,7 @@ async function start(): Promise<void> {
   const port = await claimPort('PORT', settings.port, host);
   const workerPort = await claimPort('WORKER_PORT', settings.workerPort, host);
   const model = await modelSettings();
-  await parts.run('libs/database/src/migrate.js', database);
+  await parts.run('bin/migrate.js', database);
   if (stopping) return;
 
   const env = {
@@ -145,8 +145,8 @@ async function start(): Promise<void> {
     WORKER_PORT: String(workerPort),
     LOG_LEVEL: setting('LOG_LEVEL') ?? 'warn',
   };
-  parts.start('api', 'apps/api/src/main.js', env);
-  parts.start('worker', 'apps/worker/src/main.js', { ...env, ...model });
+  parts.start('api', 'bin/api.js', env);
+  parts.start('worker', 'bin/worker.js', { ...env, ...model });
   const address = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host.includes(':') ? `[${host}]` : host;
   const api = `http://${address}:${port}`;
   const worker = `http://${address}:${workerPort}`;

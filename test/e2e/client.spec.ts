@@ -102,25 +102,21 @@ describe('the client', () => {
   });
 
   // Those that wait more than they work do it side by side.
-  it.concurrent(
-    'shows each piece of a reply once, in order, on a line that breaks again and again',
-    async () => {
-      const chat = await as('ben').openChat('support');
-      await stack.model.script('on a bad line', slowPieces(60, 40));
-      // In the middle of headers, events and characters.
-      const line = await badLine((n) => (n < 9 ? { cutAfter: 150 + n * 211 } : undefined));
-      const ben = as('ben', line);
-      const stream = ben.streamTurn(chat.id, 'on a bad line');
-      const events = await all(stream);
-      const kept = (await as('ben').listMessages(chat.id)).data.at(-1);
-      expect(shown(events)).toBe(kept?.content);
-      expect([stream.text, stream.message]).toEqual([kept?.content, kept]);
-      expect(events.some(({ type }) => type === 'reset')).toBe(false);
-      expect(line.connections()).toBeGreaterThan(5);
-      expect(await jobsOf(chat.id)).toBe(1);
-    },
-    60_000,
-  );
+  it.concurrent('shows each piece of a reply once, in order, on a line that breaks again and again', async () => {
+    const chat = await as('ben').openChat('support');
+    await stack.model.script('on a bad line', slowPieces(60, 40));
+    // In the middle of headers, events and characters.
+    const line = await badLine((n) => (n < 9 ? { cutAfter: 150 + n * 211 } : undefined));
+    const ben = as('ben', line);
+    const stream = ben.streamTurn(chat.id, 'on a bad line');
+    const events = await all(stream);
+    const kept = (await as('ben').listMessages(chat.id)).data.at(-1);
+    expect(shown(events)).toBe(kept?.content);
+    expect([stream.text, stream.message]).toEqual([kept?.content, kept]);
+    expect(events.some(({ type }) => type === 'reset')).toBe(false);
+    expect(line.connections()).toBeGreaterThan(5);
+    expect(await jobsOf(chat.id)).toBe(1);
+  });
 
   it.concurrent('sends nothing twice when an answer is lost, whichever way the turn is sent', async () => {
     const chat = await as('cleo').openChat('support');
@@ -136,28 +132,24 @@ describe('the client', () => {
     expect((await as('cleo').listChats({ assistant: 'billing' })).data.map(({ id }) => id)).toEqual([opened.id]);
   });
 
-  it.concurrent(
-    'goes on when the API is restarted in the middle of a reply',
-    async () => {
-      const dan = as('dan');
-      const [chat, other] = [await dan.openChat('support'), await dan.openChat('billing')];
-      await stack.model.script('restarted', slowPieces(60, 50));
-      const api = await stack.startApi();
-      const through = as('dan', { baseUrl: api.url });
-      const waited = through.sendTurn(other.id, 'restarted');
-      const stream = through.streamTurn(chat.id, 'restarted');
-      const events: JobEvent[] = [];
-      let restarted: Promise<unknown> | undefined;
-      for await (const event of stream) {
-        events.push(event);
-        if (event.type === 'delta') restarted ??= api.stop().then(() => stack.again(api));
-      }
-      await restarted;
-      const kept = (await dan.listMessages(chat.id)).data.at(-1)?.content;
-      expect([shown(events), stream.text, (await waited).assistant_message.content]).toEqual([kept, kept, kept]);
-    },
-    60_000,
-  );
+  it.concurrent('goes on when the API is restarted in the middle of a reply', async () => {
+    const dan = as('dan');
+    const [chat, other] = [await dan.openChat('support'), await dan.openChat('billing')];
+    await stack.model.script('restarted', slowPieces(60, 50));
+    const api = await stack.startApi();
+    const through = as('dan', { baseUrl: api.url });
+    const waited = through.sendTurn(other.id, 'restarted');
+    const stream = through.streamTurn(chat.id, 'restarted');
+    const events: JobEvent[] = [];
+    let restarted: Promise<unknown> | undefined;
+    for await (const event of stream) {
+      events.push(event);
+      if (event.type === 'delta') restarted ??= api.stop().then(() => stack.again(api));
+    }
+    await restarted;
+    const kept = (await dan.listMessages(chat.id)).data.at(-1)?.content;
+    expect([shown(events), stream.text, (await waited).assistant_message.content]).toEqual([kept, kept, kept]);
+  });
 
   it('begins anew when an attempt is lost, and ends with the text that is kept', async () => {
     const eva = as('eva');
@@ -177,7 +169,7 @@ describe('the client', () => {
     // Who read the first attempt's beginning elsewhere is told so, too.
     const late = await all(eva.followJob(stream.jobId ?? '', { lastEventId: '1.6' }));
     expect([late[0]?.type, shown(late)]).toEqual(['reset', 'the second attempt, whole']);
-  }, 60_000);
+  });
 
   it('can be left and taken up elsewhere: leaving cancels nothing', async () => {
     const flo = as('flo');
@@ -337,25 +329,21 @@ describe('the client', () => {
     expect(() => new Rejoinder({ token: 'x' })).toThrow(TypeError);
   });
 
-  it.concurrent(
-    'asks for its token anew, so that a stream outlives the one that opened it',
-    async () => {
-      const [mia, tokens] = [as('mia'), [] as string[]];
-      const chat = await mia.openChat('support');
-      await stack.model.script('patience', { pieces: ['a', 'b'], piece_delay_ms: 7_000 });
-      const job = await mia.startTurn(chat.id, 'patience');
-      const renewing = as('mia', {
-        token: async () => {
-          const exp = Math.floor(Date.now() / 1000) + (tokens.length === 0 ? 2 : 3600);
-          tokens.push(tokenFor('mia', { exp }));
-          return tokens.at(-1) ?? '';
-        },
-      });
-      const events = await all(renewing.followJob(job.id));
-      expect([shown(events), tokens.length]).toEqual(['ab', 2]);
-    },
-    40_000,
-  );
+  it.concurrent('asks for its token anew, so that a stream outlives the one that opened it', async () => {
+    const [mia, tokens] = [as('mia'), [] as string[]];
+    const chat = await mia.openChat('support');
+    await stack.model.script('patience', { pieces: ['a', 'b'], piece_delay_ms: 7_000 });
+    const job = await mia.startTurn(chat.id, 'patience');
+    const renewing = as('mia', {
+      token: async () => {
+        const exp = Math.floor(Date.now() / 1000) + (tokens.length === 0 ? 2 : 3600);
+        tokens.push(tokenFor('mia', { exp }));
+        return tokens.at(-1) ?? '';
+      },
+    });
+    const events = await all(renewing.followJob(job.id));
+    expect([shown(events), tokens.length]).toEqual(['ab', 2]);
+  });
 
   it('gives a stream up that has fallen silent, and opens another', async () => {
     jest.useFakeTimers();

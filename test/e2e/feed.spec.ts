@@ -226,35 +226,31 @@ describe('the feed', () => {
     }
   });
 
-  onRedis(
-    'hangs with its Redis: that is found out, and text flows again once it answers',
-    async () => {
-      await stack.model.script('hangs for long', { pieces: pieces(250), piece_delay_ms: 100 });
-      const jobId = await begin('mia', 'hangs for long');
-      const reader = await follow('mia', jobId);
-      await until(async () => reader.deltas > 2, 'some text');
-      const before = await feed.list();
-      expect(before).toHaveLength(4);
-      stack.redis?.freeze();
-      let frozen = 0;
-      try {
-        // Longer than it takes to doubt a connection, and to get no answer.
-        await pause(16_500);
-        frozen = reader.text.length;
-      } finally {
-        stack.redis?.thaw();
-      }
-      await until(async () => reader.text.length > frozen, 'text', 5_000);
-      const after = reader.deltas;
-      await until(async () => reader.deltas > after + 10, 'more text', 5_000);
-      expect((await stack.as('mia').get(`/api/v1/jobs/${jobId}`)).body.status).toBe('running');
-      const now = await feed.list();
-      expect([now.length, now.filter((id) => before.includes(id))]).toEqual([4, []]);
-      await reader.ended;
-      expect(reader.text).toBe(pieces(250).join(''));
-    },
-    60_000,
-  );
+  onRedis('hangs with its Redis: that is found out, and text flows again once it answers', async () => {
+    await stack.model.script('hangs for long', { pieces: pieces(250), piece_delay_ms: 100 });
+    const jobId = await begin('mia', 'hangs for long');
+    const reader = await follow('mia', jobId);
+    await until(async () => reader.deltas > 2, 'some text');
+    const before = await feed.list();
+    expect(before).toHaveLength(4);
+    stack.redis?.freeze();
+    let frozen = 0;
+    try {
+      // Longer than it takes to doubt a connection, and to get no answer.
+      await pause(16_500);
+      frozen = reader.text.length;
+    } finally {
+      stack.redis?.thaw();
+    }
+    await until(async () => reader.text.length > frozen, 'text', 5_000);
+    const after = reader.deltas;
+    await until(async () => reader.deltas > after + 10, 'more text', 5_000);
+    expect((await stack.as('mia').get(`/api/v1/jobs/${jobId}`)).body.status).toBe('running');
+    const now = await feed.list();
+    expect([now.length, now.filter((id) => before.includes(id))]).toEqual([4, []]);
+    await reader.ended;
+    expect(reader.text).toBe(pieces(250).join(''));
+  });
 
   onRedis(
     'loses its Redis in mid-reply: text flows again once there is another, and the stream ends whole',

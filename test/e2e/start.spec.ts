@@ -62,6 +62,11 @@ describe('npm start', () => {
 
   const childrenOf = async (run: Started): Promise<RunningProcess[]> =>
     (await runningProcesses()).filter(({ parent }) => parent === run.process.pid);
+  /** The number 0 would be this process and all around it. */
+  const kill = (found: RunningProcess | undefined, signal: NodeJS.Signals): void => {
+    if (found === undefined || found.pid <= 0) throw new Error('What was to be killed does not run.');
+    process.kill(found.pid, signal);
+  };
   const gone = async (children: { pid: number }[]): Promise<void> => {
     const pids = children.map(({ pid }) => pid);
     expect(pids).toHaveLength(4); // PostgreSQL's guard, the stand-in model, the API, the worker
@@ -102,32 +107,31 @@ describe('npm start', () => {
     third.process.kill('SIGKILL');
     await gone(others);
     expect(third.output()).not.toMatch(/warn|error/i);
-  }, 60_000);
+  });
 
-  withCurl(
-    'answers the line of its banner and the README’s conversation, pasted as they stand',
-    async () => {
-      const run = start();
-      const url = await run.ready();
-      const [, line] = /^ +(curl .*)$/m.exec(run.output()) ?? [];
-      const { stdout } = await promisify(execFile)('sh', ['-c', `${line} -s`]);
-      expect(JSON.parse(stdout)).toMatchObject({ assistant: 'support', messages: [{ role: 'system' }] });
+  withCurl('answers the line of its banner and the README’s conversation, pasted as they stand', async () => {
+    const run = start();
+    const url = await run.ready();
+    const [, line] = /^ +(curl .*)$/m.exec(run.output()) ?? [];
+    const { stdout } = await promisify(execFile)('sh', ['-c', `${line} -s`]);
+    expect(JSON.parse(stdout)).toMatchObject({ assistant: 'support', messages: [{ role: 'system' }] });
 
-      const answers = await readmeConversation(url, dataDir);
-      expect(answers).toMatch(/"role":"system"[\s\S]*"stop_reason":"end_turn"[\s\S]*"status":"queued"/);
-      expect(answers).toMatch(/\nsucceeded\n\[Modelo de prueba\] Has preguntado: «¿Cómo reinstalo el software\?»/);
-      expect(answers).toMatch(/\n200 \n200 true\n/);
-      run.process.kill('SIGTERM');
-      expect(await run.ended()).toBe(0);
-    },
-    60_000,
-  );
+    const answers = await readmeConversation(url, dataDir);
+    expect(answers).toMatch(/"role":"system"[\s\S]*"stop_reason":"end_turn"[\s\S]*"status":"queued"/);
+    expect(answers).toMatch(/\nsucceeded\n\[Modelo de prueba\] Has preguntado: «¿Cómo reinstalo el software\?»/);
+    expect(answers).toMatch(/\n200 \n200 true\n/);
+    run.process.kill('SIGTERM');
+    expect(await run.ended()).toBe(0);
+  });
 
   it('stops the rest and fails when a part dies', async () => {
     const run = start();
     await run.ready();
     const parts = await childrenOf(run);
-    process.kill(parts.find(({ line }) => line.includes('apps/worker'))?.pid ?? 0, 'SIGKILL');
+    kill(
+      parts.find(({ line }) => line.includes('bin/worker')),
+      'SIGKILL',
+    );
     expect(await run.ended()).toBe(1);
     expect(run.output()).toContain('worker ended by itself (SIGKILL)');
     await gone(parts);
@@ -139,7 +143,7 @@ describe('npm start', () => {
     const parts = await childrenOf(run);
     const [guard] = parts.filter(({ line }) => line.includes('postgres-guard'));
     const [server] = (await runningProcesses()).filter(({ parent }) => parent === guard?.pid);
-    process.kill(server?.pid ?? 0, 'SIGQUIT');
+    kill(server, 'SIGQUIT');
     expect(await run.ended()).toBe(1);
     expect(run.output()).toContain('PostgreSQL ended by itself');
     await gone(parts);

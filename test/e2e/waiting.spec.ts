@@ -18,7 +18,7 @@ describe('clients that wait', () => {
     const database = new URL(stack.databaseUrl);
     database.port = new URL(line.url).port;
     api = await stack.startApi({ DATABASE_URL: database.href });
-  }, 60_000);
+  });
   afterAll(async () => {
     await stack.stop();
     line.close();
@@ -57,7 +57,7 @@ describe('clients that wait', () => {
     expect((await Promise.all(turns)).map(({ status }) => status)).toEqual(clients.map(() => 200));
     expect((await Promise.all(polls)).map(({ body }) => body.status)).toEqual(clients.map(() => 'succeeded'));
     expect((await Promise.all(ends)).map((events) => events.at(-1)?.id)).toEqual(clients.map(() => 'end'));
-  }, 40_000);
+  });
 
   it('and follow one job all look at it by one query when it changes', async () => {
     await stack.model.script('one word, and silence', { pieces: ['Hmm. '], stall_after: 1 });
@@ -77,5 +77,5 @@ describe('clients that wait', () => {
     expect(line.sent - before).toBeLessThan(5_000);
     await user.patch(`/api/v1/jobs/${id}`, { status: 'canceled' });
     streams.forEach((stream) => stream.close());
-  }, 40_000);
+  });
 });

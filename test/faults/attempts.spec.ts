@@ -22,7 +22,7 @@ describe('a worker', () => {
   beforeAll(async () => {
     stack = await startStack();
   });
-  afterAll(() => stopSound(stack), 60_000);
+  afterAll(() => stopSound(stack));
 
   const currentWorker = (): App => stack.workers.at(-1) as App;
   const replaceWorker = async (): Promise<void> => void stack.workers.push(await stack.startWorker());
@@ -76,7 +76,7 @@ describe('a worker', () => {
       await holder.query('COMMIT');
       holder.release();
       await replaceWorker();
-    }, 60_000);
+    });
 
     it.each(['before the headers', 'in mid-stream', 'after a checkpoint', 'between two attempts', 'at the end'])(
       '%s: its turn goes on elsewhere within 15 s, and has one reply',
@@ -135,7 +135,7 @@ describe('a worker', () => {
       expect(await outcomeOf('frozen in mid-stream')).toBe('running');
       frozen.thaw();
       thawed = Date.now();
-    }, 60_000);
+    });
 
     it('does not keep its model call running', async () => {
       await until(async () => (await outcomeOf('frozen in mid-stream')) === 'client_closed', 'the end of the call');

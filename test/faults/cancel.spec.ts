@@ -15,7 +15,7 @@ describe('a cancel', () => {
   beforeAll(async () => {
     stack = await startStack({ workers: 2 });
   });
-  afterAll(() => stopSound(stack), 60_000);
+  afterAll(() => stopSound(stack));
 
   const cancel = (user: string, jobId: string, through = stack.api) =>
     stack.as(user, through).patch(`/api/v1/jobs/${jobId}`, { status: 'canceled' });

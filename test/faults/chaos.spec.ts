@@ -10,8 +10,8 @@ describe('with workers, API, queue and database killed at random', () => {
   let fleet: Fleet;
   beforeAll(async () => {
     fleet = await Fleet.start();
-  }, 60_000);
-  afterAll(() => fleet?.stop(), 60_000);
+  });
+  afterAll(() => fleet?.stop());
 
   it('every accepted turn ends with exactly one complete message and no call hangs', async () => {
     const report = await chaos(fleet, { seed, name: 'chaos', users: 20, forMs: 30_000, turns: 300 });

@@ -16,7 +16,7 @@ describe('an outage of the model', () => {
   beforeAll(async () => {
     stack = await startStack();
   });
-  afterAll(() => stopSound(stack), 60_000);
+  afterAll(() => stopSound(stack));
 
   it('burns no attempts: the turns wait, hardly a call is made, and all are answered when it is over', async () => {
     // A reply that was begun before goes on meanwhile, and hides nothing.
@@ -57,7 +57,7 @@ describe('an outage of the model', () => {
     // Each on its own ticket: none had to be found by the reconciler.
     expect(stack.workers[0]?.output()).not.toContain('rang again');
     await stack.as('before').patch(`/api/v1/jobs/${before.id}`, { status: 'canceled' });
-  }, 60_000);
+  });
 
   it('is not what one turn has that always fails: others go on beside it', async () => {
     const [unlucky, other] = [stack.as('unlucky'), stack.as('other')];
@@ -67,7 +67,7 @@ describe('an outage of the model', () => {
     const chat = await other.chat();
     for (let n = 0; n < 10; n++) expect((await other.turn(chat.id, `beside it, ${n}`)).status).toBe(200);
     expect(await unlucky.finalJob(job.id)).toMatchObject({ status: 'failed', error: { code: 'model_unavailable' } });
-  }, 60_000);
+  });
 
   it('keeps no worker from stopping, nor the turns that wait from going on elsewhere', async () => {
     const [worker] = stack.workers;
@@ -82,5 +82,5 @@ describe('an outage of the model', () => {
     const ended = await Promise.all(users.map((user, n) => user.finalJob(jobs[n]?.id ?? '')));
     expect(new Set(ended.map(({ status }) => status))).toEqual(new Set(['succeeded']));
     await next.stop();
-  }, 60_000);
+  });
 });

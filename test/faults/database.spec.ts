@@ -13,7 +13,7 @@ describe('a PostgreSQL that fails in mid-work', () => {
   beforeAll(async () => {
     stack = await startStack({ ownPostgres: true });
   });
-  afterAll(() => stopSound(stack), 60_000);
+  afterAll(() => stopSound(stack));
 
   const ended = async (jobId: string): Promise<unknown> => {
     const { rows } = await stack.database.query('SELECT status, attempts FROM jobs WHERE id = $1', [jobId]);
@@ -54,7 +54,7 @@ describe('a PostgreSQL that fails in mid-work', () => {
     }
     expect((await stack.as('cut-0').get('/api/v1/chats')).status).toBe(200);
     expect((await stack.as('cut-0').get('/health/ready')).status).toBe(200);
-  }, 60_000);
+  });
 
   it('is killed and comes back: 503 meanwhile, and turns under way end with their first attempt', async () => {
     const [slow, quick, other] = [stack.as('slow'), stack.as('quick'), stack.as('other')];
@@ -95,7 +95,7 @@ describe('a PostgreSQL that fails in mid-work', () => {
     expect(await stack.model.calls('ends during it')).toHaveLength(1);
     expect(await ledgerOf(stack, job.id)).toMatchObject([{ outcome: 'completed' }]);
     expect((await quick.turn(another.id, 'and on')).status).toBe(200);
-  }, 60_000);
+  });
 
   it('cuts every connection of a process that starts: it works all the same, and stops when it is told to', async () => {
     let over = false;
@@ -127,7 +127,7 @@ describe('a PostgreSQL that fails in mid-work', () => {
     expect(worker.output()).not.toContain('rang again');
     expect((await eva.turn(chat.id, 'and the next')).status).toBe(200);
     expect(await api.stop()).toBe(0);
-  }, 60_000);
+  });
 
   it('dies between a turn’s commit and its answer: sent again with its key, it is not another turn', async () => {
     const ana = stack.as('ana');
@@ -152,5 +152,5 @@ describe('a PostgreSQL that fails in mid-work', () => {
     expect([again.status, again.headers.get('idempotent-replayed')]).toEqual([200, 'true']);
     expect(again.body.assistant_message.content).toBe('yes I did');
     expect(await stack.model.calls('did you get it')).toHaveLength(1);
-  }, 60_000);
+  });
 });

@@ -16,7 +16,7 @@ describe('what the queue loses, workers find again in the database', () => {
   beforeAll(async () => {
     stack = await startStack();
   });
-  afterAll(() => stopSound(stack), 60_000);
+  afterAll(() => stopSound(stack));
 
   const turns = (name: string, count: number): Promise<[string, string][]> =>
     Promise.all(

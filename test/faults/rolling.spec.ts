@@ -16,8 +16,8 @@ describe('a rolling restart under load', () => {
   let fleet: Fleet;
   beforeAll(async () => {
     fleet = await Fleet.start();
-  }, 60_000);
-  afterAll(() => fleet?.stop(), 60_000);
+  });
+  afterAll(() => fleet?.stop());
 
   /** Stops and replaces one app after the other while users send turns. @returns the load, and how each app ended */
   const roll = async (

@@ -23,7 +23,7 @@ export default async function setUp(): Promise<void> {
   await admin.connect();
   await admin.query(`CREATE DATABASE ${TEMPLATE}`);
   await admin.end();
-  await promisify(execFile)(process.execPath, ['dist/libs/database/src/migrate.js'], {
+  await promisify(execFile)(process.execPath, ['dist/bin/migrate.js'], {
     env: { PATH: process.env['PATH'], NODE_ENV: 'test', DATABASE_URL: postgres.url(TEMPLATE) },
   });
   process.env['TEST_POSTGRES_URL'] = postgres.url('postgres');

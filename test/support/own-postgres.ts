@@ -88,7 +88,7 @@ async function prepare(server: EmbeddedPostgres, env: Record<string, string>): P
   // A fast server acknowledges commits that it holds in memory only: a kill would lose them, and that would be no fault.
   await admin.query(`ALTER DATABASE ${DATABASE} SET synchronous_commit = on`);
   await admin.end();
-  await promisify(execFile)(process.execPath, ['dist/libs/database/src/migrate.js'], {
+  await promisify(execFile)(process.execPath, ['dist/bin/migrate.js'], {
     env: { PATH: process.env['PATH'], NODE_ENV: 'test', DATABASE_URL: server.url(DATABASE), ...env },
   });
 }

@@ -21,19 +21,20 @@ export interface App {
 export type AppName = keyof typeof APPS;
 
 const APPS = {
-  api: 'dist/apps/api/src/main.js',
-  worker: 'dist/apps/worker/src/main.js',
+  api: 'dist/bin/api.js',
+  worker: 'dist/bin/worker.js',
   'model-stub': 'dist/apps/model-stub/src/main.js',
 } as const;
 
-const READY_TIMEOUT_MS = 20_000;
+const READY_TIMEOUT_MS = 60_000;
 
 /**
  * Starts one of the built apps, as production does, on a port of its own choosing, and waits until it says where
- * it listens. Nothing of this process's environment reaches it but PATH.
+ * it listens. Nothing of this process's environment reaches it but PATH. `home` is where it was built, if not here.
  */
-export async function startProcess(app: AppName, env: Record<string, string>): Promise<App> {
+export async function startProcess(app: AppName, env: Record<string, string>, home = '.'): Promise<App> {
   const child = spawn(process.execPath, [APPS[app]], {
+    cwd: home,
     env: { PATH: process.env['PATH'] ?? '', NODE_ENV: 'test', LOG_LEVEL: 'info', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -55,6 +56,10 @@ export async function startProcess(app: AppName, env: Record<string, string>): P
     child.stdout.on('data', read);
     child.stderr.on('data', read);
     child.once('exit', (code) => fail(`ended with ${code}`));
+  });
+  // An app that ends by itself takes a test with it, whose own complaint does not say why.
+  child.once('exit', (code) => {
+    if (code) console.error(`${app} ended with ${code}:\n${printed.slice(-4_000)}`);
   });
   const runs = (): boolean => child.exitCode === null && child.signalCode === null;
   return {

@@ -35,6 +35,8 @@ export interface StackOptions {
   readonly env?: Record<string, string>;
   /** A PostgreSQL for this stack alone, which a test may kill. */
   readonly ownPostgres?: boolean;
+  /** Where API and workers were built, if not in this project. */
+  readonly home?: string;
 }
 
 /** Starts a stack on a fresh copy of the migrated database, or on a PostgreSQL of its own. */
@@ -61,7 +63,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const apps = new Map<App, { name: 'api' | 'worker'; extra: Record<string, string> }>();
   let stopped = false;
   const start = async (name: 'api' | 'worker', extra: Record<string, string> = {}): Promise<App> => {
-    const app = await startProcess(name, { ...env, ...extra });
+    const app = await startProcess(name, { ...env, ...extra }, options.home);
     apps.set(app, { name, extra });
     // It was on its way when the stack was stopped.
     if (stopped) await app.kill();

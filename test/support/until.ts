@@ -1,5 +1,5 @@
-/** Looks again and again until `look` gives something other than undefined or false; for `ms` (15 s) at the longest. */
-export async function until<T>(look: () => Promise<T | undefined | false>, what: string, ms = 15_000): Promise<T> {
+/** Looks again and again until `look` gives something other than undefined or false; for `ms` (a minute: what must be quicker says so) at the longest. */
+export async function until<T>(look: () => Promise<T | undefined | false>, what: string, ms = 60_000): Promise<T> {
   const deadline = Date.now() + ms;
   for (;;) {
     const found = await look();

@@ -1,4 +1,5 @@
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
+import { ROOT } from '#process/root.js';
 
-/** Path of `openapi.yaml`, at the top of the project; this module runs from `dist/libs/contract/src`. */
-export const CONTRACT_FILE = fileURLToPath(new URL('../../../../openapi.yaml', import.meta.url));
+/** Path of `openapi.yaml`, at the top of the project. */
+export const CONTRACT_FILE = join(ROOT, 'openapi.yaml');

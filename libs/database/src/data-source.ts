@@ -1,4 +1,5 @@
 import { Socket } from 'node:net';
+import pg from 'pg';
 import { DataSource, type DataSourceOptions } from 'typeorm';
 import { StartFault } from '#process/start-fault.js';
 import './heard-client.js';
@@ -42,6 +43,8 @@ const LONGEST_IDLE_MS = 8_000;
 export function dataSourceOptions(options: DatabaseOptions): DataSourceOptions {
   return {
     type: 'postgres',
+    // Given, not found by name: it must be the one whose clients are heard.
+    driver: pg,
     url: options.url,
     applicationName: options.applicationName,
     entities: ENTITIES,

@@ -1,9 +1,11 @@
 import { readdir, readFile } from 'node:fs/promises';
-import { extname } from 'node:path';
+import { extname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { ROOT } from '#process/root.js';
 import { etagOf } from '../http/etag.js';
 
-/** Where `npm run build` puts the page; this module runs from `dist/apps/api/src/playground`. */
-export const BUILT = new URL('../../../playground/', import.meta.url);
+/** Where `npm run build` puts the page. */
+export const BUILT = pathToFileURL(join(ROOT, 'dist/apps/playground/'));
 
 const TYPES: Readonly<Record<string, string>> = {
   '.html': 'text/html; charset=utf-8',

@@ -1,0 +1,33 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Stack, startStack } from '../support/stack.js';
+
+/** All that they need; of `node_modules`, the files that Swagger UI is made of. */
+const NEEDED = ['dist/bin', 'openapi.yaml', 'assistants.yaml', 'node_modules/swagger-ui-dist'];
+
+describe('the built programs', () => {
+  let home: string;
+  let stack: Stack;
+  beforeAll(async () => {
+    home = await mkdtemp(join(tmpdir(), 'rejoinder-programs-'));
+    for (const part of NEEDED) await cp(part, join(home, part), { recursive: true });
+    stack = await startStack({ home });
+  });
+  afterAll(async () => {
+    await stack?.stop();
+    await rm(home, { recursive: true, force: true });
+  });
+
+  it('bring their libraries with them: none is looked for in node_modules', async () => {
+    const ana = stack.as('ana');
+    const chat = await ana.chat();
+    expect((await ana.turn(chat.id, 'hello')).status).toBe(200);
+    expect((await ana.post(`/api/v1/chats/${chat.id}/turns`, { user_message: 7 })).status).toBe(422);
+    for (const path of ['/docs', '/docs/swagger-ui-bundle.js', '/openapi.yaml', '/health/ready']) {
+      expect([path, (await fetch(new URL(path, stack.api.url))).status]).toEqual([path, 200]);
+    }
+    expect(stack.api.output() + (stack.workers[0]?.output() ?? '')).not.toMatch(/cannot find|error/i);
+  });
+});

@@ -1,0 +1,7 @@
+import { buildOnce } from './build/build-once.js';
+import { page } from './build/page.js';
+import { programs } from './build/programs.js';
+
+/* What `tsc` alone does not make: the last step of `npm run build`. */
+await buildOnce(page);
+await buildOnce(programs);

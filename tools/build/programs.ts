@@ -1,0 +1,55 @@
+import { join } from 'node:path';
+import { ROOT } from '#process/root.js';
+import type { Build } from './build-once.js';
+
+const PROGRAMS = {
+  api: 'dist/apps/api/src/main.js',
+  worker: 'dist/apps/worker/src/main.js',
+  migrate: 'dist/libs/database/src/migrate.js',
+};
+
+/**
+ * @nestjs/typeorm looks at run time for two exports that TypeORM 1 no longer has, and would load a second TypeORM from
+ * `node_modules` for it.
+ */
+const withoutSecondTypeorm = {
+  name: 'without-second-typeorm',
+  transform: {
+    filter: { id: /@nestjs\/typeorm\/dist\/common\/typeorm-compat\.js$/ },
+    handler: (code: string): string => code.replace("require('typeorm')", '{}'),
+  },
+};
+
+/**
+ * The programs that ship: one file each, with all that it needs. Node reads that instead of two thousand, and a process is up in
+ * half the time. They are made of what `tsc` wrote. Names and comments stay, so that a stack trace can be read.
+ */
+export const programs: Build = {
+  out: 'dist/bin',
+  inputs: ['dist/apps/api', 'dist/apps/worker', 'dist/libs', 'package-lock.json'],
+  counts: (path) => (path.endsWith('.js') ? !path.endsWith('.spec.js') : path === 'package-lock.json'),
+  build: async (into) => {
+    const { rolldown } = await import('rolldown');
+    for (const [name, input] of Object.entries(PROGRAMS)) {
+      const bundle = await rolldown({
+        cwd: ROOT,
+        input: join(ROOT, input),
+        platform: 'node',
+        plugins: [withoutSecondTypeorm],
+        onLog: (level, log, report) => {
+          // A package that another can work with, and that is not installed: asked for at run time, as without a bundle.
+          if (log.code === 'UNRESOLVED_IMPORT' && log.id?.includes('node_modules')) return;
+          report(level === 'warn' ? 'error' : level, log);
+        },
+      });
+      await bundle.write({
+        file: join(into, `${name}.js`),
+        format: 'esm',
+        codeSplitting: false,
+        // Packages of the old kind ask where their own file is.
+        banner: 'const __dirname = import.meta.dirname, __filename = import.meta.filename;',
+      });
+      await bundle.close();
+    }
+  },
+};
