@@ -75,6 +75,12 @@ describe('the build', () => {
     expect((await state()).page).toBe(before.page);
     const api = await readFile(join(programs, 'api.js'), 'utf8');
     expect(api.includes('console.log("of today")')).toBe(true);
+
+    // The recipe counts, too: who pulls a change of it must not go on with what the old one made.
+    await appendFile(join(root, 'dist/tools/build/programs.js'), '\n// changed\n');
+    const old = await state();
+    await build();
+    expect((await state()).api).toBeGreaterThan(old.api);
   });
 
   it('is whole after two that ran at once, and nothing is left beside it', async () => {

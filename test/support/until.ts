@@ -1,4 +1,7 @@
-/** Looks again and again until `look` gives something other than undefined or false; for `ms` (a minute: what must be quicker says so) at the longest. */
+/**
+ * Looks again and again until `look` gives something other than undefined or false; for `ms` at the longest. That is a minute,
+ * for what hangs: what must be quicker says so.
+ */
 export async function until<T>(look: () => Promise<T | undefined | false>, what: string, ms = 60_000): Promise<T> {
   const deadline = Date.now() + ms;
   for (;;) {

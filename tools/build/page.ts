@@ -11,6 +11,7 @@ export const page: Build = {
     'libs/client/package.json',
     'libs/client/tsconfig.json',
     'libs/contract/src/openapi.gen.ts',
+    'dist/tools/build/page.js',
     'package-lock.json',
   ],
   build: async (into) => {

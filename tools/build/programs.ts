@@ -26,7 +26,7 @@ const withoutSecondTypeorm = {
  */
 export const programs: Build = {
   out: 'dist/bin',
-  inputs: ['dist/apps/api', 'dist/apps/worker', 'dist/libs', 'package-lock.json'],
+  inputs: ['dist/apps/api', 'dist/apps/worker', 'dist/libs', 'dist/tools/build', 'package-lock.json'],
   counts: (path) => (path.endsWith('.js') ? !path.endsWith('.spec.js') : path === 'package-lock.json'),
   build: async (into) => {
     const { rolldown } = await import('rolldown');

@@ -3,8 +3,9 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
+import { ROOT } from '#process/root.js';
 
-const DIST = join(import.meta.dirname, '../..');
+const DIST = join(ROOT, 'dist');
 const FOLLOW_PARENT = pathToFileURL(join(import.meta.dirname, 'follow-parent.js')).href;
 
 /** Time a part has for a graceful stop before it is killed, in milliseconds. */
