@@ -141,21 +141,24 @@ describe('a cancel', () => {
 
   it('in the very moment of the reply is one or the other, whole', async () => {
     await stack.model.script('neck and neck', { pieces: ['one ', 'two ', 'three'], piece_delay_ms: 120 });
-    const results = await Promise.all(
-      Array.from({ length: 40 }, async (_, n) => {
-        const user = `racer-${n}`;
-        const chat = await stack.as(user).chat();
-        const job = await stack.as(user).turnAsync(chat.id, `neck and neck, ${n}`);
-        await pause(n * 12);
-        const answer = await cancel(user, job.id);
-        const found = (await stack.as(user).get(`/api/v1/jobs/${job.id}`)).body;
-        if (answer.status === 200) expect(found).toEqual(answer.body);
-        else expect([answer.status, answer.body.code, found.status]).toEqual([409, 'invalid_transition', 'succeeded']);
-        if (found.status === 'succeeded') expect(found.assistant_message.content).toBe('one two three');
-        return found.status as string;
-      }),
-    );
-    expect(new Set(results)).toEqual(new Set(['canceled', 'succeeded']));
+    const race = async (user: string, ms: number): Promise<string> => {
+      const chat = await stack.as(user).chat();
+      const job = await stack.as(user).turnAsync(chat.id, `neck and neck, ${user}`);
+      await pause(ms);
+      const answer = await cancel(user, job.id);
+      const found = (await stack.as(user).get(`/api/v1/jobs/${job.id}`)).body;
+      if (answer.status === 200) expect(found).toEqual(answer.body);
+      else expect([answer.status, answer.body.code, found.status]).toEqual([409, 'invalid_transition', 'succeeded']);
+      if (found.status === 'succeeded') expect(found.assistant_message.content).toBe('one two three');
+      return found.status as string;
+    };
+    const results = new Set<string>();
+    // When that moment comes depends on how busy the machine is: cancels come less and less close until some are on either side.
+    for (let apart = 12; results.size < 2 && apart < 400; apart *= 3) {
+      const races = Array.from({ length: 40 }, (_, n) => race(`racer-${apart}-${n}`, n * apart));
+      for (const result of await Promise.all(races)) results.add(result);
+    }
+    expect(results).toEqual(new Set(['canceled', 'succeeded']));
   });
 
   it('of somebody else’s job, or of none, changes nothing', async () => {
