@@ -5,6 +5,8 @@ import { signToken as sign } from '../apps/api/src/auth/sign-token.js';
 export interface TokenOptions {
   /** How long it holds: seconds, or a span such as `12h` or `30d`. */
   readonly expiresIn: string | number;
+  /** What it allows beyond the user's own things, such as `admin`. */
+  readonly scope?: string;
 }
 
 /**
@@ -22,5 +24,6 @@ export function signToken(user: string, env: NodeJS.ProcessEnv, options: TokenOp
   if (Buffer.byteLength(secret) < SHORTEST_SECRET) {
     throw new Error(`JWT_SECRET must be at least ${SHORTEST_SECRET} bytes long.`);
   }
-  return sign(user, { secret, issuer: setting('JWT_ISSUER'), audience: setting('JWT_AUDIENCE') }, options.expiresIn);
+  const jwt = { secret, issuer: setting('JWT_ISSUER'), audience: setting('JWT_AUDIENCE') };
+  return sign(user, jwt, options.expiresIn, options.scope);
 }

@@ -4,16 +4,21 @@ import { signToken } from './sign-token.js';
 
 const USAGE = `Prints a token for a user, and nothing else.
 
-  npm run --silent token -- <user> [--expires <span>]
+  npm run --silent token -- <user> [--expires <span>] [--scope <scope>]
 
   --expires   how long it holds: 15m, 12h, 30d … (default 24h)
+  --scope     what it allows beyond the user's own things: admin
 
 Signed with JWT_SECRET, or with the development secret under DATA_DIR; JWT_ISSUER and JWT_AUDIENCE are put in when set.`;
 
 function main(): void {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { expires: { type: 'string', default: '24h' }, help: { type: 'boolean', short: 'h', default: false } },
+    options: {
+      expires: { type: 'string', default: '24h' },
+      scope: { type: 'string' },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
   });
   if (values.help) return console.log(USAGE);
   const [user, ...rest] = positionals;
@@ -21,7 +26,7 @@ function main(): void {
   // A bare number would be milliseconds to the library, which nobody means.
   if (!/^\d+(s|m|h|d|w)$/.test(values.expires)) throw new Error(`--expires ${values.expires}: write 15m, 12h or 30d.`);
   loadEnvFile();
-  console.log(signToken(user, process.env, { expiresIn: values.expires }));
+  console.log(signToken(user, process.env, { expiresIn: values.expires, scope: values.scope }));
 }
 
 try {

@@ -45,3 +45,8 @@ export function notFound(what: 'assistant' | 'chat' | 'job'): ServiceError {
 export function invalidField(field: string, message: string): ServiceError {
   return new ServiceError('validation_failed', 'The request has invalid fields.', { details: [{ field, message }] });
 }
+
+/** What an unknown address answers. */
+export function nothingHere(cause?: unknown): ServiceError {
+  return new ServiceError('not_found', 'There is nothing at this address.', { cause });
+}

@@ -1,6 +1,6 @@
 import { HttpException } from '@nestjs/common';
 import { isStoreAway } from './store-away.js';
-import { ServiceError } from './service-error.js';
+import { nothingHere, ServiceError } from './service-error.js';
 
 /** Seconds after which a client may try again while the store is away. */
 const RETRY_AFTER_SECONDS = '2';
@@ -13,7 +13,7 @@ const FASTIFY: Readonly<Record<string, () => ServiceError>> = {
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: () =>
     new ServiceError('malformed_request', 'The body is not as long as Content-Length says.'),
   FST_ERR_BAD_URL: () => new ServiceError('malformed_request', 'The address cannot be decoded.'),
-  FST_ERR_MAX_PARAM_LENGTH: () => new ServiceError('not_found', 'There is nothing at this address.'),
+  FST_ERR_MAX_PARAM_LENGTH: () => nothingHere(),
 };
 
 /** Makes one of our errors of whatever was thrown: by us, by Nest, by Fastify, by the store, or by a fault of ours. */
@@ -43,7 +43,7 @@ function fromStatus(status: number, cause: unknown): ServiceError {
       return new ServiceError('unauthorized', 'A valid bearer token is required.', { cause });
     case 403: // the file server's word for a path that leads out of its folder
     case 404:
-      return new ServiceError('not_found', 'There is nothing at this address.', { cause });
+      return nothingHere(cause);
     case 408:
       return new ServiceError('request_timeout', 'The request took too long to arrive.', { cause });
     case 413:

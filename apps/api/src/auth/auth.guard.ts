@@ -1,10 +1,12 @@
 import { type ExecutionContext, Injectable } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
 import { AuthGuard } from '@nestjs/passport';
-import { ServiceError } from '#errors/service-error.js';
+import { nothingHere, ServiceError } from '#errors/service-error.js';
+import type { Caller } from './jwt.strategy.js';
 import { PUBLIC } from './public.decorator.js';
+import { REQUIRES } from './requires.decorator.js';
 
-/** Closes every route that is not marked public. */
+/** Closes every route that is not marked public, and those that require a scope to tokens without it. */
 @Injectable()
 export class BearerGuard extends AuthGuard('jwt') {
   constructor(private readonly reflector: Reflector) {
@@ -16,9 +18,19 @@ export class BearerGuard extends AuthGuard('jwt') {
    * tell a forger what to mend.
    */
   override async canActivate(context: ExecutionContext): Promise<boolean> {
-    if (this.reflector.getAllAndOverride<boolean>(PUBLIC, [context.getHandler(), context.getClass()])) return true;
+    const targets = [context.getHandler(), context.getClass()];
+    if (this.reflector.getAllAndOverride<boolean>(PUBLIC, targets)) return true;
+    await this.authenticate(context);
+    const scope = this.reflector.getAllAndOverride<string | undefined>(REQUIRES, targets);
+    const { scopes } = context.switchToHttp().getRequest<{ user: Caller }>().user;
+    // What an unknown address answers: whoever may not use a route need not know of it.
+    if (scope !== undefined && !scopes.has(scope)) throw nothingHere();
+    return true;
+  }
+
+  private async authenticate(context: ExecutionContext): Promise<void> {
     try {
-      return (await super.canActivate(context)) as boolean;
+      await super.canActivate(context);
     } catch (cause) {
       throw new ServiceError('unauthorized', 'A valid bearer token is required.', {
         headers: { 'www-authenticate': 'Bearer realm="rejoinder"' },

@@ -10,6 +10,8 @@ export interface Caller {
   readonly userId: string;
   /** When the token ends, in milliseconds since the epoch. */
   readonly expiresAt: number;
+  /** What the token allows beyond its user's own things: the words of its `scope` (RFC 8693, section 4.2). */
+  readonly scopes: ReadonlySet<string>;
 }
 
 const LONGEST_SUB = 255;
@@ -32,11 +34,18 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
   }
 
   /** A token without a usable `sub`, or one that never expires, names nobody. */
-  validate(payload: { sub?: unknown; exp?: unknown } | null): Caller | false {
-    const { sub, exp } = payload ?? {};
+  validate(payload: { sub?: unknown; exp?: unknown; scope?: unknown } | null): Caller | false {
+    const { sub, exp, scope } = payload ?? {};
     if (!isUserId(sub) || typeof exp !== 'number' || !Number.isFinite(exp)) return false;
-    return { userId: sub, expiresAt: exp * 1_000 };
+    return { userId: sub, expiresAt: exp * 1_000, scopes: scopesOf(scope) };
   }
+}
+
+const NO_SCOPES: ReadonlySet<string> = new Set();
+
+/** Anything but a text says nothing. */
+function scopesOf(scope: unknown): ReadonlySet<string> {
+  return typeof scope === 'string' ? new Set(scope.split(' ')) : NO_SCOPES;
 }
 
 /** Whether a token may say so of its user: text that can be stored, 255 characters at most. */

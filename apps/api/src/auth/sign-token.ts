@@ -4,14 +4,16 @@ import type { Settings } from '#settings/settings.js';
 /**
  * A token for `user` that a service with these settings accepts.
  * @param expiresIn how long it holds: seconds, or a span such as `12h` or `30d`
+ * @param scope what it allows beyond the user's own things, such as `admin`
  * @throws Error when the span means nothing
  */
 export function signToken(
   user: string,
   { secret, issuer, audience }: Pick<Settings['jwt'], 'secret' | 'issuer' | 'audience'>,
   expiresIn: string | number,
+  scope?: string,
 ): string {
-  return jwt.sign({}, secret, {
+  return jwt.sign(scope === undefined ? {} : { scope }, secret, {
     algorithm: 'HS256',
     subject: user,
     expiresIn: expiresIn as jwt.SignOptions['expiresIn'],
