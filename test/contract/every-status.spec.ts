@@ -167,6 +167,23 @@ describe('every operation answers with every status the contract gives it', () =
     expect((await eva.patch(`/api/v1/chats/${chat}`, { status: 'active' })).body.code).toBe('invalid_transition');
   });
 
+  it('429 to whoever has used up what one user may have', async () => {
+    const mia = stack.as('mia');
+    const chat = (await mia.chat()).id;
+    const { job_id: job } = (await mia.turn(chat, 'hello')).body as { job_id: string };
+    await mia.post(`/api/v1/chats/${chat}/messages`, { content: 'and this?' });
+    await stack.database.query(`UPDATE callers SET turns_until = now() + interval '1 hour' WHERE user_id = 'mia'`);
+    await stack.database.query(
+      `WITH holder AS (INSERT INTO stream_holders VALUES (gen_random_uuid(), now() + interval '1 hour') RETURNING process)
+       INSERT INTO open_streams SELECT 'mia', process, 1000 FROM holder`,
+    );
+    const ask = (operation: ContractOperation) =>
+      mia.request(operation.method, pathOf(operation, { chat, job }), {
+        body: operation.id === 'requestReply' ? { chat_id: chat } : bodyOf(operation),
+      });
+    expect(await statusesOf(having(429), ask)).toEqual(all(having(429), 429));
+  });
+
   it('502 for a reply that failed while somebody waited for it', async () => {
     const kim = stack.as('kim');
     const chat = (await kim.chat()).id;

@@ -34,7 +34,8 @@ describe('entities and migrations', () => {
       columns
         .filter(({ isVirtualProperty }) => !isVirtualProperty)
         .map(({ databaseName, type, precision, isNullable }) => {
-          const full = type === 'timestamptz' ? `timestamp(${precision}) with time zone` : String(type);
+          const digits = typeof precision === 'number' ? `(${precision})` : '';
+          const full = type === 'timestamptz' ? `timestamp${digits} with time zone` : String(type);
           return `${tableName}.${databaseName} ${full}${isNullable ? ' null' : ''}`;
         }),
     );

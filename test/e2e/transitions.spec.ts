@@ -5,7 +5,8 @@ import { dataSourceOptions } from '#database/data-source.js';
 import { newId } from '#database/ids.js';
 import { acceptTurn } from '#jobs/accept.js';
 import { endOrphans, settleCall } from '#jobs/ledger.js';
-import { cancel, claim, extend, finish, giveUp, handBack } from '#jobs/transitions.js';
+import { claim } from '#jobs/claim.js';
+import { cancel, extend, finish, giveUp, handBack } from '#jobs/transitions.js';
 import { freshDatabase, type TestDatabase } from '../support/database.js';
 
 const REPLY = { content: 'late', model: 'm', stopReason: 'end_turn' };

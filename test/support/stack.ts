@@ -57,6 +57,10 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     WORKER_PORT: '0',
     ANTHROPIC_BASE_URL: model.url,
     ANTHROPIC_API_KEY: 'stand-in',
+    // They are counted, but a test's user does more than a person would.
+    USER_TURNS_PER_MINUTE: '6000',
+    USER_UNFINISHED_TURNS: '1000',
+    USER_OPEN_STREAMS: '1000',
     ...queue,
     ...options.env,
   };

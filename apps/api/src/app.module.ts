@@ -1,5 +1,6 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER, APP_INTERCEPTOR, APP_PIPE } from '@nestjs/core';
+import { EntityManager } from 'typeorm';
 import { DatabaseModule } from '#database/database.module.js';
 import { HttpErrorFilter } from '#errors/http-error.filter.js';
 import { FeedModule } from '#feed/feed.module.js';
@@ -21,6 +22,9 @@ import { JobWaiter } from './jobs/job-waiter.js';
 import { JobsController } from './jobs/jobs.controller.js';
 import { JobsService } from './jobs/jobs.service.js';
 import { SharedLooks } from './jobs/shared-looks.js';
+import { Limits } from './limits/limits.js';
+import { Load } from './limits/load.js';
+import { OpenStreams } from './limits/open-streams.js';
 import { MessagesController } from './messages/messages.controller.js';
 import { MessagesService } from './messages/messages.service.js';
 import { TurnsController } from './turns/turns.controller.js';
@@ -53,6 +57,21 @@ export class AppModule {
         JobEvents,
         HealthService,
         Farewell,
+        {
+          provide: Limits,
+          useFactory: (manager: EntityManager) => new Limits(manager, settings.limits),
+          inject: [EntityManager],
+        },
+        {
+          provide: Load,
+          useFactory: (manager: EntityManager) => new Load(manager, settings.limits),
+          inject: [EntityManager],
+        },
+        {
+          provide: OpenStreams,
+          useFactory: (manager: EntityManager, limits: Limits) => new OpenStreams(manager, limits, settings.limits),
+          inject: [EntityManager, Limits],
+        },
         { provide: APP_FILTER, useClass: HttpErrorFilter },
         { provide: APP_PIPE, useClass: StrictValidationPipe },
         { provide: APP_INTERCEPTOR, useClass: StrictQueryInterceptor },

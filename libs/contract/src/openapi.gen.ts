@@ -537,7 +537,7 @@ export interface components {
          * @description To act on; a code's meaning does not change.
          * @enum {string}
          */
-        ErrorCode: "malformed_request" | "unauthorized" | "not_found" | "method_not_allowed" | "not_acceptable" | "request_timeout" | "turn_in_progress" | "chat_not_active" | "invalid_transition" | "turn_canceled" | "precondition_failed" | "payload_too_large" | "unsupported_media_type" | "validation_failed" | "idempotency_key_reused" | "header_fields_too_large" | "internal" | "assistant_failed" | "unavailable";
+        ErrorCode: "malformed_request" | "unauthorized" | "not_found" | "method_not_allowed" | "not_acceptable" | "request_timeout" | "turn_in_progress" | "chat_not_active" | "invalid_transition" | "turn_canceled" | "precondition_failed" | "payload_too_large" | "unsupported_media_type" | "validation_failed" | "idempotency_key_reused" | "rate_limited" | "header_fields_too_large" | "internal" | "assistant_failed" | "unavailable";
     };
     responses: {
         /** @description You have it already. No body. */
@@ -675,6 +675,51 @@ export interface components {
                 "application/json": components["schemas"]["Error"];
             };
         };
+        /**
+         * @description You have sent too many turns in a minute, have too many in progress, or have used up the day's tokens; nothing was
+         *     done. `RateLimit` names the limit.
+         */
+        TooManyTurns: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "Retry-After": components["headers"]["RetryAfter"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                RateLimit: components["headers"]["RateLimit"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /**
+         * @description You have sent too many turns in a minute, have too many in progress or too many streams open, or have used up the day's
+         *     tokens; nothing was done. `RateLimit` names the limit.
+         */
+        TooManyTurnsOrStreams: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "Retry-After": components["headers"]["RetryAfter"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                RateLimit: components["headers"]["RateLimit"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description You have too many streams open. `RateLimit` names the limit. */
+        TooManyStreams: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "Retry-After": components["headers"]["RetryAfter"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                RateLimit: components["headers"]["RateLimit"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
         /** @description A fault of ours; the logs have it under the request's id. */
         Internal: {
             headers: {
@@ -686,8 +731,8 @@ export interface components {
             };
         };
         /**
-         * @description The database is away or overloaded. Nothing was lost, but what was asked may have been done: try again, with the same
-         *     `Idempotency-Key`.
+         * @description The database is away or overloaded, or more turns are in progress than the service takes on. Nothing was lost, but what was
+         *     asked may have been done: try again, with the same `Idempotency-Key`.
          */
         Unavailable: {
             headers: {
@@ -751,6 +796,13 @@ export interface components {
         StreamLocation: string;
         /** @description Seconds until it is worth asking again. */
         RetryAfter: string;
+        /**
+         * @description A limit of yours (draft-ietf-httpapi-ratelimit-headers-09, section 3): its name, how much you may have (`q`), and in what
+         *     span (`w`, seconds) or of what (`qu`). Absent if there is none.
+         */
+        RateLimitPolicy: string;
+        /** @description How much of it is left (`r`), and when all of it will be again (`t`, seconds; section 4). Absent if there is none. */
+        RateLimit: string;
         /** @description Seconds until it is worth asking again; absent once the job is final. */
         RetryAfterWhileUnfinished: string;
         /** @description The preference that was honoured (RFC 7240, section 3); absent if there was none. */
@@ -807,6 +859,9 @@ export type ResponsePayloadTooLarge = components['responses']['PayloadTooLarge']
 export type ResponseUnsupportedMediaType = components['responses']['UnsupportedMediaType'];
 export type ResponseValidationFailed = components['responses']['ValidationFailed'];
 export type ResponseValidationFailedOrKeyReused = components['responses']['ValidationFailedOrKeyReused'];
+export type ResponseTooManyTurns = components['responses']['TooManyTurns'];
+export type ResponseTooManyTurnsOrStreams = components['responses']['TooManyTurnsOrStreams'];
+export type ResponseTooManyStreams = components['responses']['TooManyStreams'];
 export type ResponseInternal = components['responses']['Internal'];
 export type ResponseUnavailable = components['responses']['Unavailable'];
 export type ParameterRequestId = components['parameters']['RequestId'];
@@ -828,6 +883,8 @@ export type HeaderLocation = components['headers']['Location'];
 export type HeaderStreamCacheControl = components['headers']['StreamCacheControl'];
 export type HeaderStreamLocation = components['headers']['StreamLocation'];
 export type HeaderRetryAfter = components['headers']['RetryAfter'];
+export type HeaderRateLimitPolicy = components['headers']['RateLimitPolicy'];
+export type HeaderRateLimit = components['headers']['RateLimit'];
 export type HeaderRetryAfterWhileUnfinished = components['headers']['RetryAfterWhileUnfinished'];
 export type HeaderPreferenceApplied = components['headers']['PreferenceApplied'];
 export type HeaderLink = components['headers']['Link'];
@@ -1257,6 +1314,8 @@ export interface operations {
                     "Preference-Applied": components["headers"]["PreferenceApplied"];
                     Location: components["headers"]["StreamLocation"];
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1274,6 +1333,8 @@ export interface operations {
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     "Retry-After": components["headers"]["RetryAfter"];
                     "Preference-Applied": components["headers"]["PreferenceApplied"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1298,6 +1359,7 @@ export interface operations {
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["ValidationFailedOrKeyReused"];
+            429: components["responses"]["TooManyTurnsOrStreams"];
             500: components["responses"]["Internal"];
             /** @description The turn was accepted, waited for, and ended `failed`. The user's message is kept; `job_id` names the job. */
             502: {
@@ -1343,6 +1405,8 @@ export interface operations {
                     Location: components["headers"]["Location"];
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     "Retry-After": components["headers"]["RetryAfter"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1366,6 +1430,7 @@ export interface operations {
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["ValidationFailedOrKeyReused"];
+            429: components["responses"]["TooManyTurns"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
         };
@@ -1514,6 +1579,7 @@ export interface operations {
             404: components["responses"]["JobNotFound"];
             406: components["responses"]["NotAcceptable"];
             422: components["responses"]["ValidationFailed"];
+            429: components["responses"]["TooManyStreams"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
         };
@@ -1668,6 +1734,8 @@ export interface operations {
                     "Preference-Applied": components["headers"]["PreferenceApplied"];
                     Location: components["headers"]["StreamLocation"];
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1685,6 +1753,8 @@ export interface operations {
                     "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
                     "Retry-After": components["headers"]["RetryAfter"];
                     "Preference-Applied": components["headers"]["PreferenceApplied"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1709,6 +1779,7 @@ export interface operations {
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["ValidationFailedOrKeyReused"];
+            429: components["responses"]["TooManyTurnsOrStreams"];
             500: components["responses"]["Internal"];
             /** @description The turn was accepted, waited for, and ended `failed`. The user's message is kept; `job_id` names the job. */
             502: {

@@ -4,20 +4,29 @@ import { DataSource, type DataSourceOptions } from 'typeorm';
 import { StartFault } from '#process/start-fault.js';
 import './heard-client.js';
 import { Assistant } from './entities/assistant.entity.js';
+import { Caller } from './entities/caller.entity.js';
 import { Chat } from './entities/chat.entity.js';
 import { IdempotencyKey } from './entities/idempotency-key.entity.js';
 import { Job } from './entities/job.entity.js';
 import { Message } from './entities/message.entity.js';
 import { ModelCall } from './entities/model-call.entity.js';
+import { OpenStream, StreamHolder } from './entities/open-stream.entity.js';
 import { Core1764000000000 } from './migrations/1764000000000-core.js';
 import { Ledger1795564800000 } from './migrations/1795564800000-ledger.js';
 import { IdempotencyKeys1795564900000 } from './migrations/1795564900000-idempotency-keys.js';
 import { JobsAge1795565000000 } from './migrations/1795565000000-jobs-age.js';
+import { Fairness1795565100000 } from './migrations/1795565100000-fairness.js';
 
-export const ENTITIES = [Assistant, Chat, Message, Job, ModelCall, IdempotencyKey];
+export const ENTITIES = [Assistant, Chat, Message, Job, ModelCall, IdempotencyKey, Caller, OpenStream, StreamHolder];
 
 /** Listed by hand, oldest first: what runs is what this line says. */
-export const MIGRATIONS = [Core1764000000000, Ledger1795564800000, IdempotencyKeys1795564900000, JobsAge1795565000000];
+export const MIGRATIONS = [
+  Core1764000000000,
+  Ledger1795564800000,
+  IdempotencyKeys1795564900000,
+  JobsAge1795565000000,
+  Fairness1795565100000,
+];
 
 export interface DatabaseOptions {
   readonly url: string;

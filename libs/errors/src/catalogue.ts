@@ -27,6 +27,7 @@ export const CATALOGUE: Readonly<Record<ErrorCode, CatalogueEntry>> = {
   unsupported_media_type: { status: 415, log: 'debug' },
   validation_failed: { status: 422, log: 'debug' },
   idempotency_key_reused: { status: 422, log: 'debug' },
+  rate_limited: { status: 429, log: 'debug' },
   header_fields_too_large: { status: 431, log: 'debug' },
   internal: { status: 500, log: 'error' },
   assistant_failed: { status: 502, log: 'warn' },

@@ -3,6 +3,16 @@ import { jobColumns, type JobRow, NEXT_MOMENT } from '#database/columns.js';
 import type { Message } from '#database/entities/message.entity.js';
 import { newId } from '#database/ids.js';
 import { breaks, isKeyConflict, keepKey, keyIsKept, keyValues, type RequestKey } from '#database/request-key.js';
+import {
+  type Allowance,
+  allowance,
+  NO_LIMITS,
+  place,
+  placeValues,
+  takeTurn,
+  takeValues,
+  type UserLimits,
+} from './limits.js';
 import { MAX_ATTEMPTS } from './timings.js';
 
 export interface NewTurn {
@@ -18,57 +28,86 @@ export interface NewTurn {
   readonly requestKey: RequestKey | undefined;
 }
 
-export interface AcceptedTurn {
-  readonly userMessage: Message;
+export interface AcceptedReply {
   readonly job: JobRow;
+  /** What is left of the user's turns; undefined when they are not counted. */
+  readonly allowance: Allowance | undefined;
 }
+
+export interface AcceptedTurn extends AcceptedReply {
+  readonly userMessage: Message;
+}
+
+interface Used {
+  /** How much of the user's minute is used up, in seconds. */
+  readonly usedSeconds: number;
+}
+
+type AcceptedRow = JobRow & Pick<Message, 'seq' | 'metadata'> & { messageCreatedAt: Date } & Used;
 
 const HAS_UNFINISHED = `SELECT 1 FROM jobs u WHERE u.chat_id = chats.id AND u.status IN ('queued', 'running')`;
 
+/*
+ * Lock order is caller, chat, job. The caller's row comes first because a turn refused for its sake must not have moved the
+ * chat's numbers on; and whoever holds it sees what the user's other turns have come to.
+ */
+
 const ACCEPT_TURN = `
-  WITH chat AS (
+  WITH caller AS (${takeTurn(
+    { user: 2, limits: 11 },
+    `NOT ${keyIsKept(2, 9)} AND EXISTS (
+       SELECT FROM chats WHERE id = $1 AND user_id = $2 AND ($3::text IS NULL OR assistant_slug = $3)
+          AND status = 'active' AND NOT EXISTS (${HAS_UNFINISHED}))`,
+  )}
+  ), place AS (${place('caller', 13)}
+  ), chat AS (
     UPDATE chats SET last_seq = last_seq + 1, last_message_at = ${NEXT_MOMENT}
+      FROM place
      WHERE id = $1 AND user_id = $2 AND ($3::text IS NULL OR assistant_slug = $3)
-       AND status = 'active' AND NOT EXISTS (${HAS_UNFINISHED}) AND NOT ${keyIsKept(2, 9)}
+       AND status = 'active' AND NOT EXISTS (${HAS_UNFINISHED})
     RETURNING id, last_seq, last_message_at
   ), message AS (
     INSERT INTO messages (id, chat_id, seq, role, content, metadata, created_at)
     SELECT $4, id, last_seq, 'user', $5, $6, last_message_at FROM chat
     RETURNING id, chat_id, seq, metadata, created_at
   ), job AS (
-    INSERT INTO jobs (id, type, status, chat_id, user_id, user_message_id, request_id, attempts_left)
-    SELECT $7, 'assistant-reply', 'queued', chat_id, $2, id, $8, ${MAX_ATTEMPTS} FROM message
+    INSERT INTO jobs (id, type, status, chat_id, user_id, user_message_id, request_id, attempts_left, round)
+    SELECT $7, 'assistant-reply', 'queued', chat_id, $2, message.id, $8, ${MAX_ATTEMPTS}, round FROM message, place
     RETURNING *
   ), kept AS (${keepKey({ user: 2, key: 9 }, { column: 'job_id', value: 'job.id', from: 'job' })}
   )
-  SELECT message.seq, message.metadata, message.created_at AS "messageCreatedAt", ${jobColumns('job')} FROM message, job`;
+  SELECT message.seq, message.metadata, message.created_at AS "messageCreatedAt", place."usedSeconds", ${jobColumns('job')}
+    FROM message, job, place`;
 
 /**
  * Accepts a turn: the user's message and the job for its reply, in one statement and so in one transaction.
  *
- * Gives `undefined` when the chat cannot take a turn, or the request's key is kept already; the caller finds out why, off the
- * hot path. Two turns at once for one chat wait for one another at the chat's row; the later one then either sees the
+ * Gives `undefined` when the chat cannot take a turn, the user has reached a limit, or the request's key is kept already; the
+ * caller finds out why, off the hot path. Two turns at once for one chat wait for one another at the chat's row; the later one then either sees the
  * other's job or breaks the index `jobs_one_unfinished`, or that of the keys (see {@link isConflict}).
  */
-export async function acceptTurn(manager: EntityManager, turn: NewTurn): Promise<AcceptedTurn | undefined> {
+export async function acceptTurn(
+  manager: EntityManager,
+  turn: NewTurn,
+  limits = NO_LIMITS,
+): Promise<AcceptedTurn | undefined> {
   const messageId = newId();
-  const rows = await manager.query<(JobRow & Pick<Message, 'seq' | 'metadata'> & { messageCreatedAt: Date })[]>(
-    ACCEPT_TURN,
-    [
-      turn.chatId,
-      turn.userId,
-      turn.assistantSlug ?? null,
-      messageId,
-      turn.content,
-      turn.metadata,
-      turn.jobId,
-      turn.requestId,
-      ...keyValues(turn.requestKey),
-    ],
-  );
+  const rows = await manager.query<AcceptedRow[]>(ACCEPT_TURN, [
+    turn.chatId,
+    turn.userId,
+    turn.assistantSlug ?? null,
+    messageId,
+    turn.content,
+    turn.metadata,
+    turn.jobId,
+    turn.requestId,
+    ...keyValues(turn.requestKey),
+    ...takeValues(limits),
+    ...placeValues(limits),
+  ]);
   const row = rows[0];
   if (row === undefined) return undefined;
-  const { seq, metadata, messageCreatedAt, ...job } = row;
+  const { seq, metadata, messageCreatedAt, usedSeconds, ...job } = row;
   const userMessage: Message = {
     id: messageId,
     chatId: turn.chatId,
@@ -84,41 +123,58 @@ export async function acceptTurn(manager: EntityManager, turn: NewTurn): Promise
     outputTokens: null,
     createdAt: messageCreatedAt,
   };
-  return { userMessage, job };
+  return { userMessage, job, allowance: allowance(limits, usedSeconds) };
 }
 
-const LOCK_CHAT = `SELECT 1 FROM chats WHERE id = $1 AND user_id = $2 FOR UPDATE`;
+const LOCK_CHAT = `
+  WITH caller AS (${takeTurn({ user: 2, limits: 3 }, `EXISTS (SELECT FROM chats WHERE id = $1 AND user_id = $2)`)}
+  )
+  SELECT caller."usedSeconds" FROM caller, chats WHERE chats.id = $1 FOR UPDATE OF chats`;
 
 const ACCEPT_REPLY = `
-  WITH chat AS (
+  WITH caller AS (SELECT $2::text AS user_id, 0 AS "usedSeconds"
+  ), place AS (${place('caller', 7)}
+  ), chat AS (
     SELECT id, last_seq FROM chats
      WHERE id = $1 AND status = 'active' AND NOT EXISTS (${HAS_UNFINISHED}) AND NOT ${keyIsKept(2, 5)}
   ), job AS (
-    INSERT INTO jobs (id, type, status, chat_id, user_id, user_message_id, request_id, attempts_left)
-    SELECT $3, 'assistant-reply', 'queued', chat.id, $2, m.id, $4, ${MAX_ATTEMPTS}
-      FROM chat JOIN messages m ON m.chat_id = chat.id AND m.seq = chat.last_seq AND m.role = 'user'
+    INSERT INTO jobs (id, type, status, chat_id, user_id, user_message_id, request_id, attempts_left, round)
+    SELECT $3, 'assistant-reply', 'queued', chat.id, $2, m.id, $4, ${MAX_ATTEMPTS}, place.round
+      FROM place, chat JOIN messages m ON m.chat_id = chat.id AND m.seq = chat.last_seq AND m.role = 'user'
     RETURNING *
   ), kept AS (${keepKey({ user: 2, key: 5 }, { column: 'job_id', value: 'job.id', from: 'job' })}
   )
   SELECT ${jobColumns('job')} FROM job`;
 
+/** Undoes a transaction in which nothing could be accepted: a turn of the user's must not be gone for that. */
+class NothingAccepted extends Error {}
+
 /**
  * Accepts a job that answers the user messages stored so far. `undefined` when the chat is not active, has a turn in
- * flight, or its newest message is not the user's; or when the request's key is kept already.
+ * flight, or its newest message is not the user's; when the user has reached a limit; or the request's key is kept already.
  *
- * To be called in a transaction: the chat is locked first and looked at in a second statement, which sees what the
- * wait for the lock let pass: another message, another job, a closing of the chat.
+ * The caller and the chat are locked first, and looked at in a second statement, which sees what the wait for the locks let
+ * pass: another message, another job, a closing of the chat.
  */
 export async function acceptReply(
   manager: EntityManager,
   reply: Pick<NewTurn, 'jobId' | 'chatId' | 'userId' | 'requestId' | 'requestKey'>,
-): Promise<JobRow | undefined> {
-  const locked = await manager.query<unknown[]>(LOCK_CHAT, [reply.chatId, reply.userId]);
-  if (locked.length === 0) return undefined;
+  limits: UserLimits = NO_LIMITS,
+): Promise<AcceptedReply | undefined> {
   const { chatId, userId, jobId, requestId, requestKey } = reply;
-  const values = [chatId, userId, jobId, requestId, ...keyValues(requestKey)];
-  const rows = await manager.query<JobRow[]>(ACCEPT_REPLY, values);
-  return rows[0];
+  try {
+    return await manager.transaction(async (inside) => {
+      const [taken] = await inside.query<Used[]>(LOCK_CHAT, [chatId, userId, ...takeValues(limits)]);
+      if (taken === undefined) throw new NothingAccepted();
+      const values = [chatId, userId, jobId, requestId, ...keyValues(requestKey), ...placeValues(limits)];
+      const [job] = await inside.query<JobRow[]>(ACCEPT_REPLY, values);
+      if (job === undefined) throw new NothingAccepted();
+      return { job, allowance: allowance(limits, taken.usedSeconds) };
+    });
+  } catch (error) {
+    if (error instanceof NothingAccepted) return undefined;
+    throw error;
+  }
 }
 
 /** Whether a statement failed because, in the same moment, the chat got another unfinished job or the request a twin. */

@@ -1,6 +1,13 @@
 import type { EntityManager } from 'typeorm';
 import { JOB_CHANNEL } from './states.js';
-import { KEY_HOURS, LONGEST_LIFE_SECONDS, LOST_AFTER_SECONDS, MAX_ATTEMPTS, RECONCILE_BATCH } from './timings.js';
+import {
+  KEY_HOURS,
+  LONGEST_LIFE_SECONDS,
+  LOST_AFTER_SECONDS,
+  MAX_ATTEMPTS,
+  PURGE_BATCH,
+  RECONCILE_BATCH,
+} from './timings.js';
 
 /** A job whose next attempt is due. */
 export interface DueJob {
@@ -73,12 +80,10 @@ const OVERDUE = `
    WHERE status = 'queued' AND available_at < now() - make_interval(secs => $1)
    ORDER BY available_at LIMIT ${RECONCILE_BATCH}`;
 
-/** Jobs that nobody has come for, longest first: their tickets got lost, or wait behind others. */
+/** Jobs that nobody has come for, longest first: tickets got lost, or there are more jobs than workers. */
 export function overdueJobs(manager: EntityManager): Promise<DueJob[]> {
   return manager.query<DueJob[]>(OVERDUE, [LOST_AFTER_SECONDS]);
 }
-
-const PURGE_BATCH = 10 * RECONCILE_BATCH;
 
 const PURGE_KEYS = `
   DELETE FROM idempotency_keys WHERE (user_id, key) IN (

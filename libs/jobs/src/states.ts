@@ -10,3 +10,7 @@ export const CANCEL_CHANNEL = 'rejoinder_cancels';
 export function isFinal(status: JobStatus): boolean {
   return status === 'succeeded' || status === 'failed' || status === 'canceled';
 }
+
+/** Announces the state of the job that this CTE holds: the notice leaves with the commit. */
+export const announce = (cte: string): string =>
+  `SELECT pg_notify('${JOB_CHANNEL}', ${cte}.id || ' ' || ${cte}.status) FROM ${cte}`;

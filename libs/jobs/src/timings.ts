@@ -21,8 +21,17 @@ export const MAX_ATTEMPTS = 5;
 /** A job that has not ended this long after it was accepted is given up (`expired`), in seconds. Attempts under way may end. */
 export const LONGEST_LIFE_SECONDS = 60 * 60;
 
+/**
+ * Of so many claims of a worker one is at the job that has waited longest, whoever's it is. Without it, a user's second turn would
+ * wait for as long as ever new users come.
+ */
+export const OLDEST_EVERY = 8;
+
 /** Rows the reconciler looks at in one go. */
 export const RECONCILE_BATCH = 500;
+
+/** Old rows that are removed in one go. */
+export const PURGE_BATCH = 10 * RECONCILE_BATCH;
 
 /** Waiting time before attempt `attempts + 1`, in milliseconds: 1 s, 2 s, 4 s, 8 s, with up to a quarter more by chance. */
 export function backoffMs(attempts: number): number {

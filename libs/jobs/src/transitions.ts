@@ -2,11 +2,11 @@ import type { EntityManager } from 'typeorm';
 import { NEXT_MOMENT } from '#database/columns.js';
 import { newId } from '#database/ids.js';
 import { type CallFigures, endCalls, figureValues, NO_FIGURES } from './ledger.js';
-import { CANCEL_CHANNEL, JOB_CHANNEL } from './states.js';
+import { announce, CANCEL_CHANNEL } from './states.js';
 import { LEASE_SECONDS, LONGEST_LIFE_SECONDS } from './timings.js';
 
 /*
- * Every transition of a job after it was accepted. Each is one conditional statement on the database's clock; no row
+ * Every transition of a job after it was accepted, but for its beginning (claim.ts). Each is one conditional statement on the database's clock; no row
  * back means "not yours any more: stop". A running attempt is fenced by its number (`attempts`): a worker whose
  * lease ran out holds a number that no row carries any more.
  *
@@ -14,49 +14,6 @@ import { LEASE_SECONDS, LONGEST_LIFE_SECONDS } from './timings.js';
  * Each statement announces the new state itself, so the notice leaves at commit or not at all; and each ends the line of
  * the attempt's call in the ledger with it.
  */
-
-const announce = (cte: string): string =>
-  `SELECT pg_notify('${JOB_CHANNEL}', ${cte}.id || ' ' || ${cte}.status) FROM ${cte}`;
-
-/** What a worker needs to begin an attempt. */
-export interface ClaimedJob {
-  readonly id: string;
-  readonly chatId: string;
-  readonly requestId: string;
-  /** The number of this attempt: the fencing token of every later write. */
-  readonly attempt: number;
-  /** `seq` of the newest message to answer. */
-  readonly answersSeq: number;
-  readonly systemPrompt: string;
-  readonly model: string;
-  readonly maxOutputTokens: number;
-}
-
-const CLAIM = `
-  WITH job AS (
-    UPDATE jobs SET status = 'running', attempts = attempts + 1, attempts_left = attempts_left - 1, draft = '',
-           lease_until = now() + make_interval(secs => ${LEASE_SECONDS}),
-           started_at = coalesce(started_at, now())
-     WHERE id = $1 AND attempts_left > 0 AND created_at > now() - make_interval(secs => ${LONGEST_LIFE_SECONDS})
-       AND ((status = 'queued' AND available_at <= now()) OR (status = 'running' AND lease_until < now()))
-    RETURNING *
-  ), lost AS (
-    UPDATE model_calls SET outcome = 'lost', ended_at = now()
-      FROM job WHERE model_calls.job_id = job.id AND model_calls.outcome = 'running'
-  ), notice AS (${announce('job')})
-  SELECT job.id, job.chat_id AS "chatId", job.request_id AS "requestId", job.attempts AS attempt, m.seq AS "answersSeq",
-         a.system_prompt AS "systemPrompt", a.model, a.max_output_tokens AS "maxOutputTokens"
-    FROM job
-    JOIN messages m ON m.id = job.user_message_id
-    JOIN chats c ON c.id = job.chat_id
-    JOIN assistants a ON a.slug = c.assistant_slug
-    LEFT JOIN notice ON true`;
-
-/** Begins the next attempt, if the job is due and nobody holds it. */
-export async function claim(manager: EntityManager, jobId: string): Promise<ClaimedJob | undefined> {
-  const rows = await manager.query<ClaimedJob[]>(CLAIM, [jobId]);
-  return rows[0];
-}
 
 const EXTEND = `
   WITH job AS (
@@ -236,11 +193,15 @@ export async function handBack(
 // A little in the past: a claim that is begun before this is committed must find the job due.
 const HOLD = `
   UPDATE jobs SET available_at = now() - interval '1 second'
-   WHERE id = ANY($1) AND status = 'queued' AND available_at < now() - interval '1 second'`;
+   WHERE id IN (SELECT id FROM jobs WHERE status = 'queued' AND available_at < now() - interval '1 second'
+                 ORDER BY available_at LIMIT $1 FOR UPDATE SKIP LOCKED)`;
 
-/** Says of queued jobs that a worker has their tickets and waits: nobody is to take them for lost. */
-export async function hold(manager: EntityManager, jobIds: readonly string[]): Promise<void> {
-  await manager.query(HOLD, [jobIds]);
+/**
+ * Says that a worker has so many tickets and waits: nobody is to take as many due jobs for lost. Which ones does not matter, as any
+ * ticket serves any job; said of those that have been due longest, many workers speak of different ones.
+ */
+export async function hold(manager: EntityManager, tickets: number): Promise<void> {
+  await manager.query(HOLD, [tickets]);
 }
 
 const ASK_CANCEL = `

@@ -5,7 +5,10 @@ import { within } from '#process/within.js';
 import { REPLY_QUEUE } from './connection.js';
 import { reportStoreError } from './heard.js';
 
-/** All a ticket carries: which row to look at. Text never travels through the queue. */
+/**
+ * All a ticket carries: for which job it was made. It says that some job is due; whoever takes it serves the one whose turn it is.
+ * Text never travels through the queue.
+ */
 export interface ReplyTicket {
   readonly jobId: string;
 }
@@ -77,13 +80,15 @@ export class Doorbell {
     return state === 'waiting' || state === 'delayed' || state === 'prioritized' ? 'waiting' : 'gone';
   }
 
+  /** How many tickets wait to be taken; `undefined` when the queue's store does not answer within half a second. */
+  waiting(): Promise<number | undefined> {
+    const asked = this.ask(() => this.queue.getJobCountByTypes('waiting')).catch(() => undefined);
+    return within(RING_TIMEOUT_MS, asked, undefined);
+  }
+
   /** Whether the queue's store answers within half a second. */
-  reachable(): Promise<boolean> {
-    const asked = this.ask(() => this.queue.getJobCountByTypes('waiting')).then(
-      () => true,
-      () => false,
-    );
-    return within(RING_TIMEOUT_MS, asked, false);
+  async reachable(): Promise<boolean> {
+    return (await this.waiting()) !== undefined;
   }
 
   private async ask<T>(question: () => Promise<T>): Promise<T> {

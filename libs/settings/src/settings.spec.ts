@@ -31,7 +31,24 @@ describe('settings', () => {
       assistantsFile: 'assistants.yaml',
       model: { apiKey: 'key', baseUrl: undefined, idleMs: 60_000, totalMs: 600_000 },
       workerConcurrency: 50,
+      limits: {
+        turnsPerMinute: 60,
+        unfinishedTurns: 20,
+        openStreams: 50,
+        tokensPerDay: undefined,
+        allUnfinishedTurns: 10_000,
+      },
     });
+  });
+
+  it('limit nothing where a limit is 0', () => {
+    const none = {
+      USER_TURNS_PER_MINUTE: '0',
+      USER_UNFINISHED_TURNS: '0',
+      USER_OPEN_STREAMS: '0',
+      UNFINISHED_TURNS: '0',
+    };
+    expect(Object.values(readSettings('api', { ...enough, ...none }).limits)).toEqual(Array(5).fill(undefined));
   });
 
   it('listen on every interface in production, and only there', () => {
@@ -52,6 +69,8 @@ describe('settings', () => {
     ['WORKER_PORT', '3001.5'],
     ['DATABASE_POOL_SIZE', '1'],
     ['WORKER_CONCURRENCY', '0'],
+    ['USER_TURNS_PER_MINUTE', '-1'],
+    ['USER_TOKENS_PER_DAY', '1e6'],
     ['LOG_LEVEL', 'loud'],
     ['PLAYGROUND', 'yes'],
     ['NODE_ENV', 'prod'],

@@ -31,6 +31,15 @@ export interface Settings {
     readonly totalMs: number;
   };
   readonly workerConcurrency: number;
+  /** How much one user may have, and the service may have taken on. Undefined: without limit. */
+  readonly limits: {
+    readonly turnsPerMinute: number | undefined;
+    readonly unfinishedTurns: number | undefined;
+    readonly openStreams: number | undefined;
+    readonly tokensPerDay: number | undefined;
+    /** Turns under way of all users together. */
+    readonly allUnfinishedTurns: number | undefined;
+  };
 }
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
@@ -70,6 +79,8 @@ export function readSettings(app: 'api' | 'worker' | 'migrate', env: NodeJS.Proc
     faults.push(`${name} must be a whole number from ${min} to ${max}, not "${raw}".`);
     return fallback;
   };
+  const limit = (name: string, fallback: number, max: number): number | undefined =>
+    integer(name, fallback, 0, max) || undefined;
   const isOn = (name: string, fallback: boolean): boolean => {
     const raw = text(name) ?? (fallback ? 'on' : 'off');
     if (raw !== 'on' && raw !== 'off') faults.push(`${name} must be on or off, not "${raw}".`);
@@ -132,6 +143,13 @@ export function readSettings(app: 'api' | 'worker' | 'migrate', env: NodeJS.Proc
       totalMs: integer('MODEL_TOTAL_SECONDS', 600, 1, 3_600) * 1_000,
     },
     workerConcurrency: integer('WORKER_CONCURRENCY', 50, 1, 5000),
+    limits: {
+      turnsPerMinute: limit('USER_TURNS_PER_MINUTE', 60, 60_000),
+      unfinishedTurns: limit('USER_UNFINISHED_TURNS', 20, 100_000),
+      openStreams: limit('USER_OPEN_STREAMS', 50, 100_000),
+      tokensPerDay: limit('USER_TOKENS_PER_DAY', 0, Number.MAX_SAFE_INTEGER),
+      allUnfinishedTurns: limit('UNFINISHED_TURNS', 10_000, 1_000_000),
+    },
   };
   if (faults.length > 0) throw new SettingsError(faults);
   return settings;

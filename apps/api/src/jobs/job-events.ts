@@ -5,6 +5,7 @@ import { JobFeed } from '#feed/job-feed.js';
 import { ReplyFeed } from '#feed/reply-feed.js';
 import { readJobWithDraft } from '#jobs/read.js';
 import type { EventStream } from '../http/event-stream.js';
+import { OpenStreams, type Place } from '../limits/open-streams.js';
 import { FollowedJob, type Following } from './followed-job.js';
 import { Rounds } from './rounds.js';
 import { SharedLooks } from './shared-looks.js';
@@ -23,16 +24,23 @@ export class JobEvents implements BeforeApplicationShutdown {
     private readonly looks: SharedLooks,
     private readonly jobs: JobFeed,
     private readonly replies: ReplyFeed,
+    private readonly streams: OpenStreams,
   ) {}
+
+  /** A place among the streams that a user may have open; to be given to {@link follow}, or back. @throws ServiceError `rate_limited` */
+  reserve(userId: string): Promise<Place> {
+    return this.streams.enter(userId);
+  }
 
   /**
    * Follows a job, whatever it has come to by now, until it is final. Leaving changes nothing for the job. One that was
    * `accepted` this moment is followed from there, and not looked for first.
    * @throws ServiceError `not_found`
    */
-  async follow(following: Following, accepted?: JobRow): Promise<EventStream> {
+  async follow(following: Following, place: Place, accepted?: JobRow): Promise<EventStream> {
     const followed = new FollowedJob(following, this.looks, this.jobs, this.replies);
     followed.stream.onceClosed(this.open.add(followed));
+    followed.stream.onceClosed(() => place.leave());
     try {
       // A client's first look belongs to its request: it does not stand in line with those of streams.
       await followed.start(() => readJobWithDraft(this.manager, following.jobId, following.userId), accepted);

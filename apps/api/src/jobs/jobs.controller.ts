@@ -13,6 +13,7 @@ import { Operation } from '../http/operation.decorator.js';
 import { JobId } from '../http/path.pipe.js';
 import { applyPreference, readPreference } from '../http/prefer.js';
 import { sayReplayed, TheRequestKey } from '../idempotency/request-key.js';
+import { Limits } from '../limits/limits.js';
 import { JobEvents } from './job-events.js';
 import { JobsService } from './jobs.service.js';
 import { END, readEventId } from './position.js';
@@ -28,10 +29,11 @@ export class JobsController {
   constructor(
     private readonly jobs: JobsService,
     private readonly events: JobEvents,
+    private readonly limits: Limits,
   ) {}
 
   @Post('assistant-reply')
-  @Operation('requestReply', [202, 404, 409, 413, 415, 422])
+  @Operation('requestReply', [202, 404, 409, 413, 415, 422, 429])
   async request(
     @UserId() userId: string,
     @Body() body: ReplyRequest,
@@ -40,8 +42,9 @@ export class JobsController {
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Schemas['Job']> {
     const origin = { userId, chatId: body.chat_id.toLowerCase(), requestId: request.id, requestKey };
-    const { job, replayed } = await this.jobs.requestReply(origin);
+    const { job, replayed, allowance } = await this.jobs.requestReply(origin);
     sayReplayed(reply, replayed);
+    this.limits.tell(reply, allowance);
     void reply.status(202).header('location', `/api/v1/jobs/${job.id}`).header('retry-after', POLL_SECONDS);
     return presentJob(job, null);
   }
@@ -64,7 +67,7 @@ export class JobsController {
   }
 
   @Get(':job_id/events')
-  @Operation('followJob', [200, 204, 404, 422])
+  @Operation('followJob', [200, 204, 404, 422, 429])
   async follow(
     @TheCaller() { userId, expiresAt }: Caller,
     @Param('job_id', JobId) jobId: string,
@@ -78,7 +81,10 @@ export class JobsController {
       lastEventId === undefined
         ? readEventId('last_event_id', query.last_event_id)
         : readEventId('Last-Event-ID', lastEventId);
-    if (from !== END) return this.events.follow({ jobId, userId, requestId: request.id, from, until: expiresAt });
+    if (from !== END) {
+      const place = await this.events.reserve(userId);
+      return this.events.follow({ jobId, userId, requestId: request.id, from, until: expiresAt }, place);
+    }
     await this.jobs.get(userId, jobId);
     void reply.status(204);
     return undefined;

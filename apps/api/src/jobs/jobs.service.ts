@@ -4,7 +4,7 @@ import type { JobRow } from '#database/columns.js';
 import type { MessageRole } from '#database/entities/message.entity.js';
 import { newId } from '#database/ids.js';
 import { notFound, ServiceError } from '#errors/service-error.js';
-import { acceptReply, asAccepted, isConflict, type NewTurn } from '#jobs/accept.js';
+import { type AcceptedReply, acceptReply, asAccepted, isConflict, type NewTurn } from '#jobs/accept.js';
 import { type JobAndMessage, readJob } from '#jobs/read.js';
 import { isFinal } from '#jobs/states.js';
 import { CANCEL_MS } from '#jobs/timings.js';
@@ -13,6 +13,8 @@ import { Doorbell } from '#queue/doorbell.js';
 import { ChatsService } from '../chats/chats.service.js';
 import { assertTakesTurns } from '../turns/refusal.js';
 import { KeptRequests } from '../idempotency/kept-requests.js';
+import { Limits } from '../limits/limits.js';
+import { Load } from '../limits/load.js';
 import { type JobWatch, JobWaiter } from './job-waiter.js';
 
 /** Who asks for a reply, and how. */
@@ -28,41 +30,47 @@ export class JobsService {
     private readonly chats: ChatsService,
     private readonly waiter: JobWaiter,
     private readonly kept: KeptRequests,
+    private readonly limits: Limits,
+    private readonly load: Load,
   ) {}
 
   /**
    * Asks for a reply to the user messages stored so far; a request whose key is known gets the job that there is.
    * @returns the job as it was accepted
    * @throws ServiceError `not_found`, `chat_not_active`, `turn_in_progress`, `invalid_transition` (nothing to answer),
-   * `idempotency_key_reused`
+   * `idempotency_key_reused`, `rate_limited`, `unavailable`
    */
-  async requestReply(asked: ReplyOrigin): Promise<{ job: JobRow; replayed: boolean }> {
+  async requestReply(asked: ReplyOrigin): Promise<AcceptedReply & { replayed: boolean }> {
     const { userId, chatId, requestId } = asked;
     const jobId = newId();
     // What was in the way may be gone by the time it is looked at: then once more.
     for (let tries = 0; tries < 3; tries++) {
-      const job = await this.manager
-        .transaction((manager) => acceptReply(manager, { jobId, ...asked }))
-        .catch((error: unknown) => {
-          if (isConflict(error)) return undefined;
-          throw error;
-        });
-      if (job !== undefined) {
+      const full = await this.load.refusal();
+      const accepted = full === undefined ? await this.tryToAccept({ jobId, ...asked }) : undefined;
+      if (accepted !== undefined) {
+        this.load.accepted();
         this.logger.log(`reply asked for job=${jobId} chat=${chatId} request=${requestId}`);
         await this.doorbell.ring(jobId, 1);
-        return { job, replayed: false };
+        return { ...accepted, replayed: false };
       }
-      const refusal = await this.refusal(userId, chatId);
+      const refusal = (await this.refusal(userId, chatId)) ?? full;
       // Looked at after it: what is in the way may be the job of a twin.
       const kept = await this.kept.find(userId, asked.requestKey);
       if (kept?.jobId) {
         const { job: earlier } = await this.get(userId, kept.jobId);
         await this.ringAgain(earlier);
-        return { job: asAccepted(earlier), replayed: true };
+        return { job: asAccepted(earlier), allowance: undefined, replayed: true };
       }
       if (refusal !== undefined) throw refusal;
     }
     throw new ServiceError('turn_in_progress', 'The chat has a turn in progress.');
+  }
+
+  private tryToAccept(reply: ReplyOrigin & Pick<NewTurn, 'jobId'>): Promise<AcceptedReply | undefined> {
+    return acceptReply(this.manager, reply, this.limits.ofUser).catch((error: unknown) => {
+      if (isConflict(error)) return undefined;
+      throw error;
+    });
   }
 
   /** Rings for a job that nobody has begun: whoever asked for it at first may have died before it rang. */
@@ -78,9 +86,8 @@ export class JobsService {
         'SELECT role FROM messages WHERE chat_id = $1 AND seq = $2',
         [chatId, lastSeq],
       );
-      return newest?.role === 'user'
-        ? undefined
-        : new ServiceError('invalid_transition', 'No user message awaits a reply.');
+      if (newest?.role !== 'user') return new ServiceError('invalid_transition', 'No user message awaits a reply.');
+      return await this.limits.refusal(userId);
     } catch (error) {
       if (error instanceof ServiceError) return error;
       throw error;

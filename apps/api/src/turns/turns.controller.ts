@@ -16,13 +16,14 @@ import { sayReplayed, TheRequestKey } from '../idempotency/request-key.js';
 import { JobEvents } from '../jobs/job-events.js';
 import { POLL_SECONDS } from '../jobs/jobs.controller.js';
 import { presentJob } from '../jobs/present-job.js';
+import { Limits } from '../limits/limits.js';
 import { presentMessage } from '../messages/present-message.js';
 import { replyOf, type TurnOrigin, TurnsService } from './turns.service.js';
 
 type Schemas = components['schemas'];
 type Answer = Schemas['Turn'] | Schemas['Job'] | EventStream;
 
-const STATUSES = [200, 202, 404, 409, 413, 415, 422, 502];
+const STATUSES = [200, 202, 404, 409, 413, 415, 422, 429, 502];
 
 /** Turns, by the chat's own path and by its assistant's. */
 @Controller('api/v1')
@@ -30,6 +31,7 @@ export class TurnsController {
   constructor(
     private readonly turns: TurnsService,
     private readonly events: JobEvents,
+    private readonly limits: Limits,
   ) {}
 
   @Post('chats/:chat_id/turns')
@@ -71,17 +73,26 @@ export class TurnsController {
   ): Promise<Answer> {
     const origin = { userId, ...asked, requestId: request.id };
     if (prefersEvents(request)) {
-      const { job, replayed } = await this.turns.accept(origin, body);
-      void reply.status(200).header('location', `/api/v1/jobs/${job.id}`);
-      const from = { attempt: 0, offset: 0 };
-      const following = { jobId: job.id, userId, requestId: request.id, from, until: expiresAt };
-      const stream = await this.events.follow(following, replayed ? undefined : job);
-      sayReplayed(reply, replayed);
-      return stream;
+      // First: a turn whose reply could not be shown as asked is not accepted.
+      const place = await this.events.reserve(userId);
+      try {
+        const { job, replayed, allowance } = await this.turns.accept(origin, body);
+        void reply.status(200).header('location', `/api/v1/jobs/${job.id}`);
+        const from = { attempt: 0, offset: 0 };
+        const following = { jobId: job.id, userId, requestId: request.id, from, until: expiresAt };
+        const stream = await this.events.follow(following, place, replayed ? undefined : job);
+        sayReplayed(reply, replayed);
+        this.limits.tell(reply, allowance);
+        return stream;
+      } catch (error) {
+        place.leave();
+        throw error;
+      }
     }
     const preference = readPreference(prefer);
     const sent = await this.turns.send(origin, body, preference.waitSeconds ?? LONGEST_WAIT_SECONDS, clientLeft(reply));
     sayReplayed(reply, sent.replayed);
+    this.limits.tell(reply, sent.allowance);
     applyPreference(reply, preference);
     if (!isFinal(sent.job.status)) {
       void reply.status(202).header('location', `/api/v1/jobs/${sent.job.id}`).header('retry-after', POLL_SECONDS);

@@ -8,7 +8,7 @@ import type { RequestKey } from '#database/request-key.js';
 import { oneRow } from '#database/rows.js';
 import { ServiceError } from '#errors/service-error.js';
 import { isStoreAway } from '#errors/store-away.js';
-import { type AcceptedTurn, acceptTurn, asAccepted, isConflict } from '#jobs/accept.js';
+import { type AcceptedTurn, acceptTurn, asAccepted, isConflict, type NewTurn } from '#jobs/accept.js';
 import type { JobAndMessage } from '#jobs/read.js';
 import { isFinal } from '#jobs/states.js';
 import { Doorbell } from '#queue/doorbell.js';
@@ -16,6 +16,8 @@ import { ChatsService } from '../chats/chats.service.js';
 import { KeptRequests } from '../idempotency/kept-requests.js';
 import { JobWaiter } from '../jobs/job-waiter.js';
 import { JobsService } from '../jobs/jobs.service.js';
+import { Limits } from '../limits/limits.js';
+import { Load } from '../limits/load.js';
 import { assertTakesTurns } from './refusal.js';
 
 export interface TurnOrigin {
@@ -33,7 +35,7 @@ export interface TakenTurn extends AcceptedTurn {
   readonly replayed: boolean;
 }
 
-export interface SentTurn extends JobAndMessage {
+export interface SentTurn extends JobAndMessage, Pick<AcceptedTurn, 'allowance'> {
   readonly userMessage: Message;
   readonly replayed: boolean;
 }
@@ -49,27 +51,29 @@ export class TurnsService {
     private readonly jobs: JobsService,
     private readonly waiter: JobWaiter,
     private readonly kept: KeptRequests,
+    private readonly limits: Limits,
+    private readonly load: Load,
   ) {}
 
   /**
    * Accepts a turn and waits up to `waitSeconds` for its reply. The turn is committed before anything waits, and goes
    * on whoever leaves. A request whose key is known attaches to the turn that there is.
    * @returns the job, final or not
-   * @throws ServiceError `not_found`, `chat_not_active`, `turn_in_progress`, `idempotency_key_reused`
+   * @throws ServiceError `not_found`, `chat_not_active`, `turn_in_progress`, `idempotency_key_reused`, `rate_limited`, `unavailable`
    */
   async send(origin: TurnOrigin, body: TurnRequest, waitSeconds: number, left: AbortSignal): Promise<SentTurn> {
     const jobId = newId();
     // Opened first: a quick worker may be done before the commit is heard of here.
     const watch = this.waiter.watch(jobId);
     try {
-      const { userMessage, job, replayed } = await this.accept(origin, body, jobId);
-      const accepted = { userMessage, job: asAccepted(job), message: null, replayed };
+      const { userMessage, job, replayed, allowance } = await this.accept(origin, body, jobId);
+      const accepted = { userMessage, job: asAccepted(job), message: null, replayed, allowance };
       if (waitSeconds === 0) return accepted;
       try {
         const found = replayed
           ? await this.jobs.getFinal(origin.userId, job.id, waitSeconds, left)
           : await this.jobs.follow(watch, origin.userId, jobId, waitSeconds, left);
-        return { userMessage, replayed, ...found };
+        return { userMessage, replayed, allowance, ...found };
       } catch (error) {
         // The turn is accepted, whatever became of the store since: the client must learn of its job.
         if (isStoreAway(error)) return accepted;
@@ -83,22 +87,21 @@ export class TurnsService {
   /**
    * Accepts a turn and tells the workers, or finds the one that was accepted for the same key. By the time this returns the
    * turn is committed.
-   * @throws ServiceError `not_found`, `chat_not_active`, `turn_in_progress`, `idempotency_key_reused`
+   * @throws ServiceError `not_found`, `chat_not_active`, `turn_in_progress`, `idempotency_key_reused`, `rate_limited`, `unavailable`
    */
   async accept(origin: TurnOrigin, body: TurnRequest, jobId = newId()): Promise<TakenTurn> {
     const turn = { ...origin, jobId, content: body.user_message, metadata: body.metadata ?? {} };
     // What was in the way may be gone by the time it is looked at: then once more.
     for (let tries = 0; tries < 3; tries++) {
-      const accepted = await acceptTurn(this.manager, turn).catch((error: unknown) => {
-        if (isConflict(error)) return undefined;
-        throw error;
-      });
+      const full = await this.load.refusal();
+      const accepted = full === undefined ? await this.tryToAccept(turn) : undefined;
       if (accepted !== undefined) {
+        this.load.accepted();
         this.logger.log(`turn accepted job=${jobId} chat=${origin.chatId} request=${origin.requestId}`);
         await this.doorbell.ring(jobId, 1);
         return { ...accepted, replayed: false };
       }
-      const refusal = await this.refusal(origin);
+      const refusal = (await this.refusal(origin)) ?? full;
       // Looked at after it: what is in the way may be the turn of a twin.
       const kept = await this.kept.find(origin.userId, origin.requestKey);
       if (kept?.jobId) return this.earlier(origin.userId, kept.jobId);
@@ -107,11 +110,18 @@ export class TurnsService {
     throw new ServiceError('turn_in_progress', 'The chat has a turn in progress.');
   }
 
+  private tryToAccept(turn: NewTurn): Promise<AcceptedTurn | undefined> {
+    return acceptTurn(this.manager, turn, this.limits.ofUser).catch((error: unknown) => {
+      if (isConflict(error)) return undefined;
+      throw error;
+    });
+  }
+
   private async refusal(origin: TurnOrigin): Promise<ServiceError | undefined> {
     try {
       await this.chats.get(origin.userId, origin.chatId, origin.assistantSlug);
       await assertTakesTurns(this.manager, origin.chatId);
-      return undefined;
+      return await this.limits.refusal(origin.userId);
     } catch (error) {
       if (error instanceof ServiceError) return error;
       throw error;
@@ -126,7 +136,7 @@ export class TurnsService {
         job.userMessageId,
       ]),
     );
-    return { userMessage, job, replayed: true };
+    return { userMessage, job, replayed: true, allowance: undefined };
   }
 }
 

@@ -15,18 +15,19 @@ describe('the circuit', () => {
     jest.useRealTimers();
   });
 
-  const enter = async (jobId = 'j'): Promise<Pass> => {
-    const pass = await circuit.enter(jobId, NEVER);
+  const enter = async (): Promise<Pass> => {
+    const pass = await circuit.enter(NEVER);
     if (pass === undefined) throw new Error('not let in');
     return pass;
   };
   /** Asks to enter; `in` says whether it was let in. */
   const waiting = (stop: AbortSignal = NEVER): { in: boolean; pass: Promise<Pass | undefined> } => {
-    const entry = { in: false, pass: circuit.enter('w', stop) };
+    const entry = { in: false, pass: circuit.enter(stop) };
     void entry.pass.then((pass) => (entry.in = pass !== undefined));
     return entry;
   };
-  const fail = async (jobId: string, retryAfterMs?: number): Promise<void> => (await enter(jobId)).failed(retryAfterMs);
+  const fail = async (jobId: string, retryAfterMs?: number): Promise<void> =>
+    (await enter()).failed(jobId, retryAfterMs);
   const open = async (retryAfterMs?: number): Promise<void> => {
     for (const jobId of ['a', 'b', 'c', 'd', 'e']) await fail(jobId, retryAfterMs);
   };
@@ -70,7 +71,7 @@ describe('the circuit', () => {
       expect([ms, entry.in]).toEqual([ms, false]);
       await jest.advanceTimersByTimeAsync(20);
       expect([ms, entry.in]).toEqual([ms, true]);
-      (await entry.pass)?.failed();
+      (await entry.pass)?.failed('w');
     }
   });
 
@@ -78,8 +79,8 @@ describe('the circuit', () => {
     jest.useRealTimers();
     for (let n = 0; n < 2; n++) {
       const one = new Circuit();
-      for (const jobId of ['a', 'b', 'c', 'd', 'e']) (await one.enter(jobId, NEVER))?.failed(1_000.999 + n / 7);
-      const pass = await one.enter('w', AbortSignal.timeout(3_000));
+      for (const jobId of ['a', 'b', 'c', 'd', 'e']) (await one.enter(NEVER))?.failed(jobId, 1_000.999 + n / 7);
+      const pass = await one.enter(AbortSignal.timeout(3_000));
       expect(pass).toBeDefined();
       pass?.alive();
     }
@@ -114,7 +115,7 @@ describe('the circuit', () => {
   });
 
   it('learns nothing from a reply that goes on and on, nor from one that was begun before', async () => {
-    const [endless, early, late] = [await enter('endless'), await enter('early'), await enter('late')];
+    const [endless, early, late] = [await enter(), await enter(), await enter()];
     endless.alive();
     await jest.advanceTimersByTimeAsync(10);
     for (const jobId of ['a', 'b', 'c', 'd', 'e']) {
@@ -137,7 +138,7 @@ describe('the circuit', () => {
     await jest.advanceTimersByTimeAsync(1_010);
     const pass = await enter();
     pass.alive();
-    pass.failed();
+    pass.failed('j');
     expect(circuit.isOpen).toBe(false);
     for (const jobId of ['a', 'b', 'c', 'd']) await fail(jobId);
     expect(circuit.isOpen).toBe(true);
@@ -146,9 +147,9 @@ describe('the circuit', () => {
   it('opens though all begin to write and then break off, and stays open longer each time', async () => {
     for (const ms of [1_000, 2_000, 4_000, 8_000, 15_000]) {
       for (const jobId of ['a', 'b', 'c', 'd', 'e']) {
-        const pass = await enter(jobId);
+        const pass = await enter();
         pass.alive();
-        pass.failed();
+        pass.failed(jobId);
       }
       expect(circuit.isOpen).toBe(true);
       const entry = waiting();
@@ -186,6 +187,6 @@ describe('the circuit', () => {
     expect(await first.pass).toBeUndefined();
     await jest.advanceTimersByTimeAsync(1_010);
     expect(second.in).toBe(true);
-    expect(await circuit.enter('x', stop.signal)).toBeUndefined();
+    expect(await circuit.enter(stop.signal)).toBeUndefined();
   });
 });

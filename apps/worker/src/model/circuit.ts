@@ -7,8 +7,8 @@ export interface Pass {
   alive(): void;
   /** The reply is whole. */
   succeeded(): void;
-  /** The model is overloaded or away; it may have said for how long, in milliseconds. */
-  failed(retryAfterMs?: number): void;
+  /** The job's attempt failed because the model is overloaded or away; it may have said for how long, in milliseconds. */
+  failed(jobId: string, retryAfterMs?: number): void;
   /** Nothing was learned: there was no attempt, or it was stopped, or failed for reasons of its own. */
   unused(): void;
 }
@@ -45,21 +45,21 @@ export class Circuit {
     return this.open ? Math.max(0, this.until - performance.now()) : 0;
   }
 
-  /** Waits until an attempt at the job may begin. @returns undefined when `stop` came first */
-  async enter(jobId: string, stop: AbortSignal): Promise<Pass | undefined> {
+  /** Waits until an attempt may begin. @returns undefined when `stop` came first */
+  async enter(stop: AbortSignal): Promise<Pass | undefined> {
     while (this.open && (this.trying !== undefined || this.opensInMs > 0) && !stop.aborted) await this.turn(stop);
     if (stop.aborted) {
       this.next();
       return undefined;
     }
-    if (!this.open) return this.pass(jobId, false);
-    this.trying = this.pass(jobId, true);
+    if (!this.open) return this.pass(false);
+    this.trying = this.pass(true);
     // One that is silent must not keep all others waiting for as long as it is waited for.
     this.tryIn(LONGEST_OPEN_MS);
     return this.trying;
   }
 
-  private pass(jobId: string, tries: boolean): Pass {
+  private pass(tries: boolean): Pass {
     const begun = performance.now();
     let over = false;
     const pass: Pass = {
@@ -72,7 +72,7 @@ export class Circuit {
         pass.alive();
         for (const [id, at] of this.failing) if (at <= begun) this.failing.delete(id);
       },
-      failed: (retryAfterMs = 0) => {
+      failed: (jobId, retryAfterMs = 0) => {
         const tried = tries && !over;
         over = true;
         if (tried && this.open) this.openFor(this.period * 2, retryAfterMs);

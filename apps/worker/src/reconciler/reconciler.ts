@@ -1,11 +1,12 @@
 import { type BeforeApplicationShutdown, Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
 import { endOrphans } from '#jobs/ledger.js';
+import { purgeCallers } from '#jobs/limits.js';
 import { abandonedJobs, type DueJob, endExpired, endSpent, overdueJobs, purgeKeys } from '#jobs/reconcile.js';
-import { PURGE_MS, RECONCILE_MS } from '#jobs/timings.js';
-import { Doorbell, type RingOptions } from '#queue/doorbell.js';
+import { PURGE_BATCH, PURGE_MS, RECONCILE_MS } from '#jobs/timings.js';
+import { Doorbell } from '#queue/doorbell.js';
 
-/** Tickets asked about at once. */
+/** Questions to the queue at once. */
 const CHUNK = 20;
 
 /**
@@ -66,40 +67,49 @@ export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShut
     this.purgedAt = Date.now();
     // A full batch says that there is more.
     while (!this.stopped && (await purgeKeys(this.manager))) continue;
+    while (!this.stopped && (await purgeCallers(this.manager, PURGE_BATCH))) continue;
   }
 
-  /** They go ahead of what waits: each had its turn before. */
+  /** They go ahead of what waits: each had its turn before. Only its own ticket takes one of them up. */
   private async ringForAbandoned(): Promise<number> {
-    return this.ringForLost(await abandonedJobs(this.manager), { ahead: true });
+    const again = nameOfThisWhile();
+    const rings = await inChunks(await abandonedJobs(this.manager), async ({ id, attempts }) => {
+      const ticket = await this.doorbell.ticket(id, attempts + 1);
+      if (ticket === 'gone') return this.doorbell.ring(id, attempts + 1, { ahead: true });
+      // Whoever took it may have died before the claim; BullMQ would find that out in half a minute.
+      if (ticket === 'taken') return this.doorbell.ring(id, attempts + 1, { ahead: true, again });
+      return false;
+    });
+    return rings.filter(Boolean).length;
   }
 
   /**
-   * Looks at the oldest first, a few at a time, and goes on only while it finds lost ones: with a long queue, what is overdue
-   * simply waits, and whatever is lost among it comes to be among the oldest in its time.
+   * Any ticket serves any job that is due, so nothing is lost while as many tickets wait as jobs are overdue: with a long queue,
+   * they simply wait as well. Where tickets are missing, so many are made.
    */
   private async ringForOverdue(): Promise<number> {
-    const jobs = await overdueJobs(this.manager);
-    let rung = 0;
-    for (let at = 0; at < jobs.length; at += CHUNK) {
-      const lost = await this.ringForLost(jobs.slice(at, at + CHUNK), {});
-      if (lost === 0) break;
-      rung += lost;
-    }
-    return rung;
-  }
-
-  private async ringForLost(jobs: readonly DueJob[], options: RingOptions): Promise<number> {
-    // One name for all rings of this while, so that many workers make one ticket of it.
-    const again = `r${Math.floor(Date.now() / (5 * RECONCILE_MS))}`;
-    const rings = await Promise.all(
-      jobs.map(async ({ id, attempts }) => {
-        const ticket = await this.doorbell.ticket(id, attempts + 1);
-        if (ticket === 'gone') return this.doorbell.ring(id, attempts + 1, options);
-        // Whoever took it may have died before the claim; BullMQ would find that out in half a minute.
-        if (ticket === 'taken') return this.doorbell.ring(id, attempts + 1, { ...options, again });
-        return false;
-      }),
+    const overdue = await overdueJobs(this.manager);
+    if (overdue.length === 0) return 0;
+    const tickets = await this.doorbell.waiting();
+    if (tickets === undefined) return 0;
+    const missing = Math.max(0, overdue.length - tickets);
+    const again = nameOfThisWhile();
+    const rings = await inChunks(overdue.slice(0, missing), ({ id, attempts }) =>
+      this.doorbell.ring(id, attempts + 1, { again }),
     );
     return rings.filter(Boolean).length;
   }
+}
+
+/** One name for all rings of this while, so that many workers make one ticket of it. */
+function nameOfThisWhile(): string {
+  return `r${Math.floor(Date.now() / (5 * RECONCILE_MS))}`;
+}
+
+async function inChunks<T>(jobs: readonly DueJob[], work: (job: DueJob) => Promise<T>): Promise<T[]> {
+  const results: T[] = [];
+  for (let at = 0; at < jobs.length; at += CHUNK) {
+    results.push(...(await Promise.all(jobs.slice(at, at + CHUNK).map(work))));
+  }
+  return results;
 }

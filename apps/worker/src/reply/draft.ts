@@ -2,7 +2,8 @@ import type { EntityManager } from 'typeorm';
 import { LONGEST_PIECE, type Piece } from '#feed/reply-feed.js';
 import { HEARTBEAT_MS } from '#jobs/timings.js';
 import { type CallFigures, NO_FIGURES } from '#jobs/ledger.js';
-import { type ClaimedJob, extend } from '#jobs/transitions.js';
+import type { ClaimedJob } from '#jobs/claim.js';
+import { extend } from '#jobs/transitions.js';
 import type { Call } from '../model/call.js';
 
 /** How soon a heartbeat that failed is tried again, in milliseconds. */

@@ -1,7 +1,7 @@
 import type Anthropic from '@anthropic-ai/sdk';
 import type { EntityManager } from 'typeorm';
 import type { MessageRole } from '#database/entities/message.entity.js';
-import type { ClaimedJob } from '#jobs/transitions.js';
+import type { ClaimedJob } from '#jobs/claim.js';
 
 /** Messages looked at, newest first. */
 const MOST_MESSAGES = 200;

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { ReplyFeed } from '#feed/reply-feed.js';
-import type { ClaimedJob } from '#jobs/transitions.js';
+import type { ClaimedJob } from '#jobs/claim.js';
 import type { Draft } from './draft.js';
 
 /**

@@ -5,9 +5,10 @@ import { EntityManager } from 'typeorm';
 import { isStoreAway } from '#errors/store-away.js';
 import { CancelFeed } from '#feed/cancel-feed.js';
 import { JobFeed } from '#feed/job-feed.js';
+import { claim, type ClaimedJob } from '#jobs/claim.js';
 import { settleCall } from '#jobs/ledger.js';
-import { backoffMs, HOLD_MS, LONGEST_WRITING_MS, WRITE_AGAIN_MS } from '#jobs/timings.js';
-import { cancelAttempt, claim, type ClaimedJob, finish, giveUp, handBack, hold } from '#jobs/transitions.js';
+import { backoffMs, HOLD_MS, LONGEST_WRITING_MS, OLDEST_EVERY, WRITE_AGAIN_MS } from '#jobs/timings.js';
+import { cancelAttempt, finish, giveUp, handBack, hold } from '#jobs/transitions.js';
 import { Doorbell } from '#queue/doorbell.js';
 import { Call } from '../model/call.js';
 import { Circuit, type Pass } from '../model/circuit.js';
@@ -27,10 +28,13 @@ type Stop = 'cancel' | 'canceled' | 'lost' | 'shutdown';
 @Injectable()
 export class ReplyRunner {
   private readonly logger = new Logger(ReplyRunner.name);
-  /** The attempts of this process, by job. */
-  private readonly running = new Map<string, { controller: AbortController; ended: Promise<void> }>();
-  /** The jobs that wait for the model to be back. */
-  private readonly held = new Set<string>();
+  /** The tickets of this process, each with what stops its attempt. */
+  private readonly taken = new Map<AbortController, Promise<void>>();
+  /** The jobs whose attempts are this process's. */
+  private readonly running = new Set<string>();
+  /** So many tickets wait for the model to be back. */
+  private held = 0;
+  private claims = 0;
   private holding: NodeJS.Timeout | undefined;
   private readonly stopping = new AbortController();
 
@@ -48,14 +52,13 @@ export class ReplyRunner {
   }
 
   /**
-   * Runs the job's next attempt if it is due and free; a ring for nothing does nothing. A job that this process runs is not
-   * free, even if its lease ran out while the database was away: its attempt goes on with the next heartbeat.
+   * Runs an attempt for a ticket: at the job whose turn it is, which need not be the one that the ticket was made for. Only a
+   * job whose attempt was lost is taken up by its own ticket.
    */
   async run(jobId: string): Promise<void> {
-    if (this.running.has(jobId)) return;
     const controller = new AbortController();
-    const ended = this.next(jobId, controller).finally(() => this.running.delete(jobId));
-    this.running.set(jobId, { controller, ended });
+    const ended = this.next(jobId, controller).finally(() => this.taken.delete(controller));
+    this.taken.set(controller, ended);
     await ended;
   }
 
@@ -66,43 +69,55 @@ export class ReplyRunner {
 
   /** Stops every attempt and puts the jobs back, for other workers to take at once. */
   stopAll(): void {
-    for (const { controller } of this.running.values()) controller.abort('shutdown' satisfies Stop);
+    for (const controller of this.taken.keys()) controller.abort('shutdown' satisfies Stop);
   }
 
   /** Resolves when no attempt runs, nor is about to. */
   async idle(): Promise<void> {
-    while (this.running.size > 0) await Promise.allSettled([...this.running.values()].map(({ ended }) => ended));
+    while (this.taken.size > 0) await Promise.allSettled(this.taken.values());
   }
 
   private async next(jobId: string, controller: AbortController): Promise<void> {
-    const pass = await this.enter(jobId);
+    const pass = await this.enter();
     if (pass === undefined) {
       // The ticket goes with this process: another for whoever comes next.
       await this.doorbell.ring(jobId, 0, { again: `held-${Date.now()}`, ahead: true });
       return;
     }
     try {
-      const job = await claim(this.manager, jobId);
-      if (job !== undefined) await this.attempt(job, pass, controller);
+      const job = await this.claim(jobId);
+      if (job === undefined) return;
+      this.running.add(job.id);
+      await this.attempt(job, pass, controller).finally(() => this.running.delete(job.id));
     } finally {
       pass.unused();
     }
   }
 
   /**
-   * Waits while the model is away, on this ticket: with all of them taken and waiting, the worker fetches no more. The row is
-   * said to be waited with meanwhile, so that the reconciler does not take it for lost.
+   * A job that this process runs is not lost, even if its lease ran out while the database was away: its attempt goes on with the
+   * next heartbeat.
    */
-  private async enter(jobId: string): Promise<Pass | undefined> {
-    if (!this.circuit.isOpen) return this.circuit.enter(jobId, this.stopping.signal);
-    this.held.add(jobId);
-    this.holding ??= setInterval(() => void this.sayHeld([...this.held]), HOLD_MS);
+  private claim(jobId: string): Promise<ClaimedJob | undefined> {
+    this.claims += 1;
+    const lost = this.running.has(jobId) ? undefined : jobId;
+    return claim(this.manager, lost, this.claims % OLDEST_EVERY === 0 ? 'oldest' : 'fair');
+  }
+
+  /**
+   * Waits while the model is away, on this ticket: with all of them taken and waiting, the worker fetches no more. As many jobs
+   * are said to be waited with meanwhile, so that the reconciler does not take them for lost.
+   */
+  private async enter(): Promise<Pass | undefined> {
+    if (!this.circuit.isOpen) return this.circuit.enter(this.stopping.signal);
+    this.held += 1;
+    this.holding ??= setInterval(() => void this.sayHeld(this.held), HOLD_MS);
     try {
-      void this.sayHeld([jobId]);
-      return await this.circuit.enter(jobId, this.stopping.signal);
+      void this.sayHeld(1);
+      return await this.circuit.enter(this.stopping.signal);
     } finally {
-      this.held.delete(jobId);
-      if (this.held.size === 0) {
+      this.held -= 1;
+      if (this.held === 0) {
         clearInterval(this.holding);
         this.holding = undefined;
       }
@@ -110,8 +125,8 @@ export class ReplyRunner {
   }
 
   /** At worst a ticket too many is made. */
-  private async sayHeld(jobIds: string[]): Promise<void> {
-    await hold(this.manager, jobIds).catch(() => undefined);
+  private async sayHeld(tickets: number): Promise<void> {
+    await hold(this.manager, tickets).catch(() => undefined);
   }
 
   /** Aborting says why, as a {@link Stop}; the first reason counts. */
@@ -189,7 +204,7 @@ export class ReplyRunner {
       error instanceof ModelFault
         ? error
         : new ModelFault('internal', 'The reply could not be made.', true, undefined, { cause: error });
-    if (fault.code === 'model_unavailable') pass.failed(fault.retryAfterMs);
+    if (fault.code === 'model_unavailable') pass.failed(job.id, fault.retryAfterMs);
     const outage = fault.code === 'model_unavailable' && this.circuit.isOpen;
     const delayMs = Math.max(fault.retryAfterMs ?? 0, backoffMs(job.attempt), outage ? this.circuit.opensInMs : 0);
     const failed = {

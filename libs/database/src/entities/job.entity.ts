@@ -38,6 +38,12 @@ export class Job {
   @Column('smallint', { name: 'attempts_left' })
   attemptsLeft: number;
 
+  /**
+   * When it is its turn: jobs of a lower round go first, and each of a user's unfinished jobs has another round.
+   */
+  @Column('integer')
+  round: number;
+
   /** A queued job is not started before this moment (the one retry clock). */
   @Column({ type: 'timestamptz', name: 'available_at', precision: 3 })
   availableAt: Date;

@@ -1,0 +1,85 @@
+import { Injectable } from '@nestjs/common';
+import type { FastifyReply } from 'fastify';
+import { EntityManager } from 'typeorm';
+import { ServiceError } from '#errors/service-error.js';
+import {
+  type Allowance,
+  giveBackTurn,
+  type Reached,
+  reachedLimit,
+  type UserLimits,
+  WINDOW_SECONDS,
+} from '#jobs/limits.js';
+import type { Settings } from '#settings/settings.js';
+
+const DAY_SECONDS = 24 * 60 * 60;
+
+const WORDS = {
+  turns: 'You have sent too many turns in a short time.',
+  unfinished: 'You have too many turns in progress.',
+  tokens: 'You have used up your tokens for today.',
+  streams: 'You have too many streams open.',
+} as const;
+
+export type Limit = keyof typeof WORDS;
+
+/**
+ * What users may have, as it is told to them: 429 with `Retry-After` (RFC 6585, section 4), and the fields `RateLimit-Policy` and
+ * `RateLimit` (draft-ietf-httpapi-ratelimit-headers-09, sections 3 and 4). The limits themselves are held where turns are accepted and
+ * streams are opened.
+ */
+@Injectable()
+export class Limits {
+  /** How much of each a user may have, for `RateLimit-Policy`. */
+  private readonly policies: Readonly<Record<Limit, string | undefined>>;
+
+  constructor(
+    private readonly manager: EntityManager,
+    private readonly limits: Settings['limits'],
+  ) {
+    const { turnsPerMinute, unfinishedTurns, tokensPerDay, openStreams } = limits;
+    this.policies = {
+      turns: policy('turns', turnsPerMinute, `w=${WINDOW_SECONDS}`),
+      unfinished: policy('unfinished', unfinishedTurns, 'qu="concurrent-requests"'),
+      tokens: policy('tokens', tokensPerDay, `qu="tokens";w=${DAY_SECONDS}`),
+      streams: policy('streams', openStreams, 'qu="concurrent-requests"'),
+    };
+  }
+
+  /** What is held where turns are accepted. */
+  get ofUser(): UserLimits {
+    return this.limits;
+  }
+
+  /** Tells what is left after a turn was accepted. */
+  tell(reply: FastifyReply, left: Allowance | undefined): void {
+    if (left === undefined || this.policies.turns === undefined) return;
+    void reply
+      .header('ratelimit-policy', this.policies.turns)
+      .header('ratelimit', `"turns";r=${left.turns};t=${left.fullAfterSeconds}`);
+  }
+
+  /** Why the user's turn was not accepted, if it was for one of the user's limits. */
+  async refusal(userId: string): Promise<ServiceError | undefined> {
+    const reached = await reachedLimit(this.manager, userId, this.limits);
+    if (reached === undefined) return undefined;
+    // It may have been taken before the turns under way were counted.
+    if (reached.limit === 'unfinished') await giveBackTurn(this.manager, userId, this.limits);
+    return this.reached(reached);
+  }
+
+  /** The answer to who has reached a limit. */
+  reached({ limit, retryAfterSeconds }: Omit<Reached, 'limit'> & { limit: Limit }): ServiceError {
+    return new ServiceError('rate_limited', WORDS[limit], {
+      headers: {
+        'retry-after': String(retryAfterSeconds),
+        'ratelimit-policy': this.policies[limit] ?? '',
+        ratelimit: `"${limit}";r=0;t=${retryAfterSeconds}`,
+      },
+    });
+  }
+}
+
+function policy(name: Limit, quota: number | undefined, rest: string): string | undefined {
+  return quota === undefined ? undefined : `"${name}";q=${quota};${rest}`;
+}

@@ -1,0 +1,169 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type BeforeApplicationShutdown, Injectable, Logger } from '@nestjs/common';
+import { EntityManager } from 'typeorm';
+import { newId } from '#database/ids.js';
+import { within } from '#process/within.js';
+import type { Settings } from '#settings/settings.js';
+import { Limits } from './limits.js';
+
+/** How often this process says that it holds its streams, in milliseconds, and for how long that is believed, in seconds. */
+const BEAT_MS = 10_000;
+const ALIVE_SECONDS = 30;
+
+/** Streams that close within so many milliseconds are written off together. */
+const GATHER_MS = 50;
+
+/** Time for taking all of this process's streams off when it stops, in milliseconds. */
+const FAREWELL_MS = 1_000;
+
+const RETRY_AFTER_SECONDS = 1;
+
+/** A stream's place among those its user may have open. */
+export interface Place {
+  /** Gives it back; once counts. */
+  leave(): void;
+}
+
+const FREE: Place = { leave: () => undefined };
+
+const OPEN = `SELECT open_stream($1, $2, $3) AS opened`;
+
+const CLOSE = `
+  UPDATE open_streams s SET streams = greatest(0, s.streams - c.closed)
+    FROM unnest($2::text[], $3::int[]) AS c (user_id, closed)
+   WHERE s.process = $1 AND s.user_id = c.user_id`;
+
+const BEAT = `
+  WITH gone AS (DELETE FROM open_streams WHERE streams = 0 AND process = $1)
+  INSERT INTO stream_holders (process, alive_until) VALUES ($1, now() + interval '${ALIVE_SECONDS} seconds')
+  ON CONFLICT (process) DO UPDATE SET alive_until = excluded.alive_until
+  RETURNING xmax = 0 AS fresh`;
+
+const SWEEP = `
+  WITH dead AS (DELETE FROM stream_holders WHERE alive_until < now() - interval '1 minute' RETURNING process)
+  DELETE FROM open_streams s
+   WHERE s.process IN (SELECT process FROM dead) OR NOT EXISTS (SELECT FROM stream_holders h WHERE h.process = s.process)`;
+
+const RESTORE = `
+  INSERT INTO open_streams (user_id, process, streams)
+  SELECT user_id, $1, streams FROM unnest($2::text[], $3::int[]) AS s (user_id, streams)
+  ON CONFLICT (user_id, process) DO UPDATE SET streams = excluded.streams`;
+
+const FORGET = `
+  WITH holder AS (DELETE FROM stream_holders WHERE process = $1)
+  DELETE FROM open_streams WHERE process = $1`;
+
+/**
+ * How many streams each user has open, in all processes together. It is kept in PostgreSQL, in tables that a crash may empty; a
+ * process that dies is no longer counted half a minute later. A process without streams says nothing.
+ */
+@Injectable()
+export class OpenStreams implements BeforeApplicationShutdown {
+  private readonly logger = new Logger(OpenStreams.name);
+  private readonly process = newId();
+  /** This process's, by user. */
+  private readonly open = new Map<string, number>();
+  /** Closed, but still counted. */
+  private readonly closed = new Map<string, number>();
+  private writing: Promise<void> | undefined;
+  private beatAt = -Infinity;
+  private beating: Promise<void> | undefined;
+  private timer: NodeJS.Timeout | undefined;
+
+  constructor(
+    private readonly manager: EntityManager,
+    private readonly limits: Limits,
+    private readonly settings: Settings['limits'],
+  ) {}
+
+  /** A place for one more stream of the user's. @throws ServiceError `rate_limited` */
+  async enter(userId: string): Promise<Place> {
+    const most = this.settings.openStreams;
+    if (most === undefined) return FREE;
+    if (performance.now() - this.beatAt > BEAT_MS) await this.beat();
+    // Whoever has just left may come back.
+    if (this.closed.has(userId)) await this.writeOff();
+    const [row] = await this.manager.query<{ opened: boolean }[]>(OPEN, [userId, this.process, most]);
+    if (row?.opened !== true) {
+      throw this.limits.reached({ limit: 'streams', retryAfterSeconds: RETRY_AFTER_SECONDS });
+    }
+    this.open.set(userId, (this.open.get(userId) ?? 0) + 1);
+    this.timer ??= setInterval(() => void this.keep(), BEAT_MS / 2).unref();
+    let left = false;
+    return {
+      leave: () => {
+        if (left) return;
+        left = true;
+        this.leave(userId);
+      },
+    };
+  }
+
+  private leave(userId: string): void {
+    const rest = (this.open.get(userId) ?? 1) - 1;
+    if (rest > 0) this.open.set(userId, rest);
+    else this.open.delete(userId);
+    this.closed.set(userId, (this.closed.get(userId) ?? 0) + 1);
+    void this.writeOff();
+  }
+
+  private writeOff(): Promise<void> {
+    this.writing ??= this.writeClosed().finally(() => (this.writing = undefined));
+    return this.writing;
+  }
+
+  /** Should the store be away, it is done with a later beat. */
+  private async writeClosed(): Promise<void> {
+    await sleep(GATHER_MS);
+    while (this.closed.size > 0) {
+      const closed = new Map(this.closed);
+      try {
+        await this.manager.query(CLOSE, [this.process, [...closed.keys()], [...closed.values()]]);
+      } catch {
+        return;
+      }
+      for (const [userId, count] of closed) {
+        const rest = (this.closed.get(userId) ?? 0) - count;
+        if (rest > 0) this.closed.set(userId, rest);
+        else this.closed.delete(userId);
+      }
+    }
+  }
+
+  /** Says that this process lives, while it has something to say. */
+  private async keep(): Promise<void> {
+    if (this.open.size === 0 && this.closed.size === 0) {
+      clearInterval(this.timer);
+      this.timer = undefined;
+      return;
+    }
+    if (performance.now() - this.beatAt < BEAT_MS) return;
+    await this.beat().catch((error: unknown) => {
+      this.logger.warn(`cannot say which streams are open: ${error instanceof Error ? error.message : String(error)}`);
+    });
+    if (this.closed.size > 0) await this.writeOff();
+  }
+
+  private beat(): Promise<void> {
+    this.beating ??= this.write().finally(() => (this.beating = undefined));
+    return this.beating;
+  }
+
+  private async write(): Promise<void> {
+    const [row] = await this.manager.query<{ fresh: boolean }[]>(BEAT, [this.process]);
+    this.beatAt = performance.now();
+    if (row?.fresh !== true) return;
+    // The first time, and again if the tables were emptied or this process was taken for dead.
+    await this.manager.query(SWEEP);
+    this.closed.clear();
+    if (this.open.size === 0) return;
+    await this.manager.query(RESTORE, [this.process, [...this.open.keys()], [...this.open.values()]]);
+  }
+
+  async beforeApplicationShutdown(): Promise<void> {
+    clearInterval(this.timer);
+    if (this.beatAt === -Infinity) return;
+    const forgotten = this.manager.query(FORGET, [this.process]).catch(() => undefined);
+    await within(FAREWELL_MS, forgotten, undefined);
+  }
+}

@@ -1,0 +1,70 @@
+import type { EntityManager } from 'typeorm';
+import { announce } from './states.js';
+import { LEASE_SECONDS, LONGEST_LIFE_SECONDS } from './timings.js';
+
+/*
+ * Who is served next. A ticket says that some job is due, not which: whoever takes one claims the job whose turn it is.
+ *
+ * Jobs stand in rounds. A user's first job joins the round that is being served, each further one a round of its own after that
+ * (`next_place`, in the migration): so everybody is served once before anybody is served twice, and who sends ten thousand turns delays
+ * another's single one by about one turn. Nothing is counted for it: it follows from the jobs that are unfinished.
+ */
+
+/** What a worker needs to begin an attempt. */
+export interface ClaimedJob {
+  readonly id: string;
+  readonly chatId: string;
+  readonly requestId: string;
+  /** The number of this attempt: the fencing token of every later write. */
+  readonly attempt: number;
+  /** `seq` of the newest message to answer. */
+  readonly answersSeq: number;
+  readonly systemPrompt: string;
+  readonly model: string;
+  readonly maxOutputTokens: number;
+}
+
+const MAY_BEGIN = `attempts_left > 0 AND created_at > now() - make_interval(secs => ${LONGEST_LIFE_SECONDS})`;
+
+const claimNext = (order: string): string => `
+  WITH lost AS (
+    SELECT id FROM jobs WHERE id = $1 AND status = 'running' AND lease_until < now() AND ${MAY_BEGIN}
+       FOR UPDATE SKIP LOCKED
+  ), next AS (
+    SELECT id FROM jobs
+     WHERE status = 'queued' AND available_at <= now() AND ${MAY_BEGIN} AND NOT EXISTS (SELECT FROM lost)
+     ORDER BY ${order} LIMIT 1 FOR UPDATE SKIP LOCKED
+  ), job AS (
+    UPDATE jobs SET status = 'running', attempts = attempts + 1, attempts_left = attempts_left - 1, draft = '',
+           lease_until = now() + make_interval(secs => ${LEASE_SECONDS}),
+           started_at = coalesce(started_at, now())
+      FROM (SELECT id FROM lost UNION ALL SELECT id FROM next) chosen
+     WHERE jobs.id = chosen.id
+    RETURNING jobs.*
+  ), ended AS (
+    UPDATE model_calls SET outcome = 'lost', ended_at = now()
+      FROM job WHERE model_calls.job_id = job.id AND model_calls.outcome = 'running'
+  ), notice AS (${announce('job')})
+  SELECT job.id, job.chat_id AS "chatId", job.request_id AS "requestId", job.attempts AS attempt, m.seq AS "answersSeq",
+         a.system_prompt AS "systemPrompt", a.model, a.max_output_tokens AS "maxOutputTokens"
+    FROM job
+    JOIN messages m ON m.id = job.user_message_id
+    JOIN chats c ON c.id = job.chat_id
+    JOIN assistants a ON a.slug = c.assistant_slug
+    LEFT JOIN notice ON true`;
+
+const CLAIM = { fair: claimNext('round, id'), oldest: claimNext('created_at') };
+
+/**
+ * Begins the next attempt at one job: at `lostJobId`, if its last attempt was lost; else at the one that is due and whose user's turn
+ * it is. `order` says whether that is the user who was served least (`fair`), or whoever has waited longest (`oldest`).
+ * @returns undefined when no job is due
+ */
+export async function claim(
+  manager: EntityManager,
+  lostJobId: string | undefined,
+  order: keyof typeof CLAIM = 'fair',
+): Promise<ClaimedJob | undefined> {
+  const rows = await manager.query<ClaimedJob[]>(CLAIM[order], [lostJobId ?? null]);
+  return rows[0];
+}

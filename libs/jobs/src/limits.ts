@@ -1,0 +1,142 @@
+import type { EntityManager } from 'typeorm';
+
+/** How much one user may have. Undefined: as much as they like. */
+export interface UserLimits {
+  /** Turns a minute, and at once after a minute's rest. */
+  readonly turnsPerMinute: number | undefined;
+  /** Turns under way, in all chats together. */
+  readonly unfinishedTurns: number | undefined;
+  /** Tokens of the model, sent and received, from midnight to midnight (UTC). */
+  readonly tokensPerDay: number | undefined;
+}
+
+export const NO_LIMITS: UserLimits = {
+  turnsPerMinute: undefined,
+  unfinishedTurns: undefined,
+  tokensPerDay: undefined,
+};
+
+/** The span of `turnsPerMinute`, in seconds. */
+export const WINDOW_SECONDS = 60;
+
+/** What a turn takes of its minute, in seconds. */
+const spacing = ({ turnsPerMinute }: UserLimits): number =>
+  turnsPerMinute === undefined ? 0 : WINDOW_SECONDS / turnsPerMinute;
+
+/** What {@link takeTurn} takes. */
+export function takeValues(limits: UserLimits): [number, number | null] {
+  return [spacing(limits), limits.tokensPerDay ?? null];
+}
+
+/** What {@link place} takes. */
+export function placeValues({ unfinishedTurns }: UserLimits): [number | null] {
+  return [unfinishedTurns ?? null];
+}
+
+const TODAY = `date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'`;
+
+/** Tokens that the calls begun for a user today have taken so far, those under way included. */
+const tokensToday = (user: string): string => `
+  SELECT coalesce(sum(coalesce(c.input_tokens, 0) + coalesce(c.output_tokens, 0)), 0)
+    FROM model_calls c JOIN jobs j ON j.id = c.job_id
+   WHERE j.user_id = ${user} AND c.started_at >= ${TODAY}`;
+
+/**
+ * Takes one turn of the user's minute and of their day ($user), if they have one left and `worth` holds: a turn that cannot be taken
+ * anyway costs nothing. Of all statements that take a user's turns one at a time gets past this; `limits` is the number of
+ * the first of two values.
+ *
+ * The minute is the generic cell rate algorithm (ITU-T I.371): one moment per user says how far it is used up, and it runs
+ * down by itself.
+ */
+export function takeTurn(at: { user: number; limits: number }, worth: string): string {
+  const [user, share, tokens] = [`$${at.user}::text`, `make_interval(secs => $${at.limits}::float8)`, at.limits + 1];
+  return `
+    INSERT INTO callers AS c (user_id, turns_until)
+    SELECT ${user}, now() + ${share}
+     WHERE ${worth} AND ($${tokens}::bigint IS NULL OR (${tokensToday(user)}) < $${tokens}::bigint)
+    ON CONFLICT (user_id) DO UPDATE SET turns_until = greatest(c.turns_until, now()) + ${share}
+     WHERE c.turns_until + ${share} <= now() + interval '${WINDOW_SECONDS} seconds'
+    RETURNING user_id, extract(epoch FROM turns_until - now())::float8 AS "usedSeconds"`;
+}
+
+/** The place in line of the turn that the CTE `caller` (see {@link takeTurn}) took, if the user has not too many under way. */
+export function place(caller: string, limit: number): string {
+  const most = `$${limit}::int`;
+  return `
+    SELECT p.round, ${caller}."usedSeconds" FROM ${caller}, next_place(${caller}.user_id, coalesce(${most}, 0)) p
+     WHERE ${most} IS NULL OR p.unfinished < ${most}`;
+}
+
+/** How much of a minute's turns is left. */
+export interface Allowance {
+  /** Turns that may be sent at once. */
+  readonly turns: number;
+  /** Until all of them may, in seconds. */
+  readonly fullAfterSeconds: number;
+}
+
+/** What is left when so many seconds of the minute are used up. Undefined when turns are not counted. */
+export function allowance(limits: UserLimits, usedSeconds: number): Allowance | undefined {
+  if (limits.turnsPerMinute === undefined) return undefined;
+  const left = (WINDOW_SECONDS - usedSeconds) / spacing(limits);
+  return {
+    // A hair less than a whole turn is one: the moments are kept in microseconds.
+    turns: Math.max(0, Math.floor(left + 1e-3)),
+    fullAfterSeconds: Math.max(0, Math.ceil(usedSeconds)),
+  };
+}
+
+/** Which limit a user has reached, and when it is worth to try again. */
+export interface Reached {
+  readonly limit: 'turns' | 'unfinished' | 'tokens';
+  readonly retryAfterSeconds: number;
+}
+
+/** Turns end when they end; in a while it is worth asking again. */
+const UNFINISHED_AGAIN_SECONDS = 2;
+
+const STANDING = `
+  SELECT coalesce((SELECT extract(epoch FROM turns_until - now())::float8 FROM callers WHERE user_id = $1), 0) AS "usedSeconds",
+         (SELECT count(*)::int FROM (
+           SELECT FROM jobs WHERE user_id = $1 AND status IN ('queued', 'running') LIMIT coalesce($2::int, 0)) j) AS unfinished,
+         CASE WHEN $3::bigint IS NULL THEN 0 ELSE (${tokensToday('$1')}) END AS tokens,
+         extract(epoch FROM ${TODAY} + interval '1 day' - now())::float8 AS "untilMidnight"`;
+
+/** Which of the limits a user has reached; undefined when none. For the way of refusals: it costs a query. */
+export async function reachedLimit(
+  manager: EntityManager,
+  userId: string,
+  limits: UserLimits,
+): Promise<Reached | undefined> {
+  const { unfinishedTurns, tokensPerDay } = limits;
+  const [row] = await manager.query<
+    { usedSeconds: number; unfinished: number; tokens: string; untilMidnight: number }[]
+  >(STANDING, [userId, unfinishedTurns ?? null, tokensPerDay ?? null]);
+  if (row === undefined) return undefined;
+  if (unfinishedTurns !== undefined && row.unfinished >= unfinishedTurns) {
+    return { limit: 'unfinished', retryAfterSeconds: UNFINISHED_AGAIN_SECONDS };
+  }
+  if (tokensPerDay !== undefined && Number(row.tokens) >= tokensPerDay) {
+    return { limit: 'tokens', retryAfterSeconds: Math.ceil(row.untilMidnight) };
+  }
+  const wait = row.usedSeconds + spacing(limits) - WINDOW_SECONDS;
+  return wait > 0 ? { limit: 'turns', retryAfterSeconds: Math.ceil(wait) } : undefined;
+}
+
+const GIVE_BACK = `UPDATE callers SET turns_until = turns_until - make_interval(secs => $2::float8) WHERE user_id = $1`;
+
+/** Gives a turn back that was taken and then could not be used. */
+export async function giveBackTurn(manager: EntityManager, userId: string, limits: UserLimits): Promise<void> {
+  if (limits.turnsPerMinute !== undefined) await manager.query(GIVE_BACK, [userId, spacing(limits)]);
+}
+
+const PURGE_CALLERS = `
+  DELETE FROM callers WHERE user_id IN (
+    SELECT user_id FROM callers WHERE turns_until < now() LIMIT $1 FOR UPDATE SKIP LOCKED)`;
+
+/** Removes a batch of callers whose rows say nothing any more. @returns whether it was a full one */
+export async function purgeCallers(manager: EntityManager, batch: number): Promise<boolean> {
+  const [, removed] = await manager.query<[unknown[], number]>(PURGE_CALLERS, [batch]);
+  return removed === batch;
+}
