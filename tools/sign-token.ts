@@ -1,5 +1,4 @@
-import { developmentSecret } from '#settings/development-secret.js';
-import { SHORTEST_SECRET } from '#settings/settings.js';
+import { readTokenKeys } from '#settings/token-keys.js';
 import { signToken as sign } from '../apps/api/src/auth/sign-token.js';
 
 export interface TokenOptions {
@@ -13,17 +12,14 @@ export interface TokenOptions {
  * A token for `user` that a service with this environment accepts: signed with `JWT_SECRET` (or the development secret
  * under `DATA_DIR`), for `JWT_ISSUER` and `JWT_AUDIENCE` where they are set.
  *
- * @throws Error when the environment is production's and has no secret, or when the span means nothing
+ * @throws Error when the environment has no secret that the service would take, or has the keys of an identity provider, or
+ * when the span means nothing
  */
 export function signToken(user: string, env: NodeJS.ProcessEnv, options: TokenOptions): string {
   const setting = (name: string): string | undefined => env[name]?.trim() || undefined;
-  if (setting('NODE_ENV') === 'production' && setting('JWT_SECRET') === undefined) {
-    throw new Error('JWT_SECRET is not set; in production there is no default for it.');
-  }
-  const secret = setting('JWT_SECRET') ?? developmentSecret(setting('DATA_DIR') ?? '.data');
-  if (Buffer.byteLength(secret) < SHORTEST_SECRET) {
-    throw new Error(`JWT_SECRET must be at least ${SHORTEST_SECRET} bytes long.`);
-  }
-  const jwt = { secret, issuer: setting('JWT_ISSUER'), audience: setting('JWT_AUDIENCE') };
+  const faults: string[] = [];
+  const keys = readTokenKeys(setting('NODE_ENV') === 'production', setting, faults);
+  if (faults.length > 0) throw new Error(faults.join('\n'));
+  const jwt = { ...keys, issuer: setting('JWT_ISSUER'), audience: setting('JWT_AUDIENCE') };
   return sign(user, jwt, options.expiresIn, options.scope);
 }

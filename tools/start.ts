@@ -161,7 +161,7 @@ async function start(): Promise<void> {
       api,
       worker,
       playground: settings.playground,
-      token: signToken('demo', process.env, { expiresIn: '24h' }),
+      token: settings.jwt.jwksUri === undefined ? signToken('demo', process.env, { expiresIn: '24h' }) : undefined,
       embeddedData: postgres && (postgres.place.startsWith(resolve(dataDir)) ? dataDir : postgres.place),
       queue: settings.redisUrl === undefined ? 'postgres' : health.checks.queue === 'ok' ? 'redis' : 'away',
       model: model['ANTHROPIC_BASE_URL'] ? 'stand-in' : (settings.model.baseUrl ?? 'https://api.anthropic.com'),

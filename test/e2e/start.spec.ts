@@ -236,7 +236,16 @@ describe('npm run token', () => {
     ['a span without a unit', ['a', '--expires', '15'], {}],
     ['a secret that is too short', ['a'], { JWT_SECRET: 'short' }],
     ['production without a secret', ['a'], { NODE_ENV: 'production', JWT_SECRET: '' }],
+    ['production with a secret that can be guessed', ['a'], { NODE_ENV: 'production' }],
   ])('refuses %s and prints no token', async (_, args, env) => {
     await expect(token(args, env)).rejects.toMatchObject({ code: 1, stdout: '' });
+  });
+
+  it('says who gives tokens when that is an identity provider', async () => {
+    await expect(token(['a'], { JWT_SECRET: '', JWT_JWKS_URI: 'https://id.example/keys' })).rejects.toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: 'Tokens come from the identity provider of JWT_JWKS_URI; none can be signed here.\n',
+    });
   });
 });

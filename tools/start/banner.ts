@@ -4,7 +4,8 @@ export interface BannerFacts {
   readonly worker: string;
   /** Whether the API serves it. */
   readonly playground: boolean;
-  readonly token: string;
+  /** Undefined when an identity provider signs the tokens. */
+  readonly token: string | undefined;
   /** The embedded server's data directory; undefined when the database is the user's own. */
   readonly embeddedData: string | undefined;
   readonly queue: 'postgres' | 'redis' | 'away';
@@ -40,11 +41,23 @@ export function banner(facts: BannerFacts): string {
     Queue        ${queue}
     Model        ${model}
 
-  Open a chat as the user "demo" (the token holds for 24 hours; it is the one to paste under Authorize, too):
-
-    curl -w '\\n' -X POST ${facts.api}/api/v1/assistants/support/chats -H 'Authorization: Bearer ${facts.token}'
-
-  A token for anybody else:  npm run --silent token -- alice
+${invitation(facts)}
   Ctrl-C stops everything.
 `;
+}
+
+function invitation({ api, token }: BannerFacts): string {
+  const line = (bearer: string): string =>
+    `    curl -w '\\n' -X POST ${api}/api/v1/assistants/support/chats -H 'Authorization: Bearer ${bearer}'`;
+  if (token === undefined) {
+    return `  Open a chat with a token of the identity provider of JWT_JWKS_URI:
+
+${line('<token>')}
+`;
+  }
+  return `  Open a chat as the user "demo" (the token holds for 24 hours; it is the one to paste under Authorize, too):
+
+${line(token)}
+
+  A token for anybody else:  npm run --silent token -- alice`;
 }

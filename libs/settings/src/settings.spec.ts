@@ -1,9 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
 import { readSettings, type SettingsError } from './settings.js';
 
+const SECRET = 'Zx0o1cT5mVb8Qe7Lr2Wf9Kd4Hs6Ny3Ua';
+
 const enough = {
   DATABASE_URL: 'postgres://localhost/db',
-  JWT_SECRET: 'x'.repeat(32),
+  JWT_SECRET: SECRET,
   ANTHROPIC_API_KEY: 'key',
 };
 
@@ -26,7 +28,7 @@ describe('settings', () => {
       logLevel: 'info',
       database: { url: 'postgres://localhost/db', poolSize: 10 },
       redisUrl: undefined,
-      jwt: { secret: 'x'.repeat(32), development: false, issuer: undefined, audience: undefined },
+      jwt: { secret: SECRET, development: false, jwksUri: undefined, issuer: undefined, audience: undefined },
       playground: true,
       assistantsFile: 'assistants.yaml',
       model: { apiKey: 'key', baseUrl: undefined, idleMs: 60_000, totalMs: 600_000 },
@@ -98,6 +100,9 @@ describe('settings', () => {
     expect(faultsOf('worker', { ...withoutSecret, NODE_ENV: 'production' })).toEqual([]);
     expect(faultsOf('api', { ...withoutKey, NODE_ENV: 'production' })).toEqual([]);
     expect(faultsOf('api', { ...withoutSecret, NODE_ENV: 'production' })[0]).toContain('JWT_SECRET');
+    expect(faultsOf('api', { ...withoutSecret, NODE_ENV: 'production', JWT_JWKS_URI: 'https://id.example' })).toEqual(
+      [],
+    );
     expect(faultsOf('worker', withoutKey)[0]).toContain('ANTHROPIC_API_KEY');
     expect(faultsOf('worker', { ...withoutKey, ANTHROPIC_BASE_URL: 'http://localhost:9' })).toEqual([]);
   });

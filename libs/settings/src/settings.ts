@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { StartFault } from '#process/start-fault.js';
-import { developmentSecret } from './development-secret.js';
+import { readTokenKeys, type TokenKeySettings } from './token-keys.js';
 
 /** Every setting of the two apps, parsed once at start. Nothing else reads the environment. */
 export interface Settings {
@@ -12,13 +12,7 @@ export interface Settings {
   readonly database: { readonly url: string; readonly poolSize: number };
   /** Unset: BullMQ runs on PostgreSQL, and the text of replies goes over it. */
   readonly redisUrl: string | undefined;
-  readonly jwt: {
-    readonly secret: string;
-    /** The secret is the one kept under DATA_DIR, because none is set: whoever uses this machine may have tokens. */
-    readonly development: boolean;
-    readonly issuer?: string;
-    readonly audience?: string;
-  };
+  readonly jwt: TokenKeySettings & { readonly issuer?: string; readonly audience?: string };
   /** Whether the API serves the playground, at `/`. */
   readonly playground: boolean;
   readonly assistantsFile: string;
@@ -41,6 +35,9 @@ export interface Settings {
     readonly allUnfinishedTurns: number | undefined;
   };
 }
+
+/** The other apps verify none. */
+const NO_TOKENS: TokenKeySettings = { secret: undefined, development: false, jwksUri: undefined };
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -129,8 +126,7 @@ export function readSettings(app: 'api' | 'worker' | 'migrate', env: NodeJS.Proc
     database: { url: databaseUrl ?? '', poolSize: integer('DATABASE_POOL_SIZE', 10, 2, 500) },
     redisUrl: url('REDIS_URL', ['redis:', 'rediss:']),
     jwt: {
-      secret: app === 'api' ? tokenSecret(production, text, faults) : '',
-      development: app === 'api' && !production && text('JWT_SECRET') === undefined,
+      ...(app === 'api' ? readTokenKeys(production, text, faults) : NO_TOKENS),
       issuer: text('JWT_ISSUER'),
       audience: text('JWT_AUDIENCE'),
     },
@@ -153,22 +149,4 @@ export function readSettings(app: 'api' | 'worker' | 'migrate', env: NodeJS.Proc
   };
   if (faults.length > 0) throw new SettingsError(faults);
   return settings;
-}
-
-/** HS256 wants a key of at least its hash's size: 32 bytes (RFC 7518, section 3.2). */
-export const SHORTEST_SECRET = 32;
-
-function tokenSecret(production: boolean, text: (name: string) => string | undefined, faults: string[]): string {
-  const secret = text('JWT_SECRET');
-  if (secret !== undefined) {
-    if (Buffer.byteLength(secret) < SHORTEST_SECRET) {
-      faults.push(`JWT_SECRET must be at least ${SHORTEST_SECRET} bytes long.`);
-    }
-    return secret;
-  }
-  if (production) {
-    faults.push('JWT_SECRET is not set; in production there is no default for it.');
-    return '';
-  }
-  return developmentSecret(text('DATA_DIR') ?? '.data');
 }

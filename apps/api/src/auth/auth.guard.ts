@@ -13,10 +13,6 @@ export class BearerGuard extends AuthGuard('jwt') {
     super();
   }
 
-  /**
-   * Whatever goes wrong on the way is the token's fault, for no store is asked. The reason stays out of the answer: it would
-   * tell a forger what to mend.
-   */
   override async canActivate(context: ExecutionContext): Promise<boolean> {
     const targets = [context.getHandler(), context.getClass()];
     if (this.reflector.getAllAndOverride<boolean>(PUBLIC, targets)) return true;
@@ -28,10 +24,21 @@ export class BearerGuard extends AuthGuard('jwt') {
     return true;
   }
 
+  /** The reason is for the log. */
+  override handleRequest<User>(error: unknown, user: User | false, reason: unknown): User {
+    if (user === false || error) throw (error ?? reason ?? new Error('it names no user, or no end')) as Error;
+    return user;
+  }
+
+  /**
+   * Whatever goes wrong on the way is the token's fault, unless its key cannot be had. The reason stays out of the answer: it would
+   * tell a forger what to mend.
+   */
   private async authenticate(context: ExecutionContext): Promise<void> {
     try {
       await super.canActivate(context);
     } catch (cause) {
+      if (cause instanceof ServiceError) throw cause;
       throw new ServiceError('unauthorized', 'A valid bearer token is required.', {
         headers: { 'www-authenticate': 'Bearer realm="rejoinder"' },
         cause,

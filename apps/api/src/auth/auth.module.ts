@@ -1,9 +1,13 @@
-import { type DynamicModule, Module } from '@nestjs/common';
+import { type DynamicModule, Logger, Module } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
 import { PassportModule } from '@nestjs/passport';
 import type { Settings } from '#settings/settings.js';
 import { BearerGuard } from './auth.guard.js';
 import { JwtStrategy } from './jwt.strategy.js';
+import { ProviderKeys } from './provider-keys.js';
+import { SecretKey, type TokenKeys } from './token-keys.js';
+
+const TOKEN_KEYS = Symbol('token keys');
 
 @Module({})
 export class AuthModule {
@@ -12,9 +16,20 @@ export class AuthModule {
       module: AuthModule,
       imports: [PassportModule.register({ session: false })],
       providers: [
-        { provide: JwtStrategy, useFactory: () => new JwtStrategy(jwt) },
+        { provide: TOKEN_KEYS, useFactory: () => tokenKeys(jwt) },
+        { provide: JwtStrategy, useFactory: (keys: TokenKeys) => new JwtStrategy(jwt, keys), inject: [TOKEN_KEYS] },
         { provide: APP_GUARD, useClass: BearerGuard },
       ],
     };
   }
+}
+
+function tokenKeys({ secret, jwksUri, audience }: Settings['jwt']): TokenKeys {
+  if (secret !== undefined) return new SecretKey(secret);
+  if (jwksUri === undefined) throw new Error('There is nothing to verify tokens with.');
+  if (audience === undefined) {
+    const what = 'what the identity provider signed for any other service is accepted here, too';
+    new Logger(AuthModule.name).warn(`JWT_AUDIENCE is not set: ${what}`);
+  }
+  return new ProviderKeys(jwksUri);
 }

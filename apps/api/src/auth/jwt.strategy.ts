@@ -1,8 +1,10 @@
-import { createSecretKey } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { PassportStrategy } from '@nestjs/passport';
 import { ExtractJwt, Strategy } from 'passport-jwt';
 import type { Settings } from '#settings/settings.js';
+import { readHeader } from './token-header.js';
+import type { TokenKeys } from './token-keys.js';
 
 /** Who is asking. */
 export interface Caller {
@@ -10,42 +12,58 @@ export interface Caller {
   readonly userId: string;
   /** When the token ends, in milliseconds since the epoch. */
   readonly expiresAt: number;
-  /** What the token allows beyond its user's own things: the words of its `scope` (RFC 8693, section 4.2). */
+  /**
+   * What the token allows beyond its user's own things: the words of its `scope` (RFC 8693, section 4.2), or of `scp`, as
+   * Entra ID and Okta call it.
+   */
   readonly scopes: ReadonlySet<string>;
 }
 
 const LONGEST_SUB = 255;
 
-/** Verifies the bearer token (RFC 6750) as a JWT signed with HS256 (RFC 7519). */
+/** What the clock of whoever signs may be off, for `exp` and `nbf`. */
+const LEEWAY_SECONDS = 5;
+
+/** Verifies the bearer token (RFC 6750) as a JWT (RFC 7519) signed with one of our keys. */
 @Injectable()
 export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
-  constructor(jwt: Settings['jwt']) {
+  constructor({ issuer, audience }: Settings['jwt'], keys: TokenKeys) {
     super({
       jwtFromRequest: ExtractJwt.fromAuthHeaderAsBearerToken(),
-      // A key, made once. Of a text jsonwebtoken makes one for each request, and tries first whether it is a public one, which takes
-      // longer than all the rest of the verification. Passport's types know of texts only.
-      secretOrKey: createSecretKey(Buffer.from(jwt.secret)) as unknown as Buffer,
-      // Pinned, so that the token's own `alg` decides nothing (RFC 8725, section 3.1).
-      algorithms: ['HS256'],
-      issuer: jwt.issuer,
-      audience: jwt.audience,
-      jsonWebTokenOptions: { clockTolerance: 5 },
+      secretOrKeyProvider: (_request: unknown, token: string, done: (error: unknown, key?: Buffer) => void) => {
+        keyOf(token, keys)
+          // Passport's types know of texts only.
+          .then((key) => done(null, key as unknown as Buffer))
+          // Also what the verification itself throws: it is done within `done`, and a payload may be anything.
+          .catch(done);
+      },
+      algorithms: [...keys.algorithms],
+      issuer,
+      audience,
+      jsonWebTokenOptions: { clockTolerance: LEEWAY_SECONDS },
     });
   }
 
   /** A token without a usable `sub`, or one that never expires, names nobody. */
-  validate(payload: { sub?: unknown; exp?: unknown; scope?: unknown } | null): Caller | false {
-    const { sub, exp, scope } = payload ?? {};
+  validate(payload: Record<'sub' | 'exp' | 'scope' | 'scp', unknown>): Caller | false {
+    const { sub, exp, scope, scp } = payload;
     if (!isUserId(sub) || typeof exp !== 'number' || !Number.isFinite(exp)) return false;
-    return { userId: sub, expiresAt: exp * 1_000, scopes: scopesOf(scope) };
+    return { userId: sub, expiresAt: exp * 1_000, scopes: scopesOf(scope ?? scp) };
   }
 }
 
-const NO_SCOPES: ReadonlySet<string> = new Set();
-
-/** Anything but a text says nothing. */
+/** Words in one text, or a list of them. Anything else says nothing. */
 function scopesOf(scope: unknown): ReadonlySet<string> {
-  return typeof scope === 'string' ? new Set(scope.split(' ')) : NO_SCOPES;
+  const words: unknown[] = typeof scope === 'string' ? scope.split(' ') : Array.isArray(scope) ? scope : [];
+  return new Set(words.filter((word) => typeof word === 'string'));
+}
+
+/** @throws Error when no key of ours can have signed the token, ServiceError when that cannot be known now */
+async function keyOf(token: string, keys: TokenKeys): Promise<KeyObject> {
+  const header = readHeader(token);
+  const key = header && (await keys.keyFor(header));
+  if (key === undefined) throw new Error('no key for its header');
+  return key;
 }
 
 /** Whether a token may say so of its user: text that can be stored, 255 characters at most. */

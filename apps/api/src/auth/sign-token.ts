@@ -5,7 +5,7 @@ import type { Settings } from '#settings/settings.js';
  * A token for `user` that a service with these settings accepts.
  * @param expiresIn how long it holds: seconds, or a span such as `12h` or `30d`
  * @param scope what it allows beyond the user's own things, such as `admin`
- * @throws Error when the span means nothing
+ * @throws Error when the span means nothing, or an identity provider signs the tokens
  */
 export function signToken(
   user: string,
@@ -13,6 +13,9 @@ export function signToken(
   expiresIn: string | number,
   scope?: string,
 ): string {
+  if (secret === undefined) {
+    throw new Error('Tokens come from the identity provider of JWT_JWKS_URI; none can be signed here.');
+  }
   return jwt.sign(scope === undefined ? {} : { scope }, secret, {
     algorithm: 'HS256',
     subject: user,

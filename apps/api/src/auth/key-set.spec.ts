@@ -1,0 +1,89 @@
+import { describe, expect, it } from '@jest/globals';
+import { generateKeyPairSync } from 'node:crypto';
+import { KeySet } from './key-set.js';
+
+const rsaOf = (bits: number): Record<string, unknown> => ({
+  ...generateKeyPairSync('rsa', { modulusLength: bits }).publicKey.export({ format: 'jwk' }),
+});
+const ecOf = (namedCurve: string): Record<string, unknown> => ({
+  ...generateKeyPairSync('ec', { namedCurve }).publicKey.export({ format: 'jwk' }),
+});
+
+describe('a set of keys', () => {
+  const rsa = rsaOf(2048);
+  const ec = ecOf('P-256');
+  const setOf = (...keys: unknown[]): KeySet => new KeySet(JSON.stringify({ keys }));
+  const refusal = (text: string): string => {
+    try {
+      new KeySet(text);
+      return 'accepted';
+    } catch (error) {
+      return (error as Error).message;
+    }
+  };
+
+  it('gives each key for the one algorithm of its type, and only under its id', () => {
+    const set = setOf({ ...rsa, kid: 'r' }, { ...ec, kid: 'e', alg: 'ES256', use: 'sig', key_ops: ['verify'] });
+    expect(set.find({ alg: 'RS256', kid: 'r' })?.asymmetricKeyType).toBe('rsa');
+    expect(set.find({ alg: 'ES256', kid: 'e' })?.asymmetricKeyType).toBe('ec');
+    expect(set.find({ alg: 'RS256', kid: 'r' })).toBe(set.find({ alg: 'RS256', kid: 'r' })); // made once
+    for (const [alg, kid] of [
+      ['ES256', 'r'],
+      ['RS256', 'e'],
+      ['HS256', 'r'],
+      ['PS256', 'r'],
+      ['RS256', 'R'],
+      ['RS256', ''],
+    ] as const) {
+      expect(set.find({ alg, kid })).toBeUndefined();
+    }
+  });
+
+  it('gives a token without an id the only key of its algorithm, and of two that are called the same neither', () => {
+    expect(setOf({ ...rsa, kid: 'r' }, { ...ec, kid: 'e' }).find({ alg: 'ES256', kid: undefined })).toBeDefined();
+    expect(setOf(ec).find({ alg: 'ES256', kid: undefined })).toBeDefined();
+    expect(setOf(ec).find({ alg: 'ES256', kid: 'e' })).toBeUndefined();
+    const two = setOf({ ...ec, kid: 'e' }, { ...ecOf('P-256'), kid: 'e' });
+    expect(two.find({ alg: 'ES256', kid: undefined })).toBeUndefined();
+    expect(two.find({ alg: 'ES256', kid: 'e' })).toBeUndefined();
+  });
+
+  it.each([
+    ['a key for encryption', { ...rsa, use: 'enc' }],
+    ['a key for other operations', { ...rsa, key_ops: ['encrypt'] }],
+    ['operations that are no list', { ...rsa, key_ops: 'verify' }],
+    ['a key for another algorithm', { ...rsa, alg: 'RSA-OAEP' }],
+    ['a key for the algorithm of another type', { ...rsa, alg: 'HS256' }],
+    ['a secret', { kty: 'oct', k: 'c2VjcmV0' }],
+    ['a secret that calls itself an RSA key', { kty: 'RSA', k: 'c2VjcmV0' }],
+    ['another curve', ecOf('P-384')],
+    ['a broken key', { kty: 'EC', crv: 'P-256', x: 'AA', y: 'AA' }],
+    ['null', null],
+    ['a list', []],
+  ])('leaves out %s, and keeps the rest', (_, key) => {
+    const set = setOf(key, { ...ec, kid: 'good' });
+    expect(set.ids).toBe('"good" (ES256)');
+    expect(refusal(JSON.stringify({ keys: [key] }))).toMatch(/^no key that verifies is in it/);
+  });
+
+  it('says of a key that is meant for tokens why it is not used', () => {
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const set = setOf(
+      { ...rsaOf(1024), kid: 'weak' },
+      { ...privateKey.export({ format: 'jwk' }), kid: 'open' },
+      { ...ec, kid: 'good' },
+    );
+    expect(set.ids).toBe('"good" (ES256)');
+    expect(set.refused).toEqual([
+      '"weak": it has 1024 bits, fewer than 2048',
+      '"open": its private half is published with it',
+    ]);
+  });
+
+  it.each(['', 'null', '7', '[]', '{}', '{"keys":{}}', '{"keys":[]}', '<html>', '{"keys":['])(
+    'is not made of %j',
+    (text) => {
+      expect(refusal(text)).not.toBe('accepted');
+    },
+  );
+});

@@ -1,0 +1,135 @@
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { generateKeyPairSync } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type RequestListener, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { Logger } from '@nestjs/common';
+import type { ServiceError } from '#errors/service-error.js';
+import { ProviderKeys, TIMINGS } from './provider-keys.js';
+
+const jwk = (kid: string): object => ({
+  ...generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' }),
+  kid,
+});
+
+describe('the keys of a provider', () => {
+  beforeAll(() => Logger.overrideLogger(false));
+
+  let server: Server;
+  let url: string;
+  let fetches = 0;
+  let answer: RequestListener;
+  let published: object[];
+  let made: ProviderKeys[];
+  beforeEach(async () => {
+    fetches = 0;
+    published = [jwk('a')];
+    made = [];
+    answer = (_, response) => void response.end(JSON.stringify({ keys: published }));
+    server = createServer((request, response) => {
+      fetches += 1;
+      answer(request, response);
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  });
+  afterEach(() => {
+    for (const keys of made) keys.onModuleDestroy();
+    server.close();
+    server.closeAllConnections();
+  });
+
+  const keysWith = (timings: Partial<typeof TIMINGS> = {}): ProviderKeys => {
+    const keys = new ProviderKeys(url, { ...TIMINGS, ...timings });
+    made.push(keys);
+    return keys;
+  };
+  /** What a token with this `kid` comes to. */
+  const look = async (keys: ProviderKeys, kid: string): Promise<'known' | 'unknown' | 'unavailable'> =>
+    keys.keyFor({ alg: 'ES256', kid }).then(
+      (key) => (key === undefined ? 'unknown' : 'known'),
+      (error: ServiceError) => error.code as 'unavailable',
+    );
+  const untilIt = async (keys: ProviderKeys, kid: string, comesTo: Awaited<ReturnType<typeof look>>): Promise<void> => {
+    while ((await look(keys, kid)) !== comesTo) await new Promise((resolve) => setTimeout(resolve, 10));
+  };
+
+  it('are fetched once for all who wait, and for no token that names another algorithm', async () => {
+    const keys = keysWith();
+    expect(await keys.keyFor({ alg: 'HS256', kid: 'a' })).toBeUndefined();
+    expect(await keys.keyFor({ alg: 'none', kid: undefined })).toBeUndefined();
+    expect(fetches).toBe(0);
+    expect(await Promise.all([look(keys, 'a'), look(keys, 'a'), look(keys, 'b')])).toEqual([
+      'known',
+      'known',
+      'unknown',
+    ]);
+    expect(fetches).toBe(1);
+  });
+
+  it('are fetched for a key that is new, and once for all that are made up until some time has passed', async () => {
+    const keys = keysWith({ vain: 200 });
+    await look(keys, 'a');
+    published = [jwk('a'), jwk('b')];
+    expect(await look(keys, 'b')).toBe('known');
+    published = [jwk('b'), jwk('c')];
+    expect([await look(keys, 'c'), fetches]).toEqual(['known', 3]);
+    expect([await look(keys, 'x0'), fetches]).toEqual(['unknown', 4]);
+    published = [jwk('d')];
+    const many = keysWith();
+    await look(many, 'x');
+    for (let n = 0; n < 50; n++) await look(many, `x${n}`);
+    expect(fetches).toBe(5);
+    await untilIt(keys, 'd', 'known');
+  });
+
+  it('are fetched again by themselves: one that was withdrawn is used no longer', async () => {
+    const keys = keysWith({ every: 50 });
+    keys.onApplicationBootstrap();
+    await untilIt(keys, 'a', 'known');
+    published = [jwk('b')];
+    await untilIt(keys, 'a', 'unknown');
+    expect(await look(keys, 'b')).toBe('known');
+  });
+
+  it.each<[string, RequestListener]>([
+    ['hangs', () => undefined],
+    ['never ends', (_, response) => void response.write('{"keys":[')],
+    ['breaks off', (_, response) => void response.write('{"keys":[', () => response.destroy())],
+    ['has an error', (_, response) => void response.writeHead(500).end('{"keys":[]}')],
+    ['leads elsewhere', (_, response) => void response.writeHead(302, { location: '/elsewhere' }).end()],
+    ['says too much', (_, response) => void response.end(JSON.stringify({ keys: published, x: 'x'.repeat(300_000) }))],
+    ['says nothing', (_, response) => void response.end()],
+    ['has a page', (_, response) => void response.setHeader('content-type', 'text/html').end('<html></html>')],
+    ['has no key left', (_, response) => void response.end('{"keys":[]}')],
+  ])('go on when their server %s; what it does not know is unavailable, with one try', async (_, failure) => {
+    const keys = keysWith({ fetch: 200 });
+    await look(keys, 'a');
+    answer = failure;
+    const looks = await Promise.all(['a', 'b', 'c'].map((kid) => look(keys, kid)));
+    expect(looks).toEqual(['known', 'unavailable', 'unavailable']);
+    for (let n = 0; n < 50; n++) expect(await look(keys, `x${n}`)).toBe('unavailable');
+    expect([await look(keys, 'a'), fetches]).toEqual(['known', 2]);
+  });
+
+  it('come back with their server, asked by a token or by themselves', async () => {
+    const good = answer;
+    answer = (_, response) => void response.writeHead(503).end();
+    const byToken = keysWith({ retry: 50 });
+    const byItself = keysWith({ again: 50 });
+    byItself.onApplicationBootstrap();
+    expect([await look(byToken, 'a'), await look(byItself, 'a')]).toEqual(['unavailable', 'unavailable']);
+    answer = good;
+    await untilIt(byToken, 'a', 'known');
+    await untilIt(byItself, 'a', 'known');
+  });
+
+  it('are trusted for a time only when their server stays away', async () => {
+    const keys = keysWith({ trusted: 300, retry: 10 });
+    await look(keys, 'a');
+    answer = (_, response) => void response.writeHead(503).end();
+    expect(await look(keys, 'b')).toBe('unavailable');
+    await untilIt(keys, 'a', 'unavailable');
+  });
+});

@@ -1,0 +1,146 @@
+import type { KeyObject } from 'node:crypto';
+import { Logger, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
+import { ServiceError } from '#errors/service-error.js';
+import { ALGORITHMS, KeySet } from './key-set.js';
+import type { TokenHeader } from './token-header.js';
+import type { TokenKeys } from './token-keys.js';
+
+/** When the keys are fetched, in milliseconds. */
+export const TIMINGS = {
+  /** So often: a key that was withdrawn is used for this much longer. */
+  every: 5 * 60_000,
+  /** Longest fetch. */
+  fetch: 5_000,
+  /** After one that failed, no token causes another before this. */
+  retry: 5_000,
+  /** After one that failed, the next by itself. */
+  again: 30_000,
+  /** After one that a token's unknown key caused in vain, no token causes another before this. */
+  vain: 5_000,
+  /** A provider that is away is trusted for so long with what it said last. */
+  trusted: 4 * 60 * 60_000,
+};
+
+/** Largest answer; the sets of large providers have about 20 KB. In bytes. */
+const LARGEST_SET = 256 * 1024;
+
+/**
+ * The keys of an identity provider, as it publishes them at an address (RFC 7517, section 5).
+ *
+ * They are fetched at start and then at intervals, beside the requests. A token with a key that is not among them causes one more
+ * fetch, which all such tokens share: so a new key is there with its first token, and made-up ones are no way to make us flood
+ * the provider. A provider that is away takes nothing from the keys that are known; of an unknown one nobody can say
+ * then whether it is good: `unavailable`, not `unauthorized`.
+ */
+export class ProviderKeys implements TokenKeys, OnApplicationBootstrap, OnModuleDestroy {
+  readonly algorithms = ALGORITHMS;
+  private readonly logger = new Logger(ProviderKeys.name);
+  private readonly stopping = new AbortController();
+  private keys: KeySet | undefined;
+  private fetchedAt = -Infinity;
+  private failedAt = -Infinity;
+  private vainAt = -Infinity;
+  private fetching: Promise<void> | undefined;
+  private timer: NodeJS.Timeout | undefined;
+  /** Why the last fetch failed: said once, not each time. */
+  private fault: string | undefined;
+
+  constructor(
+    private readonly uri: string,
+    private readonly timings = TIMINGS,
+  ) {}
+
+  /** Nobody waits for it: an API whose provider is away starts, and says so. */
+  onApplicationBootstrap(): void {
+    void this.fetch();
+  }
+
+  onModuleDestroy(): void {
+    clearTimeout(this.timer);
+    this.stopping.abort();
+  }
+
+  async keyFor(header: TokenHeader): Promise<KeyObject | undefined> {
+    if (!ALGORITHMS.some((name) => name === header.alg)) return undefined;
+    const known = this.trusted?.find(header);
+    if (known !== undefined) return known;
+    if (performance.now() - this.failedAt < this.timings.retry) throw this.away();
+    if (performance.now() - this.vainAt < this.timings.vain) return undefined;
+    await this.fetch();
+    if (this.fault !== undefined) throw this.away();
+    const found = this.trusted?.find(header);
+    if (found === undefined) this.vainAt = performance.now();
+    return found;
+  }
+
+  private get trusted(): KeySet | undefined {
+    return performance.now() - this.fetchedAt < this.timings.trusted ? this.keys : undefined;
+  }
+
+  private away(): ServiceError {
+    return new ServiceError('unavailable', 'The token cannot be checked right now. Please try again.', {
+      headers: { 'retry-after': String(Math.ceil(this.timings.retry / 1_000)) },
+    });
+  }
+
+  /** One at a time. Never rejects: what came of it is in `fault`. */
+  private fetch(): Promise<void> {
+    clearTimeout(this.timer);
+    this.fetching ??= this.fetchOnce().finally(() => {
+      this.fetching = undefined;
+      if (this.stopping.signal.aborted) return;
+      const { every, again } = this.timings;
+      this.timer = setTimeout(() => void this.fetch(), this.fault === undefined ? every : again);
+      this.timer.unref();
+    });
+    return this.fetching;
+  }
+
+  private async fetchOnce(): Promise<void> {
+    try {
+      const keys = new KeySet(await this.read());
+      if (keys.ids !== this.keys?.ids || this.fault !== undefined) {
+        this.logger.log(`keys of the identity provider: ${keys.ids}`);
+        for (const refused of keys.refused) this.logger.warn(`a key of the identity provider is not used: ${refused}`);
+      }
+      this.keys = keys;
+      this.fetchedAt = performance.now();
+      this.failedAt = -Infinity;
+      this.fault = undefined;
+    } catch (error) {
+      const fault = reason(error);
+      if (fault !== this.fault && !this.stopping.signal.aborted) {
+        this.logger.warn(`the keys of the identity provider cannot be fetched (JWT_JWKS_URI): ${fault}`);
+      }
+      this.failedAt = performance.now();
+      this.fault = fault;
+    }
+  }
+
+  private async read(): Promise<string> {
+    const response = await fetch(this.uri, {
+      headers: { accept: 'application/jwk-set+json, application/json' },
+      // It might lead to another machine, or away from https.
+      redirect: 'error',
+      signal: AbortSignal.any([this.stopping.signal, AbortSignal.timeout(this.timings.fetch)]),
+    });
+    if (response.status !== 200) {
+      await response.body?.cancel();
+      throw new Error(`it answered ${response.status}`);
+    }
+    const pieces: Uint8Array[] = [];
+    let bytes = 0;
+    for await (const piece of (response.body ?? []) as AsyncIterable<Uint8Array>) {
+      bytes += piece.length;
+      if (bytes > LARGEST_SET) throw new Error(`it answered more than ${LARGEST_SET} bytes`);
+      pieces.push(piece);
+    }
+    return Buffer.concat(pieces).toString();
+  }
+}
+
+/** `fetch` says only that it failed; why is in the cause. */
+function reason(error: unknown): string {
+  const { message, cause } = error as { message?: string; cause?: { message?: string; code?: string } };
+  return cause?.message || cause?.code || message || String(error);
+}

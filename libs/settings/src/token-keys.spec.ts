@@ -1,0 +1,112 @@
+import { describe, expect, it } from '@jest/globals';
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { readTokenKeys, type TokenKeySettings } from './token-keys.js';
+
+const GOOD = 'Zx0o1cT5mVb8Qe7Lr2Wf9Kd4Hs6Ny3Ua';
+const URI = 'https://id.example/.well-known/jwks.json';
+
+function read(env: Record<string, string>, production = true): { keys: TokenKeySettings; faults: string[] } {
+  const faults: string[] = [];
+  const keys = readTokenKeys(production, (name) => env[name], faults);
+  return { keys, faults };
+}
+
+describe('what tokens are verified with', () => {
+  it('is a secret or an identity provider’s address, in production one that was set', () => {
+    expect(read({ JWT_SECRET: GOOD })).toEqual({
+      keys: { secret: GOOD, development: false, jwksUri: undefined },
+      faults: [],
+    });
+    for (const production of [true, false]) {
+      expect(read({ JWT_JWKS_URI: URI }, production)).toEqual({
+        keys: { secret: undefined, development: false, jwksUri: URI },
+        faults: [],
+      });
+    }
+    expect(read({}).faults).toEqual([expect.stringMatching(/JWT_SECRET.*JWT_JWKS_URI.*not set/)]);
+  });
+
+  it('is never both', () => {
+    expect(read({ JWT_SECRET: GOOD, JWT_JWKS_URI: URI }, false).faults).toEqual([
+      expect.stringMatching(/JWT_SECRET and JWT_JWKS_URI are both set/),
+    ]);
+  });
+
+  it.each([
+    ['a short one', 'Zx0o1cT5mVb8Qe7Lr2Wf9Kd4Hs6Ny3U'],
+    ['one character', 'x'.repeat(64)],
+    ['two', 'xy'.repeat(32)],
+    ['few', 'aabbccdd'.repeat(3) + 'abcdabcdab'],
+    ['a piece again and again', 'correcthorse'.repeat(3)],
+    ['a piece twice', 'Zx0o1cT5mVb8Qe7L'.repeat(2)],
+    ['the alphabet', 'abcdefghijklmnopqrstuvwxyz0123456789'],
+    ['counting backwards', 'zyxwvutsrqponmlkjihgfedcba9876543210'],
+    ['digits in order', '0123456789'.repeat(4)],
+    ['a placeholder', 'please-change-me-before-going-live-1'],
+    ['a placeholder in capitals', 'CHANGE_THIS_TO_A_LONG_RANDOM_VALUE'],
+    ['one to be replaced', 'replace-with-openssl-rand-base64-48'],
+    ['an example', 'your-256-bit-secret-your-256-bits!'],
+    ['an example with words', 'your super long jwt signing key 42!'],
+    ['where it goes', 'put-the-secret-here-and-keep-it-safe'],
+    ['that of jwt.io', 'a-string-secret-at-least-256-bits-long'],
+  ])('is no secret that can be guessed: %s', (_, secret) => {
+    const { faults } = read({ JWT_SECRET: secret });
+    expect(faults).toEqual([expect.stringMatching(/^JWT_SECRET (must be at least 32 bytes|can be guessed)/)]);
+    expect(faults.join()).not.toContain(secret);
+  });
+
+  it('may be any secret that was made at random, and a long sentence', () => {
+    for (let n = 0; n < 2_000; n++) {
+      for (const secret of [
+        randomBytes(16).toString('hex'),
+        randomBytes(24).toString('base64'),
+        randomBytes(48).toString('base64url'),
+        Array.from(randomBytes(40), (byte) => byte % 10).join(''),
+      ]) {
+        expect([secret, read({ JWT_SECRET: secret }).faults]).toEqual([secret, []]);
+      }
+    }
+    expect(read({ JWT_SECRET: 'seven green otters play bridge at noon' }).faults).toEqual([]);
+  });
+
+  it('may be a poor secret outside production, but not a short one', () => {
+    expect(read({ JWT_SECRET: 'x'.repeat(32) }, false).faults).toEqual([]);
+    expect(read({ JWT_SECRET: 'x'.repeat(31) }, false).faults).toHaveLength(1);
+  });
+
+  it('is no secret that stands in our own files', () => {
+    const files = ['README.md', '.env.example', 'docker-compose.yml', 'docs/operations/tokens.md'];
+    for (const file of files) {
+      for (const [, value = ''] of readFileSync(file, 'utf8').matchAll(/JWT_SECRET[=:][ '"]*([^\s'"]+)/g)) {
+        // What the shell or Compose puts in.
+        if (!value.startsWith('$'))
+          expect([file, value, read({ JWT_SECRET: value }).faults.length]).toEqual([file, value, 1]);
+      }
+    }
+  });
+
+  it.each(['http://id.example/keys', 'http://10.0.0.1/keys', 'http://127.0.0.1.evil.example/keys'])(
+    'is not fetched over http from another machine in production: %s',
+    (uri) => {
+      expect(read({ JWT_JWKS_URI: uri }).faults).toEqual([expect.stringMatching(/JWT_JWKS_URI must.*https/)]);
+      expect(read({ JWT_JWKS_URI: uri }, false).faults).toEqual([]);
+    },
+  );
+
+  it.each(['http://localhost:8080/keys', 'http://127.0.0.1:8080/keys', 'http://[::1]:8080/keys'])(
+    'may be fetched over http from this one: %s',
+    (uri) => {
+      expect(read({ JWT_JWKS_URI: uri }).faults).toEqual([]);
+    },
+  );
+
+  it.each(['keys', 'ftp://id.example/keys', 'file:///etc/keys', 'https://me:hunter2@id.example/keys'])(
+    'is fetched from no such address: %s',
+    (uri) => {
+      const { faults } = read({ JWT_JWKS_URI: uri }, false);
+      expect(faults).toEqual([expect.stringContaining('JWT_JWKS_URI must')]);
+      expect(faults.join()).not.toContain('hunter2');
+    },
+  );
+});

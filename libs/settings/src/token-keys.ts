@@ -1,0 +1,86 @@
+import { developmentSecret } from './development-secret.js';
+
+/** What tokens are verified with. At most one of `secret` and `jwksUri` is set; neither is where none are verified. */
+export interface TokenKeySettings {
+  /** Of whoever signs with HS256. */
+  readonly secret: string | undefined;
+  /** The secret is the one kept under DATA_DIR, because nothing is set: whoever uses this machine may have tokens. */
+  readonly development: boolean;
+  /** Where an identity provider publishes its keys (RFC 7517, section 5), for RS256 and ES256. */
+  readonly jwksUri: string | undefined;
+}
+
+type Read = (name: string) => string | undefined;
+
+/** Parses `JWT_SECRET` and `JWT_JWKS_URI`, of which there must be one; outside production the secret is made. */
+export function readTokenKeys(production: boolean, text: Read, faults: string[]): TokenKeySettings {
+  const secret = text('JWT_SECRET');
+  const jwksUri = text('JWT_JWKS_URI');
+  if (secret !== undefined && jwksUri !== undefined) {
+    faults.push('JWT_SECRET and JWT_JWKS_URI are both set; tokens are verified with one of them.');
+  }
+  const fault =
+    (secret === undefined ? undefined : faultOfSecret(secret, production)) ??
+    (jwksUri === undefined ? undefined : faultOfJwksUri(jwksUri, production));
+  if (fault !== undefined) faults.push(fault);
+  if (secret !== undefined || jwksUri !== undefined) return { secret, development: false, jwksUri };
+  if (production) {
+    faults.push('JWT_SECRET (or JWT_JWKS_URI) is not set; in production there is no default for it.');
+    return { secret: undefined, development: false, jwksUri: undefined };
+  }
+  return { secret: developmentSecret(text('DATA_DIR') ?? '.data'), development: true, jwksUri: undefined };
+}
+
+/** HS256 wants a key of at least its hash's size: 32 bytes (RFC 7518, section 3.2). */
+const SHORTEST_SECRET = 32;
+
+/** Secrets made at random, also of digits alone, have fewer different characters than this once in ten million. */
+const FEWEST_CHARACTERS = 6;
+
+/** What stands in examples for a secret, and in the debugger of jwt.io, also where nobody has replaced it. */
+const PLACEHOLDER =
+  /(change|replace)[-_ ]?(me|this|with)|placeholder|your[-_ ].*(secret|key)|(secret|key)[-_ ]?(goes[-_ ]?)?here|a-string-secret-at-least/i;
+
+/** Why a secret must not be used; in production also because it can be guessed. */
+export function faultOfSecret(secret: string, production: boolean): string | undefined {
+  if (Buffer.byteLength(secret) < SHORTEST_SECRET) return `JWT_SECRET must be at least ${SHORTEST_SECRET} bytes long.`;
+  if (!production || !canBeGuessed(secret)) return undefined;
+  return 'JWT_SECRET can be guessed; make one with `openssl rand -base64 48`.';
+}
+
+function canBeGuessed(secret: string): boolean {
+  return new Set(secret).size < FEWEST_CHARACTERS || repeats(secret) || counts(secret) || PLACEHOLDER.test(secret);
+}
+
+/** Whether it is a shorter piece, written at least twice. */
+function repeats(secret: string): boolean {
+  for (let length = 1; length <= secret.length / 2; length++) {
+    if (secret.startsWith(secret.slice(length))) return true;
+  }
+  return false;
+}
+
+/** Whether most characters are the neighbour of the one before, as in abcd and 4321. */
+function counts(secret: string): boolean {
+  let steps = 0;
+  for (let at = 1; at < secret.length; at++) {
+    if (Math.abs(secret.charCodeAt(at) - secret.charCodeAt(at - 1)) === 1) steps += 1;
+  }
+  return steps > secret.length * 0.7;
+}
+
+/** The names by which a provider on this machine is reached, which no network lies before. */
+const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
+
+/** Whoever can change what is fetched from there can sign tokens: over a network it must be https. */
+function faultOfJwksUri(uri: string, production: boolean): string | undefined {
+  const { protocol, hostname, username, password } = URL.canParse(uri) ? new URL(uri) : ({} as Partial<URL>);
+  if (protocol !== 'https:' && protocol !== 'http:') {
+    return 'JWT_JWKS_URI must be an address that begins with https:// or http://.';
+  }
+  if (username || password) return 'JWT_JWKS_URI must have no user and no password in it.';
+  if (production && protocol === 'http:' && !LOOPBACK.test(hostname ?? '')) {
+    return 'JWT_JWKS_URI must begin with https:// in production, unless it is on this machine.';
+  }
+  return undefined;
+}

@@ -1,0 +1,80 @@
+import { constants, createHmac, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+type Alg = 'RS256' | 'ES256';
+
+/** A key that an identity provider signs with. */
+export interface SigningKey {
+  readonly alg: Alg;
+  readonly kid: string;
+  readonly privateKey: KeyObject;
+  readonly publicKey: KeyObject;
+  /** Its public half as in a JWK set. */
+  readonly jwk: Record<string, unknown>;
+}
+
+export function newKey(kid: string, alg: Alg, bits = 2048): SigningKey {
+  const { privateKey, publicKey } =
+    alg === 'RS256'
+      ? generateKeyPairSync('rsa', { modulusLength: bits })
+      : generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  return { alg, kid, privateKey, publicKey, jwk: { ...publicKey.export({ format: 'jwk' }), kid } };
+}
+
+const encoded = (part: unknown): string =>
+  Buffer.from(typeof part === 'string' ? part : JSON.stringify(part)).toString('base64url');
+
+/** A token of any header and payload, signed by whatever `signature` makes of its text. */
+export function tokenOf(header: object, payload: unknown, signature: (text: string) => Buffer | string): string {
+  const text = `${encoded(header)}.${encoded(payload)}`;
+  return `${text}.${Buffer.from(signature(text)).toString('base64url')}`;
+}
+
+/** Signs as RS256 and ES256 want it (RFC 7518, sections 3.3 and 3.4). */
+export const signedBy =
+  ({ alg, privateKey }: Pick<SigningKey, 'alg' | 'privateKey'>) =>
+  (text: string): Buffer =>
+    alg === 'RS256'
+      ? sign('sha256', Buffer.from(text), { key: privateKey, padding: constants.RSA_PKCS1_PADDING })
+      : sign('sha256', Buffer.from(text), { key: privateKey, dsaEncoding: 'ieee-p1363' });
+
+export const hmac =
+  (secret: string | Buffer) =>
+  (text: string): Buffer =>
+    createHmac('sha256', secret).update(text).digest();
+
+/** An identity provider's address for its keys, which may be away. */
+export class KeyServer {
+  /** The paths that were asked for. */
+  readonly asked: string[] = [];
+  keys: Record<string, unknown>[] = [];
+  private server: Server | undefined;
+  private port = 0;
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}/keys`;
+  }
+
+  async start(): Promise<void> {
+    this.server = createServer((request, response) => {
+      this.asked.push(request.url ?? '');
+      response.setHeader('content-type', 'application/json').end(JSON.stringify({ keys: this.keys }));
+    });
+    this.server.listen(this.port, '127.0.0.1');
+    await once(this.server, 'listening');
+    this.port = (this.server.address() as AddressInfo).port;
+  }
+
+  /** Nothing listens there any more, until it is started again. */
+  async stop(): Promise<void> {
+    const { server } = this;
+    if (server === undefined) return;
+    this.server = undefined;
+    const closed = once(server, 'close');
+    server.close();
+    server.closeAllConnections();
+    await closed;
+  }
+}
