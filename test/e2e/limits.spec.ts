@@ -209,6 +209,20 @@ describe('what one user may have', () => {
     other = await stack.startApi();
   });
 
+  it('open streams still after a crash of the database emptied the count', async () => {
+    const gil = stack.as('gil');
+    const [chat = ''] = await manyChats(stack.database, 'gil', 1);
+    const { id } = (await turnIn(gil, chat, 'hangs')).body as { id: string };
+    const stream = await openStream(stack.api.url, tokenFor('gil'), `/api/v1/jobs/${id}/events`);
+    await stack.database.query('TRUNCATE open_streams, stream_holders');
+    await until(async () => {
+      const { rows } = await stack.database.query(`SELECT streams FROM open_streams WHERE user_id = 'gil'`);
+      return rows[0]?.streams === 1;
+    }, 'the next sign of life');
+    stream.close();
+    await gil.patch(`/api/v1/jobs/${id}`, { status: 'canceled' });
+  });
+
   it('tokens a day, until midnight (UTC)', async () => {
     const eva = stack.as('eva');
     const { id } = await eva.chat();
