@@ -1,5 +1,6 @@
 import 'reflect-metadata';
 import { migrateQueue } from '#queue/migrate.js';
+import { leaveOnSignal } from '#process/leave-on-signal.js';
 import { StartFault } from '#process/start-fault.js';
 import { loadEnvFile, readSettings } from '#settings/settings.js';
 import { connect, dataSourceOptions } from './data-source.js';
@@ -29,6 +30,8 @@ async function migrate(): Promise<void> {
 }
 
 loadEnvFile();
+// Each migration is a transaction: one that is broken off has not happened.
+leaveOnSignal();
 migrate().catch((error: unknown) => {
   console.error(error instanceof StartFault ? error.message : error);
   process.exitCode = 1;

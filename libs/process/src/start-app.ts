@@ -1,5 +1,6 @@
 import type { Server } from 'node:http';
 import { type INestApplication, Logger } from '@nestjs/common';
+import { leaveOnSignal } from './leave-on-signal.js';
 import { StartFault } from './start-fault.js';
 
 /**
@@ -11,9 +12,11 @@ export async function startApp(name: string, start: () => Promise<INestApplicati
     // A fault of ours, but no reason to drop every other request: it is logged and the process goes on.
     new Logger(name).error('unhandled rejection', reason instanceof Error ? reason.stack : String(reason));
   });
+  const begun = leaveOnSignal();
   try {
     const app = await start();
     stopOnSignal(name, app);
+    begun();
     new Logger(name).log(`listening on ${await app.getUrl()}`);
   } catch (error) {
     console.error(error instanceof StartFault ? error.message : (cannotListen(error) ?? error));
