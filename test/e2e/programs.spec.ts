@@ -2,10 +2,11 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { shippedFiles } from '../support/dockerfile.js';
 import { type Stack, startStack } from '../support/stack.js';
 
-/** All that they need; of `node_modules`, the files that Swagger UI is made of. */
-const NEEDED = ['dist/bin', 'openapi.yaml', 'assistants.yaml', 'node_modules/swagger-ui-dist'];
+/** All that they need, as the Dockerfile lists it; of `node_modules`, the files that Swagger UI is made of. */
+const NEEDED = shippedFiles();
 
 describe('the built programs', () => {
   let home: string;

@@ -1,0 +1,31 @@
+import { parser } from '@prometheus-io/lezer-promql';
+import { seriesLabels } from './metrics.js';
+
+/**
+ * What is wrong with a PromQL expression: it does not parse by Prometheus' own grammar, asks for a series that nobody promises, or
+ * for a label that the series in it do not have. Grafana's variables may stand in it.
+ */
+export function faultsOfExpression(expression: string): string[] {
+  const text = expression.replaceAll('$__rate_interval', '5m');
+  const faults: string[] = [];
+  const series: string[] = [];
+  const labels: string[] = [];
+  parser.parse(text).iterate({
+    enter: (node) => {
+      const what = text.slice(node.from, node.to);
+      if (node.type.isError) faults.push(`does not parse at ${node.from}: ${text}`);
+      if (node.name === 'VectorSelector') series.push(/^[\w:]*/.exec(what)?.[0] ?? '');
+      if (node.name === 'LabelName') labels.push(what);
+    },
+  });
+  if (series.length === 0) faults.push(`asks for nothing: ${text}`);
+  const known = new Set<string>();
+  for (const name of series) {
+    const theirs = seriesLabels(name);
+    if (theirs === undefined) faults.push(`asks for ${name || 'a series without a name'}, which nobody promises`);
+    for (const label of theirs ?? []) known.add(label);
+  }
+  for (const label of labels)
+    if (!known.has(label)) faults.push(`asks for the label ${label}, which is on none of its series`);
+  return faults;
+}
