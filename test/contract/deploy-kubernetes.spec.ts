@@ -1,0 +1,228 @@
+import { describe, expect, it } from '@jest/globals';
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import pg from 'pg';
+import { parse, parseAllDocuments } from 'yaml';
+import { CLOSE_MS, DRAIN_MS, HAND_BACK_MS } from '#jobs/timings.js';
+import { freshDatabase } from '../support/database.js';
+import { readDockerfile } from '../support/dockerfile.js';
+import { knownSettings } from '../support/known-settings.js';
+import { schemaFaults } from '../support/kubernetes-schema.js';
+import { generatedConfigMaps, looseEndsOf, type Manifest, manifestsIn, manifestsOf } from '../support/manifests.js';
+
+const BASE = 'deploy/kubernetes/base';
+const EXAMPLE = 'deploy/kubernetes/example';
+const manifests = manifestsOf(EXAMPLE);
+const named = manifests.map((one) => [`${one.kind} ${one.metadata.name}`, one] as const);
+const of = (kind: string): Manifest[] => manifests.filter((one) => one.kind === kind);
+const found = (kind: string, name: string): Manifest => {
+  const one = of(kind).find(({ metadata }) => metadata.name === name);
+  if (one === undefined) throw new Error(`There is no ${kind} ${name}.`);
+  return one;
+};
+const pods = [...of('Deployment'), ...of('Job')];
+const container = (one: Manifest): any => one['spec'].template.spec.containers[0];
+const labelsOf = (one: Manifest): Record<string, string> => ({
+  'app.kubernetes.io/part-of': 'rejoinder', // the kustomization's own
+  ...one['spec'].template.metadata.labels,
+});
+const settings = knownSettings();
+const image = readDockerfile().at(-1);
+
+/** Additional: it is not everywhere. */
+const kubectl = spawnSync('kubectl', ['version', '--client']);
+
+/** libs/process/src/start-app.ts */
+const GRACE_SECONDS = 25;
+
+describe('the manifests', () => {
+  it.each([BASE, EXAMPLE, 'deploy/monitoring/operator'])('of %s are all listed, and all there', (directory) => {
+    expect(looseEndsOf(directory)).toEqual([]);
+  });
+
+  it.each(named)('%s is what the schema of its kind allows', (_, one) => {
+    const { file: _file, ...object } = one;
+    expect(schemaFaults(object)).toEqual([]);
+  });
+
+  it('do not pass the schemas with a field too many, too few, or of another type', () => {
+    const { file: _file, ...api } = structuredClone(found('Deployment', 'rejoinder-api')) as any;
+    const changed = (change: (one: any) => void): string[] => {
+      const copy = structuredClone(api);
+      change(copy);
+      return schemaFaults(copy);
+    };
+    expect(changed((one) => (one.spec.template.spec.containers[0].readOnly = true))).toEqual([
+      '/spec/template/spec/containers/0/readOnly is no field',
+    ]);
+    expect(changed((one) => delete one.spec.selector).join()).toContain('selector');
+    expect(changed((one) => (one.spec.template.spec.containers[0].ports[0].containerPort = 'http')).join()).toContain(
+      'port',
+    );
+  });
+
+  (kubectl.status === 0 ? it : it.skip)('are put together by kustomize to what the schemas allow', () => {
+    const { stdout, stderr, status } = spawnSync('kubectl', ['kustomize', EXAMPLE], { encoding: 'utf8' });
+    expect([status, stderr]).toEqual([0, '']);
+    const objects = parseAllDocuments(stdout).map((document) => document.toJS());
+    expect(objects.length).toBeGreaterThan(manifests.length);
+    expect(objects.flatMap(schemaFaults)).toEqual([]);
+    expect(objects.filter(({ metadata }) => !['rejoinder', undefined].includes(metadata.namespace))).toEqual([]);
+  });
+
+  it('scale by HPA and KEDA, so no Deployment says how many it wants', () => {
+    for (const one of of('Deployment')) expect(one['spec']).not.toHaveProperty('replicas');
+    const targets = [...of('HorizontalPodAutoscaler'), ...of('ScaledObject')].map(
+      (one) => one['spec'].scaleTargetRef.name,
+    );
+    expect(targets.sort()).toEqual(
+      of('Deployment')
+        .map(({ metadata }) => metadata.name)
+        .sort(),
+    );
+  });
+
+  it('select pods that there are', () => {
+    const selectors = [
+      ...of('Deployment').map((one) => one['spec'].selector.matchLabels),
+      ...of('PodDisruptionBudget').map((one) => one['spec'].selector.matchLabels),
+      ...of('Service').map((one) => one['spec'].selector),
+      ...of('NetworkPolicy').flatMap((one) => one['spec'].podSelector.matchLabels ?? []),
+    ] as Record<string, string>[];
+    for (const selector of selectors) {
+      const fits = pods.filter((pod) => Object.entries(selector).every(([key, value]) => labelsOf(pod)[key] === value));
+      expect([selector, fits.length > 0]).toEqual([selector, true]);
+    }
+    expect(of('PodDisruptionBudget').map(({ metadata }) => metadata.name)).toEqual([
+      'rejoinder-api',
+      'rejoinder-worker',
+    ]);
+  });
+
+  it('let nothing in and out of a pod but what a policy lists', () => {
+    const [nothing] = of('NetworkPolicy').filter(({ metadata }) => metadata.name === 'rejoinder-nothing');
+    expect(nothing?.['spec']).toEqual({
+      podSelector: { matchLabels: { 'app.kubernetes.io/part-of': 'rejoinder' } },
+      policyTypes: ['Ingress', 'Egress'],
+    });
+  });
+
+  it.each(pods.map((pod) => [pod.metadata.name, pod] as const))('%s meets the restricted profile', (_, pod) => {
+    const { securityContext, automountServiceAccountToken } = pod['spec'].template.spec;
+    const [runAsUser, runAsGroup] = (image?.user ?? '').split(':').map(Number);
+    const seccompProfile = { type: 'RuntimeDefault' };
+    expect(securityContext).toEqual({ runAsNonRoot: true, runAsUser, runAsGroup, seccompProfile });
+    expect(automountServiceAccountToken).toBe(false);
+    expect(container(pod).securityContext).toEqual({
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'] },
+    });
+    const { requests, limits } = container(pod).resources;
+    expect(requests).toMatchObject({ cpu: expect.any(String), memory: expect.any(String) });
+    expect(limits).toMatchObject({ memory: expect.any(String) });
+    expect(existsSync(container(pod).args[0])).toBe(true);
+  });
+
+  it('take settings that there are; secrets by reference only, and each where it is used', () => {
+    const refs = new Set<string>();
+    for (const pod of pods) {
+      for (const { name, valueFrom } of container(pod).env) {
+        expect([name, settings.has(name)]).toEqual([name, true]);
+        expect(valueFrom.secretKeyRef.key).toBe(name);
+        refs.add(`${valueFrom.secretKeyRef.name}/${name}`);
+      }
+      for (const { configMapRef } of container(pod).envFrom) found('ConfigMap', configMapRef.name);
+    }
+    for (const name of Object.keys(found('ConfigMap', 'rejoinder-settings')['data'])) {
+      expect([name, settings.has(name)]).toEqual([name, true]);
+    }
+    expect(manifests.filter(({ kind }) => kind === 'Secret')).toEqual([]);
+    const told = readFileSync('docs/operations/kubernetes.md', 'utf8');
+    for (const ref of [...refs, 'rejoinder-scaler/connection']) {
+      const [secret = '', key = ''] = ref.split('/');
+      expect([
+        ref,
+        told.includes(`create secret generic ${secret}`) && told.includes(`--from-literal=${key}=`),
+      ]).toEqual([ref, true]);
+    }
+    expect(JSON.stringify(container(found('Deployment', 'rejoinder-api')))).not.toContain('ANTHROPIC');
+    expect(JSON.stringify(container(found('Deployment', 'rejoinder-worker')))).not.toContain('JWT');
+  });
+
+  it('name ports that there are, and ask for health where the apps tell it', () => {
+    for (const one of of('Deployment')) {
+      const ports = container(one).ports.map(({ name }: { name: string }) => name);
+      for (const probe of ['startupProbe', 'livenessProbe', 'readinessProbe']) {
+        const { path, port } = container(one)[probe].httpGet;
+        expect(path).toBe(probe === 'readinessProbe' ? '/health/ready' : '/health/live');
+        expect(ports).toContain(port);
+      }
+    }
+    const ports = of('Deployment').flatMap((one) => container(one).ports.map(({ name }: { name: string }) => name));
+    const policyPorts = of('NetworkPolicy').flatMap((one) =>
+      (one['spec'].ingress ?? []).flatMap((rule: any) => rule.ports),
+    );
+    for (const { port } of policyPorts) expect(ports).toContain(port);
+    const service = found('Service', 'rejoinder-api');
+    expect(ports).toContain(service['spec'].ports[0].targetPort);
+    const backend = of('Ingress')[0]?.['spec'].rules[0].http.paths[0].backend.service;
+    expect(backend).toEqual({ name: 'rejoinder-api', port: { name: service['spec'].ports[0].name } });
+  });
+
+  it('leave the apps more time to stop than they take', () => {
+    const code = readFileSync('libs/process/src/start-app.ts', 'utf8');
+    expect(code).toContain(`GRACE_MS = ${GRACE_SECONDS}_000`);
+    expect(DRAIN_MS + HAND_BACK_MS + CLOSE_MS).toBeLessThan(GRACE_SECONDS * 1_000);
+    for (const one of of('Deployment')) {
+      const { terminationGracePeriodSeconds } = one['spec'].template.spec;
+      const before = container(one).lifecycle?.preStop.sleep.seconds ?? 0;
+      expect(terminationGracePeriodSeconds).toBeGreaterThanOrEqual(before + GRACE_SECONDS + 5);
+    }
+    expect(container(found('Deployment', 'rejoinder-api')).lifecycle.preStop.sleep.seconds).toBeGreaterThan(0);
+  });
+
+  it('scale workers by what their slots hold, on questions that indexes answer', () => {
+    const { data } = found('ConfigMap', 'rejoinder-settings') as any;
+    const { triggers } = found('ScaledObject', 'rejoinder-worker')['spec'];
+    const [depth, age] = triggers;
+    expect(Number(depth.metadata.targetQueryValue)).toBe(Number(data.WORKER_CONCURRENCY) * 0.8);
+    expect([depth.metricType, age.metricType]).toEqual(['AverageValue', 'Value']);
+    for (const { authenticationRef } of triggers) found('TriggerAuthentication', authenticationRef.name);
+  });
+
+  it('ask for jobs as the database has them, with no more rights than the documentation grants', async () => {
+    const { triggers } = found('ScaledObject', 'rejoinder-worker')['spec'];
+    const [grant = ''] = /^GRANT .*$/m.exec(readFileSync('docs/operations/kubernetes.md', 'utf8')) ?? [];
+    const copy = await freshDatabase();
+    const client = new pg.Client(copy.url);
+    const role = `scaler_${process.pid}`;
+    try {
+      await client.connect();
+      // Undone with the transaction: roles belong to all databases of a server.
+      await client.query(
+        `BEGIN; CREATE ROLE ${role}; ${grant.replace('rejoinder_scaler', role)} SET LOCAL ROLE ${role}`,
+      );
+      for (const { metadata } of triggers) {
+        const { rows } = await client.query({ text: metadata.query, rowMode: 'array' });
+        expect(rows.map((row) => row.map(Number))).toEqual([[0]]);
+      }
+      await expect(client.query('SELECT user_id FROM jobs')).rejects.toThrow('permission denied');
+    } finally {
+      await client.end();
+      await copy.drop();
+    }
+  });
+
+  it('of the example bring the assistants in a way that the API can read', () => {
+    const [patch] = manifestsIn(`${EXAMPLE}/assistants-patch.yaml`);
+    const { containers, volumes } = patch?.['spec'].template.spec ?? {};
+    const [generated] = generatedConfigMaps(EXAMPLE);
+    expect(volumes[0].configMap.name).toBe(generated?.name);
+    expect(containers[0].env[0].value).toBe(`${containers[0].volumeMounts[0].mountPath}/${generated?.keys[0]}`);
+    expect(containers[0].name).toBe(container(found('Deployment', 'rejoinder-api')).name);
+    const file = parse(readFileSync(`${EXAMPLE}/assistants.yaml`, 'utf8'));
+    const ours = parse(readFileSync('assistants.yaml', 'utf8'));
+    expect(Object.keys(file.assistants[0])).toEqual(Object.keys(ours.assistants[0]));
+  });
+});
