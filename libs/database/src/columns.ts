@@ -13,7 +13,8 @@ export const jobColumns = (t: string): string => `
   ${t}.user_message_id AS "userMessageId", ${t}.request_id AS "requestId", ${t}.attempts,
   ${t}.attempts_left AS "attemptsLeft", ${t}.available_at AS "availableAt", ${t}.lease_until AS "leaseUntil",
   ${t}.error_code AS "errorCode", ${t}.error_message AS "errorMessage",
-  ${t}.created_at AS "createdAt", ${t}.started_at AS "startedAt", ${t}.finished_at AS "finishedAt"`;
+  ${t}.created_at AS "createdAt", ${t}.requeued_at AS "requeuedAt", ${t}.started_at AS "startedAt",
+  ${t}.finished_at AS "finishedAt"`;
 
 export const messageColumns = (t: string): string => `
   ${t}.id, ${t}.chat_id AS "chatId", ${t}.seq, ${t}.role, ${t}.content, ${t}.status, ${t}.metadata,

@@ -4,8 +4,10 @@ import { DataSource, type DataSourceOptions } from 'typeorm';
 import { StartFault } from '#process/start-fault.js';
 import './heard-client.js';
 import { Assistant } from './entities/assistant.entity.js';
+import { AdminSession } from './entities/admin-session.entity.js';
 import { Caller } from './entities/caller.entity.js';
 import { Chat } from './entities/chat.entity.js';
+import { Dispatch } from './entities/dispatch.entity.js';
 import { IdempotencyKey } from './entities/idempotency-key.entity.js';
 import { Job } from './entities/job.entity.js';
 import { Message } from './entities/message.entity.js';
@@ -16,8 +18,21 @@ import { Ledger1795564800000 } from './migrations/1795564800000-ledger.js';
 import { IdempotencyKeys1795564900000 } from './migrations/1795564900000-idempotency-keys.js';
 import { JobsAge1795565000000 } from './migrations/1795565000000-jobs-age.js';
 import { Fairness1795565100000 } from './migrations/1795565100000-fairness.js';
+import { Operators1795565400000 } from './migrations/1795565400000-operators.js';
 
-export const ENTITIES = [Assistant, Chat, Message, Job, ModelCall, IdempotencyKey, Caller, OpenStream, StreamHolder];
+export const ENTITIES = [
+  Assistant,
+  Chat,
+  Message,
+  Job,
+  ModelCall,
+  IdempotencyKey,
+  Caller,
+  OpenStream,
+  StreamHolder,
+  Dispatch,
+  AdminSession,
+];
 
 /** Listed by hand, oldest first: what runs is what this line says. */
 export const MIGRATIONS = [
@@ -26,6 +41,7 @@ export const MIGRATIONS = [
   IdempotencyKeys1795564900000,
   JobsAge1795565000000,
   Fairness1795565100000,
+  Operators1795565400000,
 ];
 
 export interface DatabaseOptions {

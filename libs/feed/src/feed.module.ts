@@ -1,6 +1,7 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import type { QueueStore } from '#queue/connection.js';
 import { CancelFeed } from './cancel-feed.js';
+import { DispatchFeed } from './dispatch-feed.js';
 import { JobFeed } from './job-feed.js';
 import { Listener } from './listener.js';
 import { type FeedEnd, PostgresReplyFeed } from './postgres-reply-feed.js';
@@ -18,8 +19,11 @@ export class FeedModule {
     const listener = new Listener(store.databaseUrl, applicationName);
     const jobFeed = new JobFeed(listener);
     const providers: DynamicModule['providers'] = [{ provide: JobFeed, useValue: jobFeed }];
-    // Cancels are for who runs jobs: the others need not hear of them.
-    if (end === 'writes') providers.push({ provide: CancelFeed, useValue: new CancelFeed(listener) });
+    // Cancels, and that dispatch goes on, are for who runs jobs: the others need not hear of them.
+    if (end === 'writes') {
+      providers.push({ provide: CancelFeed, useValue: new CancelFeed(listener) });
+      providers.push({ provide: DispatchFeed, useValue: new DispatchFeed(listener) });
+    }
     if (store.redisUrl === undefined) {
       providers.push({ provide: ReplyFeed, useValue: new PostgresReplyFeed(listener, end) });
     } else {
@@ -47,7 +51,7 @@ export class FeedModule {
       module: FeedModule,
       global: true,
       providers,
-      exports: [JobFeed, ReplyFeed, ...(end === 'writes' ? [CancelFeed] : [])],
+      exports: [JobFeed, ReplyFeed, ...(end === 'writes' ? [CancelFeed, DispatchFeed] : [])],
     };
   }
 }

@@ -1,5 +1,6 @@
 import type { EntityManager } from 'typeorm';
-import { announce } from './states.js';
+import { DISPATCH_IS_ON } from './dispatch.js';
+import { announce, LIVES_SINCE } from './states.js';
 import { LEASE_SECONDS, LONGEST_LIFE_SECONDS } from './timings.js';
 
 /*
@@ -24,7 +25,8 @@ export interface ClaimedJob {
   readonly maxOutputTokens: number;
 }
 
-const MAY_BEGIN = `attempts_left > 0 AND created_at > now() - make_interval(secs => ${LONGEST_LIFE_SECONDS})`;
+const MAY_BEGIN = `
+  attempts_left > 0 AND ${LIVES_SINCE} > now() - make_interval(secs => ${LONGEST_LIFE_SECONDS}) AND ${DISPATCH_IS_ON}`;
 
 const claimNext = (order: string): string => `
   WITH lost AS (
@@ -53,7 +55,7 @@ const claimNext = (order: string): string => `
     JOIN assistants a ON a.slug = c.assistant_slug
     LEFT JOIN notice ON true`;
 
-const CLAIM = { fair: claimNext('round, id'), oldest: claimNext('created_at') };
+const CLAIM = { fair: claimNext('round, id'), oldest: claimNext(LIVES_SINCE) };
 
 /**
  * Begins the next attempt at one job: at `lostJobId`, if its last attempt was lost; else at the one that is due and whose user's turn

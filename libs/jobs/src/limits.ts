@@ -37,9 +37,8 @@ const TODAY = `date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'`;
 
 /** Tokens that the calls begun for a user today have taken so far, those under way included. */
 const tokensToday = (user: string): string => `
-  SELECT coalesce(sum(coalesce(c.input_tokens, 0) + coalesce(c.output_tokens, 0)), 0)
-    FROM model_calls c JOIN jobs j ON j.id = c.job_id
-   WHERE j.user_id = ${user} AND c.started_at >= ${TODAY}`;
+  SELECT coalesce(sum(coalesce(input_tokens, 0) + coalesce(output_tokens, 0)), 0) FROM model_calls
+   WHERE user_id = ${user} AND started_at >= ${TODAY}`;
 
 /**
  * Takes one turn of the user's minute and of their day ($user), if they have one left and `worth` holds: a turn that cannot be taken

@@ -1,5 +1,6 @@
 import type { EntityManager } from 'typeorm';
-import { JOB_CHANNEL } from './states.js';
+import { DISPATCH_IS_ON } from './dispatch.js';
+import { JOB_CHANNEL, LIVES_SINCE } from './states.js';
 import {
   KEY_HOURS,
   LONGEST_LIFE_SECONDS,
@@ -21,7 +22,7 @@ const END_SPENT = `
   WITH spent AS (
     SELECT id FROM jobs
      WHERE status = 'running' AND lease_until < now()
-       AND (attempts_left = 0 OR created_at < now() - make_interval(secs => ${LONGEST_LIFE_SECONDS}))
+       AND (attempts_left = 0 OR ${LIVES_SINCE} < now() - make_interval(secs => ${LONGEST_LIFE_SECONDS}))
      LIMIT ${RECONCILE_BATCH} FOR UPDATE SKIP LOCKED
   ), job AS (
     UPDATE jobs SET status = 'failed', lease_until = NULL, finished_at = now(), draft = '',
@@ -47,7 +48,7 @@ export async function endSpent(manager: EntityManager): Promise<number> {
 const END_EXPIRED = `
   WITH expired AS (
     SELECT id FROM jobs
-     WHERE status = 'queued' AND created_at < now() - make_interval(secs => ${LONGEST_LIFE_SECONDS})
+     WHERE status = 'queued' AND ${LIVES_SINCE} < now() - make_interval(secs => ${LONGEST_LIFE_SECONDS})
      LIMIT ${RECONCILE_BATCH} FOR UPDATE SKIP LOCKED
   ), job AS (
     UPDATE jobs SET status = 'failed', finished_at = now(), error_code = 'expired', error_message = $1
@@ -67,7 +68,7 @@ export async function endExpired(manager: EntityManager): Promise<number> {
 
 const ABANDONED = `
   SELECT id, attempts FROM jobs
-   WHERE status = 'running' AND lease_until < now()
+   WHERE status = 'running' AND lease_until < now() AND ${DISPATCH_IS_ON}
    ORDER BY lease_until LIMIT ${RECONCILE_BATCH}`;
 
 /** Jobs whose worker no longer holds them, longest first. */
@@ -77,12 +78,15 @@ export function abandonedJobs(manager: EntityManager): Promise<DueJob[]> {
 
 const OVERDUE = `
   SELECT id, attempts FROM jobs
-   WHERE status = 'queued' AND available_at < now() - make_interval(secs => $1)
+   WHERE status = 'queued' AND available_at < now() - make_interval(secs => $1) AND ${DISPATCH_IS_ON}
    ORDER BY available_at LIMIT ${RECONCILE_BATCH}`;
 
-/** Jobs that nobody has come for, longest first: tickets got lost, or there are more jobs than workers. */
-export function overdueJobs(manager: EntityManager): Promise<DueJob[]> {
-  return manager.query<DueJob[]>(OVERDUE, [LOST_AFTER_SECONDS]);
+/**
+ * Jobs that nobody has come for in `seconds`, longest first: tickets got lost, or there are more jobs than workers. None while dispatch
+ * is paused: a ticket would find nothing to claim.
+ */
+export function overdueJobs(manager: EntityManager, seconds = LOST_AFTER_SECONDS): Promise<DueJob[]> {
+  return manager.query<DueJob[]>(OVERDUE, [seconds]);
 }
 
 const PURGE_KEYS = `

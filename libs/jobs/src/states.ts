@@ -6,7 +6,13 @@ export const JOB_CHANNEL = 'rejoinder_jobs';
 /** The channel on which the worker that runs a job is asked to cancel it, as `<job id>`. */
 export const CANCEL_CHANNEL = 'rejoinder_cancels';
 
-/** A state that never changes again. */
+/** The channel on which PostgreSQL announces that attempts may be begun again. The notice says nothing more. */
+export const DISPATCH_CHANNEL = 'rejoinder_dispatch';
+
+/** SQL: since when a job's hour runs. An operator who puts a failed one back gives it another. */
+export const LIVES_SINCE = 'coalesce(requeued_at, created_at)';
+
+/** A state that never changes again, unless an operator puts a failed job back (`requeue`). */
 export function isFinal(status: JobStatus): boolean {
   return status === 'succeeded' || status === 'failed' || status === 'canceled';
 }

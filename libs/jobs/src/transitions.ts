@@ -2,7 +2,7 @@ import type { EntityManager } from 'typeorm';
 import { NEXT_MOMENT } from '#database/columns.js';
 import { newId } from '#database/ids.js';
 import { type CallFigures, endCalls, figureValues, NO_FIGURES } from './ledger.js';
-import { announce, CANCEL_CHANNEL } from './states.js';
+import { announce, CANCEL_CHANNEL, LIVES_SINCE } from './states.js';
 import { LEASE_SECONDS, LONGEST_LIFE_SECONDS } from './timings.js';
 
 /*
@@ -113,7 +113,7 @@ export interface JobFault {
 }
 
 /** Whether the job goes on: it may be tried again, an attempt is left or this one is for free, and it is not too old. */
-const GOES_ON = `$3 AND (attempts_left > 0 OR $7) AND created_at > now() - make_interval(secs => ${LONGEST_LIFE_SECONDS})`;
+const GOES_ON = `$3 AND (attempts_left > 0 OR $7) AND ${LIVES_SINCE} > now() - make_interval(secs => ${LONGEST_LIFE_SECONDS})`;
 
 const RETRY_OR_FAIL = `
   WITH job AS (

@@ -1,5 +1,6 @@
 import { type BeforeApplicationShutdown, Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
+import { DispatchFeed } from '#feed/dispatch-feed.js';
 import { endOrphans } from '#jobs/ledger.js';
 import { purgeCallers } from '#jobs/limits.js';
 import { abandonedJobs, type DueJob, endExpired, endSpent, overdueJobs, purgeKeys } from '#jobs/reconcile.js';
@@ -24,9 +25,11 @@ export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShut
   constructor(
     private readonly manager: EntityManager,
     private readonly doorbell: Doorbell,
+    private readonly dispatch: DispatchFeed,
   ) {}
 
   onApplicationBootstrap(): void {
+    this.dispatch.onResumed(() => this.resumed());
     this.schedule();
   }
 
@@ -62,6 +65,17 @@ export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShut
     }
   }
 
+  /** Attempts may be begun again: whatever is due has lost its ticket meanwhile, or may have. */
+  private resumed(): void {
+    if (this.stopped) return;
+    this.running = this.running
+      .then(async () => {
+        await this.ringForAbandoned();
+        await this.ringForOverdue(0);
+      })
+      .catch((error: unknown) => this.logger.warn(`cannot ring for all that waited: ${String(error)}`));
+  }
+
   private async purge(): Promise<void> {
     if (Date.now() < this.purgedAt + PURGE_MS) return;
     this.purgedAt = Date.now();
@@ -87,8 +101,8 @@ export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShut
    * Any ticket serves any job that is due, so nothing is lost while as many tickets wait as jobs are overdue: with a long queue,
    * they simply wait as well. Where tickets are missing, so many are made.
    */
-  private async ringForOverdue(): Promise<number> {
-    const overdue = await overdueJobs(this.manager);
+  private async ringForOverdue(seconds?: number): Promise<number> {
+    const overdue = await overdueJobs(this.manager, seconds);
     if (overdue.length === 0) return 0;
     const tickets = await this.doorbell.waiting();
     if (tickets === undefined) return 0;

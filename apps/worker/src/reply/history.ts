@@ -19,8 +19,8 @@ export interface HistoryRow {
 
 const BEGIN_CALL = `
   WITH call AS (
-    INSERT INTO model_calls (job_id, attempt, model)
-    SELECT id, attempts, $6 FROM jobs WHERE id = $5 AND status = 'running' AND attempts = $7 FOR SHARE
+    INSERT INTO model_calls (job_id, attempt, model, user_id, assistant_slug)
+    SELECT id, attempts, $6, user_id, (SELECT assistant_slug FROM chats WHERE chats.id = $1) FROM jobs WHERE id = $5 AND status = 'running' AND attempts = $7 FOR SHARE
     RETURNING job_id
   )
   SELECT role, content FROM (

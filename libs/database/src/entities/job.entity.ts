@@ -65,6 +65,10 @@ export class Job {
   @Column({ type: 'timestamptz', name: 'created_at', precision: 3 })
   createdAt: Date;
 
+  /** When an operator last put it back, after it had failed. */
+  @Column({ type: 'timestamptz', name: 'requeued_at', precision: 3, nullable: true })
+  requeuedAt: Date | null;
+
   @Column({ type: 'timestamptz', name: 'started_at', precision: 3, nullable: true })
   startedAt: Date | null;
 

@@ -16,6 +16,14 @@ export class ModelCall {
   @PrimaryColumn('integer')
   attempt: number;
 
+  /** Whose turn it was for; null: that user's data was deleted, or an older version opened the line. */
+  @Column('text', { name: 'user_id', nullable: true })
+  userId: string | null;
+
+  /** Whose turn it was to answer; null: an older version opened the line. */
+  @Column('text', { name: 'assistant_slug', nullable: true })
+  assistantSlug: string | null;
+
   /** The model that was asked for. */
   @Column('text')
   model: string;

@@ -1,0 +1,35 @@
+import type { EntityManager } from 'typeorm';
+import { JOB_CHANNEL } from './states.js';
+import { MAX_ATTEMPTS } from './timings.js';
+
+/*
+ * The one way out of a final state: an operator puts a failed job back. The chat is locked first, and a reply may come only where it
+ * would have come: right after the message it answers. The attempts go on counting, for their numbers are fencing tokens; how many
+ * may follow, and the job's hour, begin anew.
+ */
+const REQUEUE = `
+  WITH chat AS (
+    SELECT c.id, c.last_seq FROM chats c JOIN jobs j ON j.chat_id = c.id
+     WHERE j.id = $1 AND c.status = 'active' FOR UPDATE OF c
+  ), job AS (
+    UPDATE jobs SET status = 'queued', attempts_left = ${MAX_ATTEMPTS}, available_at = now(), requeued_at = now(),
+           round = (SELECT p.round FROM next_place(jobs.user_id, 0) p),
+           finished_at = NULL, error_code = NULL, error_message = NULL
+      FROM chat
+     WHERE jobs.id = $1 AND jobs.status = 'failed'
+       AND EXISTS (SELECT FROM messages m WHERE m.id = jobs.user_message_id AND m.seq = chat.last_seq)
+       AND NOT EXISTS (SELECT FROM jobs u WHERE u.chat_id = chat.id AND u.status IN ('queued', 'running'))
+    RETURNING jobs.id, jobs.status, jobs.attempts
+  ), notice AS (SELECT pg_notify('${JOB_CHANNEL}', job.id || ' ' || job.status) FROM job)
+  SELECT job.attempts FROM job LEFT JOIN notice ON true`;
+
+/**
+ * Puts a failed job back on the queue, due at once. Another turn that is accepted in the same moment breaks the index
+ * `jobs_one_unfinished` (see `isConflict` in accept.ts).
+ * @returns the attempts so far; undefined when it is not failed, its chat is not active or has another turn in flight, or
+ * something was said in it since
+ */
+export async function requeue(manager: EntityManager, jobId: string): Promise<number | undefined> {
+  const rows = await manager.query<{ attempts: number }[]>(REQUEUE, [jobId]);
+  return rows[0]?.attempts;
+}
