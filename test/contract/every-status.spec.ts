@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Client, contract, judge, seen } from '../support/client.js';
 import type { ContractOperation } from '../support/contract.js';
 import { onServer } from '../support/database.js';
-import { type Stack, startStack } from '../support/stack.js';
+import { type Stack, startStack, tokenFor } from '../support/stack.js';
 import { until } from '../support/until.js';
 import { wire, wireBody } from '../support/wire.js';
 
@@ -17,6 +17,8 @@ const BODIES: Record<string, object> = {
   createTurn: { user_message: 'hello' },
   createAssistantChatTurn: { user_message: 'hello' },
   updateJob: { status: 'canceled' },
+  updateAdminJob: { status: 'queued' },
+  updateDispatch: { paused: false },
 };
 
 /**
@@ -30,7 +32,8 @@ describe('every operation answers with every status the contract gives it', () =
   let jobId: string;
   beforeAll(async () => {
     stack = await startStack();
-    ana = stack.as('ana');
+    // An operator, who is a user like any other besides.
+    ana = new Client(stack.api.url, tokenFor('ana', { scope: 'admin' }));
     chatId = (await ana.chat()).id;
     jobId = (await ana.turn(chatId, 'hello')).body.job_id;
   });
@@ -86,13 +89,23 @@ describe('every operation answers with every status the contract gives it', () =
   });
 
   it('404 for what does not exist', async () => {
+    // Of the operators', those that name a thing; the others are never missing to them.
+    const named = having(404).filter(({ path }) => !/\/admin\/\w+$/.test(path));
     const ask = (operation: ContractOperation) =>
       operation.id === 'requestReply'
         ? ana.post(operation.path, { chat_id: NOBODYS })
         : ana.request(operation.method, pathOf(operation, { slug: 'nobody', chat: NOBODYS, job: NOBODYS }), {
             body: bodyOf(operation),
           });
-    expect(await statusesOf(having(404), ask)).toEqual(all(having(404), 404));
+    expect(await statusesOf(named, ask)).toEqual(all(named, 404));
+  });
+
+  it('404 to operators’ operations without their scope', async () => {
+    const operators = contract.operations.filter(({ path }) => path.startsWith('/api/v1/admin/'));
+    expect(operators.length).toBeGreaterThan(5);
+    const ask = (operation: ContractOperation) =>
+      stack.as('ben').request(operation.method, pathOf(operation), { body: bodyOf(operation) });
+    expect(await statusesOf(operators, ask)).toEqual(all(operators, 404));
   });
 
   it('406 to whoever cannot read JSON', async () => {
@@ -110,7 +123,7 @@ describe('every operation answers with every status the contract gives it', () =
     expect(await statusesOf(having(415), sending('text/plain', 'hello'))).toEqual(all(having(415), 415));
     const unknown = sending('application/json', '{"unknown":1}');
     const ask = (operation: ContractOperation) =>
-      operation.hasBody ? unknown(operation) : ana.get(`${pathOf(operation)}?unknown=1`);
+      operation.hasBody ? unknown(operation) : ana.request(operation.method, `${pathOf(operation)}?unknown=1`);
     expect(await statusesOf(having(422), ask)).toEqual(all(having(422), 422));
   });
 
@@ -148,6 +161,8 @@ describe('every operation answers with every status the contract gives it', () =
     const reads = having(200).filter(({ method }) => method === 'GET');
     expect(await statusesOf(reads, (operation) => ana.get(pathOf(operation)))).toEqual(all(reads, 200));
     expect((await ben.post('/api/v1/assistants/billing/chats')).status).toBe(200);
+    expect((await ana.patch('/api/v1/admin/dispatch', { paused: false })).status).toBe(200);
+    expect((await ana.post('/api/v1/admin/sessions')).status).toBe(201);
   });
 
   it('409 and 412 to what the state of things does not allow', async () => {
@@ -162,6 +177,8 @@ describe('every operation answers with every status the contract gives it', () =
     expect((await eva.post('/api/v1/jobs/assistant-reply', { chat_id: chat })).body.code).toBe('turn_in_progress');
     await eva.finalJob(job.id);
     expect((await eva.patch(`/api/v1/jobs/${job.id}`, { status: 'canceled' })).body.code).toBe('invalid_transition');
+    const requeued = await ana.patch(`/api/v1/admin/jobs/${job.id}`, { status: 'queued' });
+    expect(requeued.body.code).toBe('invalid_transition');
     expect((await eva.patch(`/api/v1/chats/${chat}`, { title: 'x' }, { 'if-match': '"other"' })).status).toBe(412);
     await eva.patch(`/api/v1/chats/${chat}`, { status: 'closed' });
     expect((await eva.patch(`/api/v1/chats/${chat}`, { status: 'active' })).body.code).toBe('invalid_transition');
@@ -191,12 +208,15 @@ describe('every operation answers with every status the contract gives it', () =
     for (const base of [`/api/v1/chats/${chat}`, `/api/v1/assistants/support/chats/${chat}`]) {
       expect((await kim.post(`${base}/turns`, { user_message: 'refused' })).status).toBe(502);
     }
+    const [{ id }] = (await ana.get(`/api/v1/admin/jobs?chat=${chat}`)).body.data;
+    expect((await ana.patch(`/api/v1/admin/jobs/${id}`, { status: 'queued' })).status).toBe(200);
+    await kim.finalJob(id);
   });
 
   it('500 when something is wrong on our side, and says nothing of it', async () => {
     const ask = (operation: ContractOperation) =>
       ana.request(operation.method, pathOf(operation), { body: bodyOf(operation) });
-    const tables = ['assistants', 'chats', 'jobs'];
+    const tables = ['assistants', 'chats', 'jobs', 'dispatch', 'model_calls', 'admin_sessions'];
     for (const table of tables) await stack.database.query(`ALTER TABLE ${table} RENAME TO ${table}_away`);
     try {
       expect(await statusesOf(having(500), ask)).toEqual(all(having(500), 500));

@@ -2,10 +2,11 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { BESIDE } from '../../tools/build/programs.js';
 import { shippedFiles } from '../support/dockerfile.js';
 import { type Stack, startStack } from '../support/stack.js';
 
-/** All that they need, as the Dockerfile lists it; of `node_modules`, the files that Swagger UI is made of. */
+/** All that they need, as the Dockerfile lists it; of `node_modules`, the files that Swagger UI and Bull Board are made of. */
 const NEEDED = shippedFiles();
 
 describe('the built programs', () => {
@@ -19,6 +20,11 @@ describe('the built programs', () => {
   afterAll(async () => {
     await stack?.stop();
     await rm(home, { recursive: true, force: true });
+  });
+
+  it('find in the image whatever they read from node_modules', () => {
+    const shipped = NEEDED.map((path) => path.replace(/\/$/, ''));
+    expect(shipped).toEqual(expect.arrayContaining(BESIDE.map((name) => `node_modules/${name}`)));
   });
 
   it('bring their libraries with them: none is looked for in node_modules', async () => {

@@ -8,6 +8,18 @@ const PROGRAMS = {
   migrate: 'dist/libs/database/src/migrate.js',
 };
 
+/** Packages whose files the programs read: they must stand in `node_modules` beside them. */
+export const BESIDE = ['swagger-ui-dist', '@bull-board/ui'] as const;
+
+/** Bull Board would look for its page's files by evaluating text. It is told where they are: see `UI` in the API's board. */
+const boardWithoutEval = {
+  name: 'board-without-eval',
+  transform: {
+    filter: { id: /@bull-board\/api\/dist\/index\.js$/ },
+    handler: (code: string): string => code.replace(/eval\(`[^`]*`\)/, "''"),
+  },
+};
+
 /**
  * @nestjs/typeorm looks at run time for two exports that TypeORM 1 no longer has, and would load a second TypeORM from
  * `node_modules` for it.
@@ -35,7 +47,7 @@ export const programs: Build = {
         cwd: ROOT,
         input: join(ROOT, input),
         platform: 'node',
-        plugins: [withoutSecondTypeorm],
+        plugins: [withoutSecondTypeorm, boardWithoutEval],
         onLog: (level, log, report) => {
           // A package that another can work with, and that is not installed: asked for at run time, as without a bundle.
           if (log.code === 'UNRESOLVED_IMPORT' && log.id?.includes('node_modules')) return;

@@ -7,6 +7,13 @@ import { FeedModule } from '#feed/feed.module.js';
 import { HealthService } from '#health/health.service.js';
 import { QueueModule } from '#queue/queue.module.js';
 import type { Settings } from '#settings/settings.js';
+import { AdminJobsController } from './admin/admin-jobs.controller.js';
+import { AdminJobsService } from './admin/admin-jobs.service.js';
+import { BoardSessions } from './admin/board/sessions.js';
+import { SessionsController } from './admin/board/sessions.controller.js';
+import { DispatchController } from './admin/dispatch.controller.js';
+import { UsageController } from './admin/usage.controller.js';
+import { UsageService } from './admin/usage.service.js';
 import { AssistantsModule } from './assistants/assistants.module.js';
 import { AuthModule } from './auth/auth.module.js';
 import { ChatsController } from './chats/chats.controller.js';
@@ -45,7 +52,17 @@ export class AppModule {
         AuthModule.forRoot(settings.jwt),
         AssistantsModule.forRoot(settings.assistantsFile),
       ],
-      controllers: [ApiHealthController, ChatsController, MessagesController, TurnsController, JobsController],
+      controllers: [
+        ApiHealthController,
+        ChatsController,
+        MessagesController,
+        TurnsController,
+        JobsController,
+        AdminJobsController,
+        DispatchController,
+        UsageController,
+        SessionsController,
+      ],
       providers: [
         KeptRequests,
         ChatsService,
@@ -55,6 +72,9 @@ export class AppModule {
         JobWaiter,
         SharedLooks,
         JobEvents,
+        AdminJobsService,
+        UsageService,
+        BoardSessions,
         HealthService,
         Farewell,
         {

@@ -6,6 +6,8 @@ import { translate } from '#errors/translate.js';
 import { AppLogger } from '#process/logger.js';
 import { requestId, tellRequestId } from '#process/request-id.js';
 import type { Settings } from '#settings/settings.js';
+import { serveBoard } from './admin/board/serve-board.js';
+import { guardOperators } from './admin/early-guard.js';
 import { AppModule } from './app.module.js';
 import { serveDocs } from './docs/docs.js';
 import { acceptJsonOnly } from './http/json-body.js';
@@ -59,8 +61,10 @@ export async function createApp(settings: Settings): Promise<NestFastifyApplicat
     logger: new AppLogger(settings),
     abortOnError: false,
   });
+  guardOperators(app);
   acceptJsonOnly(fastify);
   await serveDocs(app);
+  serveBoard(app, settings);
   if (settings.playground) await servePlayground(fastify, settings);
   return app;
 }

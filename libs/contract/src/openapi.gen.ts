@@ -264,6 +264,127 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/admin/jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List everybody's jobs, by state and age
+         * @description A page of jobs, the newest first unless `order` says otherwise. `before` leads to jobs that were accepted earlier, `after` to later
+         *     ones, in either order. All filters may be combined.
+         *
+         *     One request looks at 10,000 jobs at most. When what it is to find is rarer than that, a page may hold fewer jobs than
+         *     `limit`, or none, though `has_more` is `true`: go on from its cursor.
+         */
+        get: operations["listAdminJobs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/jobs/{job_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read why a job is where it is
+         * @description Anybody's job: its state, what became of each attempt (the newest hundred), whether the queue holds its ticket, and `why`, a code
+         *     and a sentence that say what it waits for, or how it ended.
+         */
+        get: operations["getAdminJob"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Put a failed job back on the queue
+         * @description The job is `queued` again and due at once, with five attempts and an hour, as if its turn were new; the numbers of its attempts go on.
+         *     Whoever polls or follows it sees that; who left when it failed finds the reply in the chat.
+         *
+         *     Only while its reply would still come where it belongs: the chat is active, has no other turn in flight, and nothing was
+         *     said in it since.
+         */
+        patch: operations["updateAdminJob"];
+        trace?: never;
+    };
+    "/api/v1/admin/dispatch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read whether attempts are begun */
+        get: operations["getDispatch"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Pause dispatch, or have it go on
+         * @description While it is paused, turns are accepted and no attempt is begun, by any worker; attempts under way end. Who waits for a turn gets
+         *     `202` when the time is up. It stays so over restarts, until it is told to go on: then all that waits is taken up at once.
+         *
+         *     A turn's hour runs on meanwhile: what was accepted an hour ago ends `failed` with `expired`, and may be put back.
+         */
+        patch: operations["updateDispatch"];
+        trace?: never;
+    };
+    "/api/v1/admin/usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read who used how much
+         * @description Calls of the model and their tokens, from the ledger: also those of calls that failed, were canceled or got lost, as far as the
+         *     model told. A call counts for the day on which it was begun, in UTC.
+         */
+        get: operations["getUsage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Get a link to the board
+         * @description A browser sends no bearer token by itself. This makes a link that signs one in to the board at `/admin/queues`, which shows the queue's
+         *     tickets and changes nothing: it is good once, for a minute. What it opens lasts an hour, or as long as the token.
+         *
+         *     It takes no `Idempotency-Key`: a link that got lost is of no use to anybody.
+         */
+        post: operations["createAdminSession"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/health/live": {
         parameters: {
             query?: never;
@@ -438,11 +559,7 @@ export interface components {
             id: components["schemas"]["Id"];
             /** @constant */
             type: "assistant-reply";
-            /**
-             * @description The last three are final.
-             * @enum {string}
-             */
-            status: "queued" | "running" | "succeeded" | "failed" | "canceled";
+            status: components["schemas"]["JobStatus"];
             chat_id: components["schemas"]["Id"];
             user_message_id: components["schemas"]["Id"];
             /** @description The reply; of a canceled job what there was of it, or null. */
@@ -458,11 +575,17 @@ export interface components {
             /** Format: date-time */
             finished_at: string | null;
         };
+        /**
+         * @description The last three are final, unless an operator puts a failed job back on the queue.
+         * @enum {string}
+         */
+        JobStatus: "queued" | "running" | "succeeded" | "failed" | "canceled";
         JobError: {
-            /** @enum {string} */
-            code: "model_unavailable" | "model_rejected" | "attempts_exhausted" | "expired" | "internal";
+            code: components["schemas"]["JobErrorCode"];
             message: string;
         };
+        /** @enum {string} */
+        JobErrorCode: "model_unavailable" | "model_rejected" | "attempts_exhausted" | "expired" | "internal";
         /** @description Server-sent events (WHATWG HTML, section 9.2); the data of each is one of the schemas named above. */
         Events: string;
         /** @description The data of a `delta`. */
@@ -480,6 +603,174 @@ export interface components {
             user_message: components["schemas"]["Message"];
             assistant_message: components["schemas"]["Message"];
             job_id: components["schemas"]["Id"];
+        };
+        /** @description A job as operators see it. They see states, not conversations - no text of a message is in it. */
+        AdminJob: {
+            id: components["schemas"]["Id"];
+            status: components["schemas"]["JobStatus"];
+            assistant: components["schemas"]["Slug"];
+            /** @description The `sub` of the user's tokens. */
+            user_id: string;
+            chat_id: components["schemas"]["Id"];
+            /** @description `X-Request-Id` of the request that asked for it. */
+            request_id: string;
+            /** @description How many were begun. */
+            attempts: number;
+            /** @description How many may still be begun and lost or failed. */
+            attempts_left: number;
+            /**
+             * Format: date-time
+             * @description While it is queued - no attempt is begun before.
+             */
+            available_at: string;
+            /**
+             * Format: date-time
+             * @description While it runs - the moment at which its worker counts as lost, unless it extends it.
+             */
+            lease_until: string | null;
+            /** @description Why the job failed. */
+            error: components["schemas"]["JobError"] | null;
+            /** Format: date-time */
+            created_at: string;
+            /**
+             * Format: date-time
+             * @description When an operator last put it back.
+             */
+            requeued_at: string | null;
+            /** Format: date-time */
+            started_at: string | null;
+            /** Format: date-time */
+            finished_at: string | null;
+        };
+        AdminJobPage: {
+            data: components["schemas"]["AdminJob"][];
+            /** @description Whether there may be more in the direction that was asked for. */
+            has_more: boolean;
+            /** @description Cursor for jobs that were accepted earlier; null at the end. */
+            before: string | null;
+            /** @description Cursor for jobs that were accepted later, those still to come included. */
+            after: string | null;
+        };
+        /** @description A job as operators see it, and why it is where it is. */
+        AdminJobDetail: {
+            id: components["schemas"]["Id"];
+            status: components["schemas"]["JobStatus"];
+            assistant: components["schemas"]["Slug"];
+            user_id: string;
+            chat_id: components["schemas"]["Id"];
+            request_id: string;
+            attempts: number;
+            attempts_left: number;
+            /** Format: date-time */
+            available_at: string;
+            /** Format: date-time */
+            lease_until: string | null;
+            error: components["schemas"]["JobError"] | null;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            requeued_at: string | null;
+            /** Format: date-time */
+            started_at: string | null;
+            /** Format: date-time */
+            finished_at: string | null;
+            why: components["schemas"]["JobReason"];
+            /**
+             * @description What the queue has of it: its ticket waits, a worker has taken it, it is gone (or was made anew under another name), or the queue
+             *     does not answer. Null once the job is final.
+             */
+            ticket: ("waiting" | "taken" | "gone" | "unknown") | null;
+            /** @description What became of its attempts, from the ledger; the oldest first, the newest hundred at most. */
+            calls: components["schemas"]["ModelCall"][];
+        };
+        JobReason: {
+            /** @enum {string} */
+            code: "waiting_for_moment" | "waiting_for_worker" | "dispatch_paused" | "out_of_time" | "running" | "lease_ran_out" | "succeeded" | "failed" | "canceled";
+            /** @description The same in a sentence. */
+            message: string;
+        };
+        /** @description One call of the model. */
+        ModelCall: {
+            attempt: number;
+            outcome: components["schemas"]["CallOutcome"];
+            /** @description Why it failed. */
+            error_code: components["schemas"]["JobErrorCode"] | null;
+            /** @description The model that was asked for. */
+            model: string;
+            /** @description The id that the model gave its answer, to find it in the model's own accounts. */
+            message_id: string | null;
+            /** @description Null: the model has not told. */
+            input_tokens: number | null;
+            output_tokens: number | null;
+            /** @description From the beginning to the first text, in milliseconds. */
+            first_text_ms: number | null;
+            /** Format: date-time */
+            started_at: string;
+            /** Format: date-time */
+            ended_at: string | null;
+        };
+        /**
+         * @description `handed_back`: its worker stopped; `lost`: its worker died, or the job was taken from it.
+         * @enum {string}
+         */
+        CallOutcome: "running" | "completed" | "failed" | "canceled" | "handed_back" | "lost";
+        Dispatch: {
+            /** @description No attempt is begun. */
+            paused: boolean;
+            /** Format: date-time */
+            changed_at: string;
+            /** @description The operator (the `sub` of the token); null while nobody has touched it. */
+            changed_by: string | null;
+        };
+        /**
+         * Format: date
+         * @description A day in UTC.
+         * @example 2026-11-23
+         */
+        Day: string;
+        UsagePage: {
+            from: components["schemas"]["Day"];
+            to: components["schemas"]["Day"];
+            /** @description By day, then assistant, then user. */
+            data: components["schemas"]["UsageLine"][];
+            has_more: boolean;
+            /** @description Cursor for the lines that follow; null at the end. */
+            after: string | null;
+        };
+        UsageLine: {
+            day?: components["schemas"]["Day"];
+            /** @description Null for calls that an older version wrote down. */
+            assistant?: components["schemas"]["Slug"] | null;
+            /** @description Null for users whose data was deleted. */
+            user_id?: string | null;
+            calls: components["schemas"]["UsageCalls"];
+            input_tokens: number;
+            output_tokens: number;
+        };
+        /** @description How many calls, by what became of them. */
+        UsageCalls: {
+            running: number;
+            completed: number;
+            failed: number;
+            canceled: number;
+            handed_back: number;
+            lost: number;
+        };
+        AdminSession: {
+            /** @description Where to go with a browser, from the top of this service. */
+            url: string;
+            /**
+             * Format: date-time
+             * @description Until when the link is good.
+             */
+            expires_at: string;
+        };
+        UpdateAdminJobRequest: {
+            /** @constant */
+            status: "queued";
+        };
+        UpdateDispatchRequest: {
+            paused: boolean;
         };
         Health: {
             /** @enum {string} */
@@ -566,6 +857,26 @@ export interface components {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
                 "WWW-Authenticate": components["headers"]["WWWAuthenticate"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description The token is no operator's; the answer is that of an unknown path. */
+        NothingHere: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description There is no such job. Or the token is no operator's; then the answer is that of an unknown path. */
+        AdminJobNotFound: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
                 [name: string]: unknown;
             };
             content: {
@@ -830,11 +1141,27 @@ export type SchemaMessage = components['schemas']['Message'];
 export type SchemaUsage = components['schemas']['Usage'];
 export type SchemaMessagePage = components['schemas']['MessagePage'];
 export type SchemaJob = components['schemas']['Job'];
+export type SchemaJobStatus = components['schemas']['JobStatus'];
 export type SchemaJobError = components['schemas']['JobError'];
+export type SchemaJobErrorCode = components['schemas']['JobErrorCode'];
 export type SchemaEvents = components['schemas']['Events'];
 export type SchemaDeltaEvent = components['schemas']['DeltaEvent'];
 export type SchemaResetEvent = components['schemas']['ResetEvent'];
 export type SchemaTurn = components['schemas']['Turn'];
+export type SchemaAdminJob = components['schemas']['AdminJob'];
+export type SchemaAdminJobPage = components['schemas']['AdminJobPage'];
+export type SchemaAdminJobDetail = components['schemas']['AdminJobDetail'];
+export type SchemaJobReason = components['schemas']['JobReason'];
+export type SchemaModelCall = components['schemas']['ModelCall'];
+export type SchemaCallOutcome = components['schemas']['CallOutcome'];
+export type SchemaDispatch = components['schemas']['Dispatch'];
+export type SchemaDay = components['schemas']['Day'];
+export type SchemaUsagePage = components['schemas']['UsagePage'];
+export type SchemaUsageLine = components['schemas']['UsageLine'];
+export type SchemaUsageCalls = components['schemas']['UsageCalls'];
+export type SchemaAdminSession = components['schemas']['AdminSession'];
+export type SchemaUpdateAdminJobRequest = components['schemas']['UpdateAdminJobRequest'];
+export type SchemaUpdateDispatchRequest = components['schemas']['UpdateDispatchRequest'];
 export type SchemaHealth = components['schemas']['Health'];
 export type SchemaOpenChatRequest = components['schemas']['OpenChatRequest'];
 export type SchemaUpdateChatRequest = components['schemas']['UpdateChatRequest'];
@@ -849,6 +1176,8 @@ export type SchemaErrorCode = components['schemas']['ErrorCode'];
 export type ResponseNotModified = components['responses']['NotModified'];
 export type ResponseMalformedRequest = components['responses']['MalformedRequest'];
 export type ResponseUnauthorized = components['responses']['Unauthorized'];
+export type ResponseNothingHere = components['responses']['NothingHere'];
+export type ResponseAdminJobNotFound = components['responses']['AdminJobNotFound'];
 export type ResponseAssistantNotFound = components['responses']['AssistantNotFound'];
 export type ResponseChatNotFound = components['responses']['ChatNotFound'];
 export type ResponseJobNotFound = components['responses']['JobNotFound'];
@@ -1792,6 +2121,323 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listAdminJobs: {
+        parameters: {
+            query?: {
+                /** @description Only jobs in this state. */
+                status?: components["schemas"]["JobStatus"];
+                /** @description Only jobs of chats with this assistant. */
+                assistant?: components["schemas"]["Slug"];
+                /** @description Only jobs of this user (the `sub` of their tokens). */
+                user?: string;
+                /** @description Only jobs of this chat. */
+                chat?: components["schemas"]["Id"];
+                /** @description Only jobs that failed with this code. */
+                error?: components["schemas"]["JobErrorCode"];
+                /** @description Only jobs that were accepted more than so many seconds ago. */
+                older_than?: number;
+                /** @description Only jobs that were accepted at this moment or later. */
+                created_after?: string;
+                /** @description Only jobs that were accepted before this moment. */
+                created_before?: string;
+                /** @description Which end the list begins at. */
+                order?: "newest" | "oldest";
+                /** @description Jobs on the page. */
+                limit?: number;
+                /** @description A page's `before`; leads to what is older. Not together with `after`. */
+                before?: components["parameters"]["Before"];
+                /** @description A page's `after`; leads to what is newer. */
+                after?: components["parameters"]["After"];
+            };
+            header?: {
+                /** @description The `ETag` of what you have (RFC 9110, section 13.1.2); `304` if it is still current. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of jobs, without a word of what was said. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    ETag: components["headers"]["ETag"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    Vary: components["headers"]["Vary"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AdminJobPage"];
+                };
+            };
+            304: components["responses"]["NotModified"];
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["NothingHere"];
+            406: components["responses"]["NotAcceptable"];
+            422: components["responses"]["ValidationFailed"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getAdminJob: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The `ETag` of what you have (RFC 9110, section 13.1.2); `304` if it is still current. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /** @description The job's id. What is not a UUID names no job. */
+                job_id: components["parameters"]["JobId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The job as it is now, without a word of what was said. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    ETag: components["headers"]["ETag"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    Vary: components["headers"]["Vary"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AdminJobDetail"];
+                };
+            };
+            304: components["responses"]["NotModified"];
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["AdminJobNotFound"];
+            406: components["responses"]["NotAcceptable"];
+            422: components["responses"]["ValidationFailed"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    updateAdminJob: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /** @description The job's id. What is not a UUID names no job. */
+                job_id: components["parameters"]["JobId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UpdateAdminJobRequest"];
+            };
+        };
+        responses: {
+            /** @description The job is back. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    Vary: components["headers"]["Vary"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AdminJobDetail"];
+                };
+            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["AdminJobNotFound"];
+            406: components["responses"]["NotAcceptable"];
+            /** @description The job has not failed, or its reply would no longer come where it belongs. */
+            409: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["ValidationFailed"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getDispatch: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The `ETag` of what you have (RFC 9110, section 13.1.2); `304` if it is still current. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The switch as it stands. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    ETag: components["headers"]["ETag"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    Vary: components["headers"]["Vary"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Dispatch"];
+                };
+            };
+            304: components["responses"]["NotModified"];
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["NothingHere"];
+            406: components["responses"]["NotAcceptable"];
+            422: components["responses"]["ValidationFailed"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    updateDispatch: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UpdateDispatchRequest"];
+            };
+        };
+        responses: {
+            /** @description The switch as it is now. To what it is already is no change. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    Vary: components["headers"]["Vary"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Dispatch"];
+                };
+            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["NothingHere"];
+            406: components["responses"]["NotAcceptable"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["ValidationFailed"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getUsage: {
+        parameters: {
+            query?: {
+                /** @description The first day. Six days before `to`, if it is left out. */
+                from?: components["schemas"]["Day"];
+                /** @description The last day; 92 days at most are counted at once. Today, if it is left out. */
+                to?: components["schemas"]["Day"];
+                /** @description Only calls for this assistant. */
+                assistant?: components["schemas"]["Slug"];
+                /** @description Only calls for this user (the `sub` of their tokens). */
+                user?: string;
+                /** @description What each line stands for - one or more of `day`, `assistant` and `user`, with commas in between. */
+                group_by?: string;
+                /** @description Lines on the page. */
+                limit?: number;
+                /** @description A page's `after`; leads to the lines that follow. */
+                after?: string;
+            };
+            header?: {
+                /** @description The `ETag` of what you have (RFC 9110, section 13.1.2); `304` if it is still current. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of lines, by day, assistant and user. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    ETag: components["headers"]["ETag"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    Vary: components["headers"]["Vary"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UsagePage"];
+                };
+            };
+            304: components["responses"]["NotModified"];
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["NothingHere"];
+            406: components["responses"]["NotAcceptable"];
+            422: components["responses"]["ValidationFailed"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    createAdminSession: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The link. */
+            201: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    Vary: components["headers"]["Vary"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AdminSession"];
+                };
+            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["NothingHere"];
+            406: components["responses"]["NotAcceptable"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["ValidationFailed"];
+            500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
         };
     };

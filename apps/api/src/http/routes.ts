@@ -1,15 +1,17 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { ServiceError } from '#errors/service-error.js';
+import { nothingHere, ServiceError } from '#errors/service-error.js';
+import { isHidden } from './hidden.js';
 
 /**
  * Tells a path that does not exist (404) from a method that a path does not know (405 with `Allow`, RFC 9110,
- * section 15.5.6). Fastify answers 404 to both. Must be called before any route is declared.
+ * section 15.5.6). Fastify answers 404 to both. Must be called before any route is declared. What is the operators' stays 404: a 405
+ * would tell everybody that it is there.
  */
 export function answerWrongMethods(fastify: FastifyInstance): void {
   const known = new Map<string, { pattern: RegExp; methods: Set<string> }>();
 
   fastify.addHook('onRoute', (route) => {
-    if (route.url.includes('*')) return;
+    if (route.url.includes('*') || isHidden(route.url)) return;
     const entry = known.get(route.url) ?? { pattern: pathPattern(route.url), methods: new Set<string>() };
     for (const method of [route.method].flat()) entry.methods.add(method);
     known.set(route.url, entry);
@@ -19,7 +21,8 @@ export function answerWrongMethods(fastify: FastifyInstance): void {
     if (!request.is404) return;
     const path = request.url.split('?', 1)[0] ?? '';
     const methods = [...known.values()].filter(({ pattern }) => pattern.test(path)).flatMap((e) => [...e.methods]);
-    if (methods.length === 0) return;
+    // Before a body is looked at, so that nothing else is ever said of such an address.
+    if (methods.length === 0) throw nothingHere();
     throw new ServiceError('method_not_allowed', `${request.method} is not possible here.`, {
       headers: { allow: [...new Set(methods)].sort().join(', ') },
     });

@@ -1,0 +1,39 @@
+import { Body, Get, Param, Patch, Query } from '@nestjs/common';
+import { AdminJobsQuery, UpdateAdminJobRequest } from '#contract/admin.dto.js';
+import type { components } from '#contract/openapi.gen.js';
+import { UserId } from '../auth/caller.decorator.js';
+import { Operation } from '../http/operation.decorator.js';
+import { JobId } from '../http/path.pipe.js';
+import { ForOperators } from './admin.decorator.js';
+import { AdminJobsService } from './admin-jobs.service.js';
+import { presentAdminJob, presentAdminJobDetail } from './present-admin-job.js';
+
+type Schemas = components['schemas'];
+
+@ForOperators('jobs')
+export class AdminJobsController {
+  constructor(private readonly jobs: AdminJobsService) {}
+
+  @Get()
+  @Operation('listAdminJobs', [200, 304, 404, 422])
+  async list(@Query() query: AdminJobsQuery): Promise<Schemas['AdminJobPage']> {
+    const { jobs, hasMore, before, after } = await this.jobs.list(query);
+    return { data: jobs.map(presentAdminJob), has_more: hasMore, before, after };
+  }
+
+  @Get(':job_id')
+  @Operation('getAdminJob', [200, 304, 404, 422])
+  async get(@Param('job_id', JobId) jobId: string): Promise<Schemas['AdminJobDetail']> {
+    return presentAdminJobDetail(await this.jobs.get(jobId));
+  }
+
+  @Patch(':job_id')
+  @Operation('updateAdminJob', [200, 404, 409, 413, 415, 422])
+  async update(
+    @UserId() userId: string,
+    @Param('job_id', JobId) jobId: string,
+    @Body() _body: UpdateAdminJobRequest, // its one possible content is "queued"
+  ): Promise<Schemas['AdminJobDetail']> {
+    return presentAdminJobDetail(await this.jobs.requeue(jobId, userId));
+  }
+}

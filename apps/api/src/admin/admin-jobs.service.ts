@@ -1,0 +1,161 @@
+import { Injectable, Logger } from '@nestjs/common';
+import { EntityManager } from 'typeorm';
+import type { AdminJobsQuery } from '#contract/admin.dto.js';
+import { jobColumns } from '#database/columns.js';
+import type { ChatStatus } from '#database/entities/chat.entity.js';
+import type { JobStatus } from '#database/entities/job.entity.js';
+import type { ModelCall } from '#database/entities/model-call.entity.js';
+import { invalidField, notFound, ServiceError } from '#errors/service-error.js';
+import { isConflict } from '#jobs/accept.js';
+import { requeue } from '#jobs/requeue.js';
+import { isFinal } from '#jobs/states.js';
+import { Doorbell } from '#queue/doorbell.js';
+import { encodeCursor } from '../http/cursor.js';
+import { type AdminJobRow, jobsList, listName, readPosition } from './jobs-list.js';
+import type { Surroundings } from './why.js';
+
+const DEFAULT_PAGE = 50;
+
+/** Lines of the ledger that are shown: an attempt that costs nothing may be made very often. */
+const MOST_CALLS = 100;
+
+export interface AdminJobsPage {
+  readonly jobs: AdminJobRow[];
+  readonly hasMore: boolean;
+  readonly before: string | null;
+  readonly after: string | null;
+}
+
+/** A line of the ledger, without what the job itself says. */
+export type CallLine = Omit<ModelCall, 'jobId' | 'userId' | 'assistantSlug'>;
+
+export interface AdminJob extends Surroundings {
+  readonly job: AdminJobRow;
+  /** Oldest first. */
+  readonly calls: CallLine[];
+  /** Null: the job is final, and needs none. */
+  readonly ticket: 'waiting' | 'taken' | 'gone' | 'unknown' | null;
+}
+
+const READ = `
+  SELECT ${jobColumns('j')}, c.assistant_slug AS "assistantSlug", now() AS now,
+         EXISTS (SELECT FROM dispatch WHERE paused) AS paused
+    FROM jobs j JOIN chats c ON c.id = j.chat_id WHERE j.id = $1`;
+
+const CALLS = `
+  SELECT attempt, model, outcome, error_code AS "errorCode", message_id AS "messageId", input_tokens AS "inputTokens",
+         output_tokens AS "outputTokens", first_text_ms AS "firstTextMs", started_at AS "startedAt", ended_at AS "endedAt"
+    FROM model_calls WHERE job_id = $1 ORDER BY attempt DESC LIMIT ${MOST_CALLS}`;
+
+/** What is in the way of putting a job back. */
+const IN_THE_WAY = `
+  SELECT j.status, c.status AS "chatStatus",
+         (SELECT u.id FROM jobs u WHERE u.chat_id = c.id AND u.id <> j.id AND u.status IN ('queued', 'running')) AS "otherId",
+         m.seq < c.last_seq AS "saidSince"
+    FROM jobs j JOIN chats c ON c.id = j.chat_id JOIN messages m ON m.id = j.user_message_id WHERE j.id = $1`;
+
+interface InTheWay {
+  readonly status: JobStatus;
+  readonly chatStatus: ChatStatus;
+  readonly otherId: string | null;
+  readonly saidSince: boolean;
+}
+
+/** Everybody's jobs, for operators: states, not conversations. */
+@Injectable()
+export class AdminJobsService {
+  private readonly logger = new Logger(AdminJobsService.name);
+
+  constructor(
+    private readonly manager: EntityManager,
+    private readonly doorbell: Doorbell,
+  ) {}
+
+  /** A page of the jobs that were asked for. @throws ServiceError `validation_failed` */
+  async list(query: AdminJobsQuery): Promise<AdminJobsPage> {
+    if (query.before !== undefined && query.after !== undefined) {
+      throw invalidField('after', 'cannot be combined with before');
+    }
+    const { limit = DEFAULT_PAGE, order = 'newest' } = query;
+    const name = listName(query);
+    const cursor = query.before ?? query.after;
+    const later = cursor === undefined ? order === 'oldest' : query.after !== undefined;
+    const from = cursor === undefined ? undefined : readPosition(name, cursor, later ? 'after' : 'before');
+    const list = jobsList(query, later, from, limit);
+    const rows = await this.manager.query<AdminJobRow[]>(list.select, list.values);
+    const full = rows.length > limit;
+    const jobs = rows.slice(0, limit);
+    const place = (row: { createdAt: Date; id: string } | undefined): string | null =>
+      row ? encodeCursor(name, `${row.createdAt.toISOString()} ${row.id}`) : null;
+    // A page that is not full may have ended because enough was looked at.
+    const [looked] = full
+      ? []
+      : await this.manager.query<{ createdAt: Date; id: string }[]>(list.last, list.lastValues);
+    const far = place(looked) ?? place(jobs.at(-1));
+    const near = place(jobs[0]) ?? (cursor === undefined ? place(looked) : cursor);
+    const hasMore = full || looked !== undefined;
+    if (later !== (order === 'oldest')) jobs.reverse();
+    return {
+      jobs,
+      hasMore,
+      before: later ? near : hasMore ? far : null,
+      // What is still to come comes after it: an empty page gives the cursor back, to ask again later.
+      after: later ? (far ?? query.after ?? null) : near,
+    };
+  }
+
+  /** A job with all that says why it is where it is. @throws ServiceError `not_found` */
+  async get(jobId: string): Promise<AdminJob> {
+    const [row] = await this.manager.query<(AdminJobRow & Surroundings)[]>(READ, [jobId]);
+    if (row === undefined) throw notFound('job');
+    const { now, paused, ...job } = row;
+    const calls = await this.manager.query<CallLine[]>(CALLS, [jobId]);
+    return { job, now, paused, calls: calls.reverse(), ticket: await this.ticket(job) };
+  }
+
+  /** A running attempt holds its own ticket; what is queued waits with that of the next. */
+  private async ticket({ id, status, attempts }: AdminJobRow): Promise<AdminJob['ticket']> {
+    if (isFinal(status)) return null;
+    return (await this.doorbell.ticket(id, status === 'running' ? attempts : attempts + 1)) ?? 'unknown';
+  }
+
+  /**
+   * Puts a failed job back, for the operator `userId`.
+   * @throws ServiceError `not_found`, `invalid_transition` (it has not failed, or something was said in its chat since),
+   * `chat_not_active`, `turn_in_progress`
+   */
+  async requeue(jobId: string, userId: string): Promise<AdminJob> {
+    // What was in the way may be gone by the time it is looked at: then once more.
+    for (let tries = 0; tries < 3; tries++) {
+      const attempts = await requeue(this.manager, jobId).catch((error: unknown) => {
+        if (isConflict(error)) return undefined;
+        throw error;
+      });
+      if (attempts !== undefined) {
+        this.logger.warn(`requeued job=${jobId} operator=${JSON.stringify(userId)}`);
+        await this.doorbell.ring(jobId, attempts + 1);
+        return this.get(jobId);
+      }
+      const refusal = await this.refusal(jobId);
+      if (refusal !== undefined) throw refusal;
+    }
+    throw new ServiceError('turn_in_progress', 'The chat has a turn in progress.');
+  }
+
+  private async refusal(jobId: string): Promise<ServiceError | undefined> {
+    const [found] = await this.manager.query<InTheWay[]>(IN_THE_WAY, [jobId]);
+    if (found === undefined) return notFound('job');
+    const { status, chatStatus, otherId, saidSince } = found;
+    if (status !== 'failed') {
+      const message = `The job is ${status}; only one that failed can be put back.`;
+      return new ServiceError('invalid_transition', message, { jobId });
+    }
+    if (chatStatus !== 'active') return new ServiceError('chat_not_active', `The chat is ${chatStatus}.`);
+    if (otherId !== null) {
+      return new ServiceError('turn_in_progress', 'The chat has a turn in progress.', { jobId: otherId });
+    }
+    if (!saidSince) return undefined;
+    const message = 'Something was said in the chat since; a reply would not come where it belongs.';
+    return new ServiceError('invalid_transition', message, { jobId });
+  }
+}

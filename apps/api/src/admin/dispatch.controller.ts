@@ -1,0 +1,37 @@
+import { Body, Get, Logger, Patch } from '@nestjs/common';
+import { EntityManager } from 'typeorm';
+import { UpdateDispatchRequest } from '#contract/admin.dto.js';
+import type { components } from '#contract/openapi.gen.js';
+import { type DispatchState, readDispatch, setDispatch } from '#jobs/dispatch.js';
+import { UserId } from '../auth/caller.decorator.js';
+import { Operation } from '../http/operation.decorator.js';
+import { ForOperators } from './admin.decorator.js';
+
+type Dispatch = components['schemas']['Dispatch'];
+
+/** The switch of dispatch. */
+@ForOperators('dispatch')
+export class DispatchController {
+  private readonly logger = new Logger(DispatchController.name);
+
+  constructor(private readonly manager: EntityManager) {}
+
+  @Get()
+  @Operation('getDispatch', [200, 304, 404, 422])
+  async get(): Promise<Dispatch> {
+    return presentDispatch(await readDispatch(this.manager));
+  }
+
+  @Patch()
+  @Operation('updateDispatch', [200, 404, 413, 415, 422])
+  async update(@UserId() userId: string, @Body() { paused }: UpdateDispatchRequest): Promise<Dispatch> {
+    const state = await setDispatch(this.manager, paused, userId);
+    const word = paused ? 'paused' : 'goes on';
+    if (state.changed) this.logger.warn(`dispatch ${word} operator=${JSON.stringify(userId)}`);
+    return presentDispatch(state);
+  }
+}
+
+function presentDispatch({ paused, changedAt, changedBy }: DispatchState): Dispatch {
+  return { paused, changed_at: changedAt.toISOString(), changed_by: changedBy };
+}

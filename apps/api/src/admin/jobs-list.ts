@@ -1,0 +1,95 @@
+import type { AdminJobsQuery } from '#contract/admin.dto.js';
+import { jobColumns, type JobRow } from '#database/columns.js';
+import { isId } from '#database/ids.js';
+import { invalidField } from '#errors/service-error.js';
+import { decodeCursor } from '../http/cursor.js';
+
+/** Jobs looked at for one page: what is rare among very many is found in several. */
+export const MOST_LOOKED_AT = 10_000;
+
+/** A job, with its chat's assistant. */
+export type AdminJobRow = JobRow & { readonly assistantSlug: string };
+
+/** No join: that might be made by reading all chats. */
+const ASSISTANT = 'SELECT c.assistant_slug FROM chats c WHERE c.id = j.chat_id';
+
+/** Where a page begins: beyond this job. */
+export interface Position {
+  readonly createdAt: string;
+  readonly id: string;
+}
+
+/** What is asked for: two statements with the same values. */
+export interface JobsList {
+  /** The jobs of the page, and one more if there is one. */
+  readonly select: string;
+  /** The last job that was looked at, if there may be others beyond it. */
+  readonly last: string;
+  readonly values: unknown[];
+  readonly lastValues: unknown[];
+}
+
+/**
+ * Builds the statements. Inside, what an index serves: age, user, and the states of which there are few. It is read in the list's order,
+ * and not beyond {@link MOST_LOOKED_AT} rows. Outside, what has to be looked at row by row. So whatever is asked for, and however
+ * many jobs there are, a page has an end.
+ */
+export function jobsList(query: AdminJobsQuery, later: boolean, from: Position | undefined, limit: number): JobsList {
+  const values: unknown[] = [];
+  const value = (one: unknown): string => `$${values.push(one)}`;
+  const [compare, direction] = later ? ['>', 'ASC'] : ['<', 'DESC'];
+  const order = `j.created_at ${direction}, j.id ${direction}`;
+
+  const inside = ['true'];
+  // A code is a failed job's.
+  const status = query.status ?? (query.error === undefined ? undefined : 'failed');
+  // Named, not given as a value: the index is that of this one state.
+  if (status === 'queued' || status === 'running' || status === 'failed') inside.push(`j.status = '${status}'`);
+  else if (query.error !== undefined && status !== undefined) inside.push('false');
+  if (query.user !== undefined) inside.push(`j.user_id = ${value(query.user)}`);
+  // A chat has no index of jobs of its own; its user has.
+  if (query.chat !== undefined) {
+    inside.push(`j.user_id = (SELECT c.user_id FROM chats c WHERE c.id = ${value(query.chat)})`);
+  }
+  if (query.created_after !== undefined) inside.push(`j.created_at >= ${value(query.created_after)}::timestamptz`);
+  if (query.created_before !== undefined) inside.push(`j.created_at < ${value(query.created_before)}::timestamptz`);
+  if (query.older_than !== undefined) {
+    inside.push(`j.created_at < now() - make_interval(secs => ${value(query.older_than)})`);
+  }
+  if (from !== undefined) {
+    inside.push(`(j.created_at, j.id) ${compare} (${value(from.createdAt)}::timestamptz, ${value(from.id)}::uuid)`);
+  }
+  const looked = `FROM jobs j WHERE ${inside.join(' AND ')} ORDER BY ${order}`;
+  const lastValues = [...values];
+
+  const outside = ['true'];
+  if (status === 'succeeded' || status === 'canceled') outside.push(`j.status = '${status}'`);
+  if (query.error !== undefined) outside.push(`j.error_code = ${value(query.error)}`);
+  if (query.chat !== undefined) outside.push(`j.chat_id = ${value(query.chat)}`);
+  if (query.assistant !== undefined) outside.push(`j.slug = ${value(query.assistant)}`);
+  const select = `
+    SELECT ${jobColumns('j')}, j.slug AS "assistantSlug"
+      FROM (SELECT j.*, (${ASSISTANT}) AS slug ${looked} LIMIT ${MOST_LOOKED_AT}) AS j
+     WHERE ${outside.join(' AND ')} ORDER BY ${order} LIMIT ${limit + 1}`;
+  const last = `SELECT j.created_at AS "createdAt", j.id ${looked} OFFSET ${MOST_LOOKED_AT - 1} LIMIT 1`;
+  return { select, last, values, lastValues };
+}
+
+/** Of a list's cursors: its filters, but for those by age, which may move on from page to page. */
+export function listName({ status, assistant, user, chat, error }: AdminJobsQuery): string {
+  return `admin jobs ${JSON.stringify([status, assistant, user, chat?.toLowerCase(), error])}`;
+}
+
+/** Four digits of year: what JavaScript can date and PostgreSQL cannot has more. */
+const MOMENT = /^[1-9]\d{3}-/;
+
+/** @throws ServiceError `validation_failed` when the cursor was not made for this list */
+export function readPosition(list: string, cursor: string, field: 'before' | 'after'): Position {
+  const [createdAt = '', id = ''] = decodeCursor(list, cursor, field).split(' ');
+  const moment = MOMENT.test(createdAt) && !Number.isNaN(Date.parse(createdAt));
+  // The checksum is no secret, so a made-up position can get this far.
+  if (!moment || new Date(createdAt).toISOString() !== createdAt || !isId(id)) {
+    throw invalidField(field, 'is not a cursor of this list');
+  }
+  return { createdAt, id };
+}

@@ -1,0 +1,50 @@
+import type { components } from '#contract/openapi.gen.js';
+import type { AdminJob, CallLine } from './admin-jobs.service.js';
+import type { AdminJobRow } from './jobs-list.js';
+import { why } from './why.js';
+
+type Schemas = components['schemas'];
+
+/** A job on the wire, for operators: field by field, so that nothing of a conversation comes along. */
+export function presentAdminJob(job: AdminJobRow): Schemas['AdminJob'] {
+  return {
+    id: job.id,
+    status: job.status,
+    assistant: job.assistantSlug,
+    user_id: job.userId,
+    chat_id: job.chatId,
+    request_id: job.requestId,
+    attempts: job.attempts,
+    attempts_left: job.attemptsLeft,
+    available_at: job.availableAt.toISOString(),
+    lease_until: job.leaseUntil?.toISOString() ?? null,
+    error:
+      job.errorCode === null
+        ? null
+        : { code: job.errorCode as Schemas['JobErrorCode'], message: job.errorMessage ?? '' },
+    created_at: job.createdAt.toISOString(),
+    requeued_at: job.requeuedAt?.toISOString() ?? null,
+    started_at: job.startedAt?.toISOString() ?? null,
+    finished_at: job.finishedAt?.toISOString() ?? null,
+  };
+}
+
+/** The same with why it is where it is, and its calls. */
+export function presentAdminJobDetail({ job, calls, ticket, ...around }: AdminJob): Schemas['AdminJobDetail'] {
+  return { ...presentAdminJob(job), why: why(job, around), ticket, calls: calls.map(presentCall) };
+}
+
+function presentCall(call: CallLine): Schemas['ModelCall'] {
+  return {
+    attempt: call.attempt,
+    outcome: call.outcome,
+    error_code: call.errorCode as Schemas['JobErrorCode'] | null,
+    model: call.model,
+    message_id: call.messageId,
+    input_tokens: call.inputTokens,
+    output_tokens: call.outputTokens,
+    first_text_ms: call.firstTextMs,
+    started_at: call.startedAt.toISOString(),
+    ended_at: call.endedAt?.toISOString() ?? null,
+  };
+}

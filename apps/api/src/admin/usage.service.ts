@@ -1,0 +1,120 @@
+import { Injectable } from '@nestjs/common';
+import { EntityManager } from 'typeorm';
+import type { UsageQuery } from '#contract/admin.dto.js';
+import type { CallOutcome } from '#database/entities/model-call.entity.js';
+import { invalidField } from '#errors/service-error.js';
+import { decodeCursor, encodeCursor } from '../http/cursor.js';
+
+/** Days counted at once, at most. */
+const MOST_DAYS = 92;
+const DEFAULT_DAYS = 7;
+const DAY_MS = 24 * 60 * 60 * 1_000;
+const DEFAULT_PAGE = 100;
+
+const OUTCOMES = ['running', 'completed', 'failed', 'canceled', 'handed_back', 'lost'] as const satisfies CallOutcome[];
+
+/**
+ * What lines may stand for, in the order in which they come: as the calls are gathered, and as a text by which lines are told apart and
+ * ordered, byte by byte whatever the database's language.
+ */
+const GROUPS = {
+  day: { by: `(started_at AT TIME ZONE 'UTC')::date`, text: `to_char(day, 'YYYY-MM-DD') COLLATE "C"` },
+  assistant: { by: 'assistant_slug', text: `coalesce(assistant, '') COLLATE "C"` },
+  user: { by: 'user_id', text: `coalesce("user", '') COLLATE "C"` },
+} as const;
+type Group = keyof typeof GROUPS;
+
+/** A line: of what it stands for that which was asked, empty for what is not known. */
+export type UsageLine = Readonly<Partial<Record<Group, string>>> & {
+  readonly calls: Readonly<Record<CallOutcome, number>>;
+  readonly inputTokens: number;
+  readonly outputTokens: number;
+};
+
+export interface UsagePage {
+  readonly from: string;
+  readonly to: string;
+  readonly lines: UsageLine[];
+  readonly hasMore: boolean;
+  readonly after: string | null;
+}
+
+const dayOf = (ms: number): string => new Date(ms).toISOString().slice(0, 10);
+
+/** Who used how much, from the ledger. */
+@Injectable()
+export class UsageService {
+  constructor(private readonly manager: EntityManager) {}
+
+  /** A page of the lines that were asked for. @throws ServiceError `validation_failed` */
+  async page(query: UsageQuery): Promise<UsagePage> {
+    const to = query.to ?? dayOf(Date.now());
+    const from = query.from ?? dayOf(Date.parse(to) - (DEFAULT_DAYS - 1) * DAY_MS);
+    const days = (Date.parse(to) - Date.parse(from)) / DAY_MS + 1;
+    if (days < 1) throw invalidField('from', 'must not be after to');
+    if (days > MOST_DAYS) throw invalidField('from', `must be at most ${MOST_DAYS} days before the day after to`);
+    const groups = readGroups(query.group_by ?? 'day,assistant,user');
+    const { limit = DEFAULT_PAGE } = query;
+    const name = `usage ${JSON.stringify([from, to, query.assistant, query.user, groups])}`;
+    const beyond = query.after === undefined ? undefined : readPlace(name, query.after, groups.length);
+
+    const values: unknown[] = [from, to];
+    const value = (one: unknown): string => `$${values.push(one)}`;
+    const where = [
+      `started_at >= $1::date::timestamp AT TIME ZONE 'UTC'`,
+      `started_at < ($2::date + 1)::timestamp AT TIME ZONE 'UTC'`,
+    ];
+    if (query.assistant !== undefined) where.push(`assistant_slug = ${value(query.assistant)}`);
+    if (query.user !== undefined) where.push(`user_id = ${value(query.user)}`);
+    const texts = groups.map((group) => GROUPS[group].text);
+    const place = beyond && `(${texts.join(', ')}) > (${beyond.map((part) => `${value(part)}::text`).join(', ')})`;
+    // Gathered by what they are; only lines, which are few beside calls, are made texts of and sorted.
+    const rows = await this.manager.query<Record<string, string>[]>(
+      `SELECT ${groups.map((group) => `${GROUPS[group].text} AS "${group}"`).join(', ')},
+              ${OUTCOMES.join(', ')}, "inputTokens", "outputTokens"
+         FROM (SELECT ${groups.map((group) => `${GROUPS[group].by} AS "${group}"`).join(', ')},
+                      ${OUTCOMES.map((outcome) => `count(*) FILTER (WHERE outcome = '${outcome}') AS ${outcome}`).join(', ')},
+                      coalesce(sum(input_tokens), 0) AS "inputTokens", coalesce(sum(output_tokens), 0) AS "outputTokens"
+                 FROM model_calls WHERE ${where.join(' AND ')}
+                GROUP BY ${groups.map((_, n) => n + 1).join(', ')}) AS line
+        WHERE ${place ?? 'true'} ORDER BY ${texts.join(', ')} LIMIT ${limit + 1}`,
+      values,
+    );
+    const lines = rows.slice(0, limit).map((row) => lineOf(row, groups));
+    const last = lines.at(-1);
+    const hasMore = rows.length > limit;
+    const end = JSON.stringify(groups.map((group) => last?.[group]));
+    return { from, to, lines, hasMore, after: hasMore ? encodeCursor(name, end) : null };
+  }
+}
+
+/** In the order of lines, whatever the order of asking. @throws ServiceError `validation_failed` when one is named twice */
+function readGroups(text: string): Group[] {
+  const asked = text.split(',');
+  if (new Set(asked).size !== asked.length) throw invalidField('group_by', 'names something twice');
+  return (Object.keys(GROUPS) as Group[]).filter((group) => asked.includes(group));
+}
+
+/** pg gives sums and counts as text: they may be larger than a number can tell. Tokens of a page of ours are not. */
+function lineOf(row: Record<string, string>, groups: readonly Group[]): UsageLine {
+  const calls = Object.fromEntries(OUTCOMES.map((outcome) => [outcome, Number(row[outcome])]));
+  return {
+    ...Object.fromEntries(groups.map((group) => [group, row[group]])),
+    calls: calls as UsageLine['calls'],
+    inputTokens: Number(row['inputTokens']),
+    outputTokens: Number(row['outputTokens']),
+  };
+}
+
+/** @throws ServiceError `validation_failed` when the cursor was not made for this list */
+function readPlace(name: string, cursor: string, parts: number): string[] {
+  const text = decodeCursor(name, cursor, 'after');
+  try {
+    const place: unknown = JSON.parse(text);
+    const isText = (part: unknown): boolean => typeof part === 'string' && !part.includes('\0') && part.isWellFormed();
+    if (Array.isArray(place) && place.length === parts && place.every(isText)) return place as string[];
+  } catch {
+    // The checksum is no secret, so a made-up position can get this far.
+  }
+  throw invalidField('after', 'is not a cursor of this list');
+}

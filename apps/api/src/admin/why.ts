@@ -1,0 +1,64 @@
+import type { components } from '#contract/openapi.gen.js';
+import type { JobRow } from '#database/columns.js';
+import { LONGEST_LIFE_SECONDS } from '#jobs/timings.js';
+
+type JobReason = components['schemas']['JobReason'];
+
+/** What a job's whereabouts depend on, beside its row. */
+export interface Surroundings {
+  /** The database's clock, by which the row's moments are set. */
+  readonly now: Date;
+  /** Dispatch is paused. */
+  readonly paused: boolean;
+}
+
+const IN_A_MOMENT = 'a worker ends it within seconds';
+
+/** Why a job is where it is: a code, and the same in a sentence. */
+export function why(job: JobRow, { now, paused }: Surroundings): JobReason {
+  const attempts = `${job.attempts} ${job.attempts === 1 ? 'attempt' : 'attempts'}`;
+  switch (job.status) {
+    case 'succeeded':
+      return { code: 'succeeded', message: `It has its reply, after ${attempts}.` };
+    case 'canceled':
+      return { code: 'canceled', message: 'Somebody canceled it.' };
+    case 'failed':
+      return { code: 'failed', message: `It failed after ${attempts} (${job.errorCode}): ${job.errorMessage ?? ''}` };
+    case 'running':
+      return running(job, now, paused);
+    case 'queued':
+      return queued(job, now, paused);
+  }
+}
+
+function running(job: JobRow, now: Date, paused: boolean): JobReason {
+  const until = job.leaseUntil ?? now;
+  if (until > now) {
+    const message = `Attempt ${job.attempts} is under way; its worker was heard of within the last seconds.`;
+    return { code: 'running', message };
+  }
+  const lost = `The lease of attempt ${job.attempts} ran out ${seconds(until, now)} ago: its worker died or froze`;
+  if (isTooOld(job, now) || job.attemptsLeft === 0) {
+    return { code: 'out_of_time', message: `${lost}, and no other may follow: ${IN_A_MOMENT}.` };
+  }
+  if (paused) return { code: 'dispatch_paused', message: `${lost}; dispatch is paused, and no other takes it over.` };
+  return { code: 'lease_ran_out', message: `${lost}; another worker takes it over.` };
+}
+
+function queued(job: JobRow, now: Date, paused: boolean): JobReason {
+  if (isTooOld(job, now)) return { code: 'out_of_time', message: `Its hour is over: ${IN_A_MOMENT}.` };
+  if (paused) return { code: 'dispatch_paused', message: 'Dispatch is paused: no attempt is begun.' };
+  if (job.availableAt > now) {
+    const again = job.attempts === 0 ? 'Its first attempt' : `After ${job.attempts}, the next attempt`;
+    return { code: 'waiting_for_moment', message: `${again} is due in ${seconds(now, job.availableAt)}.` };
+  }
+  return { code: 'waiting_for_worker', message: 'It is due and waits for a worker that has room.' };
+}
+
+function isTooOld(job: JobRow, now: Date): boolean {
+  return now.getTime() - (job.requeuedAt ?? job.createdAt).getTime() > LONGEST_LIFE_SECONDS * 1_000;
+}
+
+function seconds(from: Date, to: Date): string {
+  return `${Math.max(0, Math.ceil((to.getTime() - from.getTime()) / 1_000))} s`;
+}

@@ -1,0 +1,153 @@
+import { Transform } from 'class-transformer';
+import {
+  Equals,
+  IsBoolean,
+  IsIn,
+  IsInt,
+  IsOptional,
+  IsUUID,
+  Matches,
+  Max,
+  MaxLength,
+  Min,
+  ValidateBy,
+} from 'class-validator';
+import type {
+  components,
+  operations,
+  SchemaUpdateAdminJobRequest,
+  SchemaUpdateDispatchRequest,
+} from './openapi.gen.js';
+import { PageQuery } from './queries.dto.js';
+import { SLUG } from './slug.js';
+import { IsText } from './text.js';
+
+type Schemas = components['schemas'];
+type QueryOf<Id extends keyof operations> = NonNullable<operations[Id]['parameters']['query']>;
+
+const LONGEST_USER = 255;
+
+/** A cursor that holds a user's id, each of whose characters may take six. */
+const LONGEST_PLACE = 3_000;
+
+export const JOB_STATUSES = ['queued', 'running', 'succeeded', 'failed', 'canceled'] as const;
+const ERROR_CODES = ['model_unavailable', 'model_rejected', 'attempts_exhausted', 'expired', 'internal'] as const;
+
+/** Digits only: `Number` would also take '1e1', '0x10' and ''. */
+const WholeNumber = (): PropertyDecorator =>
+  Transform(({ value }: { value: unknown }) =>
+    typeof value === 'string' && /^\d{1,6}$/.test(value) ? Number(value) : value,
+  );
+
+/** RFC 3339, section 5.6; years of four digits, which JavaScript and PostgreSQL both can date. */
+const MOMENT = /^[1-9]\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/i;
+const DAY = /^[1-9]\d{3}-\d\d-\d\d$/;
+
+/** A day that does not exist, such as the 30th of February, JavaScript would take for another. */
+const isDay = (text: string): boolean =>
+  DAY.test(text) && !Number.isNaN(Date.parse(text)) && new Date(text).toISOString().startsWith(text);
+
+const isMoment = (text: string): boolean =>
+  MOMENT.test(text) && isDay(text.slice(0, 10)) && !Number.isNaN(Date.parse(text));
+
+const Holds = (check: (text: string) => boolean, otherwise: string): PropertyDecorator =>
+  ValidateBy({
+    name: 'holds',
+    validator: {
+      validate: (value: unknown) => typeof value === 'string' && check(value),
+      defaultMessage: () => otherwise,
+    },
+  });
+
+const IsMoment = (): PropertyDecorator => Holds(isMoment, 'must be a moment, such as 2026-11-23T09:00:00Z');
+const IsDay = (): PropertyDecorator => Holds(isDay, 'must be a day, such as 2026-11-23');
+
+/** Which jobs an operator asks for. */
+export class AdminJobsQuery extends PageQuery implements QueryOf<'listAdminJobs'> {
+  @IsOptional()
+  @IsIn(JOB_STATUSES)
+  status?: Schemas['JobStatus'];
+
+  @IsOptional()
+  @Matches(SLUG)
+  assistant?: string;
+
+  @IsOptional()
+  @IsText(1, LONGEST_USER)
+  user?: string;
+
+  @IsOptional()
+  @IsUUID()
+  chat?: string;
+
+  @IsOptional()
+  @IsIn(ERROR_CODES)
+  error?: Schemas['JobErrorCode'];
+
+  @IsOptional()
+  @WholeNumber()
+  @IsInt()
+  @Min(0)
+  @Max(999_999)
+  older_than?: number;
+
+  @IsOptional()
+  @MaxLength(40)
+  @IsMoment()
+  created_after?: string;
+
+  @IsOptional()
+  @MaxLength(40)
+  @IsMoment()
+  created_before?: string;
+
+  @IsOptional()
+  @IsIn(['newest', 'oldest'])
+  order?: 'newest' | 'oldest';
+}
+
+const GROUPS = /^(day|assistant|user)(,(day|assistant|user)){0,2}$/;
+
+/** Which usage an operator asks for. */
+export class UsageQuery implements QueryOf<'getUsage'> {
+  @IsOptional()
+  @IsDay()
+  from?: string;
+
+  @IsOptional()
+  @IsDay()
+  to?: string;
+
+  @IsOptional()
+  @Matches(SLUG)
+  assistant?: string;
+
+  @IsOptional()
+  @IsText(1, LONGEST_USER)
+  user?: string;
+
+  @IsOptional()
+  @Matches(GROUPS)
+  group_by?: string;
+
+  @IsOptional()
+  @WholeNumber()
+  @IsInt()
+  @Min(1)
+  @Max(100)
+  limit?: number;
+
+  @IsOptional()
+  @MaxLength(LONGEST_PLACE)
+  after?: string;
+}
+
+export class UpdateAdminJobRequest implements SchemaUpdateAdminJobRequest {
+  @Equals('queued')
+  status: 'queued';
+}
+
+export class UpdateDispatchRequest implements SchemaUpdateDispatchRequest {
+  @IsBoolean()
+  paused: boolean;
+}
