@@ -30,22 +30,30 @@ describe('every operation answers with every status the contract gives it', () =
   let ana: Client;
   let chatId: string;
   let jobId: string;
+  let receiptId: string;
   beforeAll(async () => {
     stack = await startStack();
     // An operator, who is a user like any other besides.
     ana = new Client(stack.api.url, tokenFor('ana', { scope: 'admin' }));
     chatId = (await ana.chat()).id;
     jobId = (await ana.turn(chatId, 'hello')).body.job_id;
+    const zoe = stack.as('zoe');
+    await zoe.chat();
+    receiptId = (await zoe.request('DELETE', '/api/v1/me')).body.id;
   });
   afterAll(() => stack.stop());
 
   const having = (status: number): ContractOperation[] =>
     contract.operations.filter(({ statuses }) => statuses.includes(status));
-  const pathOf = ({ path }: ContractOperation, ids: { slug?: string; chat?: string; job?: string } = {}): string =>
+  const pathOf = (
+    { path }: ContractOperation,
+    ids: { slug?: string; chat?: string; job?: string; receipt?: string } = {},
+  ): string =>
     path
       .replace('{slug}', ids.slug ?? 'support')
       .replace('{chat_id}', ids.chat ?? chatId)
-      .replace('{job_id}', ids.job ?? jobId);
+      .replace('{job_id}', ids.job ?? jobId)
+      .replace('{receipt_id}', ids.receipt ?? receiptId);
   const bodyOf = ({ id }: ContractOperation): object | undefined =>
     id === 'requestReply' ? { chat_id: chatId } : BODIES[id];
   const statusesOf = async (
@@ -94,9 +102,11 @@ describe('every operation answers with every status the contract gives it', () =
     const ask = (operation: ContractOperation) =>
       operation.id === 'requestReply'
         ? ana.post(operation.path, { chat_id: NOBODYS })
-        : ana.request(operation.method, pathOf(operation, { slug: 'nobody', chat: NOBODYS, job: NOBODYS }), {
-            body: bodyOf(operation),
-          });
+        : ana.request(
+            operation.method,
+            pathOf(operation, { slug: 'nobody', chat: NOBODYS, job: NOBODYS, receipt: NOBODYS }),
+            { body: bodyOf(operation) },
+          );
     expect(await statusesOf(named, ask)).toEqual(all(named, 404));
   });
 
@@ -136,8 +146,9 @@ describe('every operation answers with every status the contract gives it', () =
   });
 
   it('204 to whoever has seen the end of a stream', async () => {
+    const reads = having(204).filter(({ method }) => method === 'GET');
     const ask = (operation: ContractOperation) => ana.get(pathOf(operation), { headers: { 'last-event-id': 'end' } });
-    expect(await statusesOf(having(204), ask)).toEqual(all(having(204), 204));
+    expect(await statusesOf(reads, ask)).toEqual(all(reads, 204));
   });
 
   it('200, 201 and 202 when all is well', async () => {
@@ -163,6 +174,10 @@ describe('every operation answers with every status the contract gives it', () =
     expect((await ben.post('/api/v1/assistants/billing/chats')).status).toBe(200);
     expect((await ana.patch('/api/v1/admin/dispatch', { paused: false })).status).toBe(200);
     expect((await ana.post('/api/v1/admin/sessions')).status).toBe(201);
+    expect((await ben.request('DELETE', `/api/v1/chats/${chat}`)).status).toBe(204);
+    await ben.chat();
+    expect((await ben.request('DELETE', '/api/v1/me', { headers: { prefer: 'respond-async' } })).status).toBe(202);
+    expect((await ben.request('DELETE', '/api/v1/me')).status).toBe(200);
   });
 
   it('409 and 412 to what the state of things does not allow', async () => {
@@ -180,6 +195,8 @@ describe('every operation answers with every status the contract gives it', () =
     const requeued = await ana.patch(`/api/v1/admin/jobs/${job.id}`, { status: 'queued' });
     expect(requeued.body.code).toBe('invalid_transition');
     expect((await eva.patch(`/api/v1/chats/${chat}`, { title: 'x' }, { 'if-match': '"other"' })).status).toBe(412);
+    const other = { 'if-match': '"other"' };
+    expect((await eva.request('DELETE', `/api/v1/chats/${chat}`, { headers: other })).status).toBe(412);
     await eva.patch(`/api/v1/chats/${chat}`, { status: 'closed' });
     expect((await eva.patch(`/api/v1/chats/${chat}`, { status: 'active' })).body.code).toBe('invalid_transition');
   });
@@ -216,7 +233,7 @@ describe('every operation answers with every status the contract gives it', () =
   it('500 when something is wrong on our side, and says nothing of it', async () => {
     const ask = (operation: ContractOperation) =>
       ana.request(operation.method, pathOf(operation), { body: bodyOf(operation) });
-    const tables = ['assistants', 'chats', 'jobs', 'dispatch', 'model_calls', 'admin_sessions'];
+    const tables = ['assistants', 'chats', 'jobs', 'receipts', 'dispatch', 'model_calls', 'admin_sessions'];
     for (const table of tables) await stack.database.query(`ALTER TABLE ${table} RENAME TO ${table}_away`);
     try {
       expect(await statusesOf(having(500), ask)).toEqual(all(having(500), 500));

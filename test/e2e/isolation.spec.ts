@@ -21,6 +21,7 @@ describe('whose is whose', () => {
     const tries: [string, (id: { chat: string; job: string }) => [string, object?]][] = [
       ['GET', ({ chat }) => [`/api/v1/chats/${chat}`]],
       ['PATCH', ({ chat }) => [`/api/v1/chats/${chat}`, { title: 'mine now' }]],
+      ['DELETE', ({ chat }) => [`/api/v1/chats/${chat}`]],
       ['GET', ({ chat }) => [`/api/v1/chats/${chat}/messages`]],
       ['POST', ({ chat }) => [`/api/v1/chats/${chat}/messages`, { content: 'hello' }]],
       ['POST', ({ chat }) => [`/api/v1/chats/${chat}/turns`, { user_message: 'hello' }]],

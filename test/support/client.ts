@@ -57,7 +57,7 @@ export class Client {
     });
     const text = await response.text();
     const { status, headers } = response;
-    const isText = headers.get('content-type')?.startsWith('text/') ?? false;
+    const isText = /^text\/|jsonl/.test(headers.get('content-type') ?? '');
     const body: unknown = text === '' ? undefined : isText ? text : JSON.parse(text);
     if (method !== 'HEAD' && method !== 'OPTIONS') {
       const { pathname, searchParams } = new URL(path, this.url);

@@ -32,6 +32,9 @@ import { SharedLooks } from './jobs/shared-looks.js';
 import { Limits } from './limits/limits.js';
 import { Load } from './limits/load.js';
 import { OpenStreams } from './limits/open-streams.js';
+import { ExportService } from './me/export.service.js';
+import { MeController } from './me/me.controller.js';
+import { MeService } from './me/me.service.js';
 import { MessagesController } from './messages/messages.controller.js';
 import { MessagesService } from './messages/messages.service.js';
 import { TurnsController } from './turns/turns.controller.js';
@@ -58,6 +61,7 @@ export class AppModule {
         MessagesController,
         TurnsController,
         JobsController,
+        MeController,
         AdminJobsController,
         DispatchController,
         UsageController,
@@ -72,6 +76,8 @@ export class AppModule {
         JobWaiter,
         SharedLooks,
         JobEvents,
+        MeService,
+        ExportService,
         AdminJobsService,
         UsageService,
         BoardSessions,

@@ -9,6 +9,7 @@ import { QueueModule } from '#queue/queue.module.js';
 import type { Settings } from '#settings/settings.js';
 import { Circuit } from './model/circuit.js';
 import { Model } from './model/model.js';
+import { Clearing } from './reconciler/clearing.js';
 import { Reconciler } from './reconciler/reconciler.js';
 import { ReplyProcessor } from './reply/reply.processor.js';
 import { ReplyPublisher } from './reply/publisher.js';
@@ -35,6 +36,7 @@ export class WorkerModule {
         ReplyPublisher,
         ReplyProcessor.on(store, settings.workerConcurrency),
         Reconciler,
+        Clearing,
         HealthService,
         { provide: APP_FILTER, useClass: HttpErrorFilter },
       ],

@@ -89,7 +89,17 @@ export interface paths {
         get: operations["getChat"];
         put?: never;
         post?: never;
-        delete?: never;
+        /**
+         * Delete a chat
+         * @description Removes the chat with all its messages and jobs, for good. From the answer on nothing of it can be found, and its idempotency
+         *     keys are forgotten. Of a very long chat the last rows are removed within minutes.
+         *
+         *     A turn in flight is canceled: its model call is stopped within a second, nothing more is written, who waits for the turn is
+         *     told `409 turn_canceled`, and streams of it end; its job is not found.
+         *
+         *     With `If-Match` the chat is deleted only if it is still what the caller saw.
+         */
+        delete: operations["deleteChat"];
         options?: never;
         head?: never;
         /**
@@ -385,6 +395,78 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/me": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Delete everything of yours
+         * @description Removes your chats with all that is in them, and what is kept of your requests (idempotency keys). Turns in flight are
+         *     canceled. What you make after having asked stays. What your turns cost stays in the service's books, in numbers, without you.
+         *
+         *     The request waits until all is gone, for 20 seconds unless `Prefer` says otherwise: `200` with the receipt. If there is more
+         *     to remove than that takes, `202` with the receipt as it stands: the service goes on by itself, and `Location` says where to
+         *     look how far it is. Asked again before all is gone, it is the same receipt. Of a user who has nothing it counts nothing.
+         *
+         *     Your token stays valid: whoever has it can begin anew.
+         */
+        delete: operations["deleteMe"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/receipts/{receipt_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read the receipt of a deletion
+         * @description How far a deletion is, or what it came to. Until all is gone the receipt is found by its user alone. From then on nothing leads
+         *     from it to a user: keep its id if you need it, for whoever knows that can read it.
+         */
+        get: operations["getReceipt"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Take everything of yours along
+         * @description All your chats, as JSON lines (jsonlines.org): each line is one `ExportLine`. The first says what it is. Each chat, in the order
+         *     they were made in, is followed by its messages and then by its jobs; a job's reply is the message whose `job_id` names it. The
+         *     last line is of type `end`, and counts: an export without it broke off, and is not all there is.
+         *
+         *     It is read while you take it, so what changes meanwhile may be in it or not. A reader who takes nothing for 30 seconds is cut off.
+         */
+        get: operations["exportMe"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/health/live": {
         parameters: {
             query?: never;
@@ -455,6 +537,8 @@ export interface components {
             description: string;
             /** @description Raised by one whenever the assistant's definition changes. */
             version: number;
+            /** @description Days a chat with it is kept after its last message, and then deleted; absent if for ever. */
+            retention_days?: number;
         };
         AssistantList: {
             data: components["schemas"]["Assistant"][];
@@ -771,6 +855,80 @@ export interface components {
         };
         UpdateDispatchRequest: {
             paused: boolean;
+        };
+        /** @description What was removed when a user asked for everything to be. */
+        Receipt: {
+            id: components["schemas"]["Id"];
+            /**
+             * Format: date-time
+             * @description What was made later was not removed.
+             */
+            requested_at: string;
+            /**
+             * Format: date-time
+             * @description When the last of it was gone; null while there is some left.
+             */
+            deleted_at: string | null;
+            chats: number;
+            messages: number;
+            jobs: number;
+            idempotency_keys: number;
+        };
+        /** @description Lines of JSON, each an `ExportLine`. */
+        ExportLines: string;
+        /** @description One line of an export. */
+        ExportLine: {
+            /** @constant */
+            type: "export";
+            /**
+             * @description Of this form of lines. Others may be added to it.
+             * @constant
+             */
+            version: 1;
+            /** @description The token's `sub`. */
+            user: string;
+            /**
+             * Format: date-time
+             * @description When the export began.
+             */
+            exported_at: string;
+        } | {
+            /** @constant */
+            type: "chat";
+            chat: components["schemas"]["Chat"];
+        } | {
+            /** @constant */
+            type: "message";
+            message: components["schemas"]["Message"];
+        } | {
+            /** @constant */
+            type: "job";
+            job: components["schemas"]["ExportedJob"];
+        } | {
+            /** @constant */
+            type: "end";
+            chats: number;
+            messages: number;
+            jobs: number;
+        };
+        /** @description A `Job` but for its reply, which is among the messages. */
+        ExportedJob: {
+            id: components["schemas"]["Id"];
+            /** @constant */
+            type: "assistant-reply";
+            /** @enum {string} */
+            status: "queued" | "running" | "succeeded" | "failed" | "canceled";
+            chat_id: components["schemas"]["Id"];
+            user_message_id: components["schemas"]["Id"];
+            /** @description Why the job failed. */
+            error: components["schemas"]["JobError"] | null;
+            attempts: number;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            started_at: string | null;
+            /** Format: date-time */
+            finished_at: string | null;
         };
         Health: {
             /** @enum {string} */
@@ -1099,6 +1257,8 @@ export interface components {
         CacheControl: string;
         /** @description What the answer depends on. */
         Vary: string;
+        /** @description A copy of somebody's data is not kept on the way. */
+        CopyCacheControl: string;
         /** @description Where the new resource is. */
         Location: string;
         /** @description Events are neither to be kept nor to be changed on the way. */
@@ -1162,6 +1322,10 @@ export type SchemaUsageCalls = components['schemas']['UsageCalls'];
 export type SchemaAdminSession = components['schemas']['AdminSession'];
 export type SchemaUpdateAdminJobRequest = components['schemas']['UpdateAdminJobRequest'];
 export type SchemaUpdateDispatchRequest = components['schemas']['UpdateDispatchRequest'];
+export type SchemaReceipt = components['schemas']['Receipt'];
+export type SchemaExportLines = components['schemas']['ExportLines'];
+export type SchemaExportLine = components['schemas']['ExportLine'];
+export type SchemaExportedJob = components['schemas']['ExportedJob'];
 export type SchemaHealth = components['schemas']['Health'];
 export type SchemaOpenChatRequest = components['schemas']['OpenChatRequest'];
 export type SchemaUpdateChatRequest = components['schemas']['UpdateChatRequest'];
@@ -1208,6 +1372,7 @@ export type HeaderRequestId = components['headers']['RequestId'];
 export type HeaderETag = components['headers']['ETag'];
 export type HeaderCacheControl = components['headers']['CacheControl'];
 export type HeaderVary = components['headers']['Vary'];
+export type HeaderCopyCacheControl = components['headers']['CopyCacheControl'];
 export type HeaderLocation = components['headers']['Location'];
 export type HeaderStreamCacheControl = components['headers']['StreamCacheControl'];
 export type HeaderStreamLocation = components['headers']['StreamLocation'];
@@ -1447,6 +1612,43 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             404: components["responses"]["ChatNotFound"];
             406: components["responses"]["NotAcceptable"];
+            422: components["responses"]["ValidationFailed"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    deleteChat: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The `ETag` of the chat you saw (RFC 9110, section 13.1.1); `412` if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /** @description The chat's id. What is not a UUID names no chat. */
+                chat_id: components["parameters"]["ChatId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The chat is deleted. */
+            204: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["ChatNotFound"];
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["ValidationFailed"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
@@ -2436,6 +2638,142 @@ export interface operations {
             406: components["responses"]["NotAcceptable"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["ValidationFailed"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    deleteMe: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description How to wait (RFC 7240): `respond-async`, or `wait=N` with whole seconds (more than 60 counts as 60). What was honoured
+                 *     is in `Preference-Applied`; anything else is ignored.
+                 */
+                Prefer?: components["parameters"]["Prefer"];
+                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All is gone. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    Vary: components["headers"]["Vary"];
+                    "Preference-Applied": components["headers"]["PreferenceApplied"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Receipt"];
+                };
+            };
+            /** @description It is being removed, and may take a while. */
+            202: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    Vary: components["headers"]["Vary"];
+                    Location: components["headers"]["Location"];
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    "Preference-Applied": components["headers"]["PreferenceApplied"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Receipt"];
+                };
+            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            406: components["responses"]["NotAcceptable"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["ValidationFailed"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getReceipt: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The `ETag` of what you have (RFC 9110, section 13.1.2); `304` if it is still current. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /** @description The receipt's id. What is not a UUID names no receipt. */
+                receipt_id: components["schemas"]["Id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The receipt. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    ETag: components["headers"]["ETag"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    Vary: components["headers"]["Vary"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Receipt"];
+                };
+            };
+            304: components["responses"]["NotModified"];
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            /** @description There is no such receipt, or it is of a deletion of somebody else's that goes on. */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            406: components["responses"]["NotAcceptable"];
+            422: components["responses"]["ValidationFailed"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    exportMe: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The lines. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Cache-Control": components["headers"]["CopyCacheControl"];
+                    Vary: components["headers"]["Vary"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/jsonl": components["schemas"]["ExportLines"];
+                };
+            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            406: components["responses"]["NotAcceptable"];
             422: components["responses"]["ValidationFailed"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];

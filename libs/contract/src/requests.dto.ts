@@ -16,6 +16,9 @@ export const LONGEST_TITLE = 200;
 /** Optional, but not null: `IsOptional` would let null pass. */
 const MayBeLeftOut = (): PropertyDecorator => ValidateIf((_, value) => value !== undefined);
 
+/** Of a request whose body, if it has one, says nothing. */
+export class NoFields {}
+
 export class OpenChatRequest implements SchemaOpenChatRequest {
   @IsOptional()
   @IsText(1, LONGEST_TITLE)

@@ -13,11 +13,13 @@ import { Job } from './entities/job.entity.js';
 import { Message } from './entities/message.entity.js';
 import { ModelCall } from './entities/model-call.entity.js';
 import { OpenStream, StreamHolder } from './entities/open-stream.entity.js';
+import { Receipt } from './entities/receipt.entity.js';
 import { Core1764000000000 } from './migrations/1764000000000-core.js';
 import { Ledger1795564800000 } from './migrations/1795564800000-ledger.js';
 import { IdempotencyKeys1795564900000 } from './migrations/1795564900000-idempotency-keys.js';
 import { JobsAge1795565000000 } from './migrations/1795565000000-jobs-age.js';
 import { Fairness1795565100000 } from './migrations/1795565100000-fairness.js';
+import { DataCare1795565300000 } from './migrations/1795565300000-data-care.js';
 import { Operators1795565400000 } from './migrations/1795565400000-operators.js';
 
 export const ENTITIES = [
@@ -30,6 +32,7 @@ export const ENTITIES = [
   Caller,
   OpenStream,
   StreamHolder,
+  Receipt,
   Dispatch,
   AdminSession,
 ];
@@ -41,6 +44,7 @@ export const MIGRATIONS = [
   IdempotencyKeys1795564900000,
   JobsAge1795565000000,
   Fairness1795565100000,
+  DataCare1795565300000,
   Operators1795565400000,
 ];
 

@@ -37,7 +37,7 @@ export class ServiceError extends Error {
 }
 
 /** The same words for an unknown resource and for somebody else's: nobody learns which it was. */
-export function notFound(what: 'assistant' | 'chat' | 'job'): ServiceError {
+export function notFound(what: 'assistant' | 'chat' | 'job' | 'receipt'): ServiceError {
   return new ServiceError('not_found', `There is no such ${what}.`);
 }
 

@@ -71,8 +71,9 @@ export async function settleCall(
 
 const END_ORPHANS = `
   WITH orphan AS (
-    SELECT c.job_id, c.attempt FROM model_calls c JOIN jobs j ON j.id = c.job_id
-     WHERE c.outcome = 'running' AND c.started_at < now() - interval '5 seconds' AND NOT (j.status = 'running' AND j.attempts = c.attempt)
+    SELECT c.job_id, c.attempt FROM model_calls c LEFT JOIN jobs j ON j.id = c.job_id
+     WHERE c.outcome = 'running' AND c.started_at < now() - interval '5 seconds'
+       AND (j.status = 'running' AND j.attempts = c.attempt) IS NOT TRUE
      LIMIT ${RECONCILE_BATCH} FOR UPDATE OF c SKIP LOCKED
   )
   UPDATE model_calls c SET outcome = 'lost', ended_at = now()

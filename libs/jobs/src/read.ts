@@ -31,10 +31,11 @@ async function read<Row extends JobRow>(
   jobId: string,
   userId: string,
 ): Promise<JobAndMessage<Row> | undefined> {
-  const [job] = await manager.query<Row[]>(`SELECT ${columns} FROM jobs j WHERE j.id = $1 AND j.user_id = $2`, [
-    jobId,
-    userId,
-  ]);
+  // By its chat: whoever's that is no more, at once has no more of its jobs.
+  const [job] = await manager.query<Row[]>(
+    `SELECT ${columns} FROM jobs j JOIN chats c ON c.id = j.chat_id WHERE j.id = $1 AND c.user_id = $2`,
+    [jobId, userId],
+  );
   if (job === undefined) return undefined;
   if (job.status !== 'succeeded' && job.status !== 'canceled') return { job, message: null };
   const [message] = await manager.query<Message[]>(

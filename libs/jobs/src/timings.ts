@@ -73,6 +73,17 @@ export const OUTAGE_MS = 20_000;
 export const SHORTEST_OPEN_MS = 1_000;
 export const LONGEST_OPEN_MS = 15_000;
 
+/*
+ * Data that is removed. So many chats are taken from their user at a time, and so many of each kind of their rows removed, so that
+ * no statement takes long however much there is. Workers leave a chat for so long, in seconds, to the request that removes it.
+ */
+export const RELEASE_BATCH = 500;
+export const CLEAR_BATCH = 1_000;
+export const CLEAR_CHATS = 100;
+export const CLEAR_AFTER_SECONDS = 5;
+/** How often each worker looks for data to remove, in milliseconds. */
+export const CLEAR_MS = 2_000;
+
 /** How long an idempotency key is kept at least, in hours, and how often old ones are purged, in milliseconds. */
 export const KEY_HOURS = 24;
 export const PURGE_MS = 60_000;

@@ -22,7 +22,7 @@ describe('the assistants file', () => {
         good,
         good,
         { ...good, slug: 'Sales' },
-        { ...good, slug: 'x', name: '', max_output_tokens: 0, tone: 1 },
+        { ...good, slug: 'x', name: '', max_output_tokens: 0, retention_days: 0.5, tone: 1 },
         5,
       ],
     });
@@ -31,6 +31,7 @@ describe('the assistants file', () => {
       '"Sales": slug must be a lower-case name of a-z, 0-9 and dashes.',
       expect.stringMatching(/^"x": name /),
       expect.stringMatching(/^"x": max_output_tokens must/),
+      expect.stringMatching(/^"x": retention_days must be a whole number from 1 /),
       '"x": tone is not known.',
       'entry 5 must be a mapping.',
     ]);

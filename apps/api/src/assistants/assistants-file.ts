@@ -13,6 +13,8 @@ export interface AssistantDefinition {
   readonly welcome_message: string;
   readonly model: string;
   readonly max_output_tokens: number;
+  /** Days a chat is kept after its last message; for ever when left out. */
+  readonly retention_days?: number;
 }
 
 /** The file's faults, all at once, each with the entry it is in. */
@@ -29,9 +31,11 @@ const TEXTS: Readonly<Record<string, number>> = {
   welcome_message: 4_000,
   model: 200,
 };
-const KNOWN = new Set(['slug', 'max_output_tokens', ...Object.keys(TEXTS)]);
+const KNOWN = new Set(['slug', 'max_output_tokens', 'retention_days', ...Object.keys(TEXTS)]);
 const DEFAULT_MAX_OUTPUT_TOKENS = 1024;
 const LARGEST_MAX_OUTPUT_TOKENS = 128_000;
+/** A hundred years. */
+const LONGEST_RETENTION_DAYS = 36_500;
 
 /**
  * Reads the definitions.
@@ -75,12 +79,20 @@ export function checkAssistants(document: unknown): { definitions: AssistantDefi
       if (fault) faults.push(`${where}: ${name} ${fault}.`);
     }
     const tokens = fields['max_output_tokens'] ?? DEFAULT_MAX_OUTPUT_TOKENS;
-    if (!Number.isInteger(tokens) || (tokens as number) < 1 || (tokens as number) > LARGEST_MAX_OUTPUT_TOKENS) {
+    if (!isWholeNumber(tokens, LARGEST_MAX_OUTPUT_TOKENS)) {
       faults.push(`${where}: max_output_tokens must be a whole number from 1 to ${LARGEST_MAX_OUTPUT_TOKENS}.`);
+    }
+    const days = fields['retention_days'];
+    if (days !== undefined && !isWholeNumber(days, LONGEST_RETENTION_DAYS)) {
+      faults.push(`${where}: retention_days must be a whole number from 1 to ${LONGEST_RETENTION_DAYS}.`);
     }
     for (const name of Object.keys(fields)) if (!KNOWN.has(name)) faults.push(`${where}: ${name} is not known.`);
     if (faults.length === before)
       definitions.push({ ...(fields as unknown as AssistantDefinition), max_output_tokens: tokens as number });
   });
   return { definitions, faults };
+}
+
+function isWholeNumber(value: unknown, max: number): boolean {
+  return Number.isInteger(value) && (value as number) >= 1 && (value as number) <= max;
 }

@@ -8,5 +8,6 @@ export function presentAssistant(assistant: Assistant): components['schemas']['A
     name: assistant.name,
     description: assistant.description,
     version: assistant.version,
+    ...(assistant.retentionDays !== null && { retention_days: assistant.retentionDays }),
   };
 }

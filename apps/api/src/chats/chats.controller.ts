@@ -1,8 +1,8 @@
-import { Body, Controller, Get, Headers, Param, Patch, Post, Query, Res } from '@nestjs/common';
+import { Body, Controller, Delete, Get, Headers, HttpCode, Param, Patch, Post, Query, Res } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
 import type { components } from '#contract/openapi.gen.js';
 import { ChatsQuery } from '#contract/queries.dto.js';
-import { OpenChatRequest, UpdateChatRequest } from '#contract/requests.dto.js';
+import { NoFields, OpenChatRequest, UpdateChatRequest } from '#contract/requests.dto.js';
 import type { RequestKey } from '#database/request-key.js';
 import { UserId } from '../auth/caller.decorator.js';
 import { etagOf } from '../http/etag.js';
@@ -65,5 +65,17 @@ export class ChatsController {
     const chat = presentChat(await this.chats.update(userId, chatId, body, ifMatch));
     void reply.header('etag', etagOf(JSON.stringify(chat)));
     return chat;
+  }
+
+  @Delete('chats/:chat_id')
+  @HttpCode(204)
+  @Operation('deleteChat', [204, 404, 412, 413, 415, 422])
+  delete(
+    @UserId() userId: string,
+    @Param('chat_id', ChatId) chatId: string,
+    @Body() _body: NoFields,
+    @Headers('if-match') ifMatch: string | undefined,
+  ): Promise<void> {
+    return this.chats.delete(userId, chatId, ifMatch);
   }
 }

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { Injectable } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
@@ -7,6 +8,9 @@ import { isId, newId } from '#database/ids.js';
 import { isKeyConflict, keepKey, keyValues, type RequestKey } from '#database/request-key.js';
 import { oneRow } from '#database/rows.js';
 import { invalidField, notFound, ServiceError } from '#errors/service-error.js';
+import { isStoreAway } from '#errors/store-away.js';
+import { clear, isUncleared } from '#jobs/clear.js';
+import { release, settled } from '#jobs/release.js';
 import type { ChatsQuery } from '#contract/queries.dto.js';
 import type { OpenChatRequest, UpdateChatRequest } from '#contract/requests.dto.js';
 import { decodeCursor, encodeCursor } from '../http/cursor.js';
@@ -34,7 +38,7 @@ const CREATE = `
 const KEEP_FOUND = `
   INSERT INTO idempotency_keys (user_id, key, fingerprint, chat, created)
   SELECT user_id, $2, $3, to_jsonb(chats) || jsonb_build_object('unfinished_job_id', (${unfinishedJob('chats')})), false
-    FROM chats WHERE id = $1 AND status = 'active' FOR SHARE
+    FROM chats WHERE id = $1 AND user_id = $4 AND status = 'active' FOR SHARE
   ON CONFLICT DO NOTHING RETURNING chat`;
 
 const LOCK = `SELECT 1 FROM chats WHERE id = $1 AND user_id = $2 FOR UPDATE`;
@@ -54,6 +58,10 @@ const TRANSITIONS: Readonly<Record<ChatStatus, readonly ChatStatus[]>> = {
 };
 
 const DEFAULT_PAGE = 20;
+
+/** How long a request that deletes a chat removes its rows itself, in milliseconds; a worker removes what is left. */
+const CLEARING_MS = 5_000;
+const LOOK_MS = 50;
 
 export interface OpenedChat {
   readonly chat: Chat;
@@ -98,7 +106,7 @@ export class ChatsService {
       const { title = null, metadata = {} } = initial;
       const [row] =
         active !== null
-          ? await this.manager.query<{ chat: object }[]>(KEEP_FOUND, [active.id, ...keyValues(requestKey)])
+          ? await this.manager.query<{ chat: object }[]>(KEEP_FOUND, [active.id, ...keyValues(requestKey), userId])
           : await this.create([userId, slug, newId(), title, metadata, newId(), ...keyValues(requestKey)]);
       if (row !== undefined) return { chat: chatAsKept(row.chat), created: active === null, replayed: false };
       // There is a twin by now, or a chat; or it was archived in this moment. Else there is no such assistant.
@@ -190,11 +198,7 @@ export class ChatsService {
     }
     try {
       return await this.manager.transaction(async (manager) => {
-        // Locked, then read: what the wait for the lock let pass is seen, also in the chat's jobs.
-        await manager.query(LOCK, [chatId, userId]);
-        const chat = await manager.findOneBy(Chat, { id: chatId, userId });
-        if (chat === null) throw notFound('chat');
-        assertIfMatch(ifMatch, etagOf(JSON.stringify(presentChat(chat))));
+        const chat = await this.lock(manager, userId, chatId, ifMatch);
         const { status = chat.status, title = chat.title, metadata = chat.metadata } = change;
         if (status !== chat.status && !TRANSITIONS[chat.status].includes(status)) {
           throw new ServiceError('invalid_transition', `A chat that is ${chat.status} cannot become ${status}.`);
@@ -217,6 +221,43 @@ export class ChatsService {
       });
     }
   }
+
+  /**
+   * Deletes a chat with all that is in it. When this returns, nobody finds anything of it any more, a turn that was in flight is
+   * canceled, and, unless there was very much of them, its rows are gone.
+   * @throws ServiceError `not_found`, `precondition_failed`
+   */
+  async delete(userId: string, chatId: string, ifMatch: string | undefined): Promise<void> {
+    const { endedJobs } = await this.manager.transaction(async (manager) => {
+      await this.lock(manager, userId, chatId, ifMatch);
+      return release(manager, [chatId]);
+    });
+    const deadline = Date.now() + CLEARING_MS;
+    try {
+      await settled(this.manager, endedJobs);
+      while (Date.now() < deadline && (await isUncleared(this.manager, chatId))) {
+        // A worker may have come first.
+        if (!(await clear(this.manager, { chatId }))) await sleep(LOOK_MS);
+      }
+    } catch (error) {
+      // The chat is gone, and its rows will be, whatever became of the store since.
+      if (!isStoreAway(error)) throw error;
+    }
+  }
+
+  /** The chat, locked, then read: what the wait for the lock let pass is seen, also in its jobs. */
+  private async lock(
+    manager: EntityManager,
+    userId: string,
+    chatId: string,
+    ifMatch: string | undefined,
+  ): Promise<Chat> {
+    await manager.query(LOCK, [chatId, userId]);
+    const chat = await manager.findOneBy(Chat, { id: chatId, userId });
+    if (chat === null) throw notFound('chat');
+    assertIfMatch(ifMatch, etagOf(JSON.stringify(presentChat(chat))));
+    return chat;
+  }
 }
 
 /** The entity of a row that is kept as JSON: by column, with moments as text. */
@@ -226,6 +267,7 @@ function chatAsKept(row: object): Chat {
   return {
     id: kept['id'] as string,
     userId: kept['user_id'] as string,
+    releasedFrom: null,
     assistantSlug: kept['assistant_slug'] as string,
     status: kept['status'] as ChatStatus,
     title: kept['title'] as string | null,

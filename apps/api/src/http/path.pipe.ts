@@ -22,6 +22,7 @@ const isSlug = (value: string): boolean => SLUG.test(value);
 export const AssistantSlug = new PathPipe(isSlug, 'assistant');
 export const ChatId = new PathPipe(isId, 'chat');
 export const JobId = new PathPipe(isId, 'job');
+export const ReceiptId = new PathPipe(isId, 'receipt');
 
 /** The assistant's slug where a chat is asked for in that assistant's space: it is the chat that is not found. */
 export const ChatSpace = new PathPipe(isSlug, 'chat');

@@ -5,10 +5,11 @@ import { map, type Observable } from 'rxjs';
 import { PUBLIC } from '../auth/public.decorator.js';
 import { etagOf, noneMatchHits } from './etag.js';
 import { EVENT_STREAM_HEADERS, EventStream } from './event-stream.js';
+import { LINES_HEADERS, LineStream } from './line-stream.js';
 
 /**
  * Turns what a handler returns into the bytes that leave, once, and gives them their validator: GET answers
- * carry a strong ETag and become 304 when the caller has them already. Streams of events write their answers themselves.
+ * carry a strong ETag and become 304 when the caller has them already. Streams write their answers themselves.
  */
 @Injectable()
 export class RepresentationInterceptor implements NestInterceptor {
@@ -21,6 +22,7 @@ export class RepresentationInterceptor implements NestInterceptor {
     return next.handle().pipe(
       map((body: unknown) => {
         if (body instanceof EventStream) return this.events(body, request, reply);
+        if (body instanceof LineStream) return this.lines(body, request, reply);
         if (body === undefined) return undefined; // 204
         const json = JSON.stringify(body);
         if (this.reflector.getAllAndOverride<boolean>(PUBLIC, [context.getHandler(), context.getClass()])) {
@@ -45,6 +47,12 @@ export class RepresentationInterceptor implements NestInterceptor {
 
   private events(stream: EventStream, request: FastifyRequest, reply: FastifyReply): void {
     void reply.headers(EVENT_STREAM_HEADERS);
+    if (request.method === 'HEAD') stream.destroy();
+    else stream.open(reply);
+  }
+
+  private lines(stream: LineStream, request: FastifyRequest, reply: FastifyReply): void {
+    void reply.headers(LINES_HEADERS);
     if (request.method === 'HEAD') stream.destroy();
     else stream.open(reply);
   }

@@ -83,6 +83,8 @@ export class FollowedJob {
       .catch((error: unknown) => {
         // The client comes back, and finds out how things stand.
         const { jobId, requestId } = this.following;
+        // Its chat was deleted: there is nothing more to follow, and whoever comes back learns that.
+        if (error instanceof ServiceError && error.code === 'not_found') return this.stream.end();
         const line = `stream given up job=${jobId} request=${requestId}`;
         if (isStoreAway(error)) logger.warn(`${line}: ${(error as Error).message}`);
         else logger.error(line, error instanceof Error ? error.stack : String(error));

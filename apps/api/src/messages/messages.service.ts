@@ -114,13 +114,13 @@ export class MessagesService {
       [chatId, userId, assistantSlug ?? null],
     );
     const kept = await this.kept.find(userId, requestKey, manager);
+    if (locked.length === 0) throw notFound('chat');
     if (kept !== undefined) {
       const rows = await manager.query<Message[]>(`SELECT ${messageColumns('m')} FROM messages m WHERE id = $1`, [
         kept.messageId,
       ]);
       return { message: oneRow(rows), replayed: true };
     }
-    if (locked.length === 0) throw notFound('chat');
     await assertTakesTurns(manager, chatId);
     const rows = await manager.query<Message[]>(INSERT_MESSAGE, [
       chatId,

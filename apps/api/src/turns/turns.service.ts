@@ -5,8 +5,7 @@ import type { Message } from '#database/entities/message.entity.js';
 import { messageColumns } from '#database/columns.js';
 import { newId } from '#database/ids.js';
 import type { RequestKey } from '#database/request-key.js';
-import { oneRow } from '#database/rows.js';
-import { ServiceError } from '#errors/service-error.js';
+import { notFound, ServiceError } from '#errors/service-error.js';
 import { isStoreAway } from '#errors/store-away.js';
 import { type AcceptedTurn, acceptTurn, asAccepted, isConflict, type NewTurn } from '#jobs/accept.js';
 import type { JobAndMessage } from '#jobs/read.js';
@@ -77,6 +76,7 @@ export class TurnsService {
       } catch (error) {
         // The turn is accepted, whatever became of the store since: the client must learn of its job.
         if (isStoreAway(error)) return accepted;
+        if (error instanceof ServiceError && error.code === 'not_found') throw deleted(job.id);
         throw error;
       }
     } finally {
@@ -131,13 +131,19 @@ export class TurnsService {
   private async earlier(userId: string, jobId: string): Promise<TakenTurn> {
     const { job } = await this.jobs.get(userId, jobId);
     await this.jobs.ringAgain(job);
-    const userMessage = oneRow(
-      await this.manager.query<Message[]>(`SELECT ${messageColumns('m')} FROM messages m WHERE id = $1`, [
-        job.userMessageId,
-      ]),
+    const [userMessage] = await this.manager.query<Message[]>(
+      `SELECT ${messageColumns('m')} FROM messages m WHERE id = $1`,
+      [job.userMessageId],
     );
+    // Its chat was deleted in this moment.
+    if (userMessage === undefined) throw notFound('chat');
     return { userMessage, job, replayed: true, allowance: undefined };
   }
+}
+
+/** What became of a turn whose chat was deleted while it was waited for: that canceled it. */
+function deleted(jobId: string): ServiceError {
+  return new ServiceError('turn_canceled', 'The turn was canceled: its chat was deleted.', { jobId });
 }
 
 /** What a finished turn is answered with. @throws ServiceError for a turn that has no complete reply */

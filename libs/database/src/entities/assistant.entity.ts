@@ -26,6 +26,10 @@ export class Assistant {
   @Column('integer', { name: 'max_output_tokens' })
   maxOutputTokens: number;
 
+  /** Days a chat is kept after its last message; null: for ever. */
+  @Column('integer', { name: 'retention_days', nullable: true })
+  retentionDays: number | null;
+
   /** Raised by one whenever the definition changes. */
   @Column('integer')
   version: number;

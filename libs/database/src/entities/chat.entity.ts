@@ -10,9 +10,13 @@ export class Chat {
   @PrimaryColumn('uuid')
   id: string;
 
-  /** The token's `sub`. */
-  @Column('text', { name: 'user_id' })
-  userId: string;
+  /** The token's `sub`; null once the chat is being removed: then it is nobody's, and no request finds it. */
+  @Column('text', { name: 'user_id', nullable: true })
+  userId: string | null;
+
+  /** Whose it was, while its rows are being removed. */
+  @Column('text', { name: 'released_from', nullable: true })
+  releasedFrom: string | null;
 
   @Column('text', { name: 'assistant_slug' })
   assistantSlug: string;

@@ -9,6 +9,7 @@ export type CallOutcome = 'running' | 'completed' | 'failed' | 'canceled' | 'han
 /** One call of the model: a line of the ledger, written before the call and again when it ends. */
 @Entity('model_calls')
 export class ModelCall {
+  /** Its job. Of one that was removed: an id that no job has. */
   @PrimaryColumn('uuid', { name: 'job_id' })
   jobId: string;
 
@@ -35,7 +36,7 @@ export class ModelCall {
   @Column('text', { name: 'error_code', nullable: true })
   errorCode: string | null;
 
-  /** The id the model gave its answer, to find it in the model's own accounts. */
+  /** The id the model gave its answer, to find it in the model's own accounts; forgotten with the job. */
   @Column('text', { name: 'message_id', nullable: true })
   messageId: string | null;
 

@@ -1,0 +1,96 @@
+import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import type { FastifyReply } from 'fastify';
+
+/** An answer's headers: a copy of somebody's data is not to be kept on the way. */
+export const LINES_HEADERS = {
+  'content-type': 'application/jsonl; charset=utf-8',
+  'cache-control': 'no-store',
+  'x-accel-buffering': 'no',
+  vary: 'Authorization, Accept',
+};
+
+/** A reader who takes nothing for this long is cut off, in milliseconds. */
+const LONGEST_STALL_MS = 30_000;
+
+/**
+ * JSON lines to one client: values, one on each line (jsonlines.org; `application/jsonl` in OpenAPI's registry of media types).
+ *
+ * The values are made as the reader takes them, a bundle at a time, so that their number does not matter. An answer that breaks
+ * off, because making them failed or the process stops, has no end that its client could take for one: the connection is cut.
+ */
+export class LineStream {
+  private response: ServerResponse | undefined;
+  private gone = false;
+
+  /** `bundles` gives values to be written together; `failed` is told what it throws once the answer is begun. */
+  constructor(
+    private readonly bundles: AsyncGenerator<readonly object[], void, undefined>,
+    private readonly failed: (error: unknown) => void,
+    private readonly closed: () => void,
+    private readonly stallMs = LONGEST_STALL_MS,
+  ) {}
+
+  /** Begins the answer with the status and the headers that it was given so far. */
+  open(reply: FastifyReply): void {
+    reply.hijack();
+    const { raw: response } = reply;
+    response.writeHead(response.statusCode, reply.getHeaders() as OutgoingHttpHeaders);
+    this.pour(response);
+  }
+
+  /** The same to Node's own answer, whose head was written. */
+  pour(response: ServerResponse): void {
+    this.response = response;
+    const { socket } = response.req;
+    const left = (): void => (response.writableFinished ? this.close() : this.destroy());
+    response.on('close', left);
+    // An answer that waits behind another on its connection is not told when that ends.
+    if (response.socket === null) socket.setMaxListeners(0); // as many may wait as the client cares to send
+    socket.on('close', left);
+    void this.write(response)
+      .catch((error: unknown) => {
+        if (!this.gone) this.failed(error);
+        this.destroy();
+      })
+      .finally(() => socket.off('close', left));
+  }
+
+  /** The end at once, whatever the client lacks. */
+  destroy(): void {
+    this.response?.destroy();
+    this.close();
+  }
+
+  private close(): void {
+    if (this.gone) return;
+    this.gone = true;
+    void this.bundles.return().catch(() => undefined);
+    this.closed();
+  }
+
+  private async write(response: ServerResponse): Promise<void> {
+    if (response.req.socket.destroyed) return this.destroy();
+    for await (const bundle of this.bundles) {
+      if (this.gone) return;
+      const text = bundle.map((value) => `${JSON.stringify(value)}\n`).join('');
+      if (!response.write(text)) await this.drained(response);
+      if (this.gone) return;
+    }
+    response.end();
+  }
+
+  private async drained(response: ServerResponse): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        response.off('drain', done).off('close', done);
+        resolve();
+      };
+      const timer = setTimeout(() => {
+        this.destroy();
+        done();
+      }, this.stallMs);
+      response.on('drain', done).on('close', done);
+    });
+  }
+}

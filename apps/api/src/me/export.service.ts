@@ -1,0 +1,143 @@
+import { type BeforeApplicationShutdown, Injectable, Logger } from '@nestjs/common';
+import { EntityManager } from 'typeorm';
+import type { components } from '#contract/openapi.gen.js';
+import { jobColumns, type JobRow, messageColumns } from '#database/columns.js';
+import { Chat } from '#database/entities/chat.entity.js';
+import type { Message } from '#database/entities/message.entity.js';
+import { isStoreAway } from '#errors/store-away.js';
+import { presentChat } from '../chats/present-chat.js';
+import { LineStream } from '../http/line-stream.js';
+import { presentJob } from '../jobs/present-job.js';
+import { presentMessage } from '../messages/present-message.js';
+
+type Schemas = components['schemas'];
+
+/** The form of the lines; raised when it changes so that a reader must know. */
+const FORMAT_VERSION = 1;
+
+/** Rows read at once, and bytes of messages' text (one message at least). */
+const PAGE_ROWS = 200;
+const PAGE_BYTES = 512 * 1024;
+
+/** How many pages are read at once in this process: exports leave the pool to requests. */
+const AT_ONCE = 2;
+
+/** Time exports have to come to their end once the process is told to stop, in milliseconds. */
+const LEAVING_MS = 2_000;
+
+// `seq` has no gaps, and a row's text is sized without reading it.
+const MESSAGES = `
+  SELECT * FROM (
+    SELECT ${messageColumns('m')}, sum(octet_length(m.content)) OVER (ORDER BY m.seq) AS total
+      FROM messages m WHERE m.chat_id = $1 AND m.seq > $2 ORDER BY m.seq LIMIT ${PAGE_ROWS}
+  ) AS page
+  WHERE total <= ${PAGE_BYTES} OR seq = $2 + 1
+  ORDER BY seq`;
+
+const JOBS = `
+  SELECT ${jobColumns('j')} FROM jobs j WHERE j.chat_id = $1 AND ($2::uuid IS NULL OR j.id > $2)
+   ORDER BY j.id LIMIT ${PAGE_ROWS}`;
+
+/**
+ * All that a user has, as lines: each chat is followed by its messages and its jobs. It is read page by page, each by a statement
+ * of its own, as the reader takes it: neither memory nor a connection is held for as long as it takes.
+ */
+@Injectable()
+export class ExportService implements BeforeApplicationShutdown {
+  private readonly logger = new Logger(ExportService.name);
+  private readonly running = new Set<LineStream>();
+  private readonly line: (() => void)[] = [];
+  private free = AT_ONCE;
+
+  constructor(private readonly manager: EntityManager) {}
+
+  /** The first page is read before the answer begins, so that it can still say that something is wrong. */
+  async open(userId: string): Promise<LineStream> {
+    const first = await this.inLine(() => this.chats(userId, undefined));
+    const stream: LineStream = new LineStream(
+      this.bundles(userId, first),
+      (error) => this.failed(error),
+      () => this.running.delete(stream),
+    );
+    this.running.add(stream);
+    return stream;
+  }
+
+  beforeApplicationShutdown(): void {
+    setTimeout(() => this.running.forEach((stream) => stream.destroy()), LEAVING_MS).unref();
+  }
+
+  private failed(error: unknown): void {
+    if (isStoreAway(error)) this.logger.warn(`export given up: ${(error as Error).message}`);
+    else this.logger.error('export given up', error instanceof Error ? error.stack : String(error));
+  }
+
+  private async *bundles(userId: string, first: Chat[]): AsyncGenerator<Schemas['ExportLine'][], void, undefined> {
+    const counts = { chats: 0, messages: 0, jobs: 0 };
+    yield [{ type: 'export', version: FORMAT_VERSION, user: userId, exported_at: new Date().toISOString() }];
+    for (let chats = first; chats.length > 0;) {
+      for (const chat of chats) {
+        counts.chats += 1;
+        yield [{ type: 'chat', chat: presentChat(chat) }];
+        for await (const messages of this.messages(chat)) {
+          counts.messages += messages.length;
+          yield messages.map((message) => ({ type: 'message', message: presentMessage(message) }));
+        }
+        for await (const jobs of this.jobs(chat)) {
+          counts.jobs += jobs.length;
+          yield jobs.map((job) => ({ type: 'job', job: withoutReply(job) }));
+        }
+      }
+      const after = chats.at(-1)?.id;
+      chats = await this.inLine(() => this.chats(userId, after));
+    }
+    yield [{ type: 'end', ...counts }];
+  }
+
+  /** By id, which is the order they were made in: none moves while the export goes on. */
+  private chats(userId: string, after: string | undefined): Promise<Chat[]> {
+    const select = this.manager
+      .createQueryBuilder(Chat, 'chat')
+      .where('chat.userId = :userId', { userId })
+      .orderBy('chat.id')
+      .take(PAGE_ROWS);
+    if (after !== undefined) select.andWhere('chat.id > :after', { after });
+    return select.getMany();
+  }
+
+  private async *messages(chat: Chat): AsyncGenerator<Message[]> {
+    for (let seq = 0; seq < chat.lastSeq;) {
+      const page = await this.inLine(() => this.manager.query<Message[]>(MESSAGES, [chat.id, seq]));
+      if (page.length === 0) return; // deleted meanwhile
+      yield page;
+      seq = page.at(-1)?.seq ?? chat.lastSeq;
+    }
+  }
+
+  private async *jobs(chat: Chat): AsyncGenerator<JobRow[]> {
+    let page: JobRow[] = [];
+    do {
+      const after = page.at(-1)?.id ?? null;
+      page = await this.inLine(() => this.manager.query<JobRow[]>(JOBS, [chat.id, after]));
+      if (page.length > 0) yield page;
+    } while (page.length === PAGE_ROWS);
+  }
+
+  private async inLine<T>(read: () => Promise<T>): Promise<T> {
+    if (this.free > 0) this.free -= 1;
+    else await new Promise<void>((resolve) => this.line.push(resolve));
+    try {
+      return await read();
+    } finally {
+      const next = this.line.shift();
+      if (next === undefined) this.free += 1;
+      else next();
+    }
+  }
+}
+
+/** A job as it is exported: its reply is among the messages, and names it. */
+function withoutReply(job: JobRow): Schemas['ExportedJob'] {
+  const { assistant_message: _, ...rest } = presentJob(job, null);
+  return rest;
+}

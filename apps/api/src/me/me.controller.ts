@@ -1,0 +1,63 @@
+import { Body, Controller, Delete, Get, Headers, HttpCode, Param, Res } from '@nestjs/common';
+import type { FastifyReply } from 'fastify';
+import type { components } from '#contract/openapi.gen.js';
+import { NoFields } from '#contract/requests.dto.js';
+import { UserId } from '../auth/caller.decorator.js';
+import type { LineStream } from '../http/line-stream.js';
+import { Operation } from '../http/operation.decorator.js';
+import { ReceiptId } from '../http/path.pipe.js';
+import { applyPreference, readPreference } from '../http/prefer.js';
+import { ExportService } from './export.service.js';
+import { MeService } from './me.service.js';
+import { presentReceipt } from './present-receipt.js';
+
+type Schemas = components['schemas'];
+
+/** How long a request waits for all to be removed unless it says so, in seconds: less than what is on the way allows. */
+const WAIT_SECONDS = 20;
+
+/** When to ask again for a receipt that has not ended (`Retry-After`, seconds). */
+const ASK_AGAIN_SECONDS = '5';
+
+/** All that is the caller's. */
+@Controller('api/v1')
+export class MeController {
+  constructor(
+    private readonly me: MeService,
+    private readonly exports: ExportService,
+  ) {}
+
+  @Delete('me')
+  @HttpCode(200)
+  @Operation('deleteMe', [200, 202, 413, 415, 422])
+  async delete(
+    @UserId() userId: string,
+    @Body() _body: NoFields,
+    @Headers('prefer') prefer: string | undefined,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<Schemas['Receipt']> {
+    const preference = readPreference(prefer);
+    const receipt = await this.me.erase(userId, preference.waitSeconds ?? WAIT_SECONDS);
+    applyPreference(reply, preference);
+    if (receipt.endedAt === null) {
+      const location = `/api/v1/receipts/${receipt.id}`;
+      void reply.status(202).header('location', location).header('retry-after', ASK_AGAIN_SECONDS);
+    }
+    return presentReceipt(receipt);
+  }
+
+  @Get('receipts/:receipt_id')
+  @Operation('getReceipt', [200, 304, 404, 422])
+  async receipt(
+    @UserId() userId: string,
+    @Param('receipt_id', ReceiptId) receiptId: string,
+  ): Promise<Schemas['Receipt']> {
+    return presentReceipt(await this.me.receipt(userId, receiptId));
+  }
+
+  @Get('me/export')
+  @Operation('exportMe', [200, 422])
+  export(@UserId() userId: string): Promise<LineStream> {
+    return this.exports.open(userId);
+  }
+}

@@ -1,0 +1,97 @@
+import type { EntityManager } from 'typeorm';
+import { oneRow } from '#database/rows.js';
+import { CLEAR_BATCH, CLEAR_CHATS } from './timings.js';
+
+/*
+ * Removing chats, second half: the rows of chats that were released (see release.ts) go, a batch in each transaction, so that it
+ * does not matter how much there is, or who dies meanwhile: whoever comes next goes on. Messages go from the newest to the oldest,
+ * and the chat's last number with them, which says where to go on without looking through what is gone. A message's jobs go
+ * before it, each with the reply that names it; idempotency keys with what they stand for; the chat last of all.
+ *
+ * The ledger's lines stay, for usage is billed by them, but nothing leads back from them: neither to the job nor, by the id of its
+ * answer, to what the model's maker has of the call.
+ */
+
+/** Which of the released chats. */
+export interface ClearOptions {
+  readonly chatId?: string;
+  /** Those that were this user's. */
+  readonly userId?: string;
+  /** Only what was released so long ago, in seconds. */
+  readonly afterSeconds?: number;
+}
+
+const CHOOSE = `
+  SELECT id, last_seq AS "lastSeq" FROM chats
+   WHERE user_id IS NULL AND ($1::uuid IS NULL OR id = $1) AND ($2::text IS NULL OR released_from = $2)
+     AND updated_at <= clock_timestamp() - make_interval(secs => $3)
+   LIMIT ${CLEAR_CHATS} FOR UPDATE SKIP LOCKED`;
+
+/** The messages of a batch: in each chat ($1) those above a number ($2). */
+const MESSAGES = `
+  SELECT m.id FROM unnest($1::uuid[], $2::int[]) AS part (chat_id, above)
+   CROSS JOIN LATERAL (SELECT id FROM messages WHERE chat_id = part.chat_id AND seq > part.above LIMIT ${CLEAR_BATCH}) AS m`;
+
+// As arrays: of what a join would find here PostgreSQL expects so much that it reads whole tables for it.
+const CLEAR_JOBS = `
+  WITH job AS (
+    SELECT j.id FROM (${MESSAGES}) AS message
+     CROSS JOIN LATERAL (SELECT id FROM jobs WHERE user_message_id = message.id LIMIT ${CLEAR_BATCH}) AS j
+     LIMIT ${CLEAR_BATCH}
+  ), key AS (
+    DELETE FROM idempotency_keys WHERE job_id = ANY (ARRAY(SELECT id FROM job))
+  ), call AS (
+    UPDATE model_calls SET job_id = gen_random_uuid(), message_id = NULL, ended_at = coalesce(ended_at, now()),
+           outcome = CASE WHEN outcome = 'running' THEN 'canceled' ELSE outcome END
+     WHERE job_id = ANY (ARRAY(SELECT id FROM job))
+  ), reply AS (
+    DELETE FROM messages WHERE job_id = ANY (ARRAY(SELECT id FROM job))
+  ), gone AS (
+    DELETE FROM jobs WHERE id = ANY (ARRAY(SELECT id FROM job)) RETURNING id
+  )
+  SELECT count(*)::int AS jobs FROM gone`;
+
+const CLEAR_MESSAGES = `
+  WITH message AS (${MESSAGES}
+  ), key AS (
+    DELETE FROM idempotency_keys WHERE message_id = ANY (ARRAY(SELECT id FROM message))
+  ), gone AS (
+    DELETE FROM messages WHERE id = ANY (ARRAY(SELECT id FROM message))
+  )
+  UPDATE chats SET last_seq = part.above
+    FROM unnest($1::uuid[], $2::int[]) AS part (chat_id, above) WHERE chats.id = part.chat_id`;
+
+const CLEAR_CHATS_THEMSELVES = `DELETE FROM chats WHERE id = ANY ($1)`;
+
+/**
+ * Clears a batch of released chats. Many at once take different ones, so none left to take does not mean that all is done.
+ * @returns whether there was something to do
+ */
+export function clear(manager: EntityManager, options: ClearOptions = {}): Promise<boolean> {
+  const { chatId = null, userId = null, afterSeconds = 0 } = options;
+  return manager.transaction(async (within) => {
+    const chats = await within.query<{ id: string; lastSeq: number }[]>(CHOOSE, [chatId, userId, afterSeconds]);
+    if (chats.length === 0) return false;
+    const parts: { id: string; above: number }[] = [];
+    let room = CLEAR_BATCH;
+    for (const { id, lastSeq } of chats) {
+      if (room === 0) break;
+      const above = Math.max(0, lastSeq - room);
+      room -= lastSeq - above;
+      parts.push({ id, above });
+    }
+    const batch = [parts.map(({ id }) => id), parts.map(({ above }) => above)];
+    const { jobs } = oneRow(await within.query<{ jobs: number }[]>(CLEAR_JOBS, batch));
+    // There may be more of them, which name these messages.
+    if (jobs === CLEAR_BATCH) return true;
+    await within.query(CLEAR_MESSAGES, batch);
+    await within.query(CLEAR_CHATS_THEMSELVES, [parts.filter(({ above }) => above === 0).map(({ id }) => id)]);
+    return true;
+  });
+}
+
+/** Whether rows of a released chat are left. */
+export async function isUncleared(manager: EntityManager, chatId: string): Promise<boolean> {
+  const rows = await manager.query<unknown[]>('SELECT FROM chats WHERE id = $1 AND user_id IS NULL', [chatId]);
+  return rows.length > 0;
+}
