@@ -22,7 +22,7 @@ export interface HttpOptions {
 }
 
 export interface HttpRequest {
-  readonly method: 'GET' | 'POST' | 'PATCH';
+  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
   /** Below `/api/v1`. */
   readonly path: string;
   readonly query?: Readonly<Record<string, string | number | undefined>>;
@@ -97,6 +97,8 @@ export class Http {
             this.keep(url, known);
             return known.answer as Answer<T>;
           }
+          const { status, headers: told } = response;
+          if (status === 204) return { status, headers: told, body: undefined as T };
           const { body, characters } = await readJson(response);
           const answer = { status: response.status, headers: response.headers, body: body as T };
           const etag = response.headers.get('etag');
@@ -109,6 +111,10 @@ export class Http {
         });
       } catch (error) {
         request.signal?.throwIfAborted();
+        // What is to be deleted and is not there: an earlier try did it, and its answer got lost.
+        if (tries > 0 && request.method === 'DELETE' && error instanceof ApiError && error.status === 404) {
+          return { status: 204, headers: new Headers(), body: undefined as T };
+        }
         if (!controller.signal.aborted) throw error;
         throw new ConnectionError('The service did not answer in time.', { cause: error });
       } finally {

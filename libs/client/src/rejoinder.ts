@@ -1,3 +1,4 @@
+import { exportLines } from './export.js';
 import { type Answer, Http, type HttpRequest, segment, type Token } from './http.js';
 import { type FollowOptions, JobEvents } from './job-events.js';
 import {
@@ -6,12 +7,14 @@ import {
   type ChatPage,
   type ChatStatus,
   type CreateMessageRequest,
+  type ExportLine,
   isFinal,
   type Job,
   type Message,
   type MessagePage,
   type OpenChatRequest,
   type OpenedChat,
+  type Receipt,
   type Turn,
   type TurnRequest,
   type UpdateChatRequest,
@@ -60,6 +63,9 @@ export interface ListChatsOptions extends ListMessagesOptions {
 
 /** What the service lets one request wait, in seconds. */
 const LONGEST_WAIT_SECONDS = 60;
+
+/** How long the service is asked to wait until all is deleted, in seconds. */
+const DELETING_SECONDS = 20;
 
 /** When to ask for a job again unless the service says so, in milliseconds. */
 const POLL_MS = 1_000;
@@ -129,10 +135,38 @@ export class Rejoinder {
     { signal, ifUnchanged }: UpdateOptions = {},
   ): Promise<Chat> {
     const path = `/chats/${segment(chatId)}`;
-    if (ifUnchanged === undefined) return this.patch(path, change, { signal });
-    const etag = this.http.etagOf(ifUnchanged);
-    if (etag === undefined) throw new TypeError('ifUnchanged must be a chat that getChat or updateChat gave.');
-    return this.patch(path, change, { signal, headers: { 'if-match': etag } });
+    const headers = this.ifMatch(ifUnchanged);
+    return this.patch(path, change, { signal, ...(headers && { headers }) });
+  }
+
+  /**
+   * Deletes a chat with all that is in it, for good. A turn in flight is canceled.
+   * @throws ApiError `not_found`, `precondition_failed` when the chat is not what was seen
+   */
+  async deleteChat(chatId: string, { signal, ifUnchanged }: UpdateOptions = {}): Promise<void> {
+    const headers = this.ifMatch(ifUnchanged);
+    const path = `/chats/${segment(chatId)}`;
+    await this.http.json<undefined>({ method: 'DELETE', path, repeatable: true, signal, ...(headers && { headers }) });
+  }
+
+  /** Deletes everything of the user, however long it takes. The receipt says how much it was, and then names nobody. */
+  async deleteMe({ signal }: CallOptions = {}): Promise<Receipt> {
+    const request = { method: 'DELETE', path: '/me', waitSeconds: DELETING_SECONDS, repeatable: true, signal } as const;
+    let { body: receipt } = await this.http.json<Receipt>(request);
+    while (receipt.deleted_at === null) {
+      await pause(POLL_MS, signal);
+      receipt = await this.get<Receipt>(`/receipts/${segment(receipt.id)}`, { signal });
+    }
+    return receipt;
+  }
+
+  /**
+   * Everything of the user, line by line, for `for await`: each chat is followed by its messages and its jobs. One that breaks off is
+   * not gone on with: ask anew.
+   * @throws ConnectionError when it breaks off, ApiError
+   */
+  exportMe({ signal }: CallOptions = {}): AsyncGenerator<ExportLine, void, undefined> {
+    return exportLines(this.http, signal);
   }
 
   /** A page of messages in chronological order, the newest unless a cursor says otherwise. */
@@ -232,6 +266,13 @@ export class Rejoinder {
    */
   cancelJob(jobId: string, { signal }: CallOptions = {}): Promise<Job> {
     return this.patch(`/jobs/${segment(jobId)}`, { status: 'canceled' }, { signal });
+  }
+
+  private ifMatch(seen: Chat | undefined): { 'if-match': string } | undefined {
+    if (seen === undefined) return undefined;
+    const etag = this.http.etagOf(seen);
+    if (etag === undefined) throw new TypeError('ifUnchanged must be a chat that getChat or updateChat gave.');
+    return { 'if-match': etag };
   }
 
   private async get<T>(path: string, request: Pick<HttpRequest, 'query' | 'signal'>): Promise<T> {

@@ -1,0 +1,64 @@
+import { ConnectionError } from './errors.js';
+import type { Http } from './http.js';
+import type { ExportLine } from './types.js';
+import { linked } from './waiting.js';
+
+/** The service is never silent for so long while its lines are taken; in milliseconds. */
+const LONGEST_SILENCE_MS = 30_000;
+
+/**
+ * The lines of an export, as they are taken. Leaving the loop ends it.
+ * @throws ConnectionError when it breaks off: what came until then is not all there is. ApiError, or what the signal says
+ */
+export async function* exportLines(http: Http, signal?: AbortSignal): AsyncGenerator<ExportLine, void, undefined> {
+  const { controller: leave, letGo } = linked(signal);
+  let silence: ReturnType<typeof setTimeout> | undefined;
+  const listen = (): void => {
+    clearTimeout(silence);
+    silence = setTimeout(() => leave.abort(), LONGEST_SILENCE_MS);
+  };
+  const broke = (cause?: unknown): never => {
+    signal?.throwIfAborted();
+    throw new ConnectionError('The export broke off.', { cause });
+  };
+  try {
+    listen();
+    const headers = { accept: 'application/jsonl' };
+    const response = await http
+      .stream({ method: 'GET', path: '/me/export', headers }, leave.signal)
+      .catch((error: unknown) => (leave.signal.aborted ? broke(error) : Promise.reject(error as Error)));
+    if (!/jsonl/i.test(response.headers.get('content-type') ?? '') || response.body === null) {
+      throw new ConnectionError(`Something on the way answered ${response.status}, and not with an export.`);
+    }
+    const reader = response.body.getReader();
+    // Not every fetch ends a read that is under way when it is aborted.
+    leave.signal.addEventListener('abort', () => void reader.cancel().catch(() => undefined));
+    const decoder = new TextDecoder();
+    for (let rest = ''; ;) {
+      listen();
+      const { done, value } = await reader.read().catch(broke);
+      clearTimeout(silence);
+      if (done || leave.signal.aborted) return broke();
+      const lines = (rest + decoder.decode(value, { stream: true })).split('\n');
+      rest = lines.pop() ?? '';
+      for (const text of lines) {
+        const line = parse(text) ?? broke();
+        yield line;
+        if (line.type === 'end') return;
+        signal?.throwIfAborted();
+      }
+    }
+  } finally {
+    clearTimeout(silence);
+    letGo();
+    leave.abort();
+  }
+}
+
+function parse(text: string): ExportLine | undefined {
+  try {
+    return JSON.parse(text) as ExportLine;
+  } catch {
+    return undefined;
+  }
+}
