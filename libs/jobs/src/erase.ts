@@ -19,6 +19,7 @@ const BEGIN = `
    WHERE EXISTS (SELECT FROM chats WHERE user_id = $1)
       OR EXISTS (SELECT FROM chats WHERE user_id IS NULL AND released_from = $1)
       OR EXISTS (SELECT FROM idempotency_keys WHERE user_id = $1)
+      OR EXISTS (SELECT FROM model_calls WHERE user_id = $1)
       OR EXISTS (SELECT FROM receipts WHERE user_id = $1)
   ON CONFLICT (user_id) WHERE user_id IS NOT NULL DO UPDATE SET begun_at = now()
   RETURNING ${COLUMNS}`;
@@ -67,13 +68,29 @@ const FORGET_KEYS = `
   )
   SELECT key FROM gone LIMIT 1`;
 
+/** What calls cost stays, in numbers, without the user. */
+const FORGET_CALLS = `
+  WITH chosen AS (
+    SELECT c.job_id, c.attempt FROM model_calls c, receipts r
+     WHERE r.id = $1 AND c.user_id = r.user_id AND c.started_at <= r.begun_at
+     LIMIT ${CLEAR_BATCH} FOR UPDATE OF c SKIP LOCKED
+  )
+  UPDATE model_calls c SET user_id = NULL FROM chosen
+   WHERE c.job_id = chosen.job_id AND c.attempt = chosen.attempt RETURNING c.attempt`;
+
+/** A row of `callers` that says something yet is left: what was used of a minute is not had again by deleting. It goes by itself. */
 const END = `
-  WITH ended AS (
+  WITH caller AS (
+    DELETE FROM callers USING receipts r WHERE r.id = $1 AND callers.user_id = r.user_id AND callers.turns_until < now()
+  ), session AS (
+    DELETE FROM admin_sessions USING receipts r WHERE r.id = $1 AND admin_sessions.user_id = r.user_id
+  ), ended AS (
     UPDATE receipts r SET user_id = NULL, ended_at = clock_timestamp()
      WHERE id = $1 AND user_id IS NOT NULL
        AND NOT EXISTS (SELECT FROM chats c WHERE c.user_id = r.user_id AND c.created_at <= r.begun_at)
        AND NOT EXISTS (SELECT FROM chats c WHERE c.user_id IS NULL AND c.released_from = r.user_id)
        AND NOT EXISTS (SELECT FROM idempotency_keys k WHERE k.user_id = r.user_id AND k.created_at <= r.begun_at)
+       AND NOT EXISTS (SELECT FROM model_calls l WHERE l.user_id = r.user_id AND l.started_at <= r.begun_at)
     RETURNING id
   )
   SELECT id FROM ended`;
@@ -92,6 +109,8 @@ export async function eraseSome(manager: EntityManager, receipt: Receipt, afterS
   if ((await manager.query<unknown[]>(FORGET_KEYS, [id])).length > 0) return 'more';
   if (await releaseSome(manager, id)) return 'more';
   if (await clear(manager, { userId, afterSeconds })) return 'more';
+  const [, forgotten] = await manager.query<[unknown[], number]>(FORGET_CALLS, [id]);
+  if (forgotten > 0) return 'more';
   if ((await manager.query<unknown[]>(END, [id])).length > 0) return 'done';
   const now = await readReceipt(manager, id);
   return now === undefined || now.endedAt !== null ? 'done' : 'waits';

@@ -28,13 +28,9 @@ const FREE: Place = { leave: () => undefined };
 
 const OPEN = `SELECT open_stream($1, $2, $3) AS opened`;
 
-const CLOSE = `
-  UPDATE open_streams s SET streams = greatest(0, s.streams - c.closed)
-    FROM unnest($2::text[], $3::int[]) AS c (user_id, closed)
-   WHERE s.process = $1 AND s.user_id = c.user_id`;
+const CLOSE = `SELECT close_streams($1, $2, $3)`;
 
 const BEAT = `
-  WITH gone AS (DELETE FROM open_streams WHERE streams = 0 AND process = $1)
   INSERT INTO stream_holders (process, alive_until) VALUES ($1, now() + interval '${ALIVE_SECONDS} seconds')
   ON CONFLICT (process) DO UPDATE SET alive_until = excluded.alive_until
   RETURNING xmax = 0 AS fresh`;
@@ -118,7 +114,7 @@ export class OpenStreams implements BeforeApplicationShutdown {
     while (this.closed.size > 0) {
       const closed = new Map(this.closed);
       try {
-        await this.manager.query(CLOSE, [this.process, [...closed.keys()], [...closed.values()]]);
+        await this.manager.query(CLOSE, [[...closed.keys()], [...closed.values()], this.process]);
       } catch {
         return;
       }

@@ -61,6 +61,16 @@ export class Fairness1795565100000 implements MigrationInterface {
         ON CONFLICT (user_id, process) DO UPDATE SET streams = s.streams + 1;
         RETURN true;
       END $$;
+
+      -- Takes off what has closed. Two statements, so that a stream that opens in between is seen by the second.
+      CREATE FUNCTION close_streams(of_users text[], closed integer[], by_process uuid) RETURNS void
+      LANGUAGE plpgsql VOLATILE AS $$
+      BEGIN
+        UPDATE open_streams s SET streams = greatest(0, s.streams - c.gone)
+          FROM unnest(of_users, closed) AS c (user_id, gone)
+         WHERE s.process = by_process AND s.user_id = c.user_id;
+        DELETE FROM open_streams s WHERE s.process = by_process AND s.user_id = ANY (of_users) AND s.streams = 0;
+      END $$;
     `);
   }
 
