@@ -19,10 +19,10 @@ export interface RedisServer {
   stop(): Promise<void>;
 }
 
-/** Starts a Redis; on a given port when one comes back where it was. */
-export async function startRedis(port?: number): Promise<RedisServer> {
+/** Starts a Redis; on a given port when one comes back where it was. `more` is put behind what it is started with. */
+export async function startRedis(port?: number, more: readonly string[] = []): Promise<RedisServer> {
   const at = port ?? (await steadyPort());
-  let child = await launch(at);
+  let child = await launch(at, more);
   const runs = (): boolean => child.exitCode === null && child.signalCode === null;
   const kill = async (): Promise<void> => {
     if (!runs()) return;
@@ -37,7 +37,7 @@ export async function startRedis(port?: number): Promise<RedisServer> {
     },
     kill,
     restart: async () => {
-      if (!runs()) child = await launch(at);
+      if (!runs()) child = await launch(at, more);
     },
     freeze: () => void child.kill('SIGSTOP'),
     thaw: () => void child.kill('SIGCONT'),
@@ -45,9 +45,9 @@ export async function startRedis(port?: number): Promise<RedisServer> {
   };
 }
 
-async function launch(port: number): Promise<ChildProcess> {
+async function launch(port: number, more: readonly string[]): Promise<ChildProcess> {
   const args = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', '/tmp'];
-  const child = spawn('redis-server', [...args, '--maxmemory-policy', 'noeviction'], {
+  const child = spawn('redis-server', [...args, '--maxmemory-policy', 'noeviction', ...more], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   await new Promise<void>((resolve, reject) => {

@@ -1,15 +1,16 @@
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
-import { Redis, ReplyError } from 'ioredis';
-import { reportStoreError } from '#queue/heard.js';
+import { type Redis, ReplyError } from 'ioredis';
+import { QUEUE_PREFIX } from '#queue/connection.js';
+import { reportStoreError, reportStoreFault } from '#queue/heard.js';
+import { plainRedis } from '#queue/redis-client.js';
+import { noChannels } from '#queue/redis-examination.js';
+import { parseRedisUrl } from '#settings/redis-address.js';
 
-/** How long Redis may take for an answer, and for a connection, in milliseconds. */
+/** How long Redis may take for an answer, in milliseconds. */
 const ANSWER_MS = 5_000;
 
 /** How often the connections are tried, in milliseconds. */
 const CHECK_MS = 10_000;
-
-const RECONNECT_MS = 100;
-const LONGEST_RECONNECT_MS = 2_000;
 
 /** Channels of one SUBSCRIBE, when all are subscribed to anew. */
 const AT_ONCE = 1_000;
@@ -25,6 +26,9 @@ export interface Ear {
 /**
  * What a process hears and says by Redis's channels, on two connections: one that has subscribed may say nothing else (so it
  * is in RESP2, which the client speaks). However many clients follow something, they share them.
+ *
+ * In a Cluster, each is to some node, and to another once that one is lost: what is said to one is heard at all of them. Redis 7
+ * could keep a channel to the node of its slot; but then all hangs on that node, and on a client that follows it about.
  *
  * Messages are hints: while a connection is down what is said is dropped, and nothing waits to be sent. Neither start nor stop
  * waits for Redis.
@@ -125,7 +129,7 @@ export class RedisListener implements OnApplicationShutdown {
 }
 
 function connection(redisUrl: string, connectionName: string): Redis {
-  const redis = new Redis(redisUrl, {
+  const redis = plainRedis(parseRedisUrl(redisUrl), {
     connectionName,
     lazyConnect: true,
     // Nothing waits for a Redis that is away, or is sent twice: it would come late, and without end.
@@ -133,11 +137,8 @@ function connection(redisUrl: string, connectionName: string): Redis {
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
     autoResubscribe: false,
-    connectTimeout: ANSWER_MS,
     // Not `socketTimeout`: when a connection is lost that owed an answer, its timer goes on, and ends the next one.
     commandTimeout: ANSWER_MS,
-    keepAlive: 10_000,
-    retryStrategy: (tries) => Math.min(tries * RECONNECT_MS, LONGEST_RECONNECT_MS),
   });
   redis.on('error', reportStoreError);
   return redis;
@@ -152,8 +153,13 @@ async function answered(redis: Redis, asked: Promise<unknown>): Promise<boolean>
     await asked;
     return true;
   } catch (error) {
-    if (error instanceof ReplyError) reportStoreError(error as Error);
+    if (error instanceof ReplyError) reportRefusal(error as Error);
     else if (redis.status === 'ready') redis.stream.destroy();
     return false;
   }
+}
+
+function reportRefusal(error: Error): void {
+  if (error.message.startsWith('NOPERM')) reportStoreFault(noChannels(QUEUE_PREFIX));
+  else reportStoreError(error);
 }

@@ -1,4 +1,6 @@
 import type { ConnectionOptions } from 'bullmq';
+import { examineRedis } from './redis-examination.js';
+import { redisQueueConnection } from './redis-queue-client.js';
 
 /** The one queue. */
 export const REPLY_QUEUE = 'assistant-reply';
@@ -23,17 +25,7 @@ export interface QueueStore {
  */
 export function queueConnection(store: QueueStore, role: 'producer' | 'worker'): ConnectionOptions {
   if (store.redisUrl !== undefined) {
-    const producer = role === 'producer';
-    return {
-      url: store.redisUrl,
-      enableOfflineQueue: !producer,
-      maxRetriesPerRequest: producer ? 1 : null,
-      connectTimeout: 5_000,
-      // A connection that owes an answer and has fallen silent is made anew. A worker's wait for a ticket lasts up to 10 s.
-      socketTimeout: producer ? 5_000 : 20_000,
-      keepAlive: 10_000,
-      retryStrategy: (tries: number) => Math.min(tries * 100, 2_000),
-    };
+    return redisQueueConnection(store.redisUrl, role, (redis) => void examineRedis(redis, QUEUE_PREFIX));
   }
   return {
     connectionString: store.databaseUrl,

@@ -11,11 +11,20 @@ const written = new Map<string, number>();
 export function reportStoreError(error: Error): void {
   // Redis over an address with two families gives an error without words of its own.
   const words = error.message || (error as NodeJS.ErrnoException).code || error.name;
+  if (isNew(words)) logger.warn(`the queue's store is in trouble: ${words}`);
+}
+
+/** Writes what is wrong with a queue's store and does not pass by itself: its operator must change something. */
+export function reportStoreFault(words: string): void {
+  if (isNew(words)) logger.error(words);
+}
+
+function isNew(words: string): boolean {
   const now = Date.now();
-  if (now - (written.get(words) ?? -Infinity) < AGAIN_MS) return;
+  if (now - (written.get(words) ?? -Infinity) < AGAIN_MS) return false;
   if (written.size > 100) written.clear();
   written.set(words, now);
-  logger.warn(`the queue's store is in trouble: ${words}`);
+  return true;
 }
 
 /*

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { StartFault } from '#process/start-fault.js';
+import { parseRedisUrl } from './redis-address.js';
 import { readTokenKeys, type TokenKeySettings } from './token-keys.js';
 
 /** Every setting of the two apps, parsed once at start. Nothing else reads the environment. */
@@ -124,7 +125,7 @@ export function readSettings(app: 'api' | 'worker' | 'migrate', env: NodeJS.Proc
     host: text('HOST') ?? (production ? '0.0.0.0' : '127.0.0.1'),
     logLevel,
     database: { url: databaseUrl ?? '', poolSize: integer('DATABASE_POOL_SIZE', 10, 2, 500) },
-    redisUrl: url('REDIS_URL', ['redis:', 'rediss:']),
+    redisUrl: redisUrl(text, faults),
     jwt: {
       ...(app === 'api' ? readTokenKeys(production, text, faults) : NO_TOKENS),
       issuer: text('JWT_ISSUER'),
@@ -149,4 +150,15 @@ export function readSettings(app: 'api' | 'worker' | 'migrate', env: NodeJS.Proc
   };
   if (faults.length > 0) throw new SettingsError(faults);
   return settings;
+}
+
+/** As it is; whoever connects takes it apart, in the same way as it is checked here. */
+function redisUrl(text: (name: string) => string | undefined, faults: string[]): string | undefined {
+  const url = text('REDIS_URL');
+  try {
+    if (url !== undefined) parseRedisUrl(url);
+  } catch (error) {
+    faults.push((error as Error).message);
+  }
+  return url;
 }
