@@ -10,7 +10,7 @@ const OLDEST = [6, 2] as const;
  */
 export async function examineRedis(redis: Redis, prefix: string): Promise<void> {
   try {
-    for (const fault of faultsOf(await redis.info())) reportStoreFault(fault);
+    for (const fault of faultsOf(String(await redis.call('INFO')))) reportStoreFault(fault);
   } catch {
     // It may not be asked, or is gone again: BullMQ has the same question, and says so.
   }

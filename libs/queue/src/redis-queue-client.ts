@@ -10,8 +10,9 @@ interface Ours {
   readonly reached: (redis: Redis) => void;
 }
 
-/** Redirections that a producer follows: as many as one slot's move needs. A worker has time for all that ioredis offers. */
+/** Redirections in a Cluster that a producer follows: as many as one slot's move needs. A worker has time. */
 const PRODUCER_REDIRECTIONS = 3;
+const WORKER_REDIRECTIONS = 16;
 
 /**
  * What BullMQ connects to on Redis.
@@ -30,8 +31,8 @@ export function redisQueueConnection(url: string, role: Ours['role'], reached: O
   const options: RedisOptions & { ours: Ours } = {
     ...reach(address),
     ours,
-    enableOfflineQueue: !producer,
-    maxRetriesPerRequest: producer ? 1 : null,
+    // A producer becomes impatient later on.
+    maxRetriesPerRequest: null,
     // A connection that owes an answer and has fallen silent is made anew. A worker's wait for a ticket lasts up to 10 s.
     socketTimeout: producer ? 5_000 : 20_000,
     // It was the primary, and another is now: its name, or the Sentinels, lead there.
@@ -43,19 +44,41 @@ export function redisQueueConnection(url: string, role: Ours['role'], reached: O
 function queueClient({ ours, ...options }: RedisOptions & { ours?: Ours }): Redis | Cluster {
   if (ours === undefined) throw new Error('BullMQ was given options that are not from queueConnection().');
   const { address, role, reached } = ours;
+  const producer = role === 'producer';
   const attend = (redis: Redis): void => {
     endTimerWithConnection(redis);
-    if (role === 'producer') redis.on('ready', () => reached(redis));
+    if (producer) redis.on('ready', () => reached(redis));
   };
   if (address.kind === 'cluster') {
-    const cluster = clusterRedis(address, options, {
-      enableOfflineQueue: options.enableOfflineQueue ?? true,
-      ...(role === 'producer' && { maxRedirections: PRODUCER_REDIRECTIONS }),
-    });
+    const cluster = clusterRedis(address, options, { maxRedirections: producer ? Infinity : WORKER_REDIRECTIONS });
     cluster.on('+node', attend);
+    if (producer) {
+      afterFirstInfo(cluster, () => {
+        Object.assign(cluster.options, { enableOfflineQueue: false, maxRedirections: PRODUCER_REDIRECTIONS });
+      });
+    }
     return cluster;
   }
   const redis = new Redis(options);
   attend(redis);
+  if (producer) {
+    afterFirstInfo(redis, () => Object.assign(redis.options, { enableOfflineQueue: false, maxRetriesPerRequest: 1 }));
+  }
   return redis;
+}
+
+/**
+ * Calls `then` once a new client has told BullMQ of its server (`INFO`). That is the first question, before which there is no
+ * other; and what comes of it BullMQ keeps for ever, be it a failure. So until then a producer is as patient as a worker: else
+ * one whose Redis dies as soon as it is reached would refuse every ticket until the process is started anew.
+ */
+function afterFirstInfo(client: Redis | Cluster, then: () => void): void {
+  const ask = client.info.bind(client) as (...args: unknown[]) => Promise<string>;
+  const heard = async (): Promise<string> => {
+    const said = await ask();
+    then();
+    return said;
+  };
+  // With a callback it is ioredis that asks, whether the server is ready.
+  client.info = (...args: unknown[]) => (args.length > 0 ? ask(...args) : heard());
 }
