@@ -37,7 +37,7 @@ describe('operators', () => {
     it('to other tokens each of their operations, and every other method there, answers like an unknown address', async () => {
       const eve = stack.as('eve');
       const almost = new Client(stack.api.url, tokenFor('eve', { scope: 'administrator' }));
-      const list = new Client(stack.api.url, tokenFor('eve', { scope: ['admin'] }));
+      const strange = new Client(stack.api.url, tokenFor('eve', { scope: { admin: true } }));
       const paths = [...new Set(contract.operations.map(({ path }) => path))].filter((path) =>
         path.includes('/admin/'),
       );
@@ -71,7 +71,7 @@ describe('operators', () => {
             '/admin/queues/api/queues',
           ]) {
             const at = path.replace('{job_id}', id);
-            for (const one of method === 'GET' ? [eve, almost, list] : [eve]) {
+            for (const one of method === 'GET' ? [eve, almost, strange] : [eve]) {
               expect([at, await told(one, method, at, options)]).toEqual([at, unknown]);
             }
           }

@@ -4,16 +4,15 @@ import { ServiceError } from '#errors/service-error.js';
 import { countUnfinished } from '#jobs/load.js';
 import type { Settings } from '#settings/settings.js';
 
-/** A count of this age is good, in milliseconds; one older than the second is not worth having. */
+/** For how long a count is good, in milliseconds. */
 const FRESH_MS = 1_000;
-const STALE_MS = 5_000;
 
 const RETRY_AFTER_SECONDS = '5';
 
 /**
  * Keeps the service from taking on more turns than it will ever get done: beyond so many under way it is better to say no at once.
  *
- * They are counted once a second while turns come, not for each of them; what this process accepts in between is added. So the limit
+ * They are counted once a second at most while turns come, not for each of them; what this process accepts in between is added. So the limit
  * may be passed by what other processes accept within a second.
  */
 @Injectable()
@@ -33,9 +32,7 @@ export class Load {
   async refusal(): Promise<ServiceError | undefined> {
     const most = this.limits.allUnfinishedTurns;
     if (most === undefined) return undefined;
-    const age = performance.now() - this.countedAt;
-    if (age > STALE_MS) await this.count(most);
-    else if (age > FRESH_MS) void this.count(most);
+    if (performance.now() - this.countedAt > FRESH_MS) await this.count(most);
     if (this.unfinished < most) return undefined;
     return new ServiceError(
       'unavailable',
