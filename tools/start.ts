@@ -132,9 +132,14 @@ async function start(): Promise<void> {
   if (settings.port !== 0 && settings.port === settings.workerPort) {
     throw new Error(`PORT and WORKER_PORT are both ${settings.port}. Set one of them to another.`);
   }
+  if (settings.metricsPort && [settings.port, settings.workerPort].includes(settings.metricsPort)) {
+    throw new Error(`METRICS_PORT is ${settings.metricsPort}, as another port is. Set one of them to another.`);
+  }
   const database = { DATABASE_URL: await databaseUrl() };
   const port = await claimPort('PORT', settings.port, host);
   const workerPort = await claimPort('WORKER_PORT', settings.workerPort, host);
+  const metricsPort =
+    settings.metricsPort === undefined ? undefined : await claimPort('METRICS_PORT', settings.metricsPort, host);
   const model = await modelSettings();
   await parts.run('bin/migrate.js', database);
   if (stopping) return;
@@ -143,6 +148,7 @@ async function start(): Promise<void> {
     ...database,
     PORT: String(port),
     WORKER_PORT: String(workerPort),
+    METRICS_PORT: metricsPort === undefined ? 'off' : String(metricsPort),
     LOG_LEVEL: setting('LOG_LEVEL') ?? 'warn',
   };
   parts.start('api', 'bin/api.js', env);
@@ -160,6 +166,7 @@ async function start(): Promise<void> {
       version,
       api,
       worker,
+      metrics: metricsPort === undefined ? undefined : `http://${address}:${metricsPort}/metrics`,
       playground: settings.playground,
       token: settings.jwt.jwksUri === undefined ? signToken('demo', process.env, { expiresIn: '24h' }) : undefined,
       embeddedData: postgres && (postgres.place.startsWith(resolve(dataDir)) ? dataDir : postgres.place),

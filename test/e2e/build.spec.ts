@@ -47,7 +47,7 @@ describe('the build', () => {
     page: expect.any(Number),
     assets: ['css', 'js', 'svg'],
     api: expect.any(Number),
-    programs: ['.built-from', 'api.js', 'migrate.js', 'worker.js'],
+    programs: ['.built-from', 'api.js', 'migrate.js', 'traces.js', 'worker.js'],
   };
 
   it('is made once, and anew when something of it is gone or was changed', async () => {

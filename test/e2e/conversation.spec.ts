@@ -161,9 +161,12 @@ describe('a conversation', () => {
     const chat = await ned.chat();
     const turn = await ned.turn(chat.id, 'hello', { 'x-request-id': 'trace-me.42' });
     expect(turn.headers.get('x-request-id')).toBe('trace-me.42');
-    expect(stack.api.output()).toContain('request=trace-me.42');
+    expect(stack.api.output()).toContain('request_id=trace-me.42');
     // The answer may overtake the worker's line.
-    await until(() => Promise.resolve(stack.workers[0]?.output().includes('request=trace-me.42')), 'the worker’s line');
+    await until(
+      () => Promise.resolve(stack.workers[0]?.output().includes('request_id=trace-me.42')),
+      'the worker’s line',
+    );
 
     const odd = await ned.get('/api/v1/chats', { headers: { 'x-request-id': 'not fit; for a log' } });
     expect(odd.headers.get('x-request-id')).toMatch(/^[0-9a-f-]{36}$/);

@@ -55,4 +55,21 @@ describe('health, on the API’s port and on the worker’s', () => {
       expect([response.status, await response.json()]).toMatchObject([404, { code: 'not_found' }]);
     }
   });
+
+  it('says not ready, but alive, once a worker is told to stop and still has work', async () => {
+    const worker = stack.workers[0];
+    const ana = stack.as('ana');
+    await stack.model.script('takes its time', { hang_before_headers: true });
+    const job = await ana.turnAsync((await ana.chat()).id, 'takes its time');
+    await until(async () => (await ana.get(`/api/v1/jobs/${job.id}`)).body.status === 'running', 'the attempt');
+    const stopped = worker?.stop();
+    const ready = await until(async () => {
+      const response = await fetch(`${worker?.url}/health/ready`);
+      return response.status === 503 && (await response.json());
+    }, 'the worker to say so');
+    expect(ready).toEqual({ status: 'unavailable', checks: { database: 'ok', queue: 'ok' } });
+    expect((await fetch(`${worker?.url}/health/live`)).status).toBe(200);
+    await ana.patch(`/api/v1/jobs/${job.id}`, { status: 'canceled' });
+    expect(await stopped).toBe(0);
+  });
 });

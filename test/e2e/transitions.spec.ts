@@ -155,14 +155,17 @@ describe('the transitions of a job', () => {
     const { jobId, userId } = await accepted();
     await claim(source.manager, jobId);
     await extend(source.manager, jobId, 1, 'so far', 0);
-    expect(await cancel(source.manager, jobId, userId)).toBe(true);
+    expect(await cancel(source.manager, jobId, userId)).toEqual({
+      assistant: expect.any(String),
+      seconds: expect.any(Number),
+    });
     const before = await row(jobId);
     expect([
       await finish(source.manager, jobId, 1, REPLY, FIGURES),
       await extend(source.manager, jobId, 1, 'late', 6),
       await cancel(source.manager, jobId, userId),
       await claim(source.manager, jobId),
-    ]).toEqual([false, false, false, undefined]);
+    ]).toEqual([false, false, undefined, undefined]);
     expect(await row(jobId)).toEqual(before);
     expect(await source.query('SELECT content, status FROM messages WHERE job_id = $1', [jobId])).toEqual([
       { content: 'so far', status: 'incomplete' },

@@ -2,6 +2,8 @@ export interface BannerFacts {
   readonly version: string;
   readonly api: string;
   readonly worker: string;
+  /** Where the API's metrics are; undefined: nowhere. */
+  readonly metrics: string | undefined;
   /** Whether the API serves it. */
   readonly playground: boolean;
   /** Undefined when an identity provider signs the tokens. */
@@ -36,6 +38,7 @@ export function banner(facts: BannerFacts): string {
     Swagger UI   ${facts.api}/docs
     Contract     ${facts.api}/openapi.yaml
     Health       ${facts.api}/health/ready (api)   ${facts.worker}/health/ready (worker)
+    Metrics      ${facts.metrics === undefined ? '' : `${facts.metrics} (api)   `}${facts.worker}/metrics (worker)
 
     Database     ${database}
     Queue        ${queue}

@@ -2,11 +2,14 @@ import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER, APP_INTERCEPTOR, APP_PIPE } from '@nestjs/core';
 import { EntityManager } from 'typeorm';
 import { DatabaseModule } from '#database/database.module.js';
+import { UserTags } from '#database/user-tags.js';
 import { HttpErrorFilter } from '#errors/http-error.filter.js';
 import { FeedModule } from '#feed/feed.module.js';
 import { HealthService } from '#health/health.service.js';
 import { QueueModule } from '#queue/queue.module.js';
 import type { Settings } from '#settings/settings.js';
+import { StoreMetrics } from '#telemetry/stores.js';
+import { Tracing } from '#telemetry/tracing.js';
 import { AdminJobsController } from './admin/admin-jobs.controller.js';
 import { AdminJobsService } from './admin/admin-jobs.service.js';
 import { BoardSessions } from './admin/board/sessions.js';
@@ -19,8 +22,10 @@ import { AuthModule } from './auth/auth.module.js';
 import { ChatsController } from './chats/chats.controller.js';
 import { ChatsService } from './chats/chats.service.js';
 import { ApiHealthController } from './health/health.controller.js';
+import { Answers } from './http/answers.js';
 import { Farewell } from './http/farewell.js';
 import { RepresentationInterceptor } from './http/representation.interceptor.js';
+import { RequestSpans } from './http/request-spans.js';
 import { StrictQueryInterceptor } from './http/strict-query.interceptor.js';
 import { StrictValidationPipe } from './http/validation.pipe.js';
 import { KeptRequests } from './idempotency/kept-requests.js';
@@ -35,6 +40,8 @@ import { OpenStreams } from './limits/open-streams.js';
 import { ExportService } from './me/export.service.js';
 import { MeController } from './me/me.controller.js';
 import { MeService } from './me/me.service.js';
+import { ApiMetrics } from './metrics/api-metrics.js';
+import { QueueMetrics } from './metrics/queue-metrics.js';
 import { MessagesController } from './messages/messages.controller.js';
 import { MessagesService } from './messages/messages.service.js';
 import { TurnsController } from './turns/turns.controller.js';
@@ -82,7 +89,14 @@ export class AppModule {
         UsageService,
         BoardSessions,
         HealthService,
+        StoreMetrics,
+        QueueMetrics,
+        ApiMetrics,
         Farewell,
+        Answers,
+        RequestSpans,
+        Tracing,
+        UserTags,
         {
           provide: Limits,
           useFactory: (manager: EntityManager) => new Limits(manager, settings.limits),

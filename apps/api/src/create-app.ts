@@ -58,7 +58,7 @@ export async function createApp(settings: Settings): Promise<NestFastifyApplicat
 
   const app = await NestFactory.create<NestFastifyApplication>(AppModule.forRoot(settings), adapter, {
     bodyParser: false,
-    logger: new AppLogger(settings),
+    logger: new AppLogger(settings, 'api'),
     abortOnError: false,
   });
   guardOperators(app);

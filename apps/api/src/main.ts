@@ -1,12 +1,16 @@
 import 'reflect-metadata';
 import { startApp } from '#process/start-app.js';
 import { loadEnvFile, readSettings } from '#settings/settings.js';
+import { beginTracing } from '#telemetry/tracing.js';
 import { createApp } from './create-app.js';
+import { serveMetrics } from './metrics/metrics-server.js';
 
 await startApp('api', async () => {
   loadEnvFile();
   const settings = readSettings('api');
+  await beginTracing(settings, 'api');
   const app = await createApp(settings);
+  if (settings.metricsPort !== undefined) await serveMetrics(settings.metricsPort, settings.host);
   await app.listen(settings.port, settings.host);
   return app;
 });

@@ -5,15 +5,17 @@ import { AppLogger } from '#process/logger.js';
 import { requestId, tellRequestId } from '#process/request-id.js';
 import { startApp } from '#process/start-app.js';
 import { loadEnvFile, readSettings } from '#settings/settings.js';
+import { beginTracing } from '#telemetry/tracing.js';
 import { WorkerModule } from './worker.module.js';
 
 await startApp('worker', async () => {
   loadEnvFile();
   const settings = readSettings('worker');
+  await beginTracing(settings, 'worker');
   const adapter = new FastifyAdapter({ requestTimeout: 10_000, genReqId: requestId });
   tellRequestId(adapter.getInstance());
   const app = await NestFactory.create<NestFastifyApplication>(WorkerModule.forRoot(settings), adapter, {
-    logger: new AppLogger(settings),
+    logger: new AppLogger(settings, 'worker'),
     abortOnError: false,
   });
   await app.listen(settings.workerPort, settings.host);

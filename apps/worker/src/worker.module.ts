@@ -1,12 +1,17 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
 import { DatabaseModule } from '#database/database.module.js';
+import { UserTags } from '#database/user-tags.js';
 import { HttpErrorFilter } from '#errors/http-error.filter.js';
 import { FeedModule } from '#feed/feed.module.js';
 import { HealthController } from '#health/health.controller.js';
 import { HealthService } from '#health/health.service.js';
 import { QueueModule } from '#queue/queue.module.js';
 import type { Settings } from '#settings/settings.js';
+import { StoreMetrics } from '#telemetry/stores.js';
+import { Tracing } from '#telemetry/tracing.js';
+import { MetricsController } from './metrics/metrics.controller.js';
+import { WorkerMetrics } from './metrics/worker-metrics.js';
 import { Circuit } from './model/circuit.js';
 import { Model } from './model/model.js';
 import { Clearing } from './reconciler/clearing.js';
@@ -28,16 +33,24 @@ export class WorkerModule {
         QueueModule.forRoot(store),
         FeedModule.forRoot(store, 'rejoinder-worker-feed', 'writes'),
       ],
-      controllers: [HealthController],
+      controllers: [HealthController, MetricsController],
       providers: [
         { provide: Model, useFactory: () => new Model(settings.model) },
         Circuit,
         ReplyRunner,
+        UserTags,
         ReplyPublisher,
         ReplyProcessor.on(store, settings.workerConcurrency),
         Reconciler,
         Clearing,
         HealthService,
+        StoreMetrics,
+        Tracing,
+        {
+          provide: WorkerMetrics,
+          useFactory: (circuit: Circuit) => new WorkerMetrics(circuit, settings.workerConcurrency),
+          inject: [Circuit],
+        },
         { provide: APP_FILTER, useClass: HttpErrorFilter },
       ],
     };

@@ -496,8 +496,8 @@ export interface paths {
         };
         /**
          * Should the process get requests?
-         * @description `200` while the database answers. The queue is reported only: turns are accepted without it. The worker has it too,
-         *     on its own port.
+         * @description `200` while the database answers and the process was not told to stop. The queue is reported only: turns are accepted
+         *     without it. The worker has it too, on its own port.
          */
         get: operations["getReadiness"];
         put?: never;

@@ -5,8 +5,11 @@ import type { Job } from './entities/job.entity.js';
  * `t` is the table's alias in the statement.
  */
 
-/** A job without its draft, which may be long and is of use to hardly anybody, and without its place in line. */
-export type JobRow = Omit<Job, 'draft' | 'round'>;
+/**
+ * A job without its draft, which may be long and is of use to hardly anybody, and without its place in line and what only its
+ * worker needs.
+ */
+export type JobRow = Omit<Job, 'draft' | 'round' | 'traceparent'>;
 
 export const jobColumns = (t: string): string => `
   ${t}.id, ${t}.type, ${t}.status, ${t}.chat_id AS "chatId", ${t}.user_id AS "userId",

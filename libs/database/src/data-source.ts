@@ -7,6 +7,7 @@ import { Assistant } from './entities/assistant.entity.js';
 import { AdminSession } from './entities/admin-session.entity.js';
 import { Caller } from './entities/caller.entity.js';
 import { Chat } from './entities/chat.entity.js';
+import { Deployment } from './entities/deployment.entity.js';
 import { Dispatch } from './entities/dispatch.entity.js';
 import { IdempotencyKey } from './entities/idempotency-key.entity.js';
 import { Job } from './entities/job.entity.js';
@@ -19,6 +20,8 @@ import { Ledger1795564800000 } from './migrations/1795564800000-ledger.js';
 import { IdempotencyKeys1795564900000 } from './migrations/1795564900000-idempotency-keys.js';
 import { JobsAge1795565000000 } from './migrations/1795565000000-jobs-age.js';
 import { Fairness1795565100000 } from './migrations/1795565100000-fairness.js';
+import { Deployment1795565150000 } from './migrations/1795565150000-deployment.js';
+import { Traces1795565200000 } from './migrations/1795565200000-traces.js';
 import { DataCare1795565300000 } from './migrations/1795565300000-data-care.js';
 import { Operators1795565400000 } from './migrations/1795565400000-operators.js';
 
@@ -35,6 +38,7 @@ export const ENTITIES = [
   Receipt,
   Dispatch,
   AdminSession,
+  Deployment,
 ];
 
 /** Listed by hand, oldest first: what runs is what this line says. */
@@ -44,6 +48,8 @@ export const MIGRATIONS = [
   IdempotencyKeys1795564900000,
   JobsAge1795565000000,
   Fairness1795565100000,
+  Deployment1795565150000,
+  Traces1795565200000,
   DataCare1795565300000,
   Operators1795565400000,
 ];

@@ -1,5 +1,6 @@
 import 'reflect-metadata';
 import { migrateQueue } from '#queue/migrate.js';
+import { inspectable } from '#process/described-error.js';
 import { leaveOnSignal } from '#process/leave-on-signal.js';
 import { StartFault } from '#process/start-fault.js';
 import { loadEnvFile, readSettings } from '#settings/settings.js';
@@ -33,6 +34,6 @@ loadEnvFile();
 // Each migration is a transaction: one that is broken off has not happened.
 leaveOnSignal();
 migrate().catch((error: unknown) => {
-  console.error(error instanceof StartFault ? error.message : error);
+  console.error(error instanceof StartFault ? error.message : inspectable(error));
   process.exitCode = 1;
 });

@@ -1,5 +1,6 @@
 import { type ArgumentsHost, Catch, type ExceptionFilter, Logger } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { line } from '#process/log-line.js';
 import { CATALOGUE } from './catalogue.js';
 import { errorBody } from './error-body.js';
 import { translate } from './translate.js';
@@ -15,10 +16,10 @@ export class HttpErrorFilter implements ExceptionFilter {
     const reply = http.getResponse<FastifyReply>();
     const error = translate(thrown);
 
-    const line = `${error.status} ${error.code} request=${request.id} ${request.method} ${request.routeOptions?.url ?? ''}`;
-    const level = CATALOGUE[error.code].log;
-    if (level === 'error') this.logger.error(line, error.cause instanceof Error ? error.cause.stack : error.stack);
-    else this.logger[level](error.cause instanceof Error ? `${line}: ${error.cause.message}` : line);
+    const { code, status, jobId } = error;
+    const cause = error.cause ?? (CATALOGUE[code].log === 'error' ? error : undefined);
+    const fields = { request_id: request.id, code, status, ...(jobId !== undefined && { job_id: jobId }) };
+    this.logger[CATALOGUE[code].log](line('refused', fields, cause));
 
     if (reply.sent || reply.raw.headersSent) {
       reply.raw.destroy();

@@ -1,5 +1,6 @@
 import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import pg from 'pg';
+import { inBrief } from '#process/described-error.js';
 import { within } from '#process/within.js';
 
 const RECONNECT_MS = 250;
@@ -77,7 +78,7 @@ export class Listener implements OnApplicationShutdown {
       keepAlive: true,
     });
     client.on('notification', ({ channel, payload }) => this.channels.get(channel)?.heard(payload ?? ''));
-    client.on('error', (error) => this.logger.warn(`lost the connection that listens: ${error.message}`));
+    client.on('error', (error) => this.logger.warn(`lost the connection that listens: ${inBrief(error)}`));
     client.once('end', () => {
       if (this.client !== client) return;
       this.client = undefined;

@@ -16,7 +16,7 @@ export class HealthController {
     return { status: 'ok' };
   }
 
-  /** Ready: the database answers. The queue is reported only: without it turns are accepted all the same. */
+  /** Ready: the database answers, and the process was not told to stop. The queue is reported only: without it turns are accepted all the same. */
   @Get('ready')
   async ready(@Res({ passthrough: true }) reply: FastifyReply): Promise<Health> {
     const health = await this.health.check();

@@ -1,23 +1,41 @@
-import { Injectable } from '@nestjs/common';
+import { Injectable, type OnModuleDestroy } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
 import type { components } from '#contract/openapi.gen.js';
 import { within } from '#process/within.js';
 import { Doorbell } from '#queue/doorbell.js';
 
+type Health = Required<components['schemas']['Health']>;
+
 const DATABASE_TIMEOUT_MS = 2_000;
 
 @Injectable()
-export class HealthService {
+export class HealthService implements OnModuleDestroy {
+  private checking: Promise<Health> | undefined;
+  private stopping = false;
+
   constructor(
     private readonly manager: EntityManager,
     private readonly doorbell: Doorbell,
   ) {}
 
-  /** Asks the stores, both at once, and waits two seconds at most. */
-  async check(): Promise<components['schemas']['Health']> {
+  /**
+   * Asks the stores, both at once, and waits two seconds at most. Whoever asks meanwhile gets the same answer: anybody may ask, and
+   * stores in trouble are not to be asked by all of them.
+   */
+  check(): Promise<Health> {
+    this.checking ??= this.ask().finally(() => (this.checking = undefined));
+    return this.checking;
+  }
+
+  /** The first thing Nest does when it closes: what is under way may take its time, but no more is to come here. */
+  onModuleDestroy(): void {
+    this.stopping = true;
+  }
+
+  private async ask(): Promise<Health> {
     const [database, queue] = await Promise.all([this.databaseAnswers(), this.doorbell.reachable()]);
     return {
-      status: database ? 'ok' : 'unavailable',
+      status: database && !this.stopping ? 'ok' : 'unavailable',
       checks: { database: database ? 'ok' : 'down', queue: queue ? 'ok' : 'down' },
     };
   }

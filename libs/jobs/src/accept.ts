@@ -24,6 +24,8 @@ export interface NewTurn {
   readonly content: string;
   readonly metadata: Record<string, string>;
   readonly requestId: string;
+  /** The place in a trace from which it is asked for (W3C Trace Context); none where no traces are kept. */
+  readonly traceparent?: string | null;
   /** Kept with the turn, so that it is not accepted twice. */
   readonly requestKey: RequestKey | undefined;
 }
@@ -54,12 +56,12 @@ const HAS_UNFINISHED = `SELECT 1 FROM jobs u WHERE u.chat_id = chats.id AND u.st
 
 const ACCEPT_TURN = `
   WITH caller AS (${takeTurn(
-    { user: 2, limits: 11 },
-    `NOT ${keyIsKept(2, 9)} AND EXISTS (
+    { user: 2, limits: 12 },
+    `NOT ${keyIsKept(2, 10)} AND EXISTS (
        SELECT FROM chats WHERE id = $1 AND user_id = $2 AND ($3::text IS NULL OR assistant_slug = $3)
           AND status = 'active' AND NOT EXISTS (${HAS_UNFINISHED}))`,
   )}
-  ), place AS (${place('caller', 13)}
+  ), place AS (${place('caller', 14)}
   ), chat AS (
     UPDATE chats SET last_seq = last_seq + 1, last_message_at = ${NEXT_MOMENT}
       FROM place
@@ -71,10 +73,10 @@ const ACCEPT_TURN = `
     SELECT $4, id, last_seq, 'user', $5, $6, last_message_at FROM chat
     RETURNING id, chat_id, seq, metadata, created_at
   ), job AS (
-    INSERT INTO jobs (id, type, status, chat_id, user_id, user_message_id, request_id, attempts_left, round)
-    SELECT $7, 'assistant-reply', 'queued', chat_id, $2, message.id, $8, ${MAX_ATTEMPTS}, round FROM message, place
+    INSERT INTO jobs (id, type, status, chat_id, user_id, user_message_id, request_id, traceparent, attempts_left, round)
+    SELECT $7, 'assistant-reply', 'queued', chat_id, $2, message.id, $8, $9, ${MAX_ATTEMPTS}, round FROM message, place
     RETURNING *
-  ), kept AS (${keepKey({ user: 2, key: 9 }, { column: 'job_id', value: 'job.id', from: 'job' })}
+  ), kept AS (${keepKey({ user: 2, key: 10 }, { column: 'job_id', value: 'job.id', from: 'job' })}
   )
   SELECT message.seq, message.metadata, message.created_at AS "messageCreatedAt", place."usedSeconds", ${jobColumns('job')}
     FROM message, job, place`;
@@ -101,6 +103,7 @@ export async function acceptTurn(
     turn.metadata,
     turn.jobId,
     turn.requestId,
+    turn.traceparent ?? null,
     ...keyValues(turn.requestKey),
     ...takeValues(limits),
     ...placeValues(limits),
@@ -133,16 +136,16 @@ const LOCK_CHAT = `
 
 const ACCEPT_REPLY = `
   WITH caller AS (SELECT $2::text AS user_id, 0 AS "usedSeconds"
-  ), place AS (${place('caller', 7)}
+  ), place AS (${place('caller', 8)}
   ), chat AS (
     SELECT id, last_seq FROM chats
-     WHERE id = $1 AND status = 'active' AND NOT EXISTS (${HAS_UNFINISHED}) AND NOT ${keyIsKept(2, 5)}
+     WHERE id = $1 AND status = 'active' AND NOT EXISTS (${HAS_UNFINISHED}) AND NOT ${keyIsKept(2, 6)}
   ), job AS (
-    INSERT INTO jobs (id, type, status, chat_id, user_id, user_message_id, request_id, attempts_left, round)
-    SELECT $3, 'assistant-reply', 'queued', chat.id, $2, m.id, $4, ${MAX_ATTEMPTS}, place.round
+    INSERT INTO jobs (id, type, status, chat_id, user_id, user_message_id, request_id, traceparent, attempts_left, round)
+    SELECT $3, 'assistant-reply', 'queued', chat.id, $2, m.id, $4, $5, ${MAX_ATTEMPTS}, place.round
       FROM place, chat JOIN messages m ON m.chat_id = chat.id AND m.seq = chat.last_seq AND m.role = 'user'
     RETURNING *
-  ), kept AS (${keepKey({ user: 2, key: 5 }, { column: 'job_id', value: 'job.id', from: 'job' })}
+  ), kept AS (${keepKey({ user: 2, key: 6 }, { column: 'job_id', value: 'job.id', from: 'job' })}
   )
   SELECT ${jobColumns('job')} FROM job`;
 
@@ -158,15 +161,16 @@ class NothingAccepted extends Error {}
  */
 export async function acceptReply(
   manager: EntityManager,
-  reply: Pick<NewTurn, 'jobId' | 'chatId' | 'userId' | 'requestId' | 'requestKey'>,
+  reply: Pick<NewTurn, 'jobId' | 'chatId' | 'userId' | 'requestId' | 'traceparent' | 'requestKey'>,
   limits: UserLimits = NO_LIMITS,
 ): Promise<AcceptedReply | undefined> {
-  const { chatId, userId, jobId, requestId, requestKey } = reply;
+  const { chatId, userId, jobId, requestId, traceparent, requestKey } = reply;
   try {
     return await manager.transaction(async (inside) => {
       const [taken] = await inside.query<Used[]>(LOCK_CHAT, [chatId, userId, ...takeValues(limits)]);
       if (taken === undefined) throw new NothingAccepted();
-      const values = [chatId, userId, jobId, requestId, ...keyValues(requestKey), ...placeValues(limits)];
+      const key = keyValues(requestKey);
+      const values = [chatId, userId, jobId, requestId, traceparent ?? null, ...key, ...placeValues(limits)];
       const [job] = await inside.query<JobRow[]>(ACCEPT_REPLY, values);
       if (job === undefined) throw new NothingAccepted();
       return { job, allowance: allowance(limits, taken.usedSeconds) };

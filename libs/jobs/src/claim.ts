@@ -15,7 +15,12 @@ import { LEASE_SECONDS, LONGEST_LIFE_SECONDS } from './timings.js';
 export interface ClaimedJob {
   readonly id: string;
   readonly chatId: string;
+  readonly userId: string;
+  /** Slug of the chat's assistant. */
+  readonly assistant: string;
   readonly requestId: string;
+  /** Where in its trace the turn was accepted; null where no traces are kept. */
+  readonly traceparent: string | null;
   /** The number of this attempt: the fencing token of every later write. */
   readonly attempt: number;
   /** `seq` of the newest message to answer. */
@@ -23,10 +28,24 @@ export interface ClaimedJob {
   readonly systemPrompt: string;
   readonly model: string;
   readonly maxOutputTokens: number;
+  /** Seconds since the turn was accepted (or put back by an operator), and since this attempt was due. */
+  readonly ageSeconds: number;
+  readonly waitedSeconds: number;
+  /** An earlier attempt has shown text. */
+  readonly hadText: boolean;
 }
 
 const MAY_BEGIN = `
   attempts_left > 0 AND ${LIVES_SINCE} > now() - make_interval(secs => ${LONGEST_LIFE_SECONDS}) AND ${DISPATCH_IS_ON}`;
+
+const SINCE = 'coalesce(job.requeued_at, job.created_at)';
+
+/**
+ * When a claimed attempt was due. `before` is the row as it was: one statement sees its own change only through what it returns.
+ * `available_at` says it only of later attempts, for it is put forward while a worker holds the first one (see {@link hold}).
+ */
+const DUE = `CASE WHEN before.status = 'running' THEN before.lease_until
+                  WHEN job.attempts = 1 THEN ${SINCE} ELSE job.available_at END`;
 
 const claimNext = (order: string): string => `
   WITH lost AS (
@@ -47,9 +66,14 @@ const claimNext = (order: string): string => `
     UPDATE model_calls SET outcome = 'lost', ended_at = now()
       FROM job WHERE model_calls.job_id = job.id AND model_calls.outcome = 'running'
   ), notice AS (${announce('job')})
-  SELECT job.id, job.chat_id AS "chatId", job.request_id AS "requestId", job.attempts AS attempt, m.seq AS "answersSeq",
-         a.system_prompt AS "systemPrompt", a.model, a.max_output_tokens AS "maxOutputTokens"
+  SELECT job.id, job.chat_id AS "chatId", job.user_id AS "userId", c.assistant_slug AS assistant,
+         job.request_id AS "requestId", job.traceparent, job.attempts AS attempt, m.seq AS "answersSeq",
+         a.system_prompt AS "systemPrompt", a.model, a.max_output_tokens AS "maxOutputTokens",
+         extract(epoch FROM now() - ${SINCE})::float8 AS "ageSeconds",
+         extract(epoch FROM now() - ${DUE})::float8 AS "waitedSeconds",
+         EXISTS (SELECT FROM model_calls p WHERE p.job_id = job.id AND p.first_text_ms IS NOT NULL) AS "hadText"
     FROM job
+    JOIN jobs before ON before.id = job.id
     JOIN messages m ON m.id = job.user_message_id
     JOIN chats c ON c.id = job.chat_id
     JOIN assistants a ON a.slug = c.assistant_slug

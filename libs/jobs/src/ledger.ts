@@ -82,7 +82,9 @@ const END_ORPHANS = `
 /**
  * Ends lines whose attempt is over and whose worker never said so: it died, or began the call in the moment in which the job
  * was taken from it.
+ * @returns how many.
  */
-export async function endOrphans(manager: EntityManager): Promise<void> {
-  await manager.query(END_ORPHANS);
+export async function endOrphans(manager: EntityManager): Promise<number> {
+  const [, ended] = await manager.query<[unknown[], number]>(END_ORPHANS);
+  return ended;
 }

@@ -1,6 +1,6 @@
 import type { EntityManager } from 'typeorm';
 import { DISPATCH_IS_ON } from './dispatch.js';
-import { JOB_CHANNEL, LIVES_SINCE } from './states.js';
+import { endedTurn, type EndedTurn, JOB_CHANNEL, LIVES_SINCE } from './states.js';
 import {
   KEY_HOURS,
   LONGEST_LIFE_SECONDS,
@@ -29,20 +29,20 @@ const END_SPENT = `
            error_code = CASE WHEN attempts_left = 0 THEN 'attempts_exhausted' ELSE 'expired' END,
            error_message = CASE WHEN attempts_left = 0 THEN $1 ELSE $2 END
       FROM spent WHERE jobs.id = spent.id
-    RETURNING jobs.id, jobs.status
+    RETURNING jobs.id, jobs.status, jobs.chat_id, jobs.created_at, jobs.requeued_at
   )
-  SELECT job.id, pg_notify('${JOB_CHANNEL}', job.id || ' ' || job.status) FROM job`;
+  SELECT ${endedTurn('job', 'c')}, pg_notify('${JOB_CHANNEL}', job.id || ' ' || job.status)
+    FROM job JOIN chats c ON c.id = job.chat_id`;
 
 /**
  * Ends the jobs whose last attempt was lost, or one of which no more may be made. Without this they would stay `running` for ever.
- * @returns how many.
+ * @returns them.
  */
-export async function endSpent(manager: EntityManager): Promise<number> {
-  const rows = await manager.query<unknown[]>(END_SPENT, [
+export function endSpent(manager: EntityManager): Promise<EndedTurn[]> {
+  return manager.query<EndedTurn[]>(END_SPENT, [
     `The reply was begun ${MAX_ATTEMPTS} times, and failed or was lost each time.`,
     EXPIRED,
   ]);
-  return rows.length;
 }
 
 const END_EXPIRED = `
@@ -53,17 +53,17 @@ const END_EXPIRED = `
   ), job AS (
     UPDATE jobs SET status = 'failed', finished_at = now(), error_code = 'expired', error_message = $1
       FROM expired WHERE jobs.id = expired.id
-    RETURNING jobs.id, jobs.status
+    RETURNING jobs.id, jobs.status, jobs.chat_id, jobs.created_at, jobs.requeued_at
   )
-  SELECT job.id, pg_notify('${JOB_CHANNEL}', job.id || ' ' || job.status) FROM job`;
+  SELECT ${endedTurn('job', 'c')}, pg_notify('${JOB_CHANNEL}', job.id || ' ' || job.status)
+    FROM job JOIN chats c ON c.id = job.chat_id`;
 
 /**
  * Ends the jobs that have waited too long: whatever keeps the model or the queue away, a turn's end is bounded.
- * @returns how many.
+ * @returns them.
  */
-export async function endExpired(manager: EntityManager): Promise<number> {
-  const rows = await manager.query<unknown[]>(END_EXPIRED, [EXPIRED]);
-  return rows.length;
+export function endExpired(manager: EntityManager): Promise<EndedTurn[]> {
+  return manager.query<EndedTurn[]>(END_EXPIRED, [EXPIRED]);
 }
 
 const ABANDONED = `

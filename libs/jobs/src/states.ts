@@ -12,6 +12,18 @@ export const DISPATCH_CHANNEL = 'rejoinder_dispatch';
 /** SQL: since when a job's hour runs. An operator who puts a failed one back gives it another. */
 export const LIVES_SINCE = 'coalesce(requeued_at, created_at)';
 
+/** A turn that has come to its end, for the metrics. */
+export interface EndedTurn {
+  /** Slug of the chat's assistant. */
+  readonly assistant: string;
+  /** From accepted (or put back by an operator) to final, in seconds, on the database's clock. */
+  readonly seconds: number;
+}
+
+/** {@link EndedTurn} in a statement's select list, of the CTE `job` and the table `chats` by these names. */
+export const endedTurn = (job: string, chat: string): string =>
+  `${chat}.assistant_slug AS assistant, extract(epoch FROM now() - coalesce(${job}.requeued_at, ${job}.created_at))::float8 AS seconds`;
+
 /** A state that never changes again, unless an operator puts a failed job back (`requeue`). */
 export function isFinal(status: JobStatus): boolean {
   return status === 'succeeded' || status === 'failed' || status === 'canceled';

@@ -2,7 +2,7 @@ import type { EntityManager } from 'typeorm';
 import { NEXT_MOMENT } from '#database/columns.js';
 import { newId } from '#database/ids.js';
 import { type CallFigures, endCalls, figureValues, NO_FIGURES } from './ledger.js';
-import { announce, CANCEL_CHANNEL, LIVES_SINCE } from './states.js';
+import { announce, CANCEL_CHANNEL, endedTurn, type EndedTurn, LIVES_SINCE } from './states.js';
 import { LEASE_SECONDS, LONGEST_LIFE_SECONDS } from './timings.js';
 
 /*
@@ -243,17 +243,17 @@ const CANCEL = `
       FROM position, job JOIN chats c ON c.id = job.chat_id JOIN assistants a ON a.slug = c.assistant_slug
       LEFT JOIN call ON true
   ), notice AS (${announce('job')})
-  SELECT job.id FROM job LEFT JOIN notice ON true`;
+  SELECT ${endedTurn('job', 'c')} FROM job JOIN chats c ON c.id = job.chat_id LEFT JOIN notice ON true`;
 
 /**
  * Ends an unfinished job of `userId` as `canceled`, keeping the checkpointed text as an `incomplete` message.
  * The worker that runs it hears the announcement and stops the model call.
- * @returns false when there was nothing to cancel: unknown, somebody else's, or final already.
+ * @returns undefined when there was nothing to cancel: unknown, somebody else's, or final already.
  */
-export async function cancel(manager: EntityManager, jobId: string, userId: string): Promise<boolean> {
+export async function cancel(manager: EntityManager, jobId: string, userId: string): Promise<EndedTurn | undefined> {
   const values = [jobId, userId, newId(), null, null, ...figureValues(NO_FIGURES)];
-  const rows = await manager.query<unknown[]>(CANCEL, values);
-  return rows.length > 0;
+  const [ended] = await manager.query<EndedTurn[]>(CANCEL, values);
+  return ended;
 }
 
 /**

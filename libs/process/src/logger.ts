@@ -1,16 +1,10 @@
-import { ConsoleLogger, type LogLevel as NestLevel } from '@nestjs/common';
-import type { LogLevel, Settings } from '#settings/settings.js';
-
-/** Nest's names for the levels at and above ours. */
-const NEST_LEVELS: Readonly<Record<LogLevel, NestLevel[]>> = {
-  trace: ['verbose', 'debug', 'log', 'warn', 'error', 'fatal'],
-  debug: ['debug', 'log', 'warn', 'error', 'fatal'],
-  info: ['log', 'warn', 'error', 'fatal'],
-  warn: ['warn', 'error', 'fatal'],
-  error: ['error', 'fatal'],
-  fatal: ['fatal'],
-  silent: [],
-};
+import type { LoggerService } from '@nestjs/common';
+import { destination, type Level, type Logger, pino, stdTimeFunctions } from 'pino';
+import type { Settings } from '#settings/settings.js';
+import { describeError } from './described-error.js';
+import { type LogFields, LogLine } from './log-line.js';
+import { masked } from './masked.js';
+import { asText } from './text-line.js';
 
 /** What Nest says of its own wiring at start, a line for each module and route. */
 const WIRING = new Set(['NestFactory', 'InstanceLoader', 'RoutesResolver', 'RouterExplorer', 'NestApplication']);
@@ -18,27 +12,73 @@ const WIRING = new Set(['NestFactory', 'InstanceLoader', 'RoutesResolver', 'Rout
 /** Errors of a start are printed by `startApp`, once. */
 const START_ERRORS = new Set(['ExceptionHandler', 'TypeOrmModule']);
 
-/** One JSON object a line in production, readable lines elsewhere. */
-export class AppLogger extends ConsoleLogger {
-  constructor(settings: Settings) {
-    super({
-      json: settings.production,
-      colors: !settings.production && process.stdout.isTTY === true,
-      logLevels: NEST_LEVELS[settings.logLevel],
-    });
+/**
+ * The log of an app: one JSON object a line (`LOG_FORMAT=json`, the default in production), or lines to read. It goes to stdout
+ * at once and in order, so that the last words of a process that ends are there.
+ *
+ * Nothing that anybody has sent gets in: our own lines are {@link LogLine}s, whose fields are a closed list; of errors it has what
+ * {@link describeError} knows to be safe; and should a secret of the settings or a token come in by another way, it is masked.
+ */
+export class AppLogger implements LoggerService {
+  private readonly pino: Logger;
+
+  constructor(settings: Settings, app: string) {
+    const mask = masked(settings);
+    const stdout = destination({ dest: 1, sync: true });
+    this.pino = pino(
+      {
+        level: settings.logLevel,
+        base: { app },
+        timestamp: stdTimeFunctions.isoTime,
+        formatters: { level: (level) => ({ level }) },
+        hooks: { streamWrite: mask },
+      },
+      settings.logFormat === 'json' ? stdout : { write: (line: string) => void stdout.write(asText(line)) },
+    );
   }
 
-  override log(message: unknown, ...rest: unknown[]): void {
-    if (!isFrom(WIRING, rest)) super.log(message, ...(rest as [string]));
+  verbose(message: unknown, ...rest: unknown[]): void {
+    this.write('trace', message, rest);
   }
 
-  override error(message: unknown, ...rest: unknown[]): void {
-    if (!isFrom(START_ERRORS, rest)) super.error(message, ...(rest as [string]));
+  debug(message: unknown, ...rest: unknown[]): void {
+    this.write('debug', message, rest);
+  }
+
+  log(message: unknown, ...rest: unknown[]): void {
+    if (!WIRING.has(contextOf(rest))) this.write('info', message, rest);
+  }
+
+  warn(message: unknown, ...rest: unknown[]): void {
+    this.write('warn', message, rest);
+  }
+
+  error(message: unknown, ...rest: unknown[]): void {
+    if (!START_ERRORS.has(contextOf(rest))) this.write('error', message, rest);
+  }
+
+  fatal(message: unknown, ...rest: unknown[]): void {
+    this.write('fatal', message, rest);
+  }
+
+  /** Of what the framework hands over besides its words only the context is taken: a stack begins with its error's message. */
+  private write(level: Level, message: unknown, rest: readonly unknown[]): void {
+    if (!this.pino.isLevelEnabled(level)) return;
+    const { words, fields, error } = linesOf(message);
+    this.pino[level]({ context: contextOf(rest), ...fields, ...(error !== undefined && { error }) }, words);
   }
 }
 
+function linesOf(message: unknown): { words: string; fields: LogFields; error?: object | undefined } {
+  if (message instanceof LogLine) return message;
+  if (typeof message === 'string') return { words: message, fields: {} };
+  if (message instanceof Error) return { words: 'an error', fields: {}, error: describeError(message) };
+  // An object of whoever: nobody knows what is in it.
+  return { words: `(${typeof message})`, fields: {} };
+}
+
 /** Nest hands the context over as the last argument. */
-function isFrom(contexts: ReadonlySet<string>, rest: readonly unknown[]): boolean {
+function contextOf(rest: readonly unknown[]): string {
   const context = rest.at(-1);
-  return typeof context === 'string' && contexts.has(context);
+  return typeof context === 'string' && context.length < 60 && !context.includes('\n') ? context : '';
 }

@@ -1,6 +1,8 @@
 import type { Server } from 'node:http';
 import { type INestApplication, Logger } from '@nestjs/common';
+import { inspectable } from './described-error.js';
 import { leaveOnSignal } from './leave-on-signal.js';
+import { line } from './log-line.js';
 import { StartFault } from './start-fault.js';
 
 /**
@@ -10,7 +12,12 @@ import { StartFault } from './start-fault.js';
 export async function startApp(name: string, start: () => Promise<INestApplication>): Promise<void> {
   process.on('unhandledRejection', (reason) => {
     // A fault of ours, but no reason to drop every other request: it is logged and the process goes on.
-    new Logger(name).error('unhandled rejection', reason instanceof Error ? reason.stack : String(reason));
+    new Logger(name).error(line('unhandled rejection', {}, reason));
+  });
+  process.on('uncaughtException', (error) => {
+    // Node would print it, and what it quotes.
+    new Logger(name).fatal(line('uncaught exception', {}, error));
+    process.exit(1);
   });
   const begun = leaveOnSignal();
   try {
@@ -19,7 +26,7 @@ export async function startApp(name: string, start: () => Promise<INestApplicati
     begun();
     new Logger(name).log(`listening on ${await app.getUrl()}`);
   } catch (error) {
-    console.error(error instanceof StartFault ? error.message : (cannotListen(error) ?? error));
+    console.error(error instanceof StartFault ? error.message : (cannotListen(error) ?? inspectable(error)));
     process.exit(1);
   }
 }
@@ -53,7 +60,7 @@ function stopOnSignal(name: string, app: INestApplication): void {
       app.close().then(
         () => process.exit(0),
         (error: unknown) => {
-          logger.error('could not stop in order', error instanceof Error ? error.stack : String(error));
+          logger.error(line('could not stop in order', {}, error));
           process.exit(1);
         },
       );

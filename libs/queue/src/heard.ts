@@ -1,5 +1,6 @@
 import { Logger } from '@nestjs/common';
 import { Queue, Worker } from 'bullmq';
+import { inBrief } from '#process/described-error.js';
 
 /** The same words about a store that is away are written again after this long, in milliseconds. */
 const AGAIN_MS = 30_000;
@@ -9,8 +10,7 @@ const written = new Map<string, number>();
 
 /** Writes what a queue's store complains of; an outage makes hundreds of the same complaint. */
 export function reportStoreError(error: Error): void {
-  // Redis over an address with two families gives an error without words of its own.
-  const words = error.message || (error as NodeJS.ErrnoException).code || error.name;
+  const words = inBrief(error);
   if (isNew(words)) logger.warn(`the queue's store is in trouble: ${words}`);
 }
 

@@ -24,8 +24,11 @@ describe('settings', () => {
       production: false,
       port: 3000,
       workerPort: 3001,
+      metricsPort: undefined,
       host: '127.0.0.1',
       logLevel: 'info',
+      logFormat: 'text',
+      traces: false,
       database: { url: 'postgres://localhost/db', poolSize: 10 },
       redisUrl: undefined,
       jwt: { secret: SECRET, development: false, jwksUri: undefined, issuer: undefined, audience: undefined },
@@ -64,6 +67,20 @@ describe('settings', () => {
     expect(readSettings('api', { ...production, PLAYGROUND: 'on' }).playground).toBe(true);
   });
 
+  it('serve the API’s metrics in production, and elsewhere where it is said', () => {
+    const production = { ...enough, NODE_ENV: 'production' };
+    expect(readSettings('api', production)).toMatchObject({ metricsPort: 3002, logFormat: 'json' });
+    expect(readSettings('api', { ...production, METRICS_PORT: 'off' }).metricsPort).toBeUndefined();
+    expect(readSettings('api', { ...enough, METRICS_PORT: '0' }).metricsPort).toBe(0);
+  });
+
+  it('keep traces when OpenTelemetry’s variables say where to send them, and none say not to', () => {
+    const collector = { ...enough, OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318' };
+    expect(readSettings('api', collector).traces).toBe(true);
+    expect(readSettings('api', { ...collector, OTEL_SDK_DISABLED: 'true' }).traces).toBe(false);
+    expect(readSettings('api', { ...collector, OTEL_TRACES_EXPORTER: 'none' }).traces).toBe(false);
+  });
+
   it.each([
     ['PORT', 'http'],
     ['PORT', '65536'],
@@ -74,6 +91,9 @@ describe('settings', () => {
     ['USER_TURNS_PER_MINUTE', '-1'],
     ['USER_TOKENS_PER_DAY', '1e6'],
     ['LOG_LEVEL', 'loud'],
+    ['LOG_FORMAT', 'xml'],
+    ['METRICS_PORT', 'on'],
+    ['OTEL_EXPORTER_OTLP_ENDPOINT', 'collector:4317'],
     ['PLAYGROUND', 'yes'],
     ['NODE_ENV', 'prod'],
     ['DATABASE_URL', 'mysql://localhost/db'],

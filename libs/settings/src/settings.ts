@@ -8,8 +8,13 @@ export interface Settings {
   readonly production: boolean;
   readonly port: number;
   readonly workerPort: number;
+  /** Where the API serves its metrics, a port of their own; undefined: nowhere. (The worker's are on `workerPort`.) */
+  readonly metricsPort: number | undefined;
   readonly host: string;
   readonly logLevel: LogLevel;
+  readonly logFormat: 'json' | 'text';
+  /** Whether traces are kept: OpenTelemetry's variables say where to send them. Its SDK reads these, and the rest, itself. */
+  readonly traces: boolean;
   readonly database: { readonly url: string; readonly poolSize: number };
   /** Unset: BullMQ runs on PostgreSQL, and the text of replies goes over it. */
   readonly redisUrl: string | undefined;
@@ -94,6 +99,18 @@ export function readSettings(app: 'api' | 'worker' | 'migrate', env: NodeJS.Proc
     return raw;
   };
 
+  const metricsPort = (): number | undefined => {
+    if (text('METRICS_PORT') === 'off') return undefined;
+    // Outside production several checkouts run side by side, and hardly anybody looks: served where it is asked for.
+    return production || text('METRICS_PORT') !== undefined ? integer('METRICS_PORT', 3002, 0, 65535) : undefined;
+  };
+
+  const tracesAreKept = (): boolean => {
+    const endpoints = ['OTEL_EXPORTER_OTLP_ENDPOINT', 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'];
+    const given = endpoints.map((name) => url(name, ['http:', 'https:'])).some((endpoint) => endpoint !== undefined);
+    return given && text('OTEL_SDK_DISABLED') !== 'true' && text('OTEL_TRACES_EXPORTER') !== 'none';
+  };
+
   const nodeEnv = text('NODE_ENV') ?? 'development';
   if (!['development', 'test', 'production'].includes(nodeEnv)) {
     faults.push(`NODE_ENV must be development, test or production, not "${nodeEnv}".`);
@@ -107,6 +124,9 @@ export function readSettings(app: 'api' | 'worker' | 'migrate', env: NodeJS.Proc
 
   const logLevel = (text('LOG_LEVEL') ?? 'info') as LogLevel;
   if (!LOG_LEVELS.includes(logLevel)) faults.push(`LOG_LEVEL must be one of ${LOG_LEVELS.join(', ')}.`);
+
+  const logFormat = text('LOG_FORMAT') ?? (production ? 'json' : 'text');
+  if (logFormat !== 'json' && logFormat !== 'text') faults.push('LOG_FORMAT must be json or text.');
 
   let apiKey = text('ANTHROPIC_API_KEY');
   const baseUrl = url('ANTHROPIC_BASE_URL', ['http:', 'https:']);
@@ -122,8 +142,11 @@ export function readSettings(app: 'api' | 'worker' | 'migrate', env: NodeJS.Proc
     production,
     port: integer('PORT', 3000, 0, 65535),
     workerPort: integer('WORKER_PORT', 3001, 0, 65535),
+    metricsPort: metricsPort(),
     host: text('HOST') ?? (production ? '0.0.0.0' : '127.0.0.1'),
     logLevel,
+    logFormat: logFormat === 'json' ? 'json' : 'text',
+    traces: tracesAreKept(),
     database: { url: databaseUrl ?? '', poolSize: integer('DATABASE_POOL_SIZE', 10, 2, 500) },
     redisUrl: redisUrl(text, faults),
     jwt: {

@@ -1,5 +1,7 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
+import { UserTags } from '#database/user-tags.js';
+import { line } from '#process/log-line.js';
 import type { AdminJobsQuery } from '#contract/admin.dto.js';
 import { jobColumns } from '#database/columns.js';
 import type { ChatStatus } from '#database/entities/chat.entity.js';
@@ -69,6 +71,7 @@ export class AdminJobsService {
   constructor(
     private readonly manager: EntityManager,
     private readonly doorbell: Doorbell,
+    private readonly users: UserTags,
   ) {}
 
   /** A page of the jobs that were asked for. @throws ServiceError `validation_failed` */
@@ -132,7 +135,7 @@ export class AdminJobsService {
         throw error;
       });
       if (attempts !== undefined) {
-        this.logger.warn(`requeued job=${jobId} operator=${JSON.stringify(userId)}`);
+        this.logger.warn(line('requeued', { job_id: jobId, operator: this.users.tagOf(userId) }));
         await this.doorbell.ring(jobId, attempts + 1);
         return this.get(jobId);
       }

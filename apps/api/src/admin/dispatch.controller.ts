@@ -1,5 +1,7 @@
 import { Body, Get, Logger, Patch } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
+import { UserTags } from '#database/user-tags.js';
+import { line } from '#process/log-line.js';
 import { UpdateDispatchRequest } from '#contract/admin.dto.js';
 import type { components } from '#contract/openapi.gen.js';
 import { type DispatchState, readDispatch, setDispatch } from '#jobs/dispatch.js';
@@ -14,7 +16,10 @@ type Dispatch = components['schemas']['Dispatch'];
 export class DispatchController {
   private readonly logger = new Logger(DispatchController.name);
 
-  constructor(private readonly manager: EntityManager) {}
+  constructor(
+    private readonly manager: EntityManager,
+    private readonly users: UserTags,
+  ) {}
 
   @Get()
   @Operation('getDispatch', [200, 304, 404, 422])
@@ -27,7 +32,7 @@ export class DispatchController {
   async update(@UserId() userId: string, @Body() { paused }: UpdateDispatchRequest): Promise<Dispatch> {
     const state = await setDispatch(this.manager, paused, userId);
     const word = paused ? 'paused' : 'goes on';
-    if (state.changed) this.logger.warn(`dispatch ${word} operator=${JSON.stringify(userId)}`);
+    if (state.changed) this.logger.warn(line(`dispatch ${word}`, { operator: this.users.tagOf(userId) }));
     return presentDispatch(state);
   }
 }

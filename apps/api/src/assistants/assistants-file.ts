@@ -46,11 +46,16 @@ export async function readAssistantsFile(path: string): Promise<AssistantDefinit
   try {
     document = parse(await readFile(path, 'utf8'));
   } catch (error) {
-    throw new AssistantsFileError(path, [error instanceof Error ? error.message : String(error)]);
+    throw new AssistantsFileError(path, [firstLine(error)]);
   }
   const { definitions, faults } = checkAssistants(document);
   if (faults.length > 0) throw new AssistantsFileError(path, faults);
   return definitions;
+}
+
+/** The words of a fault: below them the parser shows the place, which may be a system prompt. */
+function firstLine(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).split('\n', 1)[0] ?? '';
 }
 
 /** Checks a parsed file; pure, so that its words can be tested. */

@@ -1,10 +1,26 @@
 import type { FastifyReply } from 'fastify';
 
+/** How long requests have waited so far, in milliseconds, found by their answers and by their clients' leave. */
+const waits = new WeakMap<FastifyReply | AbortSignal, { ms: number }>();
+
 /** Aborts when the client's connection closes before it was answered. */
 export function clientLeft(reply: FastifyReply): AbortSignal {
   const controller = new AbortController();
   reply.raw.once('close', () => {
     if (!reply.raw.writableFinished) controller.abort();
   });
+  const wait = { ms: 0 };
+  waits.set(reply, wait).set(controller.signal, wait);
   return controller.signal;
+}
+
+/** The request that ends early with `left` has waited for so long because its client wanted that, and not because we were slow. */
+export function hasWaited(left: AbortSignal, ms: number): void {
+  const wait = waits.get(left);
+  if (wait !== undefined) wait.ms += ms;
+}
+
+/** How long the request has waited like this, in milliseconds. */
+export function waitedMs(reply: FastifyReply): number {
+  return waits.get(reply)?.ms ?? 0;
 }

@@ -3,6 +3,7 @@ import { Reflector } from '@nestjs/core';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { map, type Observable } from 'rxjs';
 import { PUBLIC } from '../auth/public.decorator.js';
+import { Answers } from './answers.js';
 import { etagOf, noneMatchHits } from './etag.js';
 import { EVENT_STREAM_HEADERS, EventStream } from './event-stream.js';
 import { LINES_HEADERS, LineStream } from './line-stream.js';
@@ -13,7 +14,10 @@ import { LINES_HEADERS, LineStream } from './line-stream.js';
  */
 @Injectable()
 export class RepresentationInterceptor implements NestInterceptor {
-  constructor(private readonly reflector: Reflector) {}
+  constructor(
+    private readonly reflector: Reflector,
+    private readonly answers: Answers,
+  ) {}
 
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
     const http = context.switchToHttp();
@@ -47,8 +51,10 @@ export class RepresentationInterceptor implements NestInterceptor {
 
   private events(stream: EventStream, request: FastifyRequest, reply: FastifyReply): void {
     void reply.headers(EVENT_STREAM_HEADERS);
-    if (request.method === 'HEAD') stream.destroy();
-    else stream.open(reply);
+    if (request.method === 'HEAD') return stream.destroy();
+    // It passes none of the framework's hooks on its way out.
+    this.answers.begins(request, reply);
+    stream.open(reply);
   }
 
   private lines(stream: LineStream, request: FastifyRequest, reply: FastifyReply): void {

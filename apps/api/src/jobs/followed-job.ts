@@ -8,6 +8,7 @@ import type { JobFeed } from '#feed/job-feed.js';
 import type { Piece, ReplyFeed } from '#feed/reply-feed.js';
 import type { JobWithDraft } from '#jobs/read.js';
 import { isFinal } from '#jobs/states.js';
+import { line } from '#process/log-line.js';
 import { EventStream } from '../http/event-stream.js';
 import { presentMessage } from '../messages/present-message.js';
 import { END, eventId, type Position } from './position.js';
@@ -85,9 +86,9 @@ export class FollowedJob {
         const { jobId, requestId } = this.following;
         // Its chat was deleted: there is nothing more to follow, and whoever comes back learns that.
         if (error instanceof ServiceError && error.code === 'not_found') return this.stream.end();
-        const line = `stream given up job=${jobId} request=${requestId}`;
-        if (isStoreAway(error)) logger.warn(`${line}: ${(error as Error).message}`);
-        else logger.error(line, error instanceof Error ? error.stack : String(error));
+        const said = line('stream given up', { request_id: requestId, job_id: jobId }, error);
+        if (isStoreAway(error)) logger.warn(said);
+        else logger.error(said);
         this.stream.end();
       })
       .finally(() => {

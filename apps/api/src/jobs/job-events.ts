@@ -27,6 +27,11 @@ export class JobEvents implements BeforeApplicationShutdown {
     private readonly streams: OpenStreams,
   ) {}
 
+  /** How many streams are open. */
+  get size(): number {
+    return this.open.size;
+  }
+
   /** A place among the streams that a user may have open; to be given to {@link follow}, or back. @throws ServiceError `rate_limited` */
   reserve(userId: string): Promise<Place> {
     return this.streams.enter(userId);

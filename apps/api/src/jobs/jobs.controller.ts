@@ -9,6 +9,7 @@ import { TheCaller, UserId } from '../auth/caller.decorator.js';
 import type { Caller } from '../auth/jwt.strategy.js';
 import { clientLeft } from '../http/client-left.js';
 import type { EventStream } from '../http/event-stream.js';
+import { spanOf } from '../http/request-spans.js';
 import { Operation } from '../http/operation.decorator.js';
 import { JobId } from '../http/path.pipe.js';
 import { applyPreference, readPreference } from '../http/prefer.js';
@@ -41,7 +42,13 @@ export class JobsController {
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Schemas['Job']> {
-    const origin = { userId, chatId: body.chat_id.toLowerCase(), requestId: request.id, requestKey };
+    const origin = {
+      userId,
+      chatId: body.chat_id.toLowerCase(),
+      requestId: request.id,
+      span: spanOf(request),
+      requestKey,
+    };
     const { job, replayed, allowance } = await this.jobs.requestReply(origin);
     sayReplayed(reply, replayed);
     this.limits.tell(reply, allowance);

@@ -9,8 +9,13 @@ import { type JobAndMessage, readJob } from '#jobs/read.js';
 import { isFinal } from '#jobs/states.js';
 import { CANCEL_MS } from '#jobs/timings.js';
 import { askCancel, cancel } from '#jobs/transitions.js';
+import { line } from '#process/log-line.js';
 import { Doorbell } from '#queue/doorbell.js';
+import { type Span, traceparentOf } from '#telemetry/traces.js';
+import { turnEnded } from '#telemetry/turns.js';
 import { ChatsService } from '../chats/chats.service.js';
+import { hasWaited } from '../http/client-left.js';
+import { acceptingSpan } from '../turns/accepting-span.js';
 import { assertTakesTurns } from '../turns/refusal.js';
 import { KeptRequests } from '../idempotency/kept-requests.js';
 import { Limits } from '../limits/limits.js';
@@ -18,7 +23,10 @@ import { Load } from '../limits/load.js';
 import { type JobWatch, JobWaiter } from './job-waiter.js';
 
 /** Who asks for a reply, and how. */
-export type ReplyOrigin = Pick<NewTurn, 'chatId' | 'userId' | 'requestId' | 'requestKey'>;
+export type ReplyOrigin = Pick<NewTurn, 'chatId' | 'userId' | 'requestId' | 'requestKey'> & {
+  /** The request's place in a trace. */
+  readonly span: Span | undefined;
+};
 
 @Injectable()
 export class JobsService {
@@ -43,14 +51,17 @@ export class JobsService {
   async requestReply(asked: ReplyOrigin): Promise<AcceptedReply & { replayed: boolean }> {
     const { userId, chatId, requestId } = asked;
     const jobId = newId();
+    const accepting = acceptingSpan(asked.span, jobId);
+    const traceparent = traceparentOf(accepting);
     // What was in the way may be gone by the time it is looked at: then once more.
     for (let tries = 0; tries < 3; tries++) {
       const full = await this.load.refusal();
-      const accepted = full === undefined ? await this.tryToAccept({ jobId, ...asked }) : undefined;
+      const accepted = full === undefined ? await this.tryToAccept({ jobId, traceparent, ...asked }) : undefined;
       if (accepted !== undefined) {
         this.load.accepted();
-        this.logger.log(`reply asked for job=${jobId} chat=${chatId} request=${requestId}`);
+        this.logger.log(line('reply asked for', { request_id: requestId, job_id: jobId, chat_id: chatId }));
         await this.doorbell.ring(jobId, 1);
+        accepting?.end();
         return { ...accepted, replayed: false };
       }
       const refusal = (await this.refusal(userId, chatId)) ?? full;
@@ -66,7 +77,7 @@ export class JobsService {
     throw new ServiceError('turn_in_progress', 'The chat has a turn in progress.');
   }
 
-  private tryToAccept(reply: ReplyOrigin & Pick<NewTurn, 'jobId'>): Promise<AcceptedReply | undefined> {
+  private tryToAccept(reply: ReplyOrigin & Pick<NewTurn, 'jobId' | 'traceparent'>): Promise<AcceptedReply | undefined> {
     return acceptReply(this.manager, reply, this.limits.ofUser).catch((error: unknown) => {
       if (isConflict(error)) return undefined;
       throw error;
@@ -125,7 +136,9 @@ export class JobsService {
   ): Promise<JobAndMessage> {
     const deadline = Date.now() + seconds * 1_000;
     for (;;) {
+      const began = performance.now();
       const maybe = await watch.untilMaybeFinal(deadline, left);
+      hasWaited(left, performance.now() - began);
       const found = await this.get(userId, jobId);
       if (!maybe || isFinal(found.job.status)) return found;
     }
@@ -147,7 +160,8 @@ export class JobsService {
     } finally {
       watch.close();
     }
-    await cancel(this.manager, jobId, userId);
+    const ended = await cancel(this.manager, jobId, userId);
+    if (ended !== undefined) turnEnded(ended, 'canceled');
     const found = await this.get(userId, jobId);
     if (found.job.status !== 'canceled') {
       throw new ServiceError('invalid_transition', `The job is ${found.job.status}; that is final.`, { jobId });

@@ -26,6 +26,11 @@ export class Rounds<T> {
     return () => void part.delete(member);
   }
 
+  /** How many members there are. */
+  get size(): number {
+    return this.parts.reduce((sum, part) => sum + part.size, 0);
+  }
+
   /** All members at this moment. */
   members(): readonly T[] {
     return this.parts.flatMap((part) => [...part]);

@@ -11,6 +11,7 @@ import {
   WINDOW_SECONDS,
 } from '#jobs/limits.js';
 import type { Settings } from '#settings/settings.js';
+import { refusedFor } from '../metrics/limit-metrics.js';
 
 const DAY_SECONDS = 24 * 60 * 60;
 
@@ -70,6 +71,7 @@ export class Limits {
 
   /** The answer to who has reached a limit. */
   reached({ limit, retryAfterSeconds }: Omit<Reached, 'limit'> & { limit: Limit }): ServiceError {
+    refusedFor(limit);
     return new ServiceError('rate_limited', WORDS[limit], {
       headers: {
         'retry-after': String(retryAfterSeconds),

@@ -3,6 +3,7 @@ import { EntityManager } from 'typeorm';
 import { ServiceError } from '#errors/service-error.js';
 import { countUnfinished } from '#jobs/load.js';
 import type { Settings } from '#settings/settings.js';
+import { refusedFor } from '../metrics/limit-metrics.js';
 
 /** For how long a count is good, in milliseconds. */
 const FRESH_MS = 1_000;
@@ -34,6 +35,7 @@ export class Load {
     if (most === undefined) return undefined;
     if (performance.now() - this.countedAt > FRESH_MS) await this.count(most);
     if (this.unfinished < most) return undefined;
+    refusedFor('service');
     return new ServiceError(
       'unavailable',
       'The service has more turns in progress than it can take. Please try later.',

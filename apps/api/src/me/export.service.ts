@@ -1,5 +1,6 @@
 import { type BeforeApplicationShutdown, Injectable, Logger } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
+import { line } from '#process/log-line.js';
 import type { components } from '#contract/openapi.gen.js';
 import { jobColumns, type JobRow, messageColumns } from '#database/columns.js';
 import { Chat } from '#database/entities/chat.entity.js';
@@ -68,8 +69,9 @@ export class ExportService implements BeforeApplicationShutdown {
   }
 
   private failed(error: unknown): void {
-    if (isStoreAway(error)) this.logger.warn(`export given up: ${(error as Error).message}`);
-    else this.logger.error('export given up', error instanceof Error ? error.stack : String(error));
+    const said = line('export given up', {}, error);
+    if (isStoreAway(error)) this.logger.warn(said);
+    else this.logger.error(said);
   }
 
   private async *bundles(userId: string, first: Chat[]): AsyncGenerator<Schemas['ExportLine'][], void, undefined> {

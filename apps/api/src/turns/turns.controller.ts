@@ -9,6 +9,7 @@ import type { Caller } from '../auth/jwt.strategy.js';
 import { clientLeft } from '../http/client-left.js';
 import type { EventStream } from '../http/event-stream.js';
 import { prefersEvents } from '../http/negotiation.js';
+import { spanOf } from '../http/request-spans.js';
 import { Operation } from '../http/operation.decorator.js';
 import { ChatId, ChatSpace } from '../http/path.pipe.js';
 import { applyPreference, LONGEST_WAIT_SECONDS, readPreference } from '../http/prefer.js';
@@ -71,7 +72,7 @@ export class TurnsController {
     request: FastifyRequest,
     reply: FastifyReply,
   ): Promise<Answer> {
-    const origin = { userId, ...asked, requestId: request.id };
+    const origin = { userId, ...asked, requestId: request.id, span: spanOf(request) };
     if (prefersEvents(request)) {
       // First: a turn whose reply could not be shown as asked is not accepted.
       const place = await this.events.reserve(userId);

@@ -10,13 +10,16 @@ import { isStoreAway } from '#errors/store-away.js';
 import { type AcceptedTurn, acceptTurn, asAccepted, isConflict, type NewTurn } from '#jobs/accept.js';
 import type { JobAndMessage } from '#jobs/read.js';
 import { isFinal } from '#jobs/states.js';
+import { line } from '#process/log-line.js';
 import { Doorbell } from '#queue/doorbell.js';
+import { type Span, traceparentOf } from '#telemetry/traces.js';
 import { ChatsService } from '../chats/chats.service.js';
 import { KeptRequests } from '../idempotency/kept-requests.js';
 import { JobWaiter } from '../jobs/job-waiter.js';
 import { JobsService } from '../jobs/jobs.service.js';
 import { Limits } from '../limits/limits.js';
 import { Load } from '../limits/load.js';
+import { acceptingSpan } from './accepting-span.js';
 import { assertTakesTurns } from './refusal.js';
 
 export interface TurnOrigin {
@@ -25,6 +28,8 @@ export interface TurnOrigin {
   /** Set when the turn came by an assistant's own paths. */
   readonly assistantSlug: string | undefined;
   readonly requestId: string;
+  /** The request's place in a trace. */
+  readonly span: Span | undefined;
   /** The request's `Idempotency-Key`. */
   readonly requestKey: RequestKey | undefined;
 }
@@ -90,15 +95,18 @@ export class TurnsService {
    * @throws ServiceError `not_found`, `chat_not_active`, `turn_in_progress`, `idempotency_key_reused`, `rate_limited`, `unavailable`
    */
   async accept(origin: TurnOrigin, body: TurnRequest, jobId = newId()): Promise<TakenTurn> {
-    const turn = { ...origin, jobId, content: body.user_message, metadata: body.metadata ?? {} };
+    const accepting = acceptingSpan(origin.span, jobId);
+    const traceparent = traceparentOf(accepting);
+    const turn = { ...origin, jobId, traceparent, content: body.user_message, metadata: body.metadata ?? {} };
     // What was in the way may be gone by the time it is looked at: then once more.
     for (let tries = 0; tries < 3; tries++) {
       const full = await this.load.refusal();
       const accepted = full === undefined ? await this.tryToAccept(turn) : undefined;
       if (accepted !== undefined) {
         this.load.accepted();
-        this.logger.log(`turn accepted job=${jobId} chat=${origin.chatId} request=${origin.requestId}`);
+        this.logger.log(line('turn accepted', { request_id: origin.requestId, job_id: jobId, chat_id: origin.chatId }));
         await this.doorbell.ring(jobId, 1);
+        accepting?.end();
         return { ...accepted, replayed: false };
       }
       const refusal = (await this.refusal(origin)) ?? full;

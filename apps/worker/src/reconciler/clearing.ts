@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type BeforeApplicationShutdown, Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
+import { line } from '#process/log-line.js';
 import { clear } from '#jobs/clear.js';
 import { eraseSome, openReceipts } from '#jobs/erase.js';
 import { releaseExpired } from '#jobs/release.js';
@@ -49,7 +50,7 @@ export class Clearing implements OnApplicationBootstrap, BeforeApplicationShutdo
       // A batch at a time, each by itself: replies have the connections and the database in between.
       while (!this.stopped && (await clear(this.manager, { afterSeconds: CLEAR_AFTER_SECONDS }))) await sleep(0);
     } catch (error) {
-      this.logger.warn(`cannot clear: ${error instanceof Error ? error.message : String(error)}`);
+      this.logger.warn(line('cannot clear', {}, error));
     }
   }
 

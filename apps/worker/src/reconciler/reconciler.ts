@@ -5,7 +5,10 @@ import { endOrphans } from '#jobs/ledger.js';
 import { purgeCallers } from '#jobs/limits.js';
 import { abandonedJobs, type DueJob, endExpired, endSpent, overdueJobs, purgeKeys } from '#jobs/reconcile.js';
 import { PURGE_BATCH, PURGE_MS, RECONCILE_MS } from '#jobs/timings.js';
+import { line } from '#process/log-line.js';
 import { Doorbell } from '#queue/doorbell.js';
+import { turnEnded } from '#telemetry/turns.js';
+import { repaired } from '../metrics/repairs.js';
 
 /** Questions to the queue at once. */
 const CHUNK = 20;
@@ -53,15 +56,22 @@ export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShut
   private async reconcile(): Promise<void> {
     try {
       const spent = await endSpent(this.manager);
-      if (spent > 0) this.logger.warn(`${spent} jobs ended: their attempts are spent`);
+      if (spent.length > 0) this.logger.warn(`${spent.length} jobs ended: their attempts are spent`);
+      repaired('spent', spent.length);
       const expired = await endExpired(this.manager);
-      if (expired > 0) this.logger.warn(`${expired} jobs ended: they waited too long`);
-      await endOrphans(this.manager);
-      const rung = (await this.ringForAbandoned()) + (await this.ringForOverdue());
+      if (expired.length > 0) this.logger.warn(`${expired.length} jobs ended: they waited too long`);
+      repaired('expired', expired.length);
+      for (const turn of [...spent, ...expired]) turnEnded(turn, 'failed');
+      repaired('orphaned_call', await endOrphans(this.manager));
+      const abandoned = await this.ringForAbandoned();
+      repaired('abandoned', abandoned);
+      const overdue = await this.ringForOverdue();
+      repaired('rung_again', overdue);
+      const rung = abandoned + overdue;
       if (rung > 0) this.logger.log(`rang again for ${rung} jobs`);
       await this.purge();
     } catch (error) {
-      this.logger.warn(`cannot reconcile: ${error instanceof Error ? error.message : String(error)}`);
+      this.logger.warn(line('cannot reconcile', {}, error));
     }
   }
 
@@ -73,7 +83,7 @@ export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShut
         await this.ringForAbandoned();
         await this.ringForOverdue(0);
       })
-      .catch((error: unknown) => this.logger.warn(`cannot ring for all that waited: ${String(error)}`));
+      .catch((error: unknown) => this.logger.warn(line('cannot ring for all that waited', {}, error)));
   }
 
   private async purge(): Promise<void> {

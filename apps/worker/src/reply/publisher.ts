@@ -15,11 +15,17 @@ export class ReplyPublisher {
   private readonly fresh = new Set<Draft>();
   private timer: NodeJS.Timeout | undefined;
   private last = 0;
+  /** Who is to be told once the first piece of an attempt's text has left, by job. */
+  private readonly onFirst = new Map<string, () => void>();
 
   constructor(private readonly feed: ReplyFeed) {}
 
-  /** Lets followers ask for text of the draft, until the returned function is called. */
-  open({ id, attempt }: ClaimedJob, draft: Draft): () => void {
+  /**
+   * Lets followers ask for text of the draft, until the returned function is called. `onFirst` is called when the first piece has
+   * left.
+   */
+  open({ id, attempt }: ClaimedJob, draft: Draft, onFirst: () => void): () => void {
+    this.onFirst.set(id, onFirst);
     const close = this.feed.answer(id, (lacks) => {
       if (lacks !== undefined && lacks.attempt !== attempt) return;
       draft.rewind(lacks?.offset);
@@ -28,6 +34,7 @@ export class ReplyPublisher {
     return () => {
       close();
       this.fresh.delete(draft);
+      this.onFirst.delete(id);
     };
   }
 
@@ -46,9 +53,16 @@ export class ReplyPublisher {
     if (pieces.length > 0 && !(await this.feed.publish(pieces))) {
       // Nobody got them. The feed has every writer look once it is back; until then nothing can be sent.
       for (const draft of drafts) draft.rewind();
+    } else {
+      for (const { jobId } of pieces) this.saidFirst(jobId);
     }
     this.timer = undefined;
     const [draft] = this.fresh;
     if (draft !== undefined) this.touch(draft);
+  }
+
+  private saidFirst(jobId: string): void {
+    this.onFirst.get(jobId)?.();
+    this.onFirst.delete(jobId);
   }
 }

@@ -3,6 +3,7 @@ import { Processor, WorkerHost } from '@nestjs/bullmq';
 import { type BeforeApplicationShutdown, Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
 import type { Job } from 'bullmq';
 import { CLOSE_MS, DRAIN_MS, HAND_BACK_MS } from '#jobs/timings.js';
+import { line } from '#process/log-line.js';
 import { within } from '#process/within.js';
 import { queueConnection, type QueueStore, REPLY_QUEUE } from '#queue/connection.js';
 import type { ReplyTicket } from '#queue/doorbell.js';
@@ -47,7 +48,7 @@ export class ReplyProcessor extends WorkerHost implements OnApplicationBootstrap
       await this.runner.run(ticket.data.jobId);
     } catch (error) {
       // The store is away, or a fault of ours. The ticket is done with: the reconciler rings again.
-      this.logger.error(`job=${ticket.data.jobId}`, error instanceof Error ? error.stack : String(error));
+      this.logger.error(line('attempt given up', { job_id: ticket.data.jobId }, error));
     }
   }
 
@@ -60,7 +61,7 @@ export class ReplyProcessor extends WorkerHost implements OnApplicationBootstrap
       try {
         await this.worker.run();
       } catch (error) {
-        this.logger.error(`the queue's worker ended: ${String(error)}`);
+        this.logger.error(line('the worker of the queue ended', {}, error));
       }
       await sleep(AGAIN_MS);
     }

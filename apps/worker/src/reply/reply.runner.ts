@@ -2,6 +2,7 @@ import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, Logger } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
+import { UserTags } from '#database/user-tags.js';
 import { isStoreAway } from '#errors/store-away.js';
 import { CancelFeed } from '#feed/cancel-feed.js';
 import { JobFeed } from '#feed/job-feed.js';
@@ -9,10 +10,13 @@ import { claim, type ClaimedJob } from '#jobs/claim.js';
 import { settleCall } from '#jobs/ledger.js';
 import { backoffMs, HOLD_MS, LONGEST_WRITING_MS, OLDEST_EVERY, WRITE_AGAIN_MS } from '#jobs/timings.js';
 import { cancelAttempt, finish, giveUp, handBack, hold } from '#jobs/transitions.js';
+import { type LogFields, line } from '#process/log-line.js';
 import { Doorbell } from '#queue/doorbell.js';
+import { AttemptMeter } from '../metrics/attempts.js';
 import { Call } from '../model/call.js';
 import { Circuit, type Pass } from '../model/circuit.js';
 import { Model } from '../model/model.js';
+import { knownStopReason } from '../model/labels.js';
 import { ModelFault } from '../model/model-fault.js';
 import { Draft } from './draft.js';
 import { beginCall, toModelMessages } from './history.js';
@@ -23,6 +27,9 @@ import { ReplyPublisher } from './publisher.js';
  * another's, already; or the worker stops.
  */
 type Stop = 'cancel' | 'canceled' | 'lost' | 'shutdown';
+
+/** Fields of the log for an attempt; with its call, also how it went. */
+type About = (call?: Call) => LogFields;
 
 /** Runs one attempt of a job: claim, model, message. */
 @Injectable()
@@ -46,6 +53,7 @@ export class ReplyRunner {
     private readonly cancelFeed: CancelFeed,
     private readonly doorbell: Doorbell,
     private readonly publisher: ReplyPublisher,
+    private readonly users: UserTags,
   ) {
     // Each job that waits listens.
     setMaxListeners(0, this.stopping.signal);
@@ -141,65 +149,87 @@ export class ReplyRunner {
       }),
       this.cancelFeed.follow(job.id, () => stop('cancel')),
     ];
-    const unpublish = this.publisher.open(job, draft);
-    const line = `job=${job.id} attempt=${job.attempt} chat=${job.chatId} request=${job.requestId}`;
-    const begun = Date.now();
+    const meter = new AttemptMeter(job);
+    const unpublish = this.publisher.open(job, draft, () => meter.published());
+    const about = this.about(job);
+    this.logger.log(line('attempt begun', about()));
     try {
       controller.signal.throwIfAborted();
       const history = await beginCall(this.manager, job);
-      if (history === undefined) return this.logger.log(`fenced off ${line}`);
-      const reply = await this.model.reply(
-        {
-          model: job.model,
-          maxOutputTokens: job.maxOutputTokens,
-          systemPrompt: job.systemPrompt,
-          messages: toModelMessages(history),
-        },
-        call,
-        controller.signal,
-        (text) => {
-          draft.add(text);
-          this.publisher.touch(draft);
-        },
+      if (history === undefined) return this.logger.log(line('fenced off', about()));
+      const request = {
+        model: job.model,
+        maxOutputTokens: job.maxOutputTokens,
+        systemPrompt: job.systemPrompt,
+        messages: toModelMessages(history),
+      };
+      const reply = await meter.during(
+        () =>
+          this.model.reply(request, call, controller.signal, (text) => {
+            draft.add(text);
+            this.publisher.touch(draft);
+          }),
+        () => call.told,
       );
       pass.succeeded();
       const kept = await this.written(() => finish(this.manager, job.id, job.attempt, reply, call.told));
+      meter.ended(kept ? 'completed' : 'lost', call.told, kept && 'succeeded');
       if (!kept) await this.settle(job, call, 'lost');
-      this.logger.log(`${kept ? 'replied' : 'fenced off'} ${line} ms=${Date.now() - begun} stop=${reply.stopReason}`);
+      this.logger.log(
+        line(kept ? 'replied' : 'fenced off', { ...about(call), stop_reason: knownStopReason(reply.stopReason) }),
+      );
     } catch (error) {
       const why = controller.signal.reason as Stop | undefined;
-      if (why === undefined) await this.fail(job, call, pass, error, line);
-      else await this.end(why, job, call, draft, line);
+      if (why === undefined) await this.fail(job, call, pass, error, meter, about);
+      else await this.end(why, job, call, draft, meter, about);
     } finally {
       await draft.stop();
       for (const off of unfollow) off();
       unpublish();
+      meter.left();
     }
   }
 
   /** Ends an attempt that was stopped. */
-  private async end(why: Stop, job: ClaimedJob, call: Call, draft: Draft, line: string): Promise<void> {
-    this.logger.log(`stopped (${why}) ${line}`);
+  private async end(
+    why: Stop,
+    job: ClaimedJob,
+    call: Call,
+    draft: Draft,
+    meter: AttemptMeter,
+    about: About,
+  ): Promise<void> {
+    this.logger.log(line(`stopped (${why})`, about(call)));
     const { id, attempt } = job;
     // The model call has ended by now; the lease need not be held any longer, and a late heartbeat must not get in between.
     await draft.stop();
     switch (why) {
-      case 'cancel':
-        if (!(await this.written(() => cancelAttempt(this.manager, id, attempt, draft.whole(), call.told)))) {
-          await this.settle(job, call, 'canceled');
-        }
+      case 'cancel': {
+        const canceled = await this.written(() => cancelAttempt(this.manager, id, attempt, draft.whole(), call.told));
+        meter.ended('canceled', call.told, canceled && 'canceled');
+        if (!canceled) await this.settle(job, call, 'canceled');
         return;
-      case 'shutdown':
-        if (await this.written(() => handBack(this.manager, id, attempt, call.told))) {
-          await this.doorbell.ring(id, attempt + 1, { ahead: true });
-        }
+      }
+      case 'shutdown': {
+        const handedBack = await this.written(() => handBack(this.manager, id, attempt, call.told));
+        meter.ended(handedBack ? 'handed_back' : 'lost', call.told, false);
+        if (handedBack) await this.doorbell.ring(id, attempt + 1, { ahead: true });
         return;
+      }
       default:
+        meter.ended(why, call.told, false);
         return this.settle(job, call, why);
     }
   }
 
-  private async fail(job: ClaimedJob, call: Call, pass: Pass, error: unknown, line: string): Promise<void> {
+  private async fail(
+    job: ClaimedJob,
+    call: Call,
+    pass: Pass,
+    error: unknown,
+    meter: AttemptMeter,
+    about: About,
+  ): Promise<void> {
     const fault =
       error instanceof ModelFault
         ? error
@@ -216,10 +246,34 @@ export class ReplyRunner {
       delayMs,
     };
     const state = await this.written(() => giveUp(this.manager, job.id, job.attempt, failed, call.told));
+    meter.ended(state === undefined ? 'lost' : 'failed', call.told, state === 'failed' && 'failed');
+    if (state === 'queued') meter.retried(fault.code);
     if (state === undefined) await this.settle(job, call, 'lost');
-    const cause = fault.cause instanceof Error ? `: ${fault.cause.name} ${fault.cause.message.slice(0, 300)}` : '';
-    this.logger.warn(`${state ?? 'fenced off'} ${line} ${fault.code} ${fault.message}${cause}`);
+    // A fault of our own: where it came up, not where it was made one of the model's.
+    const told = fault.code === 'internal' ? (fault.cause ?? fault) : fault;
+    this.logger.warn(line(`attempt failed: ${state ?? 'fenced off'}`, { ...about(call), code: fault.code }, told));
     if (state === 'queued') await this.doorbell.ring(job.id, job.attempt + 1, { delayMs });
+  }
+
+  /** What each line of the log says of an attempt. */
+  private about(job: ClaimedJob): About {
+    const begun = performance.now();
+    const ids = {
+      request_id: job.requestId,
+      job_id: job.id,
+      attempt: job.attempt,
+      chat_id: job.chatId,
+      assistant: job.assistant,
+      user: this.users.tagOf(job.userId),
+    };
+    return (call) => ({
+      ...ids,
+      ...(call !== undefined && {
+        ms: Math.round(performance.now() - begun),
+        ...(call.told.inputTokens !== null && { input_tokens: call.told.inputTokens }),
+        ...(call.told.outputTokens !== null && { output_tokens: call.told.outputTokens }),
+      }),
+    });
   }
 
   private settle(job: ClaimedJob, call: Call, outcome: 'canceled' | 'lost'): Promise<void> {

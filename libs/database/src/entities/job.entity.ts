@@ -30,6 +30,10 @@ export class Job {
   @Column('text', { name: 'request_id' })
   requestId: string;
 
+  /** The place in its trace from which the turn was accepted (W3C Trace Context); null where no traces are kept. */
+  @Column('text', { nullable: true })
+  traceparent: string | null;
+
   /** Attempts begun so far; the number of the running one is its fencing token. */
   @Column('integer')
   attempts: number;

@@ -4,6 +4,8 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { Queue } from 'bullmq';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { nothingHere } from '#errors/service-error.js';
+import { UserTags } from '#database/user-tags.js';
+import { line } from '#process/log-line.js';
 import { REPLY_QUEUE } from '#queue/connection.js';
 import type { Settings } from '#settings/settings.js';
 import { BOARD_PREFIX } from '../../http/hidden.js';
@@ -68,7 +70,7 @@ export function serveBoard(app: NestFastifyApplication, { production }: Settings
     const { key } = request.query as { key?: unknown };
     const session = typeof key === 'string' ? await sessions.open(key) : undefined;
     if (session === undefined) throw nothingHere();
-    logger.log(`the board was opened operator=${JSON.stringify(session.userId)}`);
+    logger.log(line('the board was opened', { operator: app.get(UserTags).tagOf(session.userId) }));
     const age = Math.max(0, Math.floor((session.until.getTime() - Date.now()) / 1_000));
     const parts = [
       `${COOKIE}=${session.secret}`,

@@ -1,5 +1,7 @@
 import { Logger, Post } from '@nestjs/common';
 import type { components } from '#contract/openapi.gen.js';
+import { UserTags } from '#database/user-tags.js';
+import { line } from '#process/log-line.js';
 import { TheCaller } from '../../auth/caller.decorator.js';
 import type { Caller } from '../../auth/jwt.strategy.js';
 import { BOARD_PREFIX } from '../../http/hidden.js';
@@ -12,13 +14,16 @@ import { BoardSessions } from './sessions.js';
 export class SessionsController {
   private readonly logger = new Logger(SessionsController.name);
 
-  constructor(private readonly sessions: BoardSessions) {}
+  constructor(
+    private readonly sessions: BoardSessions,
+    private readonly users: UserTags,
+  ) {}
 
   @Post()
   @Operation('createAdminSession', [201, 404, 413, 415, 422])
   async create(@TheCaller() { userId, expiresAt }: Caller): Promise<components['schemas']['AdminSession']> {
     const { secret, until } = await this.sessions.create(userId, expiresAt);
-    this.logger.log(`a link to the board was made operator=${JSON.stringify(userId)}`);
+    this.logger.log(line('a link to the board was made', { operator: this.users.tagOf(userId) }));
     return { url: `${BOARD_PREFIX}/enter?key=${secret}`, expires_at: until.toISOString() };
   }
 }

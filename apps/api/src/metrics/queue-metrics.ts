@@ -1,0 +1,72 @@
+import { Injectable, Logger } from '@nestjs/common';
+import { Gauge } from 'prom-client';
+import { EntityManager } from 'typeorm';
+import { isStoreAway } from '#errors/store-away.js';
+import { type QueueDepth, queueDepth } from '#jobs/depth.js';
+import { line } from '#process/log-line.js';
+import { within } from '#process/within.js';
+import { registry } from '#telemetry/registry.js';
+
+/** For how long what was read is as good as new, in milliseconds. */
+const FRESH_MS = 2_000;
+
+/** Longest wait for PostgreSQL, in milliseconds: the other metrics must not be late for it. */
+const LONGEST_READ_MS = 2_000;
+
+/**
+ * How long the queue is, read from PostgreSQL when somebody asks: at most once in two seconds, and never twice at a time. The
+ * same figures come from each API process, for they are the database's. While it does not answer there are none.
+ */
+@Injectable()
+export class QueueMetrics {
+  private readonly logger = new Logger(QueueMetrics.name);
+  private reading: Promise<QueueDepth | undefined> | undefined;
+  private readAt = -Infinity;
+  private last: QueueDepth | undefined;
+
+  constructor(private readonly manager: EntityManager) {
+    const depth = (): Promise<QueueDepth | undefined> => this.depth();
+    new Gauge({
+      name: 'rejoinder_queue_jobs',
+      help: 'Jobs that are due, queued for later, and running; each counted up to 100,000.',
+      labelNames: ['state'],
+      registers: [registry],
+      async collect() {
+        const { due, delayed, running } = (await depth()) ?? {};
+        this.reset();
+        if (due !== undefined) this.set({ state: 'due' }, due);
+        if (delayed !== undefined) this.set({ state: 'delayed' }, delayed);
+        if (running !== undefined) this.set({ state: 'running' }, running);
+      },
+    });
+    new Gauge({
+      name: 'rejoinder_queue_oldest_seconds',
+      help: 'How long ago the oldest turn that is queued was accepted.',
+      registers: [registry],
+      async collect() {
+        const { oldestSeconds } = (await depth()) ?? {};
+        this.remove();
+        if (oldestSeconds !== undefined) this.set(oldestSeconds);
+      },
+    });
+  }
+
+  private async depth(): Promise<QueueDepth | undefined> {
+    if (performance.now() < this.readAt + FRESH_MS) return this.last;
+    // One that takes longer than it is waited for goes on; another is not begun beside it.
+    this.reading ??= this.read().finally(() => (this.reading = undefined));
+    return within(LONGEST_READ_MS, this.reading, undefined);
+  }
+
+  private async read(): Promise<QueueDepth | undefined> {
+    try {
+      this.last = await queueDepth(this.manager);
+    } catch (error) {
+      this.last = undefined;
+      // That it is away is told by others already.
+      if (!isStoreAway(error)) this.logger.warn(line('the length of the queue cannot be read', {}, error));
+    }
+    this.readAt = performance.now();
+    return this.last;
+  }
+}

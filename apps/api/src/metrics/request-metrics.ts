@@ -1,0 +1,35 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Histogram } from 'prom-client';
+import { registry } from '#telemetry/registry.js';
+import { waitedMs } from '../http/client-left.js';
+
+const duration = new Histogram({
+  name: 'rejoinder_http_request_duration_seconds',
+  help: 'From a request to the headers of its answer, without the time it waited for a job because its client asked for that.',
+  labelNames: ['method', 'route', 'status'],
+  buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+  registers: [registry],
+});
+
+/** Methods that some route knows; whatever else a client makes up is one more value, not as many as it likes. */
+const METHODS = new Set(['GET', 'HEAD', 'POST', 'PATCH', 'OPTIONS', 'PUT', 'DELETE']);
+
+/** Paths of the contract; what else is served (Swagger UI, the playground) is no operation. */
+const CONTRACT = /^\/(api\/v1|health)\//;
+
+/** The path of a request as the contract writes it, or `unknown`: never what a client made of it. */
+export function routeOf(request: FastifyRequest): string {
+  const { url } = request.routeOptions;
+  return url !== undefined && CONTRACT.test(url) ? url.replace(/:(\w+)/g, '{$1}') : 'unknown';
+}
+
+/** The method of a request, if it is one that some route knows. */
+export function methodOf({ method }: FastifyRequest): string {
+  return METHODS.has(method) ? method : '_OTHER';
+}
+
+/** Measures a request whose answer is about to begin. */
+export function measureRequest(request: FastifyRequest, reply: FastifyReply): void {
+  const seconds = Math.max(0, reply.elapsedTime - waitedMs(reply)) / 1_000;
+  duration.observe({ method: methodOf(request), route: routeOf(request), status: reply.statusCode }, seconds);
+}

@@ -1,0 +1,130 @@
+import { Counter, Gauge, Histogram } from 'prom-client';
+import type { CallFigures } from '#jobs/ledger.js';
+import type { ClaimedJob } from '#jobs/claim.js';
+import type { Reply } from '#jobs/transitions.js';
+import { registry, TURN_SECONDS } from '#telemetry/registry.js';
+import { turnEnded } from '#telemetry/turns.js';
+import { AttemptTrace } from '../reply/attempt-trace.js';
+
+const registers = [registry];
+
+const wait = new Histogram({
+  name: 'rejoinder_turn_wait_seconds',
+  help: 'From the moment an attempt was due to the moment a worker began it.',
+  labelNames: ['assistant'],
+  buckets: [0.005, 0.01, 0.025, ...TURN_SECONDS],
+  registers,
+});
+
+const firstText = new Histogram({
+  name: 'rejoinder_turn_first_text_seconds',
+  help: 'From the moment a turn was accepted to the first piece of its reply being published.',
+  labelNames: ['assistant'],
+  buckets: TURN_SECONDS,
+  registers,
+});
+
+const running = new Gauge({
+  name: 'rejoinder_running_attempts',
+  help: 'Attempts that this worker runs.',
+  registers,
+});
+
+const calls = new Counter({
+  name: 'rejoinder_model_calls_total',
+  help: 'Calls of the model that have ended, by what became of them.',
+  labelNames: ['model', 'outcome'],
+  registers,
+});
+
+const callDuration = new Histogram({
+  name: 'rejoinder_model_call_duration_seconds',
+  help: 'From the beginning of a call of the model to its end.',
+  labelNames: ['model', 'outcome'],
+  buckets: TURN_SECONDS.slice(0, -2),
+  registers,
+});
+
+const tokens = new Counter({
+  name: 'rejoinder_model_tokens_total',
+  help: 'Tokens as the model has told, of all calls: also of those that failed, were canceled or lost.',
+  labelNames: ['assistant', 'direction'],
+  registers,
+});
+
+const retries = new Counter({
+  name: 'rejoinder_turn_retries_total',
+  help: 'Attempts that failed and are tried again, by the code of the fault.',
+  labelNames: ['code'],
+  registers,
+});
+
+/** What became of a call. */
+export type Outcome = 'completed' | 'failed' | 'canceled' | 'handed_back' | 'lost';
+
+/** The figures of one attempt, from its claim to its end. */
+export class AttemptMeter {
+  private readonly claimed = performance.now();
+  /** How long the call of the model took, in seconds; undefined: none was made. */
+  private callSeconds: number | undefined;
+  private textCame = false;
+  private readonly trace: AttemptTrace;
+
+  constructor(private readonly job: ClaimedJob) {
+    this.trace = new AttemptTrace(job);
+    running.inc();
+    wait.observe({ assistant: job.assistant }, job.waitedSeconds);
+  }
+
+  /** A piece of text has left; the turn's first counts. */
+  published(): void {
+    if (this.textCame || this.job.hadText) return;
+    this.textCame = true;
+    firstText.observe({ assistant: this.job.assistant }, this.ageSeconds());
+  }
+
+  /** Measures the call of the model; `told` gives what the model has said of it by its end. */
+  async during(call: () => Promise<Reply>, told: () => CallFigures): Promise<Reply> {
+    const began = performance.now();
+    try {
+      return await this.trace.call(call, told);
+    } finally {
+      this.callSeconds = (performance.now() - began) / 1_000;
+    }
+  }
+
+  /**
+   * The attempt's end is written: that of its call, with the outcome that the ledger has, and that of the turn, unless it goes on
+   * or was ended by somebody else (false).
+   */
+  ended(outcome: Outcome, figures: CallFigures, turn: 'succeeded' | 'failed' | 'canceled' | false): void {
+    const { assistant, model } = this.job;
+    this.trace.ended(outcome);
+    if (this.callSeconds !== undefined) {
+      calls.inc({ model, outcome });
+      callDuration.observe({ model, outcome }, this.callSeconds);
+      tokens.inc({ assistant, direction: 'input' }, figures.inputTokens ?? 0);
+      tokens.inc({ assistant, direction: 'output' }, figures.outputTokens ?? 0);
+    }
+    if (turn === false) return;
+    // A reply that was whole before a piece of it could leave came with its end.
+    if (turn === 'succeeded') this.published();
+    turnEnded({ assistant, seconds: this.ageSeconds() }, turn);
+  }
+
+  /** It failed, and is tried again. */
+  retried(code: string): void {
+    retries.inc({ code });
+  }
+
+  /** The worker is done with the attempt. */
+  left(): void {
+    running.dec();
+    this.trace.left();
+  }
+
+  /** Seconds since the turn was accepted: by the database's clock up to the claim, by ours from there on. */
+  private ageSeconds(): number {
+    return this.job.ageSeconds + (performance.now() - this.claimed) / 1_000;
+  }
+}

@@ -1,0 +1,37 @@
+import { describe, expect, it } from '@jest/globals';
+import { readSettings } from '#settings/settings.js';
+import { masked } from './masked.js';
+import { asText } from './text-line.js';
+
+describe('a line of the log', () => {
+  const mask = masked(
+    readSettings('api', {
+      DATABASE_URL: 'postgres://me:pass%2Fword@host/db',
+      REDIS_URL: 'redis://:queue-password@host',
+      JWT_SECRET: 'a secret "of" thirty-two bytes, or more',
+      ANTHROPIC_API_KEY: 'sk-model-key',
+    }),
+  );
+
+  it('has a mask where a token or one of the settings’ secrets would be', () => {
+    const said = 'pass%2Fword pass/word queue-password sk-model-key eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln-_ fine';
+    expect(mask(said)).toBe('*** *** *** *** *** fine');
+    expect(mask(JSON.stringify({ msg: 'a secret "of" thirty-two bytes, or more' }))).toBe('{"msg":"***"}');
+  });
+
+  it('is one to read outside production: when, how bad, where, what, and an error below it', () => {
+    const line = {
+      time: '2026-01-02T03:04:05.678Z',
+      level: 'warn',
+      app: 'api',
+      context: 'http',
+      msg: 'refused',
+      status: 500,
+    };
+    expect(asText(JSON.stringify(line))).toBe('03:04:05.678 WARN  [http] refused status=500\n');
+    const error = { type: 'E', stack: '    at f (x.js:1:2)', cause: { type: 'C', code: '1' } };
+    expect(asText(JSON.stringify({ ...line, error }))).toBe(
+      '03:04:05.678 WARN  [http] refused status=500\n      type=E\n    at f (x.js:1:2)\n      type=C code=1\n',
+    );
+  });
+});

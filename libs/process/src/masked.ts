@@ -1,0 +1,35 @@
+import type { Settings } from '#settings/settings.js';
+
+/** What stands where a secret would. */
+const MASK = '***';
+
+/** A JSON Web Token (RFC 7519), signed: three parts, of which the first begins with `{"`. */
+const TOKEN = /eyJ[\w-]{8,}\.[\w-]+\.[\w-]*/g;
+
+/** Shorter ones are words that occur anywhere. */
+const SHORTEST_SECRET = 6;
+
+/** The last line of defence of the log: replaces tokens, and the secrets that the settings hold, in a line. */
+export function masked(settings: Settings): (line: string) => string {
+  const { jwt, model, database, redisUrl } = settings;
+  const secrets = [jwt.secret, model.apiKey, ...passwordOf(database.url), ...passwordOf(redisUrl)]
+    .filter((secret) => secret !== undefined && secret.length >= SHORTEST_SECRET)
+    // As it would stand in a line of JSON.
+    .map((secret) => JSON.stringify(secret).slice(1, -1));
+  return (line) => {
+    let safe = line.includes('eyJ') ? line.replace(TOKEN, MASK) : line;
+    for (const secret of secrets) if (safe.includes(secret)) safe = safe.replaceAll(secret, MASK);
+    return safe;
+  };
+}
+
+/** The password of an address, as it is written there and as it is meant. */
+function passwordOf(url: string | undefined): string[] {
+  if (url === undefined || !URL.canParse(url)) return [];
+  const { password } = new URL(url);
+  try {
+    return [password, decodeURIComponent(password)];
+  } catch {
+    return [password];
+  }
+}

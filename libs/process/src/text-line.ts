@@ -1,0 +1,26 @@
+/** Fields of a line that stand elsewhere in it than among the others. */
+const PLACED = new Set(['time', 'level', 'app', 'context', 'msg', 'error']);
+
+/** A line of the log, given as JSON, for people: when, how bad, where, what; then its fields; then, below it, an error. */
+export function asText(json: string): string {
+  const line = JSON.parse(json) as Record<'time' | 'level' | 'context' | 'msg', string> & {
+    error?: Record<string, unknown>;
+  };
+  const { time, level, context, msg, error } = line;
+  const fields = Object.entries<unknown>(line).filter(([name]) => !PLACED.has(name));
+  const words = [
+    time.slice(11, 23),
+    level.toUpperCase().padEnd(5),
+    ...(context === '' ? [] : [`[${context}]`]),
+    msg,
+    ...fields.map(([name, value]) => `${name}=${String(value)}`),
+  ];
+  return `${words.join(' ')}\n${error === undefined ? '' : errorText(error)}`;
+}
+
+function errorText({ stack, cause, ...told }: Record<string, unknown>): string {
+  const words = Object.entries(told).map(([name, value]) => `${name}=${String(value)}`);
+  const below = typeof stack === 'string' ? `${stack}\n` : '';
+  const because = typeof cause === 'object' && cause !== null ? errorText(cause as Record<string, unknown>) : '';
+  return `      ${words.join(' ')}\n${below}${because}`;
+}

@@ -1,0 +1,30 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import { ROOT } from '#process/root.js';
+
+/** The metrics of this process. Names and labels are a contract with dashboards and alerts: see docs/operations/observability.md. */
+export const registry = new Registry();
+
+/** Upper bounds of what a turn may take or wait, in seconds: from what feels like at once to the hour after which it is given up. */
+export const TURN_SECONDS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1_800, 3_600];
+
+/**
+ * Begins to measure the process itself (memory, CPU, garbage, the lag of the event loop) and says what runs. To be called once, by a
+ * process whose metrics somebody may ask for.
+ */
+export function measureProcess(): void {
+  collectDefaultMetrics({ register: registry });
+  new Gauge({
+    name: 'rejoinder_build_info',
+    help: 'Always 1; the label says which version runs.',
+    labelNames: ['version'],
+    registers: [registry],
+  }).set({ version: version() }, 1);
+}
+
+function version(): string {
+  const file = join(ROOT, 'package.json');
+  if (!existsSync(file)) return 'unknown';
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version?: string }).version ?? 'unknown';
+}
