@@ -181,9 +181,9 @@ describe('told to stop (SIGTERM)', () => {
     const job = await kay.turnAsync((await kay.chat()).id, 'claimed late');
     const holder = await stack.database.connect();
     try {
-      // The claim hangs on the row for longer than an idle worker takes to stop.
+      // The claim hangs for longer than an idle worker takes to stop. (It would pass over a row that is locked.)
       await holder.query('BEGIN');
-      await holder.query('SELECT 1 FROM jobs WHERE id = $1 FOR UPDATE', [job.id]);
+      await holder.query('LOCK TABLE jobs IN EXCLUSIVE MODE');
       const worker = await stack.startWorker();
       await until(async () => {
         const { rows } = await stack.database.query(
