@@ -19,6 +19,13 @@ const PARTS = [
   'package-lock.json',
 ];
 
+/** What a program is made of; the cache's name ends with a digest, which is left out here. */
+const filesOf = (name: string): string[] => [
+  `${name}.cjs`,
+  `${name}.cjs.${process.version}-${process.arch}.cache`,
+  `${name}.js`,
+];
+
 describe('the build', () => {
   let root: string;
   let page: string;
@@ -40,14 +47,14 @@ describe('the build', () => {
   const state = async () => ({
     page: (await stat(join(page, 'index.html'))).mtimeMs,
     assets: (await readdir(join(page, 'assets'))).map((name) => name.replace(/^.*\./, '')).sort(),
-    api: (await stat(join(programs, 'api.js'))).mtimeMs,
-    programs: (await readdir(programs)).sort(),
+    api: (await stat(join(programs, 'api.cjs'))).mtimeMs,
+    programs: (await readdir(programs)).map((name) => name.replace(/-[0-9a-f]{16}(?=\.cache$)/, '')).sort(),
   });
   const whole = {
     page: expect.any(Number),
     assets: ['css', 'js', 'svg'],
     api: expect.any(Number),
-    programs: ['.built-from', 'api.js', 'migrate.js', 'traces.js', 'worker.js'],
+    programs: ['.built-from', 'launch.js', ...['api', 'migrate', 'traces', 'worker'].flatMap(filesOf)].sort(),
   };
 
   it('is made once, and anew when something of it is gone or was changed', async () => {
@@ -73,7 +80,7 @@ describe('the build', () => {
     const before = await state();
     await build();
     expect((await state()).page).toBe(before.page);
-    const api = await readFile(join(programs, 'api.js'), 'utf8');
+    const api = await readFile(join(programs, 'api.cjs'), 'utf8');
     expect(api.includes('console.log("of today")')).toBe(true);
 
     // The recipe counts, too: who pulls a change of it must not go on with what the old one made.

@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { cp, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { BESIDE } from '../../tools/build/programs.js';
 import { shippedFiles } from '../support/dockerfile.js';
 import { type Stack, startStack } from '../support/stack.js';
@@ -36,5 +38,15 @@ describe('the built programs', () => {
       expect([path, (await fetch(new URL(path, stack.api.url))).status]).toEqual([path, 200]);
     }
     expect(stack.api.output() + (stack.workers[0]?.output() ?? '')).not.toMatch(/cannot find|error/i);
+  });
+
+  it('each have a code cache for this Node, and add nothing to it when they run', async () => {
+    const before = await readdir('dist/bin');
+    expect(await readdir(join(home, 'dist/bin'))).toEqual(before);
+    const code = `import { load } from './dist/bin/launch.js';
+      for (const name of ['api', 'worker', 'migrate', 'traces']) console.log(load('dist/bin/' + name + '.cjs').script.cachedDataRejected)`;
+    const args = ['--input-type=module', '--eval', code];
+    const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: home });
+    expect(stdout.trim().split('\n')).toEqual(Array(4).fill('false'));
   });
 });

@@ -12,6 +12,8 @@ export interface Build {
   readonly inputs: readonly string[];
   /** Of the inputs' files: those that count. All, when left out. */
   readonly counts?: (path: string) => boolean;
+  /** What else decides how it comes out, such as the version of Node. */
+  readonly madeBy?: string;
   /** Builds into the directory `into`, an absolute path. */
   readonly build: (into: string) => Promise<void>;
 }
@@ -20,9 +22,9 @@ export interface Build {
  * Builds, unless the same was built from the same files before: this runs at each `npm start`, which must not wait for it.
  * The result is put in place at once, also when two builds run at the same time.
  */
-export async function buildOnce({ out, inputs, counts = () => true, build }: Build): Promise<void> {
+export async function buildOnce({ out, inputs, counts = () => true, madeBy = '', build }: Build): Promise<void> {
   const place = join(ROOT, out);
-  const from = fingerprint(inputs.flatMap(filesOf).filter(counts));
+  const from = fingerprint(inputs.flatMap(filesOf).filter(counts), madeBy);
   if (builtFrom(place) === from) return;
   const fresh = join(dirname(place), `.${basename(place)}-${process.pid}`);
   try {
@@ -36,8 +38,8 @@ export async function buildOnce({ out, inputs, counts = () => true, build }: Bui
   }
 }
 
-function fingerprint(paths: readonly string[]): string {
-  const hash = createHash('sha256');
+function fingerprint(paths: readonly string[], madeBy: string): string {
+  const hash = createHash('sha256').update(`${madeBy}\n`);
   for (const path of paths) hash.update(`${path}\n`).update(readFileSync(join(ROOT, path)));
   return hash.digest('hex');
 }

@@ -5,7 +5,7 @@ import { beginTracing } from '#telemetry/tracing.js';
 import { createApp } from './create-app.js';
 import { serveMetrics } from './metrics/metrics-server.js';
 
-await startApp('api', async () => {
+void startApp('api', async () => {
   loadEnvFile();
   const settings = readSettings('api');
   await beginTracing(settings, 'api');

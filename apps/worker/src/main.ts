@@ -8,7 +8,7 @@ import { loadEnvFile, readSettings } from '#settings/settings.js';
 import { beginTracing } from '#telemetry/tracing.js';
 import { WorkerModule } from './worker.module.js';
 
-await startApp('worker', async () => {
+void startApp('worker', async () => {
   loadEnvFile();
   const settings = readSettings('worker');
   await beginTracing(settings, 'worker');

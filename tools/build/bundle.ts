@@ -1,0 +1,86 @@
+import { join } from 'node:path';
+import { rolldown } from 'rolldown';
+import { parseSync } from 'rolldown/utils';
+import { ROOT } from '#process/root.js';
+
+/** The one part of a program that is a file of its own, beside it. */
+const tracesApart = {
+  name: 'traces-apart',
+  resolveId: {
+    filter: { id: /^#telemetry\/traces-sdk\.js$/ },
+    handler: () => ({ id: './traces.js', external: true }),
+  },
+};
+
+/** Bull Board would look for its page's files by evaluating text. It is told where they are: see `UI` in the API's board. */
+const boardWithoutEval = {
+  name: 'board-without-eval',
+  transform: {
+    filter: { id: /@bull-board\/api\/dist\/index\.js$/ },
+    handler: (code: string): string => code.replace(/eval\(`[^`]*`\)/, "''"),
+  },
+};
+
+/**
+ * @nestjs/typeorm looks at run time for two exports that TypeORM 1 no longer has, and would load a second TypeORM from
+ * `node_modules` for it.
+ */
+const withoutSecondTypeorm = {
+  name: 'without-second-typeorm',
+  transform: {
+    filter: { id: /@nestjs\/typeorm\/dist\/common\/typeorm-compat\.js$/ },
+    handler: (code: string): string => code.replace("require('typeorm')", '{}'),
+  },
+};
+
+/**
+ * The program whose first module is `input`, with all that it needs, as one CommonJS module for `launch.ts`: V8's code cache is
+ * for no other kind. So nothing in it may `await` at its top. Names and lines stay, so that a stack trace can be read.
+ */
+export async function bundle(input: string): Promise<{ code: string; exports: readonly string[] }> {
+  const bundle = await rolldown({
+    cwd: ROOT,
+    input: join(ROOT, input),
+    platform: 'node',
+    plugins: [withoutSecondTypeorm, boardWithoutEval, tracesApart],
+    onLog: (level, log, report) => {
+      // A package that another can work with, and that is not installed: asked for at run time, as without a bundle.
+      if (log.code === 'UNRESOLVED_IMPORT' && log.id?.includes('node_modules')) return;
+      report(level === 'warn' ? 'error' : level, log);
+    },
+  });
+  const { output } = await bundle.generate({
+    format: 'cjs',
+    strict: true,
+    codeSplitting: false,
+    comments: { legal: true, annotation: false, jsdoc: false },
+    minify: {
+      compress: false,
+      mangle: false,
+      // In ASCII V8 keeps it at a byte for a character, where one other letter makes it two.
+      codegen: { removeWhitespace: false, asciiOnly: true, legalComments: 'inline' },
+    },
+  });
+  await bundle.close();
+  const { code, exports } = output[0];
+  return { code: withOwnImport(code.replace(/\/\*!.*?\*\//gs, inAscii)), exports };
+}
+
+/** A legal comment in ASCII: they alone still have other letters, as in their authors' names. */
+function inAscii(comment: string): string {
+  // eslint-disable-next-line no-control-regex -- all that is not ASCII
+  return comment.replace(/[^\x00-\x7f]/g, (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
+/** `import()` becomes a call of what `launch.ts` gives: Node 20 forgets how a script imports when it has a code cache. */
+function withOwnImport(code: string): string {
+  const { errors, module } = parseSync('bundle.cjs', code);
+  if (errors[0]) throw new Error(errors[0].message);
+  let result = '';
+  let end = 0;
+  for (const { start } of module.dynamicImports) {
+    result += `${code.slice(end, start)}__import`;
+    end = start + 'import'.length;
+  }
+  return result + code.slice(end);
+}
