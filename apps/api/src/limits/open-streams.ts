@@ -64,6 +64,8 @@ export class OpenStreams implements BeforeApplicationShutdown {
   private readonly closed = new Map<string, number>();
   private writing: Promise<void> | undefined;
   private beatAt = -Infinity;
+  /** The tables have all of this process's streams. */
+  private written = true;
   private beating: Promise<void> | undefined;
   private timer: NodeJS.Timeout | undefined;
 
@@ -134,7 +136,7 @@ export class OpenStreams implements BeforeApplicationShutdown {
       this.timer = undefined;
       return;
     }
-    if (performance.now() - this.beatAt < BEAT_MS) return;
+    if (this.written && performance.now() - this.beatAt < BEAT_MS) return;
     await this.beat().catch((error: unknown) => {
       this.logger.warn(line('cannot say which streams are open', {}, error));
     });
@@ -149,12 +151,15 @@ export class OpenStreams implements BeforeApplicationShutdown {
   private async write(): Promise<void> {
     const [row] = await this.manager.query<{ fresh: boolean }[]>(BEAT, [this.process]);
     this.beatAt = performance.now();
-    if (row?.fresh !== true) return;
     // The first time, and again if the tables were emptied or this process was taken for dead.
+    if (row?.fresh === true) this.written = false;
+    if (this.written) return;
     await this.manager.query(SWEEP);
     this.closed.clear();
-    if (this.open.size === 0) return;
-    await this.manager.query(RESTORE, [this.process, [...this.open.keys()], [...this.open.values()]]);
+    if (this.open.size > 0) {
+      await this.manager.query(RESTORE, [this.process, [...this.open.keys()], [...this.open.values()]]);
+    }
+    this.written = true;
   }
 
   async beforeApplicationShutdown(): Promise<void> {
