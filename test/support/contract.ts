@@ -1,9 +1,8 @@
-import { readFileSync } from 'node:fs';
 import type { ErrorObject, ValidateFunction } from 'ajv';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
-import { parse } from 'yaml';
-import { CONTRACT_FILE } from '#contract/file.js';
+
+import { readContract } from './contract-file.js';
 
 type Json = Record<string, unknown>;
 
@@ -39,7 +38,7 @@ export class Contract {
   private readonly ajv: Ajv2020;
   private readonly validators = new Map<string, ValidateFunction>();
 
-  constructor(document: Json = parse(readFileSync(CONTRACT_FILE, 'utf8')) as Json) {
+  constructor(document: Json = readContract()) {
     this.document = document;
     this.operations = operationsOf(document);
     this.ajv = new Ajv2020({ strict: false, allErrors: true });

@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import pg from 'pg';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../tools/embedded-postgres.js';
 import { findChromium } from './browser.js';
+import { keepContract } from './contract-file.js';
 import { has } from './machine.js';
 import { TEMPLATE } from './template.js';
 
@@ -18,6 +19,7 @@ export default async function setUp(): Promise<void> {
     console.log('\nNo curl or no bash on this machine: the README is not pasted into a shell.');
   }
   const dataDir = await mkdtemp(join(tmpdir(), 'rejoinder-test-'));
+  keepContract(join(dataDir, 'contract.json'));
   const postgres = await startEmbeddedPostgres({ dataDir, persistent: false, fast: true });
   const admin = new pg.Client(postgres.url('postgres'));
   await admin.connect();
