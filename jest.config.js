@@ -13,6 +13,6 @@ export default {
   // A bound for what hangs, not for what is slow: the machine may be busy with others' work.
   testTimeout: 120_000,
   // They wait more than they work, on two cores, too.
-  maxWorkers: 4,
+  maxWorkers: 5,
   forceExit: false,
 };
