@@ -8,6 +8,7 @@ import { endOrphans, settleCall } from '#jobs/ledger.js';
 import { claim } from '#jobs/claim.js';
 import { cancel, extend, finish, giveUp, handBack } from '#jobs/transitions.js';
 import { freshDatabase, type TestDatabase } from '../support/database.js';
+import { until } from '../support/until.js';
 
 const REPLY = { content: 'late', model: 'm', stopReason: 'end_turn' };
 const FIGURES = { messageId: 'msg_late', inputTokens: 1, outputTokens: 1, firstTextMs: 1 };
@@ -64,6 +65,27 @@ describe('the transitions of a job', () => {
     expect(await extend(source.manager, jobId, 1, 'tres', 10)).toBe(true);
     expect(await extend(source.manager, jobId, 1, '', 14)).toBe(true);
     expect((await row(jobId)).draft).toBe('uno 😀 dos tres');
+  });
+
+  it('say when they happened, not when their statement began to wait for a lock', async () => {
+    const { jobId, chatId, userId } = await accepted();
+    const holder = source.createQueryRunner();
+    await holder.startTransaction();
+    await holder.query('SELECT FROM chats WHERE id = $1 FOR UPDATE', [chatId]);
+    const canceled = cancel(source.manager, jobId, userId);
+    await until(async () => {
+      const waiting = await source.query(
+        `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+      );
+      return waiting.length === 1;
+    }, 'the cancel to wait for the chat');
+    await claim(source.manager, jobId);
+    await holder.rollbackTransaction();
+    await holder.release();
+    await canceled;
+    const { status, started_at: started, finished_at: finished } = await row(jobId);
+    expect(status).toBe('canceled');
+    expect(finished.getTime()).toBeGreaterThanOrEqual(started.getTime());
   });
 
   it('end the line of their own attempt in the ledger, though an earlier one is open still', async () => {

@@ -58,12 +58,12 @@ const claimNext = (order: string): string => `
   ), job AS (
     UPDATE jobs SET status = 'running', attempts = attempts + 1, attempts_left = attempts_left - 1, draft = '',
            lease_until = now() + make_interval(secs => ${LEASE_SECONDS}),
-           started_at = coalesce(started_at, now())
+           started_at = coalesce(started_at, clock_timestamp())
       FROM (SELECT id FROM lost UNION ALL SELECT id FROM next) chosen
      WHERE jobs.id = chosen.id
     RETURNING jobs.*
   ), ended AS (
-    UPDATE model_calls SET outcome = 'lost', ended_at = now()
+    UPDATE model_calls SET outcome = 'lost', ended_at = clock_timestamp()
       FROM job WHERE model_calls.job_id = job.id AND model_calls.outcome = 'running'
   ), notice AS (${announce('job')})
   SELECT job.id, job.chat_id AS "chatId", job.user_id AS "userId", c.assistant_slug AS assistant,

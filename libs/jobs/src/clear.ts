@@ -41,7 +41,7 @@ const CLEAR_JOBS = `
   ), key AS (
     DELETE FROM idempotency_keys WHERE job_id = ANY (ARRAY(SELECT id FROM job))
   ), call AS (
-    UPDATE model_calls SET job_id = gen_random_uuid(), message_id = NULL, ended_at = coalesce(ended_at, now()),
+    UPDATE model_calls SET job_id = gen_random_uuid(), message_id = NULL, ended_at = coalesce(ended_at, clock_timestamp()),
            outcome = CASE WHEN outcome = 'running' THEN 'canceled' ELSE outcome END
      WHERE job_id = ANY (ARRAY(SELECT id FROM job))
   ), reply AS (

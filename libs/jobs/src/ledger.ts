@@ -45,7 +45,7 @@ function setFigures(from: number): string {
  */
 export function endCalls(job: string, end: { outcome: string; code?: string; figuresFrom: number }): string {
   return `
-    UPDATE model_calls SET outcome = ${end.outcome}, error_code = ${end.code ?? 'NULL'}, ended_at = now(),
+    UPDATE model_calls SET outcome = ${end.outcome}, error_code = ${end.code ?? 'NULL'}, ended_at = clock_timestamp(),
            ${setFigures(end.figuresFrom)}
       FROM ${job}
      WHERE model_calls.job_id = ${job}.id AND model_calls.attempt = ${job}.attempts AND model_calls.outcome = 'running'
@@ -54,7 +54,7 @@ export function endCalls(job: string, end: { outcome: string; code?: string; fig
 
 const SETTLE = `
   UPDATE model_calls SET
-         outcome = CASE WHEN outcome = 'running' THEN $3 ELSE outcome END, ended_at = coalesce(ended_at, now()),
+         outcome = CASE WHEN outcome = 'running' THEN $3 ELSE outcome END, ended_at = coalesce(ended_at, clock_timestamp()),
          ${setFigures(4)}
    WHERE job_id = $1 AND attempt = $2 AND outcome <> 'completed'`;
 
@@ -76,7 +76,7 @@ const END_ORPHANS = `
        AND (j.status = 'running' AND j.attempts = c.attempt) IS NOT TRUE
      LIMIT ${RECONCILE_BATCH} FOR UPDATE OF c SKIP LOCKED
   )
-  UPDATE model_calls c SET outcome = 'lost', ended_at = now()
+  UPDATE model_calls c SET outcome = 'lost', ended_at = clock_timestamp()
     FROM orphan WHERE c.job_id = orphan.job_id AND c.attempt = orphan.attempt AND c.outcome = 'running'`;
 
 /**

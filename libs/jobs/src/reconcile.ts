@@ -25,7 +25,7 @@ const END_SPENT = `
        AND (attempts_left = 0 OR ${LIVES_SINCE} < now() - make_interval(secs => ${LONGEST_LIFE_SECONDS}))
      LIMIT ${RECONCILE_BATCH} FOR UPDATE SKIP LOCKED
   ), job AS (
-    UPDATE jobs SET status = 'failed', lease_until = NULL, finished_at = now(), draft = '',
+    UPDATE jobs SET status = 'failed', lease_until = NULL, finished_at = clock_timestamp(), draft = '',
            error_code = CASE WHEN attempts_left = 0 THEN 'attempts_exhausted' ELSE 'expired' END,
            error_message = CASE WHEN attempts_left = 0 THEN $1 ELSE $2 END
       FROM spent WHERE jobs.id = spent.id
@@ -51,7 +51,7 @@ const END_EXPIRED = `
      WHERE status = 'queued' AND ${LIVES_SINCE} < now() - make_interval(secs => ${LONGEST_LIFE_SECONDS})
      LIMIT ${RECONCILE_BATCH} FOR UPDATE SKIP LOCKED
   ), job AS (
-    UPDATE jobs SET status = 'failed', finished_at = now(), error_code = 'expired', error_message = $1
+    UPDATE jobs SET status = 'failed', finished_at = clock_timestamp(), error_code = 'expired', error_message = $1
       FROM expired WHERE jobs.id = expired.id
     RETURNING jobs.id, jobs.status, jobs.chat_id, jobs.created_at, jobs.requeued_at
   )

@@ -6,11 +6,14 @@ import { announce, CANCEL_CHANNEL, endedTurn, type EndedTurn, LIVES_SINCE } from
 import { LEASE_SECONDS, LONGEST_LIFE_SECONDS } from './timings.js';
 
 /*
- * Every transition of a job after it was accepted, but for its beginning (claim.ts). Each is one conditional statement on the database's clock; no row
- * back means "not yours any more: stop". A running attempt is fenced by its number (`attempts`): a worker whose
- * lease ran out holds a number that no row carries any more.
+ * Every transition of a job after it was accepted, but for its beginning (claim.ts). Each is one conditional statement on the
+ * database's clock; no row back means "not yours any more: stop". A running attempt is fenced by its number (`attempts`): a worker
+ * whose lease ran out holds a number that no row carries any more.
  *
- * Lock order is chat, then job, then ledger, here and in accept.ts, so that no two statements wait for one another.
+ * Lock order is chat, then job, then ledger, here and in accept.ts, so that no two statements wait for one another. When something
+ * happened is read from the clock once the locks are held (`clock_timestamp()`): `now()` is when the statement began to wait, and a job
+ * would end before it started. What only has to be early enough (a lease, what is due) is counted from `now()`.
+ *
  * Each statement announces the new state itself, so the notice leaves at commit or not at all; and each ends the line of
  * the attempt's call in the ledger with it.
  */
@@ -64,7 +67,7 @@ const FINISH = `
   WITH chat AS (
     SELECT c.id FROM chats c JOIN jobs j ON j.chat_id = c.id WHERE j.id = $1 FOR UPDATE OF c
   ), job AS (
-    UPDATE jobs SET status = 'succeeded', lease_until = NULL, finished_at = now(), draft = ''
+    UPDATE jobs SET status = 'succeeded', lease_until = NULL, finished_at = clock_timestamp(), draft = ''
       FROM chat
      WHERE jobs.id = $1 AND jobs.status = 'running' AND jobs.attempts = $2
     RETURNING jobs.id, jobs.chat_id, jobs.status, jobs.attempts
@@ -121,7 +124,7 @@ const RETRY_OR_FAIL = `
            status = CASE WHEN ${GOES_ON} THEN 'queued' ELSE 'failed' END,
            attempts_left = CASE WHEN ${GOES_ON} AND $7 THEN attempts_left + 1 ELSE attempts_left END,
            available_at = CASE WHEN $3 THEN now() + make_interval(secs => $4::float8 / 1000) ELSE available_at END,
-           finished_at = CASE WHEN ${GOES_ON} THEN NULL ELSE now() END,
+           finished_at = CASE WHEN ${GOES_ON} THEN NULL ELSE clock_timestamp() END,
            error_code = CASE WHEN ${GOES_ON} THEN NULL ELSE $5 END,
            error_message = CASE WHEN ${GOES_ON} THEN NULL ELSE $6 END,
            lease_until = NULL, draft = ''
@@ -224,7 +227,7 @@ const CANCEL = `
   ), draft AS (
     SELECT jobs.id, jobs.draft FROM jobs, chat WHERE jobs.id = $1 FOR UPDATE OF jobs
   ), job AS (
-    UPDATE jobs SET status = 'canceled', lease_until = NULL, finished_at = now(), draft = ''
+    UPDATE jobs SET status = 'canceled', lease_until = NULL, finished_at = clock_timestamp(), draft = ''
       FROM draft
      WHERE jobs.id = draft.id
        AND CASE WHEN $4::int IS NULL THEN jobs.status IN ('queued', 'running')
