@@ -13,13 +13,15 @@ export interface LoadOptions {
   /** Ends the load in the middle of its turns; what was not answered then is no violation. */
   readonly signal?: AbortSignal;
   /** Told of each call whose connection was refused or broke. */
-  readonly broken?: (call: BrokenCall) => Promise<void>;
+  readonly broken?: (call: BrokenCall) => void;
 }
 
 export interface BrokenCall {
   readonly error: Error;
-  /** The text of the turn that was sent; undefined when the call was another. */
-  readonly sent: string | undefined;
+  /** What it was for, in words. */
+  readonly what: string;
+  /** What it was told apart by (`X-Request-Id`): the same turn may have been sent by another call as well. */
+  readonly requestId: string;
   /** The answer had begun. */
   readonly answered: boolean;
 }

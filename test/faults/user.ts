@@ -72,7 +72,7 @@ export class User {
   async open(): Promise<string> {
     const headers = { 'idempotency-key': randomUUID() };
     const deadline = Date.now() + TURN_MS;
-    const { status, body } = await this.call('opening the chat', deadline, undefined, (client) =>
+    const { status, body } = await this.call('opening the chat', deadline, (client) =>
       client.post('/api/v1/assistants/support/chats', undefined, headers),
     );
     if (status !== 200 && status !== 201) throw this.violated('opening the chat', status, body);
@@ -142,13 +142,13 @@ export class User {
   /** Stores the message first, and asks for its reply then. */
   private async steps(turn: Turn): Promise<any> {
     const headers = { 'idempotency-key': turn.key };
-    const stored = await this.call(`storing ${turn.text}`, turn.deadline, turn.text, (client) =>
+    const stored = await this.call(`storing ${turn.text}`, turn.deadline, (client) =>
       client.post(`/api/v1/chats/${turn.chatId}/messages`, { content: turn.text }, headers),
     );
     if (stored.status !== 201) throw this.violated(`storing ${turn.text}`, stored.status, stored.body);
     const what = `asking for a reply to ${turn.text}`;
     const replyKey = { 'idempotency-key': randomUUID() };
-    const { status, body } = await this.call(what, turn.deadline, undefined, (client) =>
+    const { status, body } = await this.call(what, turn.deadline, (client) =>
       client.post('/api/v1/jobs/assistant-reply', { chat_id: turn.chatId }, replyKey),
     );
     if (status !== 202 || body.user_message_id !== stored.body.id) throw this.violated(what, status, body);
@@ -163,9 +163,7 @@ export class User {
     const watches = this.random.next() < 0.5;
     const [canceled, job] = await Promise.all([
       thought.then(() =>
-        this.call(what, turn.deadline, undefined, (client) =>
-          client.patch(`/api/v1/jobs/${jobId}`, { status: 'canceled' }),
-        ),
+        this.call(what, turn.deadline, (client) => client.patch(`/api/v1/jobs/${jobId}`, { status: 'canceled' })),
       ),
       watches ? this.events(turn, jobId) : thought.then(() => this.ended(turn, jobId)),
     ]);
@@ -182,7 +180,7 @@ export class User {
 
   /** The answer to a turn, sent as often as it takes. */
   private send(turn: Turn, headers: Record<string, string>): Promise<Answer> {
-    return this.call(`sending ${turn.text}`, turn.deadline, turn.text, (client) =>
+    return this.call(`sending ${turn.text}`, turn.deadline, (client) =>
       client.turn(turn.chatId, turn.text, { 'idempotency-key': turn.key, ...headers }),
     );
   }
@@ -199,7 +197,7 @@ export class User {
     const seconds = this.random.pick([1, 5, 20]);
     const what = `asking for the job ${jobId} of ${turn.text}`;
     for (;;) {
-      const { status, body } = await this.call(what, turn.deadline, undefined, (client) =>
+      const { status, body } = await this.call(what, turn.deadline, (client) =>
         client.get(`/api/v1/jobs/${jobId}`, { headers: { prefer: `wait=${seconds}` } }),
       );
       if (status !== 200) throw this.violated(what, status, body);
@@ -237,7 +235,7 @@ export class User {
         if (error instanceof Violated || error instanceof Interrupted) throw error;
         if (isTimeout(error)) await this.refuseIfOver(what, jobId, opened);
         else if (!isBroken(error)) throw this.violated(what, 0, String(error));
-        else await this.options.broken?.({ error: error as Error, sent: undefined, answered: true });
+        else this.options.broken?.({ error: error as Error, what, requestId: stream.requestId, answered: true });
         this.again(what, turn.deadline);
       } finally {
         stream.close();
@@ -254,25 +252,30 @@ export class User {
     return job;
   }
 
-  private async stream(turn: Turn, jobId: string | undefined, lastId: string | undefined): Promise<OpenedStream> {
+  private async stream(
+    turn: Turn,
+    jobId: string | undefined,
+    lastId: string | undefined,
+  ): Promise<OpenedStream & { requestId: string }> {
     const what = `opening the stream of ${turn.text}`;
     for (;;) {
+      const requestId = randomUUID();
       try {
-        return await (jobId === undefined
+        const stream = await (jobId === undefined
           ? openStream(this.api(), tokenFor(this.name), `/api/v1/chats/${turn.chatId}/turns`, {
               body: { user_message: turn.text },
-              headers: { 'idempotency-key': turn.key },
+              headers: { 'idempotency-key': turn.key, 'x-request-id': requestId },
             })
           : openStream(this.api(), tokenFor(this.name), `/api/v1/jobs/${jobId}/events`, {
-              headers: lastId === undefined ? {} : { 'last-event-id': lastId },
+              headers: { 'x-request-id': requestId, ...(lastId !== undefined && { 'last-event-id': lastId }) },
             }));
+        return { ...stream, requestId };
       } catch (error) {
         if (error instanceof NoStream && error.status !== 503) throw this.violated(what, error.status, error.body);
         if (isTimeout(error)) throw this.violated(`${what} hung`, 0, String(error));
         if (!(error instanceof NoStream)) {
           if (!isBroken(error)) throw this.violated(what, 0, String(error));
-          const sent = jobId === undefined ? turn.text : undefined;
-          await this.options.broken?.({ error: error as Error, sent, answered: false });
+          this.options.broken?.({ error: error as Error, what, requestId, answered: false });
         }
         this.again(what, turn.deadline);
         await pause(this.random.between(...AGAIN_MS));
@@ -283,25 +286,19 @@ export class User {
   /** A stream may last as long as its job does, and no longer. */
   private async refuseIfOver(what: string, jobId: string | undefined, opened: number): Promise<void> {
     if (jobId === undefined) throw this.violated(`${what}: no event in ${Date.now() - opened} ms`, 200, undefined);
-    const { body } = await this.call(what, Date.now() + TURN_MS, undefined, (client) =>
-      client.get(`/api/v1/jobs/${jobId}`),
-    );
+    const { body } = await this.call(what, Date.now() + TURN_MS, (client) => client.get(`/api/v1/jobs/${jobId}`));
     if (body.finished_at !== null && Date.parse(body.finished_at as string) < Date.now() - 5_000) {
       throw this.violated(`${what}: hung, though the job had ended`, 200, body);
     }
   }
 
-  /** Makes a call, which may be one that has `sent` a turn, on any API until it is answered with something other than 503. */
-  private async call(
-    what: string,
-    deadline: number,
-    sent: string | undefined,
-    make: (client: Client) => Promise<Answer>,
-  ): Promise<Answer> {
+  /** Makes a call on any API until it is answered with something other than 503. */
+  private async call(what: string, deadline: number, make: (client: Client) => Promise<Answer>): Promise<Answer> {
     for (;;) {
       const begun = Date.now();
+      const requestId = randomUUID();
       try {
-        const answer = await make(new Client(this.api(), tokenFor(this.name)));
+        const answer = await make(new Client(this.api(), tokenFor(this.name), { 'x-request-id': requestId }));
         if (answer.status === 500) this.violated(what, answer.status, answer.body);
         else if (answer.status !== 503) return answer;
       } catch (error) {
@@ -309,7 +306,7 @@ export class User {
         if (isTimeout(error)) throw this.violated(`${what} hung for ${Date.now() - begun} ms`, 0, String(error));
         if (!isBroken(error)) throw this.violated(what, 0, String(error));
         const answered = (error as Error).message === 'terminated';
-        await this.options.broken?.({ error: error as Error, sent, answered });
+        this.options.broken?.({ error: error as Error, what, requestId, answered });
       }
       if (Date.now() > begun + CALL_MS) this.violated(`${what} took ${Date.now() - begun} ms`, 0, undefined);
       this.again(what, deadline);

@@ -40,12 +40,15 @@ export class Client {
   constructor(
     readonly url: string,
     readonly token: string | undefined,
+    /** Sent with every request. */
+    private readonly headers: Readonly<Record<string, string>> = {},
   ) {}
 
   async request<T = any>(method: string, path: string, options: RequestOptions = {}): Promise<Answer<T>> {
     const response = await fetch(new URL(path, this.url), {
       method,
       headers: {
+        ...this.headers,
         ...(this.token !== undefined && { authorization: `Bearer ${this.token}` }),
         ...(options.body !== undefined && { 'content-type': 'application/json' }),
         ...options.headers,

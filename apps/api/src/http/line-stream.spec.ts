@@ -9,13 +9,14 @@ const LONG = { text: 'x'.repeat(64 * 1024) };
 /** Serves one answer of such bundles. */
 async function serve(
   bundles: AsyncGenerator<object[], void, undefined>,
+  stallMs?: number,
 ): Promise<{ answer: IncomingMessage; failures: unknown[]; closed: Promise<void>; end: () => void }> {
   const failures: unknown[] = [];
   let isClosed = (): void => undefined;
   const closed = new Promise<void>((resolve) => (isClosed = resolve));
   const server = createServer((_, response) => {
     response.writeHead(200);
-    new LineStream(bundles, (error) => failures.push(error), isClosed, 200).pour(response);
+    new LineStream(bundles, (error) => failures.push(error), isClosed, stallMs).pour(response);
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
@@ -58,6 +59,7 @@ describe('a stream of lines', () => {
           ended = true;
         }
       })(),
+      200,
     );
     await closed;
     await expect(read(answer)).rejects.toThrow('aborted');
