@@ -1,10 +1,20 @@
 import js from '@eslint/js';
 import { defineConfig, globalIgnores } from 'eslint/config';
+import regexp from 'eslint-plugin-regexp';
 import tseslint from 'typescript-eslint';
 
 export default defineConfig([
   globalIgnores(['**/dist/', 'node_modules/', '.data/', '**/*.gen.ts']),
   js.configs.recommended,
+  {
+    // No regular expression may take more than linear time over what somebody sends: neither by backtracking, nor by beginning anew at
+    // each of its characters.
+    plugins: { regexp },
+    rules: {
+      'regexp/no-super-linear-backtracking': ['error', { report: 'potential' }],
+      'regexp/no-super-linear-move': ['error', { report: 'potential' }],
+    },
+  },
   {
     files: ['**/*.ts', '**/*.tsx'],
     extends: [tseslint.configs.recommendedTypeChecked],

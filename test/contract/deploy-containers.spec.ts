@@ -34,7 +34,7 @@ describe('the Dockerfile', () => {
   });
 
   it('carries no secret: no ENV or ARG holds one, and .dockerignore lets none in', () => {
-    expect(readFileSync('Dockerfile', 'utf8')).not.toMatch(/^\s*ARG|SECRET|KEY|PASSWORD/m);
+    expect(readFileSync('Dockerfile', 'utf8')).not.toMatch(/^[ \t]*ARG|SECRET|KEY|PASSWORD/m);
     const taken = isInContext(readFileSync('.dockerignore', 'utf8'));
     for (const path of ['.env', '.git/config', '.data/jwt-secret', 'apps/.env.local', 'node_modules/pg', 'dist/bin']) {
       expect([path, taken(path)]).toEqual([path, false]);

@@ -157,7 +157,9 @@ describe('bad input gets a 4xx in the one error shape and changes nothing', () =
   it('a cursor that was edited, or made for another list, is 422', async () => {
     const ana = stack.as('ana');
     const { after } = (await ana.get(`/api/v1/chats/${chatId}/messages`)).body;
-    const edited = Buffer.from(after, 'base64url').toString().replace(/\d+$/, '1');
+    const edited = Buffer.from(after, 'base64url')
+      .toString()
+      .replace(/\d{1,9}$/, '1');
     const other = await stack.as('ben').chat();
     const foreign = (await stack.as('ben').get(`/api/v1/chats/${other.id}/messages`)).body.after;
     const ofChats = (await ana.get('/api/v1/chats')).body.after;

@@ -160,7 +160,7 @@ function operationsOf(document: Json): ContractOperation[] {
           method: method.toUpperCase(),
           path,
           // Literal paths must win over parameters: `/jobs/assistant-reply` is not a job id.
-          pattern: new RegExp(`^${path.replace(/\{[^}]+\}/g, '(?!assistant-reply$)[^/]+')}$`),
+          pattern: new RegExp(`^${path.replace(/\{[^{}]+\}/g, '(?!assistant-reply$)[^/]+')}$`),
           statuses: Object.keys(operation.responses).map(Number),
           open: operation.security?.length === 0,
           hasBody: operation.requestBody !== undefined,

@@ -92,7 +92,7 @@ export class Rejoinder {
       throw new TypeError('baseUrl must say where the service is, and no more, as in "https://chat.example.com".');
     }
     this.http = new Http({
-      baseUrl: url.origin + url.pathname.replace(/\/+$/, ''),
+      baseUrl: url.origin + withoutSlashes(url.pathname),
       token: options.token,
       retryForMs: options.retryForMs ?? 15_000,
       reconnectForMs: options.reconnectForMs ?? 120_000,
@@ -297,6 +297,13 @@ export class Rejoinder {
 function turnRequest(chatId: string, turn: string | TurnRequest, options: PostOptions): HttpRequest {
   const body = typeof turn === 'string' ? { user_message: turn } : turn;
   return keyed(`/chats/${segment(chatId)}/turns`, body, options);
+}
+
+/** Not by a regular expression: over slashes in mid-path it would begin anew at each of them. */
+function withoutSlashes(path: string): string {
+  let end = path.length;
+  while (path[end - 1] === '/') end--;
+  return path.slice(0, end);
 }
 
 /** A `POST` that can be sent again: the key is made up once. */

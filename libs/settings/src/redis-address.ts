@@ -41,7 +41,7 @@ const HIGHEST_DB = 65_535;
  * @throws Error with words that name REDIS_URL and never repeat any of its value, which carries a password
  */
 export function parseRedisUrl(url: string): RedisAddress {
-  const form = /^(rediss?)(?:\+(sentinel|cluster))?:\/\/([^/?#]*)([^?#]*)(?:\?([^#]*))?$/.exec(url);
+  const form = /^(rediss?)(?:\+(sentinel|cluster))?:\/\/([^/?#]*)((?:\/[^?#]*)?)(?:\?([^#]*))?$/.exec(url);
   if (form === null) throw fault(`must look like ${FORMS}. In user and password, /, ? and # are %2F, %3F and %23`);
   const [, scheme, several, authority = '', path = '', query] = form;
   const kind = (several ?? 'server') as RedisAddress['kind'];

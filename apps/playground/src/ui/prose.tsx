@@ -43,7 +43,7 @@ function blocksOf(text: string): Block[] {
     if (n % 2 === 1) blocks.push({ kind: 'code', text: part.replace(/\n$/, '') });
     else
       for (const paragraph of part.split(/\n{2,}/))
-        if (paragraph.trim() !== '') blocks.push({ kind: 'text', text: paragraph.replace(/^\n+|\n+$/g, '') });
+        if (paragraph.trim() !== '') blocks.push({ kind: 'text', text: paragraph.replace(/^\n|\n$/g, '') });
   });
   return blocks.length > 0 ? blocks : [{ kind: 'text', text }];
 }
