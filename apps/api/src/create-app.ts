@@ -7,8 +7,8 @@ import { AppLogger } from '#process/logger.js';
 import { requestId, tellRequestId } from '#process/request-id.js';
 import type { Settings } from '#settings/settings.js';
 import { serveBoard } from './admin/board/serve-board.js';
-import { guardOperators } from './admin/early-guard.js';
 import { AppModule } from './app.module.js';
+import { guardEarly } from './auth/early-guard.js';
 import { serveDocs } from './docs/docs.js';
 import { acceptJsonOnly } from './http/json-body.js';
 import { negotiate } from './http/negotiation.js';
@@ -54,14 +54,14 @@ export async function createApp(settings: Settings): Promise<NestFastifyApplicat
   tellRequestId(fastify);
   speakForNode(fastify);
   answerWrongMethods(fastify);
-  await negotiate(fastify, '/api/v1');
+  await negotiate(fastify);
 
   const app = await NestFactory.create<NestFastifyApplication>(AppModule.forRoot(settings), adapter, {
     bodyParser: false,
     logger: new AppLogger(settings, 'api'),
     abortOnError: false,
   });
-  guardOperators(app);
+  guardEarly(app);
   acceptJsonOnly(fastify);
   await serveDocs(app);
   serveBoard(app, settings);

@@ -6,7 +6,10 @@ import type { Caller } from './jwt.strategy.js';
 import { PUBLIC } from './public.decorator.js';
 import { REQUIRES } from './requires.decorator.js';
 
-/** Closes every route that is not marked public, and those that require a scope to tokens without it. */
+/**
+ * Closes every route that is not marked public, and those that require a scope to tokens without it. Who calls was found out before
+ * the body was read (see early-guard.ts); where not, it is now.
+ */
 @Injectable()
 export class BearerGuard extends AuthGuard('jwt') {
   constructor(private readonly reflector: Reflector) {
@@ -16,11 +19,11 @@ export class BearerGuard extends AuthGuard('jwt') {
   override async canActivate(context: ExecutionContext): Promise<boolean> {
     const targets = [context.getHandler(), context.getClass()];
     if (this.reflector.getAllAndOverride<boolean>(PUBLIC, targets)) return true;
-    await this.authenticate(context);
+    const request = context.switchToHttp().getRequest<{ user?: Caller }>();
+    if (request.user === undefined) await this.authenticate(context);
     const scope = this.reflector.getAllAndOverride<string | undefined>(REQUIRES, targets);
-    const { scopes } = context.switchToHttp().getRequest<{ user: Caller }>().user;
     // What an unknown address answers: whoever may not use a route need not know of it.
-    if (scope !== undefined && !scopes.has(scope)) throw nothingHere();
+    if (scope !== undefined && request.user?.scopes.has(scope) !== true) throw nothingHere();
     return true;
   }
 

@@ -1,7 +1,6 @@
 import accepts from '@fastify/accepts';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { ServiceError } from '#errors/service-error.js';
-import { isHidden } from './hidden.js';
 
 const JSON_TYPE = 'application/json';
 const EVENTS_TYPE = 'text/event-stream';
@@ -26,19 +25,15 @@ export function prefersEvents(request: FastifyRequest): boolean {
   return chosenType(request) === EVENTS_TYPE;
 }
 
-/**
- * Refuses callers of the API that cannot read what a route has to say (406, RFC 9110, section 15.5.7). Errors are JSON
- * all the same. What is the operators' says so itself, once it is known who asks.
- */
-export async function negotiate(fastify: FastifyInstance, prefix: string): Promise<void> {
+/** Makes requests know what they accept. */
+export async function negotiate(fastify: FastifyInstance): Promise<void> {
   await fastify.register(accepts);
-  fastify.addHook('onRequest', async (request) => {
-    if (request.is404 || !request.url.startsWith(prefix) || isHidden(request.routeOptions.url ?? '')) return;
-    assertAcceptable(request);
-  });
 }
 
-/** @throws ServiceError `not_acceptable` when the caller can read nothing that the route has to say */
+/**
+ * Refuses callers who can read nothing of what a route has to say (406, RFC 9110, section 15.5.7). Errors are JSON all the same.
+ * @throws ServiceError `not_acceptable`
+ */
 export function assertAcceptable(request: FastifyRequest): void {
   // `application/json; charset=utf-8` asks for JSON: of a type's parameters only its weight counts here.
   const { headers } = request.raw;

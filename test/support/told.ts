@@ -1,0 +1,31 @@
+import type { Client, RequestOptions } from './client.js';
+
+/** An answer to the byte, but for the moment in it. */
+export interface Told {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+/** What a client is told, so that two answers can be held against one another: under one request id, with all headers. */
+export async function told(
+  { url, token }: Client,
+  method: string,
+  path: string,
+  { body, raw, headers }: RequestOptions = {},
+): Promise<Told> {
+  const answer = await fetch(new URL(path, url), {
+    method,
+    headers: {
+      'x-request-id': 'same',
+      ...(token !== undefined && { authorization: `Bearer ${token}` }),
+      ...(body !== undefined && { 'content-type': 'application/json' }),
+      ...headers,
+    },
+    body: (raw as string | undefined) ?? (body === undefined ? undefined : JSON.stringify(body)),
+    signal: AbortSignal.timeout(20_000),
+  });
+  const text = await answer.text();
+  const kept = [...answer.headers].filter(([name]) => name !== 'date');
+  return { status: answer.status, headers: Object.fromEntries(kept), body: text };
+}
