@@ -20,6 +20,18 @@ describe('Prefer (RFC 7240)', () => {
     ['respond-async=no', undefined, undefined],
     ['return=minimal', undefined, undefined],
     ['', undefined, undefined],
+    ['respond-async=""', 0, 'respond-async'],
+    ['respond-async;', 0, 'respond-async'],
+    ['wait="1\\0"; a="b, c"; d, respond-async', 10, 'respond-async, wait=10'],
+    ['note="please, respond-async, wait=5"', undefined, undefined],
+    ['note="a \\", wait=5", respond-async', 0, 'respond-async'],
+    ['note; text="x, wait=5", wait=7', 7, 'wait=7'],
+    ['note="never closed, wait=5', undefined, undefined],
+    ['wait=soon, wait=5', undefined, undefined],
+    ['WAIT=5, wait=9', 5, 'wait=5'],
+    ['respond-async=no, respond-async', undefined, undefined],
+    ['wait=5=6', undefined, undefined],
+    [', ,wait=5,', 5, 'wait=5'],
   ])('%j waits %p seconds and says %j', (header, waitSeconds, applied) => {
     expect(readPreference(header)).toEqual({ waitSeconds, applied });
   });

@@ -1,4 +1,5 @@
 import type { FastifyReply } from 'fastify';
+import { varyBy } from './vary.js';
 
 /** How a caller wants to wait (RFC 7240). */
 export interface Preference {
@@ -14,27 +15,56 @@ export const LONGEST_WAIT_SECONDS = 60;
 /**
  * Reads `Prefer: respond-async` and `Prefer: wait=N` (RFC 7240, sections 4.1 and 4.3). With both, the request is
  * asynchronous after N seconds. Preferences that are not understood are ignored, as section 2 demands; of one
- * given twice the first counts.
+ * given twice the first counts, also when that is not understood.
  */
 export function readPreference(header: string | string[] | undefined): Preference {
-  const text = Array.isArray(header) ? header.join(',') : (header ?? '');
-  let respondAsync = false;
-  let wait: number | undefined;
-  for (const item of text.split(',')) {
-    const [token = '', value] = (item.split(';', 1)[0] ?? '').split('=', 2).map((part) => part.trim());
-    if (/^respond-async$/i.test(token) && value === undefined) respondAsync = true;
-    const seconds = value?.replace(/^"(.*)"$/, '$1');
-    if (/^wait$/i.test(token) && seconds !== undefined && /^\d{1,9}$/.test(seconds)) {
-      wait ??= Math.min(Number(seconds), LONGEST_WAIT_SECONDS);
-    }
-  }
-  if (wait !== undefined) {
+  const given = preferences(Array.isArray(header) ? header.join(',') : (header ?? ''));
+  const respondAsync = given.get('respond-async') === '';
+  const seconds = given.get('wait') ?? '';
+  if (/^\d{1,9}$/.test(seconds)) {
+    const wait = Math.min(Number(seconds), LONGEST_WAIT_SECONDS);
     return { waitSeconds: wait, applied: respondAsync ? `respond-async, wait=${wait}` : `wait=${wait}` };
   }
   return respondAsync ? { waitSeconds: 0, applied: 'respond-async' } : { waitSeconds: undefined, applied: undefined };
 }
 
-/** Says which preferences were honoured (RFC 7240, section 3). */
+/** By name, in small letters; none and an empty value are the same (RFC 7240, section 2). */
+function preferences(header: string): Map<string, string> {
+  const given = new Map<string, string>();
+  for (const preference of splitAt(',', header)) {
+    const [token = '', ...rest] = splitAt('=', splitAt(';', preference)[0] ?? '');
+    const name = token.trim().toLowerCase();
+    if (!given.has(name)) given.set(name, unquoted(rest.join('=').trim()));
+  }
+  return given;
+}
+
+/** The parts of a header between separators that stand in no quoted string (RFC 9110, section 5.6.4). */
+function splitAt(separator: string, text: string): string[] {
+  const parts = [''];
+  let quoted = false;
+  for (let at = 0; at < text.length; at++) {
+    const character = text.charAt(at);
+    if (character === separator && !quoted) {
+      parts.push('');
+      continue;
+    }
+    if (character === '"') quoted = !quoted;
+    // What a backslash stands before is neither the end nor a separator.
+    const taken = quoted && character === '\\' ? text.slice(at, ++at + 1) : character;
+    parts.push(`${parts.pop() ?? ''}${taken}`);
+  }
+  return parts;
+}
+
+function unquoted(word: string): string {
+  return word.length > 1 && word.startsWith('"') && word.endsWith('"')
+    ? word.slice(1, -1).replace(/\\(.)/g, '$1')
+    : word;
+}
+
+/** Says which preferences were honoured (RFC 7240, section 3), and that they count here, whether there were any or not (section 2). */
 export function applyPreference(reply: FastifyReply, preference: Preference): void {
+  varyBy(reply, 'Prefer');
   if (preference.applied !== undefined) void reply.header('preference-applied', preference.applied);
 }
