@@ -10,6 +10,7 @@ import { serveBoard } from './admin/board/serve-board.js';
 import { AppModule } from './app.module.js';
 import { guardEarly } from './auth/early-guard.js';
 import { serveDocs } from './docs/docs.js';
+import { tellNoFalseLength } from './http/head.js';
 import { acceptJsonOnly } from './http/json-body.js';
 import { negotiate } from './http/negotiation.js';
 import { answerRawError, speakForNode } from './http/raw-errors.js';
@@ -54,6 +55,7 @@ export async function createApp(settings: Settings): Promise<NestFastifyApplicat
   tellRequestId(fastify);
   speakForNode(fastify);
   answerWrongMethods(fastify);
+  tellNoFalseLength(fastify);
   await negotiate(fastify);
 
   const app = await NestFactory.create<NestFastifyApplication>(AppModule.forRoot(settings), adapter, {

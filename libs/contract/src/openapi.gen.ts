@@ -205,6 +205,8 @@ export interface paths {
          * @description Ends the job: at once if it is queued; if it runs, its model call is stopped. The text so far is kept as an
          *     assistant's message with status `incomplete` (if the worker that runs it does not answer within a second, as it was last
          *     written down, every 2.5 s). Cancelling twice is fine.
+         *
+         *     With `If-Match` the job is canceled only if it was still what the caller saw when the request came.
          */
         patch: operations["updateJob"];
         trace?: never;
@@ -1091,7 +1093,7 @@ export interface components {
                 "application/json": components["schemas"]["Error"];
             };
         };
-        /** @description The chat is no longer what `If-Match` names. */
+        /** @description What is there is no longer what `If-Match` names; or, of a change, it is what `If-None-Match` rules out. */
         PreconditionFailed: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
@@ -1222,9 +1224,12 @@ export interface components {
          *     characters.
          */
         IdempotencyKey: string;
-        /** @description The `ETag` of what you have (RFC 9110, section 13.1.2); `304` if it is still current. */
+        /**
+         * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
+         *     change `412`.
+         */
         IfNoneMatch: string;
-        /** @description The `ETag` of the chat you saw (RFC 9110, section 13.1.1); `412` if it has changed since. */
+        /** @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. */
         IfMatch: string;
         /**
          * @description How to wait (RFC 7240): `respond-async`, or `wait=N` with whole seconds (more than 60 counts as 60). What was honoured
@@ -1257,7 +1262,7 @@ export interface components {
         CacheControl: string;
         /** @description What the answer depends on. */
         Vary: string;
-        /** @description A copy of somebody's data is not kept on the way. */
+        /** @description The answer is not to be kept. */
         CopyCacheControl: string;
         /** @description Where the new resource is. */
         Location: string;
@@ -1390,7 +1395,12 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The `ETag` of what you have (RFC 9110, section 13.1.2); `304` if it is still current. */
+                /** @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
+                 *     change `412`.
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
                 /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
@@ -1417,6 +1427,7 @@ export interface operations {
             400: components["responses"]["MalformedRequest"];
             401: components["responses"]["Unauthorized"];
             406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
             422: components["responses"]["ValidationFailed"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
@@ -1426,7 +1437,12 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The `ETag` of what you have (RFC 9110, section 13.1.2); `304` if it is still current. */
+                /** @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
+                 *     change `412`.
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
                 /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
@@ -1460,6 +1476,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             404: components["responses"]["AssistantNotFound"];
             406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
             422: components["responses"]["ValidationFailed"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
@@ -1545,7 +1562,12 @@ export interface operations {
                 after?: components["parameters"]["After"];
             };
             header?: {
-                /** @description The `ETag` of what you have (RFC 9110, section 13.1.2); `304` if it is still current. */
+                /** @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
+                 *     change `412`.
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
                 /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
@@ -1572,6 +1594,7 @@ export interface operations {
             400: components["responses"]["MalformedRequest"];
             401: components["responses"]["Unauthorized"];
             406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
             422: components["responses"]["ValidationFailed"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
@@ -1581,7 +1604,12 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The `ETag` of what you have (RFC 9110, section 13.1.2); `304` if it is still current. */
+                /** @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
+                 *     change `412`.
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
                 /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
@@ -1612,6 +1640,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             404: components["responses"]["ChatNotFound"];
             406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
             422: components["responses"]["ValidationFailed"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
@@ -1621,8 +1650,13 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The `ETag` of the chat you saw (RFC 9110, section 13.1.1); `412` if it has changed since. */
+                /** @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. */
                 "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
+                 *     change `412`.
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
                 /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
             };
@@ -1638,6 +1672,7 @@ export interface operations {
             204: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
+                    "Cache-Control": components["headers"]["CopyCacheControl"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -1658,8 +1693,13 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The `ETag` of the chat you saw (RFC 9110, section 13.1.1); `412` if it has changed since. */
+                /** @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. */
                 "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
+                 *     change `412`.
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
                 /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
             };
@@ -1721,7 +1761,12 @@ export interface operations {
                 after?: components["parameters"]["After"];
             };
             header?: {
-                /** @description The `ETag` of what you have (RFC 9110, section 13.1.2); `304` if it is still current. */
+                /** @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
+                 *     change `412`.
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
                 /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
@@ -1753,6 +1798,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             404: components["responses"]["ChatNotFound"];
             406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
             422: components["responses"]["ValidationFailed"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
@@ -1975,7 +2021,12 @@ export interface operations {
                  *     is in `Preference-Applied`; anything else is ignored.
                  */
                 Prefer?: components["parameters"]["Prefer"];
-                /** @description The `ETag` of what you have (RFC 9110, section 13.1.2); `304` if it is still current. */
+                /** @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
+                 *     change `412`.
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
                 /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
@@ -2008,6 +2059,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             404: components["responses"]["JobNotFound"];
             406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
             422: components["responses"]["ValidationFailed"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
@@ -2017,6 +2069,13 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
+                 *     change `412`.
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
                 /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
             };
@@ -2058,6 +2117,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["ValidationFailed"];
@@ -2101,6 +2161,7 @@ export interface operations {
             204: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
+                    "Cache-Control": components["headers"]["CopyCacheControl"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -2126,7 +2187,12 @@ export interface operations {
                 after?: components["parameters"]["After"];
             };
             header?: {
-                /** @description The `ETag` of what you have (RFC 9110, section 13.1.2); `304` if it is still current. */
+                /** @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
+                 *     change `412`.
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
                 /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
@@ -2163,6 +2229,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             404: components["responses"]["ChatNotFound"];
             406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
             422: components["responses"]["ValidationFailed"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
@@ -2355,7 +2422,12 @@ export interface operations {
                 after?: components["parameters"]["After"];
             };
             header?: {
-                /** @description The `ETag` of what you have (RFC 9110, section 13.1.2); `304` if it is still current. */
+                /** @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
+                 *     change `412`.
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
                 /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
@@ -2383,6 +2455,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             404: components["responses"]["NothingHere"];
             406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
             422: components["responses"]["ValidationFailed"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
@@ -2392,7 +2465,12 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The `ETag` of what you have (RFC 9110, section 13.1.2); `304` if it is still current. */
+                /** @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
+                 *     change `412`.
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
                 /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
@@ -2423,6 +2501,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             404: components["responses"]["AdminJobNotFound"];
             406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
             422: components["responses"]["ValidationFailed"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
@@ -2432,6 +2511,13 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
+                 *     change `412`.
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
                 /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
             };
@@ -2473,6 +2559,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["ValidationFailed"];
@@ -2484,7 +2571,12 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The `ETag` of what you have (RFC 9110, section 13.1.2); `304` if it is still current. */
+                /** @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
+                 *     change `412`.
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
                 /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
@@ -2512,6 +2604,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             404: components["responses"]["NothingHere"];
             406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
             422: components["responses"]["ValidationFailed"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
@@ -2521,6 +2614,13 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
+                 *     change `412`.
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
                 /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
             };
@@ -2549,6 +2649,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             404: components["responses"]["NothingHere"];
             406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["ValidationFailed"];
@@ -2575,7 +2676,12 @@ export interface operations {
                 after?: string;
             };
             header?: {
-                /** @description The `ETag` of what you have (RFC 9110, section 13.1.2); `304` if it is still current. */
+                /** @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
+                 *     change `412`.
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
                 /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
@@ -2603,6 +2709,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             404: components["responses"]["NothingHere"];
             406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
             422: components["responses"]["ValidationFailed"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
@@ -2702,7 +2809,12 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The `ETag` of what you have (RFC 9110, section 13.1.2); `304` if it is still current. */
+                /** @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
+                 *     change `412`.
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
                 /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
@@ -2742,6 +2854,7 @@ export interface operations {
                 };
             };
             406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
             422: components["responses"]["ValidationFailed"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];

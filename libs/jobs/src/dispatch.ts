@@ -22,6 +22,11 @@ export async function readDispatch(manager: EntityManager): Promise<DispatchStat
   return oneRow(await manager.query<DispatchState[]>(`SELECT ${COLUMNS} FROM dispatch`));
 }
 
+/** Reads the switch, which nobody else turns until the transaction ends. */
+export async function lockDispatch(manager: EntityManager): Promise<DispatchState> {
+  return oneRow(await manager.query<DispatchState[]>(`SELECT ${COLUMNS} FROM dispatch FOR UPDATE`));
+}
+
 /** Workers are told to look at once when it goes on. */
 const SET = `
   WITH switched AS (

@@ -4,6 +4,7 @@ import type { components } from '#contract/openapi.gen.js';
 import { UserId } from '../auth/caller.decorator.js';
 import { Operation } from '../http/operation.decorator.js';
 import { JobId } from '../http/path.pipe.js';
+import { type Preconditions, ThePreconditions } from '../http/preconditions.js';
 import { ForOperators } from './admin.decorator.js';
 import { AdminJobsService } from './admin-jobs.service.js';
 import { presentAdminJob, presentAdminJobDetail } from './present-admin-job.js';
@@ -15,25 +16,28 @@ export class AdminJobsController {
   constructor(private readonly jobs: AdminJobsService) {}
 
   @Get()
-  @Operation('listAdminJobs', [200, 304, 404, 422])
+  @Operation('listAdminJobs', [200, 304, 404, 412, 422])
   async list(@Query() query: AdminJobsQuery): Promise<Schemas['AdminJobPage']> {
     const { jobs, hasMore, before, after } = await this.jobs.list(query);
     return { data: jobs.map(presentAdminJob), has_more: hasMore, before, after };
   }
 
   @Get(':job_id')
-  @Operation('getAdminJob', [200, 304, 404, 422])
+  @Operation('getAdminJob', [200, 304, 404, 412, 422])
   async get(@Param('job_id', JobId) jobId: string): Promise<Schemas['AdminJobDetail']> {
     return presentAdminJobDetail(await this.jobs.get(jobId));
   }
 
   @Patch(':job_id')
-  @Operation('updateAdminJob', [200, 404, 409, 413, 415, 422])
+  @Operation('updateAdminJob', [200, 404, 409, 412, 413, 415, 422])
   async update(
     @UserId() userId: string,
     @Param('job_id', JobId) jobId: string,
     @Body() _body: UpdateAdminJobRequest, // its one possible content is "queued"
+    @ThePreconditions() preconditions: Preconditions,
   ): Promise<Schemas['AdminJobDetail']> {
+    // Not under a lock: only a failed job is put back, and nothing else changes one.
+    if (preconditions.any) preconditions.assertMayChange(presentAdminJobDetail(await this.jobs.get(jobId)));
     return presentAdminJobDetail(await this.jobs.requeue(jobId, userId));
   }
 }

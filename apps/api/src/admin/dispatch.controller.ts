@@ -4,9 +4,10 @@ import { UserTags } from '#database/user-tags.js';
 import { line } from '#process/log-line.js';
 import { UpdateDispatchRequest } from '#contract/admin.dto.js';
 import type { components } from '#contract/openapi.gen.js';
-import { type DispatchState, readDispatch, setDispatch } from '#jobs/dispatch.js';
+import { type DispatchState, lockDispatch, readDispatch, setDispatch } from '#jobs/dispatch.js';
 import { UserId } from '../auth/caller.decorator.js';
 import { Operation } from '../http/operation.decorator.js';
+import { type Preconditions, ThePreconditions } from '../http/preconditions.js';
 import { ForOperators } from './admin.decorator.js';
 
 type Dispatch = components['schemas']['Dispatch'];
@@ -22,15 +23,22 @@ export class DispatchController {
   ) {}
 
   @Get()
-  @Operation('getDispatch', [200, 304, 404, 422])
+  @Operation('getDispatch', [200, 304, 404, 412, 422])
   async get(): Promise<Dispatch> {
     return presentDispatch(await readDispatch(this.manager));
   }
 
   @Patch()
-  @Operation('updateDispatch', [200, 404, 413, 415, 422])
-  async update(@UserId() userId: string, @Body() { paused }: UpdateDispatchRequest): Promise<Dispatch> {
-    const state = await setDispatch(this.manager, paused, userId);
+  @Operation('updateDispatch', [200, 404, 412, 413, 415, 422])
+  async update(
+    @UserId() userId: string,
+    @Body() { paused }: UpdateDispatchRequest,
+    @ThePreconditions() preconditions: Preconditions,
+  ): Promise<Dispatch> {
+    const state = await this.manager.transaction(async (manager) => {
+      preconditions.assertMayChange(presentDispatch(await lockDispatch(manager)));
+      return setDispatch(manager, paused, userId);
+    });
     const word = paused ? 'paused' : 'goes on';
     if (state.changed) this.logger.warn(line(`dispatch ${word}`, { operator: this.users.tagOf(userId) }));
     return presentDispatch(state);

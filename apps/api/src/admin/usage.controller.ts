@@ -13,7 +13,7 @@ export class UsageController {
   constructor(private readonly usage: UsageService) {}
 
   @Get()
-  @Operation('getUsage', [200, 304, 404, 422])
+  @Operation('getUsage', [200, 304, 404, 412, 422])
   async get(@Query() query: UsageQuery): Promise<Schemas['UsagePage']> {
     const { from, to, lines, hasMore, after } = await this.usage.page(query);
     return { from, to, data: lines.map(presentLine), has_more: hasMore, after };

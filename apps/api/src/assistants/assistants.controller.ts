@@ -12,13 +12,13 @@ export class AssistantsController {
   constructor(private readonly assistants: AssistantsService) {}
 
   @Get()
-  @Operation('listAssistants', [200, 304, 422])
+  @Operation('listAssistants', [200, 304, 412, 422])
   async list(): Promise<Schemas['AssistantList']> {
     return { data: (await this.assistants.list()).map(presentAssistant) };
   }
 
   @Get(':slug')
-  @Operation('getAssistant', [200, 304, 404, 422])
+  @Operation('getAssistant', [200, 304, 404, 412, 422])
   async get(@Param('slug', AssistantSlug) slug: string): Promise<Schemas['Assistant']> {
     return presentAssistant(await this.assistants.get(slug));
   }

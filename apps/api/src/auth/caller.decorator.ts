@@ -1,5 +1,9 @@
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
+import type { FastifyRequest } from 'fastify';
 import type { Caller } from './jwt.strategy.js';
+
+/** The user a request comes from; '' where no token was asked for. */
+export const userIdOf = (request: FastifyRequest): string => (request as { user?: Caller }).user?.userId ?? '';
 
 const callerOf = (context: ExecutionContext): Caller => context.switchToHttp().getRequest<{ user: Caller }>().user;
 

@@ -1,4 +1,4 @@
-import { Body, Controller, Delete, Get, Headers, HttpCode, Param, Patch, Post, Query, Res } from '@nestjs/common';
+import { Body, Controller, Delete, Get, HttpCode, Param, Patch, Post, Query, Res } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
 import type { components } from '#contract/openapi.gen.js';
 import { ChatsQuery } from '#contract/queries.dto.js';
@@ -8,6 +8,7 @@ import { UserId } from '../auth/caller.decorator.js';
 import { etagOf } from '../http/etag.js';
 import { Operation } from '../http/operation.decorator.js';
 import { AssistantSlug, ChatId } from '../http/path.pipe.js';
+import { type Preconditions, ThePreconditions } from '../http/preconditions.js';
 import { sayReplayed, TheRequestKey } from '../idempotency/request-key.js';
 import { MessagesService } from '../messages/messages.service.js';
 import { presentMessage } from '../messages/present-message.js';
@@ -41,14 +42,14 @@ export class ChatsController {
   }
 
   @Get('chats')
-  @Operation('listChats', [200, 304, 422])
+  @Operation('listChats', [200, 304, 412, 422])
   async list(@UserId() userId: string, @Query() query: ChatsQuery): Promise<Schemas['ChatPage']> {
     const page = await this.chats.list(userId, query);
     return { data: page.chats.map(presentChat), has_more: page.hasMore, before: page.before, after: page.after };
   }
 
   @Get('chats/:chat_id')
-  @Operation('getChat', [200, 304, 404, 422])
+  @Operation('getChat', [200, 304, 404, 412, 422])
   async get(@UserId() userId: string, @Param('chat_id', ChatId) chatId: string): Promise<Schemas['Chat']> {
     return presentChat(await this.chats.get(userId, chatId));
   }
@@ -59,11 +60,11 @@ export class ChatsController {
     @UserId() userId: string,
     @Param('chat_id', ChatId) chatId: string,
     @Body() body: UpdateChatRequest,
-    @Headers('if-match') ifMatch: string | undefined,
+    @ThePreconditions() preconditions: Preconditions,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Schemas['Chat']> {
-    const chat = presentChat(await this.chats.update(userId, chatId, body, ifMatch));
-    void reply.header('etag', etagOf(JSON.stringify(chat)));
+    const chat = presentChat(await this.chats.update(userId, chatId, body, preconditions));
+    void reply.header('etag', etagOf(JSON.stringify(chat), userId));
     return chat;
   }
 
@@ -74,8 +75,8 @@ export class ChatsController {
     @UserId() userId: string,
     @Param('chat_id', ChatId) chatId: string,
     @Body() _body: NoFields,
-    @Headers('if-match') ifMatch: string | undefined,
+    @ThePreconditions() preconditions: Preconditions,
   ): Promise<void> {
-    return this.chats.delete(userId, chatId, ifMatch);
+    return this.chats.delete(userId, chatId, preconditions);
   }
 }

@@ -14,7 +14,7 @@ import { release, settled } from '#jobs/release.js';
 import type { ChatsQuery } from '#contract/queries.dto.js';
 import type { OpenChatRequest, UpdateChatRequest } from '#contract/requests.dto.js';
 import { decodeCursor, encodeCursor } from '../http/cursor.js';
-import { assertIfMatch, etagOf } from '../http/etag.js';
+import type { Preconditions } from '../http/preconditions.js';
 import { KeptRequests } from '../idempotency/kept-requests.js';
 import { presentChat } from './present-chat.js';
 
@@ -192,13 +192,13 @@ export class ChatsService {
    * Changes status, title or metadata.
    * @throws ServiceError `not_found`, `precondition_failed`, `invalid_transition`, `validation_failed` (nothing asked).
    */
-  async update(userId: string, chatId: string, change: UpdateChatRequest, ifMatch: string | undefined): Promise<Chat> {
+  async update(userId: string, chatId: string, change: UpdateChatRequest, preconditions: Preconditions): Promise<Chat> {
     if (change.status === undefined && change.title === undefined && change.metadata === undefined) {
       throw new ServiceError('validation_failed', 'The request names nothing to change.');
     }
     try {
       return await this.manager.transaction(async (manager) => {
-        const chat = await this.lock(manager, userId, chatId, ifMatch);
+        const chat = await this.lock(manager, userId, chatId, preconditions);
         const { status = chat.status, title = chat.title, metadata = chat.metadata } = change;
         if (status !== chat.status && !TRANSITIONS[chat.status].includes(status)) {
           throw new ServiceError('invalid_transition', `A chat that is ${chat.status} cannot become ${status}.`);
@@ -227,9 +227,9 @@ export class ChatsService {
    * canceled, and, unless there was very much of them, its rows are gone.
    * @throws ServiceError `not_found`, `precondition_failed`
    */
-  async delete(userId: string, chatId: string, ifMatch: string | undefined): Promise<void> {
+  async delete(userId: string, chatId: string, preconditions: Preconditions): Promise<void> {
     const { endedJobs } = await this.manager.transaction(async (manager) => {
-      await this.lock(manager, userId, chatId, ifMatch);
+      await this.lock(manager, userId, chatId, preconditions);
       return release(manager, [chatId]);
     });
     const deadline = Date.now() + CLEARING_MS;
@@ -250,12 +250,12 @@ export class ChatsService {
     manager: EntityManager,
     userId: string,
     chatId: string,
-    ifMatch: string | undefined,
+    preconditions: Preconditions,
   ): Promise<Chat> {
     await manager.query(LOCK, [chatId, userId]);
     const chat = await manager.findOneBy(Chat, { id: chatId, userId });
     if (chat === null) throw notFound('chat');
-    assertIfMatch(ifMatch, etagOf(JSON.stringify(presentChat(chat))));
+    preconditions.assertMayChange(presentChat(chat));
     return chat;
   }
 }

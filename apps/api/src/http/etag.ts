@@ -1,34 +1,43 @@
 import { createHash } from 'node:crypto';
-import { ServiceError } from '#errors/service-error.js';
 
-/** The strong validator (RFC 9110, section 8.8.3) of a representation: a hash of its very bytes. */
-export function etagOf(representation: string | Uint8Array): string {
-  return `"${createHash('sha256').update(representation).digest('base64url').slice(0, 27)}"`;
+/**
+ * The strong validator (RFC 9110, section 8.8.3) of a representation: a hash of its very bytes and of whom it is for. So what one user
+ * has is never confirmed to another, though it be the same. What is anybody's is for nobody.
+ */
+export function etagOf(representation: string | Uint8Array, userId = ''): string {
+  // NUL is in no user's id.
+  const hash = createHash('sha256').update(userId).update('\0').update(representation);
+  return `"${hash.digest('base64url').slice(0, 27)}"`;
 }
 
-const ENTITY_TAG = /^(W\/)?"[\x21\x23-\x7e\x80-\xff]*"$/;
+/** An element of the list: an entity tag or nothing, with the blanks around it, up to its comma. */
+const ELEMENT = /[ \t]*(?:((?:W\/)?"[\x21\x23-\x7e\x80-\xff]*")[ \t]*)?(?:,|$)/y;
 
-function parseList(header: string): string[] {
-  return header
-    .split(/,(?=\s*(?:W\/)?")/)
-    .map((tag) => tag.trim())
-    .filter((tag) => ENTITY_TAG.test(tag));
+/** The tags of a list (RFC 9110, section 5.6.1); undefined when it is none, and nobody knows what was meant. */
+function readTags(header: string): string[] | undefined {
+  const tags: string[] = [];
+  for (ELEMENT.lastIndex = 0; ELEMENT.lastIndex < header.length;) {
+    const [, tag] = ELEMENT.exec(header) ?? [];
+    if (ELEMENT.lastIndex === 0) return undefined; // where it does not match, it goes back to the beginning
+    if (tag !== undefined) tags.push(tag);
+  }
+  return tags;
 }
 
-/** `If-None-Match` by weak comparison (RFC 9110, section 13.1.2): true means 304. */
-export function noneMatchHits(header: string | undefined, etag: string): boolean {
-  if (header === undefined) return false;
-  if (header.trim() === '*') return true;
-  return parseList(header).some((tag) => tag.replace(/^W\//, '') === etag);
+/** `If-Match` by strong comparison (RFC 9110, section 13.1.1): true means that the request may go on. */
+export function ifMatchHolds(header: string | undefined, etag: string): boolean {
+  if (header === undefined || header.trim() === '*') return true;
+  return readTags(header)?.includes(etag) ?? false;
 }
 
 /**
- * `If-Match` by strong comparison (RFC 9110, section 13.1.1).
- * @throws ServiceError `precondition_failed` when the representation is not one of those named.
+ * `If-None-Match` by weak comparison (RFC 9110, section 13.1.2): `hit` means 304 to a read and 412 to a change. Of what is no list of
+ * tags nothing can be said: a read is answered, a change is not made.
  */
-export function assertIfMatch(header: string | undefined, etag: string): void {
-  if (header === undefined || header.trim() === '*') return;
-  if (!parseList(header).includes(etag)) {
-    throw new ServiceError('precondition_failed', 'The resource has changed since it was read.');
-  }
+export function ifNoneMatch(header: string | undefined, etag: string): 'missed' | 'hit' | 'unreadable' {
+  if (header === undefined) return 'missed';
+  if (header.trim() === '*') return 'hit';
+  const tags = readTags(header);
+  if (tags === undefined) return 'unreadable';
+  return tags.some((tag) => tag.replace(/^W\//, '') === etag) ? 'hit' : 'missed';
 }

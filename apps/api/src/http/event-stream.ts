@@ -19,7 +19,6 @@ export const EVENT_STREAM_HEADERS = {
   'content-type': 'text/event-stream; charset=utf-8',
   'cache-control': 'no-store, no-transform',
   'x-accel-buffering': 'no',
-  vary: 'Authorization, Accept',
 };
 
 /**

@@ -6,7 +6,6 @@ export const LINES_HEADERS = {
   'content-type': 'application/jsonl; charset=utf-8',
   'cache-control': 'no-store',
   'x-accel-buffering': 'no',
-  vary: 'Authorization, Accept',
 };
 
 /** A reader who takes nothing for this long is cut off, in milliseconds. */

@@ -2,15 +2,18 @@ import { type CallHandler, type ExecutionContext, Injectable, type NestIntercept
 import { Reflector } from '@nestjs/core';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { map, type Observable } from 'rxjs';
+import { userIdOf } from '../auth/caller.decorator.js';
 import { PUBLIC } from '../auth/public.decorator.js';
 import { Answers } from './answers.js';
-import { etagOf, noneMatchHits } from './etag.js';
+import { etagOf } from './etag.js';
 import { EVENT_STREAM_HEADERS, EventStream } from './event-stream.js';
 import { LINES_HEADERS, LineStream } from './line-stream.js';
+import { Preconditions } from './preconditions.js';
+import { varyBy } from './vary.js';
 
 /**
  * Turns what a handler returns into the bytes that leave, once, and gives them their validator: GET answers
- * carry a strong ETag and become 304 when the caller has them already. Streams write their answers themselves.
+ * carry a strong ETag and become 304 when the caller has them already. Streams write their answers themselves, and have none.
  */
 @Injectable()
 export class RepresentationInterceptor implements NestInterceptor {
@@ -27,18 +30,23 @@ export class RepresentationInterceptor implements NestInterceptor {
       map((body: unknown) => {
         if (body instanceof EventStream) return this.events(body, request, reply);
         if (body instanceof LineStream) return this.lines(body, request, reply);
-        if (body === undefined) return undefined; // 204
+        if (body === undefined) {
+          // 204, which may be kept and given to others unless it says otherwise (RFC 9110, section 15.1).
+          void reply.header('cache-control', 'no-store');
+          return undefined;
+        }
         const json = JSON.stringify(body);
         if (this.reflector.getAllAndOverride<boolean>(PUBLIC, [context.getHandler(), context.getClass()])) {
           // Health: never to be answered from a memory of it.
           void reply.header('cache-control', 'no-store').type('application/json; charset=utf-8');
           return json;
         }
-        void reply.header('cache-control', 'private, no-cache').header('vary', 'Authorization, Accept');
+        void reply.header('cache-control', 'private, no-cache');
+        varyBy(reply, 'Authorization', 'Accept');
         if (request.method === 'GET' || request.method === 'HEAD') {
-          const etag = etagOf(json);
+          const etag = etagOf(json, userIdOf(request));
           void reply.header('etag', etag);
-          if (noneMatchHits(request.headers['if-none-match'], etag)) {
+          if (Preconditions.of(request).isKnown(etag)) {
             void reply.status(304);
             return undefined;
           }
@@ -51,6 +59,7 @@ export class RepresentationInterceptor implements NestInterceptor {
 
   private events(stream: EventStream, request: FastifyRequest, reply: FastifyReply): void {
     void reply.headers(EVENT_STREAM_HEADERS);
+    varyBy(reply, 'Authorization', 'Accept');
     if (request.method === 'HEAD') return stream.destroy();
     // It passes none of the framework's hooks on its way out.
     this.answers.begins(request, reply);
@@ -59,6 +68,7 @@ export class RepresentationInterceptor implements NestInterceptor {
 
   private lines(stream: LineStream, request: FastifyRequest, reply: FastifyReply): void {
     void reply.headers(LINES_HEADERS);
+    varyBy(reply, 'Authorization', 'Accept');
     if (request.method === 'HEAD') stream.destroy();
     else stream.open(reply);
   }

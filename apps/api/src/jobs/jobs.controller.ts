@@ -12,6 +12,7 @@ import type { EventStream } from '../http/event-stream.js';
 import { spanOf } from '../http/request-spans.js';
 import { Operation } from '../http/operation.decorator.js';
 import { JobId } from '../http/path.pipe.js';
+import { type Preconditions, ThePreconditions } from '../http/preconditions.js';
 import { applyPreference, readPreference } from '../http/prefer.js';
 import { sayReplayed, TheRequestKey } from '../idempotency/request-key.js';
 import { Limits } from '../limits/limits.js';
@@ -57,7 +58,7 @@ export class JobsController {
   }
 
   @Get(':job_id')
-  @Operation('getJob', [200, 304, 404, 422])
+  @Operation('getJob', [200, 304, 404, 412, 422])
   async get(
     @UserId() userId: string,
     @Param('job_id', JobId) jobId: string,
@@ -98,13 +99,14 @@ export class JobsController {
   }
 
   @Patch(':job_id')
-  @Operation('updateJob', [200, 404, 409, 413, 415, 422])
+  @Operation('updateJob', [200, 404, 409, 412, 413, 415, 422])
   async update(
     @UserId() userId: string,
     @Param('job_id', JobId) jobId: string,
     @Body() _body: UpdateJobRequest, // its one possible content is "canceled"
+    @ThePreconditions() preconditions: Preconditions,
   ): Promise<Schemas['Job']> {
-    const { job, message } = await this.jobs.cancel(userId, jobId);
+    const { job, message } = await this.jobs.cancel(userId, jobId, preconditions);
     return presentJob(job, message);
   }
 }

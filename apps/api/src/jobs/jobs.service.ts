@@ -15,12 +15,14 @@ import { type Span, traceparentOf } from '#telemetry/traces.js';
 import { turnEnded } from '#telemetry/turns.js';
 import { ChatsService } from '../chats/chats.service.js';
 import { hasWaited } from '../http/client-left.js';
+import type { Preconditions } from '../http/preconditions.js';
 import { acceptingSpan } from '../turns/accepting-span.js';
 import { assertTakesTurns } from '../turns/refusal.js';
 import { KeptRequests } from '../idempotency/kept-requests.js';
 import { Limits } from '../limits/limits.js';
 import { Load } from '../limits/load.js';
 import { type JobWatch, JobWaiter } from './job-waiter.js';
+import { presentJob } from './present-job.js';
 
 /** Who asks for a reply, and how. */
 export type ReplyOrigin = Pick<NewTurn, 'chatId' | 'userId' | 'requestId' | 'requestKey'> & {
@@ -147,9 +149,14 @@ export class JobsService {
   /**
    * Cancels; cancelling twice is fine. A running job is canceled by its worker, which alone has all of the text; by us if
    * that takes too long.
-   * @throws ServiceError `not_found`, `invalid_transition` (it ended otherwise before)
+   * @throws ServiceError `not_found`, `precondition_failed`, `invalid_transition` (it ended otherwise before)
    */
-  async cancel(userId: string, jobId: string): Promise<JobAndMessage> {
+  async cancel(userId: string, jobId: string, preconditions: Preconditions): Promise<JobAndMessage> {
+    if (preconditions.any) {
+      // Not under a lock: from here on the job can only go forward, and what has ended is not canceled.
+      const { job, message } = await this.get(userId, jobId);
+      preconditions.assertMayChange(presentJob(job, message));
+    }
     const watch = this.waiter.watch(jobId, { untilTheEnd: true });
     try {
       if (await askCancel(this.manager, jobId, userId)) {

@@ -47,7 +47,7 @@ export class MeController {
   }
 
   @Get('receipts/:receipt_id')
-  @Operation('getReceipt', [200, 304, 404, 422])
+  @Operation('getReceipt', [200, 304, 404, 412, 422])
   async receipt(
     @UserId() userId: string,
     @Param('receipt_id', ReceiptId) receiptId: string,

@@ -23,7 +23,7 @@ export class MessagesController {
   ) {}
 
   @Get('chats/:chat_id/messages')
-  @Operation('listMessages', [200, 304, 404, 422])
+  @Operation('listMessages', [200, 304, 404, 412, 422])
   list(
     @UserId() userId: string,
     @Param('chat_id', ChatId) chatId: string,
@@ -34,7 +34,7 @@ export class MessagesController {
   }
 
   @Get('assistants/:slug/chats/:chat_id/messages')
-  @Operation('listAssistantChatMessages', [200, 304, 404, 422])
+  @Operation('listAssistantChatMessages', [200, 304, 404, 412, 422])
   listScoped(
     @UserId() userId: string,
     @Param('slug', ChatSpace) slug: string,

@@ -3,7 +3,7 @@ import { Logger } from '@nestjs/common';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { ServiceError } from '#errors/service-error.js';
 import type { Settings } from '#settings/settings.js';
-import { noneMatchHits } from '../http/etag.js';
+import { ifNoneMatch } from '../http/etag.js';
 import { BUILT, type PageFile, pageFile, readBuiltPage } from './built-page.js';
 import { givesTokens, serveDevelopmentTokens } from './development-token.js';
 
@@ -54,7 +54,7 @@ export async function servePlayground(fastify: FastifyInstance, settings: Settin
 function serve(fastify: FastifyInstance, { path, type, body, etag }: PageFile, cacheControl: string): void {
   fastify.get(path, async (request: FastifyRequest, reply: FastifyReply) => {
     void reply.headers({ ...HEADERS, 'cache-control': cacheControl, etag });
-    if (noneMatchHits(request.headers['if-none-match'], etag)) return reply.status(304).send();
+    if (ifNoneMatch(request.headers['if-none-match'], etag) === 'hit') return reply.status(304).send();
     return reply.type(type).send(body);
   });
 }

@@ -1,0 +1,257 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Client, contract } from '../support/client.js';
+import type { ContractOperation } from '../support/contract.js';
+import { type Stack, startStack, tokenFor } from '../support/stack.js';
+import { told } from '../support/told.js';
+import { wire } from '../support/wire.js';
+
+const NOBODYS = '0199a0de-0000-7000-8000-000000000000';
+
+/** Caching (RFC 9111) and conditional requests (RFC 9110, section 13). Jobs stay queued: nothing changes by itself. */
+describe('what may be kept', () => {
+  let stack: Stack;
+  let ana: Client;
+  let chat: string;
+  let job: string;
+  let receipt: string;
+  beforeAll(async () => {
+    stack = await startStack({ workers: 0 });
+    // An operator, who is a user like any other besides.
+    ana = new Client(stack.api.url, tokenFor('ana', { scope: 'admin' }));
+    chat = (await ana.chat()).id;
+    job = (await ana.turnAsync(chat, 'hello')).id;
+    const zoe = stack.as('zoe');
+    await zoe.chat();
+    receipt = (await zoe.request('DELETE', '/api/v1/me')).body.id;
+  });
+  afterAll(() => stack.stop());
+
+  const pathOf = ({ path }: ContractOperation): string =>
+    path
+      .replace('{slug}', 'support')
+      .replace('{chat_id}', chat)
+      .replace('{job_id}', job)
+      .replace('{receipt_id}', receipt);
+  /** What has a tag. */
+  const reads = contract.operations.filter(({ statuses }) => statuses.includes(304));
+  const get = async (client: Client, path: string, headers: Record<string, string> = {}, method = 'GET') => {
+    const answer = await told(client, method, path, { headers });
+    // `fetch` ends the connection of a HEAD, and asks for that.
+    const kept = Object.entries(answer.headers).filter(([name]) => name !== 'connection' && name !== 'keep-alive');
+    return { ...answer, headers: Object.fromEntries(kept) as Record<string, string> };
+  };
+  const words = (header: string | undefined): string[] => (header ?? '').toLowerCase().split(', ').sort();
+
+  it('is a caller’s own, to be asked for again with its tag: 304 by weak comparison, in any list, to GET and HEAD', async () => {
+    expect(reads.length).toBeGreaterThan(10);
+    for (const operation of reads) {
+      const path = pathOf(operation);
+      const { status, headers, body } = await get(ana, path);
+      const { etag = '' } = headers;
+      expect([operation.id, status, headers['cache-control']]).toEqual([operation.id, 200, 'private, no-cache']);
+      expect(etag).toMatch(/^"[\w-]{27}"$/);
+      const prefer = operation.id === 'getJob' ? ['prefer'] : [];
+      expect(words(headers['vary'])).toEqual(['accept', 'authorization', ...prefer]);
+
+      const { 'content-type': _type, 'content-length': length, ...kept } = headers;
+      for (const list of [etag, `W/${etag}`, `"a,", W/"b",,\t${etag} `, ' *']) {
+        for (const method of ['GET', 'HEAD']) {
+          const again = await get(
+            ana,
+            path,
+            { 'if-none-match': list, 'if-modified-since': new Date(0).toUTCString() },
+            method,
+          );
+          expect([operation.id, method, list, again]).toEqual([
+            operation.id,
+            method,
+            list,
+            { status: 304, headers: kept, body: '' },
+          ]);
+        }
+      }
+      // Neither a moment nor a range says anything here, nor what is no list of tags.
+      for (const said of [
+        { 'if-modified-since': new Date().toUTCString(), 'if-unmodified-since': new Date(0).toUTCString() },
+        { 'if-none-match': '"other"', 'if-modified-since': new Date().toUTCString() },
+        { 'if-none-match': `"other" ${etag}` },
+        { range: 'bytes=0-3', 'if-range': etag },
+      ] as Record<string, string>[]) {
+        expect([operation.id, said, await get(ana, path, said)]).toEqual([
+          operation.id,
+          said,
+          { status: 200, headers, body },
+        ]);
+      }
+      expect(await get(ana, path, {}, 'HEAD')).toEqual({
+        status: 200,
+        headers: { ...headers, 'content-length': length },
+        body: '',
+      });
+    }
+  });
+
+  it('If-Match comes before If-None-Match, by strong comparison; what it does not name is 412, without a tag', async () => {
+    for (const operation of reads) {
+      const path = pathOf(operation);
+      const { etag = '' } = (await get(ana, path)).headers;
+      const statuses: [Record<string, string>, number][] = [
+        [{ 'if-match': etag }, 200],
+        [{ 'if-match': `"a,",${etag}` }, 200],
+        [{ 'if-match': '*' }, 200],
+        [{ 'if-match': `W/${etag}` }, 412],
+        [{ 'if-match': '"other"' }, 412],
+        [{ 'if-match': `${etag} "other"` }, 412],
+        [{ 'if-match': '"other"', 'if-none-match': etag }, 412],
+        [{ 'if-match': etag, 'if-none-match': etag }, 304],
+        [{ 'if-match': etag, 'if-none-match': '"other"' }, 200],
+      ];
+      for (const [headers, status] of statuses) {
+        const answer = await get(ana, path, headers);
+        expect([operation.id, headers, answer.status]).toEqual([operation.id, headers, status]);
+        if (status !== 412) continue;
+        expect([answer.headers['cache-control'], answer.headers['etag']]).toEqual(['no-store', undefined]);
+      }
+    }
+  });
+
+  it('lines of one header count as one list', async () => {
+    const path = `/api/v1/chats/${chat}`;
+    const { etag } = (await get(ana, path)).headers;
+    const lines = (name: string, ...values: string[]) => values.map((value) => `${name}: ${value}\r\n`).join('');
+    const status = async (headers: string) => {
+      const head = `GET ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${ana.token}\r\n`;
+      return (await wire(stack.api.url, `${head}Connection: close\r\n${headers}\r\n`)).slice(9, 12);
+    };
+    expect(await status(lines('If-None-Match', '"a"', `W/${etag}`))).toBe('304');
+    expect(await status(lines('If-None-Match', '"a"', '"b"'))).toBe('200');
+    expect(await status(lines('If-Match', '"a"', `${etag}`))).toBe('200');
+    expect(await status(lines('If-Match', '"a"', '"b"'))).toBe('412');
+  });
+
+  it('a tag is one user’s: what another has is never confirmed by it, though it be the same', async () => {
+    const [eve, ned] = [stack.as('eve'), stack.as('ned')];
+    for (const path of [
+      '/api/v1/chats',
+      '/api/v1/assistants',
+      '/api/v1/assistants/support',
+      `/api/v1/receipts/${receipt}`,
+    ]) {
+      const [one, another] = [await get(eve, path), await get(ned, path)];
+      expect(one.body).toBe(another.body);
+      const { etag = '' } = one.headers;
+      expect(another.headers['etag']).not.toBe(etag);
+      expect((await get(ned, path, { 'if-none-match': etag })).status).toBe(200);
+      expect((await get(eve, path, { 'if-none-match': etag })).status).toBe(304);
+    }
+  });
+
+  it('changes are made only to what their preconditions say, and these only of what is there', async () => {
+    const changes: [string, string, object?][] = [
+      ['DELETE', `/api/v1/chats/${chat}`],
+      ['PATCH', `/api/v1/chats/${chat}`, { title: 'T' }],
+      ['PATCH', `/api/v1/jobs/${job}`, { status: 'canceled' }],
+      ['PATCH', '/api/v1/admin/dispatch', { paused: true }],
+      ['PATCH', `/api/v1/admin/jobs/${job}`, { status: 'queued' }],
+    ];
+    for (const [method, path, body] of changes) {
+      const before = await get(ana, path);
+      const { etag = '' } = before.headers;
+      for (const headers of [
+        { 'if-none-match': '*' },
+        { 'if-none-match': `"other", W/${etag}` },
+        { 'if-none-match': 'other' },
+        { 'if-match': etag, 'if-none-match': etag },
+        { 'if-match': `W/${etag}` },
+        { 'if-match': '' },
+        { 'if-match': '"other"', 'if-none-match': '"other"' },
+      ] as Record<string, string>[]) {
+        expect([path, headers, (await ana.request(method, path, { body, headers })).status]).toEqual([
+          path,
+          headers,
+          412,
+        ]);
+        const none = path.replace(/[^/]{36}$/, NOBODYS);
+        if (none !== path) expect((await ana.request(method, none, { body, headers })).status).toBe(404);
+      }
+      expect(await get(ana, path)).toEqual(before);
+    }
+    for (const [method, path, body] of changes.reverse()) {
+      const { etag = '' } = (await get(ana, path)).headers;
+      const headers = { 'if-match': `"other", ${etag}`, 'if-none-match': '"other"' };
+      // The job is no failed one, so it is not put back; that is said once its preconditions hold.
+      expect((await ana.request(method, path, { body, headers })).status).toBe(
+        path.includes('admin/jobs') ? 409 : method === 'DELETE' ? 204 : 200,
+      );
+    }
+    await ana.patch('/api/v1/admin/dispatch', { paused: false });
+    chat = (await ana.chat()).id;
+    job = (await ana.turnAsync(chat, 'hello again')).id;
+  });
+
+  it('what has no tag is not kept: streams, exports, empty answers, errors', async () => {
+    const post = (path: string, headers: Record<string, string>, body: object) =>
+      told(ana, 'POST', path, { headers, body });
+    const billing = (await ana.chat('billing')).id;
+    const answers = {
+      export: await get(ana, '/api/v1/me/export'),
+      'head of an export': await get(ana, '/api/v1/me/export', {}, 'HEAD'),
+      'head of a stream': await get(ana, `/api/v1/jobs/${job}/events`, {}, 'HEAD'),
+      'end of a stream': await get(ana, `/api/v1/jobs/${job}/events`, { 'last-event-id': 'end' }),
+      'deleted chat': await told(ana, 'DELETE', `/api/v1/chats/${billing}`),
+      unauthorized: await get(new Client(stack.api.url, undefined), '/api/v1/chats'),
+      'not found': await get(ana, `/api/v1/chats/${NOBODYS}`, { 'if-none-match': '*' }),
+      'not acceptable': await get(ana, '/api/v1/chats', { accept: 'text/html' }),
+      'method not allowed': await told(ana, 'PUT', '/api/v1/chats'),
+      'no such address': await get(ana, '/api/v1/nothing'),
+      invalid: await get(ana, '/api/v1/chats?limit=0'),
+      conflict: await post(`/api/v1/chats/${chat}/turns`, {}, { user_message: 'x' }),
+    };
+    for (const [name, { headers }] of Object.entries(answers)) {
+      expect([name, headers['cache-control'], headers['etag']]).toEqual([
+        name,
+        name === 'head of a stream' ? 'no-store, no-transform' : 'no-store',
+        undefined,
+      ]);
+    }
+    for (const name of ['export', 'head of an export', 'head of a stream'] as const) {
+      expect([name, words(answers[name].headers['vary'])]).toEqual([name, ['accept', 'authorization']]);
+      // Nobody knows how long it will be; 0 would be taken for that.
+      expect([name, answers[name].headers['content-length']]).toEqual([name, undefined]);
+    }
+  });
+
+  it('an answer that Prefer counts for says so, whether it was given or not', async () => {
+    for (const prefer of ['respond-async', 'note="a, wait=9", respond-async=""; x=y', 'wait=0, wait=5']) {
+      const { id } = await ana.chat('billing');
+      const turn = await told(ana, 'POST', `/api/v1/chats/${id}/turns`, {
+        headers: { prefer },
+        body: { user_message: 'x' },
+      });
+      expect([prefer, turn.status, words(turn.headers['vary'])]).toEqual([
+        prefer,
+        202,
+        ['accept', 'authorization', 'prefer'],
+      ]);
+      expect(turn.headers['preference-applied']).toBe(prefer.startsWith('wait') ? 'wait=0' : 'respond-async');
+      await ana.request('DELETE', `/api/v1/chats/${id}`);
+    }
+    const gone = await told(stack.as('nobody'), 'DELETE', '/api/v1/me');
+    expect([gone.status, words(gone.headers['vary'])]).toEqual([200, ['accept', 'authorization', 'prefer']]);
+  });
+
+  it('the contract and its pages are anybody’s, and asked for again', async () => {
+    const anybody = new Client(stack.api.url, undefined);
+    const { headers } = await get(anybody, '/openapi.yaml');
+    const { etag = '' } = headers;
+    expect([headers['cache-control'], etag]).toEqual(['no-cache', expect.stringMatching(/^"[\w-]{27}"$/)]);
+    for (const method of ['GET', 'HEAD']) {
+      const again = await get(anybody, '/openapi.yaml', { 'if-none-match': `W/${etag}` }, method);
+      expect([again.status, again.headers['content-length'], again.headers['etag']]).toEqual([304, undefined, etag]);
+    }
+    for (const path of ['/docs', '/docs/', '/docs/swagger-ui-init.js']) {
+      expect([path, (await get(anybody, path)).headers['cache-control']]).toEqual([path, 'no-cache']);
+    }
+    expect((await get(anybody, '/docs/swagger-ui.css')).headers['cache-control']).toBe('public, max-age=0');
+  });
+});
