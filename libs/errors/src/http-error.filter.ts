@@ -26,7 +26,7 @@ export class HttpErrorFilter implements ExceptionFilter {
       return;
     }
     // Headers meant for the answer that did not come about.
-    for (const name of ['etag', 'location', 'link', 'preference-applied']) reply.removeHeader(name);
+    for (const name of ['etag', 'location', 'link', 'preference-applied', 'retry-after']) reply.removeHeader(name);
     void reply
       .status(error.status)
       .headers({ 'x-request-id': request.id, 'cache-control': 'no-store', ...error.headers })
