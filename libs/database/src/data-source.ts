@@ -65,6 +65,19 @@ export interface DatabaseOptions {
 /** A statement is ended by the server after this long, in milliseconds. */
 const LONGEST_STATEMENT_MS = 10_000;
 
+/**
+ * How long a statement waits for a lock, and a request for a connection, in milliseconds. A row that somebody's session holds is waited
+ * for twice, first in line and then at its head; even so a connection must be free again before those who wait for it give up.
+ */
+const LONGEST_LOCK_WAIT_MS = 2_000;
+const LONGEST_CONNECTION_WAIT_MS = 5_000;
+
+/**
+ * A connection is used for this long, in seconds. However busy it is: after a failover an address may lead to a server that only
+ * reads, and then to another; whoever keeps the connection would be told "read-only" for ever.
+ */
+const LONGEST_USE_SECONDS = 60;
+
 /** A connection on which nothing has come for this long is dead: the server would have ended any statement. */
 const LONGEST_SILENCE_MS = 12_000;
 
@@ -73,7 +86,7 @@ const LONGEST_IDLE_MS = 8_000;
 
 /**
  * Connection options of the apps. Bounds on everything that waits: a pool that is used up answers after 5 s, a lock is
- * waited for 5 s at most, a statement ends after 10 s, and a server that has fallen silent is given up after 12 s.
+ * waited for 2 s at most, a statement ends after 10 s, and a server that has fallen silent is given up after 12 s.
  */
 export function dataSourceOptions(options: DatabaseOptions): DataSourceOptions {
   return {
@@ -88,11 +101,12 @@ export function dataSourceOptions(options: DatabaseOptions): DataSourceOptions {
     synchronize: false,
     logging: false,
     poolSize: options.poolSize,
-    connectTimeoutMS: 5_000,
+    connectTimeoutMS: LONGEST_CONNECTION_WAIT_MS,
     extra: {
       statement_timeout: LONGEST_STATEMENT_MS,
-      lock_timeout: 5_000,
+      lock_timeout: LONGEST_LOCK_WAIT_MS,
       idle_in_transaction_session_timeout: 15_000,
+      maxLifetimeSeconds: LONGEST_USE_SECONDS,
       idleTimeoutMillis: LONGEST_IDLE_MS,
       keepAlive: true,
       stream: socketThatGivesUp,

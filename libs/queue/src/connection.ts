@@ -34,6 +34,8 @@ export function queueConnection(store: QueueStore, role: 'producer' | 'worker'):
     application_name: `rejoinder-queue-${role}`,
     connectionTimeoutMillis: 5_000,
     statement_timeout: 10_000,
+    lock_timeout: 5_000,
+    idle_in_transaction_session_timeout: 15_000,
     // The server's time-out is of no help when it is the server, or the way to it, that hangs.
     query_timeout: 12_000,
     keepAlive: true,
