@@ -150,7 +150,18 @@ describe('what one user may have', () => {
     expect(refused.headers.get('ratelimit')).toBe(`"turns";r=0;t=${wait}`);
     expect(await storedBy('ana')).toBe(5);
     expect((await here.post('/api/v1/jobs/assistant-reply', { chat_id: id })).status).toBe(409);
-    await here.post(`/api/v1/chats/${id}/messages`, { content: 'and then' });
+    // What is stored without asking for a reply, and a new chat, take a turn of the minute as well.
+    const { rows } = await stack.database.query(`SELECT turns_until FROM callers WHERE user_id = 'ana'`);
+    expect((await there.post('/api/v1/assistants/billing/chats')).status).toBe(429);
+    expect((await there.post('/api/v1/assistants/support/chats')).status).toBe(200);
+    const message = { content: 'and then' };
+    const stored = { 'idempotency-key': 'a message' };
+    expect((await here.post(`/api/v1/chats/${id}/messages`, message, stored)).status).toBe(429);
+    expect(await storedBy('ana')).toBe(5);
+    await stack.database.query(`UPDATE callers SET turns_until = turns_until - interval '12 s' WHERE user_id = 'ana'`);
+    const twins = await Promise.all([1, 2, 3].map(() => here.post(`/api/v1/chats/${id}/messages`, message, stored)));
+    expect(twins.map(({ status }) => status)).toEqual([201, 201, 201]);
+    expect((await stack.database.query(`SELECT turns_until FROM callers WHERE user_id = 'ana'`)).rows).toEqual(rows);
     expect((await here.post('/api/v1/jobs/assistant-reply', { chat_id: id })).status).toBe(429);
     // What was accepted before is answered again, and others are not concerned.
     expect((await here.turn(id, 'turn 0', key)).headers.get('idempotent-replayed')).toBe('true');

@@ -1163,6 +1163,22 @@ export interface components {
             };
         };
         /**
+         * @description You have stored too much in a minute: turns, messages and new chats count alike; nothing was done. `RateLimit` names the
+         *     limit.
+         */
+        TooManyStored: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "Retry-After": components["headers"]["RetryAfter"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                RateLimit: components["headers"]["RateLimit"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /**
          * @description You have sent too many turns in a minute, have too many in progress or too many streams open, or have used up the day's
          *     tokens; nothing was done. `RateLimit` names the limit.
          */
@@ -1358,6 +1374,7 @@ export type ResponseUnsupportedMediaType = components['responses']['UnsupportedM
 export type ResponseValidationFailed = components['responses']['ValidationFailed'];
 export type ResponseValidationFailedOrKeyReused = components['responses']['ValidationFailedOrKeyReused'];
 export type ResponseTooManyTurns = components['responses']['TooManyTurns'];
+export type ResponseTooManyStored = components['responses']['TooManyStored'];
 export type ResponseTooManyTurnsOrStreams = components['responses']['TooManyTurnsOrStreams'];
 export type ResponseTooManyStreams = components['responses']['TooManyStreams'];
 export type ResponseInternal = components['responses']['Internal'];
@@ -1543,6 +1560,7 @@ export interface operations {
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["ValidationFailedOrKeyReused"];
+            429: components["responses"]["TooManyStored"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
         };
@@ -1849,6 +1867,7 @@ export interface operations {
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["ValidationFailedOrKeyReused"];
+            429: components["responses"]["TooManyStored"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
         };
@@ -2285,6 +2304,7 @@ export interface operations {
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["ValidationFailedOrKeyReused"];
+            429: components["responses"]["TooManyStored"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
         };

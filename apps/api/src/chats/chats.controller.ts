@@ -25,7 +25,7 @@ export class ChatsController {
   ) {}
 
   @Post('assistants/:slug/chats')
-  @Operation('openChat', [200, 201, 404, 413, 415, 422])
+  @Operation('openChat', [200, 201, 404, 413, 415, 422, 429])
   async open(
     @UserId() userId: string,
     @Param('slug', AssistantSlug) slug: string,

@@ -5,26 +5,40 @@ import { EntityManager } from 'typeorm';
 import { unfinishedJob } from '#database/columns.js';
 import { Chat, type ChatStatus } from '#database/entities/chat.entity.js';
 import { isId, newId } from '#database/ids.js';
-import { isKeyConflict, keepKey, keyValues, type RequestKey } from '#database/request-key.js';
+import { isKeyConflict, keepKey, keyIsKept, keyValues, type RequestKey } from '#database/request-key.js';
 import { oneRow } from '#database/rows.js';
 import { invalidField, notFound, ServiceError } from '#errors/service-error.js';
 import { isStoreAway } from '#errors/store-away.js';
 import { clear, isUncleared } from '#jobs/clear.js';
+import { takeTurn, takeValues } from '#jobs/limits.js';
 import { release, settled } from '#jobs/release.js';
 import type { ChatsQuery } from '#contract/queries.dto.js';
 import type { OpenChatRequest, UpdateChatRequest } from '#contract/requests.dto.js';
 import { decodeCursor, encodeCursor } from '../http/cursor.js';
 import type { Preconditions } from '../http/preconditions.js';
 import { KeptRequests } from '../idempotency/kept-requests.js';
+import { Limits } from '../limits/limits.js';
 import { presentChat } from './present-chat.js';
 
-/** The chat and its welcome message, or nothing when the caller has an active chat already. */
+const HAS_CHATS = 'EXISTS (SELECT FROM chats WHERE user_id = $1)';
+
+/**
+ * The chat and its welcome message, or nothing when the caller has an active chat already, or has used up their minute. A user's first
+ * chat is free: whoever may send one turn a minute must be able to.
+ */
 const CREATE = `
   WITH assistant AS (
     SELECT slug, welcome_message FROM assistants WHERE slug = $2 AND retired_at IS NULL
+  ), caller AS (${takeTurn(
+    { user: 1, limits: 9 },
+    `EXISTS (SELECT FROM assistant) AND ${HAS_CHATS} AND NOT ${keyIsKept(1, 7)}
+       AND NOT EXISTS (SELECT FROM chats WHERE user_id = $1 AND assistant_slug = $2 AND status = 'active')`,
+  )}
+  ), allowed AS (
+    SELECT FROM caller UNION ALL SELECT WHERE NOT ${HAS_CHATS}
   ), chat AS (
     INSERT INTO chats (id, user_id, assistant_slug, status, title, metadata, last_seq)
-    SELECT $3, $1, slug, 'active', $4, $5, 1 FROM assistant
+    SELECT $3, $1, slug, 'active', $4, $5, 1 FROM assistant, allowed
     ON CONFLICT (user_id, assistant_slug) WHERE status = 'active' DO NOTHING
     RETURNING *
   ), kept AS (${keepKey({ user: 1, key: 7 }, { column: 'chat', value: 'to_jsonb(chat)', from: 'chat' })}
@@ -82,6 +96,7 @@ export class ChatsService {
   constructor(
     private readonly manager: EntityManager,
     private readonly kept: KeptRequests,
+    private readonly limits: Limits,
   ) {}
 
   /**
@@ -89,7 +104,7 @@ export class ChatsService {
    * Many at once make one chat: the index `chats_one_active` decides. A request whose key is known gets the chat of then, as
    * it was then.
    * @throws ServiceError `not_found` for an assistant that is not on offer (and no chat with it is active),
-   * `idempotency_key_reused`
+   * `idempotency_key_reused`, `rate_limited`
    */
   async open(
     userId: string,
@@ -110,8 +125,10 @@ export class ChatsService {
           : await this.create([userId, slug, newId(), title, metadata, newId(), ...keyValues(requestKey)]);
       if (row !== undefined) return { chat: chatAsKept(row.chat), created: active === null, replayed: false };
       // There is a twin by now, or a chat; or it was archived in this moment. Else there is no such assistant.
-      if (active === null && !(await this.isOffered(slug)) && !(await this.isKnown(userId, slug, requestKey))) {
-        throw notFound('assistant');
+      if (active === null && !(await this.isKnown(userId, slug, requestKey))) {
+        if (!(await this.isOffered(slug))) throw notFound('assistant');
+        const refusal = await this.limits.refusal(userId, this.limits.ofStoring);
+        if (refusal !== undefined) throw refusal;
       }
     }
     throw new ServiceError('unavailable', 'The chat changes too fast to be opened.', {
@@ -122,7 +139,7 @@ export class ChatsService {
   /** @returns nothing when there is a chat, or the key of a twin, by now */
   private async create(values: unknown[]): Promise<{ chat: object }[]> {
     try {
-      return await this.manager.query<{ chat: object }[]>(CREATE, values);
+      return await this.manager.query<{ chat: object }[]>(CREATE, [...values, ...takeValues(this.limits.ofStoring)]);
     } catch (error) {
       if (isKeyConflict(error)) return [];
       throw error;

@@ -5,6 +5,7 @@ import { ServiceError } from '#errors/service-error.js';
 import {
   type Allowance,
   giveBackTurn,
+  NO_LIMITS,
   type Reached,
   reachedLimit,
   type UserLimits,
@@ -16,7 +17,7 @@ import { refusedFor } from '../metrics/limit-metrics.js';
 const DAY_SECONDS = 24 * 60 * 60;
 
 const WORDS = {
-  turns: 'You have sent too many turns in a short time.',
+  turns: 'You have sent too much in a short time.',
   unfinished: 'You have too many turns in progress.',
   tokens: 'You have used up your tokens for today.',
   streams: 'You have too many streams open.',
@@ -52,6 +53,14 @@ export class Limits {
     return this.limits;
   }
 
+  /**
+   * What is held where something is stored without asking the model for anything: a message, a new chat. It takes a turn of the user's
+   * minute, so that there is a bound to how fast one user can fill the database.
+   */
+  get ofStoring(): UserLimits {
+    return { ...NO_LIMITS, turnsPerMinute: this.limits.turnsPerMinute };
+  }
+
   /** Tells what is left after a turn was accepted. */
   tell(reply: FastifyReply, left: Allowance | undefined): void {
     if (left === undefined || this.policies.turns === undefined) return;
@@ -60,12 +69,12 @@ export class Limits {
       .header('ratelimit', `"turns";r=${left.turns};t=${left.fullAfterSeconds}`);
   }
 
-  /** Why the user's turn was not accepted, if it was for one of the user's limits. */
-  async refusal(userId: string): Promise<ServiceError | undefined> {
-    const reached = await reachedLimit(this.manager, userId, this.limits);
+  /** Why the user's turn was not accepted, if it was for one of the user's limits; or what is held to `limits`. */
+  async refusal(userId: string, limits: UserLimits = this.limits): Promise<ServiceError | undefined> {
+    const reached = await reachedLimit(this.manager, userId, limits);
     if (reached === undefined) return undefined;
     // It may have been taken before the turns under way were counted.
-    if (reached.limit === 'unfinished') await giveBackTurn(this.manager, userId, this.limits);
+    if (reached.limit === 'unfinished') await giveBackTurn(this.manager, userId, limits);
     return this.reached(reached);
   }
 

@@ -46,7 +46,7 @@ export class MessagesController {
   }
 
   @Post('chats/:chat_id/messages')
-  @Operation('createMessage', [201, 404, 409, 413, 415, 422])
+  @Operation('createMessage', [201, 404, 409, 413, 415, 422, 429])
   async create(
     @UserId() userId: string,
     @Param('chat_id', ChatId) chatId: string,
@@ -58,7 +58,7 @@ export class MessagesController {
   }
 
   @Post('assistants/:slug/chats/:chat_id/messages')
-  @Operation('createAssistantChatMessage', [201, 404, 409, 413, 415, 422])
+  @Operation('createAssistantChatMessage', [201, 404, 409, 413, 415, 422, 429])
   async createScoped(
     @UserId() userId: string,
     @Param('slug', ChatSpace) slug: string,

@@ -4,16 +4,27 @@ import { messageColumns, NEXT_MOMENT } from '#database/columns.js';
 import type { Chat } from '#database/entities/chat.entity.js';
 import type { Message } from '#database/entities/message.entity.js';
 import { newId } from '#database/ids.js';
-import { isKeyConflict, keepKey, keyValues, type RequestKey } from '#database/request-key.js';
+import { isKeyConflict, keepKey, keyIsKept, keyValues, type RequestKey } from '#database/request-key.js';
 import { oneRow } from '#database/rows.js';
-import { invalidField, notFound } from '#errors/service-error.js';
+import { invalidField, notFound, ServiceError } from '#errors/service-error.js';
+import { giveBackTurn, takeTurn, takeValues } from '#jobs/limits.js';
 import type { PageQuery } from '#contract/queries.dto.js';
 import type { CreateMessageRequest } from '#contract/requests.dto.js';
 import { decodeCursor, encodeCursor } from '../http/cursor.js';
 import { KeptRequests } from '../idempotency/kept-requests.js';
+import { Limits } from '../limits/limits.js';
 import { assertTakesTurns } from '../turns/refusal.js';
 
 const DEFAULT_PAGE = 50;
+
+/** The caller comes before the chat, as where turns are accepted. What cannot be stored anyway costs nothing. */
+const TAKE = takeTurn(
+  { user: 2, limits: 4 },
+  `NOT ${keyIsKept(2, 3)} AND EXISTS (SELECT FROM chats WHERE id = $1 AND user_id = $2 AND status = 'active')`,
+);
+
+const LOCK_CHAT = `
+  SELECT id FROM chats WHERE id = $1 AND user_id = $2 AND ($3::text IS NULL OR assistant_slug = $3) FOR UPDATE`;
 
 const INSERT_MESSAGE = `
   WITH chat AS (
@@ -35,6 +46,12 @@ export interface MessageOrigin {
   readonly requestKey: RequestKey | undefined;
 }
 
+export interface StoredMessage {
+  readonly message: Message;
+  /** It was stored by an earlier request with the same key. */
+  readonly replayed: boolean;
+}
+
 export interface MessagesPage {
   /** In chronological order. */
   readonly messages: Message[];
@@ -53,6 +70,7 @@ export class MessagesService {
   constructor(
     private readonly manager: EntityManager,
     private readonly kept: KeptRequests,
+    private readonly limits: Limits,
   ) {}
 
   /**
@@ -91,37 +109,53 @@ export class MessagesService {
 
   /**
    * Stores a user's message without asking for a reply; a request whose key is known gets the message that there is.
-   * @throws ServiceError `not_found`, `chat_not_active`, `turn_in_progress`, `idempotency_key_reused`
+   * @throws ServiceError `not_found`, `chat_not_active`, `turn_in_progress`, `idempotency_key_reused`, `rate_limited`, `unavailable`
    */
-  async create(origin: MessageOrigin, body: CreateMessageRequest): Promise<{ message: Message; replayed: boolean }> {
-    try {
-      return await this.manager.transaction((manager) => this.insert(manager, origin, body));
-    } catch (error) {
-      if (!isKeyConflict(error)) throw error;
-      // A twin, with another chat, was quicker: it is refused, unless it was undone since.
-      return this.manager.transaction((manager) => this.insert(manager, origin, body));
+  async create(origin: MessageOrigin, body: CreateMessageRequest): Promise<StoredMessage> {
+    // What was in the way may be gone by the time it is looked at: then once more.
+    for (let tries = 0; tries < 3; tries++) {
+      try {
+        const stored = await this.manager.transaction((manager) => this.insert(manager, origin, body));
+        if (stored !== undefined) return stored;
+        const refusal = await this.limits.refusal(origin.userId, this.limits.ofStoring);
+        if (refusal !== undefined) throw refusal;
+      } catch (error) {
+        // A twin, with another chat, was quicker: it is refused, unless it was undone since.
+        if (!isKeyConflict(error)) throw error;
+      }
     }
+    throw new ServiceError('unavailable', 'The chat changes too fast to be written into.', {
+      headers: { 'retry-after': '1' },
+    });
   }
 
+  /** @returns undefined when nothing was stored and nothing in the chat says why: the user's minute is used up, or was a moment ago */
   private async insert(
     manager: EntityManager,
     { userId, chatId, assistantSlug, requestKey }: MessageOrigin,
     body: CreateMessageRequest,
-  ): Promise<{ message: Message; replayed: boolean }> {
+  ): Promise<StoredMessage | undefined> {
+    const limits = this.limits.ofStoring;
+    const taken = await manager.query<unknown[]>(TAKE, [
+      chatId,
+      userId,
+      requestKey?.key ?? null,
+      ...takeValues(limits),
+    ]);
     // The chat's row is locked before its jobs and the keys are looked at: neither a turn nor a twin can slip in between.
-    const locked = await manager.query<unknown[]>(
-      `SELECT id FROM chats WHERE id = $1 AND user_id = $2 AND ($3::text IS NULL OR assistant_slug = $3) FOR UPDATE`,
-      [chatId, userId, assistantSlug ?? null],
-    );
+    const locked = await manager.query<unknown[]>(LOCK_CHAT, [chatId, userId, assistantSlug ?? null]);
     const kept = await this.kept.find(userId, requestKey, manager);
     if (locked.length === 0) throw notFound('chat');
     if (kept !== undefined) {
+      // By a twin that was quicker.
+      if (taken.length > 0) await giveBackTurn(manager, userId, limits);
       const rows = await manager.query<Message[]>(`SELECT ${messageColumns('m')} FROM messages m WHERE id = $1`, [
         kept.messageId,
       ]);
       return { message: oneRow(rows), replayed: true };
     }
     await assertTakesTurns(manager, chatId);
+    if (taken.length === 0) return undefined;
     const rows = await manager.query<Message[]>(INSERT_MESSAGE, [
       chatId,
       userId,
