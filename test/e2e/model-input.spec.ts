@@ -50,6 +50,17 @@ describe('what the model is sent', () => {
     expect(call?.messages.at(-1)).toEqual({ role: 'user', content: 'the newest' });
   });
 
+  it('fits the budget in any script: what counts is bytes', async () => {
+    const mei = stack.as('mei');
+    const { id } = await mei.chat();
+    for (let n = 0; n < 5; n++) await mei.post(`/api/v1/chats/${id}/messages`, { content: '語'.repeat(30_000) });
+    await mei.turn(id, '最新');
+    const [call] = await stack.model.calls('最新');
+    const sent = Buffer.byteLength(JSON.stringify(call?.messages));
+    expect(sent).toBeLessThanOrEqual(300_000);
+    expect(sent).toBeGreaterThan(200_000);
+  });
+
   it('after a failed turn is one message of the user’s, not two', async () => {
     const eva = stack.as('eva');
     const chat = await eva.chat();

@@ -32,6 +32,33 @@ describe('pages of messages', () => {
     expect(seen).toEqual(Array.from({ length: 23 }, (_, index) => index + 1));
   });
 
+  it('of very long messages are shorter than asked for, in both directions, and lead to all of them', async () => {
+    const lea = stack.as('lea');
+    const { path, id } = await fill('lea', 1);
+    await stack.database.query(
+      `INSERT INTO messages (id, chat_id, seq, role, content)
+       SELECT gen_random_uuid(), $1, n, 'user', repeat('😀', CASE n WHEN 20 THEN 300000 ELSE 32000 END) FROM generate_series(2, 20) n`,
+      [id],
+    );
+    await stack.database.query('UPDATE chats SET last_seq = 20 WHERE id = $1', [id]);
+    const seen: number[] = [];
+    let page = await lea.get(`${path}?limit=100`);
+    const take = (): void => {
+      expect(Buffer.byteLength(JSON.stringify(page.body))).toBeLessThan(1_300_000);
+      seen.push(...page.body.data.map((message: any) => message.seq));
+    };
+    take();
+    while (page.body.has_more) {
+      page = await lea.get(`${path}?limit=100&before=${page.body.before}`);
+      take();
+    }
+    do {
+      page = await lea.get(`${path}?limit=100&after=${page.body.after}`);
+      take();
+    } while (page.body.has_more);
+    expect([...new Set(seen)].sort((a, b) => a - b)).toEqual(Array.from({ length: 20 }, (_, n) => n + 1));
+  });
+
   it('stay exact while messages arrive', async () => {
     const ben = stack.as('ben');
     const { id, path } = await fill('ben', 12);

@@ -1261,7 +1261,7 @@ export interface components {
         ChatId: components["schemas"]["Id"];
         /** @description The job's id. What is not a UUID names no job. */
         JobId: components["schemas"]["Id"];
-        /** @description Messages on the page. */
+        /** @description Messages on the page at most. Of very long ones there are fewer, one at least; `has_more` tells. */
         MessageLimit: number;
         /** @description A page's `before`; leads to what is older. Not together with `after`. */
         Before: components["schemas"]["Cursor"];
@@ -1771,7 +1771,7 @@ export interface operations {
     listMessages: {
         parameters: {
             query?: {
-                /** @description Messages on the page. */
+                /** @description Messages on the page at most. Of very long ones there are fewer, one at least; `has_more` tells. */
                 limit?: components["parameters"]["MessageLimit"];
                 /** @description A page's `before`; leads to what is older. Not together with `after`. */
                 before?: components["parameters"]["Before"];
@@ -2198,7 +2198,7 @@ export interface operations {
     listAssistantChatMessages: {
         parameters: {
             query?: {
-                /** @description Messages on the page. */
+                /** @description Messages on the page at most. Of very long ones there are fewer, one at least; `has_more` tells. */
                 limit?: components["parameters"]["MessageLimit"];
                 /** @description A page's `before`; leads to what is older. Not together with `after`. */
                 before?: components["parameters"]["Before"];

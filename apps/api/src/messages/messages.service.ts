@@ -17,6 +17,23 @@ import { assertTakesTurns } from '../turns/refusal.js';
 
 const DEFAULT_PAGE = 50;
 
+/** Text on a page at most, in bytes; one message at least. A hundred of the longest would be 13 MB, held for as long as their reader takes. */
+const PAGE_BYTES = 1024 * 1024;
+
+/** A page away from a message ($2), nearest first. A row's text is sized without reading it. */
+const page = (side: '<' | '>', order: 'ASC' | 'DESC'): string => `
+  SELECT * FROM (
+    SELECT ${messageColumns('m')}, row_number() OVER nearest AS place, sum(octet_length(m.content)) OVER nearest AS total
+      FROM messages m WHERE m.chat_id = $1 AND m.seq ${side} $2
+    WINDOW nearest AS (ORDER BY m.seq ${order} ROWS UNBOUNDED PRECEDING)
+     ORDER BY m.seq ${order} LIMIT $3
+  ) AS near
+   WHERE total <= ${PAGE_BYTES} OR place = 1
+   ORDER BY seq ${order}`;
+
+const OLDER = page('<', 'DESC');
+const NEWER = page('>', 'ASC');
+
 /** The caller comes before the chat, as where turns are accepted. What cannot be stored anyway costs nothing. */
 const TAKE = takeTurn(
   { user: 2, limits: 4 },
@@ -75,7 +92,7 @@ export class MessagesService {
 
   /**
    * A page of a chat the caller was let into. `seq` has no gaps, so a page is a range of the index
-   * `(chat_id, seq)`: its cost does not depend on its depth, and new messages do not move it.
+   * `(chat_id, seq)`, as long as `limit` or {@link PAGE_BYTES} lets it be: its cost does not depend on its depth, and new messages do not move it.
    */
   async page(chat: Chat, query: PageQuery): Promise<MessagesPage> {
     if (query.before !== undefined && query.after !== undefined) {
@@ -85,12 +102,11 @@ export class MessagesService {
     const list = `messages ${chat.id}`;
     const forward = query.after !== undefined;
     const from = readSeq(list, query);
-    const rows = await this.manager.query<Message[]>(
-      forward
-        ? `SELECT ${messageColumns('m')} FROM messages m WHERE chat_id = $1 AND seq > $2 ORDER BY seq ASC LIMIT $3`
-        : `SELECT ${messageColumns('m')} FROM messages m WHERE chat_id = $1 AND seq < $2 ORDER BY seq DESC LIMIT $3`,
-      [chat.id, from ?? chat.lastSeq + 1, limit],
-    );
+    const rows = await this.manager.query<Message[]>(forward ? NEWER : OLDER, [
+      chat.id,
+      from ?? chat.lastSeq + 1,
+      limit,
+    ]);
     const messages = forward ? rows : rows.reverse();
     // The chat was read before the page: messages that came in between are not counted as missing.
     const first = messages[0]?.seq ?? (forward ? (from ?? 0) + 1 : 1);

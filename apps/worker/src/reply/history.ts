@@ -7,10 +7,11 @@ import type { ClaimedJob } from '#jobs/claim.js';
 const MOST_MESSAGES = 200;
 
 /**
- * Characters of history sent at most: about 100,000 tokens at a cautious three characters a token, which leaves room
- * for the system prompt and the reply in the smallest context in use (200,000 tokens).
+ * History sent at most, in bytes of UTF-8: about 100,000 tokens at a cautious three bytes a token, which leaves room
+ * for the system prompt and the reply in the smallest context in use (200,000 tokens). Not in characters: where one takes three
+ * bytes, in Chinese or Japanese, it is about a token. And a text's bytes are known without reading it.
  */
-export const MOST_CHARACTERS = 300_000;
+const MOST_BYTES = 300_000;
 
 export interface HistoryRow {
   readonly role: MessageRole;
@@ -24,7 +25,7 @@ const BEGIN_CALL = `
     RETURNING job_id
   )
   SELECT role, content FROM (
-    SELECT role, content, seq, sum(length(content)) OVER (ORDER BY seq DESC) AS total
+    SELECT role, content, seq, sum(octet_length(content)) OVER (ORDER BY seq DESC) AS total
       FROM (SELECT role, content, seq FROM messages
              WHERE chat_id = $1 AND seq <= $2 AND role IN ('user', 'assistant') AND content <> ''
              ORDER BY seq DESC LIMIT $3) AS newest
@@ -41,7 +42,7 @@ const BEGIN_CALL = `
  */
 export async function beginCall(manager: EntityManager, job: ClaimedJob): Promise<HistoryRow[] | undefined> {
   const { id, attempt, chatId, answersSeq, model } = job;
-  const values = [chatId, answersSeq, MOST_MESSAGES, MOST_CHARACTERS, id, model, attempt];
+  const values = [chatId, answersSeq, MOST_MESSAGES, MOST_BYTES, id, model, attempt];
   const rows = await manager.query<HistoryRow[]>(BEGIN_CALL, values);
   // The message to answer is among them always.
   return rows.length === 0 ? undefined : rows;
