@@ -157,6 +157,9 @@ export interface paths {
          *     * `Accept: text/event-stream`: `200` with the job's events (see above), and `Location` to resume from.
          *
          *     The turn is safe once it is accepted: it goes on when the client leaves.
+         *
+         *     The model is sent the assistant's instructions and this chat's messages of user and assistant up to this one: the newest
+         *     200 at most, and as many as fit its context by their bytes. What does not fit is left out, with all that is older.
          */
         post: operations["createTurn"];
         delete?: never;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { type HistoryRow, toModelMessages } from './history.js';
+import { type HistoryRow, roomFor, toModelMessages } from './history.js';
 
 const rows = (...texts: string[]): HistoryRow[] =>
   texts
@@ -24,8 +24,24 @@ describe('what becomes of a history', () => {
       rows('u: one', 'a: par', 'u: again'),
       ['user one', 'assistant par', 'user again'],
     ],
+    [
+      'with what is blank to the model',
+      rows('u: one', 'a: \u0085\u001f\ufeff \n', 'u: \u001c', 'u: two'),
+      ['user one\n\ntwo'],
+    ],
     ['empty', [], []],
   ])('%s: roles alternate and the user begins', (_, newestFirst, expected) => {
     expect(toModelMessages(newestFirst).map(({ role, content }) => `${role} ${content as string}`)).toEqual(expected);
+  });
+});
+
+describe('the room for a history', () => {
+  it.each([
+    ['a short reply', 1_024, 'short', 196_973],
+    ['a long reply', 128_000, 'short', 69_997],
+    ['long instructions', 1_024, '漢'.repeat(50_000), 121_976],
+    ['instructions that take it all', 128_000, '漢'.repeat(100_000), 0],
+  ])('with %s is what they leave of the context', (_, maxOutputTokens, systemPrompt, room) => {
+    expect(roomFor({ maxOutputTokens, systemPrompt })).toBe(room);
   });
 });
