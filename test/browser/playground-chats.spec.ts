@@ -219,6 +219,7 @@ withBrowser('the playground, in a chat', () => {
     const rex = await playground.talking();
     const written = [
       '<img src=x onerror="document.title=`taken`"><script>document.title="taken"</script>',
+      '[click](javascript:document.title="taken") <a href="javascript:document.title=1">me</a> http://example.com/',
       '```js\nconst a = "<b>";\n```',
       'x'.repeat(3_000),
       '👩‍👩‍👧‍👦 🏳️‍🌈 ñandú',
@@ -228,7 +229,7 @@ withBrowser('the playground, in a chat', () => {
     await rex.send(written);
     await rex.reply('שלום');
     expect(await rex.page.title()).not.toBe('taken');
-    expect(await rex.page.locator('.prose img, .prose script').count()).toBe(0);
+    expect(await rex.page.locator('.prose img, .prose script, .prose a').count()).toBe(0);
     expect(await rex.messages.last().locator('pre').innerText()).toBe('const a = "<b>";');
     // Nothing sticks out, on a phone either.
     for (const width of [1280, 390]) {

@@ -4,6 +4,8 @@ export interface Script {
   text?: string;
   /** The reply, in these pieces. */
   pieces?: string[];
+  /** The pieces so many times over. */
+  repeat?: number;
   /** Silence before the headers. */
   delay_ms?: number;
   /** Silence before each piece. */
@@ -37,6 +39,7 @@ export interface Script {
 const CHECKS: Record<keyof Script, (value: unknown) => boolean> = {
   text: isString,
   pieces: (value) => Array.isArray(value) && value.every(isString),
+  repeat: isCount,
   delay_ms: isCount,
   piece_delay_ms: isCount,
   stop_reason: isString,

@@ -113,8 +113,9 @@ class ModelStub {
     script: Script,
     { lastUserText, max_tokens }: MessagesRequest,
   ): Pick<Plan, 'pieces' | 'pieceDelayMs' | 'stopReason'> {
-    const pieces = script.empty_content ? [] : (script.pieces ?? (script.text && inPieces(script.text)));
-    if (pieces) {
+    const once = script.empty_content ? [] : (script.pieces ?? (script.text && inPieces(script.text)));
+    if (once) {
+      const pieces = Array.from({ length: script.repeat ?? 1 }, () => once).flat();
       return { pieces, pieceDelayMs: script.piece_delay_ms ?? 0, stopReason: script.stop_reason ?? 'end_turn' };
     }
     const whole = standInReply(lastUserText);

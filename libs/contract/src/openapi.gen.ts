@@ -609,6 +609,10 @@ export interface components {
              * @enum {string}
              */
             role: "system" | "user" | "assistant";
+            /**
+             * @description As it was said. Of a reply, NUL is left out and a lone surrogate is U+FFFD; it has 8,388,608 UTF-16 code units at most
+             *     (a longer one fails its job, as `model_rejected`). It is data: escape it wherever it is shown.
+             */
             content: string;
             /**
              * @description `incomplete` is the text so far of a canceled reply.

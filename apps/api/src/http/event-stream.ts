@@ -1,5 +1,6 @@
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { FastifyReply } from 'fastify';
+import { jsonLine } from './json-line.js';
 
 /**
  * A reader that takes nothing for this long while so many characters wait for it is cut off. One long reply may be more than that
@@ -80,9 +81,9 @@ export class EventStream {
     this.flush();
   }
 
-  /** One event. JSON holds no line ends, so its data is one line whatever it says. */
+  /** One event. Its data is one line, whatever it says. */
   send(event: string, id: string, data: object): void {
-    this.write(`event: ${event}\nid: ${id}\ndata: ${JSON.stringify(data)}\n\n`);
+    this.write(`event: ${event}\nid: ${id}\ndata: ${jsonLine(data)}\n\n`);
   }
 
   /**

@@ -1,5 +1,6 @@
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { FastifyReply } from 'fastify';
+import { jsonLine } from './json-line.js';
 
 /** An answer's headers: a copy of somebody's data is not to be kept on the way. */
 export const LINES_HEADERS = {
@@ -71,7 +72,7 @@ export class LineStream {
     if (response.req.socket.destroyed) return this.destroy();
     for await (const bundle of this.bundles) {
       if (this.gone) return;
-      const text = bundle.map((value) => `${JSON.stringify(value)}\n`).join('');
+      const text = bundle.map((value) => `${jsonLine(value)}\n`).join('');
       if (!response.write(text)) await this.drained(response);
       if (this.gone) return;
     }

@@ -2,13 +2,17 @@ import Anthropic from '@anthropic-ai/sdk';
 import { Injectable } from '@nestjs/common';
 import type { Reply } from '#jobs/transitions.js';
 import type { Settings } from '#settings/settings.js';
+import { boundedFetch } from './bounded-fetch.js';
 import type { Call } from './call.js';
 import { classify } from './classify.js';
 import { IdleTimer } from './idle-timer.js';
 import { ModelFault } from './model-fault.js';
 
-/** Longest reply, in UTF-16 code units: far beyond any model's bound on output, and something memory can hold. */
-const LONGEST_REPLY = 16 * 1024 * 1024;
+/**
+ * Longest reply, in UTF-16 code units: far beyond any model's bound on output. Escaped at its worst, six for one, an event that
+ * holds it is still one that the client reads.
+ */
+const LONGEST_REPLY = 8 * 1024 * 1024;
 
 /** Time the body has to end after its last event, in milliseconds. */
 const END_MS = 1_000;
@@ -29,6 +33,7 @@ export class Model {
     this.client = new Anthropic({
       apiKey: settings.apiKey,
       baseURL: settings.baseUrl,
+      fetch: boundedFetch(globalThis.fetch),
       // Trying again is the job's business: it frees the worker's slot while it waits and counts attempts.
       maxRetries: 0,
       timeout: settings.idleMs,
@@ -81,12 +86,16 @@ async function collect(
   let content = '';
   let model = '';
   let stopReason: string | null = null;
+  let started = false;
   let stopped = false;
   try {
     for await (const event of stream) {
       if (stopped) continue;
       switch (event.type) {
         case 'message_start':
+          // Something on the way has asked once more: what follows is another reply, not the rest of this one.
+          if (started) throw new Error('a second message in one stream');
+          started = true;
           model = label(event.message.model);
           call.tell({
             messageId: label(event.message.id),
@@ -109,7 +118,8 @@ async function collect(
           break;
         case 'message_delta':
           stopReason = event.delta.stop_reason ? label(event.delta.stop_reason) : stopReason;
-          call.tell({ outputTokens: count(event.usage?.output_tokens) });
+          // Where it is left out, what was told at first stands.
+          if (event.usage?.output_tokens !== undefined) call.tell({ outputTokens: count(event.usage.output_tokens) });
           break;
         case 'message_stop':
           stopped = true;

@@ -1,0 +1,33 @@
+import { ModelFault } from './model-fault.js';
+
+/**
+ * Bytes that are read of an answer, and of a refusal. The longest reply that is kept has a third of that at its longest in UTF-8, and
+ * a model's longest today a hundredth; what is left is for the events around its pieces. They are counted as they are once unpacked.
+ */
+export const LARGEST_ANSWER = 64 * 1024 * 1024;
+export const LARGEST_REFUSAL = 1024 * 1024;
+
+/**
+ * A `fetch` whose answers end: the SDK holds a line until its end has come, and a refusal whole, however long they are.
+ *
+ * Reading more than the bound fails with {@link ModelFault} `model_rejected`: an answer that does not end is as long the next time.
+ */
+export function boundedFetch(
+  fetch: typeof globalThis.fetch,
+  largest = { answer: LARGEST_ANSWER, refusal: LARGEST_REFUSAL },
+): typeof globalThis.fetch {
+  return async (input, init) => {
+    const response = await fetch(input, init);
+    const { body, status, statusText, headers } = response;
+    if (body === null) return response;
+    let left = response.ok ? largest.answer : largest.refusal;
+    const counted = new TransformStream<Uint8Array, Uint8Array>({
+      transform(chunk, controller) {
+        left -= chunk.byteLength;
+        if (left < 0) controller.error(new ModelFault('model_rejected', 'The model’s answer is too long.', false));
+        else controller.enqueue(chunk);
+      },
+    });
+    return new Response(body.pipeThrough(counted), { status, statusText, headers });
+  };
+}
