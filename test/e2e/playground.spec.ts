@@ -59,7 +59,7 @@ describe('the playground, as it is served', () => {
     });
     expect(page.headers.get('x-request-id')).toBeTruthy();
     const policy = page.headers.get('content-security-policy') ?? '';
-    expect(policy.split('; ')).toEqual(
+    expect(policy.split(';')).toEqual(
       expect.arrayContaining([
         "default-src 'none'",
         "script-src 'self'",

@@ -10,12 +10,17 @@ import { serveBoard } from './admin/board/serve-board.js';
 import { AppModule } from './app.module.js';
 import { guardEarly } from './auth/early-guard.js';
 import { serveDocs } from './docs/docs.js';
+import { allowOrigins } from './http/cors.js';
 import { tellNoFalseLength } from './http/head.js';
 import { acceptJsonOnly } from './http/json-body.js';
 import { negotiate } from './http/negotiation.js';
 import { answerRawError, speakForNode } from './http/raw-errors.js';
-import { answerWrongMethods } from './http/routes.js';
+import { answerWrongMethods, learnMethods } from './http/routes.js';
+import { SECURITY_HEADERS, tellBrowsers } from './http/security-headers.js';
 import { servePlayground } from './playground/playground.js';
+
+/** Where the operations of the contract are. */
+const API_PREFIX = '/api/v1';
 
 const LARGEST_BODY_BYTES = 256 * 1024;
 
@@ -53,8 +58,11 @@ export async function createApp(settings: Settings): Promise<NestFastifyApplicat
   });
   const fastify = adapter.getInstance();
   tellRequestId(fastify);
+  tellBrowsers(fastify);
+  const methodsOf = learnMethods(fastify);
+  await allowOrigins(fastify, settings.corsOrigins, `${API_PREFIX}/`, methodsOf);
   speakForNode(fastify);
-  answerWrongMethods(fastify);
+  answerWrongMethods(fastify, methodsOf);
   tellNoFalseLength(fastify);
   await negotiate(fastify);
 
@@ -65,7 +73,7 @@ export async function createApp(settings: Settings): Promise<NestFastifyApplicat
   });
   guardEarly(app);
   acceptJsonOnly(fastify);
-  await serveDocs(app);
+  await serveDocs(fastify);
   serveBoard(app, settings);
   if (settings.playground) await servePlayground(fastify, settings);
   return app;
@@ -76,7 +84,7 @@ function answerFrameworkError(thrown: Error, request: FastifyRequest, reply: Fas
   const error = translate(thrown);
   void reply
     .status(error.status)
-    .headers({ 'x-request-id': request.id, 'cache-control': 'no-store' })
+    .headers({ ...SECURITY_HEADERS, 'x-request-id': request.id, 'cache-control': 'no-store' })
     .type('application/json; charset=utf-8')
     .send(JSON.stringify(errorBody(error, request.id)));
 }

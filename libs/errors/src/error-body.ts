@@ -21,7 +21,12 @@ export function errorBody(error: ServiceError, requestId: string): ErrorBody {
  * A whole HTTP/1.1 answer for requests that Node's parser refuses before any framework sees them.
  * The connection ends with it: what follows on it cannot be trusted to be a request.
  */
-export function rawErrorResponse(code: ErrorCode, message: string, requestId: string): string {
+export function rawErrorResponse(
+  code: ErrorCode,
+  message: string,
+  requestId: string,
+  headers: Readonly<Record<string, string>> = {},
+): string {
   const error = new ServiceError(code, message);
   const body = JSON.stringify(errorBody(error, requestId));
   return [
@@ -29,6 +34,8 @@ export function rawErrorResponse(code: ErrorCode, message: string, requestId: st
     'Content-Type: application/json; charset=utf-8',
     `Content-Length: ${Buffer.byteLength(body)}`,
     `X-Request-Id: ${requestId}`,
+    'Cache-Control: no-store',
+    ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
     'Connection: close',
     '',
     body,

@@ -32,6 +32,7 @@ describe('settings', () => {
       database: { url: 'postgres://localhost/db', poolSize: 10 },
       redisUrl: undefined,
       jwt: { secret: SECRET, development: false, jwksUri: undefined, issuer: undefined, audience: undefined },
+      corsOrigins: [],
       playground: true,
       assistantsFile: 'assistants.yaml',
       model: { apiKey: 'key', baseUrl: undefined, idleMs: 60_000, totalMs: 600_000 },

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { StartFault } from '#process/start-fault.js';
+import { readOrigins } from './origins.js';
 import { parseRedisUrl } from './redis-address.js';
 import { readTokenKeys, type TokenKeySettings } from './token-keys.js';
 
@@ -19,6 +20,8 @@ export interface Settings {
   /** Unset: BullMQ runs on PostgreSQL, and the text of replies goes over it. */
   readonly redisUrl: string | undefined;
   readonly jwt: TokenKeySettings & { readonly issuer?: string; readonly audience?: string };
+  /** Origins whose pages may use the API from a browser; none: only pages of its own. */
+  readonly corsOrigins: readonly string[];
   /** Whether the API serves the playground, at `/`. */
   readonly playground: boolean;
   readonly assistantsFile: string;
@@ -154,6 +157,7 @@ export function readSettings(app: 'api' | 'worker' | 'migrate', env: NodeJS.Proc
       issuer: text('JWT_ISSUER'),
       audience: text('JWT_AUDIENCE'),
     },
+    corsOrigins: readOrigins(text('CORS_ORIGINS'), faults),
     playground: isOn('PLAYGROUND', !production),
     assistantsFile: text('ASSISTANTS_FILE') ?? 'assistants.yaml',
     model: {

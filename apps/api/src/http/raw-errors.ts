@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import { v4 } from 'uuid';
 import { rawErrorResponse } from '#errors/error-body.js';
 import { ServiceError } from '#errors/service-error.js';
+import { SECURITY_HEADERS } from './security-headers.js';
 
 /** Answers what Node's HTTP parser refuses (it would answer in its own words) in the one error shape. */
 export function answerRawError(error: NodeJS.ErrnoException, socket: Socket): void {
@@ -12,10 +13,10 @@ export function answerRawError(error: NodeJS.ErrnoException, socket: Socket): vo
   }
   const response =
     error.code === 'HPE_HEADER_OVERFLOW'
-      ? rawErrorResponse('header_fields_too_large', 'The headers are too large.', v4())
+      ? rawErrorResponse('header_fields_too_large', 'The headers are too large.', v4(), SECURITY_HEADERS)
       : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-        ? rawErrorResponse('request_timeout', 'The request took too long to arrive.', v4())
-        : rawErrorResponse('malformed_request', 'This is not an HTTP request.', v4());
+        ? rawErrorResponse('request_timeout', 'The request took too long to arrive.', v4(), SECURITY_HEADERS)
+        : rawErrorResponse('malformed_request', 'This is not an HTTP request.', v4(), SECURITY_HEADERS);
   socket.end(response);
 }
 

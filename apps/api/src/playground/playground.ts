@@ -4,26 +4,17 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { ServiceError } from '#errors/service-error.js';
 import type { Settings } from '#settings/settings.js';
 import { ifNoneMatch } from '../http/etag.js';
+import { pageHeaders } from '../http/security-headers.js';
 import { BUILT, type PageFile, pageFile, readBuiltPage } from './built-page.js';
 import { givesTokens, serveDevelopmentTokens } from './development-token.js';
 
-/** The page runs its own files and talks to where it came from; nothing else, and nowhere inside another page. */
-const CONTENT_SECURITY_POLICY = [
-  "default-src 'none'",
-  "script-src 'self'",
-  "style-src 'self'",
-  "img-src 'self'",
-  "connect-src 'self'",
-  "base-uri 'none'",
-  "form-action 'none'",
-  "frame-ancestors 'none'",
-].join('; ');
-
-const HEADERS = {
-  'content-security-policy': CONTENT_SECURITY_POLICY,
-  'x-content-type-options': 'nosniff',
-  'referrer-policy': 'no-referrer',
-};
+/** The page runs its own files and talks to where it came from; nothing else. */
+const HEADERS = pageHeaders({
+  'script-src': ["'self'"],
+  'style-src': ["'self'"],
+  'img-src': ["'self'"],
+  'connect-src': ["'self'"],
+});
 
 /** How the page tells whether it may ask for a token; replaced where it may not. */
 const SIGN_IN = '<meta name="sign-in" content="development" />';

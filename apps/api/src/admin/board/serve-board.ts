@@ -9,6 +9,7 @@ import { line } from '#process/log-line.js';
 import { REPLY_QUEUE } from '#queue/connection.js';
 import type { Settings } from '#settings/settings.js';
 import { BOARD_PREFIX } from '../../http/hidden.js';
+import { pageHeaders } from '../../http/security-headers.js';
 import type { Board } from './board.js';
 import { BoardSessions } from './sessions.js';
 
@@ -16,22 +17,15 @@ const COOKIE = 'rejoinder_admin';
 const ENTER = `${BOARD_PREFIX}/enter`;
 
 /** The board runs its own files and talks to where it came from; its style sheets set in scripts are the one thing it needs beyond that. */
-const CONTENT_SECURITY_POLICY = [
-  "default-src 'none'",
-  "script-src 'self'",
-  "style-src 'self' 'unsafe-inline'",
-  "img-src 'self' data:",
-  "font-src 'self'",
-  "connect-src 'self'",
-  "base-uri 'self'",
-  "form-action 'none'",
-  "frame-ancestors 'none'",
-].join('; ');
-
 const HEADERS = {
-  'content-security-policy': CONTENT_SECURITY_POLICY,
-  'x-content-type-options': 'nosniff',
-  'referrer-policy': 'no-referrer',
+  ...pageHeaders({
+    'script-src': ["'self'"],
+    'style-src': ["'self'", "'unsafe-inline'"],
+    'img-src': ["'self'", 'data:'],
+    'font-src': ["'self'"],
+    'connect-src': ["'self'"],
+    'base-uri': ["'self'"],
+  }),
   'cache-control': 'no-store',
 };
 

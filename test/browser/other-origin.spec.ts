@@ -1,0 +1,149 @@
+import { createReadStream } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { Browser, Page } from 'playwright-core';
+import { findChromium, startBrowser } from '../support/browser.js';
+import { type Stack, startStack, tokenFor } from '../support/stack.js';
+
+const withBrowser = findChromium() === undefined ? describe.skip : describe;
+
+/** A front-end's page, which knows where the typed client and its one library are. */
+const PAGE = `<!doctype html>
+<title>a front-end</title>
+<link rel="icon" href="data:,">
+<script type="importmap">
+  { "imports": {
+    "@rejoinder/client": "/libs/client/dist/client/src/index.js",
+    "eventsource-parser": "/node_modules/eventsource-parser/dist/index.js"
+  } }
+</script>`;
+
+withBrowser('a page of another origin, in a browser', () => {
+  let stack: Stack;
+  let browser: Browser;
+  let site: Server;
+  let port: number;
+  const token = tokenFor('ana');
+  beforeAll(async () => {
+    site = createServer((request, response) => {
+      const isFile = request.url?.endsWith('.js') === true;
+      response.setHeader('content-type', isFile ? 'text/javascript' : 'text/html');
+      if (isFile) createReadStream(`.${request.url}`).pipe(response);
+      else response.end(PAGE);
+    }).listen(0);
+    await once(site, 'listening');
+    ({ port } = site.address() as AddressInfo);
+    [stack, browser] = await Promise.all([
+      // By its other name it is another origin.
+      startStack({ env: { CORS_ORIGINS: `http://localhost:${port}` } }),
+      startBrowser(),
+    ]);
+  });
+  afterAll(async () => {
+    await browser?.close();
+    site?.close();
+    await stack?.stop();
+  });
+
+  const open = async (host: string): Promise<Page> => {
+    const page = await browser.newPage();
+    await page.goto(`http://${host}:${port}/`);
+    return page;
+  };
+  const service = (): { url: string; token: string } => ({ url: stack.api.url, token });
+
+  it('that is on the list opens a chat, follows a reply as it is written, and reads what the headers say', async () => {
+    const page = await open('localhost');
+    const seen = await page.evaluate(async ({ url, token }) => {
+      const client: string = '@rejoinder/client';
+      const { Rejoinder } = await import(client);
+      const rejoinder = new Rejoinder({ baseUrl: url, token });
+      const chat = await rejoinder.openChat('support');
+      let text = '';
+      let last: any;
+      for await (const event of rejoinder.streamTurn(chat.id, 'hello from elsewhere')) {
+        if (event.type === 'delta') text += event.text;
+        last = event;
+      }
+      const ask = async (path: string, init: RequestInit & { cache?: 'no-store' } = {}): Promise<any> => {
+        const headers = { authorization: `Bearer ${token}`, ...(init.headers as Record<string, string>) };
+        const response = await fetch(`${url}/api/v1/${path}`, { ...init, headers });
+        const told = ['etag', 'location', 'retry-after', 'ratelimit', 'x-request-id', 'preference-applied'];
+        const shown = Object.fromEntries(told.map((name) => [name, response.headers.get(name)]));
+        return { status: response.status, ...shown, body: await response.text() };
+      };
+      const accepted = await ask(`chats/${chat.id}/turns`, {
+        method: 'POST',
+        headers: {
+          'content-type': 'application/json',
+          prefer: 'respond-async',
+          'idempotency-key': 'from-elsewhere',
+          'x-request-id': 'my-own',
+        },
+        body: JSON.stringify({ user_message: 'and again' }),
+      });
+      const first = await ask(`chats/${chat.id}`);
+      // The browser's own memory would answer 200 for it.
+      const again = await ask(`chats/${chat.id}`, { headers: { 'if-none-match': first.etag }, cache: 'no-store' });
+      const renamed = await ask(`chats/${chat.id}`, {
+        method: 'PATCH',
+        headers: { 'content-type': 'application/json', 'if-match': '"other"' },
+        body: '{"title":"x"}',
+      });
+      const missing = await ask('jobs/0199a0de-0000-7000-8000-000000000000');
+      const stranger = await ask('chats', { headers: { authorization: 'Bearer nobody' } });
+      return { text, last, accepted, first, again, renamed, missing, stranger };
+    }, service());
+    expect(seen.text).toContain('hello from elsewhere');
+    expect(seen.last).toMatchObject({ type: 'job', job: { status: 'succeeded' } });
+    expect(seen.accepted).toMatchObject({
+      status: 202,
+      location: expect.stringMatching(/^\/api\/v1\/jobs\//),
+      'retry-after': '1',
+      ratelimit: expect.stringContaining('"turns"'),
+      'x-request-id': 'my-own',
+      'preference-applied': 'respond-async',
+    });
+    expect(seen.first).toMatchObject({ status: 200, etag: expect.stringMatching(/^"/) });
+    expect(seen.again.status).toBe(304);
+    expect(seen.renamed.status).toBe(412);
+    expect([seen.missing.status, JSON.parse(seen.missing.body).code]).toEqual([404, 'not_found']);
+    expect([seen.stranger.status, JSON.parse(seen.stranger.body).code]).toEqual([401, 'unauthorized']);
+  });
+
+  it('that is not on it reads nothing and does nothing, with a good token in its hands', async () => {
+    const page = await open('127.0.0.1');
+    const { rows: before } = await stack.database.query('SELECT count(*)::int AS chats FROM chats');
+    const seen = await page.evaluate(async ({ url, token }) => {
+      const client: string = '@rejoinder/client';
+      const { Rejoinder } = await import(client);
+      const rejoinder = new Rejoinder({ baseUrl: url, token, retryForMs: 0 });
+      const failed = async (promise: Promise<unknown>): Promise<string> =>
+        promise.then(
+          () => 'it was let in',
+          (error: Error) => error.name,
+        );
+      const headers = { authorization: `Bearer ${token}` };
+      return {
+        client: await failed(rejoinder.openChat('billing')),
+        read: await failed(fetch(`${url}/api/v1/chats`, { headers })),
+        // What a browser sends without asking first.
+        simple: await failed(fetch(`${url}/api/v1/chats`)),
+        form: await failed(fetch(`${url}/api/v1/assistants/billing/chats`, { method: 'POST', body: '{}' })),
+        blind: (await fetch(`${url}/api/v1/chats`, { mode: 'no-cors' }).catch(() => ({ type: 'refused' }))).type,
+      };
+    }, service());
+    expect(seen).toEqual({
+      client: 'ConnectionError',
+      read: 'TypeError',
+      simple: 'TypeError',
+      form: 'TypeError',
+      // Not even as something opaque, which a page might find a way to look into.
+      blind: 'refused',
+    });
+    const { rows: after } = await stack.database.query('SELECT count(*)::int AS chats FROM chats');
+    expect(after).toEqual(before);
+  });
+});

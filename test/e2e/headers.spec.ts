@@ -1,0 +1,276 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { ALLOWED_HEADERS, EXPOSED_HEADERS } from '../../apps/api/src/http/cors.js';
+import { Client, contract } from '../support/client.js';
+import { type Stack, startStack, tokenFor } from '../support/stack.js';
+import { wire } from '../support/wire.js';
+
+const OURS = 'https://app.example.com';
+const ALSO_OURS = 'http://localhost:5173';
+const THEIRS = 'https://evil.example';
+
+/** What every answer says to a browser, whatever it is. */
+const ALWAYS = {
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+  'x-frame-options': 'DENY',
+  'cross-origin-resource-policy': 'same-origin',
+};
+const NO_PAGE = { ...ALWAYS, 'content-security-policy': "default-src 'none';frame-ancestors 'none'" };
+
+type Ask = readonly [what: string, status: number, path: string, init?: RequestInit];
+
+describe('every answer', () => {
+  let stack: Stack;
+  let ana: Client;
+  let chat: string;
+  let job: string;
+  let etag: string;
+  let cookie: string;
+  const token = tokenFor('ana', { scope: 'admin' });
+  const authorization = `Bearer ${token}`;
+  const call = (path: string, { headers, ...init }: RequestInit = {}): Promise<Response> =>
+    fetch(new URL(path, stack.api.url), { redirect: 'manual', ...init, headers: { authorization, ...headers } });
+  const told = async (path: string, init?: RequestInit): Promise<Record<string, unknown>> => {
+    const response = await call(path, init);
+    await response.text();
+    return { status: response.status, ...Object.fromEntries(response.headers) };
+  };
+
+  beforeAll(async () => {
+    stack = await startStack({ env: { CORS_ORIGINS: `${OURS}, ${ALSO_OURS}` } });
+    ana = new Client(stack.api.url, token);
+    chat = (await ana.chat()).id;
+    job = (await ana.turn(chat, 'hello')).body.job_id;
+    etag = (await ana.get(`/api/v1/chats/${chat}`)).headers.get('etag') ?? '';
+    const { url } = (await ana.post('/api/v1/admin/sessions')).body;
+    cookie = ((await call(url)).headers.get('set-cookie') ?? '').split(';')[0] ?? '';
+  });
+  afterAll(() => stack?.stop());
+
+  const json = (body: string, headers: Record<string, string> = {}): RequestInit => ({
+    method: 'POST',
+    body,
+    headers: { 'content-type': 'application/json', ...headers },
+  });
+  /** Answers of all kinds to whoever may use the API. */
+  const asks = (): Ask[] => [
+    ['a resource', 200, `/api/v1/chats/${chat}`],
+    ['one that is known already', 304, `/api/v1/chats/${chat}`, { headers: { 'if-none-match': etag } }],
+    ['a stream', 200, `/api/v1/jobs/${job}/events`],
+    ['the end of one', 204, `/api/v1/jobs/${job}/events`, { headers: { 'last-event-id': 'end' } }],
+    ['an export', 200, '/api/v1/me/export'],
+    ['HEAD', 200, '/api/v1/chats', { method: 'HEAD' }],
+    ['no token', 401, '/api/v1/chats', { headers: { authorization: '' } }],
+    ['nothing there', 404, '/api/v1/jobs/0199a0de-0000-7000-8000-000000000000'],
+    ['no such address', 404, '/api/v1/nothing'],
+    ['no such method', 405, '/api/v1/chats', { method: 'PUT' }],
+    ['no such type', 406, '/api/v1/chats', { headers: { accept: 'text/html' } }],
+    ['too much', 413, `/api/v1/chats/${chat}/turns`, json(`{"user_message":"${'x'.repeat(300_000)}"}`)],
+    ['another type', 415, `/api/v1/chats/${chat}/turns`, json('hello', { 'content-type': 'text/plain' })],
+    ['bad fields', 422, `/api/v1/chats/${chat}/turns`, json('{}')],
+    ['no JSON', 400, `/api/v1/chats/${chat}/turns`, json('{')],
+  ];
+
+  describe('tells a browser what it may do with it', () => {
+    it('to load nothing, to frame nothing, to guess no type: JSON, streams, errors, and what is not there', async () => {
+      const more: Ask[] = [
+        ['health', 200, '/health/live'],
+        ['no address of ours', 404, '/nothing'],
+        ['no address at all', 400, '/api/v1/chats/%zz'],
+        ['an operator’s', 200, '/api/v1/admin/dispatch'],
+        ['no file of the docs', 404, '/docs/package.json'],
+        ['no file of the page', 404, '/assets/nothing.js'],
+        ['no session', 404, '/admin/queues'],
+      ];
+      for (const [what, status, path, init] of [...asks(), ...more]) {
+        expect([what, await told(path, init)]).toEqual([what, expect.objectContaining({ ...NO_PAGE, status })]);
+      }
+    });
+
+    it.each([
+      ['no HTTP', 400, 'HELLO\r\n\r\n'],
+      ['headers beyond the bound', 431, `GET / HTTP/1.1\r\nHost: x\r\nX-Big: ${'x'.repeat(20_000)}\r\n\r\n`],
+      ['two lengths', 400, 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n'],
+    ])('also where its parser gave up: %s, %i', async (_, status, request) => {
+      const answer = await wire(stack.api.url, request);
+      expect(answer).toContain(`HTTP/1.1 ${status} `);
+      for (const [name, value] of Object.entries({ ...NO_PAGE, 'cache-control': 'no-store' })) {
+        expect(answer.toLowerCase()).toContain(`\r\n${name}: ${value.toLowerCase()}\r\n`);
+      }
+    });
+
+    it.each([
+      ['the playground', '/', "'self'", "'self'"],
+      ['Swagger UI', '/docs', "'self'", "'self'"],
+      ['the board', '/admin/queues', "'self'", "'self' 'unsafe-inline'"],
+    ])('%s runs scripts of its own files only, and stands alone', async (_, path, scripts, styles) => {
+      const page = await told(path, { headers: { cookie } });
+      expect(page).toMatchObject({ ...ALWAYS, status: 200, 'cross-origin-opener-policy': 'same-origin' });
+      const policy = String(page['content-security-policy']).split(';');
+      expect(policy).toEqual(
+        expect.arrayContaining(["default-src 'none'", "form-action 'none'", "frame-ancestors 'none'"]),
+      );
+      expect(policy).toContain(`script-src ${scripts}`);
+      expect(policy).toContain(`style-src ${styles}`);
+    });
+
+    it('and not what runs here', async () => {
+      for (const [what, , path, init] of [...asks(), ['a page', 200, '/'], ['the docs', 200, '/docs']] as Ask[]) {
+        const answer = await told(path, init);
+        expect([what, answer['server'], answer['x-powered-by'], answer['via']]).toEqual([what, ...Array(3)]);
+      }
+    });
+
+    it('of Swagger UI’s package only what the page loads is served', async () => {
+      const page = await (await call('/docs')).text();
+      const files = [...page.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, path = '']) => path);
+      expect(files.length).toBeGreaterThan(4);
+      for (const path of files) expect([path, (await told(path)).status]).toEqual([path, 200]);
+      for (const name of [
+        'package.json',
+        'README.md',
+        'swagger-ui.js',
+        'index.html',
+        'oauth2-redirect.html',
+        '..%2f',
+      ]) {
+        expect([name, (await told(`/docs/${name}`)).status]).toEqual([name, 404]);
+      }
+      const known = (await told('/docs/swagger-ui-bundle.js')).etag as string;
+      expect((await told('/docs/swagger-ui-bundle.js', { headers: { 'if-none-match': known } })).status).toBe(304);
+    });
+  });
+
+  describe('says to pages of other origins', () => {
+    const from = (origin: string, init: RequestInit = {}): RequestInit => ({
+      ...init,
+      headers: { ...(init.headers as Record<string, string>), origin },
+    });
+    const preflight = (path: string, origin: string, method = 'POST'): Promise<Record<string, unknown>> =>
+      told(path, {
+        method: 'OPTIONS',
+        headers: { origin, 'access-control-request-method': method, authorization: '' },
+      });
+    const ofCors = (answer: Record<string, unknown>): string[] =>
+      Object.keys(answer).filter((name) => name.startsWith('access-control-'));
+
+    it('of the list that they may read it, whatever it is, with the headers that tell something', async () => {
+      for (const [what, status, path, init] of asks()) {
+        const answer = await told(path, from(OURS, init));
+        expect([what, answer]).toEqual([
+          what,
+          expect.objectContaining({
+            status,
+            'access-control-allow-origin': OURS,
+            'access-control-expose-headers': EXPOSED_HEADERS.join(', '),
+            vary: expect.stringMatching(/\bOrigin\b/),
+          }),
+        ]);
+        expect(answer['access-control-allow-credentials']).toBeUndefined();
+      }
+      expect(await told('/api/v1/chats', from(ALSO_OURS))).toMatchObject({ 'access-control-allow-origin': ALSO_OURS });
+    });
+
+    it.each([[THEIRS], ['null'], [`${OURS}.evil.example`], ['https://APP.example.com'], [`${OURS}, ${THEIRS}`], ['*']])(
+      'that are not on it nothing, and keeps such an answer apart: %s',
+      async (origin) => {
+        for (const [what, status, path, init] of asks()) {
+          const answer = await told(path, from(origin, init));
+          expect([what, answer.status, ofCors(answer)]).toEqual([what, status, []]);
+          expect([what, answer['vary']]).toEqual([what, expect.stringMatching(/\bOrigin\b/)]);
+        }
+        const asked = await preflight(`/api/v1/chats/${chat}/turns`, origin);
+        expect([asked.status, ofCors(asked)]).toEqual([405, []]);
+      },
+    );
+
+    it('depends, too, on whose it is and in what type', async () => {
+      const { vary } = await told(`/api/v1/chats/${chat}`);
+      expect(vary).toBe('Authorization, Accept, Origin');
+    });
+
+    it.each([
+      ['/api/v1/chats', 'GET, HEAD'],
+      ['/api/v1/chats/{chat}', 'DELETE, GET, HEAD, PATCH'],
+      ['/api/v1/chats/{chat}/turns', 'POST'],
+      ['/api/v1/me', 'DELETE'],
+    ])('which methods %s knows, without a token: %s', async (path, methods) => {
+      expect(await preflight(path.replace('{chat}', chat), OURS, 'PUT')).toMatchObject({
+        status: 204,
+        'content-length': '0',
+        'access-control-allow-origin': OURS,
+        'access-control-allow-methods': methods,
+        'access-control-allow-headers': ALLOWED_HEADERS.join(', '),
+        'access-control-max-age': '7200',
+        vary: expect.stringMatching(/\bOrigin\b/),
+        ...NO_PAGE,
+      });
+    });
+
+    it('of operators’ addresses nothing that an unknown one would not say', async () => {
+      const kept = ({ date: _, 'x-request-id': __, ...answer }: Record<string, unknown>): object => answer;
+      const [unknown, ...hidden] = await Promise.all(
+        ['nothing/at/all', 'admin/jobs', 'admin/dispatch', 'admin/sessions', 'admin'].map(async (path) =>
+          kept(await preflight(`/api/v1/${path}`, OURS, 'GET')),
+        ),
+      );
+      expect(unknown).toMatchObject({ status: 404 });
+      for (const answer of hidden) expect(answer).toEqual(unknown);
+      const ben = { authorization: `Bearer ${tokenFor('ben')}` };
+      const [nothing, board] = await Promise.all(
+        ['nothing', 'admin/dispatch'].map(async (path) =>
+          kept(await told(`/api/v1/${path}`, from(OURS, { headers: ben }))),
+        ),
+      );
+      expect(board).toEqual(nothing);
+    });
+
+    it('nothing of what is beside the API: pages, health, the board', async () => {
+      for (const path of ['/', '/docs', '/openapi.yaml', '/health/live', '/admin/queues', '/nothing']) {
+        expect([path, ofCors(await told(path, from(OURS)))]).toEqual([path, []]);
+        expect([path, ofCors(await preflight(path, OURS))]).toEqual([path, []]);
+      }
+    });
+
+    it('OPTIONS that asks for nothing is a method that a path does not know', async () => {
+      for (const init of [{ method: 'OPTIONS' }, from(OURS, { method: 'OPTIONS' })]) {
+        expect(await told(`/api/v1/chats/${chat}`, init)).toMatchObject({
+          status: 405,
+          allow: 'DELETE, GET, HEAD, PATCH',
+        });
+        expect(await told('/api/v1/nothing', init)).toMatchObject({ status: 404 });
+      }
+    });
+
+    it('all that the contract says in headers, and takes all that it reads there', () => {
+      const names = new Set<string>();
+      const sent = new Set<string>();
+      const walk = (node: any): void => {
+        if (typeof node !== 'object' || node === null) return;
+        if (node.in === 'header' && node.name) sent.add(node.name);
+        // The headers of an answer; those that can be referred to have other names.
+        if (node.description && node.headers) for (const name of Object.keys(node.headers)) names.add(name);
+        Object.values(node).forEach(walk);
+      };
+      walk(contract.document);
+      const shownAnyway = ['Cache-Control', 'Vary'];
+      expect([...names].filter((name) => ![...EXPOSED_HEADERS, ...shownAnyway].includes(name))).toEqual([]);
+      expect([...names]).toEqual(expect.arrayContaining(['ETag', 'Retry-After', 'RateLimit']));
+      expect([...sent].filter((name) => !ALLOWED_HEADERS.includes(name))).toEqual([]);
+      expect([...sent]).toEqual(expect.arrayContaining(['Idempotency-Key', 'Last-Event-ID']));
+    });
+  });
+
+  it('where no origin is named, says nothing of other origins', async () => {
+    const closed = await stack.startApi({ CORS_ORIGINS: '' });
+    const ask = async (method: string): Promise<Response> =>
+      fetch(`${closed.url}/api/v1/chats`, {
+        method,
+        headers: { authorization, origin: OURS, 'access-control-request-method': 'GET' },
+      });
+    const [get, options] = [await ask('GET'), await ask('OPTIONS')];
+    expect([get.status, get.headers.get('vary'), options.status]).toEqual([200, 'Authorization, Accept', 405]);
+    for (const { headers } of [get, options]) expect(headers.get('access-control-allow-origin')).toBeNull();
+    await closed.stop();
+  });
+});
