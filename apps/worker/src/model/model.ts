@@ -38,6 +38,8 @@ export class Model {
       maxRetries: 0,
       timeout: settings.idleMs,
       logLevel: 'off',
+      // It might lead to another machine, or away from https: `fetch` would take the key and the chat there.
+      fetchOptions: { redirect: 'manual' },
     });
   }
 

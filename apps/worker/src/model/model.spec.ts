@@ -1,0 +1,54 @@
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Call } from './call.js';
+import { Model } from './model.js';
+
+describe('the model', () => {
+  const servers: Server[] = [];
+  const seen: (string | undefined)[] = [];
+  let elsewhere: string;
+  let status: number;
+  let model: Model;
+  const listen = async (server: Server): Promise<string> => {
+    servers.push(server.listen(0, '127.0.0.1'));
+    await once(server, 'listening');
+    return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  };
+  beforeAll(async () => {
+    elsewhere = await listen(
+      createServer(({ headers }, response) => {
+        seen.push(headers['x-api-key'] as string | undefined);
+        response.end('{}');
+      }),
+    );
+    const baseUrl = await listen(
+      createServer((request, response) => {
+        request.resume();
+        response.writeHead(status, { location: `${elsewhere}/v1/messages` }).end();
+      }),
+    );
+    model = new Model({ apiKey: 'the key', baseUrl, idleMs: 5_000, totalMs: 5_000 });
+  });
+  afterAll(() => servers.forEach((server) => server.close()));
+
+  it.each([301, 302, 303, 307, 308])(
+    'is not followed to another address, with the key and the chat: %i',
+    async (code) => {
+      status = code;
+      const request = {
+        model: 'm',
+        maxOutputTokens: 1,
+        systemPrompt: 's',
+        messages: [{ role: 'user' as const, content: 'x' }],
+      };
+      const reply = model.reply(request, new Call(() => undefined), new AbortController().signal, () => undefined);
+      await expect(reply).rejects.toMatchObject({
+        code: 'model_rejected',
+        message: `The model refused the request (${code}).`,
+      });
+      expect(seen).toEqual([]);
+    },
+  );
+});
