@@ -594,6 +594,12 @@ describe('operators', () => {
       }
     });
 
+    it('by a request that says nothing: what it does not know is refused', async () => {
+      const answer = await ops.post('/api/v1/admin/sessions', { for: 'somebody else' });
+      expect([answer.status, answer.body.details?.[0]?.field]).toEqual([422, 'for']);
+      expect((await ops.post('/api/v1/admin/sessions', {})).status).toBe(201);
+    });
+
     it('until it ends, and no longer than the token', async () => {
       const { url } = (await ops.post('/api/v1/admin/sessions')).body;
       await edit(`UPDATE admin_sessions SET link_until = now() WHERE link_until IS NOT NULL`);

@@ -2695,7 +2695,7 @@ export interface operations {
                 assistant?: components["schemas"]["Slug"];
                 /** @description Only calls for this user (the `sub` of their tokens). */
                 user?: string;
-                /** @description What each line stands for - one or more of `day`, `assistant` and `user`, with commas in between. */
+                /** @description What each line stands for - one or more of `day`, `assistant` and `user`, none twice, with commas in between. */
                 group_by?: string;
                 /** @description Lines on the page. */
                 limit?: number;

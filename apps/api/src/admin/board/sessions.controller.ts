@@ -1,5 +1,6 @@
-import { Logger, Post } from '@nestjs/common';
+import { Body, Logger, Post } from '@nestjs/common';
 import type { components } from '#contract/openapi.gen.js';
+import { NoFields } from '#contract/requests.dto.js';
 import { UserTags } from '#database/user-tags.js';
 import { line } from '#process/log-line.js';
 import { TheCaller } from '../../auth/caller.decorator.js';
@@ -21,7 +22,10 @@ export class SessionsController {
 
   @Post()
   @Operation('createAdminSession', [201, 404, 413, 415, 422])
-  async create(@TheCaller() { userId, expiresAt }: Caller): Promise<components['schemas']['AdminSession']> {
+  async create(
+    @TheCaller() { userId, expiresAt }: Caller,
+    @Body() _body: NoFields,
+  ): Promise<components['schemas']['AdminSession']> {
     const { secret, until } = await this.sessions.create(userId, expiresAt);
     this.logger.log(line('a link to the board was made', { operator: this.users.tagOf(userId) }));
     return { url: `${BOARD_PREFIX}/enter?key=${secret}`, expires_at: until.toISOString() };
