@@ -46,10 +46,14 @@ export async function startProcess(app: AppName, env: Record<string, string>, ho
       child.kill('SIGKILL');
       reject(new Error(`${app} ${why}:\n${printed}`));
     };
+    let found = false;
     const read = (chunk: Buffer): void => {
       printed += chunk.toString();
+      // Whoever says much is not read from the beginning again and again.
+      if (found) return;
       const address = /(?:listening on |"listening":")(http:\/\/[^\s"]+)/.exec(printed)?.[1];
       if (address === undefined) return;
+      found = true;
       clearTimeout(timer);
       resolve(address);
     };

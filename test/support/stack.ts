@@ -1,3 +1,4 @@
+import { createSecretKey } from 'node:crypto';
 import jwt from 'jsonwebtoken';
 import pg from 'pg';
 import { Client } from './client.js';
@@ -115,5 +116,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
 /** A token as the service wants them, unless `claims` (undefined: left out) or `secret` say otherwise. */
 export function tokenFor(user: string, claims: object = {}, secret = SECRET): string {
   const all = { sub: user, exp: Math.floor(Date.now() / 1000) + 3600, ...claims };
-  return jwt.sign(Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)), secret);
+  // As a key, for of a text the library finds out first, by failing, that it is no private key: that takes a millisecond.
+  const key = createSecretKey(Buffer.from(secret));
+  return jwt.sign(Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)), key);
 }

@@ -1,0 +1,110 @@
+import { type Contract, type ContractOperation, escape } from '../support/contract.js';
+import { NOT_JSON, type Resolved } from './lane.js';
+import type { Plan } from './request.js';
+import type { Answer } from './send.js';
+import { THEIRS } from './world.js';
+
+/** Statuses that say that the request itself is wrong, not the moment or the thing it asks for. */
+const WRONG_REQUEST: readonly number[] = [400, 406, 413, 415, 422];
+
+/** Fields whose schema cannot say everything: days must be in order, nothing may be named twice, and an event's id must be one. */
+const MORE_THAN_ITS_SCHEMA: Readonly<Record<string, readonly string[]>> = {
+  getUsage: ['from', 'to', 'group_by'],
+  followJob: ['last_event_id', 'Last-Event-ID'],
+};
+
+/** Headers that are passed over where they break their schema, as the contract says of each. */
+const PASSED_OVER = ['x-request-id', 'prefer', 'if-none-match', 'last-event-id'];
+
+/** Everything that is wrong with an answer; empty when all is well. */
+export function faultsOf(
+  contract: Contract,
+  operation: ContractOperation,
+  plan: Plan,
+  sent: Resolved,
+  answer: Answer,
+): string[] {
+  const { status, headers } = answer;
+  const path = sent.target.split('?', 1)[0] ?? '';
+  const type = headers.get('content-type') ?? '';
+  const isText = /^text\/|jsonl/.test(type);
+  const faults: string[] = [];
+  let body: unknown;
+  try {
+    body = answer.text === '' ? undefined : isText ? answer.text : JSON.parse(answer.text);
+  } catch {
+    return [`${status}: ${type} that is not JSON: ${answer.text.slice(0, 500)}`];
+  }
+  if (status >= 500) faults.push(`answered ${status}`);
+  const { method } = sent;
+  // What is broken at the protocol's level is said so of any address.
+  const judged = status === 431 ? '/' : path;
+  faults.push(
+    ...contract.faults({
+      method,
+      path: judged,
+      status,
+      headers,
+      body,
+      sent: { query: sent.query, body: saidTo(operation, sent) },
+    }),
+  );
+  if (status < 400) faults.push(...headerFaults(contract, operation, sent));
+  if (status >= 400) {
+    const error = body as { request_id?: string } | undefined;
+    if (error?.request_id !== headers.get('x-request-id'))
+      faults.push('the error names another request id than its header');
+    if (!/^application\/json(;|$)/.test(type)) faults.push(`an error of type ${type}`);
+  }
+  faults.push(...idFaults(sent, headers));
+  if (plan.broken.length === 0 && WRONG_REQUEST.includes(status) && !isSaidElsewhere(operation, body)) {
+    faults.push(`${status}: a request that the contract lets in was refused`);
+  }
+  if (status >= 300 && status < 400 && body !== undefined) faults.push('304 with a body');
+  if (answer.text.includes(THEIRS)) faults.push('the answer holds what somebody else said');
+  return faults.length === 0 ? [] : [...faults, answer.text.slice(0, 1_000)];
+}
+
+/** What was said as the contract sees it: a body of a GET has no meaning (RFC 9110, section 9.3.1), and `{}` says nothing. */
+function saidTo({ method, hasBody }: ContractOperation, { said }: Resolved): unknown {
+  if (method === 'GET') return undefined;
+  const isEmpty = typeof said === 'object' && said !== null && !Array.isArray(said) && Object.keys(said).length === 0;
+  if (!hasBody && isEmpty) return undefined;
+  return said === NOT_JSON ? 'not JSON' : said;
+}
+
+/** Headers that break their schema, of a request that was accepted. */
+function headerFaults(contract: Contract, { path, method }: ContractOperation, sent: Resolved): string[] {
+  const list = `/paths/${escape(path)}/${method.toLowerCase()}/parameters`;
+  return ((contract.at(list) ?? []) as unknown[]).flatMap((_, n) => {
+    const pointer = contract.resolve(`${list}/${n}`);
+    const parameter = contract.at(pointer) as { name: string; in: string };
+    if (parameter.in !== 'header' || PASSED_OVER.includes(parameter.name.toLowerCase())) return [];
+    return sent.headers
+      .filter(([name]) => name.toLowerCase() === parameter.name.toLowerCase())
+      .flatMap(([name, value]) => contract.schemaFaults(`${pointer}/schema`, inLetters(value), `accepted ${name}`));
+  });
+}
+
+function inLetters(bytes: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(bytes.trim(), 'latin1'));
+  } catch {
+    return bytes.trim();
+  }
+}
+
+/** A request's id is taken over as it is, or is another. */
+function idFaults(sent: Resolved, headers: Headers): string[] {
+  const ids = sent.headers.filter(([name]) => name.toLowerCase() === 'x-request-id').map(([, value]) => value.trim());
+  const [id] = ids;
+  const answered = headers.get('x-request-id') ?? '';
+  if (!/^[A-Za-z0-9._-]{1,128}$/.test(answered)) return [`X-Request-Id is ${JSON.stringify(answered)}`];
+  if (ids.length !== 1 || id === undefined) return [];
+  return /^[A-Za-z0-9._-]{1,128}$/.test(id) && id !== answered ? [`X-Request-Id ${id} came back as ${answered}`] : [];
+}
+
+function isSaidElsewhere({ id }: ContractOperation, body: unknown): boolean {
+  const { details = [] } = (body ?? {}) as { details?: { field: string }[] };
+  return details.length > 0 && details.every(({ field }) => MORE_THAN_ITS_SCHEMA[id]?.includes(field) === true);
+}

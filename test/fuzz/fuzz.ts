@@ -1,0 +1,119 @@
+import { Agent } from 'node:http';
+import fc from 'fast-check';
+import type { Contract, ContractOperation } from '../support/contract.js';
+import type { Stack } from '../support/stack.js';
+import { Lane, type Page, SomeRequest, type Tally } from './lane.js';
+import { type Plan, Requests } from './request.js';
+import { World } from './world.js';
+
+/** What the stack must be started with: one user sends as much as many, and jobs are put into its database by the thousand. */
+export const FUZZ_ENV = {
+  USER_TURNS_PER_MINUTE: '0',
+  USER_UNFINISHED_TURNS: '0',
+  USER_OPEN_STREAMS: '0',
+  UNFINISHED_TURNS: '0',
+};
+
+/** Operations whose doing all users feel: they come when nobody else asks for anything. */
+const ALONE: readonly string[] = ['updateDispatch'];
+
+/** How many operations are tried at the same time. */
+const AT_ONCE = 6;
+
+export interface FuzzOptions {
+  /** Requests for each operation. */
+  readonly runs: number;
+  readonly seed: number;
+  /** Of a fault that was found: where in the sequence of this seed it is. */
+  readonly path?: string | undefined;
+  /** This operation only. */
+  readonly only?: string | undefined;
+  /** When no more requests are begun, on the clock of `Date.now`. */
+  readonly until?: number | undefined;
+}
+
+export interface FuzzReport {
+  readonly tallies: ReadonlyMap<string, Tally>;
+  /** Each fault with the smallest request that shows it, and how to have it again. */
+  readonly faults: string[];
+}
+
+/** Sends requests for every operation of the contract. */
+export async function fuzz(stack: Stack, contract: Contract, options: FuzzOptions): Promise<FuzzReport> {
+  // Tables that have just been filled look empty to the planner, and what it plans for those it goes on with for a while.
+  stack.database.on('connect', (client) => void client.query('SET enable_seqscan = off'));
+  const agent = new Agent({ keepAlive: true, maxSockets: 64 });
+  const pages: Page[] = [];
+  const tallies = new Map<string, Tally>();
+  const faults: string[] = [];
+  const chosen = contract.operations.filter(({ id }) => options.only === undefined || id === options.only);
+  const one = async (operation: ContractOperation): Promise<void> => {
+    const { tally, fault } = await new Fuzz(stack, contract, operation, agent, pages).run(options);
+    tallies.set(operation.id, tally);
+    if (fault !== undefined) faults.push(fault);
+  };
+  // Those that wait for a reply take longest.
+  const line = chosen.filter(({ id }) => !ALONE.includes(id)).sort((a, b) => slowness(b) - slowness(a));
+  await Promise.all(
+    Array.from({ length: AT_ONCE }, async () => {
+      for (let next = line.shift(); next !== undefined; next = line.shift()) await one(next);
+    }),
+  );
+  for (const operation of chosen.filter(({ id }) => ALONE.includes(id))) await one(operation);
+  agent.destroy();
+  return { tallies, faults };
+}
+
+const slowness = ({ method, path }: ContractOperation): number =>
+  (path.endsWith('/turns') ? 4 : 0) + (path.endsWith('/events') ? 3 : 0) + (method === 'GET' ? 0 : 1);
+
+/** Statuses of success the contract gives an operation: the request was done, or need not be. */
+export function successesOf({ statuses }: ContractOperation): number[] {
+  return statuses.filter((status) => status < 400);
+}
+
+class Fuzz {
+  constructor(
+    private readonly stack: Stack,
+    private readonly contract: Contract,
+    private readonly operation: ContractOperation,
+    private readonly agent: Agent,
+    private readonly pages: Page[],
+  ) {}
+
+  async run(options: FuzzOptions): Promise<{ tally: Tally; fault: string | undefined }> {
+    try {
+      return await this.check(options, false);
+    } catch (error) {
+      if (!(error instanceof SomeRequest)) throw error;
+    }
+    // One of many changed something. With a look after each it is found which.
+    return await this.check(options, true);
+  }
+
+  private async check(options: FuzzOptions, closely: boolean): Promise<{ tally: Tally; fault: string | undefined }> {
+    const { runs, seed, path, until = Infinity } = options;
+    const world = await World.make(this.stack.database, `${this.operation.id} ${closely ? 2 : 1}`);
+    const lane = new Lane(this.stack, this.contract, this.operation, world, this.agent, this.pages, closely);
+    let someRequest: SomeRequest | undefined;
+    const property = fc.asyncProperty(new Requests(this.contract).of(this.operation), async (plan: Plan) => {
+      if (someRequest !== undefined || Date.now() > until) return;
+      try {
+        await lane.try(plan);
+      } catch (error) {
+        if (!(error instanceof SomeRequest)) throw error;
+        someRequest = error;
+      }
+    });
+    const details = await fc.check(property, { seed, numRuns: runs, ...(path !== undefined && { path }) });
+    if (someRequest !== undefined) throw someRequest;
+    await lane.end();
+    if (!details.failed) return { tally: lane.tally, fault: undefined };
+    const { id, method, path: address } = this.operation;
+    const again = `FUZZ_ONLY=${id} FUZZ_SEED=${seed} FUZZ_PATH=${details.counterexamplePath} npm run fuzz`;
+    const broken = details.counterexample?.[0].broken.join('; ') || 'it is one the contract lets in';
+    const why = details.errorInstance instanceof Error ? details.errorInstance.message : String(details.errorInstance);
+    const fault = `${id} (${method} ${address}), after ${details.numRuns} requests and ${details.numShrinks} steps to a smaller one\n${again}\n${broken}\n${why}`;
+    return { tally: lane.tally, fault };
+  }
+}

@@ -1,0 +1,273 @@
+import type { Agent } from 'node:http';
+import type { Contract, ContractOperation } from '../support/contract.js';
+import type { Stack } from '../support/stack.js';
+import { tokenFor } from '../support/stack.js';
+import { effectsOf } from './effects.js';
+import { faultsOf } from './faults.js';
+import { type Plan, Raw, RawBody, Seen } from './request.js';
+import { type Answer, asCurl, send, type Sent } from './send.js';
+import { Ref } from './values.js';
+import { type Citizen, type Fingerprint, tokenOf, type World } from './world.js';
+
+/** How long an answer may take, in milliseconds, and how long we wait where a request may ask to wait for a reply. */
+const LONGEST_ANSWER_MS = 15_000;
+const WAIT_FOR_REPLY_MS = 5_000;
+const WAIT_FOR_JOB_MS = 250;
+
+/** Of what goes into an address; with more of it each answer would be that the headers are too large. */
+const LONGEST_IN_ADDRESS = 1_000;
+
+/** Requests that may change nothing at all, between two looks at the rows. */
+const BETWEEN_LOOKS = 25;
+
+/** Looks at one user who is not changed: what was seen of one is then another's to the next. */
+const LOOKS_AT_ONE = 4;
+
+/** Pages that are remembered, of all lanes together. */
+const MOST_PAGES = 500;
+
+/** A request together with what it was made from. */
+export interface Resolved extends Sent {
+  readonly query: URLSearchParams;
+  /** The body as JSON; undefined: there is none. What is no JSON is `NOT_JSON`. */
+  readonly said: unknown;
+}
+
+/** What a body is that is no JSON: nothing that any schema lets in. */
+export const NOT_JSON = Symbol('not JSON');
+
+/** More than one request may have changed what was found changed. */
+export class SomeRequest extends Error {}
+
+/** What became of an operation's requests, by status. */
+export type Tally = Map<number | 'left', number>;
+
+/** A page that was seen, and where it goes on. */
+export interface Page {
+  readonly me: Citizen;
+  readonly target: string;
+  readonly cursor: string;
+}
+
+/** Requests of one operation, one after another, on a world of their own. */
+export class Lane {
+  readonly tally: Tally = new Map();
+  private me: Citizen | undefined;
+  private before: Fingerprint | undefined;
+  private sinceLook = 0;
+  private looks = 0;
+  private readonly etags = new Map<string, string>();
+  private readonly isSafe: boolean;
+  private readonly isAdmin: boolean;
+
+  constructor(
+    private readonly stack: Stack,
+    private readonly contract: Contract,
+    private readonly operation: ContractOperation,
+    private readonly world: World,
+    private readonly agent: Agent,
+    /** Those of all lanes. */
+    private readonly pages: Page[],
+    /** Look at the rows after each request. */
+    private readonly closely: boolean,
+  ) {
+    this.isSafe = operation.method === 'GET';
+    this.isAdmin = operation.path.startsWith('/api/v1/admin');
+  }
+
+  /** Sends what was planned and holds all that comes of it against what was promised. @throws Error with every fault */
+  async try(plan: Plan): Promise<void> {
+    const me = (this.me ??= await this.world.next());
+    this.before ??= await this.world.fingerprint(me);
+    const sent = this.resolve(plan, me);
+    const waits = plan.headers.some(([name]) => name === 'Prefer') || this.operation.path.endsWith('/turns');
+    const patience = !waits ? LONGEST_ANSWER_MS : this.isSafe ? WAIT_FOR_JOB_MS : WAIT_FOR_REPLY_MS;
+    try {
+      const answer = await send(this.agent, this.stack.api.url, sent, patience);
+      this.count(answer);
+      const faults =
+        answer === undefined
+          ? waits
+            ? []
+            : [`no answer within ${patience} ms`]
+          : faultsOf(this.contract, this.operation, plan, sent, answer);
+      await this.look(sent, answer, me, faults);
+      if (faults.length > 0) throw new Error(faults.join('\n'));
+      if (answer !== undefined) this.remember(sent, answer, me);
+    } catch (error) {
+      this.renew();
+      if (error instanceof SomeRequest) throw error;
+      throw new Error(`${(error as Error).message}\n\n${asCurl(this.stack.api.url, sent)}`, { cause: error });
+    }
+  }
+
+  /** A last look at the rows. */
+  async end(): Promise<void> {
+    if (this.me === undefined || this.before === undefined) return;
+    if (effectsOf(this.before, await this.world.fingerprint(this.me), []).length > 0) throw new SomeRequest();
+  }
+
+  /** Looks whether the request changed what it must not; after one that may have changed something, others go on with another user. */
+  private async look(sent: Resolved, answer: Answer | undefined, me: Citizen, faults: string[]): Promise<void> {
+    const mayChange = !this.isSafe && (answer === undefined || answer.status < 400 || answer.status >= 500);
+    this.sinceLook += 1;
+    if (this.isSafe && !this.closely && this.sinceLook < BETWEEN_LOOKS && faults.length === 0) return;
+    const before = this.before as Fingerprint;
+    const after = await this.world.fingerprint(me);
+    const mine = Object.keys(before.chats).filter((id) => me.ids['chat']?.includes(id) === true);
+    const named = JSON.stringify([sent.target, sent.body?.toString()]).toLowerCase();
+    // A request may change the chats it names, or whose jobs it names; all of them if it names none.
+    const chats = mine.filter(
+      (id) => named.includes(id) || [...me.chatOf].some(([job, chat]) => chat === id && named.includes(job)),
+    );
+    const everything = this.operation.id === 'deleteMe';
+    const may = mayChange ? [me.user, ...(everything ? mine : chats), 'new', ...(this.isAdmin ? ['shared'] : [])] : [];
+    const effects = effectsOf(before, after, may);
+    if (effects.length > 0 && this.sinceLook > 1) throw new SomeRequest();
+    faults.push(...effects.map((effect) => `${this.operation.id} answered ${answer?.status} and changed ${effect}`));
+    this.sinceLook = 0;
+    this.looks += 1;
+    if (mayChange || (this.isSafe && this.looks % LOOKS_AT_ONE === 0)) this.renew();
+  }
+
+  private renew(): void {
+    this.me = undefined;
+    this.before = undefined;
+    this.sinceLook = 0;
+  }
+
+  private count(answer: Answer | undefined): void {
+    const key = answer?.status ?? 'left';
+    this.tally.set(key, (this.tally.get(key) ?? 0) + 1);
+  }
+
+  /** What later requests refer to. */
+  private remember(sent: Resolved, answer: Answer, me: Citizen): void {
+    const etag = answer.headers.get('etag');
+    if (etag !== null) this.etags.set(sent.target, etag);
+    if (answer.status !== 200 || answer.cut || !/"(before|after)":"/.test(answer.text)) return;
+    const page = JSON.parse(answer.text) as Record<string, unknown>;
+    for (const direction of ['before', 'after']) {
+      const cursor = page[direction];
+      const target = withQuery(
+        sent.target,
+        [...sent.query].filter(([name]) => name !== 'before' && name !== 'after'),
+        [[direction, cursor as string]],
+      );
+      if (typeof cursor === 'string') this.pages.push({ me, target, cursor });
+      if (this.pages.length > MOST_PAGES) this.pages.shift();
+    }
+  }
+
+  private resolve(plan: Plan, me: Citizen): Resolved {
+    const { method, path } = this.operation;
+    const text = (value: unknown): string =>
+      value instanceof Ref ? this.world.idOf(value, me) : value instanceof Seen ? this.seen(value) : asText(value);
+    const written = (value: unknown): string =>
+      value instanceof Raw ? value.text : encoded(text(value).slice(0, LONGEST_IN_ADDRESS));
+    const query = plan.query.map(([name, value]) => `${encoded(name)}=${written(value)}`).join('&');
+    const filled = path.replace(/\{([^}]+)\}/g, (_, name: string) => written(plan.path[name]));
+    let target = query === '' ? filled : `${filled}?${query}`;
+    const pages = this.pages.filter((page) => page.me === me);
+    const page = plan.page === undefined ? undefined : pages[plan.page % pages.length];
+    if (page !== undefined && plan.broken.length === 0) target = page.target;
+    // A current tag is had of the very same address.
+    const tag = this.etags.get(target);
+    const headers = plan.headers.flatMap(([name, value]): [string, string][] => {
+      if (!(value instanceof Seen)) return [[name, header(text(value))]];
+      return [[name, value.change(tag ?? '"none"')]];
+    });
+    const { body, said } = this.bodyOf(plan.body, me);
+    const has = (name: string): boolean => headers.some(([other]) => other.toLowerCase() === name);
+    return {
+      method,
+      target,
+      query: new URLSearchParams(target.split('?', 2)[1] ?? ''),
+      headers: [
+        ['Host', new URL(this.stack.api.url).host],
+        ...this.authorization(plan, me),
+        ...(body === undefined || has('content-type')
+          ? []
+          : [['Content-Type', 'application/json'] as [string, string]]),
+        ...headers,
+      ],
+      body,
+      said,
+    };
+  }
+
+  private authorization({ asking }: Plan, me: Citizen): [string, string][] {
+    const bearer = (token: string): [string, string][] => [['Authorization', `Bearer ${token}`]];
+    if (Array.isArray(asking)) return asking.map((value) => ['Authorization', value]);
+    switch (asking) {
+      case 'nobody':
+        return [];
+      case 'a stranger':
+        return bearer(tokenOf(`${this.operation.id} stranger`, false));
+      case 'no scope':
+        return bearer(tokenFor(me.user, { scope: 'administrator' }));
+      case 'expired':
+        return bearer(tokenFor(me.user, { exp: 1_700_000_000, scope: 'admin' }));
+      case 'wrong key':
+        return bearer(tokenFor(me.user, { scope: 'admin' }, 'a secret that nobody here has ever heard of'));
+      default:
+        return this.operation.open ? [] : bearer(tokenOf(me.user, this.isAdmin));
+    }
+  }
+
+  private bodyOf(body: unknown, me: Citizen): { body: Buffer | undefined; said: unknown } {
+    if (body === undefined) return { body: undefined, said: undefined };
+    if (!(body instanceof RawBody)) {
+      const said = this.inserted(body, me);
+      return { body: Buffer.from(JSON.stringify(said)), said };
+    }
+    return { body: body.bytes, said: parsed(body.bytes) };
+  }
+
+  private inserted(value: unknown, me: Citizen): unknown {
+    if (value instanceof Ref) return this.world.idOf(value, me);
+    if (Array.isArray(value)) return value.map((inner) => this.inserted(inner, me));
+    if (typeof value !== 'object' || value === null) return value;
+    return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, this.inserted(inner, me)]));
+  }
+
+  private seen({ what, pick, change }: Seen): string {
+    const pages = this.pages.filter(({ me }) => (what === 'foreign cursor') === (me !== this.me));
+    return change(pages[pick % pages.length]?.cursor ?? 'Q0ZPVDhXdnE');
+  }
+}
+
+function asText(value: unknown): string {
+  return typeof value === 'string'
+    ? value
+    : typeof value === 'object' && value !== null
+      ? JSON.stringify(value)
+      : String(value);
+}
+
+/** A text in an address; half a surrogate pair as the three bytes that nobody may send. */
+function encoded(text: string): string {
+  return text.isWellFormed()
+    ? encodeURIComponent(text)
+    : `${encodeURIComponent(text.replace(/[\ud800-\udfff]/gu, ''))}%ed%a0%80`;
+}
+
+/** Text in a header as clients send it: its bytes in UTF-8, unless it is made of bytes already; without what ends a line. */
+function header(text: string): string {
+  const inBytes = /^[\0-\xff]*$/.test(text) ? text : Buffer.from(text).toString('latin1');
+  // eslint-disable-next-line no-control-regex
+  return inBytes.replace(/[\0-\x08\x0a-\x1f\x7f]/g, '');
+}
+
+function withQuery(target: string, ...queries: (readonly (readonly [string, string])[])[]): string {
+  return `${target.split('?', 1)[0]}?${new URLSearchParams(queries.flat().map(([name, value]): [string, string] => [name, value])).toString()}`;
+}
+
+function parsed(bytes: Buffer): unknown {
+  if (bytes.length === 0) return undefined;
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch {
+    return NOT_JSON;
+  }
+}
