@@ -983,7 +983,7 @@ export interface components {
             /** @description For people; its words may change. */
             message: string;
             request_id: string;
-            /** @description The fields at fault. */
+            /** @description The fields at fault; of those that are not known the first twenty. */
             details?: components["schemas"]["ErrorDetail"][];
             job_id?: components["schemas"]["Id"];
         };

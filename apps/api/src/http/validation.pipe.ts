@@ -6,6 +6,9 @@ import { type FieldFault, ServiceError } from '#errors/service-error.js';
 /** Field names come from the request and go into the answer: they are shortened. */
 const LONGEST_FIELD = 100;
 
+/** Unknown fields that are told: a body has room for tens of thousands, and an answer must not be many times what was asked. */
+const MOST_UNKNOWN = 20;
+
 /**
  * Checks bodies and queries against their DTO classes; fields that those do not know are refused, not dropped.
  *
@@ -52,10 +55,11 @@ export class StrictValidationPipe implements PipeTransform<unknown, Promise<unkn
   }
 }
 
-/** Those of `fields` that are not known, as faults. */
+/** Those of `fields` that are not known, as faults: the first of them, if they are many. */
 export function unknownFields(fields: readonly string[], known: ReadonlySet<string> = new Set()): FieldFault[] {
   return fields
     .filter((field) => !known.has(field))
+    .slice(0, MOST_UNKNOWN)
     .map((field) => ({
       field: field.slice(0, LONGEST_FIELD).toWellFormed(),
       message: 'is not a field of this request',
