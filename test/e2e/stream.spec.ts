@@ -195,6 +195,29 @@ describe('a stream of events', () => {
     expect(text).toBe(assistant_message.content);
   });
 
+  it('has a client forget what it cannot have: text of a job that nobody has begun', async () => {
+    const ima = stack.as('ima');
+    const chat = await ima.chat();
+    await stack.database.query('UPDATE dispatch SET paused = true');
+    try {
+      const { id } = await ima.turnAsync(chat.id, 'not begun');
+      const stream = await openStream(stack.api.url, ima.token ?? '', `/api/v1/jobs/${id}/events`, {
+        headers: { 'last-event-id': '3.14' },
+      });
+      const { value: reset } = await stream.events.next();
+      const { value: job } = await stream.events.next();
+      stream.close();
+      expect([reset?.event, reset?.data, job?.event, job?.data.status]).toEqual([
+        'reset',
+        { attempt: 1 },
+        'job',
+        'queued',
+      ]);
+    } finally {
+      await stack.database.query('UPDATE dispatch SET paused = false');
+    }
+  });
+
   it('never cancels by being left, and is closed to others and to nonsense', async () => {
     const ned = stack.as('ned');
     const chat = await ned.chat();

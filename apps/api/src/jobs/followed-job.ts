@@ -146,7 +146,8 @@ export class FollowedJob {
     if (this.have.attempt === attempt) return;
     const hasText = this.have.offset > 0;
     this.have = { attempt, offset: 0 };
-    if (hasText) this.stream.send('reset', eventId(this.have), { attempt });
+    // Of a job that nobody has begun the client cannot have text: what it says it has is of another job, or of a lost database.
+    if (hasText) this.stream.send('reset', eventId(this.have), { attempt: Math.max(attempt, 1) });
   }
 
   private showState(job: JobRow, id: string, message: Message | null = null): void {
