@@ -133,6 +133,12 @@ describe('operators', () => {
       expect(ids(await jobs(`user=old&created_after=${encodeURIComponent('2026-01-05T12:00:00.001+02:00')}`))).toEqual([
         young,
       ]);
+      // Offsets that RFC 3339 has and PostgreSQL has not, and less than the millisecond in which a job is accepted.
+      const after = (moment: string) => jobs(`user=old&created_after=${encodeURIComponent(moment)}`).then(ids);
+      expect(await after('2026-01-04T10:01:00-23:59')).toEqual([young, old]);
+      expect(await after('2026-01-06T09:59:00.000+23:59')).toEqual([young, old]);
+      expect(await after('2026-01-05T10:00:00.000000001Z')).toEqual([young]);
+      expect(await after('9999-12-31T23:59:59.999Z')).toEqual([]);
     });
 
     it('in pages from either end, that neither repeat nor leave out one, also of the same moment', async () => {
@@ -207,6 +213,8 @@ describe('operators', () => {
           '2026-01-05T00:00:00',
           '2026-01-05T25:00:00Z',
           '275760-09-13T00:00:00Z',
+          '9999-12-31T23:59:59-00:01',
+          '9999-12-31T23:59:59.9999Z',
         ],
         created_before: ['now()', '2026-13-01T00:00:00Z', "2026-01-05T00:00:00Z'"],
         order: ['', 'up', 'created_at'],
@@ -597,7 +605,6 @@ describe('operators', () => {
     it('by a request that says nothing: what it does not know is refused', async () => {
       const answer = await ops.post('/api/v1/admin/sessions', { for: 'somebody else' });
       expect([answer.status, answer.body.details?.[0]?.field]).toEqual([422, 'for']);
-      expect((await ops.post('/api/v1/admin/sessions', {})).status).toBe(201);
     });
 
     it('until it ends, and no longer than the token', async () => {

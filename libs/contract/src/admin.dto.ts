@@ -47,8 +47,22 @@ const DAY = /^[1-9]\d{3}-\d\d-\d\d$/;
 const isDay = (text: string): boolean =>
   DAY.test(text) && !Number.isNaN(Date.parse(text)) && new Date(text).toISOString().startsWith(text);
 
+/** A year of four digits also in UTC, where an offset may take it out of them. */
 const isMoment = (text: string): boolean =>
-  MOMENT.test(text) && isDay(text.slice(0, 10)) && !Number.isNaN(Date.parse(text));
+  MOMENT.test(text) && isDay(text.slice(0, 10)) && !Number.isNaN(Date.parse(text)) && Date.parse(text) < YEAR_10000;
+
+const YEAR_10000 = Date.parse('+010000-01-01T00:00:00Z');
+
+/**
+ * A moment as PostgreSQL takes it: in UTC, for it knows no offsets beyond 16 hours, where RFC 3339 has them up to 24. What is less
+ * than a millisecond counts as one, so that jobs, which have whole ones, stand on the same side of it.
+ */
+const Moment = (): PropertyDecorator =>
+  Transform(({ value }: { value: unknown }) => {
+    if (typeof value !== 'string' || !isMoment(value)) return value;
+    const rest = /\.\d{3}(\d+)/.exec(value)?.[1] ?? '';
+    return new Date(Date.parse(value) + (/[1-9]/.test(rest) ? 1 : 0)).toISOString();
+  });
 
 const Holds = (check: (text: string) => boolean, otherwise: string): PropertyDecorator =>
   ValidateBy({
@@ -92,11 +106,13 @@ export class AdminJobsQuery extends PageQuery implements QueryOf<'listAdminJobs'
   older_than?: number;
 
   @IsOptional()
+  @Moment()
   @MaxLength(40)
   @IsMoment()
   created_after?: string;
 
   @IsOptional()
+  @Moment()
   @MaxLength(40)
   @IsMoment()
   created_before?: string;
