@@ -1,7 +1,9 @@
-import { type Contract, type ContractOperation, escape } from '../support/contract.js';
-import { NOT_JSON, type Resolved } from './lane.js';
+import type { Contract, ContractOperation } from '../support/contract.js';
+import { leniencies, saidTo } from './accepted.js';
+import type { Resolved } from './lane.js';
 import type { Plan } from './request.js';
 import type { Answer } from './send.js';
+import { eventFaults, lineFaults } from './streams.js';
 import { THEIRS } from './world.js';
 
 /** Statuses that say that the request itself is wrong, not the moment or the thing it asks for. */
@@ -13,8 +15,8 @@ const MORE_THAN_ITS_SCHEMA: Readonly<Record<string, readonly string[]>> = {
   followJob: ['last_event_id', 'Last-Event-ID'],
 };
 
-/** Headers that are passed over where they break their schema, as the contract says of each. */
-const PASSED_OVER = ['x-request-id', 'prefer', 'if-none-match', 'last-event-id'];
+/** Longest error, in characters: what is wrong with a request is told in fewer than were sent, whatever was sent. */
+const LONGEST_ERROR = 16 * 1024;
 
 /** Everything that is wrong with an answer; empty when all is well. */
 export function faultsOf(
@@ -37,20 +39,19 @@ export function faultsOf(
   }
   if (status >= 500) faults.push(`answered ${status}`);
   const { method } = sent;
+  if (method === 'HEAD' || method === 'OPTIONS') {
+    if (method === 'HEAD' && body !== undefined) faults.push('HEAD was answered with a body');
+    return [...faults, ...idFaults(sent, headers)];
+  }
   // What is broken at the protocol's level is said so of any address.
   const judged = status === 431 ? '/' : path;
-  faults.push(
-    ...contract.faults({
-      method,
-      path: judged,
-      status,
-      headers,
-      body,
-      sent: { query: sent.query, body: saidTo(operation, sent) },
-    }),
-  );
-  if (status < 400) faults.push(...headerFaults(contract, operation, sent));
+  const asked = { query: sent.query, body: saidTo(operation, sent) };
+  faults.push(...contract.faults({ method, path: judged, status, headers, body, sent: asked }));
+  if (status < 400 && method === operation.method) faults.push(...leniencies(contract, operation, plan, sent));
+  if (type.startsWith('text/event-stream')) faults.push(...eventFaults(contract, answer.text));
+  if (type.startsWith('application/jsonl')) faults.push(...lineFaults(contract, answer.text));
   if (status >= 400) {
+    if (answer.text.length > LONGEST_ERROR) faults.push(`an error of ${answer.text.length} characters`);
     const error = body as { request_id?: string } | undefined;
     if (error?.request_id !== headers.get('x-request-id'))
       faults.push('the error names another request id than its header');
@@ -61,37 +62,9 @@ export function faultsOf(
     faults.push(`${status}: a request that the contract lets in was refused`);
   }
   if (status >= 300 && status < 400 && body !== undefined) faults.push('304 with a body');
-  if (answer.text.includes(THEIRS)) faults.push('the answer holds what somebody else said');
+  if (!operation.path.startsWith('/api/v1/admin') && answer.text.includes(THEIRS))
+    faults.push('the answer holds what somebody else said');
   return faults.length === 0 ? [] : [...faults, answer.text.slice(0, 1_000)];
-}
-
-/** What was said as the contract sees it: a body of a GET has no meaning (RFC 9110, section 9.3.1), and `{}` says nothing. */
-function saidTo({ method, hasBody }: ContractOperation, { said }: Resolved): unknown {
-  if (method === 'GET') return undefined;
-  const isEmpty = typeof said === 'object' && said !== null && !Array.isArray(said) && Object.keys(said).length === 0;
-  if (!hasBody && isEmpty) return undefined;
-  return said === NOT_JSON ? 'not JSON' : said;
-}
-
-/** Headers that break their schema, of a request that was accepted. */
-function headerFaults(contract: Contract, { path, method }: ContractOperation, sent: Resolved): string[] {
-  const list = `/paths/${escape(path)}/${method.toLowerCase()}/parameters`;
-  return ((contract.at(list) ?? []) as unknown[]).flatMap((_, n) => {
-    const pointer = contract.resolve(`${list}/${n}`);
-    const parameter = contract.at(pointer) as { name: string; in: string };
-    if (parameter.in !== 'header' || PASSED_OVER.includes(parameter.name.toLowerCase())) return [];
-    return sent.headers
-      .filter(([name]) => name.toLowerCase() === parameter.name.toLowerCase())
-      .flatMap(([name, value]) => contract.schemaFaults(`${pointer}/schema`, inLetters(value), `accepted ${name}`));
-  });
-}
-
-function inLetters(bytes: string): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(bytes.trim(), 'latin1'));
-  } catch {
-    return bytes.trim();
-  }
 }
 
 /** A request's id is taken over as it is, or is another. */

@@ -1,5 +1,6 @@
 import { Agent } from 'node:http';
 import fc from 'fast-check';
+import pg from 'pg';
 import type { Contract, ContractOperation } from '../support/contract.js';
 import type { Stack } from '../support/stack.js';
 import { Lane, type Page, SomeRequest, type Tally } from './lane.js';
@@ -41,14 +42,14 @@ export interface FuzzReport {
 /** Sends requests for every operation of the contract. */
 export async function fuzz(stack: Stack, contract: Contract, options: FuzzOptions): Promise<FuzzReport> {
   // Tables that have just been filled look empty to the planner, and what it plans for those it goes on with for a while.
-  stack.database.on('connect', (client) => void client.query('SET enable_seqscan = off'));
+  const database = new pg.Pool({ connectionString: stack.databaseUrl, max: AT_ONCE, options: '-c enable_seqscan=off' });
   const agent = new Agent({ keepAlive: true, maxSockets: 64 });
   const pages: Page[] = [];
   const tallies = new Map<string, Tally>();
   const faults: string[] = [];
   const chosen = contract.operations.filter(({ id }) => options.only === undefined || id === options.only);
   const one = async (operation: ContractOperation): Promise<void> => {
-    const { tally, fault } = await new Fuzz(stack, contract, operation, agent, pages).run(options);
+    const { tally, fault } = await new Fuzz(stack, database, contract, operation, agent, pages).run(options);
     tallies.set(operation.id, tally);
     if (fault !== undefined) faults.push(fault);
   };
@@ -61,6 +62,7 @@ export async function fuzz(stack: Stack, contract: Contract, options: FuzzOption
   );
   for (const operation of chosen.filter(({ id }) => ALONE.includes(id))) await one(operation);
   agent.destroy();
+  await database.end();
   return { tallies, faults };
 }
 
@@ -75,6 +77,7 @@ export function successesOf({ statuses }: ContractOperation): number[] {
 class Fuzz {
   constructor(
     private readonly stack: Stack,
+    private readonly database: pg.Pool,
     private readonly contract: Contract,
     private readonly operation: ContractOperation,
     private readonly agent: Agent,
@@ -93,7 +96,7 @@ class Fuzz {
 
   private async check(options: FuzzOptions, closely: boolean): Promise<{ tally: Tally; fault: string | undefined }> {
     const { runs, seed, path, until = Infinity } = options;
-    const world = await World.make(this.stack.database, `${this.operation.id} ${closely ? 2 : 1}`);
+    const world = await World.make(this.database, `${this.operation.id} ${closely ? 2 : 1}`);
     const lane = new Lane(this.stack, this.contract, this.operation, world, this.agent, this.pages, closely);
     let someRequest: SomeRequest | undefined;
     const property = fc.asyncProperty(new Requests(this.contract).of(this.operation), async (plan: Plan) => {

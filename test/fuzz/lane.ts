@@ -26,6 +26,9 @@ const LOOKS_AT_ONE = 4;
 /** Pages that are remembered, of all lanes together. */
 const MOST_PAGES = 500;
 
+/** The operation that may change all that is the caller's without naming it. */
+const DELETES_ALL = 'deleteMe';
+
 /** A request together with what it was made from. */
 export interface Resolved extends Sent {
   readonly query: URLSearchParams;
@@ -84,7 +87,7 @@ export class Lane {
     const patience = !waits ? LONGEST_ANSWER_MS : this.isSafe ? WAIT_FOR_JOB_MS : WAIT_FOR_REPLY_MS;
     try {
       const answer = await send(this.agent, this.stack.api.url, sent, patience);
-      this.count(answer);
+      if (sent.method === this.operation.method) this.count(answer);
       const faults =
         answer === undefined
           ? waits
@@ -109,18 +112,26 @@ export class Lane {
 
   /** Looks whether the request changed what it must not; after one that may have changed something, others go on with another user. */
   private async look(sent: Resolved, answer: Answer | undefined, me: Citizen, faults: string[]): Promise<void> {
-    const mayChange = !this.isSafe && (answer === undefined || answer.status < 400 || answer.status >= 500);
+    const mayChange =
+      !this.isSafe &&
+      sent.method === this.operation.method &&
+      (answer === undefined || answer.status < 400 || answer.status >= 500);
     this.sinceLook += 1;
     if (this.isSafe && !this.closely && this.sinceLook < BETWEEN_LOOKS && faults.length === 0) return;
     const before = this.before as Fingerprint;
     const after = await this.world.fingerprint(me);
     const mine = Object.keys(before.chats).filter((id) => me.ids['chat']?.includes(id) === true);
     const named = JSON.stringify([sent.target, sent.body?.toString()]).toLowerCase();
-    // A request may change the chats it names, or whose jobs it names; all of them if it names none.
-    const chats = mine.filter(
-      (id) => named.includes(id) || [...me.chatOf].some(([job, chat]) => chat === id && named.includes(job)),
-    );
-    const everything = this.operation.id === 'deleteMe';
+    // A request may change the chats it names, or whose jobs it names.
+    const isNamed = ({ chatOf }: Citizen, id: string): boolean =>
+      named.includes(id) || [...chatOf].some(([job, chat]) => chat === id && named.includes(job));
+    const chats = mine.filter((id) => isNamed(me, id));
+    const everything = this.operation.id === DELETES_ALL;
+    // An operator has a say in what is somebody else's, too; that goes on by itself, and is not looked at again.
+    const other = this.world.other;
+    const theirs = this.isAdmin && mayChange ? (other.ids['chat'] ?? []).filter((id) => isNamed(other, id)) : [];
+    if (theirs.length > 0) await this.world.renewOther();
+    chats.push(...theirs);
     const may = mayChange ? [me.user, ...(everything ? mine : chats), 'new', ...(this.isAdmin ? ['shared'] : [])] : [];
     const effects = effectsOf(before, after, may);
     if (effects.length > 0 && this.sinceLook > 1) throw new SomeRequest();
@@ -160,7 +171,8 @@ export class Lane {
   }
 
   private resolve(plan: Plan, me: Citizen): Resolved {
-    const { method, path } = this.operation;
+    const { path } = this.operation;
+    const method = plan.method ?? this.operation.method;
     const text = (value: unknown): string =>
       value instanceof Ref ? this.world.idOf(value, me) : value instanceof Seen ? this.seen(value) : asText(value);
     const written = (value: unknown): string =>

@@ -31,6 +31,8 @@ export interface Plan {
   readonly headers: readonly (readonly [string, unknown])[];
   readonly body: unknown;
   readonly asking: Asking;
+  /** Another method than the operation's. */
+  readonly method?: string | undefined;
   /** Goes on from the n-th page that was seen in this list. */
   readonly page: number | undefined;
   /** In which ways it is broken; empty: it is one the contract lets in. */
@@ -174,6 +176,8 @@ const AUTHORIZATIONS: readonly string[][] = [
   ['Bearer \xff.\xff.\xff'],
 ];
 
+const MANY_FIELDS = Array.from({ length: 2_000 }, (_, n) => [`k${n}`, '1'] as const);
+
 const JUNK = [
   '',
   ' ',
@@ -223,6 +227,10 @@ const RAW_BODIES: readonly Buffer[] = [
     '['.repeat(5_000),
     `${'{"a":'.repeat(500)}1${'}'.repeat(500)}`,
     `{"a":"${'x'.repeat(270_000)}"}`,
+    '['.repeat(250_000),
+    `${'['.repeat(120_000)}${']'.repeat(120_000)}`,
+    // As many fields as there is room for.
+    JSON.stringify(Object.fromEntries(Array.from({ length: 20_000 }, (_, n) => [`k${n}`, 1]))),
   ].map((text) => Buffer.from(text)),
   Buffer.from([0x7b, 0x22, 0xff, 0xfe, 0x22, 0x3a, 0x31, 0x7d]),
   Buffer.from('{"a":1}', 'utf16le'),
@@ -295,6 +303,12 @@ export class Requests {
       {
         weight: 1,
         arbitrary: fc
+          .constantFrom('HEAD', 'PUT', 'OPTIONS', 'TRACE', 'PROPFIND')
+          .map((method) => ({ how: `method ${method}`, method })),
+      },
+      {
+        weight: 1,
+        arbitrary: fc
           .constantFrom<Asking>('a stranger', 'nobody', 'expired', 'wrong key', 'no scope', ...AUTHORIZATIONS)
           .map((asking) => ({ how: `asked by ${String(asking)}`, asking })),
       },
@@ -305,6 +319,7 @@ export class Requests {
           .map(([name, value]) => ({ how: 'an unknown query field', query: [[name, value]] as const })),
       },
     ];
+    breaks.push(fc.constant({ how: 'many unknown query fields', query: MANY_FIELDS }));
     for (const { name, in: place, schema } of parameters) {
       if (place === 'header') continue;
       const wrong: fc.Arbitrary<Broken>[] = [
@@ -453,6 +468,7 @@ function applied(plan: Plan, change: Break): Plan {
     headers: [...without(plan.headers, change.headers), ...(change.headers ?? [])],
     body: 'body' in change ? change.body : plan.body,
     asking: change.asking ?? plan.asking,
+    method: change.method ?? plan.method,
     page: plan.page,
     broken: [...plan.broken, change.how],
   };

@@ -231,7 +231,11 @@ const lengthOf = (text: string): number => [...text].length;
 
 function validText(schema: Schema, name: string): fc.Arbitrary<unknown> {
   if (schema['format'] === 'uuid' || KINDS[name] !== undefined) return refTo(name);
-  if (schema['format'] === 'date-time') return moment.map((date) => date.toISOString());
+  if (schema['format'] === 'date-time') {
+    return fc
+      .tuple(moment, fc.constantFrom('Z', 'z', '+05:30', '-23:59', '.5Z', '.123456789Z'))
+      .map(([date, end]) => `${date.toISOString().slice(0, 19)}${end}`);
+  }
   if (schema['format'] === 'date') return moment.map((date) => date.toISOString().slice(0, 10));
   if (schema['pattern'] !== undefined) return fc.stringMatching(new RegExp(schema['pattern'], 'u'));
   const { minLength: min = 0, maxLength: max = FAR_TOO_LONG } = schema as { minLength?: number; maxLength?: number };

@@ -38,8 +38,20 @@ export class World {
     private readonly database: pg.Pool,
     /** Tells the users of one world from those of another. */
     private readonly name: string,
-    readonly other: Citizen,
+    private somebody: Citizen,
   ) {}
+
+  /** Whose things must stay as they are. */
+  get other(): Citizen {
+    return this.somebody;
+  }
+
+  /** Another somebody else. */
+  async renewOther(): Promise<void> {
+    const other = citizen(`${this.name} other ${this.made++}`, THEIRS);
+    await insert(this.database, [other]);
+    this.somebody = other.citizen;
+  }
 
   static async make(database: pg.Pool, name: string): Promise<World> {
     await database.query(
