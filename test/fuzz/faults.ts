@@ -41,7 +41,7 @@ export function faultsOf(
   const { method } = sent;
   if (method === 'HEAD' || method === 'OPTIONS') {
     if (method === 'HEAD' && body !== undefined) faults.push('HEAD was answered with a body');
-    return [...faults, ...idFaults(sent, headers)];
+    return status === 431 ? faults : [...faults, ...idFaults(sent, headers)];
   }
   // What is broken at the protocol's level is said so of any address.
   const judged = status === 431 ? '/' : path;
@@ -57,7 +57,8 @@ export function faultsOf(
       faults.push('the error names another request id than its header');
     if (!/^application\/json(;|$)/.test(type)) faults.push(`an error of type ${type}`);
   }
-  faults.push(...idFaults(sent, headers));
+  // Headers that are too many are not read: nobody knows which id was among them.
+  if (status !== 431) faults.push(...idFaults(sent, headers));
   if (plan.broken.length === 0 && WRONG_REQUEST.includes(status) && !isSaidElsewhere(operation, body)) {
     faults.push(`${status}: a request that the contract lets in was refused`);
   }

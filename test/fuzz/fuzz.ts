@@ -48,8 +48,15 @@ export async function fuzz(stack: Stack, contract: Contract, options: FuzzOption
   const tallies = new Map<string, Tally>();
   const faults: string[] = [];
   const chosen = contract.operations.filter(({ id }) => options.only === undefined || id === options.only);
+  // What time there is is shared out among those that are left.
+  const shareOf = (left: number): number =>
+    options.until === undefined
+      ? Infinity
+      : Date.now() + ((options.until - Date.now()) * Math.min(AT_ONCE, left)) / left;
+  let left = chosen.length;
   const one = async (operation: ContractOperation): Promise<void> => {
-    const { tally, fault } = await new Fuzz(stack, database, contract, operation, agent, pages).run(options);
+    const share = { ...options, until: shareOf(left--) };
+    const { tally, fault } = await new Fuzz(stack, database, contract, operation, agent, pages).run(share);
     tallies.set(operation.id, tally);
     if (fault !== undefined) faults.push(fault);
   };

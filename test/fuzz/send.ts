@@ -118,7 +118,7 @@ function quoted(given: string | Buffer, encoding: BufferEncoding = 'utf8'): stri
     .map((byte) => (byte >= 32 && byte < 127 && byte !== 39 && byte !== 92 ? String.fromCharCode(byte) : escaped(byte)))
     .join('');
   return `$'${inQuotes}'`.replace(/((?:\\x..|[^\\'])+?)\1{99,}/g, (run: string, part: string) => {
-    return `'"$(printf $'${part}%.0s' {1..${run.length / part.length}})"$'`;
+    return `'"$(printf $'${part.replaceAll('%', '%%')}%.0s' {1..${run.length / part.length}})"$'`;
   });
 }
 
