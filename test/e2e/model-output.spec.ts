@@ -211,7 +211,7 @@ describe('what the model says', () => {
       stream(
         ['message_start', { message: { id: { a: 1 }, model: ['\0\ud800'], usage: wrong } }],
         textDelta('fine'),
-        ['message_delta', { delta: { stop_reason: 'end_turn' }, usage: { output_tokens: 1e12 } }],
+        ['message_delta', { delta: { stop_reason: 'end_turn' }, usage: { output_tokens: 900_000_000 } }],
         ['message_stop', {}],
       ),
       { content: 'fine', model: expect.any(String), usage: { input_tokens: 0, output_tokens: 0 } },

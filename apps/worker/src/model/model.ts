@@ -153,7 +153,8 @@ function totalInput(usage: Partial<Anthropic.Usage> | undefined): number {
  * wrong, and a good reply must not be lost for that.
  */
 
-const LARGEST_COUNT = 1_000_000_000;
+/** Ten times the largest context there is. What is more would count against its user's day, and is no number of tokens. */
+const LARGEST_COUNT = 10_000_000;
 
 /** A number of tokens; 0 for what is none. */
 function count(value: unknown): number {
