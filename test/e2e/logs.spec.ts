@@ -22,6 +22,18 @@ const CANARY = {
   path: 'canary-path-qpxz',
   query: 'canary-query-qpxz',
   header: 'canary-header-qpxz',
+  cookie: 'canary-cookie-qpxz',
+  userinfo: 'canary-userinfo-qpxz',
+};
+
+/** What an answer must not hold: where it comes from, how it is made, and with what. */
+const INTERNALS = {
+  stack: /(\n|\\n)\s+at |[jt]s:\d+|<anonymous>/,
+  path: /node_modules|\bdist\b|\.[cm]?[jt]s\b|\/(tmp|home|root|usr|app)\//,
+  sql: /\b(SELECT|INSERT|UPDATE|RETURNING)\b|relation|constraint|violates|column|syntax|trigger|no_such_text|\b(23514|P0001|42P01|57P\d\d)\b/,
+  fault: /\w+Error\b|Cannot |undefined|ECONN|ENOTFOUND|timeout/,
+  parts: /postgres|redis|bullmq|typeorm|fastify|FST_|nest|anthropic|node\b|pg\b/i,
+  address: /\b(127\.0\.0\.1|localhost|\[::1?\])/,
 };
 
 type Line = Record<string, any>;
@@ -45,6 +57,8 @@ describe('the logs of a run at LOG_LEVEL=trace', () => {
   let token: string;
   let worker: App;
   let migrations = '';
+  /** Every answer, head and all. */
+  const answers: string[] = [];
   const ids = { request: 'request-of-the-logs', job: '', chat: '' };
 
   beforeAll(async () => {
@@ -87,6 +101,7 @@ describe('the logs of a run at LOG_LEVEL=trace', () => {
       ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
     });
     const text = await response.text();
+    answers.push(`${method} ${path}\n${response.status}\n${JSON.stringify([...response.headers])}\n${text}`);
     return { status: response.status, body: text.startsWith('{') ? JSON.parse(text) : text };
   };
 
@@ -124,7 +139,33 @@ describe('the logs of a run at LOG_LEVEL=trace', () => {
     await call('GET', `/api/v1/chats/${CANARY.path}?${CANARY.query}=${CANARY.query}`);
     await call('GET', `/${CANARY.path}/${token}?access_token=${token}`);
     await call('GET', `/api/v1/chats/%ff${CANARY.path}`);
-    await wire(stack.api.url, `NO ${CANARY.path} ${CANARY.header}\r\n\r\n`);
+    for (const request of [
+      `NO ${CANARY.path} ${CANARY.header}\r\n\r\n`,
+      `GET http://${CANARY.userinfo}:${CANARY.userinfo}@x/api/v1/chats HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`,
+      `GET /api/v1/chats HTTP/1.1\r\nHost: ${CANARY.header}\r\nX-Request-Id: \x1b[2J${CANARY.header}\r\nConnection: close\r\n\r\n`,
+    ]) {
+      answers.push(`${request}\n${await wire(stack.api.url, request)}`);
+    }
+    // Secrets where nobody should put them, and what a terminal takes for orders.
+    const orders = `\x1b[2J\r\n{"level":"fatal"}\u009b31m ${CANARY.header}`;
+    const forged = tokenFor(`${CANARY.user}${orders}`, {}, CANARY.secret);
+    await call('GET', '/api/v1/chats', undefined, { authorization: `Bearer ${forged}` });
+    await call('GET', `/api/v1/jobs/${token}`);
+    await call('GET', `/api/v1/assistants/${encodeURIComponent(orders)}`);
+    await call('POST', turns, { user_message: `well then ${orders}`, metadata: { [orders]: orders } });
+    await call('GET', `/api/v1/chats?access_token=${token}`, undefined, {
+      authorization: `Basic ${Buffer.from(`me:${CANARY.cookie}`).toString('base64')}`,
+      cookie: `rejoinder_admin=${CANARY.cookie}; token=${token}`,
+      'x-api-key': CANARY.apiKey,
+      referer: `https://example.org/?token=${token}`,
+      traceparent: `00-${CANARY.header}-${token}-01`,
+      tracestate: `a=${CANARY.header}`,
+      'user-agent': CANARY.header,
+      'x-forwarded-for': CANARY.header,
+      'last-event-id': CANARY.header,
+    });
+    await call('GET', '/admin/queues', undefined, { cookie: `rejoinder_admin=${CANARY.cookie}` });
+    await call('GET', `/admin/queues/enter?key=${CANARY.cookie}`);
 
     // PostgreSQL repeats the row that it refuses, and a function what it was given.
     await stack.database.query(`
@@ -134,6 +175,29 @@ describe('the logs of a run at LOG_LEVEL=trace', () => {
       CREATE TRIGGER complain BEFORE INSERT ON messages FOR EACH ROW EXECUTE FUNCTION complain()`);
     expect((await say('refuse the row')).status).toBe(500);
     expect((await say('complain about')).status).toBe(500);
+    // A table that is not as we expect, and a bug: a row that cannot be.
+    await stack.database.query('ALTER TABLE chats ALTER created_at DROP NOT NULL, ALTER updated_at DROP NOT NULL');
+    await stack.database.query('UPDATE chats SET created_at = NULL');
+    expect((await call('GET', `/api/v1/chats/${ids.chat}`)).status).toBe(500);
+    await stack.database.query('UPDATE chats SET created_at = now()');
+    await stack.database.query('ALTER TABLE messages RENAME COLUMN content TO words');
+    expect((await call('GET', `/api/v1/chats/${ids.chat}/messages`)).status).toBe(500);
+    // It breaks off: there is no other way to say that it is not whole.
+    await expect(call('GET', '/api/v1/me/export')).rejects.toThrow();
+    await stack.database.query('ALTER TABLE messages RENAME COLUMN words TO content');
+    // How a reply that failed is told to whoever follows it, and to whoever looks later.
+    await stack.model.script(
+      'refused again',
+      { status: 400, error_type: 'invalid_request_error', message: 'of api.py:7:1' },
+      1,
+    );
+    await say('refused again', { accept: 'text/event-stream' });
+    const { rows } = await stack.database.query<{ id: string }>(`SELECT id FROM jobs WHERE status = 'failed'`);
+    expect(rows.length).toBeGreaterThan(1);
+    for (const { id } of rows) {
+      await call('GET', `/api/v1/jobs/${id}`);
+      await call('GET', `/api/v1/jobs/${id}/events`, undefined, { accept: 'text/event-stream' });
+    }
     await stack.model.script('worker too', { text: `complain about ${CANARY.reply}` }, 1);
     await say('worker too', { prefer: 'wait=2' });
 
@@ -179,6 +243,39 @@ describe('the logs of a run at LOG_LEVEL=trace', () => {
     const where = found.map(([name, canary]) => [name, printed.split('\n').find((line) => line.includes(canary))]);
     expect(where).toEqual([]);
     expect(printed).not.toMatch(/qpxz/);
+  });
+
+  it('are lines that nobody has a say in: no orders to a terminal, none that is long', () => {
+    for (const app of [stack.api, worker]) {
+      // eslint-disable-next-line no-control-regex -- what a terminal takes for orders
+      expect(app.output()).not.toMatch(/[\x00-\x09\x0b-\x1f\x7f-\x9f]/);
+      expect(
+        Math.max(
+          ...app
+            .output()
+            .split('\n')
+            .map((line) => line.length),
+        ),
+      ).toBeLessThan(4_096);
+    }
+  });
+
+  it('leave what they say out of the answers: no stack, path, SQL, fault, part or version of what runs', () => {
+    expect(answers.length).toBeGreaterThan(30);
+    // What was asked, what was said in the chat, and for how long a connection is kept.
+    const beside = /^.*\n|"content":"([^"\\]|\\.)*"|\["keep-alive","[^"]*"\]/g;
+    const told = answers.map((answer) => answer.replace(beside, ''));
+    const failed = told.filter((answer) => /"code":"(internal|unavailable|assistant_failed)"/.test(answer));
+    expect(failed.length).toBeGreaterThan(5);
+    const found = Object.entries({
+      ...INTERNALS,
+      key: CANARY.apiKey,
+      secret: CANARY.secret,
+      prompt: CANARY.systemPrompt,
+    })
+      .flatMap(([name, internal]) => told.map((answer) => [name, answer.match(internal)?.[0], answer] as const))
+      .filter(([, what]) => what !== undefined);
+    expect(found).toEqual([]);
   });
 
   it('are lines of JSON, each with its time, level, app and words', () => {
@@ -231,6 +328,8 @@ describe('the logs of a run at LOG_LEVEL=trace', () => {
         table: 'messages',
       }),
       expect.objectContaining({ type: 'QueryFailedError', code: 'P0001' }),
+      expect.objectContaining({ type: 'TypeError' }),
+      expect.objectContaining({ type: 'QueryFailedError', code: '42703' }),
     ]);
     for (const { error } of refusals) expect(error.stack).toMatch(/^\s+at .*:\d+:\d+/);
     const failed = linesOf(worker).filter(({ msg }) => String(msg).startsWith('attempt failed'));

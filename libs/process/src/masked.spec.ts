@@ -29,6 +29,12 @@ describe('a line of the log', () => {
       status: 500,
     };
     expect(asText(JSON.stringify(line))).toBe('03:04:05.678 WARN  [http] refused status=500\n');
+    const forged = asText(
+      JSON.stringify({ ...line, msg: 'a\r\nb', status: '\x1b[2J\x9b\u202e', error: { type: '\x07' } }),
+    );
+    expect(forged).toBe(
+      '03:04:05.678 WARN  [http] a\\u000d\\u000ab status=\\u001b[2J\\u009b\\u202e\n      type=\\u0007\n',
+    );
     const error = { type: 'E', stack: '    at f (x.js:1:2)', cause: { type: 'C', code: '1' } };
     expect(asText(JSON.stringify({ ...line, error }))).toBe(
       '03:04:05.678 WARN  [http] refused status=500\n      type=E\n    at f (x.js:1:2)\n      type=C code=1\n',

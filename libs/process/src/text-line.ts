@@ -1,6 +1,10 @@
 /** Fields of a line that stand elsewhere in it than among the others. */
 const PLACED = new Set(['time', 'level', 'app', 'context', 'msg', 'error']);
 
+/** What a terminal takes for orders, or shows as another line or another order of letters (C0, DEL, C1, and Unicode's own). */
+// eslint-disable-next-line no-control-regex -- these
+const ORDERS = /[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]/g;
+
 /** A line of the log, given as JSON, for people: when, how bad, where, what; then its fields; then, below it, an error. */
 export function asText(json: string): string {
   const line = JSON.parse(json) as Record<'time' | 'level' | 'context' | 'msg', string> & {
@@ -12,15 +16,20 @@ export function asText(json: string): string {
     time.slice(11, 23),
     level.toUpperCase().padEnd(5),
     ...(context === '' ? [] : [`[${context}]`]),
-    msg,
-    ...fields.map(([name, value]) => `${name}=${String(value)}`),
+    shown(msg),
+    ...fields.map(([name, value]) => `${name}=${shown(value)}`),
   ];
   return `${words.join(' ')}\n${error === undefined ? '' : errorText(error)}`;
 }
 
 function errorText({ stack, cause, ...told }: Record<string, unknown>): string {
-  const words = Object.entries(told).map(([name, value]) => `${name}=${String(value)}`);
+  const words = Object.entries(told).map(([name, value]) => `${name}=${shown(value)}`);
   const below = typeof stack === 'string' ? `${stack}\n` : '';
   const because = typeof cause === 'object' && cause !== null ? errorText(cause as Record<string, unknown>) : '';
   return `      ${words.join(' ')}\n${below}${because}`;
+}
+
+/** In JSON whatever would do something is written out; here it must be done by hand. */
+function shown(value: unknown): string {
+  return String(value).replace(ORDERS, (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
