@@ -1,4 +1,6 @@
 import 'reflect-metadata';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { MigrationExecutor } from 'typeorm';
 import { migrateQueue } from '#queue/migrate.js';
 import { inspectable } from '#process/described-error.js';
 import { leaveOnSignal } from '#process/leave-on-signal.js';
@@ -9,20 +11,62 @@ import { connect, dataSourceOptions } from './data-source.js';
 /** Any number; the same in every process, so that two migrations at once run one after the other. */
 const MIGRATION_LOCK = 7_265_106_111;
 
+/**
+ * How long a migration waits for a lock, in milliseconds. All who come to the table after it stand in line behind it: had it to wait for a
+ * long report or a backup, the service would wait, too. So it steps out of the line before anybody there gives up, and tries again.
+ */
+const LOCK_WAIT_MS = 1_000;
+const LOCK_AGAIN_MS = 2_000;
+const LONGEST_TRYING_MS = 60_000;
+
+/** How long it waits for another migration to end, in milliseconds. */
+const LONGEST_TURN_MS = 10 * 60_000;
+
+const LOCK_NOT_AVAILABLE = '55P03';
+
+/** Does `work` as soon as the locks it needs can be had. What is done twice must not matter. @throws StartFault after a minute */
+async function withoutBlocking(work: () => Promise<unknown>): Promise<void> {
+  const deadline = Date.now() + LONGEST_TRYING_MS;
+  for (;;) {
+    try {
+      await work();
+      return;
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== LOCK_NOT_AVAILABLE) throw error;
+      if (Date.now() > deadline) {
+        throw new StartFault(
+          'A migration cannot be made: another session holds a lock on its table (see pg_locks). End that session, and try again.',
+          { cause: error },
+        );
+      }
+      console.log('A migration waits: another session holds a lock on its table. Trying again.');
+      await sleep(LOCK_AGAIN_MS);
+    }
+  }
+}
+
 /** Brings Rejoinder's own tables and BullMQ's up to date. Safe to run at any time, also many at once. */
 async function migrate(): Promise<void> {
   const settings = readSettings('migrate');
   const source = await connect({
     ...dataSourceOptions({ url: settings.database.url, poolSize: 2, applicationName: 'rejoinder-migrate' }),
-    // A migration may take as long as it takes.
-    extra: {},
+    // A migration may take as long as it takes, once it has begun.
+    extra: { lock_timeout: LOCK_WAIT_MS, keepAlive: true },
   });
   const lock = source.createQueryRunner();
+  const pending = new Set<string>();
   try {
+    await lock.query(`SET lock_timeout = ${LONGEST_TURN_MS}`);
     await lock.query('SELECT pg_advisory_lock($1)', [MIGRATION_LOCK]);
-    const applied = await source.runMigrations({ transaction: 'each' });
-    for (const migration of applied) console.log(`applied ${migration.name}`);
-    if (settings.redisUrl === undefined) await migrateQueue(settings.database.url);
+    await lock.query(`SET lock_timeout = ${LOCK_WAIT_MS}`);
+    await withoutBlocking(async () => {
+      for (const { name } of await new MigrationExecutor(source, lock).getPendingMigrations()) pending.add(name);
+      await source.runMigrations({ transaction: 'each' });
+    });
+    for (const name of pending) console.log(`applied ${name}`);
+    if (settings.redisUrl === undefined) {
+      await withoutBlocking(() => migrateQueue(settings.database.url, LOCK_WAIT_MS));
+    }
     console.log('The database is up to date.');
   } finally {
     await lock.release();

@@ -2,9 +2,13 @@ import { runMigrations } from 'bullmq';
 import pg from 'pg';
 import { QUEUE_SCHEMA } from './connection.js';
 
-/** Brings BullMQ's own tables (schema `bullmq`) up to date. */
-export async function migrateQueue(databaseUrl: string): Promise<void> {
-  const client = new pg.Client({ connectionString: databaseUrl, application_name: 'rejoinder-migrate' });
+/** Brings BullMQ's own tables (schema `bullmq`) up to date, waiting for no lock longer than `lockWaitMs` (0: without end). */
+export async function migrateQueue(databaseUrl: string, lockWaitMs = 0): Promise<void> {
+  const client = new pg.Client({
+    connectionString: databaseUrl,
+    application_name: 'rejoinder-migrate',
+    lock_timeout: lockWaitMs,
+  });
   await client.connect();
   try {
     await runMigrations(client, QUEUE_SCHEMA);
