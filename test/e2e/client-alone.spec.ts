@@ -386,3 +386,25 @@ describe('a process with the client in it', () => {
     expect(Date.now() - Number(stdout)).toBeLessThan(2_000);
   });
 });
+
+describe('an export', () => {
+  it('with a line of 16 MB in small pieces is read in the time of its length, not of its square', async () => {
+    const encoder = new TextEncoder();
+    const piece = encoder.encode('x'.repeat(16_384));
+    const body = new ReadableStream({
+      start: (controller) => {
+        controller.enqueue(encoder.encode('{"type":"export"}\n{"type":"message","message":{"content":"'));
+        for (let n = 0; n < 1_024; n++) controller.enqueue(piece);
+        controller.enqueue(encoder.encode('"}}\n{"type":"end"}\n'));
+        controller.close();
+      },
+    });
+    const { client } = answered(() => new Response(body, { headers: { 'content-type': 'application/jsonl' } }));
+    const before = process.cpuUsage();
+    const types: string[] = [];
+    for await (const { type } of client.exportMe()) types.push(type);
+    expect(types).toEqual(['export', 'message', 'end']);
+    // It was half a minute of CPU, and is a quarter of a second.
+    expect(process.cpuUsage(before).user).toBeLessThan(8_000_000);
+  });
+});

@@ -34,15 +34,17 @@ export async function* exportLines(http: Http, signal?: AbortSignal): AsyncGener
     // Not every fetch ends a read that is under way when it is aborted.
     leave.signal.addEventListener('abort', () => void reader.cancel().catch(() => undefined));
     const decoder = new TextDecoder();
-    for (let rest = ''; ;) {
+    // The line that has not ended, in pieces: joined with each of them anew, a long one would be gone through again and again.
+    const begun: string[] = [];
+    for (;;) {
       listen();
       const { done, value } = await reader.read().catch(broke);
       clearTimeout(silence);
       if (done || leave.signal.aborted) return broke();
-      const lines = (rest + decoder.decode(value, { stream: true })).split('\n');
-      rest = lines.pop() ?? '';
-      for (const text of lines) {
-        const line = parse(text) ?? broke();
+      const [first = '', ...others] = decoder.decode(value, { stream: true }).split('\n');
+      begun.push(first);
+      for (const next of others) {
+        const line = parse(begun.splice(0, begun.length, next).join('')) ?? broke();
         yield line;
         if (line.type === 'end') return;
         signal?.throwIfAborted();
