@@ -1,6 +1,16 @@
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { parse } from 'secure-json-parse';
 import { ServiceError } from '#errors/service-error.js';
+import { repeatedName } from './repeated-name.js';
+
+/** No request needs more; what comes after this walks a body by recursion. */
+const LARGEST_DEPTH = 8;
+
+/** What is quoted of a request is shortened. */
+const LONGEST_NAME = 100;
+
+/** JSON is UTF-8 (RFC 8259, section 8.1); whoever says so may. */
+const UTF8 = /^"?utf-?8"?$/i;
 
 /**
  * Reads bodies as JSON (RFC 8259) and as nothing else.
@@ -9,6 +19,7 @@ import { ServiceError } from '#errors/service-error.js';
  * stands for "no fields", because clients often send the content type with it.
  */
 export function acceptJsonOnly(fastify: FastifyInstance): void {
+  const { bodyLimit: largest = 0 } = fastify.initialConfig;
   fastify.removeAllContentTypeParsers();
   fastify.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => {
     try {
@@ -17,16 +28,55 @@ export function acceptJsonOnly(fastify: FastifyInstance): void {
       done(error as Error);
     }
   });
+  // Node would ask for the body at once. Asked for here, one that is refused by its headers is not sent (RFC 9110, section 10.1.1).
+  fastify.server.on('checkContinue', (request, response) => fastify.server.emit('request', request, response));
+  fastify.addHook('preParsing', async (request, reply) => {
+    if (!hasBody(request)) return;
+    if (Number(request.headers['content-length']) > largest) {
+      throw new ServiceError('payload_too_large', 'The body is too large.');
+    }
+    assertPlain(request);
+    if (/^100-continue$/i.test(request.headers.expect ?? '')) reply.raw.writeContinue();
+  });
 }
 
-const utf8 = new TextDecoder('utf-8', { fatal: true });
+/** Whether a body is to be read at all (RFC 9112, section 6.3). */
+function hasBody({ method, headers }: FastifyRequest): boolean {
+  if (method === 'GET' || method === 'HEAD') return false;
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+}
+
+/** @throws ServiceError `unsupported_media_type` for a body that its headers say is compressed, no JSON or no UTF-8 */
+function assertPlain({ headers }: FastifyRequest): void {
+  if (!/^(identity)?$/i.test(headers['content-encoding'] ?? '')) {
+    // Says what would be taken (RFC 9110, section 15.5.16).
+    throw new ServiceError('unsupported_media_type', 'The body must have no Content-Encoding.', {
+      headers: { 'accept-encoding': 'identity' },
+    });
+  }
+  const [type = '', ...parameters] = (headers['content-type'] ?? '').split(';');
+  if (type.trim().toLowerCase() !== 'application/json') {
+    throw new ServiceError('unsupported_media_type', 'The body must be application/json.');
+  }
+  for (const parameter of parameters) {
+    const [name = '', value = ''] = parameter.split('=', 2).map((part) => part.trim());
+    if (/^charset$/i.test(name) && !UTF8.test(value)) {
+      throw new ServiceError('unsupported_media_type', 'The body must be application/json in UTF-8.');
+    }
+  }
+}
+
+/** One mark of the byte order may stand in front (RFC 8259, section 8.1); it is the parser's to pass over. */
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 function parseObject(body: Buffer): object {
   if (body.length === 0) return {};
+  let text: string;
   let value: unknown;
   try {
+    text = utf8.decode(body);
     // `__proto__` and `constructor.prototype` are refused rather than dropped.
-    value = parse(utf8.decode(body));
+    value = parse(text);
   } catch (cause) {
     throw new ServiceError('malformed_request', 'The body is not valid JSON in UTF-8.', { cause });
   }
@@ -34,11 +84,13 @@ function parseObject(body: Buffer): object {
     throw new ServiceError('validation_failed', 'The body must be a JSON object.');
   }
   if (isDeeperThan(LARGEST_DEPTH, value)) throw new ServiceError('validation_failed', 'The body is nested too deeply.');
+  const repeated = repeatedName(text);
+  if (repeated !== undefined) {
+    const name = repeated.slice(0, LONGEST_NAME).toWellFormed();
+    throw new ServiceError('malformed_request', `The body has the field ${JSON.stringify(name)} twice.`);
+  }
   return value;
 }
-
-/** No request needs more; what comes after this walks a body by recursion. */
-const LARGEST_DEPTH = 8;
 
 function isDeeperThan(depth: number, value: object): boolean {
   if (depth === 0) return true;

@@ -20,7 +20,7 @@ const MOST_UNKNOWN = 20;
 export class StrictValidationPipe implements PipeTransform<unknown, Promise<unknown>> {
   private readonly fields = new WeakMap<Type, ReadonlySet<string>>();
 
-  /** @throws ServiceError `validation_failed` naming every field at fault */
+  /** @throws ServiceError `validation_failed` naming the fields at fault */
   async transform(value: unknown, { type, metatype }: ArgumentMetadata): Promise<unknown> {
     if ((type !== 'body' && type !== 'query') || metatype === undefined) return value;
     const known = this.fieldsOf(metatype);

@@ -29,7 +29,8 @@ export function readRequestKey(request: FastifyRequest): RequestKey | undefined 
 /** Node reads a header's bytes as Latin-1; a client that sends other letters sends them as UTF-8. */
 function asSent(header: string): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(header, 'latin1'));
+    // With all of its characters: two keys are one only if they are the same.
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Buffer.from(header, 'latin1'));
   } catch {
     return header;
   }
