@@ -17,3 +17,77 @@ export function wire(url: string, request: string, ms = 1_000): Promise<string> 
 export function wireBody(answer: string): unknown {
   return JSON.parse(answer.slice(answer.indexOf('\r\n\r\n') + 4).replace(/^[0-9a-f]+\r\n|\r\n0\r\n\r\n$/g, ''));
 }
+
+/** An answer as it came over the wire. */
+export interface WireAnswer {
+  readonly status: number;
+  readonly headers: Headers;
+  /** Its content, chunks put together. */
+  readonly text: string;
+}
+
+export interface WireExchange {
+  /** All that came back, in its order, `100 Continue` among them. */
+  readonly answers: WireAnswer[];
+  /** Whether the server ended the connection. */
+  readonly ended: boolean;
+}
+
+/**
+ * Sends bytes as they are, without reading while it sends, and reads until so many answers are there, or the server ends the
+ * connection. @throws Error when the connection is reset, or silent for ten seconds
+ */
+export function exchange(url: string, bytes: string | Buffer, count = Infinity): Promise<WireExchange> {
+  return new Promise((resolve, reject) => {
+    const { hostname, port } = new URL(url);
+    const socket = connect(Number(port), hostname);
+    let came = Buffer.alloc(0);
+    const answers: WireAnswer[] = [];
+    const done = (ended: boolean): void => {
+      resolve({ answers, ended });
+      socket.destroy();
+    };
+    socket.pause();
+    socket.on('connect', () => {
+      socket.write(typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes, () => socket.resume());
+    });
+    socket.setTimeout(10_000, () => socket.destroy(new Error(`Silence after ${answers.length} answers.`)));
+    socket.on('data', (chunk) => {
+      came = Buffer.concat([came, chunk]);
+      for (let next = firstAnswer(came); next !== undefined; next = firstAnswer(came)) {
+        answers.push(next.answer);
+        came = came.subarray(next.length);
+      }
+      if (answers.length >= count) done(false);
+    });
+    socket.on('error', reject);
+    socket.on('end', () => done(true));
+  });
+}
+
+/** The answer that the bytes begin with, and its length; undefined while it has not all come. */
+function firstAnswer(bytes: Buffer): { answer: WireAnswer; length: number } | undefined {
+  const headEnd = bytes.indexOf('\r\n\r\n');
+  if (headEnd < 0) return undefined;
+  const [first = '', ...lines] = bytes.subarray(0, headEnd).toString('latin1').split('\r\n');
+  const status = Number(/^HTTP\/1\.1 (\d{3}) /.exec(first)?.[1]);
+  const headers = new Headers(lines.map((line) => [line.split(':', 1)[0] ?? '', line.slice(line.indexOf(':') + 1)]));
+  let at = headEnd + 4;
+  let text = '';
+  if (headers.get('transfer-encoding') === 'chunked') {
+    for (let size = -1; size !== 0;) {
+      const lineEnd = bytes.indexOf('\r\n', at);
+      if (lineEnd < 0) return undefined;
+      size = parseInt(bytes.subarray(at, lineEnd).toString(), 16);
+      text += bytes.subarray(lineEnd + 2, lineEnd + 2 + size).toString();
+      at = lineEnd + 2 + size + 2;
+      if (at > bytes.length) return undefined;
+    }
+  } else {
+    const length = Number(headers.get('content-length') ?? 0);
+    if (at + length > bytes.length) return undefined;
+    text = bytes.subarray(at, at + length).toString();
+    at += length;
+  }
+  return { answer: { status, headers, text }, length: at };
+}

@@ -10,12 +10,15 @@ import { serveBoard } from './admin/board/serve-board.js';
 import { AppModule } from './app.module.js';
 import { guardEarly } from './auth/early-guard.js';
 import { serveDocs } from './docs/docs.js';
+import { keepRequestsInOrder } from './http/connection-answers.js';
 import { allowOrigins } from './http/cors.js';
+import { answerEarlyRequests } from './http/gentle-end.js';
 import { tellNoFalseLength } from './http/head.js';
 import { acceptJsonOnly } from './http/json-body.js';
 import { negotiate } from './http/negotiation.js';
-import { answerRawError, speakForNode } from './http/raw-errors.js';
-import { answerWrongMethods, learnMethods } from './http/routes.js';
+import { answerRawError, refuseTunnels } from './http/raw-errors.js';
+import { checkHeads, originForm } from './http/request-head.js';
+import { answerWrongMethods, KnownRoutes } from './http/routes.js';
 import { SECURITY_HEADERS, tellBrowsers } from './http/security-headers.js';
 import { servePlayground } from './playground/playground.js';
 
@@ -46,12 +49,13 @@ export async function createApp(settings: Settings): Promise<NestFastifyApplicat
       headersTimeout: HEADERS_TIMEOUT_MS,
       // Node looks for requests that take too long at this interval; its default, 30 s, would double the time they have.
       connectionsCheckingInterval: 2_000,
-      // Node would answer in its own words: see `speakForNode`.
+      // Node would answer in its own words: see `checkHeads`.
       requireHostHeader: false,
     },
     // Requests that come while the process stops are served, or refused in our own words.
     return503OnClosing: false,
     genReqId: requestId,
+    rewriteUrl: originForm,
     clientErrorHandler: answerRawError,
     frameworkErrors: answerFrameworkError,
     routerOptions: { maxParamLength: 200 },
@@ -59,10 +63,13 @@ export async function createApp(settings: Settings): Promise<NestFastifyApplicat
   const fastify = adapter.getInstance();
   tellRequestId(fastify);
   tellBrowsers(fastify);
-  const methodsOf = learnMethods(fastify);
-  await allowOrigins(fastify, settings.corsOrigins, `${API_PREFIX}/`, methodsOf);
-  speakForNode(fastify);
-  answerWrongMethods(fastify, methodsOf);
+  const routes = new KnownRoutes(fastify);
+  checkHeads(fastify);
+  refuseTunnels(fastify);
+  keepRequestsInOrder(fastify);
+  answerEarlyRequests(fastify);
+  await allowOrigins(fastify, settings.corsOrigins, `${API_PREFIX}/`, routes);
+  answerWrongMethods(fastify, routes);
   tellNoFalseLength(fastify);
   await negotiate(fastify);
 

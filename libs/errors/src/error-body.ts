@@ -33,6 +33,9 @@ export function rawErrorResponse(
     `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status] ?? ''}`,
     'Content-Type: application/json; charset=utf-8',
     `Content-Length: ${Buffer.byteLength(body)}`,
+    // A clock is at hand, so it must be told (RFC 9110, section 6.6.1).
+    `Date: ${new Date().toUTCString()}`,
+    'Cache-Control: no-store',
     `X-Request-Id: ${requestId}`,
     'Cache-Control: no-store',
     ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),

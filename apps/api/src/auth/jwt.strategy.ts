@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { PassportStrategy } from '@nestjs/passport';
-import { ExtractJwt, Strategy } from 'passport-jwt';
+import { Strategy } from 'passport-jwt';
 import type { Settings } from '#settings/settings.js';
 import { readHeader } from './token-header.js';
 import type { TokenKeys } from './token-keys.js';
@@ -29,7 +29,7 @@ const LEEWAY_SECONDS = 5;
 export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
   constructor({ issuer, audience }: Settings['jwt'], keys: TokenKeys) {
     super({
-      jwtFromRequest: ExtractJwt.fromAuthHeaderAsBearerToken(),
+      jwtFromRequest: bearerToken,
       secretOrKeyProvider: (_request: unknown, token: string, done: (error: unknown, key?: Buffer) => void) => {
         keyOf(token, keys)
           // Passport's types know of texts only.
@@ -50,6 +50,13 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
     if (!isUserId(sub) || typeof exp !== 'number' || !Number.isFinite(exp)) return false;
     return { userId: sub, expiresAt: exp * 1_000, scopes: scopesOf(scope ?? scp) };
   }
+}
+
+/** `credentials` as RFC 6750, section 2.1, writes them, to their end: what follows a token would be read by nobody, or by somebody. */
+const CREDENTIALS = /^Bearer +([\w.~+/-]+=*)$/i;
+
+function bearerToken({ headers }: { headers: { authorization?: string } }): string | null {
+  return CREDENTIALS.exec(headers.authorization ?? '')?.[1] ?? null;
 }
 
 /** Words in one text, or a list of them. Anything else says nothing. */

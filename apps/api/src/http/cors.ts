@@ -1,6 +1,6 @@
 import cors, { type FastifyCorsOptions } from '@fastify/cors';
 import type { FastifyInstance } from 'fastify';
-import type { KnownMethods } from './routes.js';
+import type { KnownRoutes } from './routes.js';
 import { isHidden } from './hidden.js';
 
 /** What pages of other origins may send. A header that Fetch allows anyway is not listed; one that is missing here fails in the browser. */
@@ -47,7 +47,7 @@ export async function allowOrigins(
   fastify: FastifyInstance,
   origins: readonly string[],
   prefix: string,
-  methodsOf: KnownMethods,
+  routes: KnownRoutes,
 ): Promise<void> {
   if (origins.length === 0) return;
   const allowed = new Set(origins);
@@ -58,7 +58,7 @@ export async function allowOrigins(
       const path = request.url.split('?', 1)[0] ?? '';
       if (origin === undefined || !allowed.has(origin) || !path.startsWith(prefix)) return done(null, none);
       const preflight = request.method === 'OPTIONS' && asked !== undefined;
-      const methods = preflight && !isHidden(path) ? methodsOf(path) : [];
+      const methods = preflight && !isHidden(path) ? routes.methodsOf(path) : [];
       done(null, {
         origin,
         exposedHeaders: EXPOSED_HEADERS,

@@ -37,7 +37,8 @@ export async function negotiate(fastify: FastifyInstance): Promise<void> {
 export function assertAcceptable(request: FastifyRequest): void {
   // `application/json; charset=utf-8` asks for JSON: of a type's parameters only its weight counts here.
   const { headers } = request.raw;
-  if (headers.accept !== undefined) headers.accept = headers.accept.replace(/;(?!\s*q\s*=)[^,;]*/gi, '');
+  if (headers.accept !== undefined)
+    headers.accept = headers.accept.replace(/;(?!\s*q\s*=)(?:[^,;"]|"(?:[^"\\]|\\.)*"?)*/gi, '');
   if (chosenType(request) === undefined) {
     throw new ServiceError('not_acceptable', 'What is here cannot be had in a type that Accept allows.');
   }

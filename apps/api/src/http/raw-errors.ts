@@ -1,35 +1,60 @@
+import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { v4 } from 'uuid';
 import { rawErrorResponse } from '#errors/error-body.js';
-import { ServiceError } from '#errors/service-error.js';
+import { requestId } from '#process/request-id.js';
+import { unfinishedAnswers } from './connection-answers.js';
+import { endGently } from './gentle-end.js';
 import { SECURITY_HEADERS } from './security-headers.js';
 
-/** Answers what Node's HTTP parser refuses (it would answer in its own words) in the one error shape. */
+/** Connections on which there will be no further request. */
+const over = new WeakSet<Socket>();
+
+/**
+ * Answers what Node's HTTP parser refuses (it would answer in its own words) in the one error shape, and ends the connection: what
+ * follows cannot be trusted to be a request. Answers under way go first, for each is the next in line to its client.
+ */
 export function answerRawError(error: NodeJS.ErrnoException, socket: Socket): void {
+  // Node says so of whatever comes later, too.
+  if (over.has(socket)) return;
+  over.add(socket);
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
     return;
   }
-  const response =
-    error.code === 'HPE_HEADER_OVERFLOW'
-      ? rawErrorResponse('header_fields_too_large', 'The headers are too large.', v4(), SECURITY_HEADERS)
-      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-        ? rawErrorResponse('request_timeout', 'The request took too long to arrive.', v4(), SECURITY_HEADERS)
-        : rawErrorResponse('malformed_request', 'This is not an HTTP request.', v4(), SECURITY_HEADERS);
-  socket.end(response);
+  // Sent behind a request that was said to be the last: it is no request, and that one's answer ends the connection.
+  const answers = unfinishedAnswers(socket);
+  if (error.code === 'HPE_CLOSED_CONNECTION' && answers.length > 0) return;
+
+  const latest = answers.at(-1);
+  // What broke within its body is known already, and may even have its answer.
+  const broken = latest?.req.complete === false ? answers.pop() : undefined;
+  const before = answers.at(-1);
+  if (before === undefined) end(error, socket, broken);
+  else before.once('close', () => end(error, socket, broken));
 }
 
-/**
- * What Node would refuse in its own words: a request of HTTP/1.1 without `Host` (RFC 9112, section 3.2) is refused in ours,
- * and an expectation nobody knows (RFC 9110, section 10.1.1, lets a server refuse it) is passed over.
- */
-export function speakForNode(fastify: FastifyInstance): void {
-  const server = fastify.server;
-  server.on('checkExpectation', (request, response) => server.emit('request', request, response));
-  fastify.addHook('onRequest', async ({ raw }) => {
-    if (raw.headers.host === undefined && raw.httpVersion === '1.1') {
-      throw new ServiceError('malformed_request', 'The request has no Host.');
-    }
+function end(error: NodeJS.ErrnoException, socket: Socket, broken: ServerResponse | undefined): void {
+  const isAnswered = broken?.headersSent === true;
+  endGently(socket, isAnswered ? undefined : responseTo(error, broken === undefined ? v4() : requestId(broken.req)));
+}
+
+function responseTo({ code }: NodeJS.ErrnoException, id: string): string {
+  if (code === 'HPE_HEADER_OVERFLOW') {
+    return rawErrorResponse('header_fields_too_large', 'The headers are too large.', id, SECURITY_HEADERS);
+  }
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
+    return rawErrorResponse('request_timeout', 'The request took too long to arrive.', id, SECURITY_HEADERS);
+  }
+  return rawErrorResponse('malformed_request', 'This is not an HTTP request.', id, SECURITY_HEADERS);
+}
+
+/** What Node would refuse without a word: there is nothing here to connect to (RFC 9110, section 9.3.6). */
+export function refuseTunnels(fastify: FastifyInstance): void {
+  fastify.server.on('connect', (_request, socket: Socket) => {
+    socket.on('error', () => undefined);
+    answerRawError(new Error('CONNECT'), socket);
+    socket.resume();
   });
 }

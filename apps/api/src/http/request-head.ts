@@ -1,0 +1,76 @@
+import type { IncomingMessage } from 'node:http';
+import type { FastifyInstance } from 'fastify';
+import { ServiceError } from '#errors/service-error.js';
+
+/**
+ * Headers that may be there once. Node keeps the first of several, another server on the way may keep the last: whoever looks at
+ * a request must see the same user, host and type as we do (RFC 9110, section 5.3; for `Host` RFC 9112, section 3.2, demands it).
+ */
+const SINGLE = new Set(['authorization', 'content-type', 'host']);
+
+/** `uri-host [ ":" port ]` (RFC 9112, section 3.2); empty where a client knows no name. */
+const HOST = /^(\[[\da-z:._~-]+\]|[\w.~!$&'()*+,;=%-]*)(:\d*)?$/i;
+
+/** The start of a target in absolute form: scheme and authority (RFC 9112, section 3.2.2). */
+const ABSOLUTE = /^https?:\/\/([^/?#]+)/i;
+
+/**
+ * The target of a request as a path. In absolute form, as proxies send it, it must be understood, and its host goes before what the
+ * header says (RFC 9112, section 3.2.2).
+ */
+export function originForm({ url = '/', headers }: IncomingMessage): string {
+  const [start, authority = ''] = ABSOLUTE.exec(url) ?? [];
+  if (start === undefined) return url;
+  if (headers.host !== undefined) headers.host = authority;
+  const path = url.slice(start.length);
+  return path.startsWith('/') ? path : `/${path}`;
+}
+
+/**
+ * Refuses heads of requests that Node lets pass and that may be taken for something else on the way, before anything is asked of
+ * who sends them: so that it holds for each address in the same way.
+ */
+export function checkHeads(fastify: FastifyInstance): void {
+  const { server } = fastify;
+  // Node would drop, unseen, what comes after two thousand lines. Their size is bounded anyway.
+  server.maxHeadersCount = 0;
+  // An expectation nobody knows (RFC 9110, section 10.1.1, lets a server refuse it) is passed over.
+  server.on('checkExpectation', (request, response) => server.emit('request', request, response));
+  fastify.addHook('onRequest', async ({ raw, url, routeOptions }, reply) => {
+    const fault = headFault(raw);
+    // Where its body ends may be understood in two ways, too.
+    if (fault !== undefined) reply.raw.setHeader('connection', 'close');
+    const message = fault ?? targetFault(url, routeOptions.url);
+    if (message !== undefined) throw new ServiceError('malformed_request', message);
+  });
+}
+
+function headFault({ httpVersion, rawHeaders, headers }: IncomingMessage): string | undefined {
+  if (httpVersion !== '1.1' && httpVersion !== '1.0') return 'The request is not of HTTP/1.1.';
+  const seen = new Set<string>();
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = (rawHeaders[at] ?? '').toLowerCase();
+    if (SINGLE.has(name) && seen.size === seen.add(name).size) return `The request has ${name} twice.`;
+  }
+  if (headers.host === undefined && httpVersion === '1.1') return 'The request has no Host.';
+  if (!HOST.test(headers.host ?? '')) return 'The request has no valid Host.';
+  const coding = headers['transfer-encoding'];
+  // Of the codings that Node lets pass it undoes this one only, and HTTP/1.0 has none (RFC 9112, section 6.1).
+  if (coding !== undefined && (httpVersion === '1.0' || !/^chunked$/i.test(coding))) {
+    return 'The request has an unknown Transfer-Encoding.';
+  }
+  return undefined;
+}
+
+function targetFault(url: string, route: string | undefined): string | undefined {
+  // No part of a request's target (RFC 9112, section 3.2); routes would be found without it.
+  if (url.includes('#')) return 'The address has a fragment.';
+  // Probes may send what they like.
+  if (route?.startsWith('/health/') === true) return undefined;
+  try {
+    decodeURIComponent(url.slice(url.indexOf('?') + 1 || url.length));
+    return undefined;
+  } catch {
+    return 'The address cannot be decoded.';
+  }
+}
