@@ -10,6 +10,7 @@ import { CONTRACT_FILE } from '#contract/file.js';
 import { LONGEST_MESSAGE, LONGEST_TITLE, TurnRequest } from '#contract/requests.dto.js';
 import { CATALOGUE } from '#errors/catalogue.js';
 import { AppModule } from '../../apps/api/src/app.module.js';
+import type { Connections } from '../../apps/api/src/http/connections.js';
 import { JobsController } from '../../apps/api/src/jobs/jobs.controller.js';
 import { readSettings } from '#settings/settings.js';
 import { Contract, escape } from '../support/contract.js';
@@ -25,7 +26,7 @@ const operation = (surface: Surface, id: string): Surface[string] => {
   return found;
 };
 const said = surfaceOfContract(contract);
-const done = surfaceOfModule(AppModule.forRoot(settings));
+const done = surfaceOfModule(AppModule.forRoot(settings, {} as Connections));
 const text = readFileSync(CONTRACT_FILE, 'utf8');
 const changed = (from: string, to: string) => {
   expect(text).toContain(from);

@@ -5,6 +5,7 @@ import { DatabaseModule } from '#database/database.module.js';
 import { UserTags } from '#database/user-tags.js';
 import { HttpErrorFilter } from '#errors/http-error.filter.js';
 import { FeedModule } from '#feed/feed.module.js';
+import { JobFeed } from '#feed/job-feed.js';
 import { HealthService } from '#health/health.service.js';
 import { QueueModule } from '#queue/queue.module.js';
 import type { Settings } from '#settings/settings.js';
@@ -23,6 +24,7 @@ import { ChatsController } from './chats/chats.controller.js';
 import { ChatsService } from './chats/chats.service.js';
 import { ApiHealthController } from './health/health.controller.js';
 import { Answers } from './http/answers.js';
+import { Connections } from './http/connections.js';
 import { Farewell } from './http/farewell.js';
 import { RepresentationInterceptor } from './http/representation.interceptor.js';
 import { RequestSpans } from './http/request-spans.js';
@@ -50,7 +52,7 @@ import { TurnsService } from './turns/turns.service.js';
 /** The API app: everything between a request and the rows it makes or reads. */
 @Module({})
 export class AppModule {
-  static forRoot(settings: Settings): DynamicModule {
+  static forRoot(settings: Settings, connections: Connections): DynamicModule {
     const { database, redisUrl } = settings;
     const store = { databaseUrl: database.url, redisUrl };
     return {
@@ -80,7 +82,6 @@ export class AppModule {
         MessagesService,
         TurnsService,
         JobsService,
-        JobWaiter,
         SharedLooks,
         JobEvents,
         MeService,
@@ -92,11 +93,18 @@ export class AppModule {
         StoreMetrics,
         QueueMetrics,
         ApiMetrics,
+        { provide: Connections, useValue: connections },
         Farewell,
         Answers,
         RequestSpans,
         Tracing,
         UserTags,
+        {
+          provide: JobWaiter,
+          // Each holds a connection and a timer, as a stream does.
+          useFactory: (feed: JobFeed) => new JobWaiter(feed, settings.limits.openStreams),
+          inject: [JobFeed],
+        },
         {
           provide: Limits,
           useFactory: (manager: EntityManager) => new Limits(manager, settings.limits),

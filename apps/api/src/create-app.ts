@@ -11,10 +11,12 @@ import { AppModule } from './app.module.js';
 import { guardEarly } from './auth/early-guard.js';
 import { serveDocs } from './docs/docs.js';
 import { keepRequestsInOrder } from './http/connection-answers.js';
+import { Connections } from './http/connections.js';
 import { allowOrigins } from './http/cors.js';
 import { answerEarlyRequests } from './http/gentle-end.js';
 import { tellNoFalseLength } from './http/head.js';
 import { acceptJsonOnly } from './http/json-body.js';
+import { mostConnections } from './http/most-connections.js';
 import { negotiate } from './http/negotiation.js';
 import { answerRawError, refuseTunnels } from './http/raw-errors.js';
 import { checkHeads, originForm } from './http/request-head.js';
@@ -41,7 +43,7 @@ const SILENCE_TIMEOUT_MS = 90_000;
 
 /** The API app, ready to listen. */
 export async function createApp(settings: Settings): Promise<NestFastifyApplication> {
-  const adapter = new FastifyAdapter({
+  const adapter: FastifyAdapter = new FastifyAdapter({
     bodyLimit: LARGEST_BODY_BYTES,
     requestTimeout: REQUEST_TIMEOUT_MS,
     connectionTimeout: SILENCE_TIMEOUT_MS,
@@ -63,17 +65,18 @@ export async function createApp(settings: Settings): Promise<NestFastifyApplicat
   const fastify = adapter.getInstance();
   tellRequestId(fastify);
   tellBrowsers(fastify);
+  const connections = new Connections(fastify, mostConnections(settings.maxConnections));
   const routes = new KnownRoutes(fastify);
+  await allowOrigins(fastify, settings.corsOrigins, `${API_PREFIX}/`, routes);
   checkHeads(fastify);
   refuseTunnels(fastify);
   keepRequestsInOrder(fastify);
   answerEarlyRequests(fastify);
-  await allowOrigins(fastify, settings.corsOrigins, `${API_PREFIX}/`, routes);
   answerWrongMethods(fastify, routes);
   tellNoFalseLength(fastify);
   await negotiate(fastify);
 
-  const app = await NestFactory.create<NestFastifyApplication>(AppModule.forRoot(settings), adapter, {
+  const app = await NestFactory.create<NestFastifyApplication>(AppModule.forRoot(settings, connections), adapter, {
     bodyParser: false,
     logger: new AppLogger(settings, 'api'),
     abortOnError: false,

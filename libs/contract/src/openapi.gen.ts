@@ -195,7 +195,8 @@ export interface paths {
         /**
          * Poll a job
          * @description While the job is unfinished the answer carries `Retry-After`. With `Prefer: wait=N` the request itself waits until the
-         *     job is final, N seconds at most (60 is the longest).
+         *     job is final, N seconds at most (60 is the longest). Whoever has as many requests that wait as they may have event streams
+         *     is answered at once, without `Preference-Applied`.
          */
         get: operations["getJob"];
         put?: never;
@@ -462,6 +463,7 @@ export interface paths {
          *     last line is of type `end`, and counts: an export without it broke off, and is not all there is.
          *
          *     It is read while you take it, so what changes meanwhile may be in it or not. A reader who takes nothing for 30 seconds is cut off.
+         *     An export counts among the event streams that you may have open.
          */
         get: operations["exportMe"];
         put?: never;
@@ -2915,6 +2917,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             406: components["responses"]["NotAcceptable"];
             422: components["responses"]["ValidationFailed"];
+            429: components["responses"]["TooManyStreams"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
         };

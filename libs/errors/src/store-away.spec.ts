@@ -11,6 +11,7 @@ describe('a database that is away is told from a fault of ours', () => {
     ['a statement that took too long', failed({ code: '57014' })],
     ['a lock that was waited for in vain', failed({ code: '55P03' })],
     ['no connection', Object.assign(new Error('connect'), { code: 'ECONNREFUSED' })],
+    ['no file left for a connection', Object.assign(new Error('connect'), { code: 'EMFILE' })],
     ['a connection that was cut', new Error('Connection terminated unexpectedly')],
     ['a transaction whose connection was cut between two statements', new QueryRunnerProviderAlreadyReleasedError()],
     ['the same, seen by its runner', new QueryRunnerAlreadyReleasedError()],

@@ -1,6 +1,9 @@
 /** PostgreSQL's classes and codes (appendix A) that speak of its state rather than of our statement. */
 const SQLSTATE = /^(08|53|57P|58)|^(57014|55P03|40001|40P01|25P03|25006)$/;
-const SOCKET = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH']);
+/** The last two: the process may open no more files, so no connection either. */
+const SOCKET = new Set(
+  'ECONNREFUSED ECONNRESET EPIPE ETIMEDOUT ENOTFOUND EAI_AGAIN EHOSTUNREACH EMFILE ENFILE'.split(' '),
+);
 /** In words of pg, and of TypeORM about a transaction whose connection was lost between two statements. */
 const PG_CLIENT =
   /connection terminated|timeout exceeded when trying to connect|timeout expired|client has encountered a connection error|not queryable|connection timeout|driver not connected|Cannot use a pool after calling end|already released/i;

@@ -26,6 +26,7 @@ describe('settings', () => {
       workerPort: 3001,
       metricsPort: undefined,
       host: '127.0.0.1',
+      maxConnections: 12_000,
       logLevel: 'info',
       logFormat: 'text',
       traces: false,

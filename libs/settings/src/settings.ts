@@ -12,6 +12,8 @@ export interface Settings {
   /** Where the API serves its metrics, a port of their own; undefined: nowhere. (The worker's are on `workerPort`.) */
   readonly metricsPort: number | undefined;
   readonly host: string;
+  /** Connections that the API may have to its clients. */
+  readonly maxConnections: number;
   readonly logLevel: LogLevel;
   readonly logFormat: 'json' | 'text';
   /** Whether traces are kept: OpenTelemetry's variables say where to send them. Its SDK reads these, and the rest, itself. */
@@ -147,6 +149,7 @@ export function readSettings(app: 'api' | 'worker' | 'migrate', env: NodeJS.Proc
     workerPort: integer('WORKER_PORT', 3001, 0, 65535),
     metricsPort: metricsPort(),
     host: text('HOST') ?? (production ? '0.0.0.0' : '127.0.0.1'),
+    maxConnections: integer('MAX_CONNECTIONS', 12_000, 10, 1_000_000),
     logLevel,
     logFormat: logFormat === 'json' ? 'json' : 'text',
     traces: tracesAreKept(),

@@ -47,6 +47,7 @@ describe('a stream', () => {
     stream.open({ raw: response, hijack: () => undefined, getHeaders: () => ({}) } as unknown as FastifyReply);
   });
   afterEach(() => {
+    stream.destroy();
     jest.useRealTimers();
   });
 
@@ -77,5 +78,28 @@ describe('a stream', () => {
     jest.advanceTimersByTime(BEAT_MS);
     stream.beat();
     expect([response.destroyed, stream.closed]).toEqual([true, true]);
+  });
+
+  it('is not kept for a reader who has stopped while very much waits for all readers together', () => {
+    const opened = (): EventStream => {
+      const one = new EventStream();
+      one.open({ raw: new Response(), hijack: () => undefined, getHeaders: () => ({}) } as unknown as FastifyReply);
+      // Not so much that one alone would be left for it.
+      one.send('delta', '1.0', { text: 'x'.repeat(900_000) });
+      return one;
+    };
+    const beat = (streams: EventStream[]): number => {
+      jest.advanceTimersByTime(BEAT_MS);
+      streams.forEach((one) => one.beat());
+      return streams.filter(({ closed }) => !closed).length;
+    };
+    const streams = Array.from({ length: 30 }, opened);
+    expect(beat(streams)).toBe(30);
+    streams.push(...Array.from({ length: 20 }, opened));
+    // Those that are left do not hold too much: it is counted out again.
+    expect(beat(streams)).toBeGreaterThan(35);
+    expect(beat(streams)).toBeLessThan(42);
+    streams.forEach((one) => one.destroy());
+    expect(beat(Array.from({ length: 30 }, opened))).toBe(30);
   });
 });

@@ -7,6 +7,8 @@ import { jsonLine } from './json-line.js';
  * at once, so the number alone says nothing; time does.
  */
 const LARGEST_BACKLOG = 1024 * 1024;
+/** Once so many wait for all readers of the process together, none may have more than a part. */
+const LARGEST_TOTAL = 32 * 1024 * 1024;
 const LONGEST_STALL_MS = 5_000;
 
 /** UTF-16 code units handed over in one go: of a long event it is seen so that its reader takes it, however slowly. */
@@ -29,6 +31,8 @@ export const EVENT_STREAM_HEADERS = {
  * wrap it in four more, and keep all it made for the request until the client leaves.
  */
 export class EventStream {
+  /** Characters that wait in all streams of this process. */
+  private static total = 0;
   private response: ServerResponse | undefined;
   /** What the response has not taken yet. */
   private waiting = [`retry: ${Math.round(RETRY_MS * (0.5 + Math.random()))}\n\n`];
@@ -113,6 +117,7 @@ export class EventStream {
     this.gone = true;
     this.over = true;
     this.waiting = [];
+    this.count(-this.backlog);
     for (const listener of this.listeners) listener();
   }
 
@@ -120,7 +125,7 @@ export class EventStream {
     if (this.over) return;
     if (this.hasStalled()) return this.destroy();
     this.waiting.push(...inParts(text));
-    this.backlog += text.length;
+    this.count(text.length);
     this.flush();
   }
 
@@ -136,13 +141,18 @@ export class EventStream {
         return;
       }
       response.write(text);
-      this.backlog -= text.length;
+      this.count(-text.length);
       this.takenAt = Date.now();
     }
   }
 
+  private count(characters: number): void {
+    this.backlog += characters;
+    EventStream.total += characters;
+  }
+
   private hasStalled(): boolean {
-    if (this.backlog <= LARGEST_BACKLOG) this.takenAt = Date.now();
+    if (this.backlog <= (EventStream.total > LARGEST_TOTAL ? LARGEST_PART : LARGEST_BACKLOG)) this.takenAt = Date.now();
     return Date.now() - this.takenAt > LONGEST_STALL_MS;
   }
 }

@@ -3,6 +3,7 @@ import { HttpAdapterHost } from '@nestjs/core';
 import type { FastifyInstance } from 'fastify';
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { Connections } from './connections.js';
 
 /** Time a request that is on its way has to arrive once the process is told to stop, in milliseconds. */
 const ARRIVAL_MS = 1_000;
@@ -20,26 +21,22 @@ const READING_MS = 20_000;
  */
 @Injectable()
 export class Farewell implements OnModuleDestroy {
-  /** The open connections, each with its unfinished answers. */
-  private readonly connections = new Map<Socket, Set<ServerResponse>>();
   private stopping = false;
 
-  constructor(host: HttpAdapterHost) {
+  constructor(
+    host: HttpAdapterHost,
+    private readonly connections: Connections,
+  ) {
     const fastify = host.httpAdapter.getInstance<FastifyInstance>();
-    fastify.server.on('connection', (socket) => {
-      this.connections.set(socket, new Set());
-      socket.on('close', () => this.connections.delete(socket));
-    });
     // Called by Node as it stops to listen. A request may be on its way on any of them.
     fastify.server.closeIdleConnections = () => undefined;
-    // An answer that waits behind another on its connection has no socket yet; its request has.
     fastify.addHook('onRequest', async (request, reply) => this.follow(request.raw.socket, reply.raw));
   }
 
   /** The first thing Nest does when it closes. */
   onModuleDestroy(): void {
     this.stopping = true;
-    for (const answers of this.connections.values()) answers.forEach(sayClose);
+    for (const [, answers] of this.connections.all()) answers.forEach(sayClose);
     // An answer whose request has not come to its end waits for it; any other is under way.
     const hasArrived = ({ req }: ServerResponse): boolean => req.complete;
     // What came while the process was kept from running is read before its time is said to be over: timers go first in Node.
@@ -49,18 +46,14 @@ export class Farewell implements OnModuleDestroy {
   }
 
   private follow(socket: Socket, answer: ServerResponse): void {
-    const answers = this.connections.get(socket);
-    if (answers === undefined) return;
-    answers.add(answer);
     if (this.stopping) sayClose(answer);
     answer.on('close', () => {
-      answers.delete(answer);
-      if (this.stopping && answers.size === 0) socket.destroySoon();
+      if (this.stopping && this.connections.answersOn(socket)?.size === 0) socket.destroySoon();
     });
   }
 
   private closeWhere(may: (answers: ReadonlySet<ServerResponse>) => boolean): void {
-    for (const [socket, answers] of this.connections) if (may(answers)) socket.destroy();
+    for (const [socket, answers] of this.connections.all()) if (may(answers)) socket.destroy();
   }
 }
 

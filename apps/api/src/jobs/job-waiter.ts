@@ -6,9 +6,30 @@ import { isFinal } from '#jobs/states.js';
 @Injectable()
 export class JobWaiter implements BeforeApplicationShutdown {
   private readonly releases = new Set<() => void>();
+  /** How many requests of each user wait here. */
+  private readonly waiting = new Map<string, number>();
   private closing = false;
 
-  constructor(private readonly feed: JobFeed) {}
+  /** `most`: as many requests of one user may wait in this process; undefined: as many as come. */
+  constructor(
+    private readonly feed: JobFeed,
+    private readonly most: number | undefined,
+  ) {}
+
+  /**
+   * A place among the user's requests that wait, to be given back; undefined when there is none. A wait is a wish (RFC 7240, section
+   * 2): whoever has too many is answered at once.
+   */
+  enter(userId: string): (() => void) | undefined {
+    const waiting = this.waiting.get(userId) ?? 0;
+    if (this.most !== undefined && waiting >= this.most) return undefined;
+    this.waiting.set(userId, waiting + 1);
+    return () => {
+      const rest = (this.waiting.get(userId) ?? 1) - 1;
+      if (rest > 0) this.waiting.set(userId, rest);
+      else this.waiting.delete(userId);
+    };
+  }
 
   /**
    * Watches a job from now on. A watch must be opened before the job's state is read (or the job is made), so that

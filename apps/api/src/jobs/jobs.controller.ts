@@ -17,7 +17,7 @@ import { applyPreference, readPreference } from '../http/prefer.js';
 import { sayReplayed, TheRequestKey } from '../idempotency/request-key.js';
 import { Limits } from '../limits/limits.js';
 import { JobEvents } from './job-events.js';
-import { JobsService } from './jobs.service.js';
+import { type AwaitedJob, JobsService } from './jobs.service.js';
 import { END, readEventId } from './position.js';
 import { presentJob } from './present-job.js';
 
@@ -67,9 +67,9 @@ export class JobsController {
   ): Promise<Schemas['Job']> {
     const preference = readPreference(prefer);
     const wait = preference.waitSeconds ?? 0;
-    const { job, message } =
+    const { job, message, atOnce }: AwaitedJob =
       wait > 0 ? await this.jobs.getFinal(userId, jobId, wait, clientLeft(reply)) : await this.jobs.get(userId, jobId);
-    applyPreference(reply, preference);
+    if (atOnce !== true) applyPreference(reply, preference);
     if (!isFinal(job.status)) void reply.header('retry-after', POLL_SECONDS);
     return presentJob(job, message);
   }

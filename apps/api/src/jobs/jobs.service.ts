@@ -30,6 +30,12 @@ export type ReplyOrigin = Pick<NewTurn, 'chatId' | 'userId' | 'requestId' | 'req
   readonly span: Span | undefined;
 };
 
+/** A job that was waited for. */
+export interface AwaitedJob extends JobAndMessage {
+  /** It was not: too many requests of its user wait. */
+  readonly atOnce?: true;
+}
+
 @Injectable()
 export class JobsService {
   private readonly logger = new Logger(JobsService.name);
@@ -118,18 +124,35 @@ export class JobsService {
   }
 
   /** A job of the caller's once it is final, or as it is after `seconds`, or when `left` says nobody waits any more. */
-  async getFinal(userId: string, jobId: string, seconds: number, left: AbortSignal): Promise<JobAndMessage> {
+  async getFinal(userId: string, jobId: string, seconds: number, left: AbortSignal): Promise<AwaitedJob> {
     const watch = this.waiter.watch(jobId);
     try {
       const found = await this.get(userId, jobId);
-      return isFinal(found.job.status) ? found : await this.follow(watch, userId, jobId, seconds, left);
+      return isFinal(found.job.status) ? found : await this.waitFor(watch, userId, jobId, seconds, left);
     } finally {
       watch.close();
     }
   }
 
+  /** Waits on an open watch like {@link follow}, unless the user has too many requests that wait: then it is read as it is. */
+  async waitFor(
+    watch: JobWatch,
+    userId: string,
+    jobId: string,
+    seconds: number,
+    left: AbortSignal,
+  ): Promise<AwaitedJob> {
+    const leave = this.waiter.enter(userId);
+    if (leave === undefined) return { ...(await this.get(userId, jobId)), atOnce: true };
+    try {
+      return await this.follow(watch, userId, jobId, seconds, left);
+    } finally {
+      leave();
+    }
+  }
+
   /** Waits on an open watch until the job is final or the time is up, and reads it. */
-  async follow(
+  private async follow(
     watch: JobWatch,
     userId: string,
     jobId: string,

@@ -9,6 +9,7 @@ import { isStoreAway } from '#errors/store-away.js';
 import { presentChat } from '../chats/present-chat.js';
 import { LineStream } from '../http/line-stream.js';
 import { presentJob } from '../jobs/present-job.js';
+import { OpenStreams } from '../limits/open-streams.js';
 import { presentMessage } from '../messages/present-message.js';
 
 type Schemas = components['schemas'];
@@ -50,15 +51,29 @@ export class ExportService implements BeforeApplicationShutdown {
   private readonly line: (() => void)[] = [];
   private free = AT_ONCE;
 
-  constructor(private readonly manager: EntityManager) {}
+  constructor(
+    private readonly manager: EntityManager,
+    private readonly streams: OpenStreams,
+  ) {}
 
-  /** The first page is read before the answer begins, so that it can still say that something is wrong. */
+  /**
+   * An export is one of the streams that a user may have open. The first page is read before the answer begins, so that it can
+   * still say that something is wrong.
+   * @throws ServiceError `rate_limited`
+   */
   async open(userId: string): Promise<LineStream> {
-    const first = await this.inLine(() => this.chats(userId, undefined));
+    const place = await this.streams.enter(userId);
+    const first = await this.inLine(() => this.chats(userId, undefined)).catch((error: unknown) => {
+      place.leave();
+      throw error;
+    });
     const stream: LineStream = new LineStream(
       this.bundles(userId, first),
       (error) => this.failed(error),
-      () => this.running.delete(stream),
+      () => {
+        this.running.delete(stream);
+        place.leave();
+      },
     );
     this.running.add(stream);
     return stream;

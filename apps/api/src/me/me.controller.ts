@@ -56,7 +56,7 @@ export class MeController {
   }
 
   @Get('me/export')
-  @Operation('exportMe', [200, 422])
+  @Operation('exportMe', [200, 422, 429])
   export(@UserId() userId: string): Promise<LineStream> {
     return this.exports.open(userId);
   }

@@ -94,7 +94,7 @@ export class TurnsController {
     const sent = await this.turns.send(origin, body, preference.waitSeconds ?? LONGEST_WAIT_SECONDS, clientLeft(reply));
     sayReplayed(reply, sent.replayed);
     this.limits.tell(reply, sent.allowance);
-    applyPreference(reply, preference);
+    if (sent.atOnce !== true) applyPreference(reply, preference);
     if (!isFinal(sent.job.status)) {
       void reply.status(202).header('location', `/api/v1/jobs/${sent.job.id}`).header('retry-after', POLL_SECONDS);
       return presentJob(sent.job, sent.message);

@@ -8,7 +8,6 @@ import type { RequestKey } from '#database/request-key.js';
 import { notFound, ServiceError } from '#errors/service-error.js';
 import { isStoreAway } from '#errors/store-away.js';
 import { type AcceptedTurn, acceptTurn, asAccepted, isConflict, type NewTurn } from '#jobs/accept.js';
-import type { JobAndMessage } from '#jobs/read.js';
 import { isFinal } from '#jobs/states.js';
 import { line } from '#process/log-line.js';
 import { Doorbell } from '#queue/doorbell.js';
@@ -16,7 +15,7 @@ import { type Span, traceparentOf } from '#telemetry/traces.js';
 import { ChatsService } from '../chats/chats.service.js';
 import { KeptRequests } from '../idempotency/kept-requests.js';
 import { JobWaiter } from '../jobs/job-waiter.js';
-import { JobsService } from '../jobs/jobs.service.js';
+import { type AwaitedJob, JobsService } from '../jobs/jobs.service.js';
 import { Limits } from '../limits/limits.js';
 import { Load } from '../limits/load.js';
 import { acceptingSpan } from './accepting-span.js';
@@ -39,7 +38,7 @@ export interface TakenTurn extends AcceptedTurn {
   readonly replayed: boolean;
 }
 
-export interface SentTurn extends JobAndMessage, Pick<AcceptedTurn, 'allowance'> {
+export interface SentTurn extends AwaitedJob, Pick<AcceptedTurn, 'allowance'> {
   readonly userMessage: Message;
   readonly replayed: boolean;
 }
@@ -76,7 +75,7 @@ export class TurnsService {
       try {
         const found = replayed
           ? await this.jobs.getFinal(origin.userId, job.id, waitSeconds, left)
-          : await this.jobs.follow(watch, origin.userId, jobId, waitSeconds, left);
+          : await this.jobs.waitFor(watch, origin.userId, jobId, waitSeconds, left);
         return { userMessage, replayed, allowance, ...found };
       } catch (error) {
         // The turn is accepted, whatever became of the store since: the client must learn of its job.
