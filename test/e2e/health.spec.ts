@@ -1,3 +1,4 @@
+import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { onServer } from '../support/database.js';
 import { type Stack, startStack } from '../support/stack.js';
@@ -53,6 +54,22 @@ describe('health, on the API’s port and on the worker’s', () => {
     for (const path of ['/', '/api/v1/chats', '/docs']) {
       const response = await fetch(`${stack.workers[0]?.url}${path}`);
       expect([response.status, await response.json()]).toMatchObject([404, { code: 'not_found' }]);
+    }
+  });
+
+  it('is answered on the worker’s port, whoever else connects there', async () => {
+    const { hostname, port } = new URL(stack.workers[0]?.url ?? '');
+    let open = 0;
+    const idle = Array.from({ length: 300 }, () => {
+      const socket = connect(Number(port), hostname, () => (open += 1));
+      return socket.on('error', () => undefined).once('close', () => (open -= 1));
+    });
+    try {
+      await until(async () => idle.every(({ connecting }) => !connecting), 'all to connect');
+      await until(async () => open <= 100, 'those to be left that are too many');
+      expect((await fetch(`${stack.workers[0]?.url}/health/live`)).status).toBe(200);
+    } finally {
+      idle.forEach((socket) => socket.destroy());
     }
   });
 

@@ -1,6 +1,7 @@
 import 'reflect-metadata';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import { keepFewConnections } from '#process/few-connections.js';
 import { AppLogger } from '#process/logger.js';
 import { requestId, tellRequestId } from '#process/request-id.js';
 import { startApp } from '#process/start-app.js';
@@ -12,7 +13,12 @@ void startApp('worker', async () => {
   loadEnvFile();
   const settings = readSettings('worker');
   await beginTracing(settings, 'worker');
-  const adapter = new FastifyAdapter({ requestTimeout: 10_000, genReqId: requestId });
+  const adapter = new FastifyAdapter({
+    bodyLimit: 1024,
+    http: { connectionsCheckingInterval: 2_000 },
+    genReqId: requestId,
+  });
+  keepFewConnections(adapter.getHttpServer());
   tellRequestId(adapter.getInstance());
   const app = await NestFactory.create<NestFastifyApplication>(WorkerModule.forRoot(settings), adapter, {
     logger: new AppLogger(settings, 'worker'),

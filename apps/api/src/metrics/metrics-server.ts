@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Logger } from '@nestjs/common';
+import { keepFewConnections } from '#process/few-connections.js';
 import { StartFault } from '#process/start-fault.js';
 import { measureProcess, registry } from '#telemetry/registry.js';
 
@@ -13,7 +14,7 @@ const HEADERS = { 'cache-control': 'no-store' };
  */
 export async function serveMetrics(port: number, host: string): Promise<void> {
   measureProcess();
-  const server = createServer({ requestTimeout: 5_000, headersTimeout: 5_000, keepAliveTimeout: 65_000 });
+  const server = createServer({ connectionsCheckingInterval: 2_000 });
   server.on('request', (request, response) => {
     request.resume();
     if (request.url?.split('?', 1)[0] !== '/metrics') {
@@ -27,9 +28,7 @@ export async function serveMetrics(port: number, host: string): Promise<void> {
       );
     }
   });
-  // Whoever does not read, or holds on to connections, is nobody to wait for.
-  server.setTimeout(90_000);
-  server.maxConnections = 100;
+  keepFewConnections(server);
   server.unref();
   server.listen(port, host);
   try {
