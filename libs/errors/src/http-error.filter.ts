@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { line } from '#process/log-line.js';
 import { CATALOGUE } from './catalogue.js';
 import { errorBody } from './error-body.js';
+import { ServiceError } from './service-error.js';
 import { translate } from './translate.js';
 
 /** The only place where an error becomes an HTTP answer. */
@@ -14,7 +15,9 @@ export class HttpErrorFilter implements ExceptionFilter {
     const http = host.switchToHttp();
     const request = http.getRequest<FastifyRequest>();
     const reply = http.getResponse<FastifyReply>();
-    const error = translate(thrown);
+    // A client that leaves in the midst of its request looks like a store that does.
+    const brokeOff = thrown !== null && thrown === request.raw.errored;
+    const error = brokeOff ? new ServiceError('malformed_request', 'The request broke off.') : translate(thrown);
 
     const { code, status, jobId } = error;
     const cause = error.cause ?? (CATALOGUE[code].log === 'error' ? error : undefined);
