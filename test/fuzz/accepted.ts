@@ -1,6 +1,6 @@
 import { type Contract, type ContractOperation, escape } from '../support/contract.js';
-import { NOT_JSON, type Resolved } from './lane.js';
-import type { Plan } from './request.js';
+import type { Resolved } from './lane.js';
+import { NOT_JSON, type Plan } from './request.js';
 
 /** Headers that are passed over where they break their schema, as the contract says of each. */
 const PASSED_OVER = ['x-request-id', 'prefer', 'if-none-match', 'last-event-id'];

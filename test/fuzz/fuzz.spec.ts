@@ -9,7 +9,7 @@ import { fuzz, FUZZ_ENV, type FuzzReport, successesOf } from './fuzz.js';
  */
 const SEED = 1;
 
-const RUNS = 60;
+const RUNS = 50;
 
 describe('whatever is sent to an operation of the contract', () => {
   let stack: Stack;

@@ -15,7 +15,7 @@ export const FUZZ_ENV = {
   UNFINISHED_TURNS: '0',
 };
 
-/** Operations whose doing all users feel: they come when nobody else asks for anything. */
+/** Operations whose doing all users feel: they come first, when nobody else asks for anything. */
 const ALONE: readonly string[] = ['updateDispatch'];
 
 /** How many operations are tried at the same time. */
@@ -29,7 +29,7 @@ export interface FuzzOptions {
   readonly path?: string | undefined;
   /** This operation only. */
   readonly only?: string | undefined;
-  /** When no more requests are begun, on the clock of `Date.now`. */
+  /** When no more requests should be begun, on the clock of `Date.now`; each operation has its share of the time until then. */
   readonly until?: number | undefined;
 }
 
@@ -49,17 +49,16 @@ export async function fuzz(stack: Stack, contract: Contract, options: FuzzOption
   const faults: string[] = [];
   const chosen = contract.operations.filter(({ id }) => options.only === undefined || id === options.only);
   // What time there is is shared out among those that are left.
-  const shareOf = (left: number): number =>
-    options.until === undefined
-      ? Infinity
-      : Date.now() + ((options.until - Date.now()) * Math.min(AT_ONCE, left)) / left;
   let left = chosen.length;
   const one = async (operation: ContractOperation): Promise<void> => {
-    const share = { ...options, until: shareOf(left--) };
-    const { tally, fault } = await new Fuzz(stack, database, contract, operation, agent, pages).run(share);
+    const time = options.until === undefined ? Infinity : Math.max(1_000, options.until - Date.now());
+    const share = ALONE.includes(operation.id) ? time / left : (time * Math.min(AT_ONCE, left)) / left;
+    left -= 1;
+    const { tally, fault } = await new Fuzz(stack, database, contract, operation, agent, pages).run(options, share);
     tallies.set(operation.id, tally);
     if (fault !== undefined) faults.push(fault);
   };
+  for (const operation of chosen.filter(({ id }) => ALONE.includes(id))) await one(operation);
   // Those that wait for a reply take longest.
   const line = chosen.filter(({ id }) => !ALONE.includes(id)).sort((a, b) => slowness(b) - slowness(a));
   await Promise.all(
@@ -67,7 +66,6 @@ export async function fuzz(stack: Stack, contract: Contract, options: FuzzOption
       for (let next = line.shift(); next !== undefined; next = line.shift()) await one(next);
     }),
   );
-  for (const operation of chosen.filter(({ id }) => ALONE.includes(id))) await one(operation);
   agent.destroy();
   await database.end();
   return { tallies, faults };
@@ -91,37 +89,50 @@ class Fuzz {
     private readonly pages: Page[],
   ) {}
 
-  async run(options: FuzzOptions): Promise<{ tally: Tally; fault: string | undefined }> {
+  async run(options: FuzzOptions, ms: number): Promise<{ tally: Tally; fault: string | undefined }> {
     try {
-      return await this.check(options, false);
+      return await this.check(options, ms, false);
     } catch (error) {
       if (!(error instanceof SomeRequest)) throw error;
     }
     // One of many changed something. With a look after each it is found which.
-    return await this.check(options, true);
+    return await this.check(options, ms, true);
   }
 
-  private async check(options: FuzzOptions, closely: boolean): Promise<{ tally: Tally; fault: string | undefined }> {
-    const { runs, seed, path, until = Infinity } = options;
+  private async check(
+    options: FuzzOptions,
+    ms: number,
+    closely: boolean,
+  ): Promise<{ tally: Tally; fault: string | undefined }> {
+    const { runs, seed, path } = options;
     const world = await World.make(this.database, `${this.operation.id} ${closely ? 2 : 1}`);
     const lane = new Lane(this.stack, this.contract, this.operation, world, this.agent, this.pages, closely);
     let someRequest: SomeRequest | undefined;
+    let underWay: Promise<void> | undefined;
     const property = fc.asyncProperty(new Requests(this.contract).of(this.operation), async (plan: Plan) => {
-      if (someRequest !== undefined || Date.now() > until) return;
+      if (someRequest !== undefined) return;
       try {
-        await lane.try(plan);
+        underWay = lane.try(plan);
+        await underWay;
       } catch (error) {
         if (!(error instanceof SomeRequest)) throw error;
         someRequest = error;
       }
     });
-    const details = await fc.check(property, { seed, numRuns: runs, ...(path !== undefined && { path }) });
+    const details = await fc.check(property, {
+      seed,
+      numRuns: runs,
+      ...(path !== undefined && { path }),
+      ...(ms !== Infinity && { interruptAfterTimeLimit: ms }),
+    });
+    // When the time is up, nobody waits for the last one.
+    await underWay?.catch(() => undefined);
     if (someRequest !== undefined) throw someRequest;
     await lane.end();
-    if (!details.failed) return { tally: lane.tally, fault: undefined };
+    if (details.counterexample === null) return { tally: lane.tally, fault: undefined };
     const { id, method, path: address } = this.operation;
     const again = `FUZZ_ONLY=${id} FUZZ_SEED=${seed} FUZZ_PATH=${details.counterexamplePath} npm run fuzz`;
-    const broken = details.counterexample?.[0].broken.join('; ') || 'it is one the contract lets in';
+    const broken = details.counterexample[0].broken.join('; ') || 'it is one the contract lets in';
     const why = details.errorInstance instanceof Error ? details.errorInstance.message : String(details.errorInstance);
     const fault = `${id} (${method} ${address}), after ${details.numRuns} requests and ${details.numShrinks} steps to a smaller one\n${again}\n${broken}\n${why}`;
     return { tally: lane.tally, fault };

@@ -7,9 +7,17 @@ export class Raw {
   constructor(readonly text: string) {}
 }
 
+/** What a body is that is no JSON: nothing that any schema lets in. */
+export const NOT_JSON = Symbol('not JSON');
+
 /** A body that is sent as it is. */
 export class RawBody {
-  constructor(readonly bytes: Buffer) {}
+  /** What it says, as JSON. */
+  readonly said: unknown;
+
+  constructor(readonly bytes: Buffer) {
+    this.said = parsed(bytes);
+  }
 }
 
 /** A tag, a cursor or an event's id of an earlier answer, so changed. */
@@ -202,7 +210,7 @@ const JUNK = [
 const JUNK_IN_ADDRESS = ['%zz', '%', '%00', '%ff', '%ed%a0%80', '%c0%ae', '..%2f..', '%252e', ';x=y', '+'];
 
 /** Bodies that are no JSON, or not quite. */
-const RAW_BODIES: readonly Buffer[] = [
+const RAW_BODIES: readonly RawBody[] = [
   ...[
     '',
     ' ',
@@ -234,7 +242,7 @@ const RAW_BODIES: readonly Buffer[] = [
   ].map((text) => Buffer.from(text)),
   Buffer.from([0x7b, 0x22, 0xff, 0xfe, 0x22, 0x3a, 0x31, 0x7d]),
   Buffer.from('{"a":1}', 'utf16le'),
-];
+].map((bytes) => new RawBody(bytes));
 
 /** Makes requests for one operation after another, each from what the contract says of it. */
 export class Requests {
@@ -360,7 +368,7 @@ export class Requests {
     }
     breaks.push({
       weight: body === undefined ? 1 : 2,
-      arbitrary: fc.constantFrom(...RAW_BODIES).map((bytes) => ({ how: 'a raw body', body: new RawBody(bytes) })),
+      arbitrary: fc.constantFrom(...RAW_BODIES).map((body) => ({ how: 'a raw body', body })),
     });
     return breaks;
   }
@@ -472,4 +480,13 @@ function applied(plan: Plan, change: Break): Plan {
     page: plan.page,
     broken: [...plan.broken, change.how],
   };
+}
+
+function parsed(bytes: Buffer): unknown {
+  if (bytes.length === 0) return undefined;
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch {
+    return NOT_JSON;
+  }
 }
