@@ -59,6 +59,8 @@ export async function fuzz(stack: Stack, contract: Contract, options: FuzzOption
     if (fault !== undefined) faults.push(fault);
   };
   for (const operation of chosen.filter(({ id }) => ALONE.includes(id))) await one(operation);
+  // As the last of them may have left it, nobody would get a reply.
+  await database.query('UPDATE dispatch SET paused = false');
   // Those that wait for a reply take longest.
   const line = chosen.filter(({ id }) => !ALONE.includes(id)).sort((a, b) => slowness(b) - slowness(a));
   await Promise.all(
