@@ -139,7 +139,7 @@ const ACCEPT_REPLY = `
   ), place AS (${place('caller', 8)}
   ), chat AS (
     SELECT id, last_seq FROM chats
-     WHERE id = $1 AND status = 'active' AND NOT EXISTS (${HAS_UNFINISHED}) AND NOT ${keyIsKept(2, 6)}
+     WHERE id = $1 AND user_id = $2 AND status = 'active' AND NOT EXISTS (${HAS_UNFINISHED}) AND NOT ${keyIsKept(2, 6)}
   ), job AS (
     INSERT INTO jobs (id, type, status, chat_id, user_id, user_message_id, request_id, traceparent, attempts_left, round)
     SELECT $3, 'assistant-reply', 'queued', chat.id, $2, m.id, $4, $5, ${MAX_ATTEMPTS}, place.round
@@ -157,7 +157,7 @@ class NothingAccepted extends Error {}
  * flight, or its newest message is not the user's; when the user has reached a limit; or the request's key is kept already.
  *
  * The caller and the chat are locked first, and looked at in a second statement, which sees what the wait for the locks let
- * pass: another message, another job, a closing of the chat.
+ * pass: another message, another job, a closing or the deletion of the chat.
  */
 export async function acceptReply(
   manager: EntityManager,

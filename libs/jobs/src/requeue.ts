@@ -10,7 +10,7 @@ import { MAX_ATTEMPTS } from './timings.js';
 const REQUEUE = `
   WITH chat AS (
     SELECT c.id, c.last_seq FROM chats c JOIN jobs j ON j.chat_id = c.id
-     WHERE j.id = $1 AND c.status = 'active' FOR UPDATE OF c
+     WHERE j.id = $1 AND c.status = 'active' AND c.user_id IS NOT NULL FOR UPDATE OF c
   ), job AS (
     UPDATE jobs SET status = 'queued', attempts_left = ${MAX_ATTEMPTS}, available_at = now(), requeued_at = now(),
            round = (SELECT p.round FROM next_place(jobs.user_id, 0) p),
@@ -26,8 +26,8 @@ const REQUEUE = `
 /**
  * Puts a failed job back on the queue, due at once. Another turn that is accepted in the same moment breaks the index
  * `jobs_one_unfinished` (see `isConflict` in accept.ts).
- * @returns the attempts so far; undefined when it is not failed, its chat is not active or has another turn in flight, or
- * something was said in it since
+ * @returns the attempts so far; undefined when it is not failed, its chat is deleted, not active or has another turn in flight,
+ * or something was said in it since
  */
 export async function requeue(manager: EntityManager, jobId: string): Promise<number | undefined> {
   const rows = await manager.query<{ attempts: number }[]>(REQUEUE, [jobId]);

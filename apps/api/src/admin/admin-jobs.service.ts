@@ -42,7 +42,7 @@ export interface AdminJob extends Surroundings {
 const READ = `
   SELECT ${jobColumns('j')}, c.assistant_slug AS "assistantSlug", now() AS now,
          EXISTS (SELECT FROM dispatch WHERE paused) AS paused
-    FROM jobs j JOIN chats c ON c.id = j.chat_id WHERE j.id = $1`;
+    FROM jobs j JOIN chats c ON c.id = j.chat_id WHERE j.id = $1 AND c.user_id IS NOT NULL`;
 
 const CALLS = `
   SELECT attempt, model, outcome, error_code AS "errorCode", message_id AS "messageId", input_tokens AS "inputTokens",
@@ -54,7 +54,8 @@ const IN_THE_WAY = `
   SELECT j.status, c.status AS "chatStatus",
          (SELECT u.id FROM jobs u WHERE u.chat_id = c.id AND u.id <> j.id AND u.status IN ('queued', 'running')) AS "otherId",
          m.seq < c.last_seq AS "saidSince"
-    FROM jobs j JOIN chats c ON c.id = j.chat_id JOIN messages m ON m.id = j.user_message_id WHERE j.id = $1`;
+    FROM jobs j JOIN chats c ON c.id = j.chat_id JOIN messages m ON m.id = j.user_message_id
+   WHERE j.id = $1 AND c.user_id IS NOT NULL`;
 
 interface InTheWay {
   readonly status: JobStatus;

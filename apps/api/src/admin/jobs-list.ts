@@ -10,8 +10,8 @@ export const MOST_LOOKED_AT = 10_000;
 /** A job, with its chat's assistant. */
 export type AdminJobRow = JobRow & { readonly assistantSlug: string };
 
-/** No join: that might be made by reading all chats. */
-const ASSISTANT = 'SELECT c.assistant_slug FROM chats c WHERE c.id = j.chat_id';
+/** No join: that might be made by reading all chats. None for a chat that is deleted and not cleared yet: nobody finds its jobs. */
+const ASSISTANT = 'SELECT c.assistant_slug FROM chats c WHERE c.id = j.chat_id AND c.user_id IS NOT NULL';
 
 /** Where a page begins: beyond this job. */
 export interface Position {
@@ -62,7 +62,7 @@ export function jobsList(query: AdminJobsQuery, later: boolean, from: Position |
   const looked = `FROM jobs j WHERE ${inside.join(' AND ')} ORDER BY ${order}`;
   const lastValues = [...values];
 
-  const outside = ['true'];
+  const outside = ['j.slug IS NOT NULL'];
   if (status === 'succeeded' || status === 'canceled') outside.push(`j.status = '${status}'`);
   if (query.error !== undefined) outside.push(`j.error_code = ${value(query.error)}`);
   if (query.chat !== undefined) outside.push(`j.chat_id = ${value(query.chat)}`);

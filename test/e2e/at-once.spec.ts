@@ -1,0 +1,75 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { PoolClient } from 'pg';
+import type { Answer } from '../support/client.js';
+import { type Stack, startStack, tokenFor } from '../support/stack.js';
+import { Client } from '../support/client.js';
+import { until } from '../support/until.js';
+
+/** Requests that meet in one moment: a lock holds them up there, one behind the other, and then lets them go. */
+describe('requests at once', () => {
+  let stack: Stack;
+  beforeAll(async () => {
+    stack = await startStack({ workers: 0 });
+  });
+  afterAll(() => stack.stop());
+
+  /**
+   * Sends requests while `lock` is held, each once those before it wait; `meanwhile` is done under the lock.
+   * @returns their answers
+   */
+  const heldUp = async (
+    lock: string,
+    requests: (() => Promise<Answer>)[],
+    meanwhile: (holder: PoolClient) => Promise<unknown> = () => Promise.resolve(),
+  ): Promise<Answer[]> => {
+    const holder = await stack.database.connect();
+    try {
+      await holder.query('BEGIN');
+      await holder.query(lock);
+      const answers: Promise<Answer>[] = [];
+      for (const send of requests) {
+        answers.push(send());
+        await until(async () => {
+          const { rows } = await stack.database.query(
+            `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+          );
+          return rows.length === answers.length;
+        }, 'the request to wait for the lock');
+      }
+      await meanwhile(holder);
+      await holder.query('COMMIT');
+      return await Promise.all(answers);
+    } finally {
+      holder.release();
+    }
+  };
+  const lockOf = (chatId: string): string => `SELECT FROM chats WHERE id = '${chatId}' FOR UPDATE`;
+
+  it('a reply that is asked for while the chat is being deleted is not begun', async () => {
+    const ana = stack.as('ana');
+    const { id } = await ana.chat();
+    await ana.post(`/api/v1/chats/${id}/messages`, { content: 'Is anybody there?' });
+    const [deleted, reply] = await heldUp(lockOf(id), [
+      () => ana.request('DELETE', `/api/v1/chats/${id}`),
+      () => ana.post('/api/v1/jobs/assistant-reply', { chat_id: id }),
+    ]);
+    expect(deleted?.status).toBe(204);
+    expect(reply?.status).toBe(404);
+  });
+
+  it('an operator puts no job of a deleted chat back, nor sees it', async () => {
+    const operator = new Client(stack.api.url, tokenFor('operator', { scope: 'admin' }));
+    const ben = stack.as('ben');
+    const { id } = await ben.chat();
+    const job = await ben.turnAsync(id, 'canary');
+    await stack.database.query(
+      `UPDATE jobs SET status = 'failed', finished_at = now(), error_code = 'internal', error_message = '' WHERE id = $1`,
+      [job.id],
+    );
+    // As a chat is left that is too long to be cleared by the request that deletes it.
+    await stack.database.query('UPDATE chats SET released_from = user_id, user_id = NULL WHERE id = $1', [id]);
+    expect((await operator.patch(`/api/v1/admin/jobs/${job.id}`, { status: 'queued' })).status).toBe(404);
+    expect((await operator.get(`/api/v1/admin/jobs/${job.id}`)).status).toBe(404);
+    expect((await operator.get(`/api/v1/admin/jobs?chat=${id}`)).body.data).toEqual([]);
+  });
+});
