@@ -44,6 +44,13 @@ describe('requests at once', () => {
     }
   };
   const lockOf = (chatId: string): string => `SELECT FROM chats WHERE id = '${chatId}' FOR UPDATE`;
+  const MESSAGES = 'LOCK TABLE messages IN ACCESS EXCLUSIVE MODE';
+  const removed = (chatId: string) => async (holder: PoolClient) => {
+    await holder.query(`UPDATE messages SET job_id = NULL, role = 'user' WHERE chat_id = $1`, [chatId]);
+    await holder.query('DELETE FROM jobs WHERE chat_id = $1', [chatId]);
+    await holder.query('DELETE FROM messages WHERE chat_id = $1', [chatId]);
+    await holder.query('DELETE FROM chats WHERE id = $1', [chatId]);
+  };
 
   it('a reply that is asked for while the chat is being deleted is not begun', async () => {
     const ana = stack.as('ana');
@@ -71,5 +78,34 @@ describe('requests at once', () => {
     expect((await operator.patch(`/api/v1/admin/jobs/${job.id}`, { status: 'queued' })).status).toBe(404);
     expect((await operator.get(`/api/v1/admin/jobs/${job.id}`)).status).toBe(404);
     expect((await operator.get(`/api/v1/admin/jobs?chat=${id}`)).body.data).toEqual([]);
+  });
+
+  it('a page of a chat that is deleted before its messages are read is not found, not empty', async () => {
+    const eve = stack.as('eve');
+    const { id } = await eve.chat();
+    const [page] = await heldUp(MESSAGES, [() => eve.get(`/api/v1/chats/${id}/messages`)], removed(id));
+    expect(page?.status).toBe(404);
+  });
+
+  it('a chat that is deleted while it is opened is made anew', async () => {
+    const fay = stack.as('fay');
+    const { id } = await fay.chat();
+    const open = () => fay.post('/api/v1/assistants/support/chats', {});
+    const [opened] = await heldUp(MESSAGES, [open], removed(id));
+    expect(opened?.status).toBe(201);
+    expect(opened?.body.id).not.toBe(id);
+    expect(opened?.body.messages).toHaveLength(1);
+  });
+
+  it('a job that is deleted while it is read is not found, not without its reply', async () => {
+    const gil = stack.as('gil');
+    const { id } = await gil.chat();
+    const job = await gil.turnAsync(id, 'Reply to me');
+    await stack.database.query(
+      `UPDATE jobs SET status = 'succeeded', started_at = now(), finished_at = now(), attempts = 1 WHERE id = $1`,
+      [job.id],
+    );
+    const [read] = await heldUp(MESSAGES, [() => gil.get(`/api/v1/jobs/${job.id}`)], removed(id));
+    expect(read?.status).toBe(404);
   });
 });

@@ -38,9 +38,12 @@ async function read<Row extends JobRow>(
   );
   if (job === undefined) return undefined;
   if (job.status !== 'succeeded' && job.status !== 'canceled') return { job, message: null };
-  const [message] = await manager.query<Message[]>(
-    `SELECT ${messageColumns('m')} FROM messages m WHERE m.job_id = $1`,
-    [jobId],
+  const [now] = await manager.query<(Message | Record<keyof Message, null>)[]>(
+    `SELECT ${messageColumns('m')} FROM jobs j JOIN chats c ON c.id = j.chat_id LEFT JOIN messages m ON m.job_id = j.id
+      WHERE j.id = $1 AND c.user_id = $2`,
+    [jobId, userId],
   );
-  return { job, message: message ?? null };
+  // Deleted since. Without another look at the job it would be one that succeeded and wrote nothing.
+  if (now === undefined) return undefined;
+  return { job, message: now.id === null ? null : now };
 }

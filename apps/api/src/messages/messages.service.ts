@@ -93,6 +93,7 @@ export class MessagesService {
   /**
    * A page of a chat the caller was let into. `seq` has no gaps, so a page is a range of the index
    * `(chat_id, seq)`, as long as `limit` or {@link PAGE_BYTES} lets it be: its cost does not depend on its depth, and new messages do not move it.
+   * @throws ServiceError `validation_failed` (the cursor), `not_found` when the chat was deleted since
    */
   async page(chat: Chat, query: PageQuery): Promise<MessagesPage> {
     if (query.before !== undefined && query.after !== undefined) {
@@ -107,6 +108,11 @@ export class MessagesService {
       from ?? chat.lastSeq + 1,
       limit,
     ]);
+    const end = chat.lastSeq + 1;
+    const nearest = forward ? (from ?? 0) + 1 : Math.min(from ?? end, end) - 1;
+    const found = rows[0]?.seq ?? 0;
+    // Messages go only with their chat, the newest first: where the next one is missing, the chat was deleted since it was read.
+    if (nearest >= 1 && nearest < end && found < nearest) throw notFound('chat');
     const messages = forward ? rows : rows.reverse();
     // The chat was read before the page: messages that came in between are not counted as missing.
     const first = messages[0]?.seq ?? (forward ? (from ?? 0) + 1 : 1);
