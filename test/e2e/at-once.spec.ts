@@ -80,6 +80,34 @@ describe('requests at once', () => {
     expect((await operator.get(`/api/v1/admin/jobs?chat=${id}`)).body.data).toEqual([]);
   });
 
+  it('a chat that is opened with a key while a turn is accepted has both its message and its job, or neither', async () => {
+    const cid = stack.as('cid');
+    const { id } = await cid.chat();
+    const [turn, opened] = await heldUp(lockOf(id), [
+      () => cid.turn(id, 'One question', { prefer: 'respond-async' }),
+      () => cid.post('/api/v1/assistants/support/chats', {}, { 'idempotency-key': 'cid' }),
+    ]);
+    expect(opened?.body.messages).toHaveLength(2);
+    expect(opened?.body.unfinished_job_id).toBe(turn?.body.id);
+    const again = await cid.post('/api/v1/assistants/support/chats', {}, { 'idempotency-key': 'cid' });
+    expect(again.body).toEqual(opened?.body);
+  });
+
+  it('a chat says when it was changed, not when the change began to wait', async () => {
+    const dee = stack.as('dee');
+    const { id } = await dee.chat();
+    let released = '';
+    const [changed] = await heldUp(
+      lockOf(id),
+      [() => dee.patch(`/api/v1/chats/${id}`, { title: 'New' })],
+      async (holder) => {
+        const { rows } = await holder.query<{ now: Date }>('SELECT clock_timestamp()::timestamptz(3) AS now');
+        released = rows[0]?.now.toISOString() ?? '';
+      },
+    );
+    expect(changed?.body.updated_at >= released).toBe(true);
+  });
+
   it('a page of a chat that is deleted before its messages are read is not found, not empty', async () => {
     const eve = stack.as('eve');
     const { id } = await eve.chat();

@@ -48,18 +48,23 @@ const CREATE = `
   )
   SELECT to_jsonb(chat) AS chat FROM chat`;
 
-/** Keeps the key of a request that found its chat, and the chat as it was found. */
+const HOLD_ACTIVE = `SELECT 1 FROM chats WHERE id = $1 AND user_id = $2 AND status = 'active' FOR SHARE`;
+
+/**
+ * Keeps the key of a request that found its chat, and the chat as it was found. The chat must be held already: a statement that waits for
+ * a row sees that row as it is then, and the jobs as they were before.
+ */
 const KEEP_FOUND = `
   INSERT INTO idempotency_keys (user_id, key, fingerprint, chat, created)
   SELECT user_id, $2, $3, to_jsonb(chats) || jsonb_build_object('unfinished_job_id', (${unfinishedJob('chats')})), false
-    FROM chats WHERE id = $1 AND user_id = $4 AND status = 'active' FOR SHARE
+    FROM chats WHERE id = $1
   ON CONFLICT DO NOTHING RETURNING chat`;
 
 const LOCK = `SELECT 1 FROM chats WHERE id = $1 AND user_id = $2 FOR UPDATE`;
 
 const UPDATE = `
   WITH chat AS (
-    UPDATE chats SET status = $2, title = $3, metadata = $4, updated_at = now() WHERE id = $1
+    UPDATE chats SET status = $2, title = $3, metadata = $4, updated_at = greatest(updated_at, clock_timestamp()) WHERE id = $1
     RETURNING metadata, updated_at
   )
   SELECT metadata, updated_at AS "updatedAt" FROM chat`;
@@ -121,7 +126,7 @@ export class ChatsService {
       const { title = null, metadata = {} } = initial;
       const [row] =
         active !== null
-          ? await this.manager.query<{ chat: object }[]>(KEEP_FOUND, [active.id, ...keyValues(requestKey), userId])
+          ? await this.keepFound(active, requestKey)
           : await this.create([userId, slug, newId(), title, metadata, newId(), ...keyValues(requestKey)]);
       if (row !== undefined) return { chat: chatAsKept(row.chat), created: active === null, replayed: false };
       // There is a twin by now, or a chat; or it was archived in this moment. Else there is no such assistant.
@@ -133,6 +138,14 @@ export class ChatsService {
     }
     throw new ServiceError('unavailable', 'The chat changes too fast to be opened.', {
       headers: { 'retry-after': '1' },
+    });
+  }
+
+  /** @returns nothing when the chat is no longer active, or there is the key of a twin, by now */
+  private keepFound({ id, userId }: Chat, requestKey: RequestKey | undefined): Promise<{ chat: object }[]> {
+    return this.manager.transaction(async (manager) => {
+      const held = await manager.query<unknown[]>(HOLD_ACTIVE, [id, userId]);
+      return held.length === 0 ? [] : manager.query(KEEP_FOUND, [id, ...keyValues(requestKey)]);
     });
   }
 
