@@ -186,7 +186,7 @@ describe('every answer', () => {
 
     it('depends, too, on whose it is and in what type', async () => {
       const { vary } = await told(`/api/v1/chats/${chat}`);
-      expect(vary).toBe('Authorization, Accept, Origin');
+      expect(vary).toBe('Origin, Authorization, Accept');
     });
 
     it.each([

