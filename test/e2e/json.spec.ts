@@ -1,6 +1,6 @@
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { Client } from '../support/client.js';
+import { type Client } from '../support/client.js';
 import { type Stack, startStack } from '../support/stack.js';
 
 const deep = (depth: number): string => '['.repeat(depth) + ']'.repeat(depth);
