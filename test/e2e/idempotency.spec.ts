@@ -80,6 +80,9 @@ describe('a request with an Idempotency-Key', () => {
       ]);
       expect(again.headers.get(REPLAYED)).toBe('true');
     }
+    // Not waited for at all it is the job as it was accepted; waited for, though for no time, what has become of the turn.
+    const now = await ben.post(`${at}/turns`, { user_message: 'three' }, withKey(`three ${key}`, { prefer: 'wait=0' }));
+    expect([now.status, now.body.job_id]).toEqual([200, first[5]?.body.id]);
     expect(await count('messages', 'chat_id = $1', [chat.body.id])).toBe(8);
     expect(await count('chats', 'user_id = $1', ['ben'])).toBe(2);
   });

@@ -91,7 +91,10 @@ export class TurnsController {
       }
     }
     const preference = readPreference(prefer);
-    const sent = await this.turns.send(origin, body, preference.waitSeconds ?? LONGEST_WAIT_SECONDS, clientLeft(reply));
+    // Waiting for 0 seconds is another thing: what has become of an earlier turn is told at once.
+    const seconds =
+      preference.applied === 'respond-async' ? undefined : (preference.waitSeconds ?? LONGEST_WAIT_SECONDS);
+    const sent = await this.turns.send(origin, body, seconds, clientLeft(reply));
     sayReplayed(reply, sent.replayed);
     this.limits.tell(reply, sent.allowance);
     if (sent.atOnce !== true) applyPreference(reply, preference);

@@ -59,19 +59,24 @@ export class TurnsService {
   ) {}
 
   /**
-   * Accepts a turn and waits up to `waitSeconds` for its reply. The turn is committed before anything waits, and goes
+   * Accepts a turn and waits up to `waitSeconds` for its reply; undefined: the answer is the job as it was accepted. The turn is committed before anything waits, and goes
    * on whoever leaves. A request whose key is known attaches to the turn that there is.
    * @returns the job, final or not
    * @throws ServiceError `not_found`, `chat_not_active`, `turn_in_progress`, `idempotency_key_reused`, `rate_limited`, `unavailable`
    */
-  async send(origin: TurnOrigin, body: TurnRequest, waitSeconds: number, left: AbortSignal): Promise<SentTurn> {
+  async send(
+    origin: TurnOrigin,
+    body: TurnRequest,
+    waitSeconds: number | undefined,
+    left: AbortSignal,
+  ): Promise<SentTurn> {
     const jobId = newId();
     // Opened first: a quick worker may be done before the commit is heard of here.
     const watch = this.waiter.watch(jobId);
     try {
       const { userMessage, job, replayed, allowance } = await this.accept(origin, body, jobId);
       const accepted = { userMessage, job: asAccepted(job), message: null, replayed, allowance };
-      if (waitSeconds === 0) return accepted;
+      if (waitSeconds === undefined || (waitSeconds === 0 && !replayed)) return accepted;
       try {
         const found = replayed
           ? await this.jobs.getFinal(origin.userId, job.id, waitSeconds, left)
