@@ -1,0 +1,125 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { Call } from './sequences-known.js';
+import { type ChatStatus, type Kind, mark, SCRIPTS } from './sequences-steps.js';
+
+/** An answer that a state does not allow. */
+export class Wrong extends Error {}
+
+export interface Said {
+  readonly role: 'system' | 'user' | 'assistant';
+  readonly content: string | undefined;
+  readonly jobId: string | null;
+}
+
+export interface Chat {
+  readonly assistant: string;
+  readonly status: ChatStatus;
+  readonly title: string | null;
+  readonly metadata: object;
+  readonly createdAt: string;
+  readonly updatedAt: string;
+  readonly messages: readonly Said[];
+}
+
+export interface Job {
+  readonly chatId: string;
+  /** The number of the message it answers. */
+  readonly seq: number;
+  readonly kind: Kind;
+  readonly status: 'open' | 'succeeded' | 'failed' | 'canceled';
+  readonly begun: boolean;
+  /** As it was accepted, and as it ended, once somebody was told. */
+  readonly accepted: unknown;
+  readonly final: unknown;
+}
+
+export interface Kept {
+  readonly print: string;
+  readonly chatId: string;
+  readonly opened?: { readonly status: number; readonly body: unknown };
+  readonly jobId?: string;
+  readonly seq?: number;
+  /** Its chat is deleted; it is about to be forgotten. */
+  readonly fades?: true;
+}
+
+export interface State {
+  readonly chats: Readonly<Record<string, Chat>>;
+  readonly jobs: Readonly<Record<string, Job>>;
+  readonly keys: Readonly<Record<string, Kept>>;
+}
+
+export const NOTHING_YET: State = { chats: {}, jobs: {}, keys: {} };
+
+/** What happens by itself: each job that ends without anybody's doing may have ended by now. */
+export function mayHappen(state: State): State[] {
+  return Object.entries(state.jobs)
+    .filter(([, job]) => job.status === 'open' && job.kind !== 'hang' && state.chats[job.chatId] !== undefined)
+    .map(([id, job]) => ended(state, id, job.kind === 'fail' ? 'failed' : 'succeeded', job.kind !== 'fail'));
+}
+
+/** The job of the turn in flight. */
+export function openJob(state: State, chatId: string): string | null {
+  return Object.entries(state.jobs).find(([, job]) => job.chatId === chatId && job.status === 'open')?.[0] ?? null;
+}
+
+/** The state once a job has ended, with a message of the assistant's or without. */
+export function ended(
+  state: State,
+  jobId: string,
+  status: 'succeeded' | 'failed' | 'canceled',
+  speaks: boolean,
+): State {
+  const job = state.jobs[jobId] as Job;
+  const chat = state.chats[job.chatId] as Chat;
+  const messages = speaks
+    ? [...chat.messages, { role: 'assistant' as const, content: undefined, jobId }]
+    : chat.messages;
+  return {
+    ...state,
+    jobs: { ...state.jobs, [jobId]: { ...job, status } },
+    chats: { ...state.chats, [job.chatId]: { ...chat, messages } },
+  };
+}
+
+/** What the model is asked: the messages since the last reply, for a turn whose reply failed is asked again with the next. */
+export function asked(messages: readonly Said[]): string[] {
+  const texts: string[] = [];
+  for (const { role, content } of [...messages].reverse()) {
+    if (role === 'assistant') break;
+    if (role === 'user') texts.unshift(content ?? '');
+  }
+  return texts;
+}
+
+/** What becomes of a turn: the stand-in goes by the first word that it finds. */
+export function kindOf(messages: readonly Said[]): Kind {
+  const texts = asked(messages);
+  return SCRIPTS.map(([kind]) => kind).find((kind) => texts.some((text) => text.includes(mark(kind)))) ?? 'ok';
+}
+
+/** Every message that was seen, by chat and number: none may ever be seen otherwise. */
+export class Facts {
+  private readonly messages = new Map<string, any>();
+
+  constructor(calls: readonly Call[]) {
+    for (const { answer } of calls) this.learn(answer.body);
+  }
+
+  message(chatId: string, seq: number): any {
+    return this.messages.get(`${chatId} ${seq}`);
+  }
+
+  private learn(value: unknown): void {
+    if (typeof value !== 'object' || value === null) return;
+    const { chat_id, seq } = value as { chat_id?: string; seq?: number };
+    if (chat_id !== undefined && seq !== undefined) {
+      const name = `${chat_id} ${seq}`;
+      const known = this.messages.get(name) ?? value;
+      if (!isDeepStrictEqual(known, value)) throw new Wrong(`message ${name} is ${print(known)} and ${print(value)}`);
+      this.messages.set(name, value);
+    } else Object.values(value).forEach((inner) => this.learn(inner));
+  }
+}
+
+export const print = (value: unknown): string => JSON.stringify(value) ?? 'nothing';

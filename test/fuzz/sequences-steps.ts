@@ -1,0 +1,161 @@
+import fc from 'fast-check';
+
+/*
+ * What clients may do, as data: fast-check makes it, shrinks it and prints it. Which chat or job a step is about is said by a
+ * number, and found out when the step is made: the number counts back from the newest that the clients know by then.
+ */
+
+/** What becomes of a turn; the stand-in finds the word in what it is asked (see `SCRIPTS`). */
+export const KINDS = ['ok', 'slow', 'fail', 'hang'] as const;
+export type Kind = (typeof KINDS)[number];
+
+/** What the stand-in does about a text with the word in it; in this order, for a question may hold several messages. */
+export const SCRIPTS: readonly (readonly [Kind, object])[] = [
+  ['hang', { pieces: ['half ', 'a reply'], stall_after: 2 }],
+  ['fail', { status: 400, error_type: 'invalid_request_error', message: 'scripted' }],
+  ['slow', { text: 'a slow reply', delay_ms: 80 }],
+];
+
+export const mark = (kind: Kind): string => `[${kind}]`;
+
+/** A name of a key, or none. Few, so that they meet. */
+export type Key = 'k0' | 'k1' | 'k2' | undefined;
+
+/** Which precondition a change is sent with: none, the newest ETag known, the one before that, or one that nothing ever had. */
+export type Match = 'none' | 'newest' | 'older' | 'any' | 'wrong';
+
+/** By the chat's own path, by its assistant's, or by another assistant's. */
+export type Way = 'plain' | 'scoped' | 'astray';
+
+/** For a turn's end: not at all, for no time, or for longer than those take that end by themselves. */
+export type Waits = 'not' | 'now' | 'long';
+
+export type Assistant = 'support' | 'billing';
+
+export type ChatStatus = 'active' | 'archived' | 'closed';
+
+export interface Change {
+  readonly status?: ChatStatus;
+  readonly title?: string | null;
+  readonly metadata?: Record<string, string>;
+}
+
+export type Step =
+  | { do: 'open'; assistant: Assistant; title: string | null; key: Key }
+  | { do: 'change'; chat: number; change: Change; match: Match }
+  | { do: 'delete'; chat: number; match: Match }
+  | { do: 'message'; chat: number; kind: Kind; key: Key; way: Way }
+  | { do: 'turn'; chat: number; kind: Kind; key: Key; way: Way; waits: Waits }
+  | { do: 'reply'; chat: number; key: Key }
+  | { do: 'again'; back: number; waits: Waits }
+  | { do: 'cancel'; job: number }
+  | { do: 'requeue'; job: number }
+  | { do: 'job'; job: number; waits: boolean; again: boolean }
+  | { do: 'chat'; chat: number; again: boolean }
+  | { do: 'page'; chat: number; limit: number; from: 'end' | 'before' | 'after'; way: Way }
+  | { do: 'list'; assistant: Assistant | undefined; status: ChatStatus | undefined; limit: number }
+  | {
+      do: 'spy';
+      chat: number;
+      job: number;
+      on: 'chat' | 'page' | 'turn' | 'message' | 'reply' | 'delete' | 'job' | 'cancel';
+    }
+  | { do: 'leave' };
+
+/** Several clients of one user: what is done first, one after the other, and then what each does at the same time as the others. */
+export interface Program {
+  /** They begin with a chat. */
+  readonly opened: boolean;
+  readonly first: readonly Step[];
+  readonly clients: readonly (readonly Step[])[];
+}
+
+const assistant = fc.constantFrom<Assistant>('support', 'billing');
+const chat = fc.nat({ max: 3 });
+const job = fc.nat({ max: 3 });
+const kind = fc.constantFrom<Kind>('ok', 'ok', 'slow', 'slow', 'fail', 'fail', 'hang');
+const key = fc.constantFrom<Key>(undefined, undefined, 'k0', 'k1', 'k2');
+const way = fc.constantFrom<Way>('plain', 'plain', 'plain', 'plain', 'scoped', 'scoped', 'astray');
+const match = fc.constantFrom<Match>('none', 'none', 'newest', 'older', 'any', 'wrong');
+const title = fc.constantFrom('one', 'two', null);
+const status = fc.constantFrom<ChatStatus>('active', 'archived', 'archived', 'closed');
+const limit = fc.integer({ min: 1, max: 4 });
+const waits = fc.constantFrom(false, false, true);
+const ends = fc.constantFrom<Waits>('not', 'not', 'not', 'now', 'long', 'long');
+const again = fc.boolean();
+const opened = fc.constantFrom(true, true, true, false);
+
+const change: fc.Arbitrary<Change> = fc.oneof(
+  { weight: 4, arbitrary: fc.record({ status }) },
+  { weight: 2, arbitrary: fc.record({ title }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      metadata: fc.constantFrom<Record<string, string>>({}, { b: '1', a: '2' }, { a: '2', b: '1' }),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ status, title }) },
+);
+
+const of = <Name extends Step['do']>(
+  name: Name,
+  fields: { [F in Exclude<keyof Extract<Step, { do: Name }>, 'do'>]: fc.Arbitrary<Extract<Step, { do: Name }>[F]> },
+): fc.Arbitrary<Step> => fc.record({ do: fc.constant(name), ...fields }) as unknown as fc.Arbitrary<Step>;
+
+/** Steps of which each is one change or one look, so that they can be put into an order. */
+const orderly: { weight: number; arbitrary: fc.Arbitrary<Step> }[] = [
+  { weight: 4, arbitrary: of('open', { assistant, title, key }) },
+  { weight: 4, arbitrary: of('change', { chat, change, match }) },
+  { weight: 1, arbitrary: of('delete', { chat, match }) },
+  { weight: 3, arbitrary: of('message', { chat, kind, key, way }) },
+  { weight: 6, arbitrary: of('turn', { chat, kind, key, way, waits: ends }) },
+  { weight: 3, arbitrary: of('reply', { chat, key }) },
+  { weight: 3, arbitrary: of('again', { back: fc.nat({ max: 2 }), waits: ends }) },
+  { weight: 4, arbitrary: of('cancel', { job }) },
+  { weight: 2, arbitrary: of('requeue', { job }) },
+  { weight: 2, arbitrary: of('job', { job, waits, again }) },
+  { weight: 2, arbitrary: of('chat', { chat, again }) },
+  { weight: 3, arbitrary: of('page', { chat, limit, from: fc.constantFrom('end', 'before', 'after'), way }) },
+  {
+    weight: 2,
+    arbitrary: of('list', {
+      assistant: fc.option(assistant, { nil: undefined }),
+      status: fc.option(status, { nil: undefined }),
+      limit,
+    }),
+  },
+];
+
+const step = fc.oneof(...orderly);
+
+const anyStep = fc.oneof(
+  ...orderly,
+  {
+    weight: 2,
+    arbitrary: of('spy', {
+      chat,
+      job,
+      on: fc.constantFrom('chat', 'page', 'turn', 'message', 'reply', 'delete', 'job', 'cancel'),
+    }),
+  },
+  { weight: 1, arbitrary: of('leave', {}) },
+);
+
+/** One client that does one thing after the other. */
+export const oneByOne = (longest: number): fc.Arbitrary<Program> =>
+  fc.record({
+    opened,
+    first: fc.array(anyStep, { minLength: 1, maxLength: longest, size: 'max' }),
+    clients: fc.constant([]),
+  });
+
+/** A few steps to begin with, and then several clients at once. */
+export const atOnce: fc.Arbitrary<Program> = fc.record({
+  opened,
+  first: fc.array(step, { maxLength: 6, size: 'max' }),
+  clients: fc.array(fc.array(step, { minLength: 1, maxLength: 3, size: 'max' }), {
+    minLength: 2,
+    maxLength: 4,
+    size: 'max',
+  }),
+});
