@@ -284,10 +284,14 @@ describe('whose is whose', () => {
       const foreign = [...new Set([...fields, 'user_id', 'user', 'owner', 'sub', 'scope', 'released_from'])].filter(
         (field) => !known.has(field),
       );
-      const body = { ...Object.fromEntries(foreign.map((field) => [field, 'eve'])), ...mine };
-      const answer = await ops.request(row.method, row.path(hers), { body });
-      expect([row.id, answer.status]).toEqual([row.id, 422]);
-      expect(answer.body.details.map(({ field }: { field: string }) => field).sort()).toEqual(foreign.sort());
+      // So many are named in one answer.
+      for (let n = 0; n < foreign.length; n += 20) {
+        const some = foreign.slice(n, n + 20);
+        const body = { ...Object.fromEntries(some.map((field) => [field, 'eve'])), ...mine };
+        const answer = await ops.request(row.method, row.path(hers), { body });
+        expect([row.id, answer.status]).toEqual([row.id, 422]);
+        expect(answer.body.details.map(({ field }: { field: string }) => field).sort()).toEqual(some.sort());
+      }
     }
     expect(await everything(stack)).toEqual(before);
   });
