@@ -185,12 +185,13 @@ describe('a stream of events', () => {
         if (event.event === 'delta') break;
       }
       stream.close();
-      if (streams !== 8) continue;
+      // Long before the reply is over, however slow the machine is.
+      if (streams !== 3) continue;
       await stack.workers.pop()?.kill();
       stack.workers.push(await stack.startWorker());
     }
     expect(told.filter((event) => event === 'reset')).toHaveLength(1);
-    expect(told.indexOf('reset')).toBeGreaterThan(8);
+    expect(told.indexOf('reset')).toBeGreaterThan(3);
     const { assistant_message } = (await una.get(`/api/v1/jobs/${job.id}`)).body;
     expect(assistant_message.content).toContain('second attempt');
     expect(text).toBe(assistant_message.content);
