@@ -194,7 +194,9 @@ export class Known {
     const page = this.pages.get(chatId);
     const cursor = from === 'end' ? undefined : (page?.[from] as string | null | undefined);
     if (cursor === undefined || cursor === null) return {};
-    return { cursor, from: page.data.at(from === 'before' ? 0 : -1)?.seq ?? page.from };
+    // Of an empty page: it lies behind the number that it was asked for with.
+    const seq = page.data.at(from === 'before' ? 0 : -1)?.seq as number | undefined;
+    return { cursor, from: seq ?? page.from + (from === 'before' ? 1 : 0) };
   }
 
   /** What a client learns of an answer. */
