@@ -14,6 +14,8 @@ const TRIES = 3;
 
 /** A PostgreSQL of a stack's own, with a migrated database, that a test may kill. */
 export interface OwnPostgres {
+  /** The process that all sessions are children of. */
+  readonly pid: number;
   /** The migrated database; the same after a restart. */
   readonly url: string;
   /** SIGKILL to the server; resolves once its sessions have ended, too. What was committed is kept. */
@@ -28,11 +30,17 @@ export interface OwnPostgres {
   stop(): Promise<void>;
 }
 
-/** Starts one. `env` is what the migration is told besides the address: whether the queue is on Redis. */
-export async function startOwnPostgres(env: Record<string, string> = {}): Promise<OwnPostgres> {
+/**
+ * Starts one. `env` is what the migration is told besides the address: whether the queue is on Redis. It acknowledges what no power cut
+ * would leave of it, unless it is to be `durable`, as PostgreSQL comes.
+ */
+export async function startOwnPostgres(
+  env: Record<string, string> = {},
+  { durable = false } = {},
+): Promise<OwnPostgres> {
   const dataDir = await mkdtemp(join(tmpdir(), 'rejoinder-own-'));
   const port = await steadyPort();
-  const start = (): Promise<EmbeddedPostgres> => startEmbeddedPostgres({ dataDir, port, persistent: true, fast: true });
+  const start = (): Promise<EmbeddedPostgres> => startEmbeddedPostgres({ dataDir, port, persistent: true, fast: !durable });
   let server = await start();
   let running = true;
   let frozen: readonly number[] = [];
@@ -52,6 +60,9 @@ export async function startOwnPostgres(env: Record<string, string> = {}): Promis
   }
   return {
     url,
+    get pid() {
+      return server.pid;
+    },
     kill: async () => {
       if (!running) return;
       running = false;

@@ -32,8 +32,23 @@ const READY_TIMEOUT_MS = 60_000;
  * Starts one of the built apps, as production does, on a port of its own choosing, and waits until it says where
  * it listens. Nothing of this process's environment reaches it but PATH. `home` is where it was built, if not here.
  */
-export async function startProcess(app: AppName, env: Record<string, string>, home = '.'): Promise<App> {
-  const child = spawn(process.execPath, [APPS[app]], {
+export function startProcess(
+  app: AppName,
+  env: Record<string, string>,
+  home?: string,
+  flags?: readonly string[],
+): Promise<App> {
+  return startProgram(APPS[app], env, home, flags);
+}
+
+/** The same with any program that says where it listens; `flags` are for Node. */
+export async function startProgram(
+  program: string,
+  env: Record<string, string>,
+  home = '.',
+  flags: readonly string[] = [],
+): Promise<App> {
+  const child = spawn(process.execPath, [...flags, program], {
     cwd: home,
     env: { PATH: process.env['PATH'] ?? '', NODE_ENV: 'test', LOG_LEVEL: 'info', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -44,7 +59,7 @@ export async function startProcess(app: AppName, env: Record<string, string>, ho
     const fail = (why: string): void => {
       clearTimeout(timer);
       child.kill('SIGKILL');
-      reject(new Error(`${app} ${why}:\n${printed}`));
+      reject(new Error(`${program} ${why}:\n${printed}`));
     };
     let found = false;
     const read = (chunk: Buffer): void => {
@@ -63,7 +78,7 @@ export async function startProcess(app: AppName, env: Record<string, string>, ho
   });
   // An app that ends by itself takes a test with it, whose own complaint does not say why.
   child.once('exit', (code) => {
-    if (code) console.error(`${app} ended with ${code}:\n${printed.slice(-4_000)}`);
+    if (code) console.error(`${program} ended with ${code}:\n${printed.slice(-4_000)}`);
   });
   const runs = (): boolean => child.exitCode === null && child.signalCode === null;
   return {

@@ -1,0 +1,154 @@
+import { Queue, setDefaultBackendFactory } from 'bullmq';
+import pg from 'pg';
+import { QUEUE_PREFIX, queueConnection, type QueueStore, REPLY_QUEUE } from '#queue/connection.js';
+import { postgresBackend } from '#queue/postgres-backend.js';
+import { ModelStub } from '../test/support/model-stub.js';
+import { startOwnPostgres } from '../test/support/own-postgres.js';
+import { type App, startProcess, startProgram } from '../test/support/processes.js';
+import { startRedis } from '../test/support/redis.js';
+import { SECRET, tokenFor } from '../test/support/stack.js';
+import type { Part } from './meter.js';
+import { seed, type Seeds, type Starter } from './seed.js';
+import { QUEUE } from './ceiling/queue.js';
+
+export type Store = 'postgres' | 'redis';
+
+/** What is measured, or what it is held against: an API with its worker, on a database of its own. */
+export interface Side {
+  readonly name: 'rejoinder' | 'ceiling';
+  readonly api: App;
+  readonly worker: App;
+  readonly database: pg.Pool;
+  readonly seeds: Seeds;
+  /** Its processes, and those that it shares with the other side. */
+  readonly parts: readonly Part[];
+  /** Says who asks. */
+  as(user: string): Record<string, string>;
+  /** Takes the next so many starters; when all were taken, those come again that were first. */
+  takeStarters(count: number): Starter[];
+  /** Takes all tickets away that wait in the queue. */
+  emptyQueue(): Promise<void>;
+}
+
+export interface Sides {
+  readonly rejoinder: Side;
+  readonly ceiling: Side;
+  readonly model: ModelStub;
+  readonly databaseUrl: string;
+  readonly redisUrl: string | undefined;
+  stop(): Promise<void>;
+}
+
+/** Limits are counted, as always, but the users of a benchmark do more than people would. */
+const GENEROUS = {
+  USER_TURNS_PER_MINUTE: '60000',
+  USER_UNFINISHED_TURNS: '1000',
+  UNFINISHED_TURNS: '100000',
+};
+
+/**
+ * Starts both sides: one PostgreSQL with its settings as they come and a database for each, one Redis when the queue is there, one
+ * stand-in model that answers at once. The product's processes leave their CPU profiles in the directory `profiles`, if it is given.
+ */
+export async function startSides(store: Store, starters: number, profiles?: string): Promise<Sides> {
+  const stops: (() => Promise<unknown>)[] = [];
+  const stop = async (): Promise<void> => {
+    for (const one of stops.reverse()) await one();
+  };
+  try {
+    const redis = store === 'redis' ? await startRedis() : undefined;
+    if (redis !== undefined) stops.push(() => redis.stop());
+    const queue: Record<string, string> = redis === undefined ? {} : { REDIS_URL: redis.url };
+    const postgres = await startOwnPostgres(queue, { durable: true });
+    stops.push(() => postgres.stop());
+    const ceilingUrl = await copyOf(postgres.url);
+    const model = await ModelStub.start();
+    stops.push(() => model.stop());
+
+    const common = { ANTHROPIC_BASE_URL: model.url, ANTHROPIC_API_KEY: 'stand-in', NODE_ENV: 'production', ...queue };
+    const ours = { ...common, ...GENEROUS, DATABASE_URL: postgres.url, JWT_SECRET: SECRET, PORT: '0', WORKER_PORT: '0' };
+    const settings = { ...ours, METRICS_PORT: 'off', HOST: '127.0.0.1' };
+    const flags = profiles === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profiles}`];
+    const theirs = { ...common, DATABASE_URL: ceilingUrl };
+    const shared: Part[] = [{ name: 'postgres', pid: postgres.pid, withChildren: true }];
+    if (redis?.process.pid !== undefined) shared.push({ name: 'redis', pid: redis.process.pid });
+
+    const side = async (
+      name: Side['name'],
+      url: string,
+      starting: readonly [Promise<App>, Promise<App>],
+      as: Side['as'],
+    ): Promise<Side> => {
+      const database = new pg.Pool({ connectionString: url, max: 2 });
+      stops.push(() => database.end());
+      for (const app of starting) stops.push(async () => (await app).stop());
+      const [api, worker] = await Promise.all(starting);
+      const parts = [
+        { name: 'api', pid: api.process.pid ?? 0 },
+        { name: 'worker', pid: worker.process.pid ?? 0 },
+        ...shared,
+      ];
+      const seeds = await seed(database, starters);
+      const queue = queueOf(name, { databaseUrl: url, redisUrl: redis?.url });
+      stops.push(() => queue.close());
+      let taken = 0;
+      const takeStarters = (count: number): Starter[] =>
+        Array.from({ length: count }, () => seeds.starters[taken++ % starters] as Starter);
+      return { name, api, worker, database, seeds, parts, as, takeStarters, emptyQueue: () => queue.drain() };
+    };
+
+    const tokens = new Map<string, string>();
+    const rejoinder = await side(
+      'rejoinder',
+      postgres.url,
+      [startProcess('api', settings, '.', flags), startProcess('worker', settings, '.', flags)],
+      (user) => {
+        let token = tokens.get(user);
+        if (token === undefined) tokens.set(user, (token = `Bearer ${tokenFor(user)}`));
+        return { authorization: token };
+      },
+    );
+    // The product makes assistants of its file.
+    await copyAssistants(rejoinder.database, ceilingUrl);
+    const ceiling = await side(
+      'ceiling',
+      ceilingUrl,
+      [startProgram('dist/bench/ceiling/api.js', theirs), startProgram('dist/bench/ceiling/worker.js', theirs)],
+      (user) => ({ 'x-user': user }),
+    );
+    return { rejoinder, ceiling, model, databaseUrl: postgres.url, redisUrl: redis?.url, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+function queueOf(side: Side['name'], store: QueueStore): Queue {
+  if (store.redisUrl === undefined) setDefaultBackendFactory(postgresBackend);
+  const connection = queueConnection(store, 'producer');
+  return side === 'rejoinder'
+    ? new Queue(REPLY_QUEUE, { connection, prefix: QUEUE_PREFIX })
+    : new Queue(QUEUE, { connection });
+}
+
+/** A migrated database like this one, on the same server. @returns its address */
+async function copyOf(url: string): Promise<string> {
+  const [from, admin, copy] = [new URL(url), new URL(url), new URL(url)];
+  admin.pathname = '/postgres';
+  copy.pathname = '/ceiling';
+  const client = new pg.Client(admin.href);
+  await client.connect();
+  await client.query(`CREATE DATABASE ceiling TEMPLATE ${from.pathname.slice(1)}`);
+  await client.end();
+  return copy.href;
+}
+
+async function copyAssistants(from: pg.Pool, url: string): Promise<void> {
+  const { rows } = await from.query('SELECT to_jsonb(a) AS assistant FROM assistants a');
+  const to = new pg.Client(url);
+  await to.connect();
+  for (const { assistant } of rows) {
+    await to.query('INSERT INTO assistants SELECT * FROM jsonb_populate_record(NULL::assistants, $1)', [assistant]);
+  }
+  await to.end();
+}
