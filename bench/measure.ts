@@ -33,7 +33,8 @@ export async function measure(operation: Operation, sides: Sides, rounds: number
   await operation.run(sides.ceiling, ms / 2);
   const ratios: number[] = [];
   for (let round = 0; round < rounds; round++) {
-    const order = round % 2 === 0 ? ([sides.rejoinder, sides.ceiling] as const) : ([sides.ceiling, sides.rejoinder] as const);
+    const order =
+      round % 2 === 0 ? ([sides.rejoinder, sides.ceiling] as const) : ([sides.ceiling, sides.rejoinder] as const);
     for (const side of order) await tallies[side.name].add(side, () => operation.run(side, ms));
     ratios.push(tallies.rejoinder.lastRate / tallies.ceiling.lastRate);
   }

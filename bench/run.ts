@@ -5,7 +5,14 @@ import { OPERATIONS } from './operations.js';
 import { type Sides, startSides, type Store } from './sides.js';
 
 const { values } = parseArgs({
-  options: { quick: { type: 'boolean', default: false }, store: { type: 'string' }, only: { type: 'string' }, rounds: {type:'string'}, ms: {type:'string'}, profiles: {type:'string'} },
+  options: {
+    quick: { type: 'boolean', default: false },
+    store: { type: 'string' },
+    only: { type: 'string' },
+    rounds: { type: 'string' },
+    ms: { type: 'string' },
+    profiles: { type: 'string' },
+  },
 });
 const rounds = Number(values.rounds ?? (values.quick ? 2 : 5));
 const ms = Number(values.ms ?? (values.quick ? 800 : 3_000));
@@ -18,8 +25,15 @@ for (const store of stores) {
     for (const operation of OPERATIONS) {
       if (values.only && !operation.name.includes(values.only)) continue;
       const m: Measured = await measure(operation, sides, rounds, ms);
-      const f = (x: typeof m.rejoinder) => `${x.perSecond.toFixed(0)}/s p50 ${x.p50.toFixed(1)} p99 ${x.p99.toFixed(1)} err ${x.errors} ${x.fault ?? ''} cpu ${Object.entries(x.cpuMs).map(([k, v]) => `${k} ${v.toFixed(2)}`).join(' ')}`;
-      console.log(`${m.name}: ratio ${m.ratio?.toFixed(2)} (${m.ratios.map((r) => r.toFixed(2)).join(' ')}) goal ${m.goal}\n   ours ${f(m.rejoinder)}\n   ceil ${f(m.ceiling)}`);
+      const f = (x: typeof m.rejoinder) =>
+        `${x.perSecond.toFixed(0)}/s p50 ${x.p50.toFixed(1)} p99 ${x.p99.toFixed(1)} err ${x.errors} ${x.fault ?? ''} cpu ${Object.entries(
+          x.cpuMs,
+        )
+          .map(([k, v]) => `${k} ${v.toFixed(2)}`)
+          .join(' ')}`;
+      console.log(
+        `${m.name}: ratio ${m.ratio?.toFixed(2)} (${m.ratios.map((r) => r.toFixed(2)).join(' ')}) goal ${m.goal}\n   ours ${f(m.rejoinder)}\n   ceil ${f(m.ceiling)}`,
+      );
     }
     console.log(store, 'after', await memoryMb(sides.rejoinder.parts), await memoryMb(sides.ceiling.parts));
   } finally {

@@ -64,9 +64,9 @@ export async function seed(database: pg.Pool, starters: number): Promise<Seeds> 
      SELECT job, 1, 'm', 'completed', 9, 40, now(), user_id, $1 FROM seeded`,
     [ASSISTANT],
   );
-  await database.query(
-    'UPDATE chats SET last_seq = 1 + 2 * $1::int WHERE id IN (SELECT chat FROM seeded)', [TURNS_EACH],
-  );
+  await database.query('UPDATE chats SET last_seq = 1 + 2 * $1::int WHERE id IN (SELECT chat FROM seeded)', [
+    TURNS_EACH,
+  ]);
   await database.query('DROP TABLE seeded');
   await database.query('VACUUM ANALYZE');
   return seeds;

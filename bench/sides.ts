@@ -66,7 +66,14 @@ export async function startSides(store: Store, starters: number, profiles?: stri
     stops.push(() => model.stop());
 
     const common = { ANTHROPIC_BASE_URL: model.url, ANTHROPIC_API_KEY: 'stand-in', NODE_ENV: 'production', ...queue };
-    const ours = { ...common, ...GENEROUS, DATABASE_URL: postgres.url, JWT_SECRET: SECRET, PORT: '0', WORKER_PORT: '0' };
+    const ours = {
+      ...common,
+      ...GENEROUS,
+      DATABASE_URL: postgres.url,
+      JWT_SECRET: SECRET,
+      PORT: '0',
+      WORKER_PORT: '0',
+    };
     const settings = { ...ours, METRICS_PORT: 'off', HOST: '127.0.0.1' };
     const flags = profiles === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profiles}`];
     const theirs = { ...common, DATABASE_URL: ceilingUrl };

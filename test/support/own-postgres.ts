@@ -40,7 +40,8 @@ export async function startOwnPostgres(
 ): Promise<OwnPostgres> {
   const dataDir = await mkdtemp(join(tmpdir(), 'rejoinder-own-'));
   const port = await steadyPort();
-  const start = (): Promise<EmbeddedPostgres> => startEmbeddedPostgres({ dataDir, port, persistent: true, fast: !durable });
+  const start = (): Promise<EmbeddedPostgres> =>
+    startEmbeddedPostgres({ dataDir, port, persistent: true, fast: !durable });
   let server = await start();
   let running = true;
   let frozen: readonly number[] = [];

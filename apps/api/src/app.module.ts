@@ -22,6 +22,7 @@ import { AssistantsModule } from './assistants/assistants.module.js';
 import { AuthModule } from './auth/auth.module.js';
 import { ChatsController } from './chats/chats.controller.js';
 import { ChatsService } from './chats/chats.service.js';
+import { OpenChat } from './chats/open-chat.js';
 import { ApiHealthController } from './health/health.controller.js';
 import { Answers } from './http/answers.js';
 import { Connections } from './http/connections.js';
@@ -79,6 +80,7 @@ export class AppModule {
       providers: [
         KeptRequests,
         ChatsService,
+        OpenChat,
         MessagesService,
         TurnsService,
         JobsService,

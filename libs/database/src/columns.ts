@@ -1,4 +1,5 @@
 import type { Job } from './entities/job.entity.js';
+import type { Message } from './entities/message.entity.js';
 
 /*
  * Select lists for statements written by hand: each gives rows in the shape of its entity.
@@ -19,10 +20,41 @@ export const jobColumns = (t: string): string => `
   ${t}.created_at AS "createdAt", ${t}.requeued_at AS "requeuedAt", ${t}.started_at AS "startedAt",
   ${t}.finished_at AS "finishedAt"`;
 
-export const messageColumns = (t: string): string => `
-  ${t}.id, ${t}.chat_id AS "chatId", ${t}.seq, ${t}.role, ${t}.content, ${t}.status, ${t}.metadata,
-  ${t}.job_id AS "jobId", ${t}.model, ${t}.stop_reason AS "stopReason",
-  ${t}.input_tokens AS "inputTokens", ${t}.output_tokens AS "outputTokens", ${t}.created_at AS "createdAt"`;
+/** A message; `prefix` goes before the names of its fields where a statement gives other things beside it (see {@link messageIn}). */
+export const messageColumns = (t: string, prefix = ''): string =>
+  Object.entries(MESSAGE_COLUMNS)
+    .map(([field, column]) => `${t}.${column} AS "${prefix}${field}"`)
+    .join(', ');
+
+const MESSAGE_COLUMNS: Readonly<Record<keyof Message, string>> = {
+  id: 'id',
+  chatId: 'chat_id',
+  seq: 'seq',
+  role: 'role',
+  content: 'content',
+  status: 'status',
+  metadata: 'metadata',
+  jobId: 'job_id',
+  model: 'model',
+  stopReason: 'stop_reason',
+  inputTokens: 'input_tokens',
+  outputTokens: 'output_tokens',
+  createdAt: 'created_at',
+};
+
+/** Takes the message out of a row whose statement has {@link messageColumns} with this prefix; null where it joined none. */
+export function messageIn(row: Record<string, unknown>, prefix: string): Message | null {
+  if (row[`${prefix}id`] === null) return null;
+  return Object.fromEntries(
+    Object.keys(MESSAGE_COLUMNS).map((field) => [field, row[prefix + field]]),
+  ) as unknown as Message;
+}
+
+/** A chat, for statements that name its table by `t`. */
+export const chatColumns = (t: string): string => `
+  ${t}.id, ${t}.user_id AS "userId", ${t}.released_from AS "releasedFrom", ${t}.assistant_slug AS "assistantSlug", ${t}.status,
+  ${t}.title, ${t}.metadata, ${t}.last_seq AS "lastSeq", ${t}.created_at AS "createdAt", ${t}.updated_at AS "updatedAt",
+  ${t}.last_message_at AS "lastMessageAt", (${unfinishedJob(t)}) AS "unfinishedJobId"`;
 
 /** The unfinished job of a chat, for the select list of a statement that reads it: there is one at most, by an index of their own. */
 export const unfinishedJob = (chat: string): string =>

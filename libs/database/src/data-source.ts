@@ -1,8 +1,8 @@
 import { Socket } from 'node:net';
-import pg from 'pg';
 import { DataSource, type DataSourceOptions } from 'typeorm';
 import { StartFault } from '#process/start-fault.js';
 import './heard-client.js';
+import { preparingPg } from './prepared-client.js';
 import { Assistant } from './entities/assistant.entity.js';
 import { AdminSession } from './entities/admin-session.entity.js';
 import { Caller } from './entities/caller.entity.js';
@@ -91,8 +91,8 @@ const LONGEST_IDLE_MS = 8_000;
 export function dataSourceOptions(options: DatabaseOptions): DataSourceOptions {
   return {
     type: 'postgres',
-    // Given, not found by name: it must be the one whose clients are heard.
-    driver: pg,
+    // Given, not found by name: its clients are heard, and prepare.
+    driver: preparingPg,
     url: options.url,
     applicationName: options.applicationName,
     entities: ENTITIES,

@@ -1,5 +1,5 @@
 import type { EntityManager } from 'typeorm';
-import { jobColumns, type JobRow, messageColumns } from '#database/columns.js';
+import { jobColumns, type JobRow, messageColumns, messageIn } from '#database/columns.js';
 import type { Message } from '#database/entities/message.entity.js';
 
 /** A job with the message it wrote, if any. */
@@ -10,6 +10,9 @@ export interface JobAndMessage<Row extends JobRow = JobRow> {
 
 /** The same with the text of the running attempt as far as it is in the row: what a client follows. */
 export type JobWithDraft = JobAndMessage<JobRow & { readonly draft: string }>;
+
+/** Before the names of the message's fields in a row that has a job's as well. */
+const MESSAGE = 'message.';
 
 /** A user's job: what a client polls. `undefined` when there is none, or it is somebody else's. */
 export function readJob(manager: EntityManager, jobId: string, userId: string): Promise<JobAndMessage | undefined> {
@@ -32,18 +35,11 @@ async function read<Row extends JobRow>(
   userId: string,
 ): Promise<JobAndMessage<Row> | undefined> {
   // By its chat: whoever's that is no more, at once has no more of its jobs.
-  const [job] = await manager.query<Row[]>(
-    `SELECT ${columns} FROM jobs j JOIN chats c ON c.id = j.chat_id WHERE j.id = $1 AND c.user_id = $2`,
-    [jobId, userId],
-  );
-  if (job === undefined) return undefined;
-  if (job.status !== 'succeeded' && job.status !== 'canceled') return { job, message: null };
-  const [now] = await manager.query<(Message | Record<keyof Message, null>)[]>(
-    `SELECT ${messageColumns('m')} FROM jobs j JOIN chats c ON c.id = j.chat_id LEFT JOIN messages m ON m.job_id = j.id
+  const [row] = await manager.query<(Row & Record<string, unknown>)[]>(
+    `SELECT ${columns}, ${messageColumns('m', MESSAGE)}
+       FROM jobs j JOIN chats c ON c.id = j.chat_id LEFT JOIN messages m ON m.job_id = j.id
       WHERE j.id = $1 AND c.user_id = $2`,
     [jobId, userId],
   );
-  // Deleted since. Without another look at the job it would be one that succeeded and wrote nothing.
-  if (now === undefined) return undefined;
-  return { job, message: now.id === null ? null : now };
+  return row && { job: row, message: messageIn(row, MESSAGE) };
 }

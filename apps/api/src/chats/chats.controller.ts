@@ -4,27 +4,24 @@ import type { components } from '#contract/openapi.gen.js';
 import { ChatsQuery } from '#contract/queries.dto.js';
 import { NoFields, OpenChatRequest, UpdateChatRequest } from '#contract/requests.dto.js';
 import type { RequestKey } from '#database/request-key.js';
-import { ServiceError } from '#errors/service-error.js';
 import { UserId } from '../auth/caller.decorator.js';
 import { etagOf } from '../http/etag.js';
 import { Operation } from '../http/operation.decorator.js';
 import { AssistantSlug, ChatId } from '../http/path.pipe.js';
 import { type Preconditions, ThePreconditions } from '../http/preconditions.js';
 import { sayReplayed, TheRequestKey } from '../idempotency/request-key.js';
-import { type MessagesPage, MessagesService } from '../messages/messages.service.js';
 import { presentMessage } from '../messages/present-message.js';
-import { ChatsService, type OpenedChat } from './chats.service.js';
+import { ChatsService } from './chats.service.js';
+import { OpenChat } from './open-chat.js';
 import { presentChat } from './present-chat.js';
 
 type Schemas = components['schemas'];
-
-const OPEN_TRIES = 5;
 
 @Controller('api/v1')
 export class ChatsController {
   constructor(
     private readonly chats: ChatsService,
-    private readonly messages: MessagesService,
+    private readonly opening: OpenChat,
   ) {}
 
   @Post('assistants/:slug/chats')
@@ -36,28 +33,11 @@ export class ChatsController {
     @TheRequestKey() requestKey: RequestKey | undefined,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Schemas['OpenedChat']> {
-    const { chat, created, replayed, page } = await this.opened(userId, slug, body, requestKey);
+    const { chat, created, replayed, page } = await this.opening.open(userId, slug, body, requestKey);
     sayReplayed(reply, replayed);
     void reply.status(created ? 201 : 200);
     if (created) void reply.header('location', `/api/v1/chats/${chat.id}`);
     return { ...presentChat(chat), messages: page.messages.map(presentMessage), has_more: page.hasMore };
-  }
-
-  /** The chat with its latest messages; should it be deleted before they are read, another one: it is opened anew. */
-  private async opened(
-    userId: string,
-    slug: string,
-    body: OpenChatRequest,
-    requestKey: RequestKey | undefined,
-    tries = OPEN_TRIES,
-  ): Promise<OpenedChat & { page: MessagesPage }> {
-    const opened = await this.chats.open(userId, slug, body, requestKey);
-    try {
-      return { ...opened, page: await this.messages.page(opened.chat, {}) };
-    } catch (error) {
-      if (tries === 1 || !(error instanceof ServiceError) || error.code !== 'not_found') throw error;
-      return this.opened(userId, slug, body, requestKey, tries - 1);
-    }
   }
 
   @Get('chats')

@@ -5,11 +5,11 @@ import { PageQuery } from '#contract/queries.dto.js';
 import { CreateMessageRequest } from '#contract/requests.dto.js';
 import type { RequestKey } from '#database/request-key.js';
 import { UserId } from '../auth/caller.decorator.js';
-import { ChatsService } from '../chats/chats.service.js';
 import { Operation } from '../http/operation.decorator.js';
 import { ChatId, ChatSpace } from '../http/path.pipe.js';
 import { sayReplayed, TheRequestKey } from '../idempotency/request-key.js';
-import { type MessageOrigin, type MessagesPage, MessagesService } from './messages.service.js';
+import { type MessageOrigin, MessagesService } from './messages.service.js';
+import type { MessagesPage } from './page.js';
 import { presentMessage } from './present-message.js';
 
 type Schemas = components['schemas'];
@@ -17,10 +17,7 @@ type Schemas = components['schemas'];
 /** A chat's messages, by the chat's own path and by its assistant's. */
 @Controller('api/v1')
 export class MessagesController {
-  constructor(
-    private readonly chats: ChatsService,
-    private readonly messages: MessagesService,
-  ) {}
+  constructor(private readonly messages: MessagesService) {}
 
   @Get('chats/:chat_id/messages')
   @Operation('listMessages', [200, 304, 404, 412, 422])
@@ -87,8 +84,7 @@ export class MessagesController {
     query: PageQuery,
     reply: FastifyReply,
   ): Promise<Schemas['MessagePage']> {
-    const chat = await this.chats.get(userId, chatId, slug);
-    const page = await this.messages.page(chat, query);
+    const page = await this.messages.page(userId, chatId, slug, query);
     const links = pageLinks(slug === undefined ? '' : `/assistants/${slug}`, chatId, query.limit, page);
     if (links !== '') void reply.header('link', links);
     return {

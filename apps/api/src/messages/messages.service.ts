@@ -1,7 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
 import { messageColumns, NEXT_MOMENT } from '#database/columns.js';
-import type { Chat } from '#database/entities/chat.entity.js';
 import type { Message } from '#database/entities/message.entity.js';
 import { newId } from '#database/ids.js';
 import { isKeyConflict, keepKey, keyIsKept, keyValues, type RequestKey } from '#database/request-key.js';
@@ -10,29 +9,23 @@ import { invalidField, notFound, ServiceError } from '#errors/service-error.js';
 import { giveBackTurn, takeTurn, takeValues } from '#jobs/limits.js';
 import type { PageQuery } from '#contract/queries.dto.js';
 import type { CreateMessageRequest } from '#contract/requests.dto.js';
-import { decodeCursor, encodeCursor } from '../http/cursor.js';
+import { decodeCursor } from '../http/cursor.js';
 import { KeptRequests } from '../idempotency/kept-requests.js';
 import { Limits } from '../limits/limits.js';
 import { assertTakesTurns } from '../turns/refusal.js';
+import { DEFAULT_PAGE, listOf, type MessagesPage, PAGE_COLUMNS, pageOf, type PageRow, toPage } from './page.js';
 
-const DEFAULT_PAGE = 50;
+/** A page of the user's ($2) chat ($1), in that assistant's own space only ($3). */
+const page = (side: '<' | '>'): string => `
+  SELECT c.last_seq AS "lastSeq", ${PAGE_COLUMNS} FROM chats c ${pageOf('c', side, `coalesce($4, ${NONE[side]})`, '$5')}
+   WHERE c.id = $1 AND c.user_id = $2 AND ($3::text IS NULL OR c.assistant_slug = $3)
+   ORDER BY page.place`;
 
-/** Text on a page at most, in bytes; one message at least. A hundred of the longest would be 13 MB, held for as long as their reader takes. */
-const PAGE_BYTES = 1024 * 1024;
+/** Where a page begins when nothing is asked: behind the newest message, or before the first. */
+const NONE = { '<': 'c.last_seq + 1', '>': '0' } as const;
 
-/** A page away from a message ($2), nearest first. A row's text is sized without reading it. */
-const page = (side: '<' | '>', order: 'ASC' | 'DESC'): string => `
-  SELECT * FROM (
-    SELECT ${messageColumns('m')}, row_number() OVER nearest AS place, sum(octet_length(m.content)) OVER nearest AS total
-      FROM messages m WHERE m.chat_id = $1 AND m.seq ${side} $2
-    WINDOW nearest AS (ORDER BY m.seq ${order} ROWS UNBOUNDED PRECEDING)
-     ORDER BY m.seq ${order} LIMIT $3
-  ) AS near
-   WHERE total <= ${PAGE_BYTES} OR place = 1
-   ORDER BY seq ${order}`;
-
-const OLDER = page('<', 'DESC');
-const NEWER = page('>', 'ASC');
+const OLDER = page('<');
+const NEWER = page('>');
 
 /** The caller comes before the chat, as where turns are accepted. What cannot be stored anyway costs nothing. */
 const TAKE = takeTurn(
@@ -69,19 +62,6 @@ export interface StoredMessage {
   readonly replayed: boolean;
 }
 
-export interface MessagesPage {
-  /** In chronological order. */
-  readonly messages: Message[];
-  /** More in the direction that was asked for. */
-  readonly hasMore: boolean;
-  /** Cursors for the older and the newer neighbours. */
-  readonly before: string | null;
-  readonly after: string | null;
-  /** Whether such neighbours are there now. */
-  readonly hasOlder: boolean;
-  readonly hasNewer: boolean;
-}
-
 @Injectable()
 export class MessagesService {
   constructor(
@@ -91,42 +71,30 @@ export class MessagesService {
   ) {}
 
   /**
-   * A page of a chat the caller was let into. `seq` has no gaps, so a page is a range of the index
-   * `(chat_id, seq)`, as long as `limit` or {@link PAGE_BYTES} lets it be: its cost does not depend on its depth, and new messages do not move it.
-   * @throws ServiceError `validation_failed` (the cursor), `not_found` when the chat was deleted since
+   * A page of a chat of the caller's; by an assistant's own paths only if it is that assistant's.
+   * @throws ServiceError `validation_failed` (the cursor), `not_found`, the same for unknown and for somebody else's
    */
-  async page(chat: Chat, query: PageQuery): Promise<MessagesPage> {
+  async page(
+    userId: string,
+    chatId: string,
+    assistantSlug: string | undefined,
+    query: PageQuery,
+  ): Promise<MessagesPage> {
     if (query.before !== undefined && query.after !== undefined) {
       throw invalidField('after', 'cannot be combined with before');
     }
-    const limit = query.limit ?? DEFAULT_PAGE;
-    const list = `messages ${chat.id}`;
     const forward = query.after !== undefined;
-    const from = readSeq(list, query);
-    const rows = await this.manager.query<Message[]>(forward ? NEWER : OLDER, [
-      chat.id,
-      from ?? chat.lastSeq + 1,
-      limit,
+    const from = readSeq(listOf(chatId), query);
+    const rows = await this.manager.query<(PageRow & { lastSeq: number })[]>(forward ? NEWER : OLDER, [
+      chatId,
+      userId,
+      assistantSlug ?? null,
+      from ?? null,
+      query.limit ?? DEFAULT_PAGE,
     ]);
-    const end = chat.lastSeq + 1;
-    const nearest = forward ? (from ?? 0) + 1 : Math.min(from ?? end, end) - 1;
-    const found = rows[0]?.seq ?? 0;
-    // Messages go only with their chat, the newest first: where the next one is missing, the chat was deleted since it was read.
-    if (nearest >= 1 && nearest < end && found < nearest) throw notFound('chat');
-    const messages = forward ? rows : rows.reverse();
-    // The chat was read before the page: messages that came in between are not counted as missing.
-    const first = messages[0]?.seq ?? (forward ? (from ?? 0) + 1 : 1);
-    const last = messages.at(-1)?.seq ?? (forward ? (from ?? 0) : (from ?? 1) - 1);
-    const hasOlder = first > 1;
-    const hasNewer = last < chat.lastSeq;
-    return {
-      messages,
-      hasMore: forward ? hasNewer : hasOlder,
-      before: hasOlder ? encodeCursor(list, String(first)) : null,
-      after: last > 0 || forward ? encodeCursor(list, String(last)) : null,
-      hasOlder,
-      hasNewer,
-    };
+    const lastSeq = rows[0]?.lastSeq;
+    if (lastSeq === undefined) throw notFound('chat');
+    return toPage(chatId, lastSeq, rows, forward, from);
   }
 
   /**

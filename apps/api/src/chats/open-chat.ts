@@ -1,0 +1,220 @@
+import { Injectable } from '@nestjs/common';
+import { EntityManager } from 'typeorm';
+import { unfinishedJob } from '#database/columns.js';
+import { Chat, type ChatStatus } from '#database/entities/chat.entity.js';
+import { newId } from '#database/ids.js';
+import { isKeyConflict, keepKey, keyIsKept, keyValues, type RequestKey } from '#database/request-key.js';
+import { notFound, ServiceError } from '#errors/service-error.js';
+import { takeTurn, takeValues } from '#jobs/limits.js';
+import type { OpenChatRequest } from '#contract/requests.dto.js';
+import { KeptRequests } from '../idempotency/kept-requests.js';
+import { Limits } from '../limits/limits.js';
+import { MessagesService } from '../messages/messages.service.js';
+import { encodeCursor } from '../http/cursor.js';
+import {
+  DEFAULT_PAGE,
+  listOf,
+  type MessagesPage,
+  PAGE_COLUMNS,
+  pageOf,
+  type PageRow,
+  toPage,
+} from '../messages/page.js';
+
+/** The user's ($1) active chat with an assistant ($2), on its first row only, and its newest messages. */
+const FIND = `
+  SELECT CASE WHEN page.place IS NULL OR page.place = 1 THEN ${asJson('chats')} END AS chat, ${PAGE_COLUMNS}
+    FROM chats ${pageOf('chats', '<', 'chats.last_seq + 1', '$3')}
+   WHERE chats.user_id = $1 AND chats.assistant_slug = $2 AND chats.status = 'active'
+   ORDER BY page.place`;
+
+const HAS_CHATS = 'EXISTS (SELECT FROM chats WHERE user_id = $1)';
+
+/**
+ * The chat and its welcome message, or nothing when the caller has an active chat already, or has used up their minute. A user's first
+ * chat is free: whoever may send one turn a minute must be able to.
+ */
+const CREATE = `
+  WITH assistant AS (
+    SELECT slug, welcome_message FROM assistants WHERE slug = $2 AND retired_at IS NULL
+  ), caller AS (${takeTurn(
+    { user: 1, limits: 9 },
+    `EXISTS (SELECT FROM assistant) AND ${HAS_CHATS} AND NOT ${keyIsKept(1, 7)}
+       AND NOT EXISTS (SELECT FROM chats WHERE user_id = $1 AND assistant_slug = $2 AND status = 'active')`,
+  )}
+  ), allowed AS (
+    SELECT FROM caller UNION ALL SELECT WHERE NOT ${HAS_CHATS}
+  ), chat AS (
+    INSERT INTO chats (id, user_id, assistant_slug, status, title, metadata, last_seq)
+    SELECT $3, $1, slug, 'active', $4, $5, 1 FROM assistant, allowed
+    ON CONFLICT (user_id, assistant_slug) WHERE status = 'active' DO NOTHING
+    RETURNING *
+  ), kept AS (${keepKey({ user: 1, key: 7 }, { column: 'chat', value: 'to_jsonb(chat)', from: 'chat' })}
+  ), welcome AS (
+    INSERT INTO messages (id, chat_id, seq, role, content)
+    SELECT $6, chat.id, 1, 'system', assistant.welcome_message FROM chat, assistant
+  )
+  SELECT to_jsonb(chat) AS chat FROM chat`;
+
+const HOLD_ACTIVE = `SELECT 1 FROM chats WHERE id = $1 AND user_id = $2 AND status = 'active' FOR SHARE`;
+
+/**
+ * Keeps the key of a request that found its chat, and the chat as it was found. The chat must be held already: a statement that waits for
+ * a row sees that row as it is then, and the jobs as they were before.
+ */
+const KEEP_FOUND = `
+  INSERT INTO idempotency_keys (user_id, key, fingerprint, chat, created)
+  SELECT user_id, $2, $3, ${asJson('chats')}, false
+    FROM chats WHERE id = $1
+  ON CONFLICT DO NOTHING RETURNING chat`;
+
+const MOST_TRIES = 5;
+
+export interface OpenedChat {
+  readonly chat: Chat;
+  /** Its newest messages. */
+  readonly page: MessagesPage;
+  readonly created: boolean;
+  /** It is the answer of an earlier request with the same key. */
+  readonly replayed: boolean;
+}
+
+/** A chat, and its newest messages if they came with it. */
+type Opened = Omit<OpenedChat, 'page'> & { readonly page?: MessagesPage };
+
+/** Creates or retrieves the caller's active chat with an assistant. */
+@Injectable()
+export class OpenChat {
+  constructor(
+    private readonly manager: EntityManager,
+    private readonly messages: MessagesService,
+    private readonly kept: KeptRequests,
+    private readonly limits: Limits,
+  ) {}
+
+  /**
+   * The caller's active chat with the assistant and its newest messages; created, with its welcome message, when there is none.
+   * Many at once make one chat: the index `chats_one_active` decides. A request whose key is known gets the chat of then, as
+   * it was then.
+   * @throws ServiceError `not_found` for an assistant that is not on offer (and no chat with it is active),
+   * `idempotency_key_reused`, `rate_limited`
+   */
+  async open(
+    userId: string,
+    slug: string,
+    initial: OpenChatRequest,
+    requestKey: RequestKey | undefined,
+  ): Promise<OpenedChat> {
+    // Between the insert that met a chat and the look at it, that chat may be archived; or deleted before its messages are
+    // read: then once more.
+    for (let tries = 0; tries < MOST_TRIES; tries++) {
+      const opened = await this.tryToOpen(userId, slug, initial, requestKey);
+      if (opened === undefined) continue;
+      const page = opened.page ?? (await this.pageOf(userId, opened.chat));
+      if (page !== undefined) return { ...opened, page };
+    }
+    throw new ServiceError('unavailable', 'The chat changes too fast to be opened.', {
+      headers: { 'retry-after': '1' },
+    });
+  }
+
+  /** @returns nothing when something else happened to the chat, or with the key, in this moment */
+  private async tryToOpen(
+    userId: string,
+    slug: string,
+    initial: OpenChatRequest,
+    requestKey: RequestKey | undefined,
+  ): Promise<Opened | undefined> {
+    const kept = await this.kept.find(userId, requestKey);
+    if (kept?.chat) return { chat: chatOfJson(kept.chat), created: kept.created, replayed: true };
+    const active = await this.find(userId, slug);
+    if (active !== undefined && requestKey === undefined) return active;
+    const { title = null, metadata = {} } = initial;
+    const [row] =
+      active !== undefined
+        ? await this.keepFound(active.chat, requestKey)
+        : await this.create([userId, slug, newId(), title, metadata, newId(), ...keyValues(requestKey)]);
+    if (row !== undefined) return { chat: chatOfJson(row.chat), created: active === undefined, replayed: false };
+    // There is a twin by now, or a chat; or it was archived in this moment. Else there is no such assistant.
+    if (active === undefined && !(await this.isKnown(userId, slug, requestKey))) {
+      if (!(await this.isOffered(slug))) throw notFound('assistant');
+      const refusal = await this.limits.refusal(userId, this.limits.ofStoring);
+      if (refusal !== undefined) throw refusal;
+    }
+    return undefined;
+  }
+
+  private async find(userId: string, slug: string): Promise<Opened | undefined> {
+    const rows = await this.manager.query<(PageRow & { chat: object })[]>(FIND, [userId, slug, DEFAULT_PAGE]);
+    if (rows[0] === undefined) return undefined;
+    const chat = chatOfJson(rows[0].chat);
+    const page = toPage(chat.id, chat.lastSeq, rows, false, undefined);
+    return { chat, page, created: false, replayed: false };
+  }
+
+  /** The newest messages of the chat as it is given. @returns undefined when it was deleted since */
+  private async pageOf(userId: string, { id, lastSeq }: Chat): Promise<MessagesPage | undefined> {
+    const before = encodeCursor(listOf(id), String(lastSeq + 1));
+    return this.messages.page(userId, id, undefined, { before }).catch((error: unknown) => {
+      if (error instanceof ServiceError && error.code === 'not_found') return undefined;
+      throw error;
+    });
+  }
+
+  /** @returns nothing when the chat is no longer active, or there is the key of a twin, by now */
+  private keepFound({ id, userId }: Chat, requestKey: RequestKey | undefined): Promise<{ chat: object }[]> {
+    return this.manager.transaction(async (manager) => {
+      const held = await manager.query<unknown[]>(HOLD_ACTIVE, [id, userId]);
+      return held.length === 0 ? [] : manager.query(KEEP_FOUND, [id, ...keyValues(requestKey)]);
+    });
+  }
+
+  /** @returns nothing when there is a chat, or the key of a twin, by now */
+  private async create(values: unknown[]): Promise<{ chat: object }[]> {
+    try {
+      return await this.manager.query<{ chat: object }[]>(CREATE, [...values, ...takeValues(this.limits.ofStoring)]);
+    } catch (error) {
+      if (isKeyConflict(error)) return [];
+      throw error;
+    }
+  }
+
+  private async isOffered(slug: string): Promise<boolean> {
+    const rows = await this.manager.query<unknown[]>(
+      'SELECT 1 FROM assistants WHERE slug = $1 AND retired_at IS NULL',
+      [slug],
+    );
+    return rows.length > 0;
+  }
+
+  private async isKnown(userId: string, slug: string, requestKey: RequestKey | undefined): Promise<boolean> {
+    if ((await this.kept.find(userId, requestKey)) !== undefined) return true;
+    return this.manager.existsBy(Chat, { userId, assistantSlug: slug, status: 'active' });
+  }
+}
+
+/** SQL: a chat's row as JSON, with the job of its turn in flight. */
+function asJson(chat: string): string {
+  return `to_jsonb(${chat}) || jsonb_build_object('unfinished_job_id', (${unfinishedJob(chat)}))`;
+}
+
+/** The entity of a row that came as JSON (see {@link asJson}), or is kept as such: by column, with moments as text. */
+function chatOfJson(row: object): Chat {
+  const kept = row as Record<string, unknown>;
+  const moment = (column: string): Date => new Date(kept[column] as string);
+  return {
+    id: kept['id'] as string,
+    userId: kept['user_id'] as string,
+    releasedFrom: null,
+    assistantSlug: kept['assistant_slug'] as string,
+    status: kept['status'] as ChatStatus,
+    title: kept['title'] as string | null,
+    metadata: kept['metadata'] as Record<string, string>,
+    lastSeq: kept['last_seq'] as number,
+    createdAt: moment('created_at'),
+    updatedAt: moment('updated_at'),
+    lastMessageAt: moment('last_message_at'),
+    // A chat that was just created has none.
+    unfinishedJobId: (kept['unfinished_job_id'] as string | null | undefined) ?? null,
+  };
+}

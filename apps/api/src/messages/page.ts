@@ -1,0 +1,75 @@
+import { messageColumns } from '#database/columns.js';
+import type { Message } from '#database/entities/message.entity.js';
+import { encodeCursor } from '../http/cursor.js';
+
+/** Messages on a page when nothing is asked. */
+export const DEFAULT_PAGE = 50;
+
+/** Text on a page at most, in bytes; one message at least. A hundred of the longest would be 13 MB, held for as long as their reader takes. */
+const PAGE_BYTES = 1024 * 1024;
+
+export interface MessagesPage {
+  /** In chronological order. */
+  readonly messages: Message[];
+  /** More in the direction that was asked for. */
+  readonly hasMore: boolean;
+  /** Cursors for the older and the newer neighbours. */
+  readonly before: string | null;
+  readonly after: string | null;
+  /** Whether such neighbours are there now. */
+  readonly hasOlder: boolean;
+  readonly hasNewer: boolean;
+}
+
+/** A row of {@link pageOf}; all null where a chat has none of these messages. */
+export type PageRow = Message | Record<keyof Message, null>;
+
+/**
+ * SQL: as `page`, the messages nearest to `from` on one side of it, nearest first, as many as `limit` or {@link PAGE_BYTES} lets there
+ * be, for a join after the chat's row by the name of `chat`. `seq` has no gaps, so it is a range of the index `(chat_id, seq)`: what it
+ * costs does not depend on its depth, and new messages do not move it. A row's text is sized without reading it.
+ */
+export function pageOf(chat: string, side: '<' | '>', from: string, limit: string): string {
+  const order = side === '<' ? 'DESC' : 'ASC';
+  return `
+    LEFT JOIN LATERAL (
+      SELECT m.*, row_number() OVER nearest AS place, sum(octet_length(m.content)) OVER nearest AS total
+        FROM messages m WHERE m.chat_id = ${chat}.id AND m.seq ${side} ${from}
+      WINDOW nearest AS (ORDER BY m.seq ${order} ROWS UNBOUNDED PRECEDING)
+       ORDER BY m.seq ${order} LIMIT ${limit}
+    ) AS page ON page.total <= ${PAGE_BYTES} OR page.place = 1`;
+}
+
+/** What {@link pageOf} gives, in its order. */
+export const PAGE_COLUMNS = messageColumns('page');
+
+/** The cursor's list of a chat's messages. */
+export const listOf = (chatId: string): string => `messages ${chatId}`;
+
+/**
+ * The page of these rows, nearest first, read with the chat when its newest message had the number `lastSeq`: after the number `from`
+ * (`forward`), or before it.
+ */
+export function toPage(
+  chatId: string,
+  lastSeq: number,
+  rows: readonly PageRow[],
+  forward: boolean,
+  from: number | undefined,
+): MessagesPage {
+  const list = listOf(chatId);
+  const found = rows.filter((row): row is Message => row.id !== null);
+  const messages = forward ? found : found.reverse();
+  const first = messages[0]?.seq ?? (forward ? (from ?? 0) + 1 : 1);
+  const last = messages.at(-1)?.seq ?? (forward ? (from ?? 0) : (from ?? 1) - 1);
+  const hasOlder = first > 1;
+  const hasNewer = last < lastSeq;
+  return {
+    messages,
+    hasMore: forward ? hasNewer : hasOlder,
+    before: hasOlder ? encodeCursor(list, String(first)) : null,
+    after: last > 0 || forward ? encodeCursor(list, String(last)) : null,
+    hasOlder,
+    hasNewer,
+  };
+}
