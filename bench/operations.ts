@@ -1,6 +1,6 @@
 import type { Exchange, Round } from './load.js';
 import { load } from './load.js';
-import { ASSISTANT, type Starter } from './seed.js';
+import { ASSISTANT, type Starter, type Talker } from './seed.js';
 import type { Side } from './sides.js';
 import { until } from '../test/support/until.js';
 
@@ -42,57 +42,42 @@ function turn(side: Side, { user, chat }: Starter, asynchronous: boolean): Excha
 
 const pagePath = (chat: string): string => `/api/v1/chats/${chat}/messages?limit=50`;
 
-const upsert: Operation = {
-  name: 'upsert of an existing chat',
-  goal: 0.6,
-  run: (side, ms) =>
-    load(
-      side.api.url,
-      CONNECTIONS,
-      ms,
-      inTurn(side.seeds.talkers, ({ user }) => ({
-        method: 'POST',
-        path: `/api/v1/assistants/${ASSISTANT}/chats`,
-        headers: { ...side.as(user), ...JSON_BODY },
-        body: '{}',
-        expect: 200,
-      })),
-    ),
-};
+/** An operation that changes nothing, asked for all talkers in turn. */
+function reading(name: string, goal: number, make: (side: Side, talker: Talker) => Exchange): Operation {
+  return {
+    name,
+    goal,
+    run: (side, ms) =>
+      load(
+        side.api.url,
+        CONNECTIONS,
+        ms,
+        inTurn(side.seeds.talkers, (talker) => make(side, talker)),
+      ),
+  };
+}
 
-const poll: Operation = {
-  name: 'poll of a job',
-  goal: 0.6,
-  run: (side, ms) =>
-    load(
-      side.api.url,
-      CONNECTIONS,
-      ms,
-      inTurn(side.seeds.talkers, ({ user, job }) => ({
-        method: 'GET',
-        path: `/api/v1/jobs/${job}`,
-        headers: side.as(user),
-        expect: 200,
-      })),
-    ),
-};
+const upsert = reading('upsert of an existing chat', 0.6, (side, { user }) => ({
+  method: 'POST',
+  path: `/api/v1/assistants/${ASSISTANT}/chats`,
+  headers: { ...side.as(user), ...JSON_BODY },
+  body: '{}',
+  expect: 200,
+}));
 
-const page: Operation = {
-  name: 'page of 50 messages',
-  goal: 0.7,
-  run: (side, ms) =>
-    load(
-      side.api.url,
-      CONNECTIONS,
-      ms,
-      inTurn(side.seeds.talkers, ({ user, chat }) => ({
-        method: 'GET',
-        path: pagePath(chat),
-        headers: side.as(user),
-        expect: 200,
-      })),
-    ),
-};
+const poll = reading('poll of a job', 0.6, (side, { user, job }) => ({
+  method: 'GET',
+  path: `/api/v1/jobs/${job}`,
+  headers: side.as(user),
+  expect: 200,
+}));
+
+const page = reading('page of 50 messages', 0.7, (side, { user, chat }) => ({
+  method: 'GET',
+  path: pagePath(chat),
+  headers: side.as(user),
+  expect: 200,
+}));
 
 const notModified: Operation = {
   name: 'the same, unchanged (304)',

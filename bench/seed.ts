@@ -13,9 +13,14 @@ export interface Starter {
   readonly chat: string;
 }
 
+/** A user who has talked for a while, with the job of the last turn. */
+export interface Talker extends Starter {
+  readonly job: string;
+}
+
 /** What there is to ask for. */
 export interface Seeds {
-  readonly talkers: readonly (Starter & { readonly job: string })[];
+  readonly talkers: readonly Talker[];
   readonly starters: readonly Starter[];
 }
 
