@@ -10,7 +10,7 @@ import { serveBoard } from './admin/board/serve-board.js';
 import { AppModule } from './app.module.js';
 import { guardEarly } from './auth/early-guard.js';
 import { serveDocs } from './docs/docs.js';
-import { keepRequestsInOrder } from './http/connection-answers.js';
+import { ConnectionBounds } from './http/connection-bounds.js';
 import { Connections } from './http/connections.js';
 import { allowOrigins } from './http/cors.js';
 import { answerEarlyRequests } from './http/gentle-end.js';
@@ -20,6 +20,7 @@ import { mostConnections } from './http/most-connections.js';
 import { negotiate } from './http/negotiation.js';
 import { answerRawError, refuseTunnels } from './http/raw-errors.js';
 import { checkHeads, originForm } from './http/request-head.js';
+import { keepRequestsInOrder } from './http/request-order.js';
 import { answerWrongMethods, KnownRoutes } from './http/routes.js';
 import { SECURITY_HEADERS, tellBrowsers } from './http/security-headers.js';
 import { servePlayground } from './playground/playground.js';
@@ -43,6 +44,7 @@ const SILENCE_TIMEOUT_MS = 90_000;
 
 /** The API app, ready to listen. */
 export async function createApp(settings: Settings): Promise<NestFastifyApplication> {
+  const connections = new Connections();
   const adapter: FastifyAdapter = new FastifyAdapter({
     bodyLimit: LARGEST_BODY_BYTES,
     requestTimeout: REQUEST_TIMEOUT_MS,
@@ -58,19 +60,20 @@ export async function createApp(settings: Settings): Promise<NestFastifyApplicat
     return503OnClosing: false,
     genReqId: requestId,
     rewriteUrl: originForm,
-    clientErrorHandler: answerRawError,
+    clientErrorHandler: (error, socket) => answerRawError(error, socket, connections),
     frameworkErrors: answerFrameworkError,
     routerOptions: { maxParamLength: 200 },
   });
   const fastify = adapter.getInstance();
+  connections.follow(fastify.server);
   tellRequestId(fastify);
   tellBrowsers(fastify);
-  const connections = new Connections(fastify, mostConnections(settings.maxConnections));
+  new ConnectionBounds(fastify, connections, mostConnections(settings.maxConnections));
   const routes = new KnownRoutes(fastify);
   await allowOrigins(fastify, settings.corsOrigins, `${API_PREFIX}/`, routes);
   checkHeads(fastify);
-  refuseTunnels(fastify);
-  keepRequestsInOrder(fastify);
+  refuseTunnels(fastify, connections);
+  keepRequestsInOrder(fastify, connections);
   answerEarlyRequests(fastify);
   answerWrongMethods(fastify, routes);
   tellNoFalseLength(fastify);

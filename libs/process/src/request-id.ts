@@ -12,7 +12,8 @@ export function requestId(request: IncomingMessage): string {
 
 /** Has every answer carry the request's id. */
 export function tellRequestId(fastify: FastifyInstance): void {
-  fastify.addHook('onRequest', async (request, reply) => {
+  fastify.addHook('onRequest', (request, reply, done) => {
     void reply.header('x-request-id', request.id);
+    done();
   });
 }

@@ -4,7 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { Logger } from '@nestjs/common';
 import { fastify, type FastifyInstance } from 'fastify';
-import { BOUNDS, Connections } from './connections.js';
+import { BOUNDS, ConnectionBounds } from './connection-bounds.js';
+import { Connections } from './connections.js';
 
 const LARGE = 'x'.repeat(8 * 1024 * 1024);
 
@@ -38,7 +39,9 @@ describe('connections', () => {
 
   const serve = async (most: number, bounds: Partial<typeof BOUNDS> = {}): Promise<Connections> => {
     server = fastify({ bodyLimit: LARGE.length });
-    const connections = new Connections(server, most, { ...BOUNDS, lookMs: 20, ...bounds });
+    const connections = new Connections();
+    connections.follow(server.server);
+    new ConnectionBounds(server, connections, most, { ...BOUNDS, lookMs: 20, ...bounds });
     server.setErrorHandler<Error & { status?: number; headers?: Record<string, string> }>((error, _request, reply) =>
       reply
         .status(error.status ?? 500)
@@ -125,7 +128,7 @@ describe('connections', () => {
     const flood = await Promise.all(Array.from({ length: 50 }, () => open()));
     await until(() => flood.filter((client) => !client.isClosed()).length <= 1);
     expect(await (await open('/health/live')).readToEnd()).toContain('alive');
-    expect([...connections.all()].length).toBeLessThanOrEqual(5);
+    expect(connections.open.size).toBeLessThanOrEqual(5);
     expect(waits.map((client) => client.isClosed())).toEqual([false, false]);
     release.forEach((end) => end());
     await until(() => waits.every((client) => client.received().endsWith('waited')));
@@ -155,7 +158,7 @@ describe('connections', () => {
     await until(() => gone(many));
     const patient = await open('/large');
     await sleep(50);
-    const unread = (): number => [...connections.all()].reduce((sum, [{ writableLength }]) => sum + writableLength, 0);
+    const unread = (): number => [...connections.open].reduce((sum, { socket }) => sum + socket.writableLength, 0);
     for (let n = 0; n < 12; n++) {
       await open('/large');
       await sleep(10);

@@ -2,8 +2,7 @@ import { Injectable, type OnModuleDestroy } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import type { FastifyInstance } from 'fastify';
 import type { ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
-import { Connections } from './connections.js';
+import { type Connection, Connections } from './connections.js';
 
 /** Time a request that is on its way has to arrive once the process is told to stop, in milliseconds. */
 const ARRIVAL_MS = 1_000;
@@ -30,34 +29,34 @@ export class Farewell implements OnModuleDestroy {
     const fastify = host.httpAdapter.getInstance<FastifyInstance>();
     // Called by Node as it stops to listen. A request may be on its way on any of them.
     fastify.server.closeIdleConnections = () => undefined;
-    fastify.addHook('onRequest', async (request, reply) => this.follow(request.raw.socket, reply.raw));
+    fastify.addHook('onRequest', (_request, reply, done) => {
+      if (this.stopping) this.endWith(reply.raw);
+      done();
+    });
   }
 
   /** The first thing Nest does when it closes. */
   onModuleDestroy(): void {
     this.stopping = true;
-    for (const [, answers] of this.connections.all()) answers.forEach(sayClose);
+    for (const { answers } of this.connections.open) answers.forEach(({ raw }) => this.endWith(raw));
     // An answer whose request has not come to its end waits for it; any other is under way.
-    const hasArrived = ({ req }: ServerResponse): boolean => req.complete;
     // What came while the process was kept from running is read before its time is said to be over: timers go first in Node.
-    const unasked = (): void => this.closeWhere((answers) => ![...answers].some(hasArrived));
+    const unasked = (): void => this.closeWhere(({ answers }) => !answers.some(({ raw }) => raw.req.complete));
     setTimeout(() => setImmediate(unasked), ARRIVAL_MS).unref();
     setTimeout(() => this.closeWhere(() => true), READING_MS).unref();
   }
 
-  private follow(socket: Socket, answer: ServerResponse): void {
-    if (this.stopping) sayClose(answer);
+  /** Its connection ends with it, unless others are under way there. */
+  private endWith(answer: ServerResponse): void {
+    // Said to Node's own answer, for that of a stream of events never passes the framework's hooks on its way out.
+    if (!answer.headersSent) answer.setHeader('connection', 'close');
+    const { socket } = answer.req;
     answer.on('close', () => {
-      if (this.stopping && this.connections.answersOn(socket)?.size === 0) socket.destroySoon();
+      if (this.connections.of(socket)?.answers.length === 0) socket.destroySoon();
     });
   }
 
-  private closeWhere(may: (answers: ReadonlySet<ServerResponse>) => boolean): void {
-    for (const [socket, answers] of this.connections.all()) if (may(answers)) socket.destroy();
+  private closeWhere(may: (connection: Connection) => boolean): void {
+    for (const connection of this.connections.open) if (may(connection)) connection.socket.destroy();
   }
-}
-
-/** Said to Node's own answer, for that of a stream of events never passes the framework's hooks on its way out. */
-function sayClose(answer: ServerResponse): void {
-  if (!answer.headersSent) answer.setHeader('connection', 'close');
 }

@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { parse } from 'secure-json-parse';
 import { ServiceError } from '#errors/service-error.js';
+import { hasBody } from './connections.js';
 import { repeatedName } from './repeated-name.js';
 
 /** No request needs more; what comes after this walks a body by recursion. */
@@ -30,20 +31,16 @@ export function acceptJsonOnly(fastify: FastifyInstance): void {
   });
   // Node would ask for the body at once. Asked for here, one that is refused by its headers is not sent (RFC 9110, section 10.1.1).
   fastify.server.on('checkContinue', (request, response) => fastify.server.emit('request', request, response));
-  fastify.addHook('preParsing', async (request, reply) => {
-    if (!hasBody(request)) return;
+  fastify.addHook('preParsing', (request, reply, _payload, done) => {
+    // One of a GET or a HEAD is passed over.
+    if (request.method === 'GET' || request.method === 'HEAD' || !hasBody(request.raw)) return done();
     if (Number(request.headers['content-length']) > largest) {
       throw new ServiceError('payload_too_large', 'The body is too large.');
     }
     assertPlain(request);
     if (/^100-continue$/i.test(request.headers.expect ?? '')) reply.raw.writeContinue();
+    done();
   });
-}
-
-/** Whether a body is to be read at all (RFC 9112, section 6.3). */
-function hasBody({ method, headers }: FastifyRequest): boolean {
-  if (method === 'GET' || method === 'HEAD') return false;
-  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 }
 
 /** @throws ServiceError `unsupported_media_type` for a body that its headers say is compressed, no JSON or no UTF-8 */

@@ -1,0 +1,182 @@
+import type { ServerResponse } from 'node:http';
+import { Logger } from '@nestjs/common';
+import type { FastifyInstance } from 'fastify';
+import { ServiceError } from '#errors/service-error.js';
+import { line } from '#process/log-line.js';
+import type { Connection, Connections } from './connections.js';
+
+/** What connections may hold; all of a process together where nothing else is said. Of text, a byte is a UTF-16 code unit. */
+export const BOUNDS = {
+  /** Requests of one connection that are not answered yet. No browser sends a second one before that, and no client of ours. */
+  unanswered: 50,
+  /** Connections beyond the most there may be: so many are let in to be told so, and to ask how the process is. */
+  spare: 50,
+  /** Answers that are made and not read, in bytes. */
+  unreadBytes: 64 * 1024 * 1024,
+  /** Bodies on their way in, in bytes. */
+  arrivingBytes: 32 * 1024 * 1024,
+  /** Time to read an answer in, in milliseconds, and how many of its bytes give a millisecond more: 32 KiB a second. */
+  readingMs: 30_000,
+  bytesPerMs: 32,
+  /** From then on whoever reads an answer makes room for others who come, in milliseconds. */
+  slowMs: 5_000,
+  /** How often all of this is looked at, in milliseconds. */
+  lookMs: 1_000,
+};
+
+/** An answer so large that it is asked whether there is room for it, in bytes. */
+const LARGE_BYTES = 64 * 1024;
+
+/** How often it is said at most that connections were closed, in milliseconds. */
+const SAY_MS = 10_000;
+
+const RETRY_AFTER_SECONDS = '5';
+
+/**
+ * What the connections of this process may hold. Where something runs short, room is made by whoever has held it longest
+ * with least to show for it: a connection on which nothing is asked, a body that does not come, an answer that is not read. So
+ * nobody has to be refused because of those, however many they are. What is left needs a token: who waits, and who follows.
+ */
+export class ConnectionBounds {
+  /** Those that came when there were as many as there may be. */
+  private readonly spare = new WeakSet<Connection>();
+  /** Those whose answer is read slowly, as was seen at the last look. */
+  private slow: Connection[] = [];
+  /** Bytes that were not read when it was looked at last, and of all large answers since. */
+  private unread = 0;
+  private readonly logger = new Logger('connections');
+  private readonly closed = new Map<string, number>();
+  private saidAt = -Infinity;
+
+  /** `most`: how many there may be. To be made before any hook that may refuse a request, or wait. */
+  constructor(
+    fastify: FastifyInstance,
+    private readonly connections: Connections,
+    private readonly most: number,
+    private readonly bounds = BOUNDS,
+  ) {
+    const { server } = fastify;
+    server.on('connection', (socket) => this.enter(connections.of(socket)));
+    const looking = setInterval(() => this.look(performance.now()), bounds.lookMs).unref();
+    server.once('close', () => clearInterval(looking));
+    // An answer that waits behind another on its connection has no socket yet; its request has.
+    fastify.addHook('onRequest', ({ raw, url }, reply, done) => {
+      const connection = connections.of(raw.socket);
+      if (connection === undefined || !this.takes(connection)) return void reply.hijack();
+      if (this.spare.has(connection)) this.assertRoom(connection, url, reply.raw);
+      done();
+    });
+    fastify.addHook('onSend', ({ raw }, reply, payload, done) => {
+      const length =
+        typeof payload === 'string' || Buffer.isBuffer(payload)
+          ? payload.length
+          : Number(reply.getHeader('content-length') ?? 0);
+      const answer = connections.of(raw.socket)?.answers.find((open) => open.raw === reply.raw);
+      if (answer !== undefined) answer.length = length;
+      if (length >= LARGE_BYTES) this.makeRoom(length);
+      done(null, payload);
+    });
+  }
+
+  private enter(connection: Connection | undefined): void {
+    const { open, idle } = this.connections;
+    if (connection === undefined || open.size <= this.most) return;
+    const [first] = idle;
+    const longest = first === connection ? this.slow.shift() : first;
+    if (longest !== undefined) this.close(longest, 'idle or slow, for others');
+    else if (open.size > this.most + this.bounds.spare) return this.close(connection, 'too many');
+    if (open.size > this.most) this.spare.add(connection);
+  }
+
+  /** Whether a request on it is to be answered. One too many ends it; what has come behind that is passed over. */
+  private takes(connection: Connection): boolean {
+    if (connection.answers.length > this.bounds.unanswered) this.close(connection, 'with too many requests at once');
+    return this.connections.open.has(connection);
+  }
+
+  /**
+   * Refuses what comes on a connection too many, but for the question how the process is: by the answer it is decided whether the
+   * process may live on.
+   * @throws ServiceError `unavailable`
+   */
+  private assertRoom(connection: Connection, url: string, answer: ServerResponse): void {
+    if (this.connections.open.size <= this.most) return void this.spare.delete(connection);
+    answer.setHeader('connection', 'close');
+    if (url.startsWith('/health/')) return;
+    throw new ServiceError('unavailable', 'The service has more connections than it can take. Please try later.', {
+      headers: { 'retry-after': RETRY_AFTER_SECONDS },
+    });
+  }
+
+  /** Makes room for an answer before it is handed over: those of a moment could be more than memory holds. */
+  private makeRoom(bytes: number): void {
+    this.unread += bytes;
+    if (this.unread > this.bounds.unreadBytes) this.unread = bytes + this.keepUnread(this.bounds.unreadBytes - bytes);
+  }
+
+  private look(now: number): void {
+    this.slow = [];
+    for (const connection of this.connections.open) this.lookAtReader(connection, now);
+    this.unread = this.keepUnread(this.bounds.unreadBytes);
+    this.keepArriving();
+    this.say(now);
+  }
+
+  private lookAtReader(connection: Connection, now: number): void {
+    const [answer] = connection.answers;
+    if (answer?.length === undefined || !answer.raw.headersSent) return;
+    const ms = now - (answer.readSince ??= now);
+    const { readingMs, bytesPerMs, slowMs } = this.bounds;
+    if (ms > readingMs + answer.length / bytesPerMs) this.close(connection, 'whose answer was not read in time');
+    else if (ms > slowMs) this.slow.push(connection);
+  }
+
+  /** Closes the connections with most that is not read, until all have no more than `most` bytes. @returns how many they have */
+  private keepUnread(most: number): number {
+    const held: { connection: Connection; bytes: number }[] = [];
+    let sum = 0;
+    for (const connection of this.connections.open) {
+      let bytes = connection.socket.writableLength;
+      for (const { raw } of connection.answers) if (raw.socket === null) bytes += raw.writableLength;
+      if (bytes === 0) continue;
+      sum += bytes;
+      held.push({ connection, bytes });
+    }
+    if (sum <= most) return sum;
+    held.sort((a, b) => b.bytes - a.bytes);
+    for (const { connection, bytes } of held) {
+      if (sum <= most) break;
+      sum -= bytes;
+      this.close(connection, 'with most that was not read, for others');
+    }
+    return sum;
+  }
+
+  /** Ends the bodies that are on their way for longest, until all have no more bytes than they may: what is sent in haste is in. */
+  private keepArriving(): void {
+    const { open, idle } = this.connections;
+    const arriving = ({ socket, arrivingFrom = socket.bytesRead }: Connection): number =>
+      socket.bytesRead - arrivingFrom;
+    let sum = [...open].reduce((bytes, connection) => bytes + arriving(connection), 0);
+    for (const connection of idle) {
+      if (sum <= this.bounds.arrivingBytes) return;
+      const bytes = arriving(connection);
+      sum -= bytes;
+      if (bytes > 0) this.close(connection, 'whose body was slow to come, for others');
+    }
+  }
+
+  private close(connection: Connection, why: string): void {
+    if (!this.connections.open.has(connection)) return;
+    this.closed.set(why, (this.closed.get(why) ?? 0) + 1);
+    this.connections.close(connection);
+  }
+
+  /** Now and then, however many they are. */
+  private say(now: number): void {
+    if (this.closed.size === 0 || now < this.saidAt + SAY_MS) return;
+    this.saidAt = now;
+    for (const [why, count] of this.closed) this.logger.warn(line(`connections were closed: ${why}`, { count }));
+    this.closed.clear();
+  }
+}

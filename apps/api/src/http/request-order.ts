@@ -1,0 +1,23 @@
+import type { FastifyInstance } from 'fastify';
+import type { Connections } from './connections.js';
+
+/** Methods whose requests change nothing (RFC 9110, section 9.2.1). */
+const SAFE = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
+
+/**
+ * Has requests that a client sends without waiting for answers ("pipelined") done one after another, unless all of them are safe
+ * (RFC 9112, section 9.3.2). Node starts them all at once: of two messages the second might be stored first. What was sent
+ * behind a request whose answer ended the connection is not done at all (section 9.6): its client is told that it got no answer.
+ */
+export function keepRequestsInOrder(fastify: FastifyInstance, connections: Connections): void {
+  // The last moment before something is done. A body is read before, or it would keep the client from sending on.
+  fastify.addHook('preHandler', ({ raw: { socket } }, reply, done) => {
+    const connection = connections.of(socket);
+    const answers = connection?.answers ?? [];
+    const at = answers.findIndex(({ raw }) => raw === reply.raw);
+    const before = answers[at - 1];
+    const goOn = (): void => (connection?.isEnded === true ? void reply.hijack() : done());
+    if (before === undefined || answers.slice(0, at + 1).every(({ raw }) => SAFE.has(raw.req.method ?? ''))) goOn();
+    else before.onLeft = goOn;
+  });
+}
