@@ -20,7 +20,7 @@ export function endGently(socket: Socket, lastWords?: string): void {
  * next one is answered. Fastify would close it.
  */
 export function answerEarlyRequests(fastify: FastifyInstance): void {
-  fastify.addHook('onSend', async ({ raw }, reply) => {
+  fastify.addHook('onSend', ({ raw }, reply, payload, done) => {
     const { socket } = raw;
     if (!raw.complete) {
       raw.resume();
@@ -28,7 +28,8 @@ export function answerEarlyRequests(fastify: FastifyInstance): void {
     }
     // What is said to Node's own answer is the farewell's; a body that was not asked for may come or not.
     const isFastifys = reply.getHeader('connection') === 'close' && !reply.raw.hasHeader('connection');
-    const mayFollow = /100-continue/i.test(raw.headers.expect ?? '') && !raw.complete;
+    const mayFollow = !raw.complete && /100-continue/i.test(raw.headers.expect ?? '');
     if (isFastifys && reply.raw.shouldKeepAlive && !mayFollow) void reply.header('connection', 'keep-alive');
+    done(null, payload);
   });
 }

@@ -7,16 +7,21 @@ const EVENTS_TYPE = 'text/event-stream';
 const LINES_TYPE = 'application/jsonl';
 
 /** What the routes of the API offer, by the end of their path; the first is what a caller gets who does not mind. */
-const OFFERS: readonly (readonly [RegExp, readonly string[]])[] = [
-  [/\/jobs\/:job_id\/events$/, [EVENTS_TYPE]],
-  [/\/me\/export$/, [LINES_TYPE]],
-  [/\/turns$/, [JSON_TYPE, EVENTS_TYPE]],
-  [/$/, [JSON_TYPE]],
+const OFFERS: readonly (readonly [string, readonly string[]])[] = [
+  ['/jobs/:job_id/events', [EVENTS_TYPE]],
+  ['/me/export', [LINES_TYPE]],
+  ['/turns', [JSON_TYPE, EVENTS_TYPE]],
+  ['', [JSON_TYPE]],
 ];
 
 function chosenType(request: FastifyRequest): string | undefined {
-  const [, offers] = OFFERS.find(([path]) => path.test(request.routeOptions.url ?? '')) ?? [];
-  const chosen = request.accepts().type([...(offers ?? [])]);
+  const { url = '' } = request.routeOptions;
+  const [, offers = []] = OFFERS.find(([end]) => url.endsWith(end)) ?? [];
+  // What most callers say needs no weighing.
+  const { accept } = request.headers;
+  if (accept === undefined || accept === '*/*') return offers[0];
+  if (offers.includes(accept)) return accept;
+  const chosen = request.accepts().type([...offers]);
   return typeof chosen === 'string' ? chosen : undefined;
 }
 
@@ -37,7 +42,7 @@ export async function negotiate(fastify: FastifyInstance): Promise<void> {
 export function assertAcceptable(request: FastifyRequest): void {
   // `application/json; charset=utf-8` asks for JSON: of a type's parameters only its weight counts here.
   const { headers } = request.raw;
-  if (headers.accept !== undefined)
+  if (headers.accept?.includes(';') === true)
     headers.accept = headers.accept.replace(/;(?!\s*q\s*=)(?:[^,;"]|"(?:[^"\\]|\\.)*"?)*/gi, '');
   if (chosenType(request) === undefined) {
     throw new ServiceError('not_acceptable', 'What is here cannot be had in a type that Accept allows.');

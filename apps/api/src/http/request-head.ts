@@ -6,7 +6,10 @@ import { ServiceError } from '#errors/service-error.js';
  * Headers that may be there once. Node keeps the first of several, another server on the way may keep the last: whoever looks at
  * a request must see the same user, host and type as we do (RFC 9110, section 5.3; for `Host` RFC 9112, section 3.2, demands it).
  */
-const SINGLE = new Set(['authorization', 'content-type', 'host']);
+const SINGLE = ['authorization', 'content-type', 'host'];
+
+/** By these most others are told from them at a glance. */
+const SINGLE_LENGTHS = new Set(SINGLE.map(({ length }) => length));
 
 /** `uri-host [ ":" port ]` (RFC 9112, section 3.2); empty where a client knows no name. */
 const HOST = /^(\[[\da-z:._~-]+\]|[\w.~!$&'()*+,;=%-]*)(:\d*)?$/i;
@@ -36,21 +39,26 @@ export function checkHeads(fastify: FastifyInstance): void {
   server.maxHeadersCount = 0;
   // An expectation nobody knows (RFC 9110, section 10.1.1, lets a server refuse it) is passed over.
   server.on('checkExpectation', (request, response) => server.emit('request', request, response));
-  fastify.addHook('onRequest', async ({ raw, url, routeOptions }, reply) => {
+  fastify.addHook('onRequest', ({ raw, url, routeOptions }, reply, done) => {
     const fault = headFault(raw);
     // Where its body ends may be understood in two ways, too.
     if (fault !== undefined) reply.raw.setHeader('connection', 'close');
     const message = fault ?? targetFault(url, routeOptions.url);
     if (message !== undefined) throw new ServiceError('malformed_request', message);
+    done();
   });
 }
 
 function headFault({ httpVersion, rawHeaders, headers }: IncomingMessage): string | undefined {
   if (httpVersion !== '1.1' && httpVersion !== '1.0') return 'The request is not of HTTP/1.1.';
-  const seen = new Set<string>();
+  const seen: string[] = [];
   for (let at = 0; at < rawHeaders.length; at += 2) {
-    const name = (rawHeaders[at] ?? '').toLowerCase();
-    if (SINGLE.has(name) && seen.size === seen.add(name).size) return `The request has ${name} twice.`;
+    const given = rawHeaders[at] ?? '';
+    if (!SINGLE_LENGTHS.has(given.length)) continue;
+    const name = given.toLowerCase();
+    if (!SINGLE.includes(name)) continue;
+    if (seen.includes(name)) return `The request has ${name} twice.`;
+    seen.push(name);
   }
   if (headers.host === undefined && httpVersion === '1.1') return 'The request has no Host.';
   if (!HOST.test(headers.host ?? '')) return 'The request has no valid Host.';
@@ -67,8 +75,10 @@ function targetFault(url: string, route: string | undefined): string | undefined
   if (url.includes('#')) return 'The address has a fragment.';
   // Probes may send what they like.
   if (route?.startsWith('/health/') === true) return undefined;
+  const query = url.indexOf('?');
+  if (query < 0) return undefined;
   try {
-    decodeURIComponent(url.slice(url.indexOf('?') + 1 || url.length));
+    decodeURIComponent(url.slice(query + 1));
     return undefined;
   } catch {
     return 'The address cannot be decoded.';

@@ -33,10 +33,10 @@ export class KnownRoutes {
  * section 15.5.6). Fastify answers 404 to both. What is the operators' stays 404: a 405 would tell everybody that it is there.
  */
 export function answerWrongMethods(fastify: FastifyInstance, routes: KnownRoutes): void {
-  fastify.addHook('onRequest', async ({ method, url, is404 }) => {
-    const path = url.split('?', 1)[0] ?? '';
+  fastify.addHook('onRequest', ({ method, url, is404 }, _reply, done) => {
+    const [path = ''] = url.split('?', 1);
     // Where pages of other origins are let in, OPTIONS has a route that is all of them; a preflight has been answered by now.
-    if (!is404 && method !== 'OPTIONS' && !routes.knowsNotBy(path, method)) return;
+    if (!is404 && method !== 'OPTIONS' && !routes.knowsNotBy(path, method)) return done();
     const methods = routes.methodsOf(path);
     // Before a body is looked at, so that nothing else is ever said of such an address.
     if (methods.length === 0) throw nothingHere();
@@ -48,6 +48,7 @@ export function answerWrongMethods(fastify: FastifyInstance, routes: KnownRoutes
 
 /** The path as routes are looked for: written with fewer escapes it is the same (RFC 3986, section 6.2.2.2). */
 function decoded(path: string): string {
+  if (!path.includes('%')) return path;
   try {
     return decodeURI(path);
   } catch {

@@ -17,8 +17,9 @@ export class StrictQueryInterceptor implements NestInterceptor {
   constructor(private readonly reflector: Reflector) {}
 
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
-    const details = unknownFields(Object.keys(context.switchToHttp().getRequest<FastifyRequest>().query as object));
-    if (details.length > 0 && !this.takesQuery(context)) {
+    const fields = Object.keys(context.switchToHttp().getRequest<FastifyRequest>().query as object);
+    if (fields.length > 0 && !this.takesQuery(context)) {
+      const details = unknownFields(fields);
       throw new ServiceError('validation_failed', 'The request has invalid fields.', { details });
     }
     return next.handle();

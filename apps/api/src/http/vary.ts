@@ -3,7 +3,8 @@ import type { FastifyReply } from 'fastify';
 /** Says which of the request's headers the answer depends on (RFC 9110, section 12.5.5), beside those that were named before. */
 export function varyBy(reply: FastifyReply, ...headers: string[]): void {
   const told = [reply.getHeader('vary') ?? []].flat().join();
-  const named = told === '' ? [] : told.split(',').map((name) => name.trim());
+  if (told === '') return void reply.header('vary', headers.join(', '));
+  const named = told.split(',').map((name) => name.trim());
   const known = new Set(named.map((name) => name.toLowerCase()));
   void reply.header('vary', [...named, ...headers.filter((name) => !known.has(name.toLowerCase()))].join(', '));
 }

@@ -17,10 +17,18 @@ const METHODS = new Set(['GET', 'HEAD', 'POST', 'PATCH', 'OPTIONS', 'PUT', 'DELE
 /** Paths of the contract; what else is served (Swagger UI, the playground) is no operation. */
 const CONTRACT = /^\/(api\/v1|health)\//;
 
+/** Routes as the contract writes them, by how the framework does. */
+const routes = new Map<string | undefined, string>();
+
 /** The path of a request as the contract writes it, or `unknown`: never what a client made of it. */
 export function routeOf(request: FastifyRequest): string {
   const { url } = request.routeOptions;
-  return url !== undefined && CONTRACT.test(url) ? url.replace(/:(\w+)/g, '{$1}') : 'unknown';
+  let route = routes.get(url);
+  if (route === undefined) {
+    route = url !== undefined && CONTRACT.test(url) ? url.replace(/:(\w+)/g, '{$1}') : 'unknown';
+    routes.set(url, route);
+  }
+  return route;
 }
 
 /** The method of a request, if it is one that some route knows. */
