@@ -6,6 +6,8 @@ import { BearerGuard } from './auth.guard.js';
 import type { Caller } from './jwt.strategy.js';
 import { Public } from './public.decorator.js';
 import { Requires } from './requires.decorator.js';
+import { SecretKey } from './token-keys.js';
+import { VerifiedTokens } from './verified-tokens.js';
 
 class Closed {}
 
@@ -17,7 +19,7 @@ class Operators {}
 
 describe('the guard of a route', () => {
   // No strategy is registered: whoever is verified here is refused.
-  const guard = new BearerGuard(new Reflector());
+  const guard = new BearerGuard(new Reflector(), new VerifiedTokens(new SecretKey('of no use')));
   const enter = (target: typeof Closed, user?: Caller) =>
     guard.canActivate(new ExecutionContextHost([{ user, headers: {} }, {}], target, () => undefined));
   const caller = (...scopes: string[]): Caller => ({ userId: 'ana', expiresAt: Infinity, scopes: new Set(scopes) });

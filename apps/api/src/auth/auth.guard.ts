@@ -5,6 +5,12 @@ import { nothingHere, ServiceError } from '#errors/service-error.js';
 import type { Caller } from './jwt.strategy.js';
 import { PUBLIC } from './public.decorator.js';
 import { REQUIRES } from './requires.decorator.js';
+import { VerifiedTokens } from './verified-tokens.js';
+
+interface Asking {
+  user?: Caller;
+  readonly headers: { readonly authorization?: string };
+}
 
 /**
  * Closes every route that is not marked public, and those that require a scope to tokens without it. Who calls was found out before
@@ -12,18 +18,21 @@ import { REQUIRES } from './requires.decorator.js';
  */
 @Injectable()
 export class BearerGuard extends AuthGuard('jwt') {
-  constructor(private readonly reflector: Reflector) {
+  constructor(
+    private readonly reflector: Reflector,
+    private readonly tokens: VerifiedTokens,
+  ) {
     super();
   }
 
   override async canActivate(context: ExecutionContext): Promise<boolean> {
     const targets = [context.getHandler(), context.getClass()];
     if (this.reflector.getAllAndOverride<boolean>(PUBLIC, targets)) return true;
-    const request = context.switchToHttp().getRequest<{ user?: Caller }>();
-    if (request.user === undefined) await this.authenticate(context);
+    const request = context.switchToHttp().getRequest<Asking>();
+    request.user ??= await this.caller(request, context);
     const scope = this.reflector.getAllAndOverride<string | undefined>(REQUIRES, targets);
     // What an unknown address answers: whoever may not use a route need not know of it.
-    if (scope !== undefined && request.user?.scopes.has(scope) !== true) throw nothingHere();
+    if (scope !== undefined && !request.user.scopes.has(scope)) throw nothingHere();
     return true;
   }
 
@@ -31,6 +40,17 @@ export class BearerGuard extends AuthGuard('jwt') {
   override handleRequest<User>(error: unknown, user: User | false, reason: unknown): User {
     if (user === false || error) throw (error ?? reason ?? new Error('it names no user, or no end')) as Error;
     return user;
+  }
+
+  private async caller(request: Asking, context: ExecutionContext): Promise<Caller> {
+    const { authorization = '' } = request.headers;
+    return (
+      (await this.tokens.find(authorization)) ??
+      this.tokens.verify(authorization, async () => {
+        await this.authenticate(context);
+        return request.user as Caller;
+      })
+    );
   }
 
   /**

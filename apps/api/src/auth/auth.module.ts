@@ -5,6 +5,7 @@ import type { Settings } from '#settings/settings.js';
 import { BearerGuard } from './auth.guard.js';
 import { JwtStrategy } from './jwt.strategy.js';
 import { ProviderKeys } from './provider-keys.js';
+import { VerifiedTokens } from './verified-tokens.js';
 import { SecretKey, type TokenKeys } from './token-keys.js';
 
 const TOKEN_KEYS = Symbol('token keys');
@@ -18,6 +19,7 @@ export class AuthModule {
       providers: [
         { provide: TOKEN_KEYS, useFactory: () => tokenKeys(jwt) },
         { provide: JwtStrategy, useFactory: (keys: TokenKeys) => new JwtStrategy(jwt, keys), inject: [TOKEN_KEYS] },
+        { provide: VerifiedTokens, useFactory: (keys: TokenKeys) => new VerifiedTokens(keys), inject: [TOKEN_KEYS] },
         { provide: APP_GUARD, useClass: BearerGuard },
       ],
     };

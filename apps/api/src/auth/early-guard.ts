@@ -5,6 +5,7 @@ import { isHidden } from '../http/hidden.js';
 import { assertAcceptable } from '../http/negotiation.js';
 import { BearerGuard } from './auth.guard.js';
 import { Requires } from './requires.decorator.js';
+import { VerifiedTokens } from './verified-tokens.js';
 
 /** Where the contract's operations are that want a token. */
 const CLOSED_PREFIX = '/api/';
@@ -26,7 +27,7 @@ const handler = (): void => undefined;
  * still closed: its own guard asks for the token, if nobody has.
  */
 export function guardEarly(app: NestFastifyApplication): void {
-  const guard = new BearerGuard(app.get(Reflector));
+  const guard = new BearerGuard(app.get(Reflector), app.get(VerifiedTokens));
   app
     .getHttpAdapter()
     .getInstance()

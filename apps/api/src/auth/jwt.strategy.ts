@@ -22,14 +22,14 @@ export interface Caller {
 const LONGEST_SUB = 255;
 
 /** What the clock of whoever signs may be off, for `exp` and `nbf`. */
-const LEEWAY_SECONDS = 5;
+export const LEEWAY_SECONDS = 5;
 
 /** Verifies the bearer token (RFC 6750) as a JWT (RFC 7519) signed with one of our keys. */
 @Injectable()
 export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
   constructor({ issuer, audience }: Settings['jwt'], keys: TokenKeys) {
     super({
-      jwtFromRequest: bearerToken,
+      jwtFromRequest: ({ headers }: { headers: { authorization?: string } }) => tokenIn(headers.authorization ?? ''),
       secretOrKeyProvider: (_request: unknown, token: string, done: (error: unknown, key?: Buffer) => void) => {
         keyOf(token, keys)
           // Passport's types know of texts only.
@@ -55,8 +55,9 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
 /** `credentials` as RFC 6750, section 2.1, writes them, to their end: what follows a token would be read by nobody, or by somebody. */
 const CREDENTIALS = /^Bearer +([\w.~+/-]+=*)$/i;
 
-function bearerToken({ headers }: { headers: { authorization?: string } }): string | null {
-  return CREDENTIALS.exec(headers.authorization ?? '')?.[1] ?? null;
+/** The token of an `Authorization`; null when it has none of ours. */
+export function tokenIn(authorization: string): string | null {
+  return CREDENTIALS.exec(authorization)?.[1] ?? null;
 }
 
 /** Words in one text, or a list of them. Anything else says nothing. */

@@ -1,0 +1,55 @@
+import type { KeyObject } from 'node:crypto';
+import { type Caller, LEEWAY_SECONDS, tokenIn } from './jwt.strategy.js';
+import { readHeader, type TokenHeader } from './token-header.js';
+import type { TokenKeys } from './token-keys.js';
+
+/** Tokens that are remembered at most, and the longest of them, in characters: some megabytes. */
+const MOST_TOKENS = 5_000;
+const LONGEST_TOKEN = 2_048;
+
+interface Verified {
+  readonly caller: Caller;
+  readonly header: TokenHeader;
+  readonly key: KeyObject;
+}
+
+/**
+ * Whom tokens name that were verified already. A client sends the same one with each request, and to verify a signature costs more than
+ * anything else of a short request. A token is remembered by all of its text, until it ends, and for as long as the key that verified
+ * it is the one that would verify it now: one that its provider takes back verifies nothing any more.
+ */
+export class VerifiedTokens {
+  private readonly known = new Map<string, Verified>();
+
+  constructor(private readonly keys: TokenKeys) {}
+
+  /**
+   * The caller that the token in this `Authorization` names; undefined when it is to be verified.
+   * @throws ServiceError `unavailable` when it cannot be known now which key counts
+   */
+  async find(authorization: string): Promise<Caller | undefined> {
+    const verified = this.known.get(authorization);
+    if (verified === undefined) return undefined;
+    const { caller, header, key } = verified;
+    if (Date.now() < caller.expiresAt + LEEWAY_SECONDS * 1_000 && (await this.keys.keyFor(header)) === key)
+      return caller;
+    this.known.delete(authorization);
+    return undefined;
+  }
+
+  /** Verifies by `verify`, and remembers whom it found. The key is looked up before: should it change meanwhile, nothing is remembered for long. */
+  async verify(authorization: string, verify: () => Promise<Caller>): Promise<Caller> {
+    const token = tokenIn(authorization) ?? '';
+    const header = token.length <= LONGEST_TOKEN ? readHeader(token) : undefined;
+    const key = header && (await this.keys.keyFor(header));
+    const caller = await verify();
+    if (header !== undefined && key !== undefined) this.remember(authorization, { caller, header, key });
+    return caller;
+  }
+
+  private remember(authorization: string, verified: Verified): void {
+    const [oldest] = this.known.keys();
+    if (this.known.size >= MOST_TOKENS && oldest !== undefined) this.known.delete(oldest);
+    this.known.set(authorization, verified);
+  }
+}
