@@ -1,8 +1,9 @@
 import type { LoggerService } from '@nestjs/common';
-import { destination, type Level, type Logger, pino, stdTimeFunctions } from 'pino';
+import { type Level, type Logger, pino, stdTimeFunctions } from 'pino';
 import type { Settings } from '#settings/settings.js';
 import { describeError } from './described-error.js';
 import { type LogFields, LogLine } from './log-line.js';
+import { standardOutput } from './log-stream.js';
 import { masked } from './masked.js';
 import { asText } from './text-line.js';
 
@@ -14,7 +15,7 @@ const START_ERRORS = new Set(['ExceptionHandler', 'TypeOrmModule']);
 
 /**
  * The log of an app: one JSON object a line (`LOG_FORMAT=json`, the default in production), or lines to read. It goes to stdout
- * at once and in order, so that the last words of a process that ends are there.
+ * in order, with the last words of a process that ends.
  *
  * Nothing that anybody has sent gets in: our own lines are {@link LogLine}s, whose fields are a closed list; of errors it has what
  * {@link describeError} knows to be safe; and should a secret of the settings or a token come in by another way, it is masked.
@@ -24,7 +25,7 @@ export class AppLogger implements LoggerService {
 
   constructor(settings: Settings, app: string) {
     const mask = masked(settings);
-    const stdout = destination({ dest: 1, sync: true });
+    const stdout = standardOutput();
     this.pino = pino(
       {
         level: settings.logLevel,
@@ -33,7 +34,7 @@ export class AppLogger implements LoggerService {
         formatters: { level: (level) => ({ level }) },
         hooks: { streamWrite: mask },
       },
-      settings.logFormat === 'json' ? stdout : { write: (line: string) => void stdout.write(asText(line)) },
+      settings.logFormat === 'json' ? stdout : { write: (line: string) => stdout.write(asText(line)) },
     );
   }
 
