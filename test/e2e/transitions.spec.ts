@@ -6,7 +6,8 @@ import { newId } from '#database/ids.js';
 import { acceptTurn } from '#jobs/accept.js';
 import { endOrphans, settleCall } from '#jobs/ledger.js';
 import { claim } from '#jobs/claim.js';
-import { cancel, extend, finish, giveUp, handBack } from '#jobs/transitions.js';
+import { extend, type Extended } from '#jobs/extend.js';
+import { cancel, finish, giveUp, handBack } from '#jobs/transitions.js';
 import { freshDatabase, type TestDatabase } from '../support/database.js';
 import { until } from '../support/until.js';
 
@@ -50,6 +51,9 @@ describe('the transitions of a job', () => {
     });
     return { jobId, chatId, userId };
   };
+  /** A heartbeat of one attempt alone. */
+  const beat = async (jobId: string, attempt: number, text: string, at: number): Promise<Extended | undefined> =>
+    (await extend(source.manager, [{ jobId, attempt, text, at }]))[0];
   const row = async (jobId: string): Promise<any> =>
     (await source.query('SELECT * FROM jobs WHERE id = $1', [jobId]))[0];
   const expire = (jobId: string): Promise<unknown> =>
@@ -58,13 +62,51 @@ describe('the transitions of a job', () => {
   it('write a stretch of the draft once, though the answer got lost and it is written again', async () => {
     const { jobId } = await accepted();
     await claim(source.manager, jobId);
-    expect(await extend(source.manager, jobId, 1, 'uno 😀 ', 0)).toBe(true);
-    expect(await extend(source.manager, jobId, 1, 'uno 😀 dos ', 0)).toBe(true);
+    expect(await beat(jobId, 1, 'uno 😀 ', 0)).toBe('extended');
+    expect(await beat(jobId, 1, 'uno 😀 dos ', 0)).toBe('extended');
     // One that was given up, and is carried out late.
-    expect(await extend(source.manager, jobId, 1, 'uno 😀 ', 0)).toBe(true);
-    expect(await extend(source.manager, jobId, 1, 'tres', 10)).toBe(true);
-    expect(await extend(source.manager, jobId, 1, '', 14)).toBe(true);
+    expect(await beat(jobId, 1, 'uno 😀 ', 0)).toBe('extended');
+    expect(await beat(jobId, 1, 'tres', 10)).toBe('extended');
+    expect(await beat(jobId, 1, '', 14)).toBe('extended');
     expect((await row(jobId)).draft).toBe('uno 😀 dos tres');
+  });
+
+  it('extend many leases in one statement: neither a row that is held nor a fence keeps the others', async () => {
+    const [held, spoken, gone, runs] = [await accepted(), await accepted(), await accepted(), await accepted()];
+    const jobs = [held, spoken, gone, runs];
+    for (const { jobId } of jobs) {
+      await claim(source.manager, jobId);
+      await source.query(`INSERT INTO model_calls (job_id, attempt, model) VALUES ($1, 1, 'm')`, [jobId]);
+      await source.query(`UPDATE jobs SET lease_until = now() + interval '1 s' WHERE id = $1`, [jobId]);
+    }
+    await expire(gone.jobId);
+    await claim(source.manager, gone.jobId);
+    const beats = jobs.map(({ jobId }) => ({ jobId, attempt: 1, text: `of ${jobId}`, at: 0, news: FIGURES }));
+    const holder = source.createQueryRunner();
+    await holder.startTransaction();
+    await holder.query('SELECT FROM jobs WHERE id = $1 FOR UPDATE', [held.jobId]);
+    await holder.query('SELECT FROM model_calls WHERE job_id = $1 FOR UPDATE', [spoken.jobId]);
+    expect(await extend(source.manager, beats)).toEqual(['busy', 'busy', 'lost', 'extended']);
+    await holder.rollbackTransaction();
+    await holder.release();
+    const state = (): Promise<unknown[]> =>
+      source.query(
+        `SELECT draft, lease_until > now() + interval '5 s' AS extended, message_id
+           FROM jobs JOIN model_calls c ON c.job_id = jobs.id AND c.attempt = 1 WHERE jobs.id = ANY($1) ORDER BY jobs.id`,
+        [jobs.map(({ jobId }) => jobId)],
+      );
+    const done = ({ jobId }: { jobId: string }) => ({ draft: `of ${jobId}`, extended: true, message_id: 'msg_late' });
+    // What is known to be of somebody else's attempt is nothing of ours; its lease is that attempt's own.
+    const fenced = { draft: '', extended: true, message_id: null };
+    expect(await state()).toEqual([
+      { draft: '', extended: false, message_id: null },
+      { ...done(spoken), message_id: null },
+      fenced,
+      done(runs),
+    ]);
+    // Written again, and what was left is written.
+    expect(await extend(source.manager, beats)).toEqual(['extended', 'extended', 'lost', 'extended']);
+    expect(await state()).toEqual([done(held), done(spoken), fenced, done(runs)]);
   });
 
   it('say when they happened, not when their statement began to wait for a lock', async () => {
@@ -162,11 +204,11 @@ describe('the transitions of a job', () => {
     const before = await row(jobId);
     const fault = { code: 'internal', message: 'late', retryable: true, free: false, delayMs: 0 } as const;
     expect([
-      await extend(source.manager, jobId, 1, 'late', 0),
+      await beat(jobId, 1, 'late', 0),
       await finish(source.manager, jobId, 1, REPLY, FIGURES),
       await giveUp(source.manager, jobId, 1, fault, FIGURES),
       await handBack(source.manager, jobId, 1, FIGURES),
-    ]).toEqual([false, false, undefined, false]);
+    ]).toEqual(['lost', false, undefined, false]);
     expect(await row(jobId)).toEqual(before);
     expect(await source.query('SELECT count(*)::int AS n FROM messages WHERE chat_id = $1', [chatId])).toEqual([
       { n: 1 },
@@ -176,7 +218,7 @@ describe('the transitions of a job', () => {
   it('change nothing in a final state, whoever comes late', async () => {
     const { jobId, userId } = await accepted();
     await claim(source.manager, jobId);
-    await extend(source.manager, jobId, 1, 'so far', 0);
+    await beat(jobId, 1, 'so far', 0);
     expect(await cancel(source.manager, jobId, userId)).toEqual({
       assistant: expect.any(String),
       seconds: expect.any(Number),
@@ -184,10 +226,10 @@ describe('the transitions of a job', () => {
     const before = await row(jobId);
     expect([
       await finish(source.manager, jobId, 1, REPLY, FIGURES),
-      await extend(source.manager, jobId, 1, 'late', 6),
+      await beat(jobId, 1, 'late', 6),
       await cancel(source.manager, jobId, userId),
       await claim(source.manager, jobId),
-    ]).toEqual([false, false, undefined, undefined]);
+    ]).toEqual([false, 'lost', undefined, undefined]);
     expect(await row(jobId)).toEqual(before);
     expect(await source.query('SELECT content, status FROM messages WHERE job_id = $1', [jobId])).toEqual([
       { content: 'so far', status: 'incomplete' },

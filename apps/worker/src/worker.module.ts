@@ -1,5 +1,6 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
+import { connect, dataSourceOptions } from '#database/data-source.js';
 import { DatabaseModule } from '#database/database.module.js';
 import { UserTags } from '#database/user-tags.js';
 import { HttpErrorFilter } from '#errors/http-error.filter.js';
@@ -16,9 +17,17 @@ import { Circuit } from './model/circuit.js';
 import { Model } from './model/model.js';
 import { Clearing } from './reconciler/clearing.js';
 import { Reconciler } from './reconciler/reconciler.js';
+import { Entrance } from './reply/entrance.js';
+import { Heartbeats } from './reply/heartbeats.js';
 import { ReplyProcessor } from './reply/reply.processor.js';
 import { ReplyPublisher } from './reply/publisher.js';
 import { ReplyRunner } from './reply/reply.runner.js';
+
+/**
+ * Connections of a worker that are its heartbeats': one does for thousands of attempts, and the other is there while a statement on
+ * it does not come back. They are not in the pool that everything else waits for.
+ */
+const leaseConnections = (poolSize: number): number => (poolSize < 4 ? 1 : 2);
 
 /** The worker app: everything between a ticket and the assistant's message. */
 @Module({})
@@ -26,10 +35,13 @@ export class WorkerModule {
   static forRoot(settings: Settings): DynamicModule {
     const { database, redisUrl } = settings;
     const store = { databaseUrl: database.url, redisUrl };
+    const ofLeases = leaseConnections(database.poolSize);
+    const poolSize = database.poolSize - ofLeases;
+    const leases = { ...database, poolSize: ofLeases, applicationName: 'rejoinder-worker-leases' };
     return {
       module: WorkerModule,
       imports: [
-        DatabaseModule.forRoot({ ...database, applicationName: 'rejoinder-worker' }),
+        DatabaseModule.forRoot({ ...database, poolSize, applicationName: 'rejoinder-worker' }),
         QueueModule.forRoot(store),
         FeedModule.forRoot(store, 'rejoinder-worker-feed', 'writes'),
       ],
@@ -37,6 +49,13 @@ export class WorkerModule {
       providers: [
         { provide: Model, useFactory: () => new Model(settings.model) },
         Circuit,
+        {
+          provide: Heartbeats,
+          useFactory: async () =>
+            new Heartbeats(await connect({ ...dataSourceOptions(leases), entities: [], migrations: [] })),
+        },
+        // Of the pool's connections, what is left is for the ends of attempts.
+        { provide: Entrance, useFactory: () => new Entrance(Math.ceil((poolSize * 2) / 3)) },
         ReplyRunner,
         UserTags,
         ReplyPublisher,

@@ -3,10 +3,10 @@ import { NEXT_MOMENT } from '#database/columns.js';
 import { newId } from '#database/ids.js';
 import { type CallFigures, endCalls, figureValues, NO_FIGURES } from './ledger.js';
 import { announce, CANCEL_CHANNEL, endedTurn, type EndedTurn, LIVES_SINCE } from './states.js';
-import { LEASE_SECONDS, LONGEST_LIFE_SECONDS } from './timings.js';
+import { LONGEST_LIFE_SECONDS } from './timings.js';
 
 /*
- * Every transition of a job after it was accepted, but for its beginning (claim.ts). Each is one conditional statement on the
+ * Every transition of a job after it was accepted, but for its beginning (claim.ts) and its heartbeat (extend.ts). Each is one conditional statement on the
  * database's clock; no row back means "not yours any more: stop". A running attempt is fenced by its number (`attempts`): a worker
  * whose lease ran out holds a number that no row carries any more.
  *
@@ -17,44 +17,6 @@ import { LEASE_SECONDS, LONGEST_LIFE_SECONDS } from './timings.js';
  * Each statement announces the new state itself, so the notice leaves at commit or not at all; and each ends the line of
  * the attempt's call in the ledger with it.
  */
-
-const EXTEND = `
-  WITH job AS (
-    UPDATE jobs SET lease_until = now() + make_interval(secs => ${LEASE_SECONDS}),
-           draft = CASE WHEN length(draft) BETWEEN $4 AND $4 + length($3) - 1 THEN left(draft, $4) || $3 ELSE draft END
-     WHERE id = $1 AND status = 'running' AND attempts = $2
-    RETURNING id
-  ), call AS (
-    UPDATE model_calls SET message_id = $6, input_tokens = $7, output_tokens = $8, first_text_ms = $9
-      FROM job WHERE $5 AND model_calls.job_id = job.id AND model_calls.attempt = $2
-  )
-  SELECT id FROM job`;
-
-/**
- * Extends the attempt's lease and writes `text` into its draft from position `at` on, counted in code points as PostgreSQL
- * does. Saying where makes it harmless to write the same stretch twice, as after an answer that got lost; and a draft is only
- * ever made longer, should a statement that was given up be carried out late. What the model has told of the call since
- * the last time goes into the ledger.
- * @returns false when the attempt is no longer the job's: the caller must stop the model call and write nothing.
- */
-export async function extend(
-  manager: EntityManager,
-  jobId: string,
-  attempt: number,
-  text: string,
-  at: number,
-  news?: CallFigures,
-): Promise<boolean> {
-  const rows = await manager.query<unknown[]>(EXTEND, [
-    jobId,
-    attempt,
-    text,
-    at,
-    news !== undefined,
-    ...figureValues(news ?? NO_FIGURES),
-  ]);
-  return rows.length > 0;
-}
 
 /** The model's complete answer. */
 export interface Reply {

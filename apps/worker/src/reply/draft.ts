@@ -1,44 +1,38 @@
-import type { EntityManager } from 'typeorm';
 import { LONGEST_PIECE, type Piece } from '#feed/reply-feed.js';
-import { HEARTBEAT_MS } from '#jobs/timings.js';
-import { type CallFigures, NO_FIGURES } from '#jobs/ledger.js';
 import type { ClaimedJob } from '#jobs/claim.js';
-import { extend } from '#jobs/transitions.js';
+import type { Beat } from '#jobs/extend.js';
+import { type CallFigures, NO_FIGURES } from '#jobs/ledger.js';
 import type { Call } from '../model/call.js';
 
-/** How soon a heartbeat that failed is tried again, in milliseconds. */
-const AGAIN_MS = 500;
-
 /**
- * The text of a running attempt so far. It goes two ways: into the row with each heartbeat, which extends the lease too, and
- * out to whoever follows the reply, piece by piece.
+ * The text of a running attempt so far. It goes two ways: into the row with each heartbeat, which extends the lease too
+ * ({@link Heartbeats}), and out to whoever follows the reply, piece by piece.
  */
 export class Draft {
   private text = '';
-  /** How much of the text is in the row, and how much was handed out; offsets count UTF-16 code units. */
+  /** So much of the text is in the row, and was handed out; offsets count UTF-16 code units. */
   private saved = 0;
   private published = 0;
+  /**
+   * What is not, in a string of its own each. Cut from the whole text, with each piece that came, all of it would be copied:
+   * V8 joins strings only when somebody looks into them.
+   */
+  private notSaved = '';
+  private notPublished = '';
   /** The same as `saved`, in code points. */
   private savedCharacters = 0;
   /** What of the call is in the ledger. */
   private entered: CallFigures = NO_FIGURES;
-  private timer: NodeJS.Timeout | undefined;
-  private writing: Promise<void> = Promise.resolve();
-  private beating = false;
-  private stopped = false;
 
-  /** `lost` is called when the attempt is no longer the job's. */
   constructor(
-    private readonly manager: EntityManager,
     private readonly job: ClaimedJob,
     private readonly call: Call,
-    private readonly lost: () => void,
-  ) {
-    this.beatIn(HEARTBEAT_MS);
-  }
+  ) {}
 
   add(text: string): void {
     this.text += text;
+    this.notSaved += text;
+    this.notPublished += text;
   }
 
   /** All of it, as PostgreSQL can hold it. */
@@ -50,11 +44,12 @@ export class Draft {
   takePieces(): Piece[] {
     const { id: jobId, attempt } = this.job;
     const pieces: Piece[] = [];
-    while (this.published < this.text.length) {
-      const text = wholeCharacters(this.text.slice(this.published, this.published + LONGEST_PIECE));
+    while (this.notPublished !== '') {
+      const text = wholeCharacters(this.notPublished.slice(0, LONGEST_PIECE));
       if (text === '') break;
       pieces.push({ jobId, attempt, offset: this.published, text: text.toWellFormed() });
       this.published += text.length;
+      this.notPublished = this.notPublished.slice(text.length);
     }
     return pieces;
   }
@@ -64,50 +59,33 @@ export class Draft {
    * not in the row is handed out, and the end of the text in any case. Whoever lacks more of it sees the gap, and asks.
    */
   rewind(offset = Math.min(this.saved, this.text.length - 1)): void {
-    this.published = Math.min(this.published, Math.max(0, offset));
+    const from = Math.max(0, offset);
+    if (from >= this.published) return;
+    this.published = from;
+    this.notPublished = this.text.slice(from);
   }
 
-  /** Something may have been missed: whether the attempt is still the job's is found out now. */
-  beat(): void {
-    if (!this.beating) this.beatIn(0);
-  }
-
-  /** Ends the heartbeat and waits for one under way. */
-  async stop(): Promise<void> {
-    this.stopped = true;
-    clearTimeout(this.timer);
-    await this.writing;
-  }
-
-  private beatIn(ms: number): void {
-    if (this.stopped) return;
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => {
-      this.beating = true;
-      this.writing = this.write().then((ms) => {
-        this.beating = false;
-        this.beatIn(ms);
-      });
-    }, ms);
-  }
-
-  /** @returns when to write again, in milliseconds */
-  private async write(): Promise<number> {
-    const { id, attempt } = this.job;
-    const text = wholeCharacters(this.text.slice(this.saved));
+  /** What is not in the row yet, nor in the ledger. It is told by `written`, once, when it is: until then it is given again, and more. */
+  unsaved(): { beat: Beat; written: () => void } {
+    const { id: jobId, attempt } = this.job;
+    const text = wholeCharacters(this.notSaved);
+    const at = this.savedCharacters;
     const { told } = this.call;
-    const news = told === this.entered ? undefined : told;
-    try {
-      const held = await extend(this.manager, id, attempt, text.toWellFormed(), this.savedCharacters, news);
-      if (!held) this.lost();
-      this.entered = told;
-      this.saved += text.length;
-      this.savedCharacters += characters(text);
-      return HEARTBEAT_MS;
-    } catch {
-      // The database is away, and the lease runs on: the first moment it is back counts.
-      return AGAIN_MS;
-    }
+    return {
+      beat: {
+        jobId,
+        attempt,
+        text: text.toWellFormed(),
+        at,
+        news: told === this.entered ? undefined : told,
+      },
+      written: () => {
+        this.entered = told;
+        this.saved += text.length;
+        this.savedCharacters = at + characters(text);
+        this.notSaved = this.notSaved.slice(text.length);
+      },
+    };
   }
 }
 

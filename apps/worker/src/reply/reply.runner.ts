@@ -19,6 +19,8 @@ import { Model } from '../model/model.js';
 import { knownStopReason } from '../model/labels.js';
 import { ModelFault } from '../model/model-fault.js';
 import { Draft } from './draft.js';
+import { Entrance } from './entrance.js';
+import { Heartbeats } from './heartbeats.js';
 import { beginCall, toModelMessages } from './history.js';
 import { ReplyPublisher } from './publisher.js';
 
@@ -53,6 +55,8 @@ export class ReplyRunner {
     private readonly cancelFeed: CancelFeed,
     private readonly doorbell: Doorbell,
     private readonly publisher: ReplyPublisher,
+    private readonly heartbeats: Heartbeats,
+    private readonly entrance: Entrance,
     private readonly users: UserTags,
   ) {
     // Each job that waits listens.
@@ -92,12 +96,14 @@ export class ReplyRunner {
       await this.doorbell.ring(jobId, 0, { again: `held-${Date.now()}`, ahead: true });
       return;
     }
+    const begun = await this.entrance.enter();
     try {
       const job = await this.claim(jobId);
       if (job === undefined) return;
       this.running.add(job.id);
-      await this.attempt(job, pass, controller).finally(() => this.running.delete(job.id));
+      await this.attempt(job, pass, controller, begun).finally(() => this.running.delete(job.id));
     } finally {
+      begun();
       pass.unused();
     }
   }
@@ -137,15 +143,16 @@ export class ReplyRunner {
     await hold(this.manager, tickets).catch(() => undefined);
   }
 
-  /** Aborting says why, as a {@link Stop}; the first reason counts. */
-  private async attempt(job: ClaimedJob, pass: Pass, controller: AbortController): Promise<void> {
+  /** Aborting says why, as a {@link Stop}; the first reason counts. `begun` lets the next one begin. */
+  private async attempt(job: ClaimedJob, pass: Pass, controller: AbortController, begun: () => void): Promise<void> {
     const stop = (why: Stop): void => controller.abort(why);
     const call = new Call(() => pass.alive());
-    const draft = new Draft(this.manager, job, call, () => stop('lost'));
+    const draft = new Draft(job, call);
+    const lease = this.heartbeats.keep(draft, () => stop('lost'));
     const unfollow = [
       this.jobFeed.follow(job.id, (status) => {
         if (status === 'canceled') stop('canceled');
-        else if (status === undefined) draft.beat();
+        else if (status === undefined) lease.beat();
       }),
       this.cancelFeed.follow(job.id, () => stop('cancel')),
     ];
@@ -156,6 +163,7 @@ export class ReplyRunner {
     try {
       controller.signal.throwIfAborted();
       const history = await beginCall(this.manager, job);
+      begun();
       if (history === undefined) return this.logger.log(line('fenced off', about()));
       const request = {
         model: job.model,
@@ -181,9 +189,13 @@ export class ReplyRunner {
     } catch (error) {
       const why = controller.signal.reason as Stop | undefined;
       if (why === undefined) await this.fail(job, call, pass, error, meter, about);
-      else await this.end(why, job, call, draft, meter, about);
+      else {
+        // The model call has ended by now; the lease need not be held any longer, and a late heartbeat must not get in between.
+        await lease.stop();
+        await this.end(why, job, call, draft, meter, about);
+      }
     } finally {
-      await draft.stop();
+      await lease.stop();
       for (const off of unfollow) off();
       unpublish();
       meter.left();
@@ -201,8 +213,6 @@ export class ReplyRunner {
   ): Promise<void> {
     this.logger.log(line(`stopped (${why})`, about(call)));
     const { id, attempt } = job;
-    // The model call has ended by now; the lease need not be held any longer, and a late heartbeat must not get in between.
-    await draft.stop();
     switch (why) {
       case 'cancel': {
         const canceled = await this.written(() => cancelAttempt(this.manager, id, attempt, draft.whole(), call.told));

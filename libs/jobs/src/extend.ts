@@ -1,0 +1,83 @@
+import type { EntityManager } from 'typeorm';
+import { type CallFigures, NO_FIGURES } from './ledger.js';
+import { LEASE_SECONDS } from './timings.js';
+
+/** One attempt's heartbeat: its lease goes on, and what is new of its text and of its call is written down. */
+export interface Beat {
+  readonly jobId: string;
+  readonly attempt: number;
+  /** Goes into the draft from position `at` on, counted in code points as PostgreSQL does. */
+  readonly text: string;
+  readonly at: number;
+  /** What the model has told of the call since the last time; undefined: nothing. */
+  readonly news?: CallFigures | undefined;
+}
+
+/**
+ * What a heartbeat came to. `lost`: the attempt is no longer the job's, so the caller must stop the model call and write nothing.
+ * `busy`: somebody else holds the job's row, or the call's line, just now; nothing is known, and it is to be tried again soon.
+ */
+export type Extended = 'extended' | 'busy' | 'lost';
+
+/*
+ * Rows that others hold are passed over, not waited for: one chat that is being canceled, or a session that an operator left open, would
+ * else keep all the leases of a process from being extended. So no lock is waited for here at all, and the order in which they
+ * are taken does not matter.
+ */
+const EXTEND = `
+  WITH beat AS (
+    SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::int[], $5::boolean[], $6::text[], $7::int[], $8::int[], $9::int[])
+        AS beat (id, attempt, text, at, news, message_id, input_tokens, output_tokens, first_text_ms)
+  ), held AS (
+    SELECT jobs.id, jobs.attempts FROM jobs JOIN beat ON beat.id = jobs.id AND beat.attempt = jobs.attempts
+     WHERE jobs.status = 'running' FOR NO KEY UPDATE OF jobs SKIP LOCKED
+  ), line AS (
+    SELECT c.job_id, c.attempt FROM model_calls c JOIN beat ON beat.id = c.job_id AND beat.attempt = c.attempt
+     WHERE beat.news FOR NO KEY UPDATE OF c SKIP LOCKED
+  ), job AS (
+    UPDATE jobs SET lease_until = now() + make_interval(secs => ${LEASE_SECONDS}),
+           draft = CASE WHEN length(draft) BETWEEN beat.at AND beat.at + length(beat.text) - 1
+                        THEN left(draft, beat.at) || beat.text ELSE draft END
+      FROM beat JOIN held ON held.id = beat.id AND held.attempts = beat.attempt
+     WHERE jobs.id = beat.id AND jobs.status = 'running' AND jobs.attempts = beat.attempt
+    RETURNING jobs.id, jobs.attempts
+  ), call AS (
+    UPDATE model_calls c SET message_id = beat.message_id, input_tokens = beat.input_tokens,
+           output_tokens = beat.output_tokens, first_text_ms = beat.first_text_ms
+      FROM job JOIN beat ON beat.id = job.id AND beat.attempt = job.attempts
+           JOIN line ON line.job_id = beat.id AND line.attempt = beat.attempt
+     WHERE beat.news AND c.job_id = line.job_id AND c.attempt = line.attempt
+    RETURNING c.job_id, c.attempt
+  )
+  SELECT beat.id AS "jobId", beat.attempt,
+         CASE WHEN jobs.id IS NULL THEN 'lost'
+              WHEN job.id IS NULL THEN 'busy'
+              WHEN beat.news AND call.job_id IS NULL AND EXISTS
+                   (SELECT FROM model_calls c WHERE c.job_id = beat.id AND c.attempt = beat.attempt) THEN 'busy'
+              ELSE 'extended' END AS extended
+    FROM beat LEFT JOIN job ON job.id = beat.id AND job.attempts = beat.attempt
+    LEFT JOIN call ON call.job_id = beat.id AND call.attempt = beat.attempt
+    LEFT JOIN jobs ON jobs.id = beat.id AND jobs.attempts = beat.attempt AND jobs.status = 'running'`;
+
+/**
+ * Extends the leases of attempts, of different jobs or of one, all of them in one statement. Each beat is fenced by its own attempt and
+ * comes to something of its own. Saying where the text goes makes it harmless to write the same stretch twice, as after an answer that
+ * got lost; and a draft is only ever made longer, should a statement that was given up be carried out late.
+ * @returns what each of `beats` came to, in their order
+ */
+export async function extend(manager: EntityManager, beats: readonly Beat[]): Promise<Extended[]> {
+  const figures = beats.map(({ news }) => news ?? NO_FIGURES);
+  const rows = await manager.query<{ jobId: string; attempt: number; extended: Extended }[]>(EXTEND, [
+    beats.map(({ jobId }) => jobId),
+    beats.map(({ attempt }) => attempt),
+    beats.map(({ text }) => text),
+    beats.map(({ at }) => at),
+    beats.map(({ news }) => news !== undefined),
+    figures.map(({ messageId }) => messageId),
+    figures.map(({ inputTokens }) => inputTokens),
+    figures.map(({ outputTokens }) => outputTokens),
+    figures.map(({ firstTextMs }) => firstTextMs),
+  ]);
+  const came = new Map(rows.map(({ jobId, attempt, extended }) => [`${jobId} ${attempt}`, extended]));
+  return beats.map(({ jobId, attempt }) => came.get(`${jobId} ${attempt}`) ?? 'lost');
+}
