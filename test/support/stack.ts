@@ -34,8 +34,8 @@ export interface Stack {
 export interface StackOptions {
   readonly workers?: number;
   readonly env?: Record<string, string>;
-  /** A PostgreSQL for this stack alone, which a test may kill. */
-  readonly ownPostgres?: boolean;
+  /** A PostgreSQL for this stack alone, which a test may kill; `durable`: with all that durability costs. */
+  readonly ownPostgres?: boolean | 'durable';
   /** Where API and workers were built, if not in this project. */
   readonly home?: string;
 }
@@ -44,7 +44,9 @@ export interface StackOptions {
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const redis = process.env['TEST_QUEUE'] === 'redis' ? await startRedis() : undefined;
   const queue: Record<string, string> = redis === undefined ? {} : { REDIS_URL: redis.url };
-  const postgres = options.ownPostgres === true ? await startOwnPostgres(queue) : undefined;
+  const postgres = options.ownPostgres
+    ? await startOwnPostgres(queue, { durable: options.ownPostgres === 'durable' })
+    : undefined;
   const copy = postgres === undefined ? await freshDatabase() : undefined;
   const databaseUrl = postgres?.url ?? copy?.url ?? '';
   const databaseName = new URL(databaseUrl).pathname.slice(1);
