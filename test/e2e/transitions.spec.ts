@@ -5,8 +5,9 @@ import { dataSourceOptions } from '#database/data-source.js';
 import { newId } from '#database/ids.js';
 import { acceptTurn } from '#jobs/accept.js';
 import { endOrphans, settleCall } from '#jobs/ledger.js';
-import { claim } from '#jobs/claim.js';
+import { claim, type ClaimedJob } from '#jobs/claim.js';
 import { extend, type Extended } from '#jobs/extend.js';
+import { ROOM } from '#jobs/history.js';
 import { cancel, finish, giveUp, handBack } from '#jobs/transitions.js';
 import { freshDatabase, type TestDatabase } from '../support/database.js';
 import { until } from '../support/until.js';
@@ -51,6 +52,9 @@ describe('the transitions of a job', () => {
     });
     return { jobId, chatId, userId };
   };
+  /** Claims one job: this one, if its attempt was lost. */
+  const claimed = async (jobId: string): Promise<ClaimedJob | undefined> =>
+    (await claim(source.manager, { most: 1, lost: [jobId] })).jobs[0];
   /** A heartbeat of one attempt alone. */
   const beat = async (jobId: string, attempt: number, text: string, at: number): Promise<Extended | undefined> =>
     (await extend(source.manager, [{ jobId, attempt, text, at }]))[0];
@@ -61,7 +65,7 @@ describe('the transitions of a job', () => {
 
   it('write a stretch of the draft once, though the answer got lost and it is written again', async () => {
     const { jobId } = await accepted();
-    await claim(source.manager, jobId);
+    await claimed(jobId);
     expect(await beat(jobId, 1, 'uno 😀 ', 0)).toBe('extended');
     expect(await beat(jobId, 1, 'uno 😀 dos ', 0)).toBe('extended');
     // One that was given up, and is carried out late.
@@ -75,12 +79,11 @@ describe('the transitions of a job', () => {
     const [held, spoken, gone, runs] = [await accepted(), await accepted(), await accepted(), await accepted()];
     const jobs = [held, spoken, gone, runs];
     for (const { jobId } of jobs) {
-      await claim(source.manager, jobId);
-      await source.query(`INSERT INTO model_calls (job_id, attempt, model) VALUES ($1, 1, 'm')`, [jobId]);
+      await claimed(jobId);
       await source.query(`UPDATE jobs SET lease_until = now() + interval '1 s' WHERE id = $1`, [jobId]);
     }
     await expire(gone.jobId);
-    await claim(source.manager, gone.jobId);
+    await claimed(gone.jobId);
     const beats = jobs.map(({ jobId }) => ({ jobId, attempt: 1, text: `of ${jobId}`, at: 0, news: FIGURES }));
     const holder = source.createQueryRunner();
     await holder.startTransaction();
@@ -121,7 +124,7 @@ describe('the transitions of a job', () => {
       );
       return waiting.length === 1;
     }, 'the cancel to wait for the chat');
-    await claim(source.manager, jobId);
+    await claimed(jobId);
     await holder.rollbackTransaction();
     await holder.release();
     await canceled;
@@ -132,15 +135,11 @@ describe('the transitions of a job', () => {
 
   it('end the line of their own attempt in the ledger, though an earlier one is open still', async () => {
     const { jobId } = await accepted();
-    const begin = (attempt: number): Promise<unknown> =>
-      source.query(`INSERT INTO model_calls (job_id, attempt, model) VALUES ($1, $2, 'm')`, [jobId, attempt]);
-    await claim(source.manager, jobId);
+    await claimed(jobId);
     await expire(jobId);
-    await claim(source.manager, jobId);
-    // As when the first one's call and the second one's claim meet.
-    await begin(1);
-    await begin(2);
-    expect(await finish(source.manager, jobId, 2, REPLY, FIGURES)).toBe(true);
+    await claimed(jobId);
+    await source.query(`UPDATE model_calls SET outcome = 'running', ended_at = NULL WHERE job_id = $1`, [jobId]);
+    expect(await finish(source.manager, jobId, 2, REPLY, FIGURES)).toBeDefined();
     const lines = (): Promise<unknown> =>
       source.query('SELECT attempt, outcome, message_id FROM model_calls WHERE job_id = $1 ORDER BY attempt', [jobId]);
     expect(await lines()).toEqual([
@@ -157,22 +156,20 @@ describe('the transitions of a job', () => {
 
   it('leave no line of the ledger open that nobody will end, and none ended whose attempt runs', async () => {
     const [over, another, runs, fresh] = [await accepted(), await accepted(), await accepted(), await accepted()];
-    const begin = (jobId: string, attempt: number, age: string): Promise<unknown> =>
+    /** As if its end had not been written. */
+    const open = (jobId: string, age: string): Promise<unknown> =>
       source.query(
-        `INSERT INTO model_calls (job_id, attempt, model, started_at) VALUES ($1, $2, 'm', now() - $3::interval)`,
-        [jobId, attempt, age],
+        `UPDATE model_calls SET outcome = 'running', ended_at = NULL, started_at = now() - $2::interval WHERE job_id = $1`,
+        [jobId, age],
       );
-    for (const { jobId } of [over, another, runs, fresh]) await claim(source.manager, jobId);
+    for (const { jobId } of [over, another, runs, fresh]) await claimed(jobId);
     await cancel(source.manager, over.jobId, over.userId);
     await expire(another.jobId);
-    await claim(source.manager, another.jobId);
+    await claimed(another.jobId);
     await cancel(source.manager, fresh.jobId, fresh.userId);
-    await begin(over.jobId, 1, '6 seconds');
-    await begin(another.jobId, 1, '6 seconds');
-    await begin(another.jobId, 2, '6 seconds');
-    await begin(runs.jobId, 1, '6 seconds');
+    for (const { jobId } of [over, another, runs]) await open(jobId, '6 seconds');
     // It may be on its way to being ended by the worker that began it.
-    await begin(fresh.jobId, 1, '0 seconds');
+    await open(fresh.jobId, '0 seconds');
     await endOrphans(source.manager);
     const outcomes = async ({ jobId }: { jobId: string }): Promise<unknown[]> =>
       (
@@ -189,18 +186,18 @@ describe('the transitions of a job', () => {
 
   it('let one claim of many at once through, and none before the lease has run out', async () => {
     const { jobId } = await accepted();
-    const claims = await Promise.all(Array.from({ length: 10 }, () => claim(source.manager, jobId)));
+    const claims = await Promise.all(Array.from({ length: 10 }, () => claimed(jobId)));
     expect(claims.filter(Boolean)).toHaveLength(1);
-    expect(await claim(source.manager, jobId)).toBeUndefined();
+    expect(await claimed(jobId)).toBeUndefined();
     await expire(jobId);
-    expect((await claim(source.manager, jobId))?.attempt).toBe(2);
+    expect((await claimed(jobId))?.attempt).toBe(2);
   });
 
   it('fence off every write of an attempt that is no longer the job’s', async () => {
     const { jobId, chatId } = await accepted();
-    await claim(source.manager, jobId);
+    await claimed(jobId);
     await expire(jobId);
-    await claim(source.manager, jobId);
+    await claimed(jobId);
     const before = await row(jobId);
     const fault = { code: 'internal', message: 'late', retryable: true, free: false, delayMs: 0 } as const;
     expect([
@@ -208,7 +205,7 @@ describe('the transitions of a job', () => {
       await finish(source.manager, jobId, 1, REPLY, FIGURES),
       await giveUp(source.manager, jobId, 1, fault, FIGURES),
       await handBack(source.manager, jobId, 1, FIGURES),
-    ]).toEqual(['lost', false, undefined, false]);
+    ]).toEqual(['lost', undefined, undefined, false]);
     expect(await row(jobId)).toEqual(before);
     expect(await source.query('SELECT count(*)::int AS n FROM messages WHERE chat_id = $1', [chatId])).toEqual([
       { n: 1 },
@@ -217,7 +214,7 @@ describe('the transitions of a job', () => {
 
   it('change nothing in a final state, whoever comes late', async () => {
     const { jobId, userId } = await accepted();
-    await claim(source.manager, jobId);
+    await claimed(jobId);
     await beat(jobId, 1, 'so far', 0);
     expect(await cancel(source.manager, jobId, userId)).toEqual({
       assistant: expect.any(String),
@@ -228,11 +225,46 @@ describe('the transitions of a job', () => {
       await finish(source.manager, jobId, 1, REPLY, FIGURES),
       await beat(jobId, 1, 'late', 6),
       await cancel(source.manager, jobId, userId),
-      await claim(source.manager, jobId),
-    ]).toEqual([false, 'lost', undefined, undefined]);
+      await claimed(jobId),
+    ]).toEqual([undefined, 'lost', undefined, undefined]);
     expect(await row(jobId)).toEqual(before);
     expect(await source.query('SELECT content, status FROM messages WHERE job_id = $1', [jobId])).toEqual([
       { content: 'so far', status: 'incomplete' },
     ]);
+  });
+
+  it('claim several jobs at once, in their order and each with its history, and say whether more are due', async () => {
+    await source.query(
+      `UPDATE jobs SET status = 'canceled', lease_until = NULL, finished_at = now() WHERE finished_at IS NULL`,
+    );
+    const jobs = [await accepted(), await accepted(), await accepted()];
+    await expire((await claimed(newId()))?.id ?? '');
+    const first = await claim(source.manager, { most: 2 });
+    expect(first).toMatchObject({ more: false, jobs: jobs.slice(1).map(({ jobId }) => ({ id: jobId, attempt: 1 })) });
+    expect(first.jobs.map(({ history }) => history)).toEqual(Array(2).fill([{ role: 'user', content: 'hello' }]));
+    const lines = await source.query(`SELECT job_id FROM model_calls WHERE outcome = 'running' AND job_id = ANY ($1)`, [
+      jobs.map(({ jobId }) => jobId),
+    ]);
+    expect(lines).toHaveLength(3);
+    const late = [await accepted(), await accepted()];
+    // One that was lost goes before them, and says that there may be more.
+    const lost = await claim(source.manager, { most: 2, lost: jobs.map(({ jobId }) => jobId) });
+    expect(lost).toMatchObject({ more: true, jobs: [{ id: jobs[0]?.jobId, attempt: 2, takenOver: true }] });
+    expect(await claim(source.manager, { most: 1 })).toMatchObject({ more: true, jobs: [{ id: late[0]?.jobId }] });
+    expect(await claim(source.manager, { most: 1 })).toMatchObject({ more: false, jobs: [{ id: late[1]?.jobId }] });
+    expect(await claim(source.manager, { most: 1 })).toEqual({ more: false, jobs: [] });
+  });
+
+  it.each([
+    ['a short reply', 1_024, 'short', 196_973],
+    ['a long reply', 128_000, 'short', 69_997],
+    ['long instructions', 1_024, '漢'.repeat(50_000), 121_976],
+    ['instructions that take it all', 128_000, '漢'.repeat(100_000), 0],
+  ])('leave to a history what %s leaves of the context', async (_, maxOutputTokens, systemPrompt, room) => {
+    const [found] = await source.query(
+      `SELECT (${ROOM})::int AS room FROM (SELECT $1::int AS max_output_tokens, $2::text AS system_prompt) AS a`,
+      [maxOutputTokens, systemPrompt],
+    );
+    expect(found).toEqual({ room });
   });
 });

@@ -32,6 +32,7 @@ import { RequestSpans } from './http/request-spans.js';
 import { StrictQueryInterceptor } from './http/strict-query.interceptor.js';
 import { StrictValidationPipe } from './http/validation.pipe.js';
 import { KeptRequests } from './idempotency/kept-requests.js';
+import { DueJobs } from './jobs/due-jobs.js';
 import { JobEvents } from './jobs/job-events.js';
 import { JobWaiter } from './jobs/job-waiter.js';
 import { JobsController } from './jobs/jobs.controller.js';
@@ -84,6 +85,7 @@ export class AppModule {
         MessagesService,
         TurnsService,
         JobsService,
+        DueJobs,
         SharedLooks,
         JobEvents,
         MeService,

@@ -17,11 +17,12 @@ import { Circuit } from './model/circuit.js';
 import { Model } from './model/model.js';
 import { Clearing } from './reconciler/clearing.js';
 import { Reconciler } from './reconciler/reconciler.js';
-import { Entrance } from './reply/entrance.js';
 import { Heartbeats } from './reply/heartbeats.js';
+import { Line } from './reply/line.js';
 import { ReplyProcessor } from './reply/reply.processor.js';
 import { ReplyPublisher } from './reply/publisher.js';
 import { ReplyRunner } from './reply/reply.runner.js';
+import { Slots } from './reply/slots.js';
 
 /**
  * Connections of a worker that are its heartbeats': one does for thousands of attempts, and the other is there while a statement on
@@ -54,12 +55,12 @@ export class WorkerModule {
           useFactory: async () =>
             new Heartbeats(await connect({ ...dataSourceOptions(leases), entities: [], migrations: [] })),
         },
-        // Of the pool's connections, what is left is for the ends of attempts.
-        { provide: Entrance, useFactory: () => new Entrance(Math.ceil((poolSize * 2) / 3)) },
+        { provide: Slots, useFactory: () => new Slots(settings.workerConcurrency) },
         ReplyRunner,
+        Line,
         UserTags,
         ReplyPublisher,
-        ReplyProcessor.on(store, settings.workerConcurrency),
+        ReplyProcessor.on(store),
         Reconciler,
         Clearing,
         HealthService,

@@ -771,8 +771,8 @@ export interface components {
             finished_at: string | null;
             why: components["schemas"]["JobReason"];
             /**
-             * @description What the queue has of it: its ticket waits, a worker has taken it, it is gone (or was made anew under another name), or the queue
-             *     does not answer. Null once the job is final.
+             * @description What the queue has of it while it is queued: a ticket that was made for it waits, a worker has taken it, there is none, or the queue
+             *     does not answer. A ticket calls a worker, who takes whatever is due, so a job may be served without one. Otherwise null.
              */
             ticket: ("waiting" | "taken" | "gone" | "unknown") | null;
             /** @description What became of its attempts, from the ledger; the oldest first, the newest hundred at most. */

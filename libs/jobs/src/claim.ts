@@ -1,10 +1,12 @@
 import type { EntityManager } from 'typeorm';
 import { DISPATCH_IS_ON } from './dispatch.js';
+import { HISTORY, type HistoryRow } from './history.js';
 import { announce, LIVES_SINCE } from './states.js';
-import { LEASE_SECONDS, LONGEST_LIFE_SECONDS } from './timings.js';
+import { CLAIMED_AT_ONCE, LEASE_SECONDS, LONGEST_LIFE_SECONDS } from './timings.js';
 
 /*
- * Who is served next. A ticket says that some job is due, not which: whoever takes one claims the job whose turn it is.
+ * Who is served next. A ticket says that some job is due, not which: whoever takes one claims the jobs whose turn it is, several at
+ * once, each with what its call needs, so that between a claim and the call of the model there is no other statement.
  *
  * Jobs stand in rounds. A user's first job joins the round that is being served, each further one a round of its own after that
  * (`next_place`, in the migration): so everybody is served once before anybody is served twice, and who sends ten thousand turns delays
@@ -23,8 +25,6 @@ export interface ClaimedJob {
   readonly traceparent: string | null;
   /** The number of this attempt: the fencing token of every later write. */
   readonly attempt: number;
-  /** `seq` of the newest message to answer. */
-  readonly answersSeq: number;
   readonly systemPrompt: string;
   readonly model: string;
   readonly maxOutputTokens: number;
@@ -33,28 +33,41 @@ export interface ClaimedJob {
   readonly waitedSeconds: number;
   /** An earlier attempt has shown text. */
   readonly hadText: boolean;
+  /** The attempt before this one was lost. */
+  readonly takenOver: boolean;
+  /** What to send: the chat's newest messages up to the one to answer, newest first, as many as fit the model. */
+  readonly history: readonly HistoryRow[];
+}
+
+/** What a worker got that came to the line. */
+export interface Claimed {
+  readonly jobs: readonly ClaimedJob[];
+  /** Others are due that it has not got. */
+  readonly more: boolean;
 }
 
 const MAY_BEGIN = `
   attempts_left > 0 AND ${LIVES_SINCE} > now() - make_interval(secs => ${LONGEST_LIFE_SECONDS}) AND ${DISPATCH_IS_ON}`;
 
+const IS_DUE = `status = 'queued' AND available_at <= now() AND ${MAY_BEGIN}`;
+
 const SINCE = 'coalesce(job.requeued_at, job.created_at)';
 
-/**
- * When a claimed attempt was due. `before` is the row as it was: one statement sees its own change only through what it returns.
- * `available_at` says it only of later attempts, for it is put forward while a worker holds the first one (see {@link hold}).
- */
-const DUE = `CASE WHEN before.status = 'running' THEN before.lease_until
-                  WHEN job.attempts = 1 THEN ${SINCE} ELSE job.available_at END`;
+/** When a claimed attempt was due. `before` is the row as it was: one statement sees its own change only through what it returns. */
+const DUE = `CASE WHEN before.status = 'running' THEN before.lease_until ELSE job.available_at END`;
 
-const claimNext = (order: string): string => `
+/*
+ * The limit is in the text, not a value: PostgreSQL makes one plan for all values, and one for any limit could be to sort the whole line.
+ *
+ * The line of the call in the ledger is opened with the claim. There is no call without its line, and hardly a line without its call.
+ */
+const claimNext = (order: string, limit: number): string => `
   WITH lost AS (
-    SELECT id FROM jobs WHERE id = $1 AND status = 'running' AND lease_until < now() AND ${MAY_BEGIN}
-       FOR UPDATE SKIP LOCKED
+    SELECT id FROM jobs WHERE id = ANY ($1::uuid[]) AND status = 'running' AND lease_until < now() AND ${MAY_BEGIN}
+     LIMIT ${limit} FOR UPDATE SKIP LOCKED
   ), next AS (
-    SELECT id FROM jobs
-     WHERE status = 'queued' AND available_at <= now() AND ${MAY_BEGIN} AND NOT EXISTS (SELECT FROM lost)
-     ORDER BY ${order} LIMIT 1 FOR UPDATE SKIP LOCKED
+    SELECT id FROM jobs WHERE ${IS_DUE} AND NOT EXISTS (SELECT FROM lost)
+     ORDER BY ${order} LIMIT ${limit} FOR UPDATE SKIP LOCKED
   ), job AS (
     UPDATE jobs SET status = 'running', attempts = attempts + 1, attempts_left = attempts_left - 1, draft = '',
            lease_until = now() + make_interval(secs => ${LEASE_SECONDS}),
@@ -65,32 +78,43 @@ const claimNext = (order: string): string => `
   ), ended AS (
     UPDATE model_calls SET outcome = 'lost', ended_at = clock_timestamp()
       FROM job WHERE model_calls.job_id = job.id AND model_calls.outcome = 'running'
+  ), begun AS (
+    INSERT INTO model_calls (job_id, attempt, model, user_id, assistant_slug)
+    SELECT job.id, job.attempts, a.model, job.user_id, a.slug
+      FROM job JOIN chats c ON c.id = job.chat_id JOIN assistants a ON a.slug = c.assistant_slug
   ), notice AS (${announce('job')})
-  SELECT job.id, job.chat_id AS "chatId", job.user_id AS "userId", c.assistant_slug AS assistant,
-         job.request_id AS "requestId", job.traceparent, job.attempts AS attempt, m.seq AS "answersSeq",
+  SELECT job.id, job.chat_id AS "chatId", job.user_id AS "userId", a.slug AS assistant,
+         job.request_id AS "requestId", job.traceparent, job.attempts AS attempt,
          a.system_prompt AS "systemPrompt", a.model, a.max_output_tokens AS "maxOutputTokens",
          extract(epoch FROM now() - ${SINCE})::float8 AS "ageSeconds",
          extract(epoch FROM now() - ${DUE})::float8 AS "waitedSeconds",
-         EXISTS (SELECT FROM model_calls p WHERE p.job_id = job.id AND p.first_text_ms IS NOT NULL) AS "hadText"
+         EXISTS (SELECT FROM model_calls p WHERE p.job_id = job.id AND p.first_text_ms IS NOT NULL) AS "hadText",
+         before.status = 'running' AS "takenOver", (${HISTORY}) AS history,
+         EXISTS (SELECT FROM lost) OR ((SELECT count(*) FROM next) = ${limit} AND EXISTS
+           (SELECT FROM jobs WHERE ${IS_DUE} AND id NOT IN (SELECT id FROM next))) AS more
     FROM job
     JOIN jobs before ON before.id = job.id
     JOIN messages m ON m.id = job.user_message_id
     JOIN chats c ON c.id = job.chat_id
     JOIN assistants a ON a.slug = c.assistant_slug
-    LEFT JOIN notice ON true`;
+    LEFT JOIN notice ON notice.id = job.id
+   ORDER BY job.round, job.id`;
 
-const CLAIM = { fair: claimNext('round, id'), oldest: claimNext(LIVES_SINCE) };
+const FAIR = Array.from({ length: CLAIMED_AT_ONCE }, (_, n) => claimNext('round, id', n + 1));
+const OLDEST = claimNext(LIVES_SINCE, 1);
 
 /**
- * Begins the next attempt at one job: at `lostJobId`, if its last attempt was lost; else at the one that is due and whose user's turn
- * it is. `order` says whether that is the user who was served least (`fair`), or whoever has waited longest (`oldest`).
- * @returns undefined when no job is due
+ * Begins the next attempt at the jobs of `lost` whose last one was lost; if there are none, at those that are due and whose users' turn
+ * it is. At `most` at once, no more than {@link CLAIMED_AT_ONCE}.
+ *
+ * `order` says whether that is the users who were served least (`fair`), or whoever has waited longest (`oldest`, one).
  */
 export async function claim(
   manager: EntityManager,
-  lostJobId: string | undefined,
-  order: keyof typeof CLAIM = 'fair',
-): Promise<ClaimedJob | undefined> {
-  const rows = await manager.query<ClaimedJob[]>(CLAIM[order], [lostJobId ?? null]);
-  return rows[0];
+  { most, lost = [], order = 'fair' }: { most: number; lost?: readonly string[]; order?: 'fair' | 'oldest' },
+): Promise<Claimed> {
+  const text = order === 'oldest' ? OLDEST : FAIR[Math.min(most, CLAIMED_AT_ONCE) - 1];
+  if (text === undefined) return { jobs: [], more: true };
+  const rows = await manager.query<(ClaimedJob & { more: boolean })[]>(text, [lost]);
+  return { jobs: rows, more: rows[0]?.more ?? false };
 }

@@ -10,12 +10,6 @@ import {
   RECONCILE_BATCH,
 } from './timings.js';
 
-/** A job whose next attempt is due. */
-export interface DueJob {
-  readonly id: string;
-  readonly attempts: number;
-}
-
 const EXPIRED = 'The reply could not be made in time.';
 
 const END_SPENT = `
@@ -67,26 +61,23 @@ export function endExpired(manager: EntityManager): Promise<EndedTurn[]> {
 }
 
 const ABANDONED = `
-  SELECT id, attempts FROM jobs
+  SELECT id FROM jobs
    WHERE status = 'running' AND lease_until < now() AND ${DISPATCH_IS_ON}
    ORDER BY lease_until LIMIT ${RECONCILE_BATCH}`;
 
-/** Jobs whose worker no longer holds them, longest first. */
-export function abandonedJobs(manager: EntityManager): Promise<DueJob[]> {
-  return manager.query<DueJob[]>(ABANDONED);
+/** Jobs whose worker no longer holds them, longest first. None while dispatch is paused. */
+export async function abandonedJobs(manager: EntityManager): Promise<string[]> {
+  return (await manager.query<{ id: string }[]>(ABANDONED)).map(({ id }) => id);
 }
 
 const OVERDUE = `
-  SELECT id, attempts FROM jobs
-   WHERE status = 'queued' AND available_at < now() - make_interval(secs => $1) AND ${DISPATCH_IS_ON}
-   ORDER BY available_at LIMIT ${RECONCILE_BATCH}`;
+  SELECT FROM jobs
+   WHERE status = 'queued' AND available_at < now() - make_interval(secs => ${LOST_AFTER_SECONDS}) AND ${DISPATCH_IS_ON}
+   ORDER BY available_at LIMIT 1`;
 
-/**
- * Jobs that nobody has come for in `seconds`, longest first: tickets got lost, or there are more jobs than workers. None while dispatch
- * is paused: a ticket would find nothing to claim.
- */
-export function overdueJobs(manager: EntityManager, seconds = LOST_AFTER_SECONDS): Promise<DueJob[]> {
-  return manager.query<DueJob[]>(OVERDUE, [seconds]);
+/** Whether there is a job that nobody has come for in time: a call got lost, or there are more jobs than workers. */
+export async function anyOverdue(manager: EntityManager): Promise<boolean> {
+  return (await manager.query<unknown[]>(OVERDUE)).length > 0;
 }
 
 const PURGE_KEYS = `

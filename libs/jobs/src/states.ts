@@ -29,6 +29,6 @@ export function isFinal(status: JobStatus): boolean {
   return status === 'succeeded' || status === 'failed' || status === 'canceled';
 }
 
-/** Announces the state of the job that this CTE holds: the notice leaves with the commit. */
+/** Announces the state of each job that this CTE holds: the notices leave with the commit. */
 export const announce = (cte: string): string =>
-  `SELECT pg_notify('${JOB_CHANNEL}', ${cte}.id || ' ' || ${cte}.status) FROM ${cte}`;
+  `SELECT ${cte}.id, pg_notify('${JOB_CHANNEL}', ${cte}.id || ' ' || ${cte}.status) FROM ${cte}`;

@@ -22,10 +22,13 @@ export const MAX_ATTEMPTS = 5;
 export const LONGEST_LIFE_SECONDS = 60 * 60;
 
 /**
- * Of so many claims of a worker one is at the job that has waited longest, whoever's it is. Without it, a user's second turn would
+ * Of so many jobs that a worker claims one is that which has waited longest, whoever's it is. Without it, a user's second turn would
  * wait for as long as ever new users come.
  */
 export const OLDEST_EVERY = 8;
+
+/** Jobs that a worker claims in one statement at most: as many as there are between two claims of the oldest. */
+export const CLAIMED_AT_ONCE = OLDEST_EVERY - 1;
 
 /** Rows the reconciler looks at in one go. */
 export const RECONCILE_BATCH = 500;
@@ -46,9 +49,6 @@ export const LONGEST_RETRY_AFTER_MS = 60_000;
 /** How often a worker tries to write down how an attempt ended while the database is away, in milliseconds, and for how long. */
 export const WRITE_AGAIN_MS = 500;
 export const LONGEST_WRITING_MS = LONGEST_LIFE_SECONDS * 1_000;
-
-/** How often a worker says of the jobs whose tickets it holds that they are not lost, in milliseconds: well below {@link LOST_AFTER_SECONDS}. */
-export const HOLD_MS = 2_000;
 
 /**
  * Time the worker that runs a job has to cancel it with all of its text, in milliseconds. After that it is cancelled over its

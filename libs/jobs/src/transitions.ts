@@ -45,12 +45,18 @@ const FINISH = `
       FROM position, job LEFT JOIN call ON true
     RETURNING id
   ), notice AS (${announce('job')})
-  SELECT message.id FROM message LEFT JOIN notice ON true`;
+  SELECT EXISTS (SELECT FROM jobs WHERE status = 'queued' AND available_at <= now()) AS more
+    FROM message LEFT JOIN notice ON true`;
+
+/** What a finished attempt leaves: others may be due, and there is room for one. */
+export interface Finished {
+  readonly more: boolean;
+}
 
 /**
  * Ends the attempt with its reply: the assistant's message and the state `succeeded`, together.
  * The message's usage is that of the ledger.
- * @returns false when the attempt is no longer the job's; nothing was written then.
+ * @returns undefined when the attempt is no longer the job's; nothing was written then.
  */
 export async function finish(
   manager: EntityManager,
@@ -58,8 +64,8 @@ export async function finish(
   attempt: number,
   reply: Reply,
   figures: CallFigures,
-): Promise<boolean> {
-  const rows = await manager.query<unknown[]>(FINISH, [
+): Promise<Finished | undefined> {
+  const [finished] = await manager.query<Finished[]>(FINISH, [
     jobId,
     attempt,
     newId(),
@@ -68,7 +74,7 @@ export async function finish(
     reply.stopReason,
     ...figureValues(figures),
   ]);
-  return rows.length > 0;
+  return finished;
 }
 
 /** What a failed job says of itself; `code` is one of the contract's `JobError` codes. */
@@ -153,20 +159,6 @@ export async function handBack(
 ): Promise<boolean> {
   const rows = await manager.query<unknown[]>(HAND_BACK, [jobId, attempt, ...figureValues(figures)]);
   return rows.length > 0;
-}
-
-// A little in the past: a claim that is begun before this is committed must find the job due.
-const HOLD = `
-  UPDATE jobs SET available_at = now() - interval '1 second'
-   WHERE id IN (SELECT id FROM jobs WHERE status = 'queued' AND available_at < now() - interval '1 second'
-                 ORDER BY available_at LIMIT $1 FOR UPDATE SKIP LOCKED)`;
-
-/**
- * Says that a worker has so many tickets and waits: nobody is to take as many due jobs for lost. Which ones does not matter, as any
- * ticket serves any job; said of those that have been due longest, many workers speak of different ones.
- */
-export async function hold(manager: EntityManager, tickets: number): Promise<void> {
-  await manager.query(HOLD, [tickets]);
 }
 
 const ASK_CANCEL = `

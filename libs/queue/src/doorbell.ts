@@ -1,16 +1,16 @@
 import { InjectQueue } from '@nestjs/bullmq';
 import { Injectable } from '@nestjs/common';
-import type { Queue } from 'bullmq';
+import type { JobsOptions, Queue } from 'bullmq';
 import { within } from '#process/within.js';
 import { REPLY_QUEUE } from './connection.js';
 import { reportStoreError } from './heard.js';
 
 /**
- * All a ticket carries: for which job it was made. It says that some job is due; whoever takes it serves the one whose turn it is.
- * Text never travels through the queue.
+ * A ticket calls a worker to the line of jobs that are due, in the database; whoever takes it serves those whose turn it is. All it carries
+ * is for which job it was made, if for one. Text never travels through the queue.
  */
 export interface ReplyTicket {
-  readonly jobId: string;
+  readonly jobId?: string;
 }
 
 /** How long a request waits for the queue to take a ticket; the reconciler repairs what did not get in. */
@@ -18,15 +18,6 @@ const RING_TIMEOUT_MS = 500;
 
 /** For how long nobody waits for a store that has not answered in time; tickets are sent all the same. */
 const UNHEARD_MS = 2_000;
-
-export interface RingOptions {
-  /** Sets this ring apart from others for the same attempt, whose ticket somebody took and did not come back with. */
-  readonly again?: string;
-  /** The ticket is not taken before so many milliseconds have passed. */
-  readonly delayMs?: number;
-  /** The ticket goes before all that wait. */
-  readonly ahead?: boolean;
-}
 
 /**
  * Questions to the store under way at most. One that was never reached gathers them without end: BullMQ waits for its first
@@ -36,7 +27,7 @@ const MOST_UNDER_WAY = 1_000;
 
 const ticketId = (jobId: string, attempt: number): string => `${jobId}-${attempt}`;
 
-/** Tells the workers that a job is due. A ring may get lost or come twice: the row decides what happens. */
+/** Calls workers to the line. A ring may get lost or come twice: the rows decide what happens. */
 @Injectable()
 export class Doorbell {
   private unheardUntil = 0;
@@ -45,27 +36,21 @@ export class Doorbell {
   constructor(@InjectQueue(REPLY_QUEUE) private readonly queue: Queue<ReplyTicket>) {}
 
   /**
-   * Puts the job's next attempt on the queue. Never throws and never takes longer than half a second:
-   * by now the turn is committed, and a queue that is away only delays it. While it is known not to answer, nobody waits.
+   * Calls a worker for a job's next attempt, after `delayMs` milliseconds. Never throws and never takes longer than half a second: by now
+   * the turn is committed, and a queue that is away only delays it. While it is known not to answer, nobody waits.
    *
    * The ticket's id is made of the row's id and the attempt, because BullMQ silently ignores an id it still holds:
    * ringing twice for one attempt is one ticket, ringing for the next attempt is another.
+   * @returns whether the queue has the ticket
    */
-  async ring(jobId: string, attempt: number, { again, delayMs, ahead }: RingOptions = {}): Promise<boolean> {
-    const id = again === undefined ? ticketId(jobId, attempt) : `${ticketId(jobId, attempt)}-${again}`;
+  ring(jobId: string, attempt: number, delayMs = 0): Promise<boolean> {
     // Whole milliseconds: BullMQ on PostgreSQL refuses any other.
-    const delay = Math.ceil(delayMs ?? 0);
-    const added = this.ask(() => this.queue.add('reply', { jobId }, { jobId: id, delay, lifo: ahead ?? false })).then(
-      () => true,
-      (error: unknown) => {
-        reportStoreError(error as Error);
-        return false;
-      },
-    );
-    if (Date.now() < this.unheardUntil) return false;
-    const rung = await within<boolean | undefined>(RING_TIMEOUT_MS, added, undefined);
-    if (rung === undefined) this.unheardUntil = Date.now() + UNHEARD_MS;
-    return rung ?? false;
+    return this.add({ jobId }, { jobId: ticketId(jobId, attempt), delay: Math.ceil(delayMs) });
+  }
+
+  /** Calls any other worker: there is more to do than its caller can take. Like {@link ring}. */
+  call(): Promise<boolean> {
+    return this.add({}, {});
   }
 
   /**
@@ -89,6 +74,20 @@ export class Doorbell {
   /** Whether the queue's store answers within half a second. */
   async reachable(): Promise<boolean> {
     return (await this.waiting()) !== undefined;
+  }
+
+  private async add(ticket: ReplyTicket, options: JobsOptions): Promise<boolean> {
+    const added = this.ask(() => this.queue.add('reply', ticket, options)).then(
+      () => true,
+      (error: unknown) => {
+        reportStoreError(error as Error);
+        return false;
+      },
+    );
+    if (Date.now() < this.unheardUntil) return false;
+    const rung = await within<boolean | undefined>(RING_TIMEOUT_MS, added, undefined);
+    if (rung === undefined) this.unheardUntil = Date.now() + UNHEARD_MS;
+    return rung ?? false;
   }
 
   private async ask<T>(question: () => Promise<T>): Promise<T> {

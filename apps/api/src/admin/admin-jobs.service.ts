@@ -10,9 +10,9 @@ import type { ModelCall } from '#database/entities/model-call.entity.js';
 import { invalidField, notFound, ServiceError } from '#errors/service-error.js';
 import { isConflict } from '#jobs/accept.js';
 import { requeue } from '#jobs/requeue.js';
-import { isFinal } from '#jobs/states.js';
 import { Doorbell } from '#queue/doorbell.js';
 import { encodeCursor } from '../http/cursor.js';
+import { DueJobs } from '../jobs/due-jobs.js';
 import { type AdminJobRow, jobsList, listName, readPosition } from './jobs-list.js';
 import type { Surroundings } from './why.js';
 
@@ -72,6 +72,7 @@ export class AdminJobsService {
   constructor(
     private readonly manager: EntityManager,
     private readonly doorbell: Doorbell,
+    private readonly due: DueJobs,
     private readonly users: UserTags,
   ) {}
 
@@ -117,10 +118,8 @@ export class AdminJobsService {
     return { job, now, paused, calls: calls.reverse(), ticket: await this.ticket(job) };
   }
 
-  /** A running attempt holds its own ticket; what is queued waits with that of the next. */
   private async ticket({ id, status, attempts }: AdminJobRow): Promise<AdminJob['ticket']> {
-    if (isFinal(status)) return null;
-    return (await this.doorbell.ticket(id, status === 'running' ? attempts : attempts + 1)) ?? 'unknown';
+    return status === 'queued' ? ((await this.doorbell.ticket(id, attempts + 1)) ?? 'unknown') : null;
   }
 
   /**
@@ -137,7 +136,7 @@ export class AdminJobsService {
       });
       if (attempts !== undefined) {
         this.logger.warn(line('requeued', { job_id: jobId, operator: this.users.tagOf(userId) }));
-        await this.doorbell.ring(jobId, attempts + 1);
+        this.due.add(jobId, attempts + 1);
         return this.get(jobId);
       }
       const refusal = await this.refusal(jobId);

@@ -10,7 +10,6 @@ import { isFinal } from '#jobs/states.js';
 import { CANCEL_MS } from '#jobs/timings.js';
 import { askCancel, cancel } from '#jobs/transitions.js';
 import { line } from '#process/log-line.js';
-import { Doorbell } from '#queue/doorbell.js';
 import { type Span, traceparentOf } from '#telemetry/traces.js';
 import { turnEnded } from '#telemetry/turns.js';
 import { ChatsService } from '../chats/chats.service.js';
@@ -21,6 +20,7 @@ import { assertTakesTurns } from '../turns/refusal.js';
 import { KeptRequests } from '../idempotency/kept-requests.js';
 import { Limits } from '../limits/limits.js';
 import { Load } from '../limits/load.js';
+import { DueJobs } from './due-jobs.js';
 import { type JobWatch, JobWaiter } from './job-waiter.js';
 import { presentJob } from './present-job.js';
 
@@ -42,7 +42,7 @@ export class JobsService {
 
   constructor(
     private readonly manager: EntityManager,
-    private readonly doorbell: Doorbell,
+    private readonly due: DueJobs,
     private readonly chats: ChatsService,
     private readonly waiter: JobWaiter,
     private readonly kept: KeptRequests,
@@ -68,7 +68,7 @@ export class JobsService {
       if (accepted !== undefined) {
         this.load.accepted();
         this.logger.log(line('reply asked for', { request_id: requestId, job_id: jobId, chat_id: chatId }));
-        await this.doorbell.ring(jobId, 1);
+        this.due.add(jobId);
         accepting?.end();
         return { ...accepted, replayed: false };
       }
@@ -77,7 +77,7 @@ export class JobsService {
       const kept = await this.kept.find(userId, asked.requestKey);
       if (kept?.jobId) {
         const { job: earlier } = await this.get(userId, kept.jobId);
-        await this.ringAgain(earlier);
+        this.callAgain(earlier);
         return { job: asAccepted(earlier), allowance: undefined, replayed: true };
       }
       if (refusal !== undefined) throw refusal;
@@ -92,9 +92,9 @@ export class JobsService {
     });
   }
 
-  /** Rings for a job that nobody has begun: whoever asked for it at first may have died before it rang. */
-  async ringAgain(job: JobRow): Promise<void> {
-    if (job.status === 'queued' && job.attempts === 0) await this.doorbell.ring(job.id, 1);
+  /** Has a worker called for a job that nobody has begun: whoever accepted it may have died before that. */
+  callAgain(job: JobRow): void {
+    if (job.status === 'queued' && job.attempts === 0) this.due.add(job.id);
   }
 
   private async refusal(userId: string, chatId: string): Promise<ServiceError | undefined> {

@@ -10,10 +10,10 @@ import { isStoreAway } from '#errors/store-away.js';
 import { type AcceptedTurn, acceptTurn, asAccepted, isConflict, type NewTurn } from '#jobs/accept.js';
 import { isFinal } from '#jobs/states.js';
 import { line } from '#process/log-line.js';
-import { Doorbell } from '#queue/doorbell.js';
 import { type Span, traceparentOf } from '#telemetry/traces.js';
 import { ChatsService } from '../chats/chats.service.js';
 import { KeptRequests } from '../idempotency/kept-requests.js';
+import { DueJobs } from '../jobs/due-jobs.js';
 import { JobWaiter } from '../jobs/job-waiter.js';
 import { type AwaitedJob, JobsService } from '../jobs/jobs.service.js';
 import { Limits } from '../limits/limits.js';
@@ -49,7 +49,7 @@ export class TurnsService {
 
   constructor(
     private readonly manager: EntityManager,
-    private readonly doorbell: Doorbell,
+    private readonly due: DueJobs,
     private readonly chats: ChatsService,
     private readonly jobs: JobsService,
     private readonly waiter: JobWaiter,
@@ -109,7 +109,7 @@ export class TurnsService {
       if (accepted !== undefined) {
         this.load.accepted();
         this.logger.log(line('turn accepted', { request_id: origin.requestId, job_id: jobId, chat_id: origin.chatId }));
-        await this.doorbell.ring(jobId, 1);
+        this.due.add(jobId);
         accepting?.end();
         return { ...accepted, replayed: false };
       }
@@ -142,7 +142,7 @@ export class TurnsService {
 
   private async earlier(userId: string, jobId: string): Promise<TakenTurn> {
     const { job } = await this.jobs.get(userId, jobId);
-    await this.jobs.ringAgain(job);
+    this.jobs.callAgain(job);
     const [userMessage] = await this.manager.query<Message[]>(
       `SELECT ${messageColumns('m')} FROM messages m WHERE id = $1`,
       [job.userMessageId],

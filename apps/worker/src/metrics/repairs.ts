@@ -4,7 +4,7 @@ import { registry } from '#telemetry/registry.js';
 const KINDS = ['rung_again', 'abandoned', 'spent', 'expired', 'orphaned_call'] as const;
 
 /**
- * What the reconciler repairs. `rung_again`: nobody had come for a due job; `abandoned`: the lease of a running one ran out;
+ * What the reconciler repairs. `rung_again`: nobody had come for a due job; `abandoned`: an attempt was lost with its worker, and the job taken over;
  * `spent` and `expired`: ended as failed, for want of attempts or of time; `orphaned_call`: the ledger's line of a dead worker.
  */
 export type Repair = (typeof KINDS)[number];

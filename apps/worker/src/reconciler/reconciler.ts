@@ -3,19 +3,16 @@ import { EntityManager } from 'typeorm';
 import { DispatchFeed } from '#feed/dispatch-feed.js';
 import { endOrphans } from '#jobs/ledger.js';
 import { purgeCallers } from '#jobs/limits.js';
-import { abandonedJobs, type DueJob, endExpired, endSpent, overdueJobs, purgeKeys } from '#jobs/reconcile.js';
+import { abandonedJobs, anyOverdue, endExpired, endSpent, purgeKeys } from '#jobs/reconcile.js';
 import { PURGE_BATCH, PURGE_MS, RECONCILE_MS } from '#jobs/timings.js';
 import { line } from '#process/log-line.js';
-import { Doorbell } from '#queue/doorbell.js';
 import { turnEnded } from '#telemetry/turns.js';
 import { repaired } from '../metrics/repairs.js';
-
-/** Questions to the queue at once. */
-const CHUNK = 20;
+import { Line } from '../reply/line.js';
 
 /**
- * Repairs from PostgreSQL alone what the queue lost: a crash between commit and ring, an emptied store, a worker that
- * died. Every worker runs it; many at once only ring twice.
+ * Repairs from PostgreSQL alone what the queue lost: a crash between commit and ring, an emptied store, a worker that died. Where nobody
+ * comes for a job, its worker goes to the line uncalled. Every worker runs it; many at once only look twice.
  */
 @Injectable()
 export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShutdown {
@@ -27,7 +24,7 @@ export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShut
 
   constructor(
     private readonly manager: EntityManager,
-    private readonly doorbell: Doorbell,
+    private readonly atLine: Line,
     private readonly dispatch: DispatchFeed,
   ) {}
 
@@ -63,27 +60,30 @@ export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShut
       repaired('expired', expired.length);
       for (const turn of [...spent, ...expired]) turnEnded(turn, 'failed');
       repaired('orphaned_call', await endOrphans(this.manager));
-      const abandoned = await this.ringForAbandoned();
-      repaired('abandoned', abandoned);
-      const overdue = await this.ringForOverdue();
-      repaired('rung_again', overdue);
-      const rung = abandoned + overdue;
-      if (rung > 0) this.logger.log(`rang again for ${rung} jobs`);
+      await this.comeUncalled();
       await this.purge();
     } catch (error) {
       this.logger.warn(line('cannot reconcile', {}, error));
     }
   }
 
-  /** Attempts may be begun again: whatever is due has lost its ticket meanwhile, or may have. */
+  /** Attempts may be begun again: whatever is due has lost its ticket meanwhile. */
   private resumed(): void {
-    if (this.stopped) return;
-    this.running = this.running
-      .then(async () => {
-        await this.ringForAbandoned();
-        await this.ringForOverdue(0);
-      })
-      .catch((error: unknown) => this.logger.warn(line('cannot ring for all that waited', {}, error)));
+    if (!this.stopped) void this.atLine.come();
+  }
+
+  /**
+   * Goes to the line where nobody was called to it: for attempts that were lost with their worker, and for a job that is overdue while this
+   * worker has room and is not there already. With a long line, there is somebody; and a worker without room leaves it to others.
+   */
+  private async comeUncalled(): Promise<void> {
+    const abandoned = await abandonedJobs(this.manager);
+    if (abandoned.length > 0) void this.atLine.come(abandoned);
+    else if (this.atLine.isAway && (await anyOverdue(this.manager)) && this.atLine.isAway) {
+      this.logger.log('nobody had come for a job that is due');
+      repaired('rung_again', 1);
+      void this.atLine.come();
+    }
   }
 
   private async purge(): Promise<void> {
@@ -93,47 +93,4 @@ export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShut
     while (!this.stopped && (await purgeKeys(this.manager))) continue;
     while (!this.stopped && (await purgeCallers(this.manager, PURGE_BATCH))) continue;
   }
-
-  /** They go ahead of what waits: each had its turn before. Only its own ticket takes one of them up. */
-  private async ringForAbandoned(): Promise<number> {
-    const again = nameOfThisWhile();
-    const rings = await inChunks(await abandonedJobs(this.manager), async ({ id, attempts }) => {
-      const ticket = await this.doorbell.ticket(id, attempts + 1);
-      if (ticket === 'gone') return this.doorbell.ring(id, attempts + 1, { ahead: true });
-      // Whoever took it may have died before the claim; BullMQ would find that out in half a minute.
-      if (ticket === 'taken') return this.doorbell.ring(id, attempts + 1, { ahead: true, again });
-      return false;
-    });
-    return rings.filter(Boolean).length;
-  }
-
-  /**
-   * Any ticket serves any job that is due, so nothing is lost while as many tickets wait as jobs are overdue: with a long queue,
-   * they simply wait as well. Where tickets are missing, so many are made.
-   */
-  private async ringForOverdue(seconds?: number): Promise<number> {
-    const overdue = await overdueJobs(this.manager, seconds);
-    if (overdue.length === 0) return 0;
-    const tickets = await this.doorbell.waiting();
-    if (tickets === undefined) return 0;
-    const missing = Math.max(0, overdue.length - tickets);
-    const again = nameOfThisWhile();
-    const rings = await inChunks(overdue.slice(0, missing), ({ id, attempts }) =>
-      this.doorbell.ring(id, attempts + 1, { again }),
-    );
-    return rings.filter(Boolean).length;
-  }
-}
-
-/** One name for all rings of this while, so that many workers make one ticket of it. */
-function nameOfThisWhile(): string {
-  return `r${Math.floor(Date.now() / (5 * RECONCILE_MS))}`;
-}
-
-async function inChunks<T>(jobs: readonly DueJob[], work: (job: DueJob) => Promise<T>): Promise<T[]> {
-  const results: T[] = [];
-  for (let at = 0; at < jobs.length; at += CHUNK) {
-    results.push(...(await Promise.all(jobs.slice(at, at + CHUNK).map(work))));
-  }
-  return results;
 }

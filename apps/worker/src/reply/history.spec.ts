@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { type HistoryRow, roomFor, toModelMessages } from './history.js';
+import type { HistoryRow } from '#jobs/history.js';
+import { toModelMessages } from './history.js';
 
 const rows = (...texts: string[]): HistoryRow[] =>
   texts
@@ -32,16 +33,5 @@ describe('what becomes of a history', () => {
     ['empty', [], []],
   ])('%s: roles alternate and the user begins', (_, newestFirst, expected) => {
     expect(toModelMessages(newestFirst).map(({ role, content }) => `${role} ${content as string}`)).toEqual(expected);
-  });
-});
-
-describe('the room for a history', () => {
-  it.each([
-    ['a short reply', 1_024, 'short', 196_973],
-    ['a long reply', 128_000, 'short', 69_997],
-    ['long instructions', 1_024, '漢'.repeat(50_000), 121_976],
-    ['instructions that take it all', 128_000, '漢'.repeat(100_000), 0],
-  ])('with %s is what they leave of the context', (_, maxOutputTokens, systemPrompt, room) => {
-    expect(roomFor({ maxOutputTokens, systemPrompt })).toBe(room);
   });
 });

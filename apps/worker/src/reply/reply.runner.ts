@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, Logger } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
@@ -6,10 +5,10 @@ import { UserTags } from '#database/user-tags.js';
 import { isStoreAway } from '#errors/store-away.js';
 import { CancelFeed } from '#feed/cancel-feed.js';
 import { JobFeed } from '#feed/job-feed.js';
-import { claim, type ClaimedJob } from '#jobs/claim.js';
+import type { ClaimedJob } from '#jobs/claim.js';
 import { settleCall } from '#jobs/ledger.js';
-import { backoffMs, HOLD_MS, LONGEST_WRITING_MS, OLDEST_EVERY, WRITE_AGAIN_MS } from '#jobs/timings.js';
-import { cancelAttempt, finish, giveUp, handBack, hold } from '#jobs/transitions.js';
+import { backoffMs, LONGEST_WRITING_MS, WRITE_AGAIN_MS } from '#jobs/timings.js';
+import { cancelAttempt, finish, giveUp, handBack } from '#jobs/transitions.js';
 import { type LogFields, line } from '#process/log-line.js';
 import { Doorbell } from '#queue/doorbell.js';
 import { AttemptMeter } from '../metrics/attempts.js';
@@ -19,33 +18,25 @@ import { Model } from '../model/model.js';
 import { knownStopReason } from '../model/labels.js';
 import { ModelFault } from '../model/model-fault.js';
 import { Draft } from './draft.js';
-import { Entrance } from './entrance.js';
 import { Heartbeats } from './heartbeats.js';
-import { beginCall, toModelMessages } from './history.js';
+import { toModelMessages } from './history.js';
 import { ReplyPublisher } from './publisher.js';
+import { SHUTDOWN, Slots } from './slots.js';
 
 /**
  * Why an attempt was stopped from outside: somebody asks for its cancel, which is its own to write; or the row is canceled, or
  * another's, already; or the worker stops.
  */
-type Stop = 'cancel' | 'canceled' | 'lost' | 'shutdown';
+type Stop = 'cancel' | 'canceled' | 'lost' | typeof SHUTDOWN;
 
 /** Fields of the log for an attempt; with its call, also how it went. */
 type About = (call?: Call) => LogFields;
 
-/** Runs one attempt of a job: claim, model, message. */
+/** Runs the attempts of claimed jobs: model, message. */
 @Injectable()
 export class ReplyRunner {
   private readonly logger = new Logger(ReplyRunner.name);
-  /** The tickets of this process, each with what stops its attempt. */
-  private readonly taken = new Map<AbortController, Promise<void>>();
-  /** The jobs whose attempts are this process's. */
-  private readonly running = new Set<string>();
-  /** So many tickets wait for the model to be back. */
-  private held = 0;
-  private claims = 0;
-  private holding: NodeJS.Timeout | undefined;
-  private readonly stopping = new AbortController();
+  private more: () => void = () => undefined;
 
   constructor(
     private readonly manager: EntityManager,
@@ -56,95 +47,31 @@ export class ReplyRunner {
     private readonly doorbell: Doorbell,
     private readonly publisher: ReplyPublisher,
     private readonly heartbeats: Heartbeats,
-    private readonly entrance: Entrance,
+    private readonly slots: Slots,
     private readonly users: UserTags,
-  ) {
-    // Each job that waits listens.
-    setMaxListeners(0, this.stopping.signal);
+  ) {}
+
+  /** Names the one who is told, by the end of an attempt, that other jobs are due. */
+  onMore(more: () => void): void {
+    this.more = more;
   }
 
-  /**
-   * Runs an attempt for a ticket: at the job whose turn it is, which need not be the one that the ticket was made for. Only a
-   * job whose attempt was lost is taken up by its own ticket.
-   */
-  async run(jobId: string): Promise<void> {
-    const controller = new AbortController();
-    const ended = this.next(jobId, controller).finally(() => this.taken.delete(controller));
-    this.taken.set(controller, ended);
-    await ended;
-  }
-
-  /** Begins nothing that still waits for the model: other workers find it. */
-  stopHolding(): void {
-    this.stopping.abort();
-  }
-
-  /** Stops every attempt and puts the jobs back, for other workers to take at once. */
-  stopAll(): void {
-    for (const controller of this.taken.keys()) controller.abort('shutdown' satisfies Stop);
-  }
-
-  /** Resolves when no attempt runs, nor is about to. */
-  async idle(): Promise<void> {
-    while (this.taken.size > 0) await Promise.allSettled(this.taken.values());
-  }
-
-  private async next(jobId: string, controller: AbortController): Promise<void> {
-    const pass = await this.enter();
-    if (pass === undefined) {
-      // The ticket goes with this process: another for whoever comes next.
-      await this.doorbell.ring(jobId, 0, { again: `held-${Date.now()}`, ahead: true });
-      return;
-    }
-    const begun = await this.entrance.enter();
-    try {
-      const job = await this.claim(jobId);
-      if (job === undefined) return;
-      this.running.add(job.id);
-      await this.attempt(job, pass, controller, begun).finally(() => this.running.delete(job.id));
-    } finally {
-      begun();
-      pass.unused();
-    }
-  }
-
-  /**
-   * A job that this process runs is not lost, even if its lease ran out while the database was away: its attempt goes on with the
-   * next heartbeat.
-   */
-  private claim(jobId: string): Promise<ClaimedJob | undefined> {
-    this.claims += 1;
-    const lost = this.running.has(jobId) ? undefined : jobId;
-    return claim(this.manager, lost, this.claims % OLDEST_EVERY === 0 ? 'oldest' : 'fair');
-  }
-
-  /**
-   * Waits while the model is away, on this ticket: with all of them taken and waiting, the worker fetches no more. As many jobs
-   * are said to be waited with meanwhile, so that the reconciler does not take them for lost.
-   */
-  private async enter(): Promise<Pass | undefined> {
-    if (!this.circuit.isOpen) return this.circuit.enter(this.stopping.signal);
-    this.held += 1;
-    this.holding ??= setInterval(() => void this.sayHeld(this.held), HOLD_MS);
-    try {
-      void this.sayHeld(1);
-      return await this.circuit.enter(this.stopping.signal);
-    } finally {
-      this.held -= 1;
-      if (this.held === 0) {
-        clearInterval(this.holding);
-        this.holding = undefined;
+  /** Begins an attempt that was claimed; it has a slot until it has ended. */
+  run(job: ClaimedJob, pass: Pass): void {
+    this.slots.take(job.id, async (controller) => {
+      try {
+        await this.attempt(job, pass, controller);
+      } catch (error) {
+        // The store is away for too long, or a fault of ours: its lease runs out, and it is taken over.
+        this.logger.error(line('attempt given up', { job_id: job.id }, error));
+      } finally {
+        pass.unused();
       }
-    }
+    });
   }
 
-  /** At worst a ticket too many is made. */
-  private async sayHeld(tickets: number): Promise<void> {
-    await hold(this.manager, tickets).catch(() => undefined);
-  }
-
-  /** Aborting says why, as a {@link Stop}; the first reason counts. `begun` lets the next one begin. */
-  private async attempt(job: ClaimedJob, pass: Pass, controller: AbortController, begun: () => void): Promise<void> {
+  /** Aborting says why, as a {@link Stop}; the first reason counts. */
+  private async attempt(job: ClaimedJob, pass: Pass, controller: AbortController): Promise<void> {
     const stop = (why: Stop): void => controller.abort(why);
     const call = new Call(() => pass.alive());
     const draft = new Draft(job, call);
@@ -162,14 +89,11 @@ export class ReplyRunner {
     this.logger.log(line('attempt begun', about()));
     try {
       controller.signal.throwIfAborted();
-      const history = await beginCall(this.manager, job);
-      begun();
-      if (history === undefined) return this.logger.log(line('fenced off', about()));
       const request = {
         model: job.model,
         maxOutputTokens: job.maxOutputTokens,
         systemPrompt: job.systemPrompt,
-        messages: toModelMessages(history),
+        messages: toModelMessages(job.history),
       };
       const reply = await meter.during(
         () =>
@@ -180,8 +104,10 @@ export class ReplyRunner {
         () => call.told,
       );
       pass.succeeded();
-      const kept = await this.written(() => finish(this.manager, job.id, job.attempt, reply, call.told));
+      const finished = await this.written(() => finish(this.manager, job.id, job.attempt, reply, call.told));
+      const kept = finished !== undefined;
       meter.ended(kept ? 'completed' : 'lost', call.told, kept && 'succeeded');
+      if (finished?.more === true) this.more();
       if (!kept) await this.settle(job, call, 'lost');
       this.logger.log(
         line(kept ? 'replied' : 'fenced off', { ...about(call), stop_reason: knownStopReason(reply.stopReason) }),
@@ -220,10 +146,10 @@ export class ReplyRunner {
         if (!canceled) await this.settle(job, call, 'canceled');
         return;
       }
-      case 'shutdown': {
+      case SHUTDOWN: {
         const handedBack = await this.written(() => handBack(this.manager, id, attempt, call.told));
         meter.ended(handedBack ? 'handed_back' : 'lost', call.told, false);
-        if (handedBack) await this.doorbell.ring(id, attempt + 1, { ahead: true });
+        if (handedBack) await this.doorbell.call();
         return;
       }
       default:
@@ -262,7 +188,7 @@ export class ReplyRunner {
     // A fault of our own: where it came up, not where it was made one of the model's.
     const told = fault.code === 'internal' ? (fault.cause ?? fault) : fault;
     this.logger.warn(line(`attempt failed: ${state ?? 'fenced off'}`, { ...about(call), code: fault.code }, told));
-    if (state === 'queued') await this.doorbell.ring(job.id, job.attempt + 1, { delayMs });
+    if (state === 'queued') await this.doorbell.ring(job.id, job.attempt + 1, delayMs);
   }
 
   /** What each line of the log says of an attempt. */

@@ -1,0 +1,127 @@
+import { Injectable, Logger } from '@nestjs/common';
+import { EntityManager } from 'typeorm';
+import { claim, type Claimed } from '#jobs/claim.js';
+import { OLDEST_EVERY } from '#jobs/timings.js';
+import { line } from '#process/log-line.js';
+import { Doorbell } from '#queue/doorbell.js';
+import { repaired } from '../metrics/repairs.js';
+import { Circuit, type Pass } from '../model/circuit.js';
+import { ReplyRunner } from './reply.runner.js';
+import { Slots } from './slots.js';
+
+/**
+ * This worker's place at the line of jobs that are due. Called there, by a ticket or by what it learns itself, it takes as many as it has
+ * room for, a few in each statement, until nobody waits; and it calls another worker when there is more than it takes. So the queue
+ * carries a call for each while in which nobody is at the line, not one for each turn.
+ */
+@Injectable()
+export class Line {
+  private readonly logger = new Logger(Line.name);
+  /** Somebody has called since the last look began. */
+  private called = false;
+  /** Jobs whose attempts were lost, to be taken over. */
+  private lost: readonly string[] = [];
+  private serving: Promise<void> | undefined;
+  /** Jobs taken so far: every eighth is that which has waited longest. */
+  private taken = 0;
+  private readonly stopping = new AbortController();
+
+  constructor(
+    private readonly manager: EntityManager,
+    private readonly circuit: Circuit,
+    private readonly runner: ReplyRunner,
+    private readonly slots: Slots,
+    private readonly doorbell: Doorbell,
+  ) {
+    runner.onMore(() => void this.come());
+  }
+
+  /** Nobody is at the line for this worker, though it has room. */
+  get isAway(): boolean {
+    return this.serving === undefined && this.slots.room > 0;
+  }
+
+  /**
+   * Goes to the line, or has whoever is there look once more; takes over those of `lost` first whose attempts were lost. Never throws.
+   * @returns resolves when nobody waits, and this worker has room: until then it is not to be called again
+   */
+  async come(lost: readonly string[] = []): Promise<void> {
+    this.called = true;
+    if (lost.length > 0) this.lost = lost;
+    // Called in the very moment in which the last look ended, somebody has to look again.
+    while (this.called && !this.stopping.signal.aborted) {
+      this.serving ??= this.serve().finally(() => (this.serving = undefined));
+      await this.serving;
+    }
+  }
+
+  /** Takes nothing more: others are called for what waits. Resolves when nobody is at the line for this worker. */
+  async stop(): Promise<void> {
+    this.stopping.abort();
+    await this.serving;
+  }
+
+  private async serve(): Promise<void> {
+    const { signal } = this.stopping;
+    let passedOn = false;
+    const passOn = (): void => {
+      if (!passedOn) void this.doorbell.call();
+      passedOn = true;
+    };
+    try {
+      while (this.called && !signal.aborted) {
+        if (this.slots.room === 0) {
+          passOn();
+          await this.slots.freed(signal);
+          continue;
+        }
+        const pass = await this.enter(signal);
+        if (pass === undefined) break;
+        this.called = false;
+        if (await this.take(pass)) {
+          this.called = true;
+          passOn();
+        } else if (this.slots.room === 0) {
+          // A ticket that a full worker takes would be kept from all others.
+          await this.slots.freed(signal);
+        }
+      }
+      if (this.called) await this.doorbell.call();
+    } catch (error) {
+      // The database is away, or a fault of ours: what is due is found again by the reconciler.
+      this.logger.error(line('nothing could be claimed', {}, error));
+    }
+    this.called = false;
+  }
+
+  /** Waits while the model is away, so that no attempts are begun in vain; then one of all that wait tries. */
+  private async enter(signal: AbortSignal): Promise<Pass | undefined> {
+    return this.circuit.isOpen ? this.circuit.enter(signal) : this.circuit.begin();
+  }
+
+  /** Claims some of what is due and begins it. @returns whether there is more */
+  private async take(pass: Pass): Promise<boolean> {
+    const { jobs, more } = await this.claim().catch((error: unknown) => {
+      pass.unused();
+      throw error;
+    });
+    if (jobs.length === 0) pass.unused();
+    for (const [n, job] of jobs.entries()) this.runner.run(job, n === 0 ? pass : this.circuit.begin());
+    this.taken += jobs.length;
+    const over = jobs.filter(({ takenOver }) => takenOver).length;
+    if (over > 0) this.logger.warn(`${over} jobs taken over: their attempts were lost`);
+    repaired('abandoned', over);
+    if (over === 0) this.lost = [];
+    return more;
+  }
+
+  private claim(): Promise<Claimed> {
+    const untilOldest = OLDEST_EVERY - 1 - (this.taken % OLDEST_EVERY);
+    return claim(this.manager, {
+      most: this.circuit.isOpen ? 1 : Math.min(this.slots.room, untilOldest),
+      // Whose lease ran out here while the database was away goes on with the next heartbeat.
+      lost: this.lost.filter((id) => !this.slots.runs(id)),
+      order: untilOldest === 0 ? 'oldest' : 'fair',
+    });
+  }
+}
