@@ -5,7 +5,7 @@ import { Doorbell } from '#queue/doorbell.js';
 
 /** For how long an unanswered call keeps others from being made, in milliseconds: twice as long after each that was not answered. */
 const UNANSWERED_MS = 100;
-const LONGEST_UNANSWERED_MS = 1_600;
+const LONGEST_UNANSWERED_MS = 400;
 
 /** A job that nobody was called for in this time, in milliseconds, is left to the calls that were made, and to the reconciler. */
 const LEFT_ALONE_MS = 1_000;

@@ -45,10 +45,11 @@ export class ReplyPublisher {
   }
 
   private async publish(): Promise<void> {
-    this.last = Date.now();
     const drafts = [...this.fresh];
     this.fresh.clear();
     const pieces = drafts.flatMap((draft) => draft.takePieces());
+    // Whoever asks before there is any text must not keep its first piece from leaving at once.
+    if (pieces.length > 0) this.last = Date.now();
     // While this is under way, more text comes together: a slow store makes for larger pieces, not for a queue of them.
     if (pieces.length > 0 && !(await this.feed.publish(pieces))) {
       // Nobody got them. The feed has every writer look once it is back; until then nothing can be sent.
