@@ -43,6 +43,30 @@ describe('entities and migrations', () => {
     expect(described.sort()).toEqual(migrated.sort());
   });
 
+  it('have what each heartbeat changes in no index: PostgreSQL then writes to none of the table', async () => {
+    const changed = {
+      jobs: ['lease_until', 'draft'],
+      model_calls: ['message_id', 'input_tokens', 'output_tokens', 'first_text_ms'],
+      callers: ['turns_until'],
+    };
+    // Of an index its columns, those of its expressions, and those of its condition.
+    const rows = await source.query<{ place: string; indexes: number }[]>(
+      `SELECT t.relname || '.' || a.attname AS place,
+              (SELECT count(*)::int FROM pg_depend d JOIN pg_index i ON i.indexrelid = d.objid
+                WHERE d.classid = 'pg_class'::regclass AND d.refobjid = t.oid AND d.refobjsubid = a.attnum) AS indexes
+         FROM pg_class t JOIN pg_attribute a ON a.attrelid = t.oid WHERE t.relname || '.' || a.attname = ANY ($1)`,
+      [
+        [
+          'jobs.status',
+          ...Object.entries(changed).flatMap(([table, names]) => names.map((name) => `${table}.${name}`)),
+        ],
+      ],
+    );
+    const indexed = rows.filter(({ indexes }) => indexes > 0).map(({ place }) => place);
+    expect(indexed).toEqual(['jobs.status']);
+    expect(rows).toHaveLength(1 + Object.values(changed).flat().length);
+  });
+
   it('are complete: nothing is pending on a migrated database', async () => {
     expect(await source.showMigrations()).toBe(false);
   });

@@ -1,6 +1,6 @@
 import 'reflect-metadata';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { DataSource } from 'typeorm';
+import { DataSource, type EntityManager } from 'typeorm';
 import { dataSourceOptions } from '#database/data-source.js';
 import { newId } from '#database/ids.js';
 import { acceptTurn } from '#jobs/accept.js';
@@ -8,9 +8,12 @@ import { endOrphans, settleCall } from '#jobs/ledger.js';
 import { claim, type ClaimedJob } from '#jobs/claim.js';
 import { extend, type Extended } from '#jobs/extend.js';
 import { ROOM } from '#jobs/history.js';
+import { NO_LIMITS, reachedLimit } from '#jobs/limits.js';
+import { abandonedJobs, endExpired, endSpent } from '#jobs/reconcile.js';
 import { cancel, finish, giveUp, handBack } from '#jobs/transitions.js';
 import { freshDatabase, type TestDatabase } from '../support/database.js';
 import { until } from '../support/until.js';
+import { waitingTurns } from '../support/waiting-turns.js';
 
 const REPLY = { content: 'late', model: 'm', stopReason: 'end_turn' };
 const FIGURES = { messageId: 'msg_late', inputTokens: 1, outputTokens: 1, firstTextMs: 1 };
@@ -266,5 +269,50 @@ describe('the transitions of a job', () => {
       [maxOutputTokens, systemPrompt],
     );
     expect(found).toEqual({ room });
+  });
+
+  it('read a few rows each, though three thousand turns wait of which PostgreSQL did not know when it last looked', async () => {
+    await source.query('ALTER TABLE jobs SET (autovacuum_enabled = false)');
+    await source.query(
+      `UPDATE jobs SET status = 'canceled', lease_until = NULL, finished_at = now() WHERE finished_at IS NULL`,
+    );
+    await source.query('ANALYZE');
+    await waitingTurns(source, 3_000, 'a');
+    const [chatId, userId] = [newId(), newId()];
+    await source.query(`INSERT INTO chats (id, user_id, assistant_slug, status) VALUES ($1, $2, 'a', 'active')`, [
+      chatId,
+      userId,
+    ]);
+    const turn = { chatId, userId, assistantSlug: undefined, content: 'hello', metadata: {}, requestId: 'r' };
+    const limits = { ...NO_LIMITS, turnsPerMinute: 60, unfinishedTurns: 10 };
+    const jobId = newId();
+    let begun = '';
+    const works: Record<string, (manager: EntityManager) => Promise<unknown>> = {
+      accept: (manager) => acceptTurn(manager, { ...turn, jobId, requestKey: undefined }, limits),
+      limits: (manager) => reachedLimit(manager, userId, limits),
+      claim: async (manager) => (begun = (await claim(manager, { most: 2 })).jobs[0]?.id ?? ''),
+      extend: (manager) => extend(manager, [{ jobId: begun, attempt: 1, text: 'so far', at: 0 }]),
+      finish: (manager) => finish(manager, begun, 1, REPLY, FIGURES),
+      'claim the oldest': (manager) => claim(manager, { most: 1, order: 'oldest' }),
+      cancel: (manager) => cancel(manager, jobId, userId),
+      'end the expired': endExpired,
+      'end the spent': endSpent,
+      abandoned: abandonedJobs,
+    };
+    const read = async (manager: EntityManager): Promise<number> => {
+      const [{ rows }] = await manager.query<[{ rows: number }]>(
+        `SELECT (coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::int AS rows FROM pg_stat_xact_user_tables WHERE relname = 'jobs'`,
+      );
+      return rows;
+    };
+    for (const [name, work] of Object.entries(works)) {
+      const rows = await source.transaction(async (manager) => {
+        const before = await read(manager);
+        const done = await work(manager);
+        if (name !== 'limits' && !done) throw new Error(`${name}: nothing was done.`);
+        return (await read(manager)) - before;
+      });
+      if (rows > 100) throw new Error(`${name}: ${rows} jobs were read.`);
+    }
   });
 });

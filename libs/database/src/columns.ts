@@ -56,9 +56,15 @@ export const chatColumns = (t: string): string => `
   ${t}.title, ${t}.metadata, ${t}.last_seq AS "lastSeq", ${t}.created_at AS "createdAt", ${t}.updated_at AS "updatedAt",
   ${t}.last_message_at AS "lastMessageAt", (${unfinishedJob(t)}) AS "unfinishedJobId"`;
 
+/**
+ * SQL: a job is neither succeeded, failed nor canceled, for statements that look for that of a chat (`jobs_one_unfinished`), or for any. Not
+ * by its status: whoever asks for one of them, `running` say, would be offered that index, too (see states.ts in libs/jobs).
+ */
+export const isUnfinished = (t: string): string => `${t}.finished_at IS NULL`;
+
 /** The unfinished job of a chat, for the select list of a statement that reads it: there is one at most, by an index of their own. */
 export const unfinishedJob = (chat: string): string =>
-  `SELECT u.id FROM jobs u WHERE u.chat_id = ${chat}.id AND u.status IN ('queued', 'running')`;
+  `SELECT u.id FROM jobs u WHERE u.chat_id = ${chat}.id AND ${isUnfinished('u')}`;
 
 /**
  * The moment of a chat's next message, for the row of `chats` that a statement holds locked. `now()` is the transaction's

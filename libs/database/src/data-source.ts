@@ -24,6 +24,7 @@ import { Deployment1795565150000 } from './migrations/1795565150000-deployment.j
 import { Traces1795565200000 } from './migrations/1795565200000-traces.js';
 import { DataCare1795565300000 } from './migrations/1795565300000-data-care.js';
 import { Operators1795565400000 } from './migrations/1795565400000-operators.js';
+import { UnfinishedJobs1795565500000 } from './migrations/1795565500000-unfinished-jobs.js';
 
 export const ENTITIES = [
   Assistant,
@@ -52,6 +53,7 @@ export const MIGRATIONS = [
   Traces1795565200000,
   DataCare1795565300000,
   Operators1795565400000,
+  UnfinishedJobs1795565500000,
 ];
 
 export interface DatabaseOptions {

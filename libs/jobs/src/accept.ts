@@ -1,5 +1,5 @@
 import type { EntityManager } from 'typeorm';
-import { jobColumns, type JobRow, NEXT_MOMENT } from '#database/columns.js';
+import { isUnfinished, jobColumns, type JobRow, NEXT_MOMENT } from '#database/columns.js';
 import type { Message } from '#database/entities/message.entity.js';
 import { newId } from '#database/ids.js';
 import { breaks, isKeyConflict, keepKey, keyIsKept, keyValues, type RequestKey } from '#database/request-key.js';
@@ -47,7 +47,7 @@ interface Used {
 
 type AcceptedRow = JobRow & Pick<Message, 'seq' | 'metadata'> & { messageCreatedAt: Date } & Used;
 
-const HAS_UNFINISHED = `SELECT 1 FROM jobs u WHERE u.chat_id = chats.id AND u.status IN ('queued', 'running')`;
+const HAS_UNFINISHED = `SELECT 1 FROM jobs u WHERE u.chat_id = chats.id AND ${isUnfinished('u')}`;
 
 /*
  * Lock order is caller, chat, job. The caller's row comes first because a turn refused for its sake must not have moved the

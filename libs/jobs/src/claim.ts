@@ -1,7 +1,7 @@
 import type { EntityManager } from 'typeorm';
 import { DISPATCH_IS_ON } from './dispatch.js';
 import { HISTORY, type HistoryRow } from './history.js';
-import { announce, LIVES_SINCE } from './states.js';
+import { announce, LIVES_SINCE, waits } from './states.js';
 import { CLAIMED_AT_ONCE, LEASE_SECONDS, LONGEST_LIFE_SECONDS } from './timings.js';
 
 /*
@@ -49,7 +49,7 @@ export interface Claimed {
 const MAY_BEGIN = `
   attempts_left > 0 AND ${LIVES_SINCE} > now() - make_interval(secs => ${LONGEST_LIFE_SECONDS}) AND ${DISPATCH_IS_ON}`;
 
-const IS_DUE = `status = 'queued' AND available_at <= now() AND ${MAY_BEGIN}`;
+const IS_DUE = `available_at <= now() AND ${MAY_BEGIN}`;
 
 const SINCE = 'coalesce(job.requeued_at, job.created_at)';
 
@@ -61,12 +61,12 @@ const DUE = `CASE WHEN before.status = 'running' THEN before.lease_until ELSE jo
  *
  * The line of the call in the ledger is opened with the claim. There is no call without its line, and hardly a line without its call.
  */
-const claimNext = (order: string, limit: number): string => `
+const claimNext = (index: 'line' | 'age', order: string, limit: number): string => `
   WITH lost AS (
     SELECT id FROM jobs WHERE id = ANY ($1::uuid[]) AND status = 'running' AND lease_until < now() AND ${MAY_BEGIN}
      LIMIT ${limit} FOR UPDATE SKIP LOCKED
   ), next AS (
-    SELECT id FROM jobs WHERE ${IS_DUE} AND NOT EXISTS (SELECT FROM lost)
+    SELECT id FROM jobs WHERE ${waits(index)} AND ${IS_DUE} AND NOT EXISTS (SELECT FROM lost)
      ORDER BY ${order} LIMIT ${limit} FOR UPDATE SKIP LOCKED
   ), job AS (
     UPDATE jobs SET status = 'running', attempts = attempts + 1, attempts_left = attempts_left - 1, draft = '',
@@ -91,7 +91,7 @@ const claimNext = (order: string, limit: number): string => `
          EXISTS (SELECT FROM model_calls p WHERE p.job_id = job.id AND p.first_text_ms IS NOT NULL) AS "hadText",
          before.status = 'running' AS "takenOver", (${HISTORY}) AS history,
          EXISTS (SELECT FROM lost) OR ((SELECT count(*) FROM next) = ${limit} AND EXISTS
-           (SELECT FROM jobs WHERE ${IS_DUE} AND id NOT IN (SELECT id FROM next))) AS more
+           (SELECT FROM jobs WHERE status = 'queued' AND ${IS_DUE} AND id NOT IN (SELECT id FROM next))) AS more
     FROM job
     JOIN jobs before ON before.id = job.id
     JOIN messages m ON m.id = job.user_message_id
@@ -100,8 +100,8 @@ const claimNext = (order: string, limit: number): string => `
     LEFT JOIN notice ON notice.id = job.id
    ORDER BY job.round, job.id`;
 
-const FAIR = Array.from({ length: CLAIMED_AT_ONCE }, (_, n) => claimNext('round, id', n + 1));
-const OLDEST = claimNext(LIVES_SINCE, 1);
+const FAIR = Array.from({ length: CLAIMED_AT_ONCE }, (_, n) => claimNext('line', 'round, id', n + 1));
+const OLDEST = claimNext('age', LIVES_SINCE, 1);
 
 /**
  * Begins the next attempt at the jobs of `lost` whose last one was lost; if there are none, at those that are due and whose users' turn

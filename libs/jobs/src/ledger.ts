@@ -69,10 +69,11 @@ export async function settleCall(
   await manager.query(SETTLE, [jobId, attempt, outcome, ...figureValues(figures)]);
 }
 
+/** Those that are open are said by `ended_at` here alone, as in their index: of an attempt a line is found by its key. */
 const END_ORPHANS = `
   WITH orphan AS (
     SELECT c.job_id, c.attempt FROM model_calls c LEFT JOIN jobs j ON j.id = c.job_id
-     WHERE c.outcome = 'running' AND c.started_at < now() - interval '5 seconds'
+     WHERE c.ended_at IS NULL AND c.started_at < now() - interval '5 seconds'
        AND (j.status = 'running' AND j.attempts = c.attempt) IS NOT TRUE
      LIMIT ${RECONCILE_BATCH} FOR UPDATE OF c SKIP LOCKED
   )

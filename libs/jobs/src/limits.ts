@@ -1,4 +1,5 @@
 import type { EntityManager } from 'typeorm';
+import { unfinishedOfUser } from './states.js';
 
 /** How much one user may have. Undefined: as much as they like. */
 export interface UserLimits {
@@ -35,10 +36,13 @@ export function placeValues({ unfinishedTurns }: UserLimits): [number | null] {
 
 const TODAY = `date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'`;
 
-/** Tokens that the calls begun for a user today have taken so far, those under way included. */
+/**
+ * Tokens that the calls begun for a user today have taken so far, those under way included. The user and the day are one place in an index:
+ * said apart, all calls of today may be looked through, when the planner last looked yesterday and knows of hardly any.
+ */
 const tokensToday = (user: string): string => `
   SELECT coalesce(sum(coalesce(input_tokens, 0) + coalesce(output_tokens, 0)), 0) FROM model_calls
-   WHERE user_id = ${user} AND started_at >= ${TODAY}`;
+   WHERE user_id = ${user} AND (user_id, started_at) >= (${user}, ${TODAY})`;
 
 /**
  * Takes one turn of the user's minute and of their day ($user), if they have one left and `worth` holds: a turn that cannot be taken
@@ -98,7 +102,7 @@ const UNFINISHED_AGAIN_SECONDS = 2;
 const STANDING = `
   SELECT coalesce((SELECT extract(epoch FROM turns_until - now())::float8 FROM callers WHERE user_id = $1), 0) AS "usedSeconds",
          (SELECT count(*)::int FROM (
-           SELECT FROM jobs WHERE user_id = $1 AND status IN ('queued', 'running') LIMIT coalesce($2::int, 0)) j) AS unfinished,
+           SELECT FROM jobs u WHERE user_id = $1 AND ${unfinishedOfUser('u')} LIMIT coalesce($2::int, 0)) j) AS unfinished,
          CASE WHEN $3::bigint IS NULL THEN 0 ELSE (${tokensToday('$1')}) END AS tokens,
          extract(epoch FROM ${TODAY} + interval '1 day' - now())::float8 AS "untilMidnight"`;
 

@@ -1,7 +1,8 @@
 import type { EntityManager } from 'typeorm';
+import { isUnfinished } from '#database/columns.js';
 
 const COUNT = `
-  SELECT count(*)::int AS unfinished FROM (SELECT FROM jobs WHERE status IN ('queued', 'running') LIMIT $1) j`;
+  SELECT count(*)::int AS unfinished FROM (SELECT FROM jobs u WHERE ${isUnfinished('u')} LIMIT $1) j`;
 
 /** How many turns are under way, of all users together; counted up to `most`. */
 export async function countUnfinished(manager: EntityManager, most: number): Promise<number> {

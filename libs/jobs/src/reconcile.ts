@@ -1,6 +1,6 @@
 import type { EntityManager } from 'typeorm';
 import { DISPATCH_IS_ON } from './dispatch.js';
-import { endedTurn, type EndedTurn, JOB_CHANNEL, LIVES_SINCE } from './states.js';
+import { endedTurn, type EndedTurn, JOB_CHANNEL, LIVES_SINCE, waits } from './states.js';
 import {
   KEY_HOURS,
   LONGEST_LIFE_SECONDS,
@@ -42,8 +42,8 @@ export function endSpent(manager: EntityManager): Promise<EndedTurn[]> {
 const END_EXPIRED = `
   WITH expired AS (
     SELECT id FROM jobs
-     WHERE status = 'queued' AND ${LIVES_SINCE} < now() - make_interval(secs => ${LONGEST_LIFE_SECONDS})
-     LIMIT ${RECONCILE_BATCH} FOR UPDATE SKIP LOCKED
+     WHERE ${waits('age')} AND ${LIVES_SINCE} < now() - make_interval(secs => ${LONGEST_LIFE_SECONDS})
+     ORDER BY ${LIVES_SINCE} LIMIT ${RECONCILE_BATCH} FOR UPDATE SKIP LOCKED
   ), job AS (
     UPDATE jobs SET status = 'failed', finished_at = clock_timestamp(), error_code = 'expired', error_message = $1
       FROM expired WHERE jobs.id = expired.id

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EntityManager } from 'typeorm';
+import { isUnfinished } from '#database/columns.js';
 import { oneRow } from '#database/rows.js';
 import { JOB_CHANNEL } from './states.js';
 import { CANCEL_MS, RELEASE_BATCH } from './timings.js';
@@ -17,7 +18,7 @@ const RELEASE = `
     RETURNING id, last_seq
   ), job AS (
     UPDATE jobs SET status = 'canceled', lease_until = NULL, finished_at = clock_timestamp(), draft = ''
-     WHERE chat_id = ANY (ARRAY(SELECT id FROM chat)) AND status IN ('queued', 'running')
+     WHERE chat_id = ANY (ARRAY(SELECT id FROM chat)) AND ${isUnfinished('jobs')}
     RETURNING id, status
   ), key AS (
     DELETE FROM idempotency_keys WHERE chat IS NOT NULL AND chat ->> 'id' = ANY ($1::text[])
@@ -76,7 +77,7 @@ const EXPIRED = `
 const WITHOUT_TURN = `
   SELECT c.id FROM chats c
    WHERE c.id = ANY($1)
-     AND NOT EXISTS (SELECT FROM jobs j WHERE j.chat_id = c.id AND j.status IN ('queued', 'running'))`;
+     AND NOT EXISTS (SELECT FROM jobs j WHERE j.chat_id = c.id AND ${isUnfinished('j')})`;
 
 /**
  * Releases chats whose last message is older than their assistant keeps them; one with a turn in flight waits for its end. Many

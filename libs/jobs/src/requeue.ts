@@ -1,4 +1,5 @@
 import type { EntityManager } from 'typeorm';
+import { isUnfinished } from '#database/columns.js';
 import { JOB_CHANNEL } from './states.js';
 import { MAX_ATTEMPTS } from './timings.js';
 
@@ -18,7 +19,7 @@ const REQUEUE = `
       FROM chat
      WHERE jobs.id = $1 AND jobs.status = 'failed'
        AND EXISTS (SELECT FROM messages m WHERE m.id = jobs.user_message_id AND m.seq = chat.last_seq)
-       AND NOT EXISTS (SELECT FROM jobs u WHERE u.chat_id = chat.id AND u.status IN ('queued', 'running'))
+       AND NOT EXISTS (SELECT FROM jobs u WHERE u.chat_id = chat.id AND ${isUnfinished('u')})
     RETURNING jobs.id, jobs.status, jobs.attempts
   ), notice AS (SELECT pg_notify('${JOB_CHANNEL}', job.id || ' ' || job.status) FROM job)
   SELECT job.attempts FROM job LEFT JOIN notice ON true`;

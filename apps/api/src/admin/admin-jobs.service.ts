@@ -3,7 +3,7 @@ import { EntityManager } from 'typeorm';
 import { UserTags } from '#database/user-tags.js';
 import { line } from '#process/log-line.js';
 import type { AdminJobsQuery } from '#contract/admin.dto.js';
-import { jobColumns } from '#database/columns.js';
+import { isUnfinished, jobColumns } from '#database/columns.js';
 import type { ChatStatus } from '#database/entities/chat.entity.js';
 import type { JobStatus } from '#database/entities/job.entity.js';
 import type { ModelCall } from '#database/entities/model-call.entity.js';
@@ -52,7 +52,7 @@ const CALLS = `
 /** What is in the way of putting a job back. */
 const IN_THE_WAY = `
   SELECT j.status, c.status AS "chatStatus",
-         (SELECT u.id FROM jobs u WHERE u.chat_id = c.id AND u.id <> j.id AND u.status IN ('queued', 'running')) AS "otherId",
+         (SELECT u.id FROM jobs u WHERE u.chat_id = c.id AND u.id <> j.id AND ${isUnfinished('u')}) AS "otherId",
          m.seq < c.last_seq AS "saidSince"
     FROM jobs j JOIN chats c ON c.id = j.chat_id JOIN messages m ON m.id = j.user_message_id
    WHERE j.id = $1 AND c.user_id IS NOT NULL`;

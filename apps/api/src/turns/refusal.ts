@@ -1,4 +1,5 @@
 import type { EntityManager } from 'typeorm';
+import { isUnfinished } from '#database/columns.js';
 import type { ChatStatus } from '#database/entities/chat.entity.js';
 import { ServiceError } from '#errors/service-error.js';
 
@@ -9,7 +10,7 @@ import { ServiceError } from '#errors/service-error.js';
 export async function assertTakesTurns(manager: EntityManager, chatId: string): Promise<void> {
   const [row] = await manager.query<{ status: ChatStatus; jobId: string | null }[]>(
     `SELECT c.status, j.id AS "jobId"
-       FROM chats c LEFT JOIN jobs j ON j.chat_id = c.id AND j.status IN ('queued', 'running')
+       FROM chats c LEFT JOIN jobs j ON j.chat_id = c.id AND ${isUnfinished('j')}
       WHERE c.id = $1`,
     [chatId],
   );
