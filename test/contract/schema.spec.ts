@@ -43,8 +43,9 @@ describe('entities and migrations', () => {
     expect(described.sort()).toEqual(migrated.sort());
   });
 
-  it('have what each heartbeat changes in no index: PostgreSQL then writes to none of the table', async () => {
+  it('have what each turn and each heartbeat changes in no index: PostgreSQL then writes to none of the table', async () => {
     const changed = {
+      chats: ['last_seq', 'last_message_at'],
       jobs: ['lease_until', 'draft'],
       model_calls: ['message_id', 'input_tokens', 'output_tokens', 'first_text_ms'],
       callers: ['turns_until'],

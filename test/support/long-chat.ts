@@ -2,9 +2,10 @@ import type pg from 'pg';
 
 /**
  * Makes a chat of the user's as long as it would be after so many turns: the message, the job with its call in the ledger and the
- * key it was sent with, the reply. It must be active, and have no turn in flight.
+ * key it was sent with, the reply. It must be active, and have no turn in flight. PostgreSQL is told to look at the tables anew, or else
+ * goes on planning by what it knew of them.
  */
-export async function lengthen(database: pg.Pool, chatId: string, turns: number): Promise<void> {
+export async function lengthen(database: pg.Pool, chatId: string, turns: number, told = true): Promise<void> {
   const client = await database.connect();
   try {
     await client.query('BEGIN');
@@ -44,5 +45,5 @@ export async function lengthen(database: pg.Pool, chatId: string, turns: number)
   } finally {
     client.release();
   }
-  await database.query('ANALYZE');
+  if (told) await database.query('ANALYZE');
 }

@@ -20,6 +20,8 @@ export async function rowsRead(
 }
 
 async function settled(database: pg.Pool, tables: readonly string[]): Promise<RowsRead> {
+  // What the test itself has read or written may not be told yet.
+  await database.query('SELECT pg_stat_force_next_flush()');
   const { rows: theirs } = await database.query<{ pid: number }>(
     `SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'rejoinder%'`,
   );

@@ -25,6 +25,7 @@ import { Traces1795565200000 } from './migrations/1795565200000-traces.js';
 import { DataCare1795565300000 } from './migrations/1795565300000-data-care.js';
 import { Operators1795565400000 } from './migrations/1795565400000-operators.js';
 import { UnfinishedJobs1795565500000 } from './migrations/1795565500000-unfinished-jobs.js';
+import { RestingChats1795565600000 } from './migrations/1795565600000-resting-chats.js';
 
 export const ENTITIES = [
   Assistant,
@@ -54,6 +55,7 @@ export const MIGRATIONS = [
   DataCare1795565300000,
   Operators1795565400000,
   UnfinishedJobs1795565500000,
+  RestingChats1795565600000,
 ];
 
 export interface DatabaseOptions {

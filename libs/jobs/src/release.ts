@@ -63,15 +63,24 @@ export async function settled(manager: EntityManager, jobIds: readonly string[])
   }
 }
 
+/**
+ * Chats that may be too old: by `idle_since`, which is in an index, as the last message, which each turn moves, is not. It is moved on to
+ * the last message of those that are younger, so a chat is looked at in vain about once in the time it is kept.
+ */
 const EXPIRED = `
-  SELECT c.id FROM assistants a CROSS JOIN LATERAL (
-    SELECT id FROM chats
-     WHERE assistant_slug = a.slug AND last_message_at < now() - make_interval(days => a.retention_days)
-       AND user_id IS NOT NULL
-     ORDER BY last_message_at LIMIT ${RELEASE_BATCH} FOR UPDATE SKIP LOCKED
-  ) AS c
-   WHERE a.retention_days IS NOT NULL
-   LIMIT ${RELEASE_BATCH}`;
+  WITH due AS (
+    SELECT c.id, c.last_message_at, c.last_message_at < c.bound AS "isOver" FROM assistants a CROSS JOIN LATERAL (
+      SELECT id, last_message_at, now() - make_interval(days => a.retention_days) AS bound FROM chats
+       WHERE assistant_slug = a.slug AND idle_since < now() - make_interval(days => a.retention_days)
+         AND user_id IS NOT NULL
+       ORDER BY idle_since LIMIT ${RELEASE_BATCH} FOR UPDATE SKIP LOCKED
+    ) AS c
+     WHERE a.retention_days IS NOT NULL
+     LIMIT ${RELEASE_BATCH}
+  ), younger AS (
+    UPDATE chats SET idle_since = due.last_message_at FROM due WHERE chats.id = due.id AND NOT due."isOver"
+  )
+  SELECT id, "isOver" FROM due`;
 
 /** Looked at under the locks: a reply that was just asked for keeps its chat. */
 const WITHOUT_TURN = `
@@ -82,18 +91,18 @@ const WITHOUT_TURN = `
 /**
  * Releases chats whose last message is older than their assistant keeps them; one with a turn in flight waits for its end. Many
  * at once take different ones.
- * @returns how many; none: there are no more
+ * @returns how many, and whether there may be more to look at
  */
-export function releaseExpired(manager: EntityManager): Promise<number> {
+export function releaseExpired(manager: EntityManager): Promise<{ chats: number; more: boolean }> {
   return manager.transaction(async (within) => {
-    const expired = await within.query<{ id: string }[]>(EXPIRED);
-    if (expired.length === 0) return 0;
-    const idle = await within.query<{ id: string }[]>(WITHOUT_TURN, [expired.map(({ id }) => id)]);
-    if (idle.length === 0) return 0;
+    const due = await within.query<{ id: string; isOver: boolean }[]>(EXPIRED);
+    const over = due.filter(({ isOver }) => isOver).map(({ id }) => id);
+    const idle = over.length === 0 ? [] : await within.query<{ id: string }[]>(WITHOUT_TURN, [over]);
+    if (idle.length === 0) return { chats: 0, more: due.length > over.length };
     const { chats } = await release(
       within,
       idle.map(({ id }) => id),
     );
-    return chats;
+    return { chats, more: true };
   });
 }

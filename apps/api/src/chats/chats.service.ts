@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { Injectable } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
 import { chatColumns } from '#database/columns.js';
-import { Chat, type ChatStatus } from '#database/entities/chat.entity.js';
+import type { Chat, ChatStatus } from '#database/entities/chat.entity.js';
 import { isId } from '#database/ids.js';
 import { oneRow } from '#database/rows.js';
 import { invalidField, notFound, ServiceError } from '#errors/service-error.js';
@@ -14,6 +14,7 @@ import type { ChatsQuery } from '#contract/queries.dto.js';
 import type { UpdateChatRequest } from '#contract/requests.dto.js';
 import { decodeCursor, encodeCursor } from '../http/cursor.js';
 import type { Preconditions } from '../http/preconditions.js';
+import { readChats } from './chats-list.js';
 import { presentChat } from './present-chat.js';
 
 const GET = `
@@ -70,20 +71,9 @@ export class ChatsService {
     const limit = query.limit ?? DEFAULT_PAGE;
     const list = `chats ${userId} ${query.assistant ?? ''} ${query.status ?? ''}`;
     const forward = query.after !== undefined;
-    const select = this.manager
-      .createQueryBuilder(Chat, 'chat')
-      .where('chat.userId = :userId', { userId })
-      .orderBy('chat.lastMessageAt', forward ? 'ASC' : 'DESC')
-      .addOrderBy('chat.id', forward ? 'ASC' : 'DESC')
-      .take(limit + 1);
-    if (query.assistant !== undefined) select.andWhere('chat.assistantSlug = :slug', { slug: query.assistant });
-    if (query.status !== undefined) select.andWhere('chat.status = :status', { status: query.status });
     const cursor = query.before ?? query.after;
-    if (cursor !== undefined) {
-      const { at, id } = readPosition(decodeCursor(list, cursor, forward ? 'after' : 'before'), forward);
-      select.andWhere(`(chat.lastMessageAt, chat.id) ${forward ? '>' : '<'} (:at::timestamptz, :id::uuid)`, { at, id });
-    }
-    const rows = await select.getMany();
+    const from = cursor && readPosition(decodeCursor(list, cursor, forward ? 'after' : 'before'), forward);
+    const rows = await readChats(this.manager, userId, query, forward, from || undefined, limit + 1);
     const hasMore = rows.length > limit;
     const chats = rows.slice(0, limit);
     if (forward) chats.reverse();

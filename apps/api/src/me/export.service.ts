@@ -2,8 +2,8 @@ import { type BeforeApplicationShutdown, Injectable, Logger } from '@nestjs/comm
 import { EntityManager } from 'typeorm';
 import { line } from '#process/log-line.js';
 import type { components } from '#contract/openapi.gen.js';
-import { jobColumns, type JobRow, messageColumns } from '#database/columns.js';
-import { Chat } from '#database/entities/chat.entity.js';
+import { chatColumns, jobColumns, type JobRow, messageColumns } from '#database/columns.js';
+import type { Chat } from '#database/entities/chat.entity.js';
 import type { Message } from '#database/entities/message.entity.js';
 import { isStoreAway } from '#errors/store-away.js';
 import { presentChat } from '../chats/present-chat.js';
@@ -36,9 +36,16 @@ const MESSAGES = `
   WHERE total <= ${PAGE_BYTES} OR seq = $2 + 1
   ORDER BY seq`;
 
+/** Before any row, so that all pages are of one statement, each read from where it begins. */
+const NO_ID = '00000000-0000-0000-0000-000000000000';
+
 const JOBS = `
-  SELECT ${jobColumns('j')} FROM jobs j WHERE j.chat_id = $1 AND ($2::uuid IS NULL OR j.id > $2)
-   ORDER BY j.id LIMIT ${PAGE_ROWS}`;
+  SELECT ${jobColumns('j')} FROM jobs j WHERE j.chat_id = $1 AND j.id > $2 ORDER BY j.id LIMIT ${PAGE_ROWS}`;
+
+/** In the order they were made in: none moves while the export goes on. By `id`, all users' chats would be looked through for whoever has many. */
+const CHATS = `
+  SELECT ${chatColumns('c')} FROM chats c WHERE c.user_id = $1 AND (c.created_at, c.id) > ($2::timestamptz, $3::uuid)
+   ORDER BY c.created_at, c.id LIMIT ${PAGE_ROWS}`;
 
 /**
  * All that a user has, as lines: each chat is followed by its messages and its jobs. It is read page by page, each by a statement
@@ -105,21 +112,14 @@ export class ExportService implements BeforeApplicationShutdown {
           yield jobs.map((job) => ({ type: 'job', job: withoutReply(job) }));
         }
       }
-      const after = chats.at(-1)?.id;
-      chats = await this.inLine(() => this.chats(userId, after));
+      const last = chats.at(-1);
+      chats = await this.inLine(() => this.chats(userId, last));
     }
     yield [{ type: 'end', ...counts }];
   }
 
-  /** By id, which is the order they were made in: none moves while the export goes on. */
-  private chats(userId: string, after: string | undefined): Promise<Chat[]> {
-    const select = this.manager
-      .createQueryBuilder(Chat, 'chat')
-      .where('chat.userId = :userId', { userId })
-      .orderBy('chat.id')
-      .take(PAGE_ROWS);
-    if (after !== undefined) select.andWhere('chat.id > :after', { after });
-    return select.getMany();
+  private chats(userId: string, last: Chat | undefined): Promise<Chat[]> {
+    return this.manager.query<Chat[]>(CHATS, [userId, last?.createdAt ?? '-infinity', last?.id ?? NO_ID]);
   }
 
   private async *messages(chat: Chat): AsyncGenerator<Message[]> {
@@ -134,7 +134,7 @@ export class ExportService implements BeforeApplicationShutdown {
   private async *jobs(chat: Chat): AsyncGenerator<JobRow[]> {
     let page: JobRow[] = [];
     do {
-      const after = page.at(-1)?.id ?? null;
+      const after = page.at(-1)?.id ?? NO_ID;
       page = await this.inLine(() => this.manager.query<JobRow[]>(JOBS, [chat.id, after]));
       if (page.length > 0) yield page;
     } while (page.length === PAGE_ROWS);

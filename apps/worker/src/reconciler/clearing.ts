@@ -57,9 +57,9 @@ export class Clearing implements OnApplicationBootstrap, BeforeApplicationShutdo
   private async releaseExpired(): Promise<void> {
     if (Date.now() < this.lookedForExpiredAt + PURGE_MS) return;
     this.lookedForExpiredAt = Date.now();
-    for (let chats = 1; chats > 0 && !this.stopped;) {
-      chats = await releaseExpired(this.manager);
-      if (chats > 0) this.logger.log(`${chats} chats are kept no longer`);
+    for (let look = { chats: 0, more: true }; look.more && !this.stopped;) {
+      look = await releaseExpired(this.manager);
+      if (look.chats > 0) this.logger.log(`${look.chats} chats are kept no longer`);
     }
   }
 

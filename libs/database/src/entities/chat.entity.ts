@@ -3,6 +3,9 @@ import { unfinishedJob } from '../columns.js';
 
 export type ChatStatus = 'active' | 'archived' | 'closed';
 
+/** Columns that only statements written by hand know. */
+const OF_STATEMENTS = { select: false, insert: false, update: false } as const;
+
 /** A user's chat with one assistant. */
 @Entity('chats')
 export class Chat {
@@ -42,6 +45,14 @@ export class Chat {
 
   @Column({ type: 'timestamptz', name: 'last_message_at', precision: 3 })
   lastMessageAt: Date;
+
+  /** `last_message_at` of a chat that is not active: its place in its user's list, in an index that no turn writes to. Kept by PostgreSQL. */
+  @Column({ type: 'timestamptz', name: 'rested_at', precision: 3, nullable: true, ...OF_STATEMENTS })
+  restedAt?: Date | null;
+
+  /** A moment not after `last_message_at`: when retention last looked at the chat. */
+  @Column({ type: 'timestamptz', name: 'idle_since', precision: 3, ...OF_STATEMENTS })
+  idleSince?: Date;
 
   /** The job of the turn in flight. No column: looked up in the index of unfinished jobs by the statement that reads the chat. */
   @VirtualColumn({ type: 'uuid', query: unfinishedJob })

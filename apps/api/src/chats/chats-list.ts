@@ -1,0 +1,54 @@
+import type { EntityManager } from 'typeorm';
+import type { ChatsQuery } from '#contract/queries.dto.js';
+import { chatColumns } from '#database/columns.js';
+import type { Chat, ChatStatus } from '#database/entities/chat.entity.js';
+
+/** A place in a list of chats: beyond this one. */
+export interface Place {
+  readonly at: string;
+  readonly id: string;
+}
+
+const STATUSES = ['active', 'archived', 'closed'] as const satisfies ChatStatus[];
+
+/**
+ * A user's chats in the order of their last messages: `limit` of them, beyond `from`; `forward`: towards the newest, and the oldest first.
+ *
+ * Each status is read for itself, from an index that has it in the list's order, with or without the assistant; so a page costs what is on
+ * it, however many chats there are. But for the active ones: of these there is one for each assistant at most, and a turn would have to
+ * write to such an index twice.
+ */
+export function readChats(
+  manager: EntityManager,
+  userId: string,
+  { assistant, status }: Pick<ChatsQuery, 'assistant' | 'status'>,
+  forward: boolean,
+  from: Place | undefined,
+  limit: number,
+): Promise<Chat[]> {
+  const [compare, direction] = forward ? ['>', 'ASC'] : ['<', 'DESC'];
+  const values: unknown[] = [userId];
+  const value = (one: unknown): string => `$${values.push(one)}`;
+  const place = from && `(${value(from.at)}::timestamptz, ${value(from.id)}::uuid)`;
+  const slug = assistant === undefined ? undefined : value(assistant);
+  // Statuses are named, not given as values: the indexes are those of these.
+  const active = (): string => `
+    (SELECT * FROM chats WHERE user_id = $1 AND status = 'active' ${slug ? `AND assistant_slug = ${slug}` : ''}
+      ORDER BY assistant_slug OFFSET 0) AS active`;
+  const atRest = (one: ChatStatus): string => `
+    (SELECT * FROM chats WHERE user_id = $1 AND status = '${one}' ${slug ? `AND assistant_slug = ${slug}` : ''}) AS rest`;
+  const part = (one: ChatStatus): string => {
+    const at = one === 'active' ? 'last_message_at' : 'rested_at';
+    return `(
+      SELECT * FROM ${one === 'active' ? active() : atRest(one)} ${place ? `WHERE (${at}, id) ${compare} ${place}` : ''}
+       ORDER BY ${at} ${direction}, id ${direction} LIMIT ${limit})`;
+  };
+  const parts = STATUSES.filter((one) => status === undefined || status === one).map(part);
+  const order = `last_message_at ${direction}, id ${direction}`;
+  return manager.query<Chat[]>(
+    `SELECT ${chatColumns('c')}
+       FROM (SELECT * FROM (${parts.join(' UNION ALL ')}) AS chats ORDER BY ${order} LIMIT ${limit}) AS c
+      ORDER BY ${order}`,
+    values,
+  );
+}
