@@ -1,0 +1,221 @@
+import { performance } from 'node:perf_hooks';
+import { parseArgs } from 'node:util';
+import pg from 'pg';
+import { startOwnPostgres } from '../test/support/own-postgres.js';
+import { waitingTurns } from '../test/support/waiting-turns.js';
+import { chatsOf, fill, prepare } from './scale/data.js';
+import { openSide, type Side } from './scale/side.js';
+import {
+  type BenchChat,
+  chatsWorks,
+  EXTEND,
+  newChat,
+  operatorWorks,
+  queueWorks,
+  standingWorks,
+  turnWorks,
+  type Work,
+} from './scale/works.js';
+
+/*
+ * `npm run bench:scale -- [--rows TURNS] [--plans]`: what the service's statements cost in a database of a million turns beside one of
+ * three hundred, a user's lists with 10,000 chats beside those with ten, and all that turns need while 50,000 wait beside 1,000; in one run,
+ * and both before and after PostgreSQL has looked at the tables anew (ANALYZE): until then it plans by what it knew of the small ones.
+ * `--plans` prints the plans in the large one.
+ *
+ * Brings everything along. A million turns are two million messages, and as many jobs and lines of the ledger as turns; they take about a
+ * minute to write and 2 GB of disk under the system's directory for temporary files, ten million ten times as much. Ends with 1 when
+ * something costs several times what it costs in the small one.
+ */
+
+const SMALL = 300;
+const MANY_CHATS = 10_000;
+const FEW_WAIT = 1_000;
+const MANY_WAIT = 50_000;
+const ROUNDS = 40;
+
+/** What noise may make of a ratio of medians on a machine that is shared; and what a plan for another size may cost, in milliseconds. */
+const LARGEST_RATIO = 2.5;
+const LITTLE_MS = 1;
+
+const DAY_MS = 24 * 60 * 60 * 1_000;
+const TABLES = ['chats', 'messages', 'jobs', 'model_calls', 'idempotency_keys', 'callers', 'assistants'];
+
+const {
+  values: { rows, plans },
+} = parseArgs({
+  options: { rows: { type: 'string', default: '1000000' }, plans: { type: 'boolean', default: false } },
+});
+if (!/^\d{4,8}$/.test(rows)) {
+  console.error('npm run bench:scale -- [--rows TURNS, 1,000 at least] [--plans]');
+  process.exit(2);
+}
+const turns = Number(rows);
+
+/** A row of a table in Markdown. */
+const say = (...cells: string[]): void => console.log(`| ${cells.join(' | ')} |`);
+
+const title = (what: string, ...columns: string[]): void => {
+  console.log(`\n${what}\n`);
+  say('', ...columns);
+  console.log(`|---|${columns.map(() => '--:|').join('')}`);
+};
+
+/** Does the works of both sides in turn, many times: whatever else the machine does meets both alike. @returns the medians, in milliseconds */
+async function medians(sides: readonly (readonly Work[])[]): Promise<number[][]> {
+  const took = sides.map((works) => works.map((): number[] => []));
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const n of sides[0]?.keys() ?? []) {
+      for (const [side, works] of sides.entries()) {
+        const begun = performance.now();
+        await works[n]?.[1]();
+        took[side]?.[n]?.push(performance.now() - begun);
+      }
+    }
+  }
+  return took.map((works) => works.map((times) => times.sort((a, b) => a - b)[Math.floor(ROUNDS / 2)] ?? 0));
+}
+
+/** A table of the works of a small side and of a large one. @returns whether all cost about the same on both */
+async function compare(small: readonly Work[], large: readonly Work[]): Promise<boolean> {
+  const [base = [], others = []] = await medians([small, large]);
+  let fair = true;
+  for (const [n, [name]] of small.entries()) {
+    const ratio = (others[n] ?? 0) / (base[n] ?? 1);
+    fair &&= ratio < LARGEST_RATIO || (others[n] ?? 0) < LITTLE_MS;
+    say(name, `${base[n]?.toFixed(2)} ms`, `${others[n]?.toFixed(2)} ms`, ratio.toFixed(2));
+  }
+  return fair;
+}
+
+/**
+ * All that is done beside a few rows and beside many, as PostgreSQL plans it now (`how`). Operators' lists, which choose from all there is
+ * what they are asked for, are asked only of a planner that knows the tables. @returns whether all cost about the same on both
+ */
+async function measure(how: string, small: Side, large: Side, operators: (side: Side) => Work[]): Promise<boolean> {
+  const worksOf = async (side: Side): Promise<Work[]> => [
+    ...turnWorks(side, await newChat(side)),
+    ...standingWorks(side, 'few0'),
+    ...operators(side),
+  ];
+  title(`${how}: a database of few turns, and of many`, `${SMALL} turns`, `${turns} turns`, 'ratio');
+  const flat = await compare(await worksOf(small), await worksOf(large));
+  title(`${how}: a user of few chats, and of many`, '10 chats', `${MANY_CHATS} chats`, 'ratio');
+  return (await compare(await chatsWorks(large, 'ten', 10), await chatsWorks(large, 'many', MANY_CHATS))) && flat;
+}
+
+/** A long queue against a short one. Nobody tells the planner of either, as nobody does in an hour of need. */
+async function measureQueue(small: Side, large: Side): Promise<boolean> {
+  await waitingTurns(small.pool, FEW_WAIT, 'bench');
+  await waitingTurns(large.pool, MANY_WAIT, 'bench');
+  title('Turns wait, of which the planner does not know', `${FEW_WAIT} wait`, `${MANY_WAIT} wait`, 'ratio');
+  return compare(await queueWorks(small, ROUNDS), await queueWorks(large, ROUNDS));
+}
+
+async function showPlans(side: Side, operators: (side: Side) => Work[]): Promise<void> {
+  const works = [...turnWorks(side, await newChat(side)), ...standingWorks(side, 'few0'), ...operators(side)];
+  for (const [name, run] of [...works, ...(await chatsWorks(side, 'many', MANY_CHATS))]) {
+    console.log(`\n=== ${name}\n${(await side.plans(run)).join('\n')}`);
+  }
+}
+
+/** What turns of 20 s write, which is eight heartbeats, in as many chats as there are, and how much of it is pages as a whole. */
+async function cost({ pool, ...side }: Side): Promise<void> {
+  const { rows: chats } = await pool.query<BenchChat>(
+    `SELECT id, user_id AS "userId" FROM chats c WHERE status = 'active' AND user_id LIKE 'u%' ORDER BY md5(id::text) LIMIT 1000`,
+  );
+  const look = async (): Promise<Record<string, number>> => {
+    const { rows } = await pool.query<{ name: string; value: string }>(`
+      SELECT 'bytes' AS name, wal_bytes AS value FROM pg_stat_wal UNION ALL SELECT 'pages', wal_fpi FROM pg_stat_wal
+      UNION ALL SELECT 'records', wal_records FROM pg_stat_wal
+      UNION ALL SELECT relname || ' updates', n_tup_upd FROM pg_stat_user_tables
+      UNION ALL SELECT relname || ' heap-only', n_tup_hot_upd FROM pg_stat_user_tables`);
+    return Object.fromEntries(rows.map(({ name, value }) => [name, Number(value)]));
+  };
+  const flush = (): Promise<unknown> => side.source.query('SELECT pg_stat_force_next_flush()');
+  await pool.query('CHECKPOINT');
+  await flush();
+  const before = await look();
+  for (const chat of chats) {
+    const works = turnWorks({ pool, ...side }, chat).slice(0, 6);
+    for (const [name, run] of works) for (let n = name === EXTEND ? 8 : 1; n > 0; n--) await run();
+  }
+  await flush();
+  const after = await look();
+  const each = (name: string): string => (((after[name] ?? 0) - (before[name] ?? 0)) / chats.length).toFixed(1);
+  title('What a turn of 20 s writes', '', '', '');
+  say(
+    'log (WAL)',
+    `${(Number(each('bytes')) / 1024).toFixed(1)} KiB`,
+    `${each('records')} records`,
+    `${each('pages')} pages`,
+  );
+  for (const table of ['chats', 'jobs', 'model_calls', 'callers']) {
+    say(`updates of ${table}`, each(`${table} updates`), `${each(`${table} heap-only`)} heap-only`, '');
+  }
+}
+
+async function run(): Promise<void> {
+  const postgres = await startOwnPostgres({}, { durable: true });
+  const sides: Side[] = [];
+  try {
+    const url = new URL(postgres.url);
+    const open = async (name: string, database: string): Promise<Side> => {
+      url.pathname = database;
+      const side = await openSide(name, url.href);
+      sides.push(side);
+      return side;
+    };
+    const now = Date.now();
+    const first = new pg.Pool({ connectionString: postgres.url, max: 1 });
+    await prepare(first);
+    await fill(first, {
+      name: 'few',
+      turns: SMALL,
+      from: new Date(now - 92 * DAY_MS),
+      to: new Date(now - 91 * DAY_MS),
+    });
+    // Nobody is to look at the tables but when it is said.
+    for (const table of TABLES) await first.query(`ALTER TABLE ${table} SET (autovacuum_enabled = false)`);
+    await first.query('VACUUM ANALYZE');
+    const { rows } = await first.query(`SELECT id FROM chats WHERE user_id = 'few0' LIMIT 1`);
+    const chat = rows[0].id as string;
+    await first.end();
+    url.pathname = 'postgres';
+    const server = new pg.Client(url.href);
+    await server.connect();
+    await server.query('CREATE DATABASE large TEMPLATE rejoinder');
+    await server.end();
+
+    const small = await open('small', 'rejoinder');
+    const large = await open('large', 'large');
+    const begun = performance.now();
+    const stretch = { name: 'u', turns, from: new Date(now - 90 * DAY_MS), to: new Date(now - 60 * 60 * 1_000) };
+    await fill(large.pool, stretch, (done) => {
+      if (process.stdout.isTTY) process.stdout.write(`\r${done} turns written`);
+    });
+    await chatsOf(large.pool, 'ten', 10);
+    await chatsOf(large.pool, 'many', MANY_CHATS);
+    const size = await large.pool.query(`SELECT pg_database_size('large') AS bytes`);
+    const gigabytes = (Number(size.rows[0].bytes) / 1e9).toFixed(1);
+    console.log(`\r${turns} turns written in ${((performance.now() - begun) / 1000).toFixed(0)} s, ${gigabytes} GB`);
+
+    const day = new Date(now - 91.5 * DAY_MS).toISOString().slice(0, 10);
+    const operators = (side: Side): Work[] => operatorWorks(side, 'few0', chat, day);
+    const blind = await measure('Planned by what was known of small tables', small, large, () => []);
+    await large.pool.query('VACUUM ANALYZE');
+    const seeing = await measure('Planned by what the tables are', small, large, operators);
+    if (plans) await showPlans(large, operators);
+    await cost(large);
+    const waiting = await measureQueue(small, large);
+    if (!blind || !seeing || !waiting) {
+      console.log('Some of it costs more in the large database.');
+      process.exitCode = 1;
+    }
+  } finally {
+    for (const side of sides) await side.close();
+    await postgres.stop();
+  }
+}
+
+await run();
