@@ -1,7 +1,20 @@
 import { percentile, type Round } from './load.js';
-import { cpuSeconds } from './meter.js';
+import { cpuSeconds, memoryMb } from './meter.js';
 import type { Operation } from './operations.js';
 import type { Side, Sides } from './sides.js';
+
+/** How one round went. */
+export interface RoundFigures {
+  readonly seconds: number;
+  /** Operations that were answered as they should be. */
+  readonly count: number;
+  readonly errors: number;
+  /** In milliseconds. */
+  readonly p50: number;
+  readonly p99: number;
+  /** Seconds of processor time, by part. */
+  readonly cpuSeconds: Readonly<Record<string, number>>;
+}
 
 /** How an operation fared on one side. */
 export interface Figures {
@@ -10,9 +23,13 @@ export interface Figures {
   readonly p50: number;
   readonly p99: number;
   readonly errors: number;
+  /** What went wrong first. */
   readonly fault?: string;
   /** Milliseconds of processor time for each operation, by part. */
   readonly cpuMs: Readonly<Record<string, number>>;
+  /** Memory of each part after the last round, in MB. */
+  readonly memoryMb: Readonly<Record<string, number>>;
+  readonly rounds: readonly RoundFigures[];
 }
 
 export interface Measured {
@@ -22,65 +39,79 @@ export interface Measured {
   readonly ceiling: Figures;
   /** Operations a second against those of the ceiling; null when either side had errors. */
   readonly ratio: number | null;
-  /** The same of each pair of rounds, lowest first: how steady it was. */
+  /** The same of each pair of rounds, in their order: how steady it was. */
   readonly ratios: readonly number[];
 }
 
 /** Rounds of both sides in turn, so that whatever else the machine does meets both alike; the first pair is not counted. */
 export async function measure(operation: Operation, sides: Sides, rounds: number, ms: number): Promise<Measured> {
-  const tallies = { rejoinder: new Tally(), ceiling: new Tally() };
-  await operation.run(sides.rejoinder, ms / 2);
-  await operation.run(sides.ceiling, ms / 2);
-  const ratios: number[] = [];
+  const { rejoinder, ceiling } = sides;
+  const tallies = { rejoinder: new Tally(rejoinder), ceiling: new Tally(ceiling) };
+  for (const side of [rejoinder, ceiling]) tallies[side.name].warm(await operation.run(side, ms / 2));
   for (let round = 0; round < rounds; round++) {
-    const order =
-      round % 2 === 0 ? ([sides.rejoinder, sides.ceiling] as const) : ([sides.ceiling, sides.rejoinder] as const);
-    for (const side of order) await tallies[side.name].add(side, () => operation.run(side, ms));
-    ratios.push(tallies.rejoinder.lastRate / tallies.ceiling.lastRate);
+    // The second of a pair finds what the first has left behind, such as PostgreSQL's pages to be written: each is it as often.
+    const order = round % 2 === 0 ? [rejoinder, ceiling] : [ceiling, rejoinder];
+    for (const side of order) await tallies[side.name].add(() => operation.run(side, ms));
   }
-  const [rejoinder, ceiling] = [tallies.rejoinder.figures(), tallies.ceiling.figures()];
-  const sound = rejoinder.errors + ceiling.errors === 0 && rejoinder.perSecond > 0 && ceiling.perSecond > 0;
+  const [ours, theirs] = [await tallies.rejoinder.figures(), await tallies.ceiling.figures()];
+  const sound = ours.errors + theirs.errors === 0 && ours.perSecond > 0 && theirs.perSecond > 0;
   return {
     name: operation.name,
     goal: operation.goal,
-    rejoinder,
-    ceiling,
-    ratio: sound ? rejoinder.perSecond / ceiling.perSecond : null,
-    ratios: sound ? ratios.sort((a, b) => a - b) : [],
+    rejoinder: ours,
+    ceiling: theirs,
+    ratio: sound ? ours.perSecond / theirs.perSecond : null,
+    ratios: sound ? ours.rounds.map((round, n) => rate(round) / rate(theirs.rounds[n])) : [],
   };
 }
 
+const rate = (round: RoundFigures | undefined): number => (round === undefined ? NaN : round.count / round.seconds);
+
 class Tally {
-  lastRate = NaN;
-  private seconds = 0;
-  private errors = 0;
+  private warmErrors = 0;
   private fault: string | undefined;
   private readonly times: number[] = [];
-  private readonly cpu = new Map<string, number>();
+  private readonly rounds: RoundFigures[] = [];
 
-  async add({ parts }: Side, work: () => Promise<Round>): Promise<void> {
-    const before = await cpuSeconds(parts);
-    const round = await work();
-    const after = await cpuSeconds(parts);
-    this.seconds += round.seconds;
-    this.errors += round.errors;
-    this.fault ??= round.fault;
-    for (const time of round.times) this.times.push(time);
-    for (const [name, used] of Object.entries(after)) {
-      this.cpu.set(name, (this.cpu.get(name) ?? 0) + used - (before[name] ?? 0));
-    }
-    this.lastRate = round.times.length / round.seconds;
+  constructor(private readonly side: Side) {}
+
+  /** Takes note of a round whose figures do not count, but whose errors do. */
+  warm({ errors, fault }: Round): void {
+    this.warmErrors += errors;
+    this.fault ??= fault;
   }
 
-  figures(): Figures {
+  async add(work: () => Promise<Round>): Promise<void> {
+    const before = await cpuSeconds(this.side.parts);
+    const { seconds, times, errors, fault } = await work();
+    const after = await cpuSeconds(this.side.parts);
+    this.fault ??= fault;
+    for (const time of times) this.times.push(time);
+    this.rounds.push({
+      seconds,
+      count: times.length,
+      errors,
+      p50: percentile(times, 0.5),
+      p99: percentile(times, 0.99),
+      cpuSeconds: Object.fromEntries(Object.entries(after).map(([part, used]) => [part, used - (before[part] ?? 0)])),
+    });
+  }
+
+  async figures(): Promise<Figures> {
     const count = this.times.length;
+    const sum = (of: (round: RoundFigures) => number): number => this.rounds.reduce((all, round) => all + of(round), 0);
+    const parts = Object.keys(this.rounds[0]?.cpuSeconds ?? {});
     return {
-      perSecond: count / this.seconds,
+      perSecond: count / sum(({ seconds }) => seconds),
       p50: percentile(this.times, 0.5),
       p99: percentile(this.times, 0.99),
-      errors: this.errors,
+      errors: this.warmErrors + sum(({ errors }) => errors),
       ...(this.fault !== undefined && { fault: this.fault }),
-      cpuMs: Object.fromEntries([...this.cpu].map(([name, seconds]) => [name, (seconds * 1_000) / count])),
+      cpuMs: Object.fromEntries(
+        parts.map((part) => [part, (sum(({ cpuSeconds: used }) => used[part] ?? 0) * 1_000) / count]),
+      ),
+      memoryMb: await memoryMb(this.side.parts),
+      rounds: this.rounds,
     };
   }
 }

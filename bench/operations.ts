@@ -18,8 +18,8 @@ const CONNECTIONS = 16;
 /** Clients that wait for replies, each in a chat of its own. */
 const TALKING = 32;
 
-/** So many are sent for each second that a round is to take. */
-const TURNS_A_SECOND = 300;
+/** Turns that are sent to find out how many a round is to have. */
+const FIRST_TURNS = 64;
 
 const JSON_BODY = { 'content-type': 'application/json' };
 
@@ -135,19 +135,25 @@ const waiting: Operation = {
   },
 };
 
+/** Asynchronous turns that each side has ended in a second of its last round. */
+const ended = new WeakMap<Side, number>();
+
 /** From the first that is accepted to the last that has its reply. */
 const asynchronous: Operation = {
   name: 'turns, asynchronous',
   goal: 0.7,
   run: async (side, ms) => {
     const begun = performance.now();
-    const talking = side.takeStarters(Math.ceil((ms / 1_000) * TURNS_A_SECOND));
+    const rate = ended.get(side);
+    const talking = side.takeStarters(rate === undefined ? FIRST_TURNS : Math.ceil((ms / 1_000) * rate));
     const round = await load(side.api.url, CONNECTIONS, Infinity, () => {
       const next = talking.pop();
       return next && turn(side, next, true);
     });
     await until(async () => (await unfinished(side)) === 0, 'the end of all turns');
-    return { ...round, seconds: (performance.now() - begun) / 1_000 };
+    const seconds = (performance.now() - begun) / 1_000;
+    ended.set(side, round.times.length / seconds);
+    return { ...round, seconds };
   },
 };
 

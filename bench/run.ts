@@ -1,42 +1,100 @@
-import { parseArgs } from 'node:util';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { has } from '../test/support/machine.js';
 import { measure, type Measured } from './measure.js';
 import { memoryMb } from './meter.js';
-import { OPERATIONS } from './operations.js';
-import { type Sides, startSides, type Store } from './sides.js';
+import { type Options, readOptions, USAGE, UsageError } from './options.js';
+import { postgresSettings, thisCommit, thisMachine, versions } from './report/machine.js';
+import { type Report, STORE_NAMES, type StoreReport, withoutRatio } from './report/report.js';
+import { asText, ratioInWords } from './report/table.js';
+import { startSides, type Store } from './sides.js';
+import { Started } from './started.js';
 
-const { values } = parseArgs({
-  options: {
-    quick: { type: 'boolean', default: false },
-    store: { type: 'string' },
-    only: { type: 'string' },
-    rounds: { type: 'string' },
-    ms: { type: 'string' },
-    profiles: { type: 'string' },
-  },
-});
-const rounds = Number(values.rounds ?? (values.quick ? 2 : 5));
-const ms = Number(values.ms ?? (values.quick ? 800 : 3_000));
-const stores: Store[] = values.store ? [values.store as Store] : ['postgres', 'redis'];
+/*
+ * `npm run bench`: the service beside a bare ceiling, in one run, with the queue on each store. Brings everything along. What it
+ * measures, and how to read it, is in docs/performance.md.
+ */
 
-for (const store of stores) {
-  const sides: Sides = await startSides(store, 4_000, values.profiles);
+/** Chats that turns are sent to. */
+const STARTERS = 2_000;
+
+const asked = options();
+const started = new Started();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => void started.stop().finally(() => process.exit(signal === 'SIGINT' ? 130 : 143)));
+}
+try {
+  await run(asked);
+} finally {
+  await started.stop();
+}
+
+function options(): Options {
   try {
-    console.log(store, 'idle', await memoryMb(sides.rejoinder.parts), await memoryMb(sides.ceiling.parts));
-    for (const operation of OPERATIONS) {
-      if (values.only && !operation.name.includes(values.only)) continue;
-      const m: Measured = await measure(operation, sides, rounds, ms);
-      const f = (x: typeof m.rejoinder) =>
-        `${x.perSecond.toFixed(0)}/s p50 ${x.p50.toFixed(1)} p99 ${x.p99.toFixed(1)} err ${x.errors} ${x.fault ?? ''} cpu ${Object.entries(
-          x.cpuMs,
-        )
-          .map(([k, v]) => `${k} ${v.toFixed(2)}`)
-          .join(' ')}`;
-      console.log(
-        `${m.name}: ratio ${m.ratio?.toFixed(2)} (${m.ratios.map((r) => r.toFixed(2)).join(' ')}) goal ${m.goal}\n   ours ${f(m.rejoinder)}\n   ceil ${f(m.ceiling)}`,
-      );
+    const read = readOptions(process.argv.slice(2));
+    if (read !== undefined) return read;
+    console.log(USAGE);
+    process.exit(0);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    console.error(`${error.message}\n\n${USAGE}`);
+    process.exit(2);
+  }
+}
+
+async function run(options: Options): Promise<void> {
+  const begun = performance.now();
+  const stores: StoreReport[] = [];
+  const missing: string[] = [];
+  for (const store of options.store === undefined ? (['postgres', 'redis'] as const) : [options.store]) {
+    if (store === 'redis' && !has('redis-server')) {
+      missing.push('the queue on Redis: there is no redis-server on this machine.');
+      continue;
     }
-    console.log(store, 'after', await memoryMb(sides.rejoinder.parts), await memoryMb(sides.ceiling.parts));
+    const report = await measureStore(store, options);
+    console.log(asText(report));
+    stores.push(report);
+  }
+  for (const what of missing) console.log(`\nNot measured: ${what}`);
+  const report: Report = {
+    command: ['npm run bench', ...(process.argv.length > 2 ? ['--', ...process.argv.slice(2)] : [])].join(' '),
+    date: new Date().toISOString(),
+    commit: thisCommit(),
+    machine: thisMachine(),
+    versions: versions(),
+    rounds: options.rounds,
+    ms: options.ms,
+    seconds: (performance.now() - begun) / 1_000,
+    stores,
+    missing,
+  };
+  await mkdir(options.out, { recursive: true });
+  await writeFile(join(options.out, 'report.json'), JSON.stringify(report, null, 2));
+  console.log(`\n${report.seconds.toFixed(0)} s in all. Written: ${join(options.out, 'report.json')}`);
+  const unsound = withoutRatio(report);
+  if (stores.length === 0 || unsound.length > 0) {
+    console.error(`Without a ratio: ${unsound.join(', ') || 'everything'}.`);
+    process.exitCode = 1;
+  }
+}
+
+/** Starts both sides with their queue on one store, measures, and ends them. */
+async function measureStore(store: Store, { operations, rounds, ms, profiles }: Options): Promise<StoreReport> {
+  console.log(`\nThe queue on ${STORE_NAMES[store]}: starting both sides …`);
+  const these = new Started();
+  started.push(() => these.stop());
+  try {
+    const sides = await startSides(store, STARTERS, these, profiles);
+    const { rejoinder, ceiling } = sides;
+    const idleMb = { rejoinder: await memoryMb(rejoinder.parts), ceiling: await memoryMb(ceiling.parts) };
+    const measured: Measured[] = [];
+    for (const operation of operations) {
+      const one = await measure(operation, sides, rounds, ms);
+      console.log(`  ${one.name}: ratio ${ratioInWords(one)}`);
+      measured.push(one);
+    }
+    return { store, postgres: await postgresSettings(rejoinder.database), idleMb, operations: measured };
   } finally {
-    await sides.stop();
+    await these.stop();
   }
 }

@@ -9,6 +9,7 @@ import { startRedis } from '../test/support/redis.js';
 import { SECRET, tokenFor } from '../test/support/stack.js';
 import type { Part } from './meter.js';
 import { seed, type Seeds, type Starter } from './seed.js';
+import type { Started } from './started.js';
 import { QUEUE } from './ceiling/queue.js';
 
 export type Store = 'postgres' | 'redis';
@@ -36,7 +37,6 @@ export interface Sides {
   readonly model: ModelStub;
   readonly databaseUrl: string;
   readonly redisUrl: string | undefined;
-  stop(): Promise<void>;
 }
 
 /** Limits are counted, as always, but the users of a benchmark do more than people would. */
@@ -50,89 +50,88 @@ const GENEROUS = {
  * Starts both sides: one PostgreSQL with its settings as they come and a database for each, one Redis when the queue is there, one
  * stand-in model that answers at once. The product's processes leave their CPU profiles in the directory `profiles`, if it is given.
  */
-export async function startSides(store: Store, starters: number, profiles?: string): Promise<Sides> {
-  const stops: (() => Promise<unknown>)[] = [];
-  const stop = async (): Promise<void> => {
-    for (const one of stops.reverse()) await one();
+export async function startSides(store: Store, starters: number, started: Started, profiles?: string): Promise<Sides> {
+  const redis = store === 'redis' ? await startRedis() : undefined;
+  if (redis !== undefined) started.push(() => redis.stop());
+  const queue: Record<string, string> = redis === undefined ? {} : { REDIS_URL: redis.url };
+  const postgres = await startOwnPostgres(queue, { durable: true });
+  started.push(() => postgres.stop());
+  const ceilingUrl = await copyOf(postgres.url);
+  const model = await ModelStub.start();
+  started.push(() => model.stop());
+
+  const common = { ANTHROPIC_BASE_URL: model.url, ANTHROPIC_API_KEY: 'stand-in', NODE_ENV: 'production', ...queue };
+  const ours = {
+    ...common,
+    ...GENEROUS,
+    DATABASE_URL: postgres.url,
+    JWT_SECRET: SECRET,
+    PORT: '0',
+    WORKER_PORT: '0',
   };
-  try {
-    const redis = store === 'redis' ? await startRedis() : undefined;
-    if (redis !== undefined) stops.push(() => redis.stop());
-    const queue: Record<string, string> = redis === undefined ? {} : { REDIS_URL: redis.url };
-    const postgres = await startOwnPostgres(queue, { durable: true });
-    stops.push(() => postgres.stop());
-    const ceilingUrl = await copyOf(postgres.url);
-    const model = await ModelStub.start();
-    stops.push(() => model.stop());
+  const settings = { ...ours, METRICS_PORT: 'off', HOST: '127.0.0.1' };
+  const flags = profiles === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profiles}`];
+  const theirs = { ...common, DATABASE_URL: ceilingUrl };
+  const shared: Part[] = [{ name: 'postgres', pid: postgres.pid, withChildren: true }];
+  if (redis?.process.pid !== undefined) shared.push({ name: 'redis', pid: redis.process.pid });
 
-    const common = { ANTHROPIC_BASE_URL: model.url, ANTHROPIC_API_KEY: 'stand-in', NODE_ENV: 'production', ...queue };
-    const ours = {
-      ...common,
-      ...GENEROUS,
-      DATABASE_URL: postgres.url,
-      JWT_SECRET: SECRET,
-      PORT: '0',
-      WORKER_PORT: '0',
-    };
-    const settings = { ...ours, METRICS_PORT: 'off', HOST: '127.0.0.1' };
-    const flags = profiles === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profiles}`];
-    const theirs = { ...common, DATABASE_URL: ceilingUrl };
-    const shared: Part[] = [{ name: 'postgres', pid: postgres.pid, withChildren: true }];
-    if (redis?.process.pid !== undefined) shared.push({ name: 'redis', pid: redis.process.pid });
+  const side = async (
+    name: Side['name'],
+    url: string,
+    starting: readonly [Promise<App>, Promise<App>],
+    as: Side['as'],
+  ): Promise<Side> => {
+    const database = new pg.Pool({ connectionString: url, max: 2 });
+    started.push(() => database.end());
+    for (const app of starting) started.push(() => end(app));
+    const [api, worker] = await Promise.all(starting);
+    const parts = [
+      { name: 'api', pid: api.process.pid ?? 0 },
+      { name: 'worker', pid: worker.process.pid ?? 0 },
+      ...shared,
+    ];
+    const seeds = await seed(database, starters);
+    const queue = queueOf(name, { databaseUrl: url, redisUrl: redis?.url });
+    started.push(() => queue.close());
+    let taken = 0;
+    const takeStarters = (count: number): Starter[] =>
+      Array.from({ length: count }, () => seeds.starters[taken++ % starters] as Starter);
+    return { name, api, worker, database, seeds, parts, as, takeStarters, emptyQueue: () => queue.drain() };
+  };
 
-    const side = async (
-      name: Side['name'],
-      url: string,
-      starting: readonly [Promise<App>, Promise<App>],
-      as: Side['as'],
-    ): Promise<Side> => {
-      const database = new pg.Pool({ connectionString: url, max: 2 });
-      stops.push(() => database.end());
-      for (const app of starting) stops.push(async () => (await app).stop());
-      const [api, worker] = await Promise.all(starting);
-      const parts = [
-        { name: 'api', pid: api.process.pid ?? 0 },
-        { name: 'worker', pid: worker.process.pid ?? 0 },
-        ...shared,
-      ];
-      const seeds = await seed(database, starters);
-      const queue = queueOf(name, { databaseUrl: url, redisUrl: redis?.url });
-      stops.push(() => queue.close());
-      let taken = 0;
-      const takeStarters = (count: number): Starter[] =>
-        Array.from({ length: count }, () => seeds.starters[taken++ % starters] as Starter);
-      return { name, api, worker, database, seeds, parts, as, takeStarters, emptyQueue: () => queue.drain() };
-    };
+  const tokens = new Map<string, string>();
+  const rejoinder = await side(
+    'rejoinder',
+    postgres.url,
+    [startProcess('api', settings, '.', flags), startProcess('worker', settings, '.', flags)],
+    (user) => {
+      let token = tokens.get(user);
+      if (token === undefined) tokens.set(user, (token = `Bearer ${tokenFor(user)}`));
+      return { authorization: token };
+    },
+  );
+  // The product makes assistants of its file.
+  await copyAssistants(rejoinder.database, ceilingUrl);
+  const ceiling = await side(
+    'ceiling',
+    ceilingUrl,
+    [startProgram('dist/bench/ceiling/api.js', theirs), startProgram('dist/bench/ceiling/worker.js', theirs)],
+    (user) => ({ 'x-user': user }),
+  );
+  return { rejoinder, ceiling, model, databaseUrl: postgres.url, redisUrl: redis?.url };
+}
 
-    const tokens = new Map<string, string>();
-    const rejoinder = await side(
-      'rejoinder',
-      postgres.url,
-      [startProcess('api', settings, '.', flags), startProcess('worker', settings, '.', flags)],
-      (user) => {
-        let token = tokens.get(user);
-        if (token === undefined) tokens.set(user, (token = `Bearer ${tokenFor(user)}`));
-        return { authorization: token };
-      },
-    );
-    // The product makes assistants of its file.
-    await copyAssistants(rejoinder.database, ceilingUrl);
-    const ceiling = await side(
-      'ceiling',
-      ceilingUrl,
-      [startProgram('dist/bench/ceiling/api.js', theirs), startProgram('dist/bench/ceiling/worker.js', theirs)],
-      (user) => ({ 'x-user': user }),
-    );
-    return { rejoinder, ceiling, model, databaseUrl: postgres.url, redisUrl: redis?.url, stop };
-  } catch (error) {
-    await stop();
-    throw error;
-  }
+/** One that is on its way is waited for; one that was not ready in time has ended. A process that is frozen hears nothing. */
+async function end(starting: Promise<App>): Promise<void> {
+  const app = await starting.catch(() => undefined);
+  app?.thaw();
+  await app?.stop();
 }
 
 function queueOf(side: Side['name'], store: QueueStore): Queue {
-  if (store.redisUrl === undefined) setDefaultBackendFactory(postgresBackend);
   const connection = queueConnection(store, 'producer');
+  // Said each time, for in this process queues on both stores follow one another; without one it is Redis.
+  setDefaultBackendFactory(store.redisUrl === undefined ? postgresBackend : undefined);
   return side === 'rejoinder'
     ? new Queue(REPLY_QUEUE, { connection, prefix: QUEUE_PREFIX })
     : new Queue(QUEUE, { connection });

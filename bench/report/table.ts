@@ -1,0 +1,108 @@
+import type { Figures, Measured } from '../measure.js';
+import type { Report, StoreReport } from './report.js';
+import { STORE_NAMES } from './report.js';
+
+/** Rows of cells, the heading first. */
+type Table = readonly (readonly string[])[];
+
+const PARTS = ['api', 'worker', 'postgres', 'redis'] as const;
+const PART_NAMES = { api: 'API', worker: 'worker', postgres: 'PostgreSQL', redis: 'Redis' } as const;
+
+/** Figures of each part that the side has, in a fixed order. */
+function perPart(values: Readonly<Record<string, number>>, digits: number): string {
+  return PARTS.filter((part) => values[part] !== undefined)
+    .map((part) => (values[part] ?? NaN).toFixed(digits))
+    .join(' / ');
+}
+
+/** What the figures of parts stand for. */
+function partsOf(values: Readonly<Record<string, number>>): string {
+  return PARTS.filter((part) => values[part] !== undefined)
+    .map((part) => PART_NAMES[part])
+    .join(' / ');
+}
+
+/** The ratio, and the lowest and the highest of its pairs of rounds. */
+export function ratioInWords({ ratio, ratios }: Measured): string {
+  if (ratio === null) return 'none: errors';
+  return `${ratio.toFixed(2)} (${Math.min(...ratios).toFixed(2)} to ${Math.max(...ratios).toFixed(2)})`;
+}
+
+function operationsTable({ operations }: StoreReport): Table {
+  const parts = partsOf(operations[0]?.rejoinder.cpuMs ?? {});
+  const row = (name: string, side: string, { perSecond, p50, p99, cpuMs, memoryMb }: Figures, ratio: string) => [
+    name,
+    side,
+    perSecond.toFixed(0),
+    p50.toFixed(1),
+    p99.toFixed(1),
+    ratio,
+    perPart(cpuMs, 2),
+    perPart(memoryMb, 0),
+  ];
+  return [
+    ['operation', 'side', '/s', 'p50 ms', 'p99 ms', 'ratio', `CPU ms each: ${parts}`, 'memory MB'],
+    ...operations.flatMap((measured) => [
+      row(measured.name, 'Rejoinder', measured.rejoinder, ratioInWords(measured)),
+      row('', 'ceiling', measured.ceiling, `goal ${measured.goal}`),
+    ]),
+  ];
+}
+
+/** The tables of one store: title, and rows of cells. */
+function tablesOf(report: StoreReport): { title: string; table: Table }[] {
+  const name = STORE_NAMES[report.store];
+  return [{ title: `Queue on ${name}`, table: operationsTable(report) }];
+}
+
+function faultsOf({ operations }: StoreReport): string[] {
+  return operations.flatMap(({ name, rejoinder, ceiling }) =>
+    Object.entries({ Rejoinder: rejoinder, 'the ceiling': ceiling })
+      .filter(([, { errors }]) => errors > 0)
+      .map(([side, { errors, fault }]) => `${name}: ${errors} errors of ${side}, the first: ${fault ?? 'unknown'}`),
+  );
+}
+
+function idle({ idleMb }: StoreReport): string {
+  const { rejoinder, ceiling } = idleMb;
+  return `Memory before the first request, MB (${partsOf(rejoinder)}): ${perPart(rejoinder, 0)}; the ceiling ${perPart(ceiling, 0)}.`;
+}
+
+/** For a terminal: columns side by side. */
+export function asText(report: StoreReport): string {
+  const tables = tablesOf(report).map(({ title, table }) => {
+    const widths = (table[0] ?? []).map((_, n) => Math.max(...table.map((row) => (row[n] ?? '').length)));
+    const lines = table.map((row) =>
+      row
+        .map((cell, n) => cell.padEnd(widths[n] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    );
+    return `\n${title}\n${lines.join('\n')}`;
+  });
+  return [...tables, idle(report), ...faultsOf(report)].join('\n');
+}
+
+/** The same for the docs. */
+export function asMarkdown(report: Report): string {
+  const { machine, versions, stores } = report;
+  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
+  const settings = Object.entries(stores[0]?.postgres ?? {}).map(([name, value]) => `\`${name}\` ${value}`);
+  const intro = [
+    `\`${report.command}\`, ${report.date.slice(0, 10)}, commit \`${report.commit}\`: ${report.rounds} pairs of rounds of ` +
+      `${report.ms / 1_000} s for each operation, ${Math.round(report.seconds / 60)} minutes in all.`,
+    `${machine.cores} cores of ${machine.cpu}, ${Math.round(machine.memoryMb / 1024)} GB, ${machine.system}; ` +
+      `${Object.entries(versions)
+        .map(([name, version]) => `${name} ${version}`)
+        .join(', ')}; PostgreSQL: ${settings.join(', ')}.`,
+    ...report.missing.map((what) => `Not measured: ${what}`),
+  ];
+  const sections = stores.flatMap((store) => [
+    ...tablesOf(store).map(({ title, table: [heading = [], ...rows] }) =>
+      [`#### ${title}`, '', line(heading), line(heading.map(() => '---')), ...rows.map(line)].join('\n'),
+    ),
+    idle(store),
+    ...faultsOf(store),
+  ]);
+  return [...intro, ...sections].join('\n\n');
+}
