@@ -1,6 +1,7 @@
-import type { Exchange, Round } from './load.js';
-import { load } from './load.js';
-import { ASSISTANT, type Starter, type Talker } from './seed.js';
+import { unfinished } from './count/operations.js';
+import { pageOf, pollOf, turnOf, unchangedOf, upsertOf } from './exchanges.js';
+import { type Exchange, load, type Round } from './load.js';
+import type { Starter, Talker } from './seed.js';
 import type { Side } from './sides.js';
 import { until } from '../test/support/until.js';
 
@@ -21,26 +22,12 @@ const TALKING = 32;
 /** Turns that are sent to find out how many a round is to have. */
 const FIRST_TURNS = 64;
 
-const JSON_BODY = { 'content-type': 'application/json' };
-
 /** Requests one after the other of all talkers, without end. */
 function inTurn<T>(of: readonly T[], make: (one: T) => Exchange): () => Exchange {
   const exchanges = of.map(make);
   let n = 0;
   return () => exchanges[n++ % exchanges.length] as Exchange;
 }
-
-function turn(side: Side, { user, chat }: Starter, asynchronous: boolean): Exchange {
-  return {
-    method: 'POST',
-    path: `/api/v1/chats/${chat}/turns`,
-    headers: { ...side.as(user), ...JSON_BODY, ...(asynchronous && { prefer: 'respond-async' }) },
-    body: '{"user_message":"Where is my order, and when will it be here?"}',
-    expect: asynchronous ? 202 : 200,
-  };
-}
-
-const pagePath = (chat: string): string => `/api/v1/chats/${chat}/messages?limit=50`;
 
 /** An operation that changes nothing, asked for all talkers in turn. */
 function reading(name: string, goal: number, make: (side: Side, talker: Talker) => Exchange): Operation {
@@ -57,48 +44,20 @@ function reading(name: string, goal: number, make: (side: Side, talker: Talker) 
   };
 }
 
-const upsert = reading('upsert of an existing chat', 0.6, (side, { user }) => ({
-  method: 'POST',
-  path: `/api/v1/assistants/${ASSISTANT}/chats`,
-  headers: { ...side.as(user), ...JSON_BODY },
-  body: '{}',
-  expect: 200,
-}));
-
-const poll = reading('poll of a job', 0.6, (side, { user, job }) => ({
-  method: 'GET',
-  path: `/api/v1/jobs/${job}`,
-  headers: side.as(user),
-  expect: 200,
-}));
-
-const page = reading('page of 50 messages', 0.7, (side, { user, chat }) => ({
-  method: 'GET',
-  path: pagePath(chat),
-  headers: side.as(user),
-  expect: 200,
-}));
+const upsert = reading('upsert of an existing chat', 0.6, ({ as }, talker) => upsertOf(as, talker));
+const poll = reading('poll of a job', 0.6, ({ as }, talker) => pollOf(as, talker));
+const page = reading('page of 50 messages', 0.7, ({ as }, talker) => pageOf(as, talker));
 
 const notModified: Operation = {
   name: 'the same, unchanged (304)',
   goal: 0.6,
-  run: async (side, ms) => {
-    const known = await Promise.all(
-      side.seeds.talkers.map(async ({ user, chat }) => {
-        const { headers } = await fetch(side.api.url + pagePath(chat), { headers: side.as(user) });
-        return { user, chat, etag: headers.get('etag') ?? '' };
-      }),
-    );
+  run: async ({ api, as, seeds }, ms) => {
+    const known = await Promise.all(seeds.talkers.map((talker) => unchangedOf(api.url, as, talker)));
     return load(
-      side.api.url,
+      api.url,
       CONNECTIONS,
       ms,
-      inTurn(known, ({ user, chat, etag }) => ({
-        method: 'GET',
-        path: pagePath(chat),
-        headers: { ...side.as(user), 'if-none-match': etag },
-        expect: 304,
-      })),
+      inTurn(known, (exchange) => exchange),
     );
   },
 };
@@ -113,7 +72,7 @@ const accept: Operation = {
       const starters = [...side.seeds.starters];
       return await load(side.api.url, CONNECTIONS, ms, () => {
         const next = starters.pop();
-        return next && turn(side, next, true);
+        return next && turnOf(side.as, next, true);
       });
     } finally {
       await side.database.query(
@@ -131,7 +90,7 @@ const waiting: Operation = {
   goal: 0.7,
   run: (side, ms) => {
     const talking = side.takeStarters(TALKING);
-    return load(side.api.url, TALKING, ms, (n) => turn(side, talking[n] as Starter, false));
+    return load(side.api.url, TALKING, ms, (n) => turnOf(side.as, talking[n] as Starter, false));
   },
 };
 
@@ -148,18 +107,13 @@ const asynchronous: Operation = {
     const talking = side.takeStarters(rate === undefined ? FIRST_TURNS : Math.ceil((ms / 1_000) * rate));
     const round = await load(side.api.url, CONNECTIONS, Infinity, () => {
       const next = talking.pop();
-      return next && turn(side, next, true);
+      return next && turnOf(side.as, next, true);
     });
-    await until(async () => (await unfinished(side)) === 0, 'the end of all turns');
+    await until(async () => (await unfinished(side.database)) === 0, 'the end of all turns');
     const seconds = (performance.now() - begun) / 1_000;
     ended.set(side, round.times.length / seconds);
     return { ...round, seconds };
   },
 };
-
-async function unfinished({ database }: Side): Promise<number> {
-  const { rows } = await database.query(`SELECT count(*)::int AS n FROM jobs WHERE status IN ('queued', 'running')`);
-  return rows[0].n as number;
-}
 
 export const OPERATIONS: readonly Operation[] = [upsert, poll, page, notModified, accept, waiting, asynchronous];

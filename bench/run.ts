@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { has } from '../test/support/machine.js';
+import { countSide } from './count/side.js';
 import { measure, type Measured } from './measure.js';
 import { memoryMb } from './meter.js';
 import { type Options, readOptions, USAGE, UsageError } from './options.js';
@@ -93,7 +94,8 @@ async function measureStore(store: Store, { operations, rounds, ms, profiles }: 
       console.log(`  ${one.name}: ratio ${ratioInWords(one)}`);
       measured.push(one);
     }
-    return { store, postgres: await postgresSettings(rejoinder.database), idleMb, operations: measured };
+    const counts = { rejoinder: await countSide(rejoinder, these), ceiling: await countSide(ceiling, these) };
+    return { store, postgres: await postgresSettings(rejoinder.database), idleMb, operations: measured, counts };
   } finally {
     await these.stop();
   }

@@ -7,10 +7,13 @@ import { startOwnPostgres } from '../test/support/own-postgres.js';
 import { type App, startProcess, startProgram } from '../test/support/processes.js';
 import { startRedis } from '../test/support/redis.js';
 import { SECRET, tokenFor } from '../test/support/stack.js';
+import type { Asker } from './count/counter.js';
+import type { Stores } from './count/relays.js';
 import type { Part } from './meter.js';
 import { seed, type Seeds, type Starter } from './seed.js';
 import type { Started } from './started.js';
 import { QUEUE } from './ceiling/queue.js';
+import type { As } from './exchanges.js';
 
 export type Store = 'postgres' | 'redis';
 
@@ -19,12 +22,16 @@ export interface Side {
   readonly name: 'rejoinder' | 'ceiling';
   readonly api: App;
   readonly worker: App;
+  /** Starts one of its programs once more, with other settings where `env` says so. */
+  start(program: Asker, env: Record<string, string>): Promise<App>;
+  /** Where its programs find their stores. */
+  readonly stores: Stores;
   readonly database: pg.Pool;
   readonly seeds: Seeds;
   /** Its processes, and those that it shares with the other side. */
   readonly parts: readonly Part[];
   /** Says who asks. */
-  as(user: string): Record<string, string>;
+  readonly as: As;
   /** Takes the next so many starters; when all were taken, those come again that were first. */
   takeStarters(count: number): Starter[];
   /** Takes all tickets away that wait in the queue. */
@@ -53,14 +60,14 @@ const GENEROUS = {
 export async function startSides(store: Store, starters: number, started: Started, profiles?: string): Promise<Sides> {
   const redis = store === 'redis' ? await startRedis() : undefined;
   if (redis !== undefined) started.push(() => redis.stop());
-  const queue: Record<string, string> = redis === undefined ? {} : { REDIS_URL: redis.url };
-  const postgres = await startOwnPostgres(queue, { durable: true });
+  const queueAt: Record<string, string> = redis === undefined ? {} : { REDIS_URL: redis.url };
+  const postgres = await startOwnPostgres(queueAt, { durable: true });
   started.push(() => postgres.stop());
   const ceilingUrl = await copyOf(postgres.url);
   const model = await ModelStub.start();
   started.push(() => model.stop());
 
-  const common = { ANTHROPIC_BASE_URL: model.url, ANTHROPIC_API_KEY: 'stand-in', NODE_ENV: 'production', ...queue };
+  const common = { ANTHROPIC_BASE_URL: model.url, ANTHROPIC_API_KEY: 'stand-in', NODE_ENV: 'production', ...queueAt };
   const ours = {
     ...common,
     ...GENEROUS,
@@ -75,12 +82,8 @@ export async function startSides(store: Store, starters: number, started: Starte
   const shared: Part[] = [{ name: 'postgres', pid: postgres.pid, withChildren: true }];
   if (redis?.process.pid !== undefined) shared.push({ name: 'redis', pid: redis.process.pid });
 
-  const side = async (
-    name: Side['name'],
-    url: string,
-    starting: readonly [Promise<App>, Promise<App>],
-    as: Side['as'],
-  ): Promise<Side> => {
+  const side = async (name: Side['name'], url: string, start: Side['start'], as: Side['as']): Promise<Side> => {
+    const starting = [start('api', {}), start('worker', {})] as const;
     const database = new pg.Pool({ connectionString: url, max: 2 });
     started.push(() => database.end());
     for (const app of starting) started.push(() => end(app));
@@ -96,14 +99,26 @@ export async function startSides(store: Store, starters: number, started: Starte
     let taken = 0;
     const takeStarters = (count: number): Starter[] =>
       Array.from({ length: count }, () => seeds.starters[taken++ % starters] as Starter);
-    return { name, api, worker, database, seeds, parts, as, takeStarters, emptyQueue: () => queue.drain() };
+    return {
+      name,
+      api,
+      worker,
+      start,
+      stores: { DATABASE_URL: url, ...queueAt },
+      database,
+      seeds,
+      parts,
+      as,
+      takeStarters,
+      emptyQueue: () => queue.drain(),
+    };
   };
 
   const tokens = new Map<string, string>();
   const rejoinder = await side(
     'rejoinder',
     postgres.url,
-    [startProcess('api', settings, '.', flags), startProcess('worker', settings, '.', flags)],
+    (program, env) => startProcess(program, { ...settings, ...env }, '.', flags),
     (user) => {
       let token = tokens.get(user);
       if (token === undefined) tokens.set(user, (token = `Bearer ${tokenFor(user)}`));
@@ -115,7 +130,7 @@ export async function startSides(store: Store, starters: number, started: Starte
   const ceiling = await side(
     'ceiling',
     ceilingUrl,
-    [startProgram('dist/bench/ceiling/api.js', theirs), startProgram('dist/bench/ceiling/worker.js', theirs)],
+    (program, env) => startProgram(`dist/bench/ceiling/${program}.js`, { ...theirs, ...env }),
     (user) => ({ 'x-user': user }),
   );
   return { rejoinder, ceiling, model, databaseUrl: postgres.url, redisUrl: redis?.url };

@@ -10,5 +10,5 @@ export function queueConnection(): ConnectionOptions {
   if (REDIS_URL !== undefined) return { url: REDIS_URL, maxRetriesPerRequest: null };
   setDefaultBackendFactory(createPostgresBackend);
   // BullMQ types this option for Redis only; its PostgreSQL backend takes pg's.
-  return { connectionString: DATABASE_URL, schema: QUEUE_SCHEMA, max: 4 };
+  return { connectionString: DATABASE_URL, schema: QUEUE_SCHEMA, max: 4, application_name: 'ceiling-queue' };
 }

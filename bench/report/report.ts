@@ -1,3 +1,4 @@
+import type { Counts } from '../count/operations.js';
 import type { Measured } from '../measure.js';
 import type { Side, Store } from '../sides.js';
 import type { Machine } from './machine.js';
@@ -13,6 +14,8 @@ export interface StoreReport {
   /** Before the first request. */
   readonly idleMb: MemoryOfSides;
   readonly operations: readonly Measured[];
+  /** What each operation asks of the stores. */
+  readonly counts: Readonly<Record<Side['name'], readonly Counts[]>>;
 }
 
 /** A whole run, as it is written as JSON. */

@@ -1,3 +1,5 @@
+import type { Asker } from '../count/counter.js';
+import type { Counts } from '../count/operations.js';
 import type { Figures, Measured } from '../measure.js';
 import type { Report, StoreReport } from './report.js';
 import { STORE_NAMES } from './report.js';
@@ -49,10 +51,54 @@ function operationsTable({ operations }: StoreReport): Table {
   ];
 }
 
+/** A count: whole where it is, else with what is behind the comma. */
+const often = (count: number): string => (Number.isInteger(count) ? String(count) : count.toFixed(2));
+
+function countsTable({ store, counts }: StoreReport): Table {
+  const onRedis = store === 'redis';
+  const cells = ({ each, batches }: Counts) => {
+    const queue = (asker: Asker): string =>
+      onRedis && batches[asker].queue !== each[asker].queue
+        ? `${often(each[asker].queue)} in ${often(batches[asker].queue)}`
+        : often(each[asker].queue);
+    const sql = (asker: Asker): number => each[asker].sql + (onRedis ? 0 : each[asker].feed + each[asker].queue);
+    return [
+      often(each.api.sql),
+      often(each.worker.sql),
+      queue('api'),
+      queue('worker'),
+      often(each.api.feed + each.worker.feed),
+      often(sql('api') + sql('worker')),
+    ];
+  };
+  return [
+    [
+      'for one operation',
+      'side',
+      'SQL, API',
+      'SQL, worker',
+      `queue${onRedis ? ' (commands)' : ''}, API`,
+      `queue${onRedis ? ' (commands)' : ''}, worker`,
+      'feed',
+      'round trips to PostgreSQL',
+    ],
+    ...counts.rejoinder.flatMap((ours, n) => {
+      const theirs = counts.ceiling[n];
+      return [
+        [ours.name, 'Rejoinder', ...cells(ours)],
+        ...(theirs === undefined ? [] : [['', 'ceiling', ...cells(theirs)]]),
+      ];
+    }),
+  ];
+}
+
 /** The tables of one store: title, and rows of cells. */
 function tablesOf(report: StoreReport): { title: string; table: Table }[] {
   const name = STORE_NAMES[report.store];
-  return [{ title: `Queue on ${name}`, table: operationsTable(report) }];
+  return [
+    { title: `Queue on ${name}`, table: operationsTable(report) },
+    { title: `What is asked of the stores, queue on ${name}`, table: countsTable(report) },
+  ];
 }
 
 function faultsOf({ operations }: StoreReport): string[] {

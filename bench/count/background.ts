@@ -1,0 +1,45 @@
+/*
+ * What processes say of their own accord, by the clock, and be there no turns at all. It is no part of what a turn costs, and is told
+ * apart by what is said, not by a share of time: so a count is the same on a slow machine and a fast one.
+ *
+ * Whatever is not named here counts for the operation that is under way: something new by the clock shows as a count that is too high,
+ * never as one that is too low.
+ *
+ * What BullMQ's worker does when it has waited in vain (every 5 s) says nothing else than after a ticket. It is not among these, and
+ * is not counted either: each ticket begins the wait anew, and operations that are counted follow one another faster.
+ */
+
+/** Statements, their white space made one blank each. */
+const STATEMENTS: readonly RegExp[] = [
+  /^SELECT 1$/, // the connection that listens is tried
+  /^SELECT count\(\*\)::int AS unfinished FROM \(SELECT FROM jobs/, // how much there is to do, looked at once in a while
+  /\bUPDATE jobs(?: AS)?(?: \w)? SET lease_until = now\(\) \+/, // heartbeats
+  /\bUPDATE jobs(?: AS)?(?: \w)? SET draft/, // drafts
+  // The reconciler, in the order in which it looks.
+  /^SELECT id, attempts FROM jobs WHERE status = '(?:queued|running)' AND (?:available_at|lease_until) < now\(\)/,
+  /^WITH (?:expired|spent|orphan) AS/,
+  /\bFROM receipts\b/,
+  /\bFROM chats WHERE user_id IS NULL\b/,
+  /^SELECT c\.id FROM assistants a CROSS JOIN LATERAL/,
+  /^DELETE FROM (?:callers|idempotency_keys)\b/,
+  // BullMQ's timers.
+  /^-- Two-phase stalled-job recovery/,
+  /^-- Extend (?:a|the|several|many)? ?(?:job )?locks?\b/i,
+];
+
+/** Commands of Redis: tries, how it is set up, what is said of a new connection, BullMQ's timers. */
+const COMMANDS: ReadonlySet<string> = new Set([
+  'PING',
+  'INFO',
+  'CLIENT',
+  'CONFIG',
+  'HELLO',
+  'AUTH',
+  'SELECT',
+  'moveStalledJobsToWait',
+  'extendLock',
+  'extendLocks',
+]);
+
+export const isBackgroundStatement = (text: string): boolean => STATEMENTS.some((one) => one.test(text));
+export const isBackgroundCommand = (name: string): boolean => COMMANDS.has(name);

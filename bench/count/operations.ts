@@ -1,0 +1,113 @@
+import type pg from 'pg';
+import { until } from '../../test/support/until.js';
+import { type As, pageOf, pollOf, turnOf, unchangedOf, upsertOf } from '../exchanges.js';
+import { type Exchange, load } from '../load.js';
+import type { Talker } from '../seed.js';
+import type { Asker, Counter, Noted, Purpose } from './counter.js';
+
+/** A service whose processes go through relays of this counter. */
+export interface Counted {
+  readonly counter: Counter;
+  /** Of the API. */
+  readonly url: string;
+  readonly as: As;
+  readonly database: pg.Pool;
+  /** Users with a chat and a job that has ended; as many as turns are sent at once. */
+  readonly talkers: readonly Talker[];
+}
+
+/** For one operation, on the average. */
+export type PerOperation = Readonly<Record<Asker, Readonly<Record<Purpose, number>>>>;
+
+/** What an operation cost. */
+export interface Counts {
+  readonly name: string;
+  /** So many were done. */
+  readonly operations: number;
+  /** Round trips to PostgreSQL; commands, where the purpose has its own store. */
+  readonly each: PerOperation;
+  /** The same, but commands that went to Redis together are one. */
+  readonly batches: PerOperation;
+  /** What it was, and how often for one operation. */
+  readonly said: Readonly<Record<string, number>>;
+}
+
+/** Users who send turns at once. */
+export const AT_ONCE = 32;
+
+/** How often each operation is done; turns at once by each of the users. */
+const TIMES = 20;
+const ROUNDS = 3;
+
+/** Does each operation some times, alone, and counts. @throws Error when one is not answered as it should be */
+export async function countOperations(service: Counted): Promise<Counts[]> {
+  const { as, url, talkers } = service;
+  const [first] = talkers;
+  if (first === undefined || talkers.length < AT_ONCE) throw new Error(`It takes ${AT_ONCE} users.`);
+  const again = (exchange: Exchange): Exchange[] => Array.from({ length: TIMES }, () => exchange);
+  const all = (asynchronous: boolean): Exchange[] =>
+    Array.from({ length: ROUNDS }, () => talkers.slice(0, AT_ONCE).map((one) => turnOf(as, one, asynchronous))).flat();
+  const works: [name: string, connections: number, exchanges: readonly Exchange[]][] = [
+    ['upsert of an existing chat', 1, again(upsertOf(as, first))],
+    ['poll of a job', 1, again(pollOf(as, first))],
+    ['page of 50 messages', 1, again(pageOf(as, first))],
+    ['the same, unchanged (304)', 1, again(await unchangedOf(url, as, first))],
+    ['turn, waiting (200), alone', 1, again(turnOf(as, first, false))],
+    [`turn, waiting (200), of ${AT_ONCE} at once`, AT_ONCE, all(false)],
+    [`turn, asynchronous, of ${AT_ONCE} at once`, AT_ONCE, all(true)],
+  ];
+  const counts: Counts[] = [];
+  for (const [name, connections, exchanges] of works) {
+    // What is done for the first time on a connection is not counted: so all of them are used once before.
+    await send(service, connections, exchanges.slice(0, connections));
+    service.counter.take();
+    await send(service, connections, exchanges);
+    counts.push(summed(name, exchanges.length, service.counter.take()));
+  }
+  return counts;
+}
+
+/** Each client takes the exchanges of one user, in turn. Resolves once nothing is under way. */
+async function send({ url, database, counter }: Counted, connections: number, all: readonly Exchange[]): Promise<void> {
+  const sent = Array.from({ length: connections }, () => 0);
+  const asynchronous = all[0]?.expect === 202;
+  for (let from = 0; from < all.length; from += asynchronous ? connections : all.length) {
+    const { errors, fault } = await load(url, connections, Infinity, (connection) => {
+      const n = connection + connections * (sent[connection] ?? 0);
+      if (asynchronous && n >= from + connections) return undefined; // a chat has one turn at a time
+      sent[connection] = (sent[connection] ?? 0) + 1;
+      return all[n];
+    });
+    if (errors > 0) throw new Error(fault);
+    if (asynchronous) await until(async () => (await unfinished(database)) === 0, 'the end of all turns');
+  }
+  await counter.quiet();
+}
+
+/** Jobs that have not ended. */
+export async function unfinished(database: pg.Pool): Promise<number> {
+  const { rows } = await database.query(`SELECT count(*)::int AS n FROM jobs WHERE status IN ('queued', 'running')`);
+  return rows[0].n as number;
+}
+
+function summed(name: string, operations: number, noted: readonly Noted[]): Counts {
+  const sums = (of: (note: Noted) => number): PerOperation => {
+    const ofPurpose = (asker: Asker, purpose: Purpose): number =>
+      noted.reduce((sum, note) => sum + (note.asker === asker && note.purpose === purpose ? of(note) : 0), 0);
+    const ofAsker = (asker: Asker) => ({
+      sql: ofPurpose(asker, 'sql') / operations,
+      queue: ofPurpose(asker, 'queue') / operations,
+      feed: ofPurpose(asker, 'feed') / operations,
+    });
+    return { api: ofAsker('api'), worker: ofAsker('worker') };
+  };
+  return {
+    name,
+    operations,
+    each: sums(({ count }) => count),
+    batches: sums(({ batches }) => batches),
+    said: Object.fromEntries(
+      noted.map(({ asker, purpose, label, count }) => [`${asker}, ${purpose}: ${label}`, count / operations]),
+    ),
+  };
+}
