@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { until } from '../../test/support/until.js';
 import { type As, pageOf, pollOf, turnOf, unchangedOf, upsertOf } from '../exchanges.js';
 import { type Exchange, load } from '../load.js';
-import type { Talker } from '../seed.js';
+import type { Starter, Talker } from '../seed.js';
 import type { Asker, Counter, Noted, Purpose } from './counter.js';
 
 /** A service whose processes go through relays of this counter. */
@@ -12,8 +12,10 @@ export interface Counted {
   readonly url: string;
   readonly as: As;
   readonly database: pg.Pool;
-  /** Users with a chat and a job that has ended; as many as turns are sent at once. */
-  readonly talkers: readonly Talker[];
+  /** Users who send turns at once, each with a chat; the first also with a job that has ended. */
+  readonly talkers: readonly [Talker, ...Starter[]];
+  /** How often each operation is done; turns at once by each user. */
+  readonly times: { readonly alone: number; readonly atOnce: number };
 }
 
 /** For one operation, on the average. */
@@ -32,29 +34,21 @@ export interface Counts {
   readonly said: Readonly<Record<string, number>>;
 }
 
-/** Users who send turns at once. */
-export const AT_ONCE = 32;
-
-/** How often each operation is done; turns at once by each of the users. */
-const TIMES = 20;
-const ROUNDS = 3;
-
 /** Does each operation some times, alone, and counts. @throws Error when one is not answered as it should be */
 export async function countOperations(service: Counted): Promise<Counts[]> {
-  const { as, url, talkers } = service;
+  const { as, url, talkers, times } = service;
   const [first] = talkers;
-  if (first === undefined || talkers.length < AT_ONCE) throw new Error(`It takes ${AT_ONCE} users.`);
-  const again = (exchange: Exchange): Exchange[] => Array.from({ length: TIMES }, () => exchange);
+  const again = (exchange: Exchange): Exchange[] => Array.from({ length: times.alone }, () => exchange);
   const all = (asynchronous: boolean): Exchange[] =>
-    Array.from({ length: ROUNDS }, () => talkers.slice(0, AT_ONCE).map((one) => turnOf(as, one, asynchronous))).flat();
+    Array.from({ length: times.atOnce }, () => talkers.map((one) => turnOf(as, one, asynchronous))).flat();
   const works: [name: string, connections: number, exchanges: readonly Exchange[]][] = [
     ['upsert of an existing chat', 1, again(upsertOf(as, first))],
     ['poll of a job', 1, again(pollOf(as, first))],
     ['page of 50 messages', 1, again(pageOf(as, first))],
     ['the same, unchanged (304)', 1, again(await unchangedOf(url, as, first))],
     ['turn, waiting (200), alone', 1, again(turnOf(as, first, false))],
-    [`turn, waiting (200), of ${AT_ONCE} at once`, AT_ONCE, all(false)],
-    [`turn, asynchronous, of ${AT_ONCE} at once`, AT_ONCE, all(true)],
+    ['turn, waiting (200), many at once', talkers.length, all(false)],
+    ['turn, asynchronous, many at once', talkers.length, all(true)],
   ];
   const counts: Counts[] = [];
   for (const [name, connections, exchanges] of works) {

@@ -1,7 +1,12 @@
 import type { Side } from '../sides.js';
 import type { Started } from '../started.js';
-import { AT_ONCE, countOperations, type Counts } from './operations.js';
+import { countOperations, type Counts } from './operations.js';
 import { Relays } from './relays.js';
+
+/** Users who send turns at once. */
+const AT_ONCE = 32;
+
+const TIMES = { alone: 20, atOnce: 3 };
 
 /** Ends a side's processes and starts others that ask their stores through relays, which would have slowed the measured ones. */
 export async function countSide(side: Side, started: Started): Promise<Counts[]> {
@@ -16,6 +21,14 @@ export async function countSide(side: Side, started: Started): Promise<Counts[]>
     }),
   );
   if (api === undefined) throw new Error('There is no API.');
-  const talkers = side.seeds.talkers.slice(0, AT_ONCE);
-  return countOperations({ counter: relays.counter, url: api.url, as: side.as, database: side.database, talkers });
+  const [first, ...others] = side.seeds.talkers.slice(0, AT_ONCE);
+  if (first === undefined) throw new Error('Nobody has talked.');
+  return countOperations({
+    counter: relays.counter,
+    url: api.url,
+    as: side.as,
+    database: side.database,
+    talkers: [first, ...others],
+    times: TIMES,
+  });
 }

@@ -38,6 +38,11 @@ export interface StackOptions {
   readonly ownPostgres?: boolean | 'durable';
   /** Where API and workers were built, if not in this project. */
   readonly home?: string;
+  /** Told of each app and of its stores; says where it is to look for them instead. */
+  readonly through?: (
+    app: 'api' | 'worker',
+    stores: { readonly DATABASE_URL: string; readonly REDIS_URL?: string },
+  ) => Promise<Record<string, string>>;
 }
 
 /** Starts a stack on a fresh copy of the migrated database, or on a PostgreSQL of its own. */
@@ -70,7 +75,8 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const apps = new Map<App, { name: 'api' | 'worker'; extra: Record<string, string> }>();
   let stopped = false;
   const start = async (name: 'api' | 'worker', extra: Record<string, string> = {}): Promise<App> => {
-    const app = await startProcess(name, { ...env, ...extra }, options.home);
+    const relayed = await options.through?.(name, { DATABASE_URL: databaseUrl, ...queue });
+    const app = await startProcess(name, { ...env, ...relayed, ...extra }, options.home);
     apps.set(app, { name, extra });
     // It was on its way when the stack was stopped.
     if (stopped) await app.kill();
