@@ -1,5 +1,3 @@
-import { mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { has } from '../test/support/machine.js';
 import { countSide } from './count/side.js';
 import { measure, type Measured } from './measure.js';
@@ -8,6 +6,7 @@ import { type Options, readOptions, USAGE, UsageError } from './options.js';
 import { postgresSettings, thisCommit, thisMachine, versions } from './report/machine.js';
 import { type Report, STORE_NAMES, type StoreReport, withoutRatio } from './report/report.js';
 import { asText, ratioInWords } from './report/table.js';
+import { writeDocs, writeReport } from './report/write.js';
 import { startSides, type Store } from './sides.js';
 import { Started } from './started.js';
 
@@ -69,9 +68,8 @@ async function run(options: Options): Promise<void> {
     stores,
     missing,
   };
-  await mkdir(options.out, { recursive: true });
-  await writeFile(join(options.out, 'report.json'), JSON.stringify(report, null, 2));
-  console.log(`\n${report.seconds.toFixed(0)} s in all. Written: ${join(options.out, 'report.json')}`);
+  const written = [...(await writeReport(report, options.out)), ...(options.docs ? await writeDocs(report) : [])];
+  console.log(`\n${report.seconds.toFixed(0)} s in all. Written: ${written.join(', ')}`);
   const unsound = withoutRatio(report);
   if (stores.length === 0 || unsound.length > 0) {
     console.error(`Without a ratio: ${unsound.join(', ') || 'everything'}.`);

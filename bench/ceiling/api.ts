@@ -4,7 +4,7 @@ import Fastify from 'fastify';
 import pg from 'pg';
 import { v7 as newId } from 'uuid';
 import { QUEUE, queueConnection } from './queue.js';
-import { ACCEPT, FIND_CHAT, PAGE, READ_JOB } from './statements.js';
+import { ACCEPT, OPEN_CHAT, PAGE, READ_JOB } from './statements.js';
 
 /*
  * The ceiling's API: the least that answers the same requests with the same bodies. Who asks is what `x-user` says; nothing is checked.
@@ -29,13 +29,13 @@ const query = async (name: string, text: string, values: unknown[]): Promise<any
 
 type Message = Record<string, unknown>;
 
-const present = ({ model, stop_reason, input_tokens, output_tokens, ...message }: Message): Message =>
+/** Of a row that may also bring its chat. */
+const present = ({ chat: _chat, model, stop_reason, input_tokens, output_tokens, ...message }: Message): Message =>
   message['role'] === 'assistant'
     ? { ...message, model, stop_reason, usage: { input_tokens, output_tokens } }
     : message;
 
-const page = async (chatId: string, user: string): Promise<object> => {
-  const rows = await query('page', PAGE, [chatId, user, PAGE_LENGTH + 1]);
+const pageOf = (rows: any[]) => {
   const shown = rows.slice(0, PAGE_LENGTH).reverse();
   return {
     data: shown.map(present),
@@ -52,12 +52,15 @@ const readJob = async (id: string, user: string): Promise<any> => {
 
 const fastify = Fastify();
 fastify.post<any>('/api/v1/assistants/:slug/chats', async ({ params, headers }) => {
-  const user = String(headers['x-user']);
-  const [chat] = await query('chat', FIND_CHAT, [user, (params as { slug: string }).slug]);
-  return { ...chat, messages: ((await page(chat.id, user)) as { data: unknown }).data, has_more: true };
+  const values = [String(headers['x-user']), (params as { slug: string }).slug, PAGE_LENGTH + 1];
+  const rows = await query('chat', OPEN_CHAT, values);
+  const { chat } = rows[0];
+  const { data, has_more } = pageOf(rows);
+  return { ...chat, messages: data, has_more };
 });
 fastify.get<any>('/api/v1/chats/:id/messages', async ({ params, headers }, reply) => {
-  const body = JSON.stringify(await page((params as { id: string }).id, String(headers['x-user'])));
+  const values = [(params as { id: string }).id, String(headers['x-user']), PAGE_LENGTH + 1];
+  const body = JSON.stringify(pageOf(await query('page', PAGE, values)));
   const etag = `"${createHash('sha256').update(body).digest('base64url')}"`;
   void reply.header('etag', etag).type('application/json; charset=utf-8');
   return headers['if-none-match'] === etag ? reply.status(304).send() : body;

@@ -6,9 +6,13 @@
 const MESSAGE = `m.id, m.chat_id, m.seq, m.role, m.content, m.status, m.job_id, m.metadata, m.created_at, m.model, m.stop_reason,
   m.input_tokens, m.output_tokens`;
 
-export const FIND_CHAT = `
-  SELECT id, assistant_slug AS assistant, status, title, metadata, created_at, updated_at, last_message_at FROM chats
-   WHERE user_id = $1 AND assistant_slug = $2 AND status = 'active'`;
+/** The chat comes with the first row only. */
+export const OPEN_CHAT = `
+  SELECT ${MESSAGE}, CASE m.seq WHEN c.last_seq THEN json_build_object(
+           'id', c.id, 'assistant', c.assistant_slug, 'status', c.status, 'title', c.title, 'metadata', c.metadata,
+           'created_at', c.created_at, 'updated_at', c.updated_at, 'last_message_at', c.last_message_at) END AS chat
+    FROM chats c JOIN messages m ON m.chat_id = c.id
+   WHERE c.user_id = $1 AND c.assistant_slug = $2 AND c.status = 'active' ORDER BY m.seq DESC LIMIT $3`;
 
 export const PAGE = `
   SELECT ${MESSAGE} FROM messages m JOIN chats c ON c.id = m.chat_id
