@@ -39,7 +39,12 @@ export interface Measured {
   readonly ceiling: Figures;
   /** Operations a second against those of the ceiling; null when either side had errors. */
   readonly ratio: number | null;
-  /** The same of each pair of rounds, in their order: how steady it was. */
+  /**
+   * The ceiling's processor time for one operation, of all parts, against the product's: what the ratio would be on cores that are busy
+   * with nothing else. Null with `ratio`, and where the system tells no processor time.
+   */
+  readonly cpuRatio: number | null;
+  /** `ratio` of each pair of rounds, in their order: how steady it was. */
   readonly ratios: readonly number[];
 }
 
@@ -61,9 +66,12 @@ export async function measure(operation: Operation, sides: Sides, rounds: number
     rejoinder: ours,
     ceiling: theirs,
     ratio: sound ? ours.perSecond / theirs.perSecond : null,
+    cpuRatio: sound && cpuOf(ours) > 0 ? cpuOf(theirs) / cpuOf(ours) : null,
     ratios: sound ? ours.rounds.map((round, n) => rate(round) / rate(theirs.rounds[n])) : [],
   };
 }
+
+const cpuOf = ({ cpuMs }: Figures): number => Object.values(cpuMs).reduce((sum, ms) => sum + ms, 0);
 
 const rate = (round: RoundFigures | undefined): number => (round === undefined ? NaN : round.count / round.seconds);
 

@@ -5,7 +5,7 @@ import { memoryMb } from './meter.js';
 import { type Options, readOptions, USAGE, UsageError } from './options.js';
 import { postgresSettings, thisCommit, thisMachine, versions } from './report/machine.js';
 import { type Report, STORE_NAMES, type StoreReport, withoutRatio } from './report/report.js';
-import { asText, ratioInWords } from './report/table.js';
+import { asText, goalsInWords, ratioInWords } from './report/table.js';
 import { writeDocs, writeReport } from './report/write.js';
 import { startSides, type Store } from './sides.js';
 import { Started } from './started.js';
@@ -56,6 +56,7 @@ async function run(options: Options): Promise<void> {
     stores.push(report);
   }
   for (const what of missing) console.log(`\nNot measured: ${what}`);
+  console.log(`\n${goalsInWords(stores)}`);
   const report: Report = {
     command: ['npm run bench', ...(process.argv.length > 2 ? ['--', ...process.argv.slice(2)] : [])].join(' '),
     date: new Date().toISOString(),

@@ -32,21 +32,30 @@ export function ratioInWords({ ratio, ratios }: Measured): string {
 
 function operationsTable({ operations }: StoreReport): Table {
   const parts = partsOf(operations[0]?.rejoinder.cpuMs ?? {});
-  const row = (name: string, side: string, { perSecond, p50, p99, cpuMs, memoryMb }: Figures, ratio: string) => [
+  const row = (
+    name: string,
+    side: string,
+    { perSecond, p50, p99, cpuMs, memoryMb }: Figures,
+    [ratio, cpuRatio]: readonly [string, string],
+  ) => [
     name,
     side,
     perSecond.toFixed(0),
     p50.toFixed(1),
     p99.toFixed(1),
     ratio,
+    cpuRatio,
     perPart(cpuMs, 2),
     perPart(memoryMb, 0),
   ];
   return [
-    ['operation', 'side', '/s', 'p50 ms', 'p99 ms', 'ratio', `CPU ms each: ${parts}`, 'memory MB'],
+    ['operation', 'side', '/s', 'p50 ms', 'p99 ms', 'ratio', 'by CPU', `CPU ms each: ${parts}`, 'memory MB'],
     ...operations.flatMap((measured) => [
-      row(measured.name, 'Rejoinder', measured.rejoinder, ratioInWords(measured)),
-      row('', 'ceiling', measured.ceiling, `goal ${measured.goal}`),
+      row(measured.name, 'Rejoinder', measured.rejoinder, [
+        ratioInWords(measured),
+        measured.cpuRatio?.toFixed(2) ?? '',
+      ]),
+      row('', 'ceiling', measured.ceiling, [`goal ${measured.goal}`, '']),
     ]),
   ];
 }
@@ -114,6 +123,14 @@ function idle({ idleMb }: StoreReport): string {
   return `Memory before the first request, MB (${partsOf(rejoinder)}): ${perPart(rejoinder, 0)}; the ceiling ${perPart(ceiling, 0)}.`;
 }
 
+/** How many of the goals are reached, and which are not. */
+export function goalsInWords(stores: readonly StoreReport[]): string {
+  const all = stores.flatMap(({ store, operations }) => operations.map((operation) => ({ store, ...operation })));
+  const missed = all.filter(({ ratio, goal }) => ratio === null || ratio < goal);
+  const names = missed.map(({ name, store }) => `${name} (${STORE_NAMES[store]})`);
+  return `Goals reached: ${all.length - missed.length} of ${all.length}.${missed.length > 0 ? ` Not: ${names.join(', ')}.` : ''}`;
+}
+
 /** For a terminal: columns side by side. */
 export function asText(report: StoreReport): string {
   const tables = tablesOf(report).map(({ title, table }) => {
@@ -142,6 +159,7 @@ export function asMarkdown(report: Report): string {
         .map(([name, version]) => `${name} ${version}`)
         .join(', ')}; PostgreSQL: ${settings.join(', ')}.`,
     ...report.missing.map((what) => `Not measured: ${what}`),
+    goalsInWords(stores),
   ];
   const sections = stores.flatMap((store) => [
     ...tablesOf(store).map(({ title, table: [heading = [], ...rows] }) =>
