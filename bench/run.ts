@@ -20,11 +20,18 @@ const STARTERS = 2_000;
 
 const asked = options();
 const started = new Started();
+let signalled = false;
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => void started.stop().finally(() => process.exit(signal === 'SIGINT' ? 130 : 143)));
+  process.once(signal, () => {
+    signalled = true;
+    void started.stop().finally(() => process.exit(signal === 'SIGINT' ? 130 : 143));
+  });
 }
 try {
   await run(asked);
+} catch (error) {
+  // What is measured is being ended under it: its complaints say nothing.
+  if (!signalled) throw error;
 } finally {
   await started.stop();
 }
