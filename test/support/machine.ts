@@ -1,6 +1,5 @@
 import { execFile, execFileSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 
@@ -24,20 +23,18 @@ export async function runningProcesses(): Promise<RunningProcess[]> {
       .split('\n')
       .map((line) => ({ pid: Number(line.trim().split(/\s+/)[0]), parent: Number(line.trim().split(/\s+/)[1]), line }));
   }
-  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
-  const read = async (pid: string): Promise<RunningProcess[]> => {
+  // Read at once: that takes a tenth of what going through the thread pool takes, and it is asked again and again.
+  return readdirSync('/proc').flatMap((pid) => {
+    if (!/^\d+$/.test(pid)) return [];
     try {
-      const [line, stat] = await Promise.all(
-        ['cmdline', 'stat'].map((file) => readFile(`/proc/${pid}/${file}`, 'utf8')),
-      );
+      const [line = '', stat = ''] = ['cmdline', 'stat'].map((file) => readFileSync(`/proc/${pid}/${file}`, 'utf8'));
       // The name in brackets may hold anything; what follows it is the state and the parent's number.
-      const parent = Number(stat?.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
-      return [{ pid: Number(pid), parent, line: (line ?? '').replaceAll('\0', ' ') }];
+      const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+      return [{ pid: Number(pid), parent, line: line.replaceAll('\0', ' ') }];
     } catch {
       return []; // ended meanwhile
     }
-  };
-  return (await Promise.all(pids.map(read))).flat();
+  });
 }
 
 /** The resident memory of a process, in bytes. */
