@@ -50,7 +50,9 @@ describe('the client, as the package that others install', () => {
     await symlink(resolve('node_modules/@types'), join(project, 'node_modules/@types'));
     await run(process.execPath, [
       resolve('node_modules/typescript/bin/tsc'),
-      ...['--strict', '--target', 'es2022', '--module', 'nodenext', '--types', 'node', join(project, 'turn.ts')],
+      // Declarations are checked below.
+      ...['--strict', '--skipLibCheck', '--target', 'es2022', '--lib', 'es2022', '--module', 'nodenext'],
+      ...['--types', 'node', join(project, 'turn.ts')],
     ]);
     const { stdout } = await run(process.execPath, [join(project, 'turn.js')], {
       env: { PATH: process.env['PATH'], TOKEN: tokenFor('ana') },
@@ -75,8 +77,9 @@ describe('the client, as the package that others install', () => {
     await writeFile(join(project, 'program.ts'), program);
     await run(process.execPath, [
       ...[resolve('node_modules/typescript/bin/tsc'), '--noEmit', '--strict', '--exactOptionalPropertyTypes'],
-      ...['--skipLibCheck', 'false', '--target', 'es2022', '--lib', 'es2022', '--types', 'node', '--typeRoots'],
-      ...[resolve('node_modules/@types'), '--module', 'node16', join(project, 'program.ts')],
+      ...['--skipLibCheck', 'false', '--skipDefaultLibCheck', '--target', 'es2022', '--lib', 'es2022'],
+      ...['--types', 'node', '--typeRoots', resolve('node_modules/@types'), '--module', 'node16'],
+      join(project, 'program.ts'),
     ]);
     await writeFile(join(project, 'old.cjs'), "console.log(typeof require('@rejoinder/client').Rejoinder);");
     const { stdout } = await run(process.execPath, ['--no-warnings', join(project, 'old.cjs')]);
@@ -88,7 +91,8 @@ describe('the client, as the package that others install', () => {
       "import { Rejoinder } from '@rejoinder/client';\nexport const client = new Rejoinder({ token: 'x' });\n";
     await writeFile(join(project, 'page.ts'), page);
     const compilerOptions = {
-      ...{ strict: true, noEmit: true, target: 'es2022', module: 'esnext', moduleResolution: 'bundler' },
+      ...{ strict: true, noEmit: true, skipDefaultLibCheck: true },
+      ...{ target: 'es2022', module: 'esnext', moduleResolution: 'bundler' },
       ...{ lib: ['es2022', 'dom'], types: [] },
     };
     await writeFile(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['page.ts'] }));
