@@ -1,0 +1,235 @@
+import { createReadStream } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { Browser, Page } from 'playwright-core';
+import { CONTRACT_FILE } from '#contract/file.js';
+import { findChromium, startBrowser } from '../support/browser.js';
+import { Client } from '../support/client.js';
+import { type Stack, startStack, tokenFor } from '../support/stack.js';
+
+const withBrowser = findChromium() === undefined ? describe.skip : describe;
+
+/** A front-end's page, which knows where the typed client and its one library are. */
+const PAGE = `<!doctype html>
+<title>a front-end</title>
+<link rel="icon" href="data:,">
+<script type="importmap">
+  { "imports": {
+    "@rejoinder/client": "/libs/client/dist/client/src/index.js",
+    "eventsource-parser": "/node_modules/eventsource-parser/dist/index.js"
+  } }
+</script>`;
+
+/** All but the playground's: they share a stack and a browser, which are dear to start. */
+withBrowser('in a browser', () => {
+  let stack: Stack;
+  let browser: Browser;
+  let site: Server;
+  let port: number;
+  beforeAll(async () => {
+    site = createServer((request, response) => {
+      const isFile = request.url?.endsWith('.js') === true;
+      response.setHeader('content-type', isFile ? 'text/javascript' : 'text/html');
+      if (isFile) createReadStream(`.${request.url}`).pipe(response);
+      else response.end(PAGE);
+    }).listen(0);
+    await once(site, 'listening');
+    ({ port } = site.address() as AddressInfo);
+    [stack, browser] = await Promise.all([
+      // By its other name it is another origin.
+      startStack({ env: { CORS_ORIGINS: `http://localhost:${port}` } }),
+      startBrowser(),
+    ]);
+  });
+  afterAll(async () => {
+    await browser?.close();
+    site?.close();
+    await stack?.stop();
+  });
+
+  describe('a page of another origin', () => {
+    const token = tokenFor('ana');
+    const open = async (host: string): Promise<Page> => {
+      const page = await browser.newPage();
+      await page.goto(`http://${host}:${port}/`);
+      return page;
+    };
+    const service = (): { url: string; token: string } => ({ url: stack.api.url, token });
+
+    it('that is on the list opens a chat, follows a reply as it is written, and reads what the headers say', async () => {
+      const page = await open('localhost');
+      const seen = await page.evaluate(async ({ url, token }) => {
+        const client: string = '@rejoinder/client';
+        const { Rejoinder } = await import(client);
+        const rejoinder = new Rejoinder({ baseUrl: url, token });
+        const chat = await rejoinder.openChat('support');
+        let text = '';
+        let last: any;
+        for await (const event of rejoinder.streamTurn(chat.id, 'hello from elsewhere')) {
+          if (event.type === 'delta') text += event.text;
+          last = event;
+        }
+        const ask = async (path: string, init: RequestInit & { cache?: 'no-store' } = {}): Promise<any> => {
+          const headers = { authorization: `Bearer ${token}`, ...(init.headers as Record<string, string>) };
+          const response = await fetch(`${url}/api/v1/${path}`, { ...init, headers });
+          const told = ['etag', 'location', 'retry-after', 'ratelimit', 'x-request-id', 'preference-applied'];
+          const shown = Object.fromEntries(told.map((name) => [name, response.headers.get(name)]));
+          return { status: response.status, ...shown, body: await response.text() };
+        };
+        const accepted = await ask(`chats/${chat.id}/turns`, {
+          method: 'POST',
+          headers: {
+            'content-type': 'application/json',
+            prefer: 'respond-async',
+            'idempotency-key': 'from-elsewhere',
+            'x-request-id': 'my-own',
+          },
+          body: JSON.stringify({ user_message: 'and again' }),
+        });
+        // Nothing changes here, while the turn goes on in the chat.
+        const first = await ask('assistants/support');
+        // The browser's own memory would answer 200 for it.
+        const again = await ask('assistants/support', { headers: { 'if-none-match': first.etag }, cache: 'no-store' });
+        const renamed = await ask(`chats/${chat.id}`, {
+          method: 'PATCH',
+          headers: { 'content-type': 'application/json', 'if-match': '"other"' },
+          body: '{"title":"x"}',
+        });
+        const missing = await ask('jobs/0199a0de-0000-7000-8000-000000000000');
+        const stranger = await ask('chats', { headers: { authorization: 'Bearer nobody' } });
+        return { text, last, accepted, first, again, renamed, missing, stranger };
+      }, service());
+      expect(seen.text).toContain('hello from elsewhere');
+      expect(seen.last).toMatchObject({ type: 'job', job: { status: 'succeeded' } });
+      expect(seen.accepted).toMatchObject({
+        status: 202,
+        location: expect.stringMatching(/^\/api\/v1\/jobs\//),
+        'retry-after': '1',
+        ratelimit: expect.stringContaining('"turns"'),
+        'x-request-id': 'my-own',
+        'preference-applied': 'respond-async',
+      });
+      expect(seen.first).toMatchObject({ status: 200, etag: expect.stringMatching(/^"/) });
+      expect(seen.again.status).toBe(304);
+      expect(seen.renamed.status).toBe(412);
+      expect([seen.missing.status, JSON.parse(seen.missing.body).code]).toEqual([404, 'not_found']);
+      expect([seen.stranger.status, JSON.parse(seen.stranger.body).code]).toEqual([401, 'unauthorized']);
+    });
+
+    it('that is not on it reads nothing and does nothing, with a good token in its hands', async () => {
+      const page = await open('127.0.0.1');
+      const { rows: before } = await stack.database.query('SELECT count(*)::int AS chats FROM chats');
+      const seen = await page.evaluate(async ({ url, token }) => {
+        const client: string = '@rejoinder/client';
+        const { Rejoinder } = await import(client);
+        const rejoinder = new Rejoinder({ baseUrl: url, token, retryForMs: 0 });
+        const failed = async (promise: Promise<unknown>): Promise<string> =>
+          promise.then(
+            () => 'it was let in',
+            (error: Error) => error.name,
+          );
+        const headers = { authorization: `Bearer ${token}` };
+        return {
+          client: await failed(rejoinder.openChat('billing')),
+          read: await failed(fetch(`${url}/api/v1/chats`, { headers })),
+          // What a browser sends without asking first.
+          simple: await failed(fetch(`${url}/api/v1/chats`)),
+          form: await failed(fetch(`${url}/api/v1/assistants/billing/chats`, { method: 'POST', body: '{}' })),
+          blind: (await fetch(`${url}/api/v1/chats`, { mode: 'no-cors' }).catch(() => ({ type: 'refused' }))).type,
+        };
+      }, service());
+      expect(seen).toEqual({
+        client: 'ConnectionError',
+        read: 'TypeError',
+        simple: 'TypeError',
+        form: 'TypeError',
+        // Not even as something opaque, which a page might find a way to look into.
+        blind: 'refused',
+      });
+      const { rows: after } = await stack.database.query('SELECT count(*)::int AS chats FROM chats');
+      expect(after).toEqual(before);
+    });
+  });
+
+  describe('Swagger UI', () => {
+    it('shows the very file, takes a token, and tries operations out', async () => {
+      const page = await browser.newPage({ viewport: { width: 1280, height: 1000 } });
+      const complaints: string[] = [];
+      page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
+      page.on('pageerror', (error) => complaints.push(error.message));
+      const foreign: string[] = [];
+      page.on('request', (request) => {
+        if (!request.url().startsWith(stack.api.url) && !request.url().startsWith('data:')) foreign.push(request.url());
+      });
+      const file = page.waitForResponse((response) => response.url().endsWith('/openapi.yaml'));
+      await page.goto(`${stack.api.url}/docs`);
+      expect(await (await file).text()).toBe(await readFile(CONTRACT_FILE, 'utf8'));
+
+      await page.getByRole('button', { name: 'Authorize' }).first().click();
+      await page.locator('.modal-ux input').fill(tokenFor('sam'));
+      await page.locator('.modal-ux').getByRole('button', { name: 'Apply credentials' }).click();
+      await page.locator('.modal-ux').getByRole('button', { name: 'Close' }).first().click();
+
+      const execute = async (id: string, parameters: Record<string, string> = {}): Promise<string> => {
+        const operation = page.locator(`[id$="-${id}"]`);
+        await operation.locator('.opblock-summary').click();
+        for (const [name, value] of Object.entries(parameters)) {
+          await operation.locator(`tr[data-param-name="${name}"] input`).fill(value);
+        }
+        await operation.getByRole('button', { name: 'Execute' }).click();
+        await operation.locator('.live-responses-table .response-col_status').first().waitFor();
+        return operation.locator('.live-responses-table').first().innerText();
+      };
+      expect(await execute('listAssistants')).toMatch(/200[\s\S]*"slug": "billing"/);
+      const opened = await execute('openChat', { slug: 'support' });
+      expect(opened).toMatch(/201[\s\S]*"role": "system"/);
+      const chatId = /"id": "([0-9a-f-]{36})"/.exec(opened)?.[1] ?? '';
+      expect(await execute('createTurn', { chat_id: chatId })).toMatch(/200[\s\S]*"role": "assistant"/);
+      if (process.env['SCREENSHOTS']) await page.screenshot({ path: `${process.env['SCREENSHOTS']}/swagger-ui.png` });
+      expect(complaints).toEqual([]);
+      expect(foreign).toEqual([]);
+    });
+  });
+
+  describe('the board', () => {
+    it('is opened by a link, shows the tickets, offers nothing to change, and needs nothing from elsewhere', async () => {
+      await stack.model.script('take your time', { delay_ms: 30_000 });
+      const kim = stack.as('kim');
+      const { id } = await kim.turnAsync((await kim.chat()).id, 'take your time');
+      const ops = new Client(stack.api.url, tokenFor('ops', { scope: 'admin' }));
+      const { url } = (await ops.post('/api/v1/admin/sessions')).body;
+
+      const page = await browser.newPage();
+      const complaints: string[] = [];
+      const hosts = new Set<string>();
+      page.on('console', (message) => {
+        if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text());
+      });
+      page.on('pageerror', (error) => complaints.push(String(error)));
+      page.on('request', (request) => {
+        if (!request.url().startsWith('data:')) hosts.add(new URL(request.url()).origin);
+      });
+      await page.goto(new URL(url, stack.api.url).href);
+      await page.waitForURL('**/admin/queues');
+      await page.getByText('assistant-reply').first().click();
+      await page.getByText(`${id}-1`).first().waitFor();
+      await page.getByText('/api/v1/admin/jobs').waitFor();
+      for (const name of [/pause/i, /add job/i, /obliterate/i, /clean/i, /retry/i, /promote/i]) {
+        expect([name, await page.getByRole('button', { name }).count()]).toEqual([name, 0]);
+      }
+      expect(await page.content()).not.toContain('take your time');
+      await page.goto(new URL(`/admin/queues/queue/assistant-reply/${id}-1`, stack.api.url).href);
+      await page.getByText(`"${id}"`).first().waitFor();
+      expect(complaints).toEqual([]);
+      expect([...hosts]).toEqual([new URL(stack.api.url).origin]);
+
+      // Another browser of the same machine sees nothing.
+      const stranger = await (await browser.newContext()).newPage();
+      expect((await stranger.goto(new URL('/admin/queues', stack.api.url).href))?.status()).toBe(404);
+      await kim.patch(`/api/v1/jobs/${id}`, { status: 'canceled' });
+    });
+  });
+});
