@@ -10,6 +10,7 @@ export default {
   transform: {},
   globalSetup: './test/support/global-setup.js',
   globalTeardown: './test/support/global-teardown.js',
+  testSequencer: './test/support/longest-first.js',
   // A bound for what hangs, not for what is slow: the machine may be busy with others' work.
   testTimeout: 120_000,
   // They wait more than they work, on two cores, too.
