@@ -71,9 +71,10 @@ export class ReplyProcessor extends WorkerHost implements OnApplicationBootstrap
     this.stopping = true;
     const left = this.atLine.stop();
     const handBack = setTimeout(() => this.slots.stopAll(), DRAIN_MS);
-    // A queue whose store is away never says that it is closed; that no attempt runs is what counts.
-    const done = left.then(() => this.slots.idle()).then(() => sleep(CLOSE_MS));
-    await within(DRAIN_MS + HAND_BACK_MS, Promise.race([this.worker.close(), done]), undefined);
+    // That no attempt runs is what counts: the queue knows of none. One whose store is away never says that it is closed.
+    const drained = left.then(() => this.slots.idle());
+    const closed = Promise.all([drained, this.worker.close()]);
+    await within(DRAIN_MS + HAND_BACK_MS, Promise.race([closed, drained.then(() => sleep(CLOSE_MS))]), undefined);
     clearTimeout(handBack);
     this.slots.stopAll();
     await within(HAND_BACK_MS, this.slots.idle(), undefined);
