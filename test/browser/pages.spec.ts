@@ -196,7 +196,8 @@ withBrowser('in a browser', () => {
 
   describe('the board', () => {
     it('is opened by a link, shows the tickets, offers nothing to change, and needs nothing from elsewhere', async () => {
-      await stack.model.script('take your time', { delay_ms: 30_000 });
+      // A ticket that stays: for the next attempt, which the model put off.
+      await stack.model.script('take your time', { status: 429, headers: { 'retry-after': '60' } });
       const kim = stack.as('kim');
       const { id } = await kim.turnAsync((await kim.chat()).id, 'take your time');
       const ops = new Client(stack.api.url, tokenFor('ops', { scope: 'admin' }));
@@ -215,13 +216,13 @@ withBrowser('in a browser', () => {
       await page.goto(new URL(url, stack.api.url).href);
       await page.waitForURL('**/admin/queues');
       await page.getByText('assistant-reply').first().click();
-      await page.getByText(`${id}-1`).first().waitFor();
+      await page.getByText(`${id}-2`).first().waitFor();
       await page.getByText('/api/v1/admin/jobs').waitFor();
       for (const name of [/pause/i, /add job/i, /obliterate/i, /clean/i, /retry/i, /promote/i]) {
         expect([name, await page.getByRole('button', { name }).count()]).toEqual([name, 0]);
       }
       expect(await page.content()).not.toContain('take your time');
-      await page.goto(new URL(`/admin/queues/queue/assistant-reply/${id}-1`, stack.api.url).href);
+      await page.goto(new URL(`/admin/queues/queue/assistant-reply/${id}-2`, stack.api.url).href);
       await page.getByText(`"${id}"`).first().waitFor();
       expect(complaints).toEqual([]);
       expect([...hosts]).toEqual([new URL(stack.api.url).origin]);
