@@ -16,7 +16,7 @@ const STATEMENTS: readonly RegExp[] = [
   /\bUPDATE jobs(?: AS)?(?: \w)? SET lease_until = now\(\) \+/, // heartbeats
   /\bUPDATE jobs(?: AS)?(?: \w)? SET draft/, // drafts
   // The reconciler, in the order in which it looks.
-  /^SELECT id, attempts FROM jobs WHERE status = '(?:queued|running)' AND (?:available_at|lease_until) < now\(\)/,
+  /^SELECT (?:id )?FROM jobs WHERE status = '(?:queued|running)' AND (?:available_at|lease_until) < now\(\)/,
   /^WITH (?:expired|spent|orphan) AS/,
   /\bFROM receipts\b/,
   /\bFROM chats WHERE user_id IS NULL\b/,

@@ -72,7 +72,8 @@ export class ChatsService {
     const list = `chats ${userId} ${query.assistant ?? ''} ${query.status ?? ''}`;
     const forward = query.after !== undefined;
     const cursor = query.before ?? query.after;
-    const from = cursor && readPosition(decodeCursor(list, cursor, forward ? 'after' : 'before'), forward);
+    const field = forward ? 'after' : 'before';
+    const from = cursor === undefined ? undefined : readPosition(decodeCursor(list, cursor, field), forward);
     const rows = await readChats(this.manager, userId, query, forward, from || undefined, limit + 1);
     const hasMore = rows.length > limit;
     const chats = rows.slice(0, limit);
