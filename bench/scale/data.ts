@@ -12,6 +12,9 @@ const BATCH = 200_000;
 const TURNS = 10;
 const CHATS = 10;
 
+/** Users at least: who has seen three takes each to have a third of all there is. */
+const FEWEST_USERS = 30;
+
 /** A stretch of time that is filled with turns. */
 export interface Stretch {
   readonly name: string;
@@ -86,7 +89,7 @@ export async function fill(
   progress: (turns: number) => void = () => undefined,
 ): Promise<void> {
   const seconds = (to.getTime() - from.getTime()) / 1_000 / turns;
-  const users = Math.max(1, Math.floor(turns / TURNS / CHATS));
+  const users = Math.max(FEWEST_USERS, Math.floor(turns / TURNS / CHATS));
   const client = await database.connect();
   try {
     // References hold by how the data is made: looking each one up would take as long as all the rest.

@@ -140,7 +140,7 @@ export async function queueWorks(side: Side, rounds: number): Promise<Work[]> {
   ];
 }
 
-/** What operators look at: `user`, with ten chats, in each of which are ten turns, and `day`, with so many calls on each side. */
+/** What operators look at: `user`, with a chat of ten turns, and `day`, with so many calls on each side. */
 export function operatorWorks({ manager }: Side, user: string, chat: string, day: string): Work[] {
   const jobs = new AdminJobsService(manager, undefined as never, undefined as never, undefined as never);
   const usage = new UsageService(manager);
