@@ -25,7 +25,7 @@ import {
  *
  * Brings everything along. A million turns are two million messages, and as many jobs and lines of the ledger as turns; they take about a
  * minute to write and 2 GB of disk under the system's directory for temporary files, ten million ten times as much. Ends with 1 when
- * something costs several times what it costs in the small one.
+ * something costs several times what it costs in the small one, but for what is planned before PostgreSQL has looked: that is shown only.
  */
 
 const SMALL = 300;
@@ -202,13 +202,13 @@ async function run(): Promise<void> {
 
     const day = new Date(now - 91.5 * DAY_MS).toISOString().slice(0, 10);
     const operators = (side: Side): Work[] => operatorWorks(side, 'few0', chat, day);
-    const blind = await measure('Planned by what was known of small tables', small, large, () => []);
+    await measure('Planned by what was known of small tables', small, large, () => []);
     await large.pool.query('VACUUM ANALYZE');
     const seeing = await measure('Planned by what the tables are', small, large, operators);
     if (plans) await showPlans(large, operators);
     await cost(large);
     const waiting = await measureQueue(small, large);
-    if (!blind || !seeing || !waiting) {
+    if (!seeing || !waiting) {
       console.log('Some of it costs more in the large database.');
       process.exitCode = 1;
     }
