@@ -26,6 +26,8 @@ export async function openSide(name: string, url: string): Promise<Side> {
     extra: { ...(options.extra as object), options: OPTIONS, maxLifetimeSeconds: 0, idleTimeoutMillis: 0 },
   }).initialize();
   const pool = new pg.Pool({ connectionString: url, max: 1 });
+  // A connection may be told of the server's end while it ends itself.
+  pool.on('error', () => undefined);
   const heard: string[] = [];
   const driver = source.driver as unknown as { master: pg.Pool };
   const listen = (client: pg.PoolClient): void => void client.on('notice', ({ message }) => heard.push(message ?? ''));
