@@ -10,6 +10,7 @@ import { extend, type Extended } from '#jobs/extend.js';
 import { ROOM } from '#jobs/history.js';
 import { NO_LIMITS, reachedLimit } from '#jobs/limits.js';
 import { abandonedJobs, endExpired, endSpent } from '#jobs/reconcile.js';
+import { readJob } from '#jobs/read.js';
 import { cancel, finish, giveUp, handBack } from '#jobs/transitions.js';
 import { freshDatabase, type TestDatabase } from '../support/database.js';
 import { until } from '../support/until.js';
@@ -285,6 +286,10 @@ describe('the transitions of a job', () => {
     );
     await source.query('ANALYZE');
     await waitingTurns(source, 3_000, 'a');
+    await source.query(
+      `INSERT INTO chats (id, user_id, assistant_slug, status) SELECT gen_random_uuid(), $1, 'a', 'closed' FROM generate_series(1, 3000)`,
+      [userId],
+    );
     await source.query(`INSERT INTO chats (id, user_id, assistant_slug, status) VALUES ($1, $2, 'a', 'active')`, [
       chatId,
       userId,
@@ -295,6 +300,7 @@ describe('the transitions of a job', () => {
     let begun = '';
     const works: Record<string, (manager: EntityManager) => Promise<unknown>> = {
       accept: (manager) => acceptTurn(manager, { ...turn, jobId, requestKey: undefined }, limits),
+      poll: (manager) => readJob(manager, jobId, userId),
       limits: (manager) => reachedLimit(manager, userId, limits),
       claim: async (manager) => (begun = (await claim(manager, { most: 2 })).jobs[0]?.id ?? ''),
       extend: (manager) => extend(manager, [{ jobId: begun, attempt: 1, text: 'so far', at: 0 }]),
@@ -308,7 +314,7 @@ describe('the transitions of a job', () => {
     const read = async (manager: EntityManager): Promise<number> => {
       const [{ rows }] = await manager.query<[{ rows: number }]>(
         `SELECT sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::int AS rows FROM pg_stat_xact_user_tables
-          WHERE relname IN ('jobs', 'model_calls')`,
+          WHERE relname IN ('jobs', 'model_calls', 'chats')`,
       );
       return rows;
     };

@@ -34,11 +34,11 @@ async function read<Row extends JobRow>(
   jobId: string,
   userId: string,
 ): Promise<JobAndMessage<Row> | undefined> {
-  // By its chat: whoever's that is no more, at once has no more of its jobs.
+  // By its chat: whoever's that is no more, at once has no more of its jobs. Of a join the user's chats would be looked through, all of them.
   const [row] = await manager.query<(Row & Record<string, unknown>)[]>(
     `SELECT ${columns}, ${messageColumns('m', MESSAGE)}
-       FROM jobs j JOIN chats c ON c.id = j.chat_id LEFT JOIN messages m ON m.job_id = j.id
-      WHERE j.id = $1 AND c.user_id = $2`,
+       FROM jobs j LEFT JOIN messages m ON m.job_id = j.id
+      WHERE j.id = $1 AND (SELECT c.user_id FROM chats c WHERE c.id = j.chat_id) = $2`,
     [jobId, userId],
   );
   return row && { job: row, message: messageIn(row, MESSAGE) };
