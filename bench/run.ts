@@ -51,6 +51,8 @@ function options(): Options {
 
 async function run(options: Options): Promise<void> {
   const begun = performance.now();
+  // Now, for who works on meanwhile has another at the end.
+  const commit = thisCommit();
   const stores: StoreReport[] = [];
   const missing: string[] = [];
   for (const store of options.store === undefined ? (['postgres', 'redis'] as const) : [options.store]) {
@@ -67,7 +69,7 @@ async function run(options: Options): Promise<void> {
   const report: Report = {
     command: ['npm run bench', ...(process.argv.length > 2 ? ['--', ...process.argv.slice(2)] : [])].join(' '),
     date: new Date().toISOString(),
-    commit: thisCommit(),
+    commit,
     machine: thisMachine(),
     versions: versions(),
     rounds: options.rounds,

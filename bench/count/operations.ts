@@ -51,6 +51,7 @@ export async function countOperations(service: Counted): Promise<Counts[]> {
     ['turn, asynchronous, many at once', talkers.length, all(true)],
   ];
   const counts: Counts[] = [];
+  await service.counter.quiet();
   for (const [name, connections, exchanges] of works) {
     // What is done for the first time on a connection is not counted: so all of them are used once before.
     await send(service, connections, exchanges.slice(0, connections));
@@ -75,7 +76,8 @@ async function send({ url, database, counter }: Counted, connections: number, al
     if (errors > 0) throw new Error(fault);
     if (asynchronous) await until(async () => (await unfinished(database)) === 0, 'the end of all turns');
   }
-  await counter.quiet();
+  // What only reads has ended with its answer.
+  if (all[0]?.path.endsWith('/turns') === true) await counter.quiet();
 }
 
 /** Jobs that have not ended. */

@@ -23,7 +23,7 @@ const ONE_STATEMENT: Most = {
 };
 
 /** Users who send turns at once. */
-const AT_ONCE = 16;
+const AT_ONCE = 10;
 
 const onRedis = process.env['TEST_QUEUE'] === 'redis';
 
