@@ -27,7 +27,7 @@ export const USAGE = `npm run bench -- [options]: what the service does beside a
   --store NAME     only this one: postgres or redis
   --only TEXT      only the operations whose names contain it
   --rounds N       pairs of rounds for each operation (6; quick: 2)
-  --ms N           milliseconds of a round (2000; quick: 500)
+  --ms N           milliseconds of a round (2000; quick: 400)
   --out DIR        where the report goes: report.json, picture.svg (bench/results)
   --docs           writes table and picture into docs/performance.md, too
   --profiles DIR   CPU profiles of API and worker
@@ -37,7 +37,7 @@ Ends with 1 when an operation has no ratio, since one of the sides saw errors.`;
 
 const DEFAULTS = {
   full: { rounds: 6, ms: 2_000 },
-  quick: { rounds: 2, ms: 500 },
+  quick: { rounds: 2, ms: 400 },
 } as const;
 
 /** What cannot be done as it was asked. */
