@@ -3,8 +3,8 @@ import type { CallOutcome } from '#database/entities/model-call.entity.js';
 import { RECONCILE_BATCH } from './timings.js';
 
 /*
- * The ledger has a line for each call of the model. It is opened before the call, by the statement that reads what to send
- * (`beginCall` in the worker), and ended by the transition that ends the attempt. A worker that was fenced off, or told
+ * The ledger has a line for each call of the model. It is opened before the call, by the statement that claims the job and reads what
+ * to send, and ended by the transition that ends the attempt. A worker that was fenced off, or told
  * too late, adds what it knows; what a dead one left open the reconciler ends as `lost`.
  */
 

@@ -41,15 +41,14 @@ export class Doorbell {
    *
    * The ticket's id is made of the row's id and the attempt, because BullMQ silently ignores an id it still holds:
    * ringing twice for one attempt is one ticket, ringing for the next attempt is another.
-   * @returns whether the queue has the ticket
    */
-  ring(jobId: string, attempt: number, delayMs = 0): Promise<boolean> {
+  ring(jobId: string, attempt: number, delayMs = 0): Promise<void> {
     // Whole milliseconds: BullMQ on PostgreSQL refuses any other.
     return this.add({ jobId }, { jobId: ticketId(jobId, attempt), delay: Math.ceil(delayMs) });
   }
 
   /** Calls any other worker: there is more to do than its caller can take. Like {@link ring}. */
-  call(): Promise<boolean> {
+  call(): Promise<void> {
     return this.add({}, {});
   }
 
@@ -65,29 +64,27 @@ export class Doorbell {
     return state === 'waiting' || state === 'delayed' || state === 'prioritized' ? 'waiting' : 'gone';
   }
 
-  /** How many tickets wait to be taken; `undefined` when the queue's store does not answer within half a second. */
-  waiting(): Promise<number | undefined> {
-    const asked = this.ask(() => this.queue.getJobCountByTypes('waiting')).catch(() => undefined);
-    return within(RING_TIMEOUT_MS, asked, undefined);
-  }
-
   /** Whether the queue's store answers within half a second. */
   async reachable(): Promise<boolean> {
-    return (await this.waiting()) !== undefined;
+    const asked = this.ask(() => this.queue.getJobCountByTypes('waiting')).then(
+      () => true,
+      () => false,
+    );
+    return within(RING_TIMEOUT_MS, asked, false);
   }
 
-  private async add(ticket: ReplyTicket, options: JobsOptions): Promise<boolean> {
+  private async add(ticket: ReplyTicket, options: JobsOptions): Promise<void> {
     const added = this.ask(() => this.queue.add('reply', ticket, options)).then(
-      () => true,
+      () => 'answered' as const,
       (error: unknown) => {
         reportStoreError(error as Error);
-        return false;
+        return 'answered' as const;
       },
     );
-    if (Date.now() < this.unheardUntil) return false;
-    const rung = await within<boolean | undefined>(RING_TIMEOUT_MS, added, undefined);
-    if (rung === undefined) this.unheardUntil = Date.now() + UNHEARD_MS;
-    return rung ?? false;
+    if (Date.now() < this.unheardUntil) return;
+    if ((await within<'answered' | 'late'>(RING_TIMEOUT_MS, added, 'late')) === 'late') {
+      this.unheardUntil = Date.now() + UNHEARD_MS;
+    }
   }
 
   private async ask<T>(question: () => Promise<T>): Promise<T> {

@@ -1,5 +1,6 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { LONGEST_OPEN_MS, OUTAGE_JOBS, OUTAGE_MS, SHORTEST_OPEN_MS } from '#jobs/timings.js';
+import { Waiters } from '#process/waiters.js';
 
 /** Leave to begin one attempt; to be given back by saying what came of it. */
 export interface Pass {
@@ -25,8 +26,7 @@ export class Circuit {
   private readonly logger = new Logger(Circuit.name);
   /** The jobs that have failed, and when. */
   private readonly failing = new Map<string, number>();
-  /** In the order they came. */
-  private readonly waiting = new Set<() => void>();
+  private readonly waiters = new Waiters();
   private open = false;
   /** How long it was opened for the last time, in milliseconds, and until when. */
   private period = 0;
@@ -47,7 +47,8 @@ export class Circuit {
 
   /** Waits until an attempt may begin. @returns undefined when `stop` came first */
   async enter(stop: AbortSignal): Promise<Pass | undefined> {
-    while (this.open && (this.trying !== undefined || this.opensInMs > 0) && !stop.aborted) await this.turn(stop);
+    while (this.open && (this.trying !== undefined || this.opensInMs > 0) && !stop.aborted)
+      await this.waiters.wait(stop);
     if (stop.aborted) {
       this.next();
       return undefined;
@@ -119,7 +120,7 @@ export class Circuit {
     this.failing.clear();
     clearTimeout(this.timer);
     this.logger.log('the model is back');
-    for (const wake of [...this.waiting]) wake();
+    this.waiters.wakeAll();
   }
 
   private tryIn(ms: number): void {
@@ -134,19 +135,6 @@ export class Circuit {
   private next(): void {
     // A timer may be early by a millisecond.
     if (this.opensInMs > 0) return this.tryIn(Math.ceil(this.opensInMs));
-    const [wake] = this.waiting;
-    wake?.();
-  }
-
-  private turn(stop: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const wake = (): void => {
-        this.waiting.delete(wake);
-        stop.removeEventListener('abort', wake);
-        resolve();
-      };
-      this.waiting.add(wake);
-      stop.addEventListener('abort', wake);
-    });
+    this.waiters.wakeFirst();
   }
 }

@@ -1,3 +1,5 @@
+import { Waiters } from '#process/waiters.js';
+
 /** Why an attempt is stopped by the process. */
 export const SHUTDOWN = 'shutdown';
 
@@ -11,7 +13,7 @@ interface Taken {
 export class Slots {
   /** Each with what stops it. */
   private readonly taken = new Map<AbortController, Taken>();
-  private readonly waiting = new Set<() => void>();
+  private readonly waiters = new Waiters();
 
   constructor(private readonly most: number) {}
 
@@ -30,23 +32,14 @@ export class Slots {
     const controller = new AbortController();
     const ended = attempt(controller).finally(() => {
       this.taken.delete(controller);
-      for (const wake of this.waiting) wake();
+      this.waiters.wakeAll();
     });
     this.taken.set(controller, { jobId, ended });
   }
 
   /** Waits until an attempt has ended, or `stop`. */
   freed(stop: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const wake = (): void => {
-        this.waiting.delete(wake);
-        stop.removeEventListener('abort', wake);
-        resolve();
-      };
-      this.waiting.add(wake);
-      stop.addEventListener('abort', wake);
-      if (stop.aborted) wake();
-    });
+    return this.waiters.wait(stop);
   }
 
   /** Stops every attempt: the jobs are put back, for other workers to take at once. */
