@@ -17,10 +17,9 @@ const STATEMENTS: readonly RegExp[] = [
   /\bUPDATE jobs(?: AS)?(?: \w)? SET draft/, // drafts
   // The reconciler, in the order in which it looks.
   /^SELECT (?:id )?FROM jobs WHERE status = '(?:queued|running)' AND (?:available_at|lease_until) < now\(\)/,
-  /^WITH (?:expired|spent|orphan) AS/,
+  /^WITH (?:expired|spent|orphan|due) AS/,
   /\bFROM receipts\b/,
   /\bFROM chats WHERE user_id IS NULL\b/,
-  /^SELECT c\.id FROM assistants a CROSS JOIN LATERAL/,
   /^DELETE FROM (?:callers|idempotency_keys)\b/,
   // BullMQ's timers.
   /^-- Two-phase stalled-job recovery/,
