@@ -60,8 +60,9 @@ export class OpenStreams implements BeforeApplicationShutdown {
   private readonly process = newId();
   /** This process's, by user. */
   private readonly open = new Map<string, number>();
-  /** Closed, but still counted. */
+  /** Closed, but still counted; and those that are being written off. */
   private readonly closed = new Map<string, number>();
+  private closing = new Map<string, number>();
   private writing: Promise<void> | undefined;
   private beatAt = -Infinity;
   /** The tables have all of this process's streams. */
@@ -80,12 +81,7 @@ export class OpenStreams implements BeforeApplicationShutdown {
     const most = this.settings.openStreams;
     if (most === undefined) return FREE;
     if (performance.now() - this.beatAt > BEAT_MS) await this.beat();
-    // Whoever has just left may come back.
-    if (this.closed.has(userId)) await this.writeOff();
-    const [row] = await this.manager.query<{ opened: boolean }[]>(OPEN, [userId, this.process, most]);
-    if (row?.opened !== true) {
-      throw this.limits.reached({ limit: 'streams', retryAfterSeconds: RETRY_AFTER_SECONDS });
-    }
+    if (!this.takeOver(userId)) await this.take(userId, most);
     this.open.set(userId, (this.open.get(userId) ?? 0) + 1);
     this.timer ??= setInterval(() => void this.keep(), BEAT_MS / 2).unref();
     let left = false;
@@ -98,12 +94,31 @@ export class OpenStreams implements BeforeApplicationShutdown {
     };
   }
 
+  /** Whoever has just left and comes back, as with each next turn, has the place that is counted still. */
+  private takeOver(userId: string): boolean {
+    const left = this.closed.get(userId) ?? 0;
+    if (left > 1) this.closed.set(userId, left - 1);
+    else this.closed.delete(userId);
+    return left > 0;
+  }
+
+  private async take(userId: string, most: number): Promise<void> {
+    if (this.closing.has(userId)) await this.writing;
+    const [row] = await this.manager.query<{ opened: boolean }[]>(OPEN, [userId, this.process, most]);
+    if (row?.opened === true) return;
+    throw this.limits.reached({ limit: 'streams', retryAfterSeconds: RETRY_AFTER_SECONDS });
+  }
+
   private leave(userId: string): void {
     const rest = (this.open.get(userId) ?? 1) - 1;
     if (rest > 0) this.open.set(userId, rest);
     else this.open.delete(userId);
-    this.closed.set(userId, (this.closed.get(userId) ?? 0) + 1);
+    this.close(userId, 1);
     void this.writeOff();
+  }
+
+  private close(userId: string, count: number): void {
+    this.closed.set(userId, (this.closed.get(userId) ?? 0) + count);
   }
 
   private writeOff(): Promise<void> {
@@ -115,16 +130,15 @@ export class OpenStreams implements BeforeApplicationShutdown {
   private async writeClosed(): Promise<void> {
     await sleep(GATHER_MS);
     while (this.closed.size > 0) {
-      const closed = new Map(this.closed);
+      this.closing = new Map(this.closed);
+      this.closed.clear();
       try {
-        await this.manager.query(CLOSE, [[...closed.keys()], [...closed.values()], this.process]);
+        await this.manager.query(CLOSE, [[...this.closing.keys()], [...this.closing.values()], this.process]);
       } catch {
+        for (const [userId, count] of this.closing) this.close(userId, count);
         return;
-      }
-      for (const [userId, count] of closed) {
-        const rest = (this.closed.get(userId) ?? 0) - count;
-        if (rest > 0) this.closed.set(userId, rest);
-        else this.closed.delete(userId);
+      } finally {
+        this.closing = new Map();
       }
     }
   }
@@ -156,6 +170,7 @@ export class OpenStreams implements BeforeApplicationShutdown {
     if (this.written) return;
     await this.manager.query(SWEEP);
     this.closed.clear();
+    this.closing.clear();
     if (this.open.size > 0) {
       await this.manager.query(RESTORE, [this.process, [...this.open.keys()], [...this.open.values()]]);
     }
