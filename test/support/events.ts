@@ -16,16 +16,26 @@ const SCHEMAS: Readonly<Record<string, string>> = {
   error: 'Error',
 };
 
-/** Parses a stream of events as a browser does. @throws Error for an event the contract does not know */
-export async function* parseEvents(body: ReadableStream<Uint8Array>): AsyncGenerator<StreamEvent> {
+interface ParsedEvent {
+  readonly event?: string;
+  readonly id?: string;
+  readonly data: string;
+}
+
+/**
+ * Parses a stream of events as a browser does. The body is taken at once: one that nobody reads yet `fetch` gives up, without an
+ * error, as soon as its Response is garbage.
+ * @throws Error for an event the contract does not know
+ */
+export function parseEvents(body: ReadableStream<Uint8Array>): AsyncGenerator<StreamEvent> {
   const parsed = body
     .pipeThrough(new TextDecoderStream() as unknown as TransformStream<Uint8Array, string>)
     .pipeThrough(new EventSourceParserStream());
-  for await (const { event = 'message', id = '', data } of parsed as unknown as AsyncIterable<{
-    event?: string;
-    id?: string;
-    data: string;
-  }>) {
+  return judged(parsed);
+}
+
+async function* judged(parsed: AsyncIterable<ParsedEvent>): AsyncGenerator<StreamEvent> {
+  for await (const { event = 'message', id = '', data } of parsed) {
     const schema = SCHEMAS[event];
     if (schema === undefined) throw new Error(`There is no event called ${event}.`);
     const value: unknown = JSON.parse(data);
