@@ -26,6 +26,7 @@ import { DataCare1795565300000 } from './migrations/1795565300000-data-care.js';
 import { Operators1795565400000 } from './migrations/1795565400000-operators.js';
 import { UnfinishedJobs1795565500000 } from './migrations/1795565500000-unfinished-jobs.js';
 import { RestingChats1795565600000 } from './migrations/1795565600000-resting-chats.js';
+import { BusyTables1795565700000 } from './migrations/1795565700000-busy-tables.js';
 
 export const ENTITIES = [
   Assistant,
@@ -56,6 +57,7 @@ export const MIGRATIONS = [
   Operators1795565400000,
   UnfinishedJobs1795565500000,
   RestingChats1795565600000,
+  BusyTables1795565700000,
 ];
 
 export interface DatabaseOptions {
