@@ -14,10 +14,10 @@ import { Redis } from 'ioredis';
 import pg from 'pg';
 import { JobFeed } from '#feed/job-feed.js';
 import { Listener } from '#feed/listener.js';
-import { type FeedEnd, PostgresReplyFeed } from '#feed/postgres-reply-feed.js';
+import { PostgresReplyFeed } from '#feed/postgres-reply-feed.js';
 import { RedisListener } from '#feed/redis-listener.js';
 import { RedisReplyFeed } from '#feed/redis-reply-feed.js';
-import type { Piece } from '#feed/reply-feed.js';
+import type { FeedEnd, Piece } from '#feed/reply-feed.js';
 import { QUEUE_PREFIX, queueConnection, type QueueStore } from '#queue/connection.js';
 import { migrateQueue } from '#queue/migrate.js';
 import { has } from '../test/support/machine.js';
@@ -83,7 +83,7 @@ function ourRedis(redisUrl: string): Candidate {
     on: 'Redis',
     open: async (side) => {
       const redis = new RedisListener(redisUrl, `bench-${side}`);
-      const feed = new RedisReplyFeed(redis);
+      const feed = new RedisReplyFeed(redis, side);
       feed.start();
       while (!(await feed.publish([{ jobId: 'none', attempt: 0, offset: 0, text: '' }]))) await sleep(10);
       return {

@@ -25,8 +25,6 @@ const ONE_STATEMENT: Most = {
 /** Users who send turns at once. */
 const AT_ONCE = 10;
 
-const onRedis = process.env['TEST_QUEUE'] === 'redis';
-
 /** Accepted, read at its end; claimed, finished. */
 const TURN: Most = {
   'api sql': 2,
@@ -35,8 +33,7 @@ const TURN: Most = {
   'worker sql': 2,
   // Alone, a turn finds a worker that has waited, and leaves one that waits again.
   'worker queue': 6,
-  // On Redis a channel is entered and left for each attempt.
-  'worker feed': onRedis ? 3 : 1,
+  'worker feed': 1,
 };
 
 const AMONG_OTHERS: Most = { ...TURN, 'worker queue': 2 };

@@ -4,10 +4,10 @@ import { CancelFeed } from './cancel-feed.js';
 import { DispatchFeed } from './dispatch-feed.js';
 import { JobFeed } from './job-feed.js';
 import { Listener } from './listener.js';
-import { type FeedEnd, PostgresReplyFeed } from './postgres-reply-feed.js';
+import { PostgresReplyFeed } from './postgres-reply-feed.js';
 import { RedisListener } from './redis-listener.js';
 import { RedisReplyFeed } from './redis-reply-feed.js';
-import { ReplyFeed } from './reply-feed.js';
+import { type FeedEnd, ReplyFeed } from './reply-feed.js';
 
 /**
  * What a process hears of jobs, and of replies in the making. Replies go where the queue is; what becomes of jobs leaves with
@@ -28,7 +28,7 @@ export class FeedModule {
       providers.push({ provide: ReplyFeed, useValue: new PostgresReplyFeed(listener, end) });
     } else {
       const redis = new RedisListener(store.redisUrl, applicationName);
-      const replyFeed = new RedisReplyFeed(redis);
+      const replyFeed = new RedisReplyFeed(redis, end);
       providers.push(
         {
           provide: RedisListener,

@@ -1,9 +1,6 @@
 import type { Listener } from './listener.js';
 import { Listeners } from './listeners.js';
-import { type Follower, type Piece, ReplyFeed, type Writer } from './reply-feed.js';
-
-/** Which end of the feed a process is at: the API reads pieces, the worker writes them. */
-export type FeedEnd = 'reads' | 'writes';
+import { type FeedEnd, type Follower, type Piece, ReplyFeed, type Writer } from './reply-feed.js';
 
 const PIECES = 'rejoinder_pieces';
 const ASKED = 'rejoinder_asked';

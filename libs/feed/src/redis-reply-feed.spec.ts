@@ -10,7 +10,7 @@ describe('a question to a worker', () => {
       listensTo: () => confirmed,
       say: async (messages: unknown[]) => said.push(...messages) > 0,
     };
-    const feed = new RedisReplyFeed(redis as unknown as RedisListener);
+    const feed = new RedisReplyFeed(redis as unknown as RedisListener, 'reads');
     feed.follow('job', () => undefined);
     return { said, asked: feed.ask('job', 2, 10) };
   };
@@ -22,7 +22,7 @@ describe('a question to a worker', () => {
     expect(said).toEqual([]);
     confirm(true);
     expect(await asked).toBe(true);
-    expect(said).toEqual([['{rejoinder}:asked:job', '2 10']]);
+    expect(said).toEqual([['{rejoinder}:asked', 'job 2 10']]);
   });
 
   it('does not go where no answer would be heard', async () => {

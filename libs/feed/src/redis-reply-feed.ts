@@ -1,28 +1,31 @@
 import { QUEUE_PREFIX } from '#queue/connection.js';
 import { Listeners } from './listeners.js';
 import type { RedisListener } from './redis-listener.js';
-import { type Follower, type Piece, ReplyFeed, type Writer } from './reply-feed.js';
+import { type FeedEnd, type Follower, type Piece, ReplyFeed, type Writer } from './reply-feed.js';
 
-/** Channels, each with a job's id behind it. Redis has them once for all its databases, and may serve others. */
+/** Channels: one for each job, with its id behind, and one for all questions. Redis has them once for all its databases, and may serve others. */
 const PIECES = `${QUEUE_PREFIX}:pieces:`;
-const ASKED = `${QUEUE_PREFIX}:asked:`;
+const ASKED = `${QUEUE_PREFIX}:asked`;
 
 /**
- * The reply feed over Redis's channels. Each job has its own, and a process listens to those of the jobs that are followed, or
- * written, there: it hears nothing of the others.
+ * The reply feed over Redis's channels. For its pieces each job has its own, and a process listens to those of the jobs that are followed
+ * there: it hears nothing of the others. Questions, a short one for each reader who comes, go to whoever writes anything: a
+ * channel for each attempt would be entered and left though most have no reader.
  */
 export class RedisReplyFeed extends ReplyFeed {
   private readonly followers: Listeners<Follower>;
-  private readonly writers: Listeners<Writer>;
+  private readonly writers = new Listeners<Writer>();
 
-  constructor(private readonly redis: RedisListener) {
+  constructor(
+    private readonly redis: RedisListener,
+    end: FeedEnd,
+  ) {
     super();
-    const interest = (prefix: string) => ({
-      first: (jobId: string) => redis.join(prefix + jobId),
-      last: (jobId: string) => redis.leave(prefix + jobId),
+    this.followers = new Listeners({
+      first: (jobId) => redis.join(PIECES + jobId),
+      last: (jobId) => redis.leave(PIECES + jobId),
     });
-    this.followers = new Listeners(interest(PIECES));
-    this.writers = new Listeners(interest(ASKED));
+    if (end === 'writes') redis.join(ASKED);
   }
 
   /** Begins to listen; neither waits for Redis nor fails without it. */
@@ -30,7 +33,7 @@ export class RedisReplyFeed extends ReplyFeed {
     this.redis.start({
       heard: (channel, message) => {
         if (channel.startsWith(PIECES)) this.heardPiece(channel.slice(PIECES.length), message);
-        else this.heardAsked(channel.slice(ASKED.length), message);
+        else this.heardAsked(message);
       },
       missed: () => {
         for (const follower of this.followers.all()) follower(undefined);
@@ -52,7 +55,7 @@ export class RedisReplyFeed extends ReplyFeed {
   async ask(jobId: string, attempt: number, offset: number): Promise<boolean> {
     // The answer comes by another connection than the question goes: until that one is known to hear it, it would be lost.
     if (!(await this.redis.listensTo(PIECES + jobId))) return false;
-    return this.redis.say([[ASKED + jobId, `${attempt} ${offset}`]]);
+    return this.redis.say([[ASKED, `${jobId} ${attempt} ${offset}`]]);
   }
 
   answer(jobId: string, writer: Writer): () => void {
@@ -66,8 +69,8 @@ export class RedisReplyFeed extends ReplyFeed {
     for (const follower of this.followers.of(jobId)) follower(piece);
   }
 
-  private heardAsked(jobId: string, message: string): void {
-    const [attempt, offset] = message.split(' ');
+  private heardAsked(message: string): void {
+    const [jobId = '', attempt, offset] = message.split(' ');
     for (const writer of this.writers.of(jobId)) writer({ attempt: Number(attempt), offset: Number(offset) });
   }
 }

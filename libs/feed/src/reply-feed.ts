@@ -1,3 +1,6 @@
+/** Which end of the feed a process is at: the API reads pieces, the worker writes them. */
+export type FeedEnd = 'reads' | 'writes';
+
 /** A stretch of the text that an attempt is writing. Offsets count UTF-16 code units, as JavaScript does. */
 export interface Piece {
   readonly jobId: string;
