@@ -10,7 +10,7 @@ import { type Stack, startStack } from '../test/support/stack.js';
  */
 
 const SHORT = 100;
-const ROUNDS = 40;
+const ROUNDS = 100;
 
 /** What noise may make of a ratio of medians on a machine that is shared. */
 const LARGEST_RATIO = 2.5;
@@ -58,19 +58,30 @@ async function measure(stack: Stack): Promise<void> {
   await lengthen(stack.database, longChat, Math.floor(messages / 2));
   say(`a chat of ${messages} messages made`, `${((Date.now() - begun) / 1000).toFixed(0)} s`);
 
-  const path = `/api/v1/chats/${longChat}/messages?limit=50`;
-  const at = (direction: string, seq: number): [string, () => Promise<unknown>] => [
-    `${direction} ${seq}`,
-    () => long.get(`${path}&${direction}=${encodeCursor(`messages ${longChat}`, String(seq))}`),
-  ];
-  const pages = await compare('page', [
-    ['top of the short chat', () => short.get(`/api/v1/chats/${shortChat}/messages?limit=50`)],
-    ['top of the long chat', () => long.get(path)],
-    at('before', Math.floor(messages / 2)),
-    at('before', 60),
-    at('after', 1),
-    at('after', Math.floor(messages / 2)),
-    at('after', messages - 60),
+  const half = Math.floor(messages / 2);
+  const page = (
+    where: string,
+    [user, chat]: readonly [typeof long, string],
+    ...from: [direction?: string, seq?: number]
+  ): [string, () => Promise<unknown>] => {
+    const [direction, seq] = from;
+    const cursor = direction && `&${direction}=${encodeCursor(`messages ${chat}`, String(seq))}`;
+    const path = `/api/v1/chats/${chat}/messages?limit=50${cursor ?? ''}`;
+    return [[...from, where].join(' '), () => user.get(path)];
+  };
+  const inShort = [short, shortChat] as const;
+  const inLong = [long, longChat] as const;
+  const newest = await compare('page', [page('newest, short chat', inShort), page('newest, long chat', inLong)]);
+  const before = await compare('page', [
+    page('in the short chat', inShort, 'before', 60),
+    page('in the long chat', inLong, 'before', 60),
+    page('in the long chat', inLong, 'before', half),
+  ]);
+  const after = await compare('page', [
+    page('in the short chat', inShort, 'after', 1),
+    page('in the long chat', inLong, 'after', 1),
+    page('in the long chat', inLong, 'after', half),
+    page('in the long chat', inLong, 'after', messages - 60),
   ]);
   const turns = await compare('turn', [
     ['in the short chat', () => short.turn(shortChat, 'and now?')],
@@ -80,7 +91,7 @@ async function measure(stack: Stack): Promise<void> {
     ['the short one', () => short.chat()],
     ['the long one', () => long.chat()],
   ]);
-  if (!pages || !turns || !looks) {
+  if (!newest || !before || !after || !turns || !looks) {
     console.log('The long chat costs more than the short one.');
     process.exitCode = 1;
   }
