@@ -12,7 +12,6 @@
 /** Statements, their white space made one blank each. */
 const STATEMENTS: readonly RegExp[] = [
   /^SELECT 1$/, // the connection that listens is tried
-  /^SET plan_cache_mode\b/, // a connection is new
   /^SELECT count\(\*\)::int AS unfinished FROM \(SELECT FROM jobs/, // how much there is to do, looked at once in a while
   /\bUPDATE jobs(?: AS)?(?: \w)? SET lease_until = now\(\) \+/, // heartbeats
   /\bUPDATE jobs(?: AS)?(?: \w)? SET draft/, // drafts

@@ -272,37 +272,6 @@ describe('the transitions of a job', () => {
     expect(found).toEqual({ room });
   });
 
-  it('are planned once for a connection, whatever their values are', async () => {
-    const runner = source.createQueryRunner();
-    try {
-      for (let n = 0; n < 10; n++) {
-        const { jobId, userId } = await accepted();
-        await readJob(runner.manager, jobId, userId);
-        const turnsPerMinute = n % 2 === 0 ? 60 : undefined;
-        const limits = { turnsPerMinute, unfinishedTurns: 1 + n, tokensPerDay: n < 8 ? undefined : 1_000 };
-        // There is no such chat: this one is refused, by the same statement.
-        const turn = {
-          jobId,
-          chatId: newId(),
-          userId,
-          content: '',
-          metadata: {},
-          requestId: 'r',
-          requestKey: undefined,
-        };
-        await acceptTurn(runner.manager, { ...turn, assistantSlug: n < 5 ? undefined : 'a' }, limits);
-        await reachedLimit(runner.manager, userId, limits);
-      }
-      const planned = await runner.manager.query<{ generic: string; custom: string }[]>(
-        'SELECT generic_plans AS generic, custom_plans AS custom FROM pg_prepared_statements',
-      );
-      expect(planned.filter(({ generic }) => Number(generic) >= 10).length).toBeGreaterThanOrEqual(3);
-      expect(planned.filter(({ custom }) => custom !== '0')).toEqual([]);
-    } finally {
-      await runner.release();
-    }
-  });
-
   it('read a few rows each, though three thousand turns wait of which PostgreSQL did not know when it last looked', async () => {
     await source.query('ALTER TABLE jobs SET (autovacuum_enabled = false)');
     await source.query(

@@ -33,23 +33,12 @@ class PreparingClient extends pg.Client {
   }
 }
 
-/**
- * A prepared statement is planned once, without its values. Left to itself PostgreSQL plans some at each call, those whose values could
- * spare it a part (`$1 IS NULL OR …`), and for what accepts a turn planning is as much work again as doing it. In return no statement
- * may need to know its values to be planned well: each has an index that serves it whatever they are, and lists that can be filtered
- * are a text for each set of filters.
- */
-const PLANNED_ONCE = 'SET plan_cache_mode = force_generic_plan';
-
-/** The pool gives nobody the connection before this is done, though its types do not say so. */
-const planOnce = (client: pg.ClientBase): unknown => client.query(PLANNED_ONCE);
-
 /** The driver for TypeORM: pg, with clients that prepare. */
 export const preparingPg = {
   ...pg,
   Pool: class extends pg.Pool {
     constructor(options?: pg.PoolConfig) {
-      super({ ...options, Client: PreparingClient, onConnect: planOnce });
+      super({ ...options, Client: PreparingClient });
     }
   },
 };

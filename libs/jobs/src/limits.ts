@@ -36,13 +36,10 @@ export function placeValues({ unfinishedTurns }: UserLimits): [number | null] {
 
 const TODAY = `date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'`;
 
-/**
- * Tokens that the calls begun for a user today have taken so far, those under way included. Said of both columns together, for the index that
- * has both: of today's calls PostgreSQL knows little, and taken for few they would all be looked through, whosever they are.
- */
+/** Tokens that the calls begun for a user today have taken so far, those under way included. */
 const tokensToday = (user: string): string => `
   SELECT coalesce(sum(coalesce(input_tokens, 0) + coalesce(output_tokens, 0)), 0) FROM model_calls
-   WHERE user_id = ${user} AND (user_id, started_at) >= (${user}, ${TODAY})`;
+   WHERE user_id = ${user} AND started_at >= ${TODAY}`;
 
 /**
  * Takes one turn of the user's minute and of their day ($user), if they have one left and `worth` holds: a turn that cannot be taken
