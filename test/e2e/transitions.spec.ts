@@ -272,6 +272,40 @@ describe('the transitions of a job', () => {
     expect(found).toEqual({ room });
   });
 
+  it('are planned for the first few turns of a connection and never again, whatever they are told', async () => {
+    const TIMES = 20;
+    const runner = source.createQueryRunner();
+    const { manager } = runner;
+    try {
+      for (let n = 0; n < 2 * TIMES; n++) {
+        const [chatId, userId, jobId] = [newId(), newId(), newId()];
+        await manager.query(`INSERT INTO chats (id, user_id, assistant_slug, status) VALUES ($1, $2, 'a', 'active')`, [
+          chatId,
+          userId,
+        ]);
+        const requestKey = n % 3 === 0 ? { key: jobId, fingerprint: Buffer.alloc(32) } : undefined;
+        const turn = { jobId, chatId, userId, content: 'hello', metadata: {}, requestId: 'r', requestKey };
+        const assistantSlug = n % 2 === 0 ? 'a' : undefined;
+        const limits = { turnsPerMinute: 60, unfinishedTurns: n < 5 ? undefined : n, tokensPerDay: undefined };
+        const tokensPerDay = n < TIMES ? undefined : 1_000_000;
+        expect(await acceptTurn(manager, { ...turn, assistantSlug }, { ...limits, tokensPerDay })).toBeDefined();
+        await readJob(manager, jobId, userId);
+        const { jobs } = await claim(manager, { most: 1 + (n % 7) });
+        for (const { id, attempt } of jobs) await finish(manager, id, attempt, REPLY, FIGURES);
+      }
+      const said = await manager.query<{ once: number; each: number; text: string }[]>(
+        `SELECT generic_plans::int AS once, custom_plans::int AS each, statement AS text FROM pg_prepared_statements
+          WHERE generic_plans + custom_plans >= $1`,
+        [TIMES],
+      );
+      expect(said.filter(({ text }) => text.includes('INSERT INTO callers')).length).toBe(2);
+      expect(said.length).toBeGreaterThanOrEqual(5);
+      for (const { each, text } of said) if (each > 5) throw new Error(`Planned ${each} times: ${text}`);
+    } finally {
+      await runner.release();
+    }
+  });
+
   it('read a few rows each, though three thousand turns wait of which PostgreSQL did not know when it last looked', async () => {
     await source.query('ALTER TABLE jobs SET (autovacuum_enabled = false)');
     await source.query(

@@ -6,6 +6,7 @@ import { breaks, isKeyConflict, keepKey, keyIsKept, keyValues, type RequestKey }
 import {
   type Allowance,
   allowance,
+  hasTokens,
   NO_LIMITS,
   place,
   placeValues,
@@ -54,14 +55,38 @@ const HAS_UNFINISHED = `SELECT 1 FROM jobs u WHERE u.chat_id = chats.id AND ${is
  * chat's numbers on; and whoever holds it sees what the user's other turns have come to.
  */
 
-const ACCEPT_TURN = `
+/** A statement that takes a user's turn, for users whose tokens are counted and for those whose are not. */
+interface Taking {
+  readonly counted: string;
+  readonly uncounted: string;
+}
+
+/**
+ * Makes both. One text that passed over the tokens where there is no limit (`$1 IS NULL OR …`) would do the same; but PostgreSQL saw that
+ * the value spares it a part, and planned it anew for each turn, which is as much work again as carrying it out.
+ *
+ * @param tokens the number of the last value, the tokens that a user may have today; it is there only if they are counted
+ */
+function taking(tokens: number, text: (alsoWorth: string) => string): Taking {
+  return { counted: text(`AND ${hasTokens(2, tokens)}`), uncounted: text('') };
+}
+
+function take<Row>(manager: EntityManager, texts: Taking, values: unknown[], limits: UserLimits): Promise<Row[]> {
+  return limits.tokensPerDay === undefined
+    ? manager.query<Row[]>(texts.uncounted, values)
+    : manager.query<Row[]>(texts.counted, [...values, limits.tokensPerDay]);
+}
+
+const ACCEPT_TURN = taking(
+  14,
+  (alsoWorth) => `
   WITH caller AS (${takeTurn(
-    { user: 2, limits: 12 },
+    { user: 2, share: 12 },
     `NOT ${keyIsKept(2, 10)} AND EXISTS (
        SELECT FROM chats WHERE id = $1 AND user_id = $2 AND ($3::text IS NULL OR assistant_slug = $3)
-          AND status = 'active' AND NOT EXISTS (${HAS_UNFINISHED}))`,
+          AND status = 'active' AND NOT EXISTS (${HAS_UNFINISHED})) ${alsoWorth}`,
   )}
-  ), place AS (${place('caller', 14)}
+  ), place AS (${place('caller', 13)}
   ), chat AS (
     UPDATE chats SET last_seq = last_seq + 1, last_message_at = ${NEXT_MOMENT}
       FROM place
@@ -79,7 +104,8 @@ const ACCEPT_TURN = `
   ), kept AS (${keepKey({ user: 2, key: 10 }, { column: 'job_id', value: 'job.id', from: 'job' })}
   )
   SELECT message.seq, message.metadata, message.created_at AS "messageCreatedAt", place."usedSeconds", ${jobColumns('job')}
-    FROM message, job, place`;
+    FROM message, job, place`,
+);
 
 /**
  * Accepts a turn: the user's message and the job for its reply, in one statement and so in one transaction.
@@ -94,7 +120,7 @@ export async function acceptTurn(
   limits = NO_LIMITS,
 ): Promise<AcceptedTurn | undefined> {
   const messageId = newId();
-  const rows = await manager.query<AcceptedRow[]>(ACCEPT_TURN, [
+  const values = [
     turn.chatId,
     turn.userId,
     turn.assistantSlug ?? null,
@@ -107,8 +133,8 @@ export async function acceptTurn(
     ...keyValues(turn.requestKey),
     ...takeValues(limits),
     ...placeValues(limits),
-  ]);
-  const row = rows[0];
+  ];
+  const [row] = await take<AcceptedRow>(manager, ACCEPT_TURN, values, limits);
   if (row === undefined) return undefined;
   const { seq, metadata, messageCreatedAt, usedSeconds, ...job } = row;
   const userMessage: Message = {
@@ -129,10 +155,13 @@ export async function acceptTurn(
   return { userMessage, job, allowance: allowance(limits, usedSeconds) };
 }
 
-const LOCK_CHAT = `
-  WITH caller AS (${takeTurn({ user: 2, limits: 3 }, `EXISTS (SELECT FROM chats WHERE id = $1 AND user_id = $2)`)}
+const LOCK_CHAT = taking(
+  4,
+  (alsoWorth) => `
+  WITH caller AS (${takeTurn({ user: 2, share: 3 }, `EXISTS (SELECT FROM chats WHERE id = $1 AND user_id = $2) ${alsoWorth}`)}
   )
-  SELECT caller."usedSeconds" FROM caller, chats WHERE chats.id = $1 FOR UPDATE OF chats`;
+  SELECT caller."usedSeconds" FROM caller, chats WHERE chats.id = $1 FOR UPDATE OF chats`,
+);
 
 const ACCEPT_REPLY = `
   WITH caller AS (SELECT $2::text AS user_id, 0 AS "usedSeconds"
@@ -167,7 +196,7 @@ export async function acceptReply(
   const { chatId, userId, jobId, requestId, traceparent, requestKey } = reply;
   try {
     return await manager.transaction(async (inside) => {
-      const [taken] = await inside.query<Used[]>(LOCK_CHAT, [chatId, userId, ...takeValues(limits)]);
+      const [taken] = await take<Used>(inside, LOCK_CHAT, [chatId, userId, ...takeValues(limits)], limits);
       if (taken === undefined) throw new NothingAccepted();
       const key = keyValues(requestKey);
       const values = [chatId, userId, jobId, requestId, traceparent ?? null, ...key, ...placeValues(limits)];

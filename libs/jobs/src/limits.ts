@@ -25,8 +25,8 @@ const spacing = ({ turnsPerMinute }: UserLimits): number =>
   turnsPerMinute === undefined ? 0 : WINDOW_SECONDS / turnsPerMinute;
 
 /** What {@link takeTurn} takes. */
-export function takeValues(limits: UserLimits): [number, number | null] {
-  return [spacing(limits), limits.tokensPerDay ?? null];
+export function takeValues(limits: UserLimits): [number] {
+  return [spacing(limits)];
 }
 
 /** What {@link place} takes. */
@@ -41,20 +41,25 @@ const tokensToday = (user: string): string => `
   SELECT coalesce(sum(coalesce(input_tokens, 0) + coalesce(output_tokens, 0)), 0) FROM model_calls
    WHERE user_id = ${user} AND started_at >= ${TODAY}`;
 
+/** Whether the user ($user) has tokens left of those that they may have today ($most). */
+export function hasTokens(user: number, most: number): string {
+  return `(${tokensToday(`$${user}::text`)}) < $${most}::bigint`;
+}
+
 /**
- * Takes one turn of the user's minute and of their day ($user), if they have one left and `worth` holds: a turn that cannot be taken
- * anyway costs nothing. Of all statements that take a user's turns one at a time gets past this; `limits` is the number of
- * the first of two values.
+ * Takes one turn of the user's minute ($user), if they have one left and `worth` holds: a turn that cannot be taken
+ * anyway costs nothing. Of all statements that take a user's turns one at a time gets past this; `share` is the number of what
+ * {@link takeValues} gives.
  *
  * The minute is the generic cell rate algorithm (ITU-T I.371): one moment per user says how far it is used up, and it runs
  * down by itself.
  */
-export function takeTurn(at: { user: number; limits: number }, worth: string): string {
-  const [user, share, tokens] = [`$${at.user}::text`, `make_interval(secs => $${at.limits}::float8)`, at.limits + 1];
+export function takeTurn(at: { user: number; share: number }, worth: string): string {
+  const [user, share] = [`$${at.user}::text`, `make_interval(secs => $${at.share}::float8)`];
   return `
     INSERT INTO callers AS c (user_id, turns_until)
     SELECT ${user}, now() + ${share}
-     WHERE ${worth} AND ($${tokens}::bigint IS NULL OR (${tokensToday(user)}) < $${tokens}::bigint)
+     WHERE ${worth}
     ON CONFLICT (user_id) DO UPDATE SET turns_until = greatest(c.turns_until, now()) + ${share}
      WHERE c.turns_until + ${share} <= now() + interval '${WINDOW_SECONDS} seconds'
     RETURNING user_id, extract(epoch FROM turns_until - now())::float8 AS "usedSeconds"`;

@@ -39,7 +39,7 @@ const CREATE = `
   WITH assistant AS (
     SELECT slug, welcome_message FROM assistants WHERE slug = $2 AND retired_at IS NULL
   ), caller AS (${takeTurn(
-    { user: 1, limits: 9 },
+    { user: 1, share: 9 },
     `EXISTS (SELECT FROM assistant) AND ${HAS_CHATS} AND NOT ${keyIsKept(1, 7)}
        AND NOT EXISTS (SELECT FROM chats WHERE user_id = $1 AND assistant_slug = $2 AND status = 'active')`,
   )}

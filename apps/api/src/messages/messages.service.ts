@@ -29,7 +29,7 @@ const NEWER = page('>');
 
 /** The caller comes before the chat, as where turns are accepted. What cannot be stored anyway costs nothing. */
 const TAKE = takeTurn(
-  { user: 2, limits: 4 },
+  { user: 2, share: 4 },
   `NOT ${keyIsKept(2, 3)} AND EXISTS (SELECT FROM chats WHERE id = $1 AND user_id = $2 AND status = 'active')`,
 );
 
