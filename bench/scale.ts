@@ -20,12 +20,13 @@ import {
 /*
  * `npm run bench:scale -- [--rows TURNS] [--plans]`: what the service's statements cost in a database of a million turns beside one of
  * three hundred, a user's lists with 10,000 chats beside those with ten, all that turns need after as many turns as go by before VACUUM
- * comes, and while 50,000 wait beside 1,000; in one run, and the first two before and after PostgreSQL has looked at the tables anew (ANALYZE): until then it plans by what it knew of the small ones.
+ * comes, or while somebody's snapshot keeps it from cleaning, and while 50,000 wait beside 1,000; in one run, and the first two before and after PostgreSQL has looked at the tables anew (ANALYZE): until then it plans by what it knew of the small ones.
  * `--plans` prints the plans in the large one.
  *
  * Brings everything along. A million turns are two million messages, and as many jobs and lines of the ledger as turns; they take about a
  * minute to write and 2 GB of disk under the system's directory for temporary files, ten million ten times as much. Ends with 1 when
- * something costs several times what it costs in the small one, but for what is planned before PostgreSQL has looked: that is shown only.
+ * something costs several times what it costs in the small one, but for what is planned before PostgreSQL has looked, and what a snapshot
+ * costs: these are shown only.
  */
 
 const SMALL = 300;
@@ -106,8 +107,8 @@ async function measure(how: string, small: Side, large: Side, operators: (side: 
   return (await compare(await chatsWorks(large, 'ten', 10), await chatsWorks(large, 'many', MANY_CHATS))) && flat;
 }
 
-/** Just before VACUUM comes: what has gone by is still in the indexes of what waits and what runs. */
-async function measureWear(small: Side, large: Side): Promise<boolean> {
+/** What has gone by is still in the indexes of what waits and what runs: until VACUUM comes (`how`), or for as long as it cannot. */
+async function measureWear(how: string, small: Side, large: Side): Promise<boolean> {
   await waitingTurns(large.pool, WENT_BY, 'bench', 'went');
   await large.pool.query(
     `UPDATE jobs SET status = 'running', attempts = 1, started_at = now(), lease_until = now() WHERE status = 'queued'`,
@@ -115,14 +116,27 @@ async function measureWear(small: Side, large: Side): Promise<boolean> {
   await large.pool.query(
     `UPDATE jobs SET status = 'succeeded', lease_until = NULL, finished_at = now() WHERE status = 'running'`,
   );
-  title('Turns went by since the last VACUUM', 'none', `${WENT_BY} turns`, 'ratio');
+  title(`Turns went by ${how}`, 'none', `${WENT_BY} turns`, 'ratio');
   const worksOf = async (side: Side): Promise<Work[]> => [
     ...turnWorks(side, await newChat(side)),
     ...standingWorks(side, 'few0'),
   ];
   const flat = await compare(await worksOf(small), await worksOf(large));
+  // What a snapshot keeps it leaves where it is.
   await large.pool.query('VACUUM jobs');
   return flat;
+}
+
+/** Keeps a snapshot of the database while `work` goes on, as a long report does: of what ends meanwhile PostgreSQL cleans nothing. */
+async function underSnapshot<T>({ pool }: Side, work: () => Promise<T>): Promise<T> {
+  const reader = new pg.Client(pool.options);
+  await reader.connect();
+  try {
+    await reader.query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM assistants');
+    return await work();
+  } finally {
+    await reader.end();
+  }
 }
 
 /** A long queue against a short one. Nobody tells the planner of either, as nobody does in an hour of need. */
@@ -228,7 +242,9 @@ async function run(): Promise<void> {
     const seeing = await measure('Planned by what the tables are', small, large, operators);
     if (plans) await showPlans(large, operators);
     await cost(large);
-    const worn = await measureWear(small, large);
+    const worn = await measureWear('since the last VACUUM', small, large);
+    await underSnapshot(large, () => measureWear('while a snapshot is kept', small, large));
+    await large.pool.query('VACUUM jobs');
     const waiting = await measureQueue(small, large);
     if (!seeing || !worn || !waiting) {
       console.log('Some of it costs more in the large database.');

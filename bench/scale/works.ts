@@ -24,7 +24,7 @@ import type { Side } from './side.js';
 /** What is measured: by its name, on a side. */
 export type Work = readonly [name: string, run: () => Promise<unknown>];
 
-/** Limits as they are set by default, so that what they count is counted. */
+/** A limit of each kind, so that what they count is counted. */
 const LIMITS = { turnsPerMinute: 100_000, unfinishedTurns: 10, tokensPerDay: 10_000_000 };
 
 /** An active chat in which turns are taken. */

@@ -2,6 +2,7 @@ import { Queue, setDefaultBackendFactory, Worker } from 'bullmq';
 import { QUEUE_PREFIX, queueConnection, type QueueStore, REPLY_QUEUE } from '#queue/connection.js';
 import { postgresBackend } from '#queue/postgres-backend.js';
 import type { Stack } from './stack.js';
+import { until } from './until.js';
 
 /** Runs `work` on a stack's queue, as another producer. */
 export async function onQueue<T>(stack: Stack, work: (queue: Queue) => Promise<T>): Promise<T> {
@@ -16,16 +17,20 @@ export async function onQueue<T>(stack: Stack, work: (queue: Queue) => Promise<T
   }
 }
 
-/** Takes the next ticket and never comes back with it, as a worker that dies. @returns what it says */
+/** Takes the next ticket, once there is one, and never comes back with it, as a worker that dies. @returns what it says */
 export async function takeTicket(stack: Stack): Promise<unknown> {
   const worker = new Worker(REPLY_QUEUE, null, {
     connection: queueConnection(storeOf(stack), 'worker'),
     prefix: QUEUE_PREFIX,
   });
   worker.on('error', () => undefined);
-  const ticket = await worker.getNextJob('nobody');
-  await worker.close(true);
-  return ticket?.data;
+  try {
+    // A turn is accepted before it is rung for; and BullMQ, asked for the first time, does not wait.
+    const ticket = await until(() => worker.getNextJob('nobody', { block: false }), 'a ticket');
+    return ticket.data as unknown;
+  } finally {
+    await worker.close(true);
+  }
 }
 
 function storeOf(stack: Stack): QueueStore {
