@@ -109,7 +109,7 @@ async function measure(how: string, small: Side, large: Side, operators: (side: 
 
 /** What has gone by is still in the indexes of what waits and what runs: until VACUUM comes (`how`), or for as long as it cannot. */
 async function measureWear(how: string, small: Side, large: Side): Promise<boolean> {
-  await waitingTurns(large.pool, WENT_BY, 'bench', 'went');
+  await waitingTurns(large.pool, WENT_BY, 'bench', how);
   await large.pool.query(
     `UPDATE jobs SET status = 'running', attempts = 1, started_at = now(), lease_until = now() WHERE status = 'queued'`,
   );

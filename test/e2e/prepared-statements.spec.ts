@@ -1,0 +1,37 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type pg from 'pg';
+import { preparingPg } from '#database/prepared-client.js';
+import { freshDatabase, type TestDatabase } from '../support/database.js';
+
+describe('a connection', () => {
+  let database: TestDatabase;
+  let pool: pg.Pool;
+  beforeAll(async () => {
+    database = await freshDatabase();
+    pool = new preparingPg.Pool({ connectionString: database.url, max: 1 });
+  });
+  afterAll(async () => {
+    await pool.end();
+    await database.drop();
+  });
+
+  const prepared = async (): Promise<number> => {
+    const { rows } = await pool.query<{ n: number }>('SELECT count(*)::int AS n FROM pg_prepared_statements');
+    return rows[0]?.n ?? 0;
+  };
+
+  it('prepares what has values once, however often it is said, and nothing else', async () => {
+    for (let n = 0; n < 3; n++) {
+      expect((await pool.query('SELECT $1::int + 1 AS n', [n])).rows).toEqual([{ n: n + 1 }]);
+      await pool.query(`SELECT ${n}; SELECT ${n}`);
+    }
+    expect(await prepared()).toBe(1);
+  });
+
+  it('holds five hundred statements at most; what comes after them is answered as well', async () => {
+    for (let n = 0; n < 600; n++) {
+      expect((await pool.query(`SELECT $1::int + ${n} AS n`, [n])).rows).toEqual([{ n: 2 * n }]);
+    }
+    expect(await prepared()).toBe(500);
+  });
+});
