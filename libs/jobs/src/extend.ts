@@ -1,5 +1,6 @@
 import type { EntityManager } from 'typeorm';
 import { type CallFigures, NO_FIGURES } from './ledger.js';
+import { runs } from './states.js';
 import { LEASE_SECONDS } from './timings.js';
 
 /** One attempt's heartbeat: its lease goes on, and what is new of its text and of its call is written down. */
@@ -30,7 +31,7 @@ const EXTEND = `
         AS beat (id, attempt, text, at, news, message_id, input_tokens, output_tokens, first_text_ms)
   ), held AS (
     SELECT jobs.id, jobs.attempts FROM jobs JOIN beat ON beat.id = jobs.id AND beat.attempt = jobs.attempts
-     WHERE jobs.status = 'running' FOR NO KEY UPDATE OF jobs SKIP LOCKED
+     WHERE ${runs('jobs')} FOR NO KEY UPDATE OF jobs SKIP LOCKED
   ), line AS (
     SELECT c.job_id, c.attempt FROM model_calls c JOIN beat ON beat.id = c.job_id AND beat.attempt = c.attempt
      WHERE beat.news FOR NO KEY UPDATE OF c SKIP LOCKED
@@ -39,7 +40,7 @@ const EXTEND = `
            draft = CASE WHEN length(draft) BETWEEN beat.at AND beat.at + length(beat.text) - 1
                         THEN left(draft, beat.at) || beat.text ELSE draft END
       FROM beat JOIN held ON held.id = beat.id AND held.attempts = beat.attempt
-     WHERE jobs.id = beat.id AND jobs.status = 'running' AND jobs.attempts = beat.attempt
+     WHERE jobs.id = beat.id AND ${runs('jobs')} AND jobs.attempts = beat.attempt
     RETURNING jobs.id, jobs.attempts
   ), call AS (
     UPDATE model_calls c SET message_id = beat.message_id, input_tokens = beat.input_tokens,
@@ -57,7 +58,7 @@ const EXTEND = `
               ELSE 'extended' END AS extended
     FROM beat LEFT JOIN job ON job.id = beat.id AND job.attempts = beat.attempt
     LEFT JOIN call ON call.job_id = beat.id AND call.attempt = beat.attempt
-    LEFT JOIN jobs ON jobs.id = beat.id AND jobs.attempts = beat.attempt AND jobs.status = 'running'`;
+    LEFT JOIN jobs ON jobs.id = beat.id AND jobs.attempts = beat.attempt AND ${runs('jobs')}`;
 
 /**
  * Extends the leases of attempts, of different jobs or of one, all of them in one statement. Each beat is fenced by its own attempt and

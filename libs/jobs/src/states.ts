@@ -24,6 +24,9 @@ export const LIVES_SINCE = 'coalesce(requeued_at, created_at)';
 /** SQL: a job is queued, for statements that read them by whose turn it is (`line`: `jobs_in_line`) or by their hour (`age`: `jobs_age`). */
 export const waits = (order: 'line' | 'age'): string => `(status || ' ${order}') = 'queued ${order}'`;
 
+/** SQL: a job is running, for statements that find it by its id: `jobs_running` would be read from end to end, with all that has left it. */
+export const runs = (t: string): string => `(${t}.status || ' id') = 'running id'`;
+
 /** SQL: a job is neither succeeded, failed nor canceled, for statements that look for those of one user (`jobs_of_user`). */
 export const unfinishedOfUser = (t: string): string => `(${t}.status || ' user') IN ('queued user', 'running user')`;
 
