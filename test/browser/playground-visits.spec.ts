@@ -7,9 +7,6 @@ import { DESK, PHONE, Playground, slowly, type Visitor } from '../support/playgr
 import { tokenFor } from '../support/stack.js';
 import { until } from '../support/until.js';
 
-/** An API is started twice, which takes a busy machine a while. */
-const RESTART_MS = 60_000;
-
 const withBrowser = findChromium() === undefined ? describe.skip : describe;
 
 withBrowser('the playground, as it is come upon', () => {
@@ -88,83 +85,72 @@ withBrowser('the playground, as it is come upon', () => {
     expect(await eva.page.evaluate(`JSON.stringify(localStorage)`)).not.toContain('eyJ');
   });
 
-  it(
-    'says when the service is away, loses nothing that was typed, and recovers by itself',
-    async () => {
-      const own = await playground.stack.startApi({ JWT_SECRET: '', DATA_DIR: playground.dataDir });
-      const xia = await playground.visit({ url: own.url });
-      await xia.pick('Soporte');
-      await xia.send('before');
-      await xia.reply('before');
-      await xia.field.fill('after it went away');
-      await own.kill();
-      await xia.field.press('Enter');
-      await xia.sees('The service does not answer. Trying again…');
-      await xia.sees('Sending…');
-      await xia.picture('away');
-      // Taken back, changed, and sent all the same.
-      await xia.page.getByRole('button', { name: 'Stop the reply' }).click();
-      await until(async () => (await xia.field.inputValue()) === 'after it went away', 'what was typed');
-      await xia.send('after it came back');
-      const again = await playground.stack.again(own);
-      await xia.reply('after it came back');
-      await xia.page.getByText('The service does not answer').waitFor({ state: 'detached' });
-      expect(
-        (await playground.stored(xia)).filter(({ role }) => role === 'user').map(({ content }) => content),
-      ).toEqual(['before', 'after it came back']);
-      await again.stop();
-    },
-    RESTART_MS,
-  );
+  it('says when the service is away, loses nothing that was typed, and recovers by itself', async () => {
+    const own = await playground.stack.startApi({ JWT_SECRET: '', DATA_DIR: playground.dataDir });
+    const xia = await playground.visit({ url: own.url });
+    await xia.pick('Soporte');
+    await xia.send('before');
+    await xia.reply('before');
+    await xia.field.fill('after it went away');
+    await own.kill();
+    await xia.field.press('Enter');
+    await xia.sees('The service does not answer. Trying again…');
+    await xia.sees('Sending…');
+    await xia.picture('away');
+    // Taken back, changed, and sent all the same.
+    await xia.page.getByRole('button', { name: 'Stop the reply' }).click();
+    await until(async () => (await xia.field.inputValue()) === 'after it went away', 'what was typed');
+    await xia.send('after it came back');
+    const again = await playground.stack.again(own);
+    await xia.reply('after it came back');
+    await xia.page.getByText('The service does not answer').waitFor({ state: 'detached' });
+    expect((await playground.stored(xia)).filter(({ role }) => role === 'user').map(({ content }) => content)).toEqual([
+      'before',
+      'after it came back',
+    ]);
+    await again.stop();
+  });
 
-  it(
-    'signs in anew by itself in development when its token is refused',
-    async () => {
-      const theirs = await mkdtemp(join(tmpdir(), 'rejoinder-playground-'));
-      const own = await playground.stack.startApi({ JWT_SECRET: '', DATA_DIR: theirs });
-      const yan = await playground.visit({ url: own.url });
-      await yan.pick('Soporte');
-      await yan.send('before');
-      await yan.reply('before');
-      await own.stop();
-      // Another secret: what it signed before counts for nothing.
-      await rm(theirs, { recursive: true, force: true });
-      const again = await playground.stack.again(own);
-      await yan.send('and after');
-      await yan.reply('and after');
-      await again.stop();
-      await rm(theirs, { recursive: true, force: true });
-    },
-    RESTART_MS,
-  );
+  it('signs in anew by itself in development when its token is refused', async () => {
+    const theirs = await mkdtemp(join(tmpdir(), 'rejoinder-playground-'));
+    const own = await playground.stack.startApi({ JWT_SECRET: '', DATA_DIR: theirs });
+    const yan = await playground.visit({ url: own.url });
+    await yan.pick('Soporte');
+    await yan.send('before');
+    await yan.reply('before');
+    await own.stop();
+    // Another secret: what it signed before counts for nothing.
+    await rm(theirs, { recursive: true, force: true });
+    const again = await playground.stack.again(own);
+    await yan.send('and after');
+    await yan.reply('and after');
+    await again.stop();
+    await rm(theirs, { recursive: true, force: true });
+  });
 
-  it(
-    'asks for another token when a pasted one is refused, and nothing typed is lost',
-    async () => {
-      const own = await playground.stack.startApi();
-      const zoe = await playground.visit({ url: own.url });
-      const signIn = async (secret?: string) => {
-        await zoe.page.getByRole('textbox', { name: 'Bearer token' }).fill(tokenFor('zoe', {}, secret));
-        await zoe.page.getByRole('button', { name: 'Sign in' }).click();
-      };
-      await signIn();
-      await zoe.pick('Soporte');
-      await zoe.field.fill('half a thou');
-      const { port } = new URL(own.url);
-      await own.stop();
-      const another = 'another secret for tests that is long enough';
-      const again = await playground.stack.startApi({ PORT: port, JWT_SECRET: another });
-      await zoe.field.press('Enter');
-      await zoe.sees('Your token is no longer accepted');
-      await zoe.picture('expired');
-      await signIn(another);
-      await until(async () => (await zoe.field.inputValue()) === 'half a thou', 'what was typed');
-      await zoe.field.press('Enter');
-      await zoe.reply('half a thou');
-      await again.stop();
-    },
-    RESTART_MS,
-  );
+  it('asks for another token when a pasted one is refused, and nothing typed is lost', async () => {
+    const own = await playground.stack.startApi();
+    const zoe = await playground.visit({ url: own.url });
+    const signIn = async (secret?: string) => {
+      await zoe.page.getByRole('textbox', { name: 'Bearer token' }).fill(tokenFor('zoe', {}, secret));
+      await zoe.page.getByRole('button', { name: 'Sign in' }).click();
+    };
+    await signIn();
+    await zoe.pick('Soporte');
+    await zoe.field.fill('half a thou');
+    const { port } = new URL(own.url);
+    await own.stop();
+    const another = 'another secret for tests that is long enough';
+    const again = await playground.stack.startApi({ PORT: port, JWT_SECRET: another });
+    await zoe.field.press('Enter');
+    await zoe.sees('Your token is no longer accepted');
+    await zoe.picture('expired');
+    await signIn(another);
+    await until(async () => (await zoe.field.inputValue()) === 'half a thou', 'what was typed');
+    await zoe.field.press('Enter');
+    await zoe.reply('half a thou');
+    await again.stop();
+  });
 
   it('switches users, and shows nobody another’s chats', async () => {
     const tia = await playground.talking();
