@@ -177,7 +177,9 @@ describe('when the model fails', () => {
 
   it('by not being there, the turn is answered once it is', async () => {
     const port = await freePort();
-    const worker = await stack.startWorker({ ANTHROPIC_BASE_URL: `http://127.0.0.1:${port}` });
+    // One that has just been started may take longer to answer than the others are given.
+    const patient = { MODEL_IDLE_SECONDS: '30', MODEL_TOTAL_SECONDS: '60' };
+    const worker = await stack.startWorker({ ANTHROPIC_BASE_URL: `http://127.0.0.1:${port}`, ...patient });
     const user = stack.as('refused');
     const job = await user.turnAsync((await user.chat()).id, 'anybody there?');
     await until(async () => (await ledgerOf(stack, job.id)).length > 1, 'the second attempt');
