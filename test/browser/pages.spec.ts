@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Browser, Page } from 'playwright-core';
 import { CONTRACT_FILE } from '#contract/file.js';
-import { findChromium, startBrowser } from '../support/browser.js';
+import { findChromium, PATIENCE_MS, startBrowser } from '../support/browser.js';
 import { Client } from '../support/client.js';
 import { type Stack, startStack, tokenFor } from '../support/stack.js';
 
@@ -54,6 +54,7 @@ withBrowser('in a browser', () => {
     const token = tokenFor('ana');
     const open = async (host: string): Promise<Page> => {
       const page = await browser.newPage();
+      page.setDefaultTimeout(PATIENCE_MS);
       await page.goto(`http://${host}:${port}/`);
       return page;
     };
@@ -157,6 +158,7 @@ withBrowser('in a browser', () => {
   describe('Swagger UI', () => {
     it('shows the very file, takes a token, and tries operations out', async () => {
       const page = await browser.newPage({ viewport: { width: 1280, height: 1000 } });
+      page.setDefaultTimeout(PATIENCE_MS);
       const complaints: string[] = [];
       page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
       page.on('pageerror', (error) => complaints.push(error.message));
@@ -204,6 +206,7 @@ withBrowser('in a browser', () => {
       const { url } = (await ops.post('/api/v1/admin/sessions')).body;
 
       const page = await browser.newPage();
+      page.setDefaultTimeout(PATIENCE_MS);
       const complaints: string[] = [];
       const hosts = new Set<string>();
       page.on('console', (message) => {

@@ -203,9 +203,10 @@ withBrowser('the playground, in a chat', () => {
 
   it('tells of an attempt that was lost, and shows nothing of its text', async () => {
     const wim = await playground.talking();
+    // Long enough to be seen, on a busy machine, too.
     await playground.stack.model.script(
       'twice',
-      { pieces: ['lost ', 'words ', 'all '], piece_delay_ms: 200, cut_after: 2 },
+      { pieces: ['lost words ', 'all '], piece_delay_ms: 5_000, cut_after: 2 },
       1,
     );
     await playground.stack.model.script('twice', slowly(30, 20));
@@ -283,11 +284,15 @@ withBrowser('the playground, in a chat', () => {
     await playground.stack.model.script('behind', slowly());
     await sol.send('behind');
     await sol.sees('word3 ');
-    const asked: string[] = [];
-    sol.page.on('request', (request) => asked.push(new URL(request.url()).pathname));
     const left = sol.page.waitForEvent('requestfailed', (request) => request.url().endsWith('/turns'));
     await sol.hide(true);
     await left;
+    // A look around that was under way may come to its end.
+    await sol.page.waitForTimeout(1_000);
+    const asked: string[] = [];
+    sol.page.on('request', (request) => asked.push(new URL(request.url()).pathname));
+    // Longer than from one look of a page that is seen to the next.
+    await sol.page.waitForTimeout(6_000);
     expect(asked).toEqual([]);
     await sol.hide(false);
     await sol.sees('word20 ');

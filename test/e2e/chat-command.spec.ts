@@ -77,10 +77,9 @@ describe('npm run chat', () => {
     }, 'the turn');
     stack.api.freeze();
     try {
-      run.process.kill('SIGINT');
-      await new Promise((resolve) => setTimeout(resolve, 500));
-      run.process.kill('SIGINT');
-      expect(await run.ended).toMatchObject({ code: 130 });
+      // Two that reach a busy process at once are one, as from npm; whoever sees nothing happen presses again.
+      const pressing = setInterval(() => run.process.kill('SIGINT'), 500);
+      expect(await run.ended.finally(() => clearInterval(pressing))).toMatchObject({ code: 130 });
     } finally {
       stack.api.thaw();
     }

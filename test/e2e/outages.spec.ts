@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { onServer } from '../support/database.js';
+import { Pace } from '../support/pace.js';
 import { onQueue } from '../support/queue.js';
 import { type Stack, startStack } from '../support/stack.js';
 import { until } from '../support/until.js';
@@ -22,10 +23,11 @@ describe('when a store fails', () => {
     expect(rows.length).toBeGreaterThan(0);
     for (const { pid } of rows) process.kill(pid as number, 'SIGSTOP');
     try {
+      const pace = new Pace();
       const begun = Date.now();
       const answer = await ana.get('/api/v1/chats');
       expect([answer.status, answer.headers.get('retry-after')]).toEqual([503, '2']);
-      expect(Date.now() - begun).toBeLessThan(16_000);
+      expect(Date.now() - begun).toBeLessThan(pace.bound(16_000));
       await until(async () => (await ana.get('/api/v1/chats')).status === 200, 'a connection that answers');
     } finally {
       for (const { pid } of rows) process.kill(pid as number, 'SIGCONT');

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { components } from '#contract/openapi.gen.js';
 import { ledgerOf } from '../support/ledger.js';
+import { Pace } from '../support/pace.js';
 import type { App } from '../support/processes.js';
 import { type Stack, startStack } from '../support/stack.js';
 import { stopSound } from '../support/sweep.js';
@@ -45,6 +46,7 @@ describe('a worker', () => {
 
   describe('that is killed', () => {
     let killed: number;
+    let pace: Pace;
     beforeAll(async () => {
       await stack.model.script('before the headers', { hang_before_headers: true }, 1);
       await stack.model.script('in mid-stream', STREAM, 1);
@@ -73,6 +75,7 @@ describe('a worker', () => {
       await pause(200);
       await currentWorker().kill();
       killed = Date.now();
+      pace = new Pace();
       await holder.query('COMMIT');
       holder.release();
       await replaceWorker();
@@ -87,7 +90,7 @@ describe('a worker', () => {
         const [first, second] = await ledgerOf(stack, job.id);
         // The database had the last statement by then, and carries it out.
         if (moment === 'at the end') return expect(first?.outcome).toBe('completed');
-        expect((second?.started_at.getTime() ?? Infinity) - killed).toBeLessThan(BOUND_MS);
+        expect((second?.started_at.getTime() ?? Infinity) - killed).toBeLessThan(pace.bound(BOUND_MS));
         expect(first?.outcome).toBe(moment === 'between two attempts' ? 'failed' : 'lost');
       },
     );
@@ -106,7 +109,7 @@ describe('a worker', () => {
         error: { code: 'attempts_exhausted' },
         assistant_message: null,
       });
-      expect(Date.parse(job.finished_at ?? '') - killed).toBeLessThan(BOUND_MS);
+      expect(Date.parse(job.finished_at ?? '') - killed).toBeLessThan(pace.bound(BOUND_MS));
       const user = stack.as('for the last time');
       expect((await user.turn((await user.chat()).id, 'after that')).status).toBe(200);
     });
@@ -115,6 +118,7 @@ describe('a worker', () => {
   describe('that is frozen past its lease, and goes on', () => {
     let frozen: App;
     let thawed: number;
+    let pace: Pace;
     const ended = new Map<string, Job>();
     beforeAll(async () => {
       for (const [text, script] of [
@@ -135,11 +139,12 @@ describe('a worker', () => {
       expect(await outcomeOf('frozen in mid-stream')).toBe('running');
       frozen.thaw();
       thawed = Date.now();
+      pace = new Pace();
     });
 
     it('does not keep its model call running', async () => {
       await until(async () => (await outcomeOf('frozen in mid-stream')) === 'client_closed', 'the end of the call');
-      expect(Date.now() - thawed).toBeLessThan(5_000);
+      expect(Date.now() - thawed).toBeLessThan(pace.bound(5_000));
     });
 
     it.each(['frozen in mid-stream', 'frozen before the end'])('writes nothing: %s', async (text) => {

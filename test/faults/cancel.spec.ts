@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { StreamEvent } from '../support/events.js';
 import { openStream } from '../support/events.js';
 import { ledgerOf } from '../support/ledger.js';
+import { Pace } from '../support/pace.js';
 import { type Stack, startStack, tokenFor } from '../support/stack.js';
 import { stopSound } from '../support/sweep.js';
 import { until } from '../support/until.js';
@@ -40,13 +41,14 @@ describe('a cancel', () => {
     await until(async () => seen.includes('piece 40 '), 'some text');
 
     const seenBefore = seen;
+    const pace = new Pace();
     const asked = Date.now();
     const canceled = await cancel('ana', job.id, other);
     const answered = Date.now();
     await until(async () => (await callOf('an endless story'))?.outcome === 'client_closed', 'the end of the call');
     const call = await callOf('an endless story');
-    expect(Date.parse(call?.ended_at ?? '') - asked).toBeLessThan(1_000);
-    expect(answered - asked).toBeLessThan(1_000);
+    expect(Date.parse(call?.ended_at ?? '') - asked).toBeLessThan(pace.bound(1_000));
+    expect(answered - asked).toBeLessThan(pace.bound(1_000));
 
     const kept = canceled.body.assistant_message;
     expect(canceled.body).toMatchObject({ status: 'canceled', error: null });
@@ -83,9 +85,10 @@ describe('a cancel', () => {
     );
     for (const { pid } of rows) process.kill(pid as number, 'SIGSTOP');
     try {
+      const pace = new Pace();
       const asked = Date.now();
       const canceled = await cancel('deaf', one.id, deaf);
-      expect(Date.now() - asked).toBeLessThan(2_500);
+      expect(Date.now() - asked).toBeLessThan(pace.bound(2_500));
       expect(canceled.body.assistant_message.content.startsWith(least)).toBe(true);
     } finally {
       for (const { pid } of rows) process.kill(pid as number, 'SIGCONT');
@@ -129,9 +132,10 @@ describe('a cancel', () => {
       return rows[0]?.draft !== '';
     }, 'a checkpoint');
     for (const worker of stack.workers) worker.freeze();
+    const pace = new Pace();
     const asked = Date.now();
     const canceled = await cancel('kim', job.id);
-    expect(Date.now() - asked).toBeLessThan(3_000);
+    expect(Date.now() - asked).toBeLessThan(pace.bound(3_000));
     expect(canceled.body).toMatchObject({ status: 'canceled', assistant_message: { status: 'incomplete' } });
     for (const worker of stack.workers) worker.thaw();
     await until(async () => (await callOf('frozen in mid-stream'))?.outcome === 'client_closed', 'the end of the call');

@@ -15,6 +15,9 @@ export function findChromium(): string | undefined {
   return PLACES.find((path) => path !== undefined && existsSync(path));
 }
 
+/** How long to wait for something on a page: for what hangs, and sooner than Jest gives up, so that what was waited for is told. */
+export const PATIENCE_MS = 60_000;
+
 /** A browser of the machine's own: none is ever downloaded. */
 export function startBrowser(): Promise<Browser> {
   return chromium.launch({

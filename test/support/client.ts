@@ -84,7 +84,9 @@ export class Client {
 
   /** Opens the chat with an assistant. */
   async chat(assistant = 'support'): Promise<Schemas['OpenedChat']> {
-    const { body } = await this.post<Schemas['OpenedChat']>(`/api/v1/assistants/${assistant}/chats`);
+    const { status, body } = await this.post<Schemas['OpenedChat']>(`/api/v1/assistants/${assistant}/chats`);
+    if (status !== 200 && status !== 201)
+      throw new Error(`expected 200 or 201, got ${status}: ${JSON.stringify(body)}`);
     return body;
   }
 
@@ -103,7 +105,10 @@ export class Client {
   /** The job once it is final. */
   async finalJob(jobId: string): Promise<Schemas['Job']> {
     for (;;) {
-      const { body } = await this.get<Schemas['Job']>(`/api/v1/jobs/${jobId}`, { headers: { prefer: 'wait=20' } });
+      const { status, body } = await this.get<Schemas['Job']>(`/api/v1/jobs/${jobId}`, {
+        headers: { prefer: 'wait=20' },
+      });
+      if (status !== 200) throw new Error(`expected 200, got ${status}: ${JSON.stringify(body)}`);
       if (body.status !== 'queued' && body.status !== 'running') return body;
     }
   }

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser, BrowserContext, BrowserContextOptions, Locator, Page } from 'playwright-core';
-import { startBrowser } from './browser.js';
+import { PATIENCE_MS, startBrowser } from './browser.js';
 import { Client } from './client.js';
 import type { App } from './processes.js';
 import { type Stack, startStack } from './stack.js';
@@ -12,8 +12,8 @@ import { type Stack, startStack } from './stack.js';
 export const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true };
 export const DESK = { viewport: { width: 1280, height: 900 } };
 
-/** A reply of many words, each so long after the last. Of four hundred nobody waits for the end. */
-export const slowly = (words = 400, ms = 100): object => ({
+/** A reply of many words, each so long after the last. Of two thousand nobody waits for the end. */
+export const slowly = (words = 2_000, ms = 100): object => ({
   pieces: Array.from({ length: words }, (_, n) => `word${n} `),
   piece_delay_ms: ms,
 });
@@ -102,8 +102,7 @@ export class Visitor {
   static async open(browser: Browser, url: string, options: VisitOptions = {}): Promise<Visitor> {
     const { user = `visitor-${(visitors += 1)}`, context, ...how } = options;
     const page = await (context ?? (await browser.newContext(how))).newPage();
-    // Sooner than Jest gives up, so that what was waited for is told.
-    page.setDefaultTimeout(20_000);
+    page.setDefaultTimeout(PATIENCE_MS);
     const visitor = new Visitor(page, user);
     const { complaints } = visitor;
     page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));

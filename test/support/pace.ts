@@ -1,0 +1,56 @@
+import { Worker } from 'node:worker_threads';
+
+/** How often to look, and how many times what was found is granted on top of a promise. */
+const EVERY_MS = 100;
+const GRANTED = 50;
+
+/** Two milliseconds of work at each word, on a thread of its own: nothing of what is tested makes it slower, unless it takes the machine. */
+const STEP = `
+  const { parentPort } = require('node:worker_threads');
+  parentPort.on('message', () => {
+    let n = 1;
+    for (let i = 0; i < 100_000; i += 1) n = (n * 48_271) % 2_147_483_647;
+    parentPort.postMessage(n);
+  });`;
+
+/**
+ * What the machine gives while something is awaited. The service's promises in seconds are of a machine that runs; tests share theirs
+ * with one another and with whatever else is on it, and it may stand still for as long as a promise lasts. So a step of work is
+ * timed again and again meanwhile, and a promise is held to its own time and fifty of the longest step: about a tenth of a second more
+ * on a machine at rest, and seconds where everything takes seconds.
+ */
+export class Pace {
+  private readonly worker = new Worker(STEP, { eval: true });
+  private begun = 0;
+  /** The first step starts the thread, too. */
+  private steps = 0;
+  private longest = 0;
+  private timer: NodeJS.Timeout | undefined;
+
+  constructor() {
+    this.worker.unref();
+    this.worker.on('message', () => {
+      if (this.steps > 1) this.longest = Math.max(this.longest, performance.now() - this.begun);
+      this.timer = setTimeout(() => this.step(), EVERY_MS).unref();
+    });
+    this.step();
+  }
+
+  /** Ends the watch. @returns the time that a promise of `ms` may have taken meanwhile, in milliseconds */
+  bound(ms: number): number {
+    if (this.timer !== undefined) {
+      // A step that is under way has taken that long already.
+      this.longest = Math.max(this.longest, performance.now() - this.begun - EVERY_MS);
+      clearTimeout(this.timer);
+      this.timer = undefined;
+      void this.worker.terminate();
+    }
+    return ms + GRANTED * this.longest;
+  }
+
+  private step(): void {
+    this.begun = performance.now();
+    this.steps += 1;
+    this.worker.postMessage(undefined);
+  }
+}
