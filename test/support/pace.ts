@@ -22,28 +22,30 @@ const STEP = `
 export class Pace {
   private readonly worker = new Worker(STEP, { eval: true });
   private begun = 0;
-  /** The first step starts the thread, too. */
+  /** The first step starts the thread, too, and is not counted. */
   private steps = 0;
   private longest = 0;
   private timer: NodeJS.Timeout | undefined;
+  private ended = false;
 
   constructor() {
-    this.worker.unref();
     this.worker.on('message', () => {
+      if (this.ended) return;
       if (this.steps > 1) this.longest = Math.max(this.longest, performance.now() - this.begun);
       this.timer = setTimeout(() => this.step(), EVERY_MS).unref();
     });
+    this.worker.unref();
     this.step();
   }
 
   /** Ends the watch. @returns the time that a promise of `ms` may have taken meanwhile, in milliseconds */
   bound(ms: number): number {
-    if (this.timer !== undefined) {
-      // A step that is under way has taken that long already.
-      this.longest = Math.max(this.longest, performance.now() - this.begun - EVERY_MS);
+    if (!this.ended) {
+      this.ended = true;
       clearTimeout(this.timer);
-      this.timer = undefined;
       void this.worker.terminate();
+      // A step that is under way has taken that long already.
+      if (this.steps > 1) this.longest = Math.max(this.longest, performance.now() - this.begun - EVERY_MS);
     }
     return ms + GRANTED * this.longest;
   }
