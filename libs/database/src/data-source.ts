@@ -72,11 +72,13 @@ export interface DatabaseOptions {
 const LONGEST_STATEMENT_MS = 10_000;
 
 /**
- * How long a statement waits for a lock, and a request for a connection, in milliseconds. A row that somebody's session holds is waited
- * for twice, first in line and then at its head; even so a connection must be free again before those who wait for it give up.
+ * How long a statement waits for a lock, and for a connection, in milliseconds. A row that somebody's session holds is waited for twice,
+ * first in line and then at its head; even so a connection must be free again before those who wait for it give up. And a machine that
+ * has little to give needs seconds to open the connections that many requests at once ask for: they are waited for as long as a
+ * statement is, for to refuse what would have been done in a moment brings it back as another request.
  */
 const LONGEST_LOCK_WAIT_MS = 2_000;
-const LONGEST_CONNECTION_WAIT_MS = 5_000;
+const LONGEST_CONNECTION_WAIT_MS = 10_000;
 
 /**
  * A connection is used for this long, in seconds. However busy it is: after a failover an address may lead to a server that only
@@ -91,7 +93,7 @@ const LONGEST_SILENCE_MS = 12_000;
 const LONGEST_IDLE_MS = 8_000;
 
 /**
- * Connection options of the apps. Bounds on everything that waits: a pool that is used up answers after 5 s, a lock is
+ * Connection options of the apps. Bounds on everything that waits: a pool that is used up answers after 10 s, a lock is
  * waited for 2 s at most, a statement ends after 10 s, and a server that has fallen silent is given up after 12 s.
  */
 export function dataSourceOptions(options: DatabaseOptions): DataSourceOptions {
