@@ -17,6 +17,8 @@ describe('npm run chat', () => {
 
   interface Run {
     readonly process: ChildProcess;
+    /** Waits until it has said something on its second output. */
+    readonly says: (text: string) => Promise<unknown>;
     /** What it printed, and how it ended. */
     readonly ended: Promise<{ out: string; err: string; code: number | null }>;
   }
@@ -31,6 +33,7 @@ describe('npm run chat', () => {
     child.stdin.end(input);
     return {
       process: child,
+      says: (text) => until(async () => err.includes(text), text),
       ended: once(child, 'close').then(([code]) => ({ out, err, code: code as number | null })),
     };
   };
@@ -118,11 +121,17 @@ describe('npm run chat', () => {
   it('shows the reply that is on its way first', async () => {
     const cleo = stack.as('cleo');
     const { id } = await cleo.chat();
-    await stack.model.script('the first', { text: 'first', delay_ms: 3_000 });
-    await cleo.turnAsync(id, 'the first');
-    const { out, err } = await chat(['support', 'the second', '--user', 'cleo']).ended;
-    expect(out).toMatch(/^first\n.*the second.*\n$/);
-    expect(err).toContain('A turn is in progress');
+    await stack.model.script('the first', { text: 'first' });
+    for (const worker of stack.workers) worker.freeze();
+    try {
+      await cleo.turnAsync(id, 'the first');
+      const { ended, says } = chat(['support', 'the second', '--user', 'cleo']);
+      await says('A turn is in progress');
+      for (const worker of stack.workers) worker.thaw();
+      expect((await ended).out).toMatch(/^first\n.*the second.*\n$/);
+    } finally {
+      for (const worker of stack.workers) worker.thaw();
+    }
   });
 
   it('says in a line what is wrong', async () => {

@@ -17,7 +17,7 @@ describe('whatever is sent to an operation of the contract', () => {
   beforeAll(async () => {
     stack = await startStack({ env: FUZZ_ENV });
     report = await fuzz(stack, contract, { runs: RUNS, seed: SEED });
-  });
+  }, 400_000);
   afterAll(() => stack.stop());
 
   it('is answered as the contract says, breaks nothing, and changes nothing that it must not', () => {

@@ -52,6 +52,15 @@ export class ModelStub {
     return ((await this.control('GET', '/control/calls')) as { calls: SeenCall[] }).calls;
   }
 
+  /** Says nothing more to anybody, until it is thawed. */
+  freeze(): void {
+    this.app.freeze();
+  }
+
+  thaw(): void {
+    this.app.thaw();
+  }
+
   async stop(): Promise<void> {
     await this.app.stop();
   }

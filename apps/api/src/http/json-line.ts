@@ -1,5 +1,5 @@
 /** Line ends of Unicode that JSON leaves as they are: NEL, LINE SEPARATOR and PARAGRAPH SEPARATOR. */
-const OTHER_LINE_ENDS = /[\u0085\u2028\u2029]/g;
+const OTHER_LINE_ENDS = /[\u0085\u2028\u2029]/;
 
 /**
  * A value as JSON on one line, for all who read lines. JSON escapes CR, LF and the other controls (RFC 8259, section 7). These
@@ -8,5 +8,7 @@ const OTHER_LINE_ENDS = /[\u0085\u2028\u2029]/g;
  */
 export function jsonLine(value: object): string {
   const json = JSON.stringify(value);
-  return json.replace(OTHER_LINE_ENDS, (end) => `\\u${end.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  // Three passes with nothing to call take half the time of one with a function, and of most lines there is none to take.
+  if (!OTHER_LINE_ENDS.test(json)) return json;
+  return json.replaceAll('\u0085', '\\u0085').replaceAll('\u2028', '\\u2028').replaceAll('\u2029', '\\u2029');
 }
