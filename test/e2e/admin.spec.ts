@@ -345,7 +345,7 @@ describe('operators', () => {
       await until(async () => (await job(waited.body.id)).ticket === 'gone', 'its ticket to be taken in vain');
       expect(await stack.model.calls('while paused')).toHaveLength(0);
 
-      const pace = new Pace();
+      const pace = await Pace.watch();
       const resumed = await pause(false);
       expect(resumed.body.paused).toBe(false);
       expect((await dot.finalJob(waited.body.id)).status).toBe('succeeded');

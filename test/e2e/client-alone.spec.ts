@@ -381,7 +381,7 @@ describe('a process with the client in it', () => {
       setTimeout(() => leave.abort(), 100);
       await reading;
       console.log(Date.now());`;
-    const pace = new Pace();
+    const pace = await Pace.watch();
     const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], {
       env: { SERVICE: `http://127.0.0.1:${(server.address() as AddressInfo).port}` },
     });

@@ -155,7 +155,7 @@ describe('data care', () => {
     followed.catch(() => undefined);
     await until(async () => seen.length > 20, 'some text');
 
-    const pace = new Pace();
+    const pace = await Pace.watch();
     const asked = Date.now();
     expect((await deleteChat('ben', chat.id)).status).toBe(204);
     const twin = await ben.turn(chat.id, 'canary-endless', { 'idempotency-key': 'waited' });

@@ -202,7 +202,7 @@ describe('the feed', () => {
     for (const pid of frozen) process.kill(pid, 'SIGSTOP');
     try {
       // Nothing tells the API that this turn is done but its own doubt, every ten seconds.
-      const pace = new Pace();
+      const pace = await Pace.watch();
       const begun = Date.now();
       expect((await ben.turn(chat.id, 'hello')).status).toBe(200);
       expect(Date.now() - begun).toBeLessThan(pace.bound(25_000));

@@ -23,7 +23,7 @@ describe('when a store fails', () => {
     expect(rows.length).toBeGreaterThan(0);
     for (const { pid } of rows) process.kill(pid as number, 'SIGSTOP');
     try {
-      const pace = new Pace();
+      const pace = await Pace.watch();
       const begun = Date.now();
       const answer = await ana.get('/api/v1/chats');
       expect([answer.status, answer.headers.get('retry-after')]).toEqual([503, '2']);

@@ -53,7 +53,7 @@ describe('told to stop (SIGTERM)', () => {
       socket.on('error', () => undefined);
     }
     await new Promise((resolve) => setTimeout(resolve, 200));
-    const pace = new Pace();
+    const pace = await Pace.watch();
     const begun = Date.now();
     expect(await other.stop()).toBe(0);
     expect(Date.now() - begun).toBeLessThan(pace.bound(8_000));
@@ -140,7 +140,7 @@ describe('told to stop (SIGTERM)', () => {
   it('nobody waits for a Redis that is away', async () => {
     const away = { REDIS_URL: 'redis://127.0.0.1:1' };
     const apps = await Promise.all([stack.startApi(away), stack.startWorker(away)]);
-    const pace = new Pace();
+    const pace = await Pace.watch();
     const begun = Date.now();
     expect(await Promise.all(apps.map((app) => app.stop()))).toEqual([0, 0]);
     expect(Date.now() - begun).toBeLessThan(pace.bound(19_000));
@@ -167,7 +167,7 @@ describe('told to stop (SIGTERM)', () => {
     await stack.model.script('very long', { delay_ms: 60_000 }, 1);
     const job = await eva.turnAsync(chat.id, 'very long');
     await runningJob('eva', chat.id);
-    const pace = new Pace();
+    const pace = await Pace.watch();
     const ended = first.stop();
     const second = await stack.startWorker();
     const ready = Date.now();

@@ -136,7 +136,7 @@ describe('traces', () => {
       for (const app of [other, last]) {
         await stack.as('cleo', app).request('GET', '/api/v1/chats', { headers: { 'x-request-id': requestId } });
       }
-      const pace = new Pace();
+      const pace = await Pace.watch();
       const began = Date.now();
       const codes = await Promise.all([other.stop(), last.stop()]);
       expect(codes).toEqual([0, 0]);

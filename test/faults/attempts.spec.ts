@@ -73,9 +73,9 @@ describe('a worker', () => {
       await holder.query('SELECT 1 FROM chats WHERE user_id = $1 FOR UPDATE', ['at the end']);
       await until(async () => (await outcomeOf('at the end')) === 'completed', 'the reply that cannot be written');
       await pause(200);
+      pace = await Pace.watch();
       await currentWorker().kill();
       killed = Date.now();
-      pace = new Pace();
       await holder.query('COMMIT');
       holder.release();
       await replaceWorker();
@@ -137,9 +137,9 @@ describe('a worker', () => {
       await replaceWorker();
       for (const text of ['frozen in mid-stream', 'frozen before the end']) ended.set(text, await final(text));
       expect(await outcomeOf('frozen in mid-stream')).toBe('running');
+      pace = await Pace.watch();
       frozen.thaw();
       thawed = Date.now();
-      pace = new Pace();
     });
 
     it('does not keep its model call running', async () => {

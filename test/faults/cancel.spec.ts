@@ -41,7 +41,7 @@ describe('a cancel', () => {
     await until(async () => seen.includes('piece 40 '), 'some text');
 
     const seenBefore = seen;
-    const pace = new Pace();
+    const pace = await Pace.watch();
     const asked = Date.now();
     const canceled = await cancel('ana', job.id, other);
     const answered = Date.now();
@@ -85,7 +85,7 @@ describe('a cancel', () => {
     );
     for (const { pid } of rows) process.kill(pid as number, 'SIGSTOP');
     try {
-      const pace = new Pace();
+      const pace = await Pace.watch();
       const asked = Date.now();
       const canceled = await cancel('deaf', one.id, deaf);
       expect(Date.now() - asked).toBeLessThan(pace.bound(2_500));
@@ -132,7 +132,7 @@ describe('a cancel', () => {
       return rows[0]?.draft !== '';
     }, 'a checkpoint');
     for (const worker of stack.workers) worker.freeze();
-    const pace = new Pace();
+    const pace = await Pace.watch();
     const asked = Date.now();
     const canceled = await cancel('kim', job.id);
     expect(Date.now() - asked).toBeLessThan(pace.bound(3_000));

@@ -73,7 +73,7 @@ describe('a PostgreSQL that fails in mid-work', () => {
       async () => (await stack.model.calls('ends during it'))[0]?.outcome === 'completed',
       'the reply that cannot be written',
     );
-    const pace = new Pace();
+    const pace = await Pace.watch();
     const begun = Date.now();
     expectUnavailable(await other.get('/api/v1/chats'));
     expectUnavailable(await other.post('/api/v1/assistants/support/chats'));

@@ -41,7 +41,7 @@ describe('while somebody else’s session holds PostgreSQL’s locks', () => {
     const ana = stack.as('ana');
     const { id } = await ana.chat();
     await holding('SELECT FROM chats WHERE id = $1 FOR UPDATE', [id], async () => {
-      const pace = new Pace();
+      const pace = await Pace.watch();
       const begun = Date.now();
       const refused = await Promise.all([
         ana.turn(id, 'not now'),

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 
 /** How often to look, and how many times what was found is granted on top of a promise. */
@@ -22,20 +23,21 @@ const STEP = `
 export class Pace {
   private readonly worker = new Worker(STEP, { eval: true });
   private begun = 0;
-  /** The first step starts the thread, too, and is not counted. */
-  private steps = 0;
   private longest = 0;
   private timer: NodeJS.Timeout | undefined;
   private ended = false;
 
-  constructor() {
-    this.worker.on('message', () => {
-      if (this.ended) return;
-      if (this.steps > 1) this.longest = Math.max(this.longest, performance.now() - this.begun);
-      this.timer = setTimeout(() => this.step(), EVERY_MS).unref();
-    });
-    this.worker.unref();
-    this.step();
+  private constructor() {}
+
+  /** Begins to watch, once the thread that takes the steps is there: to start it is work, too, and no part of what is awaited. */
+  static async watch(): Promise<Pace> {
+    const pace = new Pace();
+    pace.worker.postMessage(undefined);
+    await once(pace.worker, 'message');
+    pace.worker.unref();
+    pace.worker.on('message', () => pace.taken());
+    pace.step();
+    return pace;
   }
 
   /** Ends the watch. @returns the time that a promise of `ms` may have taken meanwhile, in milliseconds */
@@ -45,14 +47,19 @@ export class Pace {
       clearTimeout(this.timer);
       void this.worker.terminate();
       // A step that is under way has taken that long already.
-      if (this.steps > 1) this.longest = Math.max(this.longest, performance.now() - this.begun - EVERY_MS);
+      this.longest = Math.max(this.longest, performance.now() - this.begun - EVERY_MS);
     }
     return ms + GRANTED * this.longest;
   }
 
   private step(): void {
     this.begun = performance.now();
-    this.steps += 1;
     this.worker.postMessage(undefined);
+  }
+
+  private taken(): void {
+    if (this.ended) return;
+    this.longest = Math.max(this.longest, performance.now() - this.begun);
+    this.timer = setTimeout(() => this.step(), EVERY_MS).unref();
   }
 }
