@@ -179,6 +179,7 @@ describe('data care', () => {
 
   it('a chat deleted while turns are sent into it leaves nothing behind, and answers nothing unexpected', async () => {
     const statuses = new Set<number>();
+    const pace = await Pace.watch();
     await Promise.all(
       Array.from({ length: 30 }, async (_, n) => {
         const client = stack.as(`racer-${n}`);
@@ -187,11 +188,7 @@ describe('data care', () => {
           await sleep(turn * (n % 10));
           const prefer: Record<string, string> = turn === 2 ? { prefer: 'respond-async' } : {};
           const key = { 'idempotency-key': `race-${turn % 2}` };
-          const send = () => client.turn(chat.id, 'neck and neck', { ...key, ...prefer });
-          let { status } = await send();
-          // A machine that stands still for as long as a lock is waited for is told so, and asked again.
-          while (status === 503) ({ status } = await send());
-          statuses.add(status);
+          statuses.add((await client.turn(chat.id, 'neck and neck', { ...key, ...prefer })).status);
           await client.post(`/api/v1/assistants/support/chats`, {}, { 'idempotency-key': `open-${turn}` });
         });
         await sleep(n);
@@ -200,7 +197,9 @@ describe('data care', () => {
         expect(await holding(chat.id)).toEqual([]);
       }),
     );
-    expect([...statuses].filter((status) => ![200, 202, 404, 409, 422].includes(status))).toEqual([]);
+    // Where the machine stood still for as long as a lock is waited for, and only there, somebody may be asked to come again.
+    const expected = [200, 202, 404, 409, 422, ...(pace.bound(0) > 2_000 ? [503] : [])];
+    expect([...statuses].filter((status) => !expected.includes(status))).toEqual([]);
     expect(await count(`jobs j LEFT JOIN chats c ON c.id = j.chat_id WHERE c.user_id IS NULL`)).toBe(0);
   });
 
