@@ -16,8 +16,15 @@ import { freshDatabase, type TestDatabase } from '../support/database.js';
 import { until } from '../support/until.js';
 import { waitingTurns } from '../support/waiting-turns.js';
 
-const REPLY = { content: 'late', model: 'm', stopReason: 'end_turn' };
-const FIGURES = { messageId: 'msg_late', inputTokens: 1, outputTokens: 1, firstTextMs: 1 };
+const REPLY = {
+  content: 'late',
+  model: 'm',
+  stopReason: 'end_turn',
+  status: 'complete',
+  stopDetails: null,
+  leftOut: false,
+} as const;
+const FIGURES = { messageId: 'msg_late', inputTokens: 1, outputTokens: 1, estimated: false, firstTextMs: 1 };
 
 /** The statements themselves, where a whole service would need luck to get into the situation. */
 describe('the transitions of a job', () => {
@@ -150,8 +157,8 @@ describe('the transitions of a job', () => {
       { attempt: 1, outcome: 'running', message_id: null },
       { attempt: 2, outcome: 'completed', message_id: 'msg_late' },
     ]);
-    await settleCall(source.manager, jobId, 1, 'lost', { ...FIGURES, messageId: 'msg_first' });
-    await settleCall(source.manager, jobId, 2, 'lost', { ...FIGURES, messageId: 'msg_other' });
+    await settleCall(source.manager, jobId, 1, { ...FIGURES, messageId: 'msg_first' });
+    await settleCall(source.manager, jobId, 2, { ...FIGURES, messageId: 'msg_other' });
     expect(await lines()).toEqual([
       { attempt: 1, outcome: 'lost', message_id: 'msg_first' },
       { attempt: 2, outcome: 'completed', message_id: 'msg_late' },
@@ -203,7 +210,7 @@ describe('the transitions of a job', () => {
     await expire(jobId);
     await claimed(jobId);
     const before = await row(jobId);
-    const fault = { code: 'internal', message: 'late', retryable: true, free: false, delayMs: 0 } as const;
+    const fault = { code: 'internal', message: 'late', most: 5, leavesOut: false, free: false, delayMs: 0 } as const;
     expect([
       await beat(jobId, 1, 'late', 0),
       await finish(source.manager, jobId, 1, REPLY, FIGURES),

@@ -35,7 +35,7 @@ export const RULES: readonly Rule[] = [
             FROM (SELECT j.id, j.status, count(m.id) FILTER (WHERE m.status = 'complete') AS complete,
                          count(m.id) FILTER (WHERE m.status = 'incomplete') AS incomplete
                     FROM jobs j LEFT JOIN messages m ON m.job_id = j.id GROUP BY j.id) AS counted
-           WHERE NOT CASE status WHEN 'succeeded' THEN complete = 1 AND incomplete = 0
+           WHERE NOT CASE status WHEN 'succeeded' THEN complete + incomplete = 1
                                  WHEN 'canceled' THEN complete = 0 AND incomplete <= 1
                                  ELSE complete = 0 AND incomplete = 0 END`,
   },

@@ -13,7 +13,7 @@ import { StoreMetrics } from '#telemetry/stores.js';
 import { Tracing } from '#telemetry/tracing.js';
 import { MetricsController } from './metrics/metrics.controller.js';
 import { WorkerMetrics } from './metrics/worker-metrics.js';
-import { Circuit } from './model/circuit.js';
+import { Circuits } from './model/circuits.js';
 import { Model } from './model/model.js';
 import { Clearing } from './reconciler/clearing.js';
 import { Reconciler } from './reconciler/reconciler.js';
@@ -49,7 +49,7 @@ export class WorkerModule {
       controllers: [HealthController, MetricsController],
       providers: [
         { provide: Model, useFactory: () => new Model(settings.model) },
-        Circuit,
+        Circuits,
         {
           provide: Heartbeats,
           useFactory: async () =>
@@ -68,8 +68,8 @@ export class WorkerModule {
         Tracing,
         {
           provide: WorkerMetrics,
-          useFactory: (circuit: Circuit) => new WorkerMetrics(circuit, settings.workerConcurrency),
-          inject: [Circuit],
+          useFactory: (circuits: Circuits) => new WorkerMetrics(circuits, settings.workerConcurrency),
+          inject: [Circuits],
         },
         { provide: APP_FILTER, useClass: HttpErrorFilter },
       ],

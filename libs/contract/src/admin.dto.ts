@@ -31,7 +31,21 @@ const LONGEST_USER = 255;
 const LONGEST_PLACE = 3_000;
 
 export const JOB_STATUSES = ['queued', 'running', 'succeeded', 'failed', 'canceled'] as const;
-const ERROR_CODES = ['model_unavailable', 'model_rejected', 'attempts_exhausted', 'expired', 'internal'] as const;
+const ERROR_CODES = [
+  'model_unavailable',
+  'model_unauthorized',
+  'model_budget',
+  'model_misconfigured',
+  'model_rejected',
+  'message_too_long',
+  'context_exceeded',
+  'answer_empty',
+  'answer_broken',
+  'answer_paused',
+  'attempts_exhausted',
+  'expired',
+  'internal',
+] as const;
 
 /** Digits only: `Number` would also take '1e1', '0x10' and ''. */
 const WholeNumber = (): PropertyDecorator =>

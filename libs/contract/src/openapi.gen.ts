@@ -617,7 +617,8 @@ export interface components {
              */
             content: string;
             /**
-             * @description `incomplete` is the text so far of a canceled reply.
+             * @description `incomplete` is the text so far of a canceled reply, or of one that the model ended early: `stop_reason` says which
+             *     (`canceled`, `max_tokens`, `model_context_window_exceeded`, `refusal`). Its content may be empty.
              * @enum {string}
              */
             status: "complete" | "incomplete";
@@ -630,15 +631,33 @@ export interface components {
             model?: string;
             /** @description Only with role `assistant`. Why the model stopped (`end_turn`, `max_tokens`, `refusal`, …), or `canceled`. */
             stop_reason?: string;
+            stop_details?: components["schemas"]["StopDetails"];
+            /**
+             * @description Only where it is false: the model is not sent this message any more. Its turn was refused, rejected or too long, and would
+             *     be again; the next message stands without it.
+             * @constant
+             */
+            in_context?: false;
             usage?: components["schemas"]["Usage"];
         };
+        /** @description Only with the `stop_reason` `refusal`, where the model says why. The words are the model's, and are not stable. */
+        StopDetails: {
+            /** @description A policy, `cyber` or `bio` for instance. */
+            category: string | null;
+            explanation: string | null;
+        };
         /**
-         * @description Only with role `assistant`. What the call that wrote the reply cost, as told by the model: the whole, unless the reply was
-         *     canceled before it was told.
+         * @description Only with role `assistant`. What the call that wrote the reply cost, as the model reports it. The model reports the whole only at
+         *     the end, so a canceled reply has an estimate by what was seen of it.
          */
         Usage: {
             input_tokens: number;
             output_tokens: number;
+            /**
+             * @description Only where it is true. Some of the tokens are estimated.
+             * @constant
+             */
+            estimated?: true;
         };
         MessagePage: {
             /** @description In chronological order. */
@@ -679,8 +698,30 @@ export interface components {
             code: components["schemas"]["JobErrorCode"];
             message: string;
         };
-        /** @enum {string} */
-        JobErrorCode: "model_unavailable" | "model_rejected" | "attempts_exhausted" | "expired" | "internal";
+        /**
+         * @description Why a job failed, and what can be done about it.
+         *
+         *     | code | what happened | what helps |
+         *     |---|---|---|
+         *     | `model_unavailable` | the model could not be reached, was overloaded or limited the service, in every attempt | try later |
+         *     | `model_unauthorized` | the model refused the service's key, or its use of this model | the operator |
+         *     | `model_budget` | the service's account with the model has no credit left, or has reached its spending limit | the operator |
+         *     | `model_misconfigured` | the model is unknown or gone, or does not take the assistant's settings | the operator |
+         *     | `model_rejected` | the model does not take this turn, or answered with something that nobody can use | another message |
+         *     | `message_too_long` | the message alone is longer than the model takes | a shorter message |
+         *     | `context_exceeded` | the message leaves the model no room to answer | a shorter message |
+         *     | `answer_empty` | the model answered twice without text | another message |
+         *     | `answer_broken` | every answer broke off, fell silent or took too long | try later |
+         *     | `answer_paused` | the model paused its answer again and again | another message |
+         *     | `attempts_exhausted` | every attempt was lost with its worker | try later |
+         *     | `expired` | there was no reply within an hour | try later |
+         *     | `internal` | a fault of the service | the operator |
+         *
+         *     While an operator has to act, turns wait within their hour instead of failing. The messages of turns that failed as
+         *     `model_rejected`, `message_too_long` or `context_exceeded` are left out of what the model is sent from then on (`in_context`).
+         * @enum {string}
+         */
+        JobErrorCode: "model_unavailable" | "model_unauthorized" | "model_budget" | "model_misconfigured" | "model_rejected" | "message_too_long" | "context_exceeded" | "answer_empty" | "answer_broken" | "answer_paused" | "attempts_exhausted" | "expired" | "internal";
         /** @description Server-sent events (WHATWG HTML, section 9.2); the data of each is one of the schemas named above. */
         Events: string;
         /** @description The data of a `delta`. */
@@ -780,7 +821,7 @@ export interface components {
         };
         JobReason: {
             /** @enum {string} */
-            code: "waiting_for_moment" | "waiting_for_worker" | "dispatch_paused" | "out_of_time" | "running" | "lease_ran_out" | "succeeded" | "failed" | "canceled";
+            code: "waiting_for_moment" | "waiting_for_worker" | "waiting_for_model" | "waiting_for_operator" | "dispatch_paused" | "out_of_time" | "running" | "lease_ran_out" | "succeeded" | "failed" | "canceled";
             /** @description The same in a sentence. */
             message: string;
         };
@@ -797,6 +838,8 @@ export interface components {
             /** @description Null: the model has not told. */
             input_tokens: number | null;
             output_tokens: number | null;
+            /** @description Some of the tokens are estimated by what was seen of the call, for the model never reported them. */
+            estimated: boolean;
             /** @description From the beginning to the first text, in milliseconds. */
             first_text_ms: number | null;
             /** Format: date-time */
@@ -949,6 +992,8 @@ export interface components {
                 database: "ok" | "down";
                 /** @enum {string} */
                 queue: "ok" | "down";
+                /** @description Why workers make no calls, where they do not; `ok` where nothing keeps them from it. Readiness does not depend on it. */
+                model?: "ok" | components["schemas"]["JobErrorCode"];
             };
         };
         OpenChatRequest: {
@@ -1328,6 +1373,7 @@ export type SchemaChat = components['schemas']['Chat'];
 export type SchemaOpenedChat = components['schemas']['OpenedChat'];
 export type SchemaChatPage = components['schemas']['ChatPage'];
 export type SchemaMessage = components['schemas']['Message'];
+export type SchemaStopDetails = components['schemas']['StopDetails'];
 export type SchemaUsage = components['schemas']['Usage'];
 export type SchemaMessagePage = components['schemas']['MessagePage'];
 export type SchemaJob = components['schemas']['Job'];

@@ -10,7 +10,7 @@ import type { Message } from './entities/message.entity.js';
  * A job without its draft, which may be long and is of use to hardly anybody, and without its place in line and what only its
  * worker needs.
  */
-export type JobRow = Omit<Job, 'draft' | 'round' | 'traceparent'>;
+export type JobRow = Omit<Job, 'draft' | 'round' | 'traceparent' | 'freeAttempts'>;
 
 export const jobColumns = (t: string): string => `
   ${t}.id, ${t}.type, ${t}.status, ${t}.chat_id AS "chatId", ${t}.user_id AS "userId",
@@ -37,8 +37,11 @@ const MESSAGE_COLUMNS: Readonly<Record<keyof Message, string>> = {
   jobId: 'job_id',
   model: 'model',
   stopReason: 'stop_reason',
+  stopDetails: 'stop_details',
+  inContext: 'in_context',
   inputTokens: 'input_tokens',
   outputTokens: 'output_tokens',
+  usageEstimated: 'usage_estimated',
   createdAt: 'created_at',
 };
 

@@ -13,6 +13,7 @@ import { IdempotencyKey } from './entities/idempotency-key.entity.js';
 import { Job } from './entities/job.entity.js';
 import { Message } from './entities/message.entity.js';
 import { ModelCall } from './entities/model-call.entity.js';
+import { ModelHold } from './entities/model-hold.entity.js';
 import { OpenStream, StreamHolder } from './entities/open-stream.entity.js';
 import { Receipt } from './entities/receipt.entity.js';
 import { Core1764000000000 } from './migrations/1764000000000-core.js';
@@ -27,6 +28,7 @@ import { Operators1795565400000 } from './migrations/1795565400000-operators.js'
 import { UnfinishedJobs1795565500000 } from './migrations/1795565500000-unfinished-jobs.js';
 import { RestingChats1795565600000 } from './migrations/1795565600000-resting-chats.js';
 import { BusyTables1795565700000 } from './migrations/1795565700000-busy-tables.js';
+import { Answers1795565900000 } from './migrations/1795565900000-answers.js';
 
 export const ENTITIES = [
   Assistant,
@@ -34,6 +36,7 @@ export const ENTITIES = [
   Message,
   Job,
   ModelCall,
+  ModelHold,
   IdempotencyKey,
   Caller,
   OpenStream,
@@ -58,6 +61,7 @@ export const MIGRATIONS = [
   UnfinishedJobs1795565500000,
   RestingChats1795565600000,
   BusyTables1795565700000,
+  Answers1795565900000,
 ];
 
 export interface DatabaseOptions {

@@ -1,6 +1,7 @@
 import { Injectable, type OnModuleDestroy } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
 import type { components } from '#contract/openapi.gen.js';
+import { type Hold, readHolds } from '#jobs/holds.js';
 import { within } from '#process/within.js';
 import { Doorbell } from '#queue/doorbell.js';
 
@@ -33,18 +34,20 @@ export class HealthService implements OnModuleDestroy {
   }
 
   private async ask(): Promise<Health> {
-    const [database, queue] = await Promise.all([this.databaseAnswers(), this.doorbell.reachable()]);
+    const [holds, queue] = await Promise.all([this.askDatabase(), this.doorbell.reachable()]);
     return {
-      status: database && !this.stopping ? 'ok' : 'unavailable',
-      checks: { database: database ? 'ok' : 'down', queue: queue ? 'ok' : 'down' },
+      status: holds && !this.stopping ? 'ok' : 'unavailable',
+      checks: {
+        database: holds ? 'ok' : 'down',
+        queue: queue ? 'ok' : 'down',
+        ...(holds && { model: holds[0]?.code ?? 'ok' }),
+      },
     };
   }
 
-  private databaseAnswers(): Promise<boolean> {
-    const asked = this.manager.query('SELECT 1').then(
-      () => true,
-      () => false,
-    );
-    return within(DATABASE_TIMEOUT_MS, asked, false);
+  /** Asks the database what keeps workers from calling the model; undefined: it does not answer. */
+  private askDatabase(): Promise<Hold[] | undefined> {
+    const asked = readHolds(this.manager).catch(() => undefined);
+    return within(DATABASE_TIMEOUT_MS, asked, undefined);
   }
 }

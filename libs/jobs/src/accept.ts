@@ -148,8 +148,11 @@ export async function acceptTurn(
     jobId: null,
     model: null,
     stopReason: null,
+    stopDetails: null,
+    inContext: true,
     inputTokens: null,
     outputTokens: null,
+    usageEstimated: false,
     createdAt: messageCreatedAt,
   };
   return { userMessage, job, allowance: allowance(limits, usedSeconds) };

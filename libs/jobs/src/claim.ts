@@ -1,8 +1,9 @@
 import type { EntityManager } from 'typeorm';
 import { DISPATCH_IS_ON } from './dispatch.js';
 import { HISTORY, type HistoryRow } from './history.js';
+import { tokensOfDraft } from './ledger.js';
 import { announce, LIVES_SINCE, waits } from './states.js';
-import { CLAIMED_AT_ONCE, LEASE_SECONDS, LONGEST_LIFE_SECONDS } from './timings.js';
+import { CLAIMED_AT_ONCE, LEASE_SECONDS, LONGEST_LIFE_SECONDS, PROBE_AMONG } from './timings.js';
 
 /*
  * Who is served next. A ticket says that some job is due, not which: whoever takes one claims the jobs whose turn it is, several at
@@ -56,18 +57,61 @@ const SINCE = 'coalesce(job.requeued_at, job.created_at)';
 /** When a claimed attempt was due. `before` is the row as it was: one statement sees its own change only through what it returns. */
 const DUE = `CASE WHEN before.status = 'running' THEN before.lease_until ELSE job.available_at END`;
 
+/** Which jobs a claim passes over, because calls for them would be in vain. */
+export interface Withheld {
+  /** Names of models, and slugs of assistants. */
+  readonly models: readonly string[];
+  readonly assistants: readonly string[];
+}
+
+/** Which jobs a claim is for: those of a model, of an assistant, or (neither is given) any. */
+export interface Only {
+  readonly model?: string;
+  readonly assistant?: string;
+}
+
+/** SQL: a job's chat is with an assistant for which `holds` is true, `a` being its row. */
+const assistantOf = (job: string, holds: string): string => `EXISTS (
+  SELECT FROM chats ac JOIN assistants a ON a.slug = ac.assistant_slug WHERE ac.id = ${job}.chat_id AND (${holds}))`;
+
+const NOT_WITHHELD = `NOT ${assistantOf('jobs', 'a.model = ANY ($2::text[]) OR a.slug = ANY ($3::text[])')}`;
+const IS_THAT = assistantOf('jobs', 'a.model = coalesce($4, a.model) AND a.slug = coalesce($5, a.slug)');
+
+/** The jobs that a claim chooses from: all, those that are not withheld, or one that tries whether the model is back. */
+type Choice = 'all' | 'not withheld' | 'probe';
+
+/**
+ * A probe is the job with the fewest attempts among those whose turn it is next, so that a turn that always fails is not tried again and
+ * again while others wait.
+ */
+const chosen = (choice: Choice, index: 'line' | 'age', order: string, limit: number): string => {
+  const due = `${waits(index)} AND ${IS_DUE}`;
+  switch (choice) {
+    case 'all':
+      return `${due} AND NOT EXISTS (SELECT FROM lost) ORDER BY ${order} LIMIT ${limit}`;
+    case 'not withheld':
+      return `${due} AND ${NOT_WITHHELD} AND NOT EXISTS (SELECT FROM lost) ORDER BY ${order} LIMIT ${limit}`;
+    case 'probe':
+      return `id = ANY (ARRAY(
+                SELECT id FROM jobs WHERE ${due} AND ${NOT_WITHHELD} AND ${IS_THAT} ORDER BY ${order} LIMIT ${PROBE_AMONG}))
+              AND status = 'queued' AND ${IS_DUE}
+              ORDER BY attempts, ${order} LIMIT ${limit}`;
+  }
+};
+
 /*
  * The limit is in the text, not a value: PostgreSQL makes one plan for all values, and one for any limit could be to sort the whole line.
+ * What is withheld has texts of its own, since it costs a look at each job's assistant.
  *
- * The line of the call in the ledger is opened with the claim. There is no call without its line, and hardly a line without its call.
+ * The entry of the call in the ledger is opened with the claim. There is no call without its entry, and hardly an entry without its call.
  */
-const claimNext = (index: 'line' | 'age', order: string, limit: number): string => `
+const claimNext = (choice: Choice, index: 'line' | 'age', order: string, limit: number): string => `
   WITH lost AS (
     SELECT id FROM jobs WHERE id = ANY ($1::uuid[]) AND status = 'running' AND lease_until < now() AND ${MAY_BEGIN}
+           ${choice === 'all' ? '' : `AND ${NOT_WITHHELD}`}
      LIMIT ${limit} FOR UPDATE SKIP LOCKED
   ), next AS (
-    SELECT id FROM jobs WHERE ${waits(index)} AND ${IS_DUE} AND NOT EXISTS (SELECT FROM lost)
-     ORDER BY ${order} LIMIT ${limit} FOR UPDATE SKIP LOCKED
+    SELECT id FROM jobs WHERE ${chosen(choice, index, order, limit)} FOR UPDATE SKIP LOCKED
   ), job AS (
     UPDATE jobs SET status = 'running', attempts = attempts + 1, attempts_left = attempts_left - 1, draft = '',
            lease_until = now() + make_interval(secs => ${LEASE_SECONDS}),
@@ -76,8 +120,9 @@ const claimNext = (index: 'line' | 'age', order: string, limit: number): string 
      WHERE jobs.id = chosen.id
     RETURNING jobs.*
   ), ended AS (
-    UPDATE model_calls SET outcome = 'lost', ended_at = clock_timestamp()
-      FROM job WHERE model_calls.job_id = job.id AND model_calls.outcome = 'running'
+    UPDATE model_calls SET outcome = 'lost', ended_at = clock_timestamp(), ${tokensOfDraft('before.draft')}
+      FROM job JOIN jobs before ON before.id = job.id
+     WHERE model_calls.job_id = job.id AND model_calls.outcome = 'running'
   ), begun AS (
     INSERT INTO model_calls (job_id, attempt, model, user_id, assistant_slug)
     SELECT job.id, job.attempts, a.model, job.user_id, a.slug
@@ -91,7 +136,8 @@ const claimNext = (index: 'line' | 'age', order: string, limit: number): string 
          EXISTS (SELECT FROM model_calls p WHERE p.job_id = job.id AND p.first_text_ms IS NOT NULL) AS "hadText",
          before.status = 'running' AS "takenOver", (${HISTORY}) AS history,
          EXISTS (SELECT FROM lost) OR ((SELECT count(*) FROM next) = ${limit} AND EXISTS
-           (SELECT FROM jobs WHERE status = 'queued' AND ${IS_DUE} AND id NOT IN (SELECT id FROM next))) AS more
+           (SELECT FROM jobs WHERE status = 'queued' AND ${IS_DUE} ${choice === 'all' ? '' : `AND ${NOT_WITHHELD}`}
+              AND id NOT IN (SELECT id FROM next))) AS more
     FROM job
     JOIN jobs before ON before.id = job.id
     JOIN messages m ON m.id = job.user_message_id
@@ -100,21 +146,45 @@ const claimNext = (index: 'line' | 'age', order: string, limit: number): string 
     LEFT JOIN notice ON notice.id = job.id
    ORDER BY job.round, job.id`;
 
-const FAIR = Array.from({ length: CLAIMED_AT_ONCE }, (_, n) => claimNext('line', 'round, id', n + 1));
-const OLDEST = claimNext('age', LIVES_SINCE, 1);
+const texts = (choice: Choice): { fair: string[]; oldest: string } => ({
+  fair: Array.from({ length: CLAIMED_AT_ONCE }, (_, n) => claimNext(choice, 'line', 'round, id', n + 1)),
+  oldest: claimNext(choice, 'age', LIVES_SINCE, 1),
+});
+const ALL = texts('all');
+const NOT_WITHHELD_ONES = texts('not withheld');
+const PROBE = claimNext('probe', 'line', 'round, id', 1);
+
+type ClaimedRow = ClaimedJob & { more: boolean };
 
 /**
  * Begins the next attempt at the jobs of `lost` whose last one was lost; if there are none, at those that are due and whose users' turn
- * it is. At `most` at once, no more than {@link CLAIMED_AT_ONCE}.
+ * it is. At `most` at once, no more than {@link CLAIMED_AT_ONCE}. Jobs that are `withheld` are passed over.
  *
  * `order` says whether that is the users who were served least (`fair`), or whoever has waited longest (`oldest`, one).
  */
 export async function claim(
   manager: EntityManager,
-  { most, lost = [], order = 'fair' }: { most: number; lost?: readonly string[]; order?: 'fair' | 'oldest' },
+  options: { most: number; lost?: readonly string[]; order?: 'fair' | 'oldest'; withheld?: Withheld },
 ): Promise<Claimed> {
-  const text = order === 'oldest' ? OLDEST : FAIR[Math.min(most, CLAIMED_AT_ONCE) - 1];
+  const { most, lost = [], order = 'fair', withheld } = options;
+  const { fair, oldest } = withheld === undefined ? ALL : NOT_WITHHELD_ONES;
+  const text = order === 'oldest' ? oldest : fair[Math.min(most, CLAIMED_AT_ONCE) - 1];
   if (text === undefined) return { jobs: [], more: true };
-  const rows = await manager.query<(ClaimedJob & { more: boolean })[]>(text, [lost]);
+  const values = withheld === undefined ? [lost] : [lost, withheld.models, withheld.assistants];
+  const rows = await manager.query<ClaimedRow[]>(text, values);
   return { jobs: rows, more: rows[0]?.more ?? false };
+}
+
+/**
+ * Begins an attempt that tries whether the model is back: at a job of `only` that is due and not `withheld`, with as few attempts
+ * behind it as can be.
+ */
+export async function claimProbe(
+  manager: EntityManager,
+  only: Only,
+  withheld: Withheld,
+): Promise<ClaimedJob | undefined> {
+  const values = [[], withheld.models, withheld.assistants, only.model ?? null, only.assistant ?? null];
+  const [row] = await manager.query<ClaimedRow[]>(PROBE, values);
+  return row;
 }

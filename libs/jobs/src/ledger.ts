@@ -1,75 +1,125 @@
 import type { EntityManager } from 'typeorm';
 import type { CallOutcome } from '#database/entities/model-call.entity.js';
+import { estimatedTokens } from './estimates.js';
 import { RECONCILE_BATCH } from './timings.js';
 
 /*
- * The ledger has a line for each call of the model. It is opened before the call, by the statement that claims the job and reads what
- * to send, and ended by the transition that ends the attempt. A worker that was fenced off, or told
- * too late, adds what it knows; what a dead one left open the reconciler ends as `lost`.
+ * The ledger has an entry for each attempt's call of the model. It is opened before the call, by the statement that claims the job and
+ * reads what to send, and ended by the transition that ends the attempt. A worker that was fenced off, or that learned of it
+ * too late, adds what it knows; the reconciler ends what a dead one left open as `lost`.
  */
 
-/** What the model has told of a call so far; null: not yet. */
+/** What the model has reported of a call so far; null: not yet. */
 export interface CallFigures {
   /** The id it gave its answer. */
   readonly messageId: string | null;
   readonly inputTokens: number | null;
   readonly outputTokens: number | null;
+  /** Some of the tokens are estimated from what was seen. */
+  readonly estimated: boolean;
   /** From the call's beginning to its first text, in milliseconds. */
   readonly firstTextMs: number | null;
 }
 
-export const NO_FIGURES: CallFigures = { messageId: null, inputTokens: null, outputTokens: null, firstTextMs: null };
+export const NO_FIGURES: CallFigures = {
+  messageId: null,
+  inputTokens: null,
+  outputTokens: null,
+  estimated: false,
+  firstTextMs: null,
+};
 
-/** The figures as values of a statement, in the order {@link endCalls} takes them. */
-export function figureValues(figures: CallFigures): (string | number | null)[] {
-  return [figures.messageId, figures.inputTokens, figures.outputTokens, figures.firstTextMs];
-}
-
-const FIGURES = [
-  ['message_id', 'text'],
-  ['input_tokens', 'int'],
-  ['output_tokens', 'int'],
-  ['first_text_ms', 'int'],
-] as const;
-
-/** What is known is not forgotten: each figure that a statement brings replaces the one that is there. */
-function setFigures(from: number): string {
-  return FIGURES.map(([column, type], n) => `${column} = coalesce($${from + n}::${type}, model_calls.${column})`).join(
-    ', ',
-  );
+/** The figures as values of a statement, in the order that {@link endCalls} takes them. */
+export function figureValues(figures: CallFigures): (string | number | boolean | null)[] {
+  const { messageId, inputTokens, outputTokens, firstTextMs, estimated } = figures;
+  return [messageId, inputTokens, outputTokens, firstTextMs, estimated];
 }
 
 /**
- * Ends the line of the attempt that the CTE `job` holds (with its `id` and `attempts`), if it is open; `figuresFrom` is the number
- * of the first of four values. One line at most: an earlier attempt's may be open still, and is not this one's business.
+ * A known figure is never forgotten: each one that a statement brings replaces the one that is there. A statement that brings tokens
+ * also says whether they are estimates.
+ *
+ * @param text SQL: the text that was seen of the answer, where the statement knows of it; the output is at least its tokens
  */
-export function endCalls(job: string, end: { outcome: string; code?: string; figuresFrom: number }): string {
+function setFigures(from: number, text?: string): string {
+  const value = (n: number, type: string): string => `$${from + n}::${type}`;
+  const output = `coalesce(${value(2, 'int')}, model_calls.output_tokens)`;
+  const broughtTokens = `coalesce(${value(1, 'int')}, ${value(2, 'int')}) IS NOT NULL`;
+  const estimated = `CASE WHEN ${broughtTokens} THEN ${value(4, 'boolean')} ELSE model_calls.estimated END`;
+  return `message_id = coalesce(${value(0, 'text')}, model_calls.message_id),
+           input_tokens = coalesce(${value(1, 'int')}, model_calls.input_tokens),
+           first_text_ms = coalesce(${value(3, 'int')}, model_calls.first_text_ms),
+           ${text === undefined ? `output_tokens = ${output}, estimated = ${estimated}` : seen(text, output, estimated)}`;
+}
+
+function seen(text: string, output: string, estimated: string): string {
+  return `output_tokens = CASE WHEN ${text} = '' THEN ${output} ELSE greatest(${output}, ${estimatedTokens(text)}) END,
+           estimated = ${estimated} OR model_calls.message_id IS NOT NULL OR ${text} <> ''`;
+}
+
+/**
+ * SQL, for a SET list: the tokens of a call of which nothing is left but the draft `text`. They are an estimate as soon as the model
+ * had begun.
+ */
+export const tokensOfDraft = (text: string): string => seen(text, 'model_calls.output_tokens', 'model_calls.estimated');
+
+/** How a statement ends an entry. */
+interface End {
+  /** SQL. */
+  readonly outcome: string;
+  readonly code?: string;
+  /** The number of the first of the values that {@link figureValues} gives. */
+  readonly figuresFrom: number;
+  /** SQL: the text that was seen of the answer. */
+  readonly text?: string;
+}
+
+/**
+ * Ends the entry of the attempt that the CTE `job` holds (with its `id` and `attempts`), if it is open. It ends one entry at most: an
+ * earlier attempt's may be open still, and is not this one's.
+ */
+export function endCalls(job: string, { outcome, code = 'NULL', figuresFrom, text }: End): string {
   return `
-    UPDATE model_calls SET outcome = ${end.outcome}, error_code = ${end.code ?? 'NULL'}, ended_at = clock_timestamp(),
-           ${setFigures(end.figuresFrom)}
+    UPDATE model_calls SET outcome = ${outcome}, error_code = ${code}, ended_at = clock_timestamp(),
+           ${setFigures(figuresFrom, text)}
       FROM ${job}
      WHERE model_calls.job_id = ${job}.id AND model_calls.attempt = ${job}.attempts AND model_calls.outcome = 'running'
-    RETURNING model_calls.input_tokens, model_calls.output_tokens`;
+    RETURNING model_calls.input_tokens, model_calls.output_tokens, model_calls.estimated`;
 }
+
+/**
+ * A call whose job was canceled is canceled, whoever cleared the job meanwhile; in any other case its worker was too late, and it is
+ * lost.
+ */
+const LATE_OUTCOME = (job: string): string =>
+  `CASE WHEN coalesce((SELECT j.status FROM jobs j WHERE j.id = ${job}), 'canceled') = 'canceled' THEN 'canceled' ELSE 'lost' END`;
 
 const SETTLE = `
   UPDATE model_calls SET
-         outcome = CASE WHEN outcome = 'running' THEN $3 ELSE outcome END, ended_at = coalesce(ended_at, clock_timestamp()),
-         ${setFigures(4)}
-   WHERE job_id = $1 AND attempt = $2 AND outcome <> 'completed'`;
+         outcome = CASE WHEN outcome = 'running' THEN ${LATE_OUTCOME('$1')} ELSE outcome END,
+         ended_at = coalesce(ended_at, clock_timestamp()), ${setFigures(3)}
+   WHERE job_id = $1 AND attempt = $2 AND outcome <> 'completed'
+  RETURNING outcome`;
 
-/** Adds what a call came to that is no longer its job's: it is paid for all the same. */
+/**
+ * Adds what a call came to that is no longer its job's: it is paid for all the same.
+ * @returns what the entry says became of the call; undefined when the entry is gone or complete
+ */
 export async function settleCall(
   manager: EntityManager,
   jobId: string,
   attempt: number,
-  outcome: Extract<CallOutcome, 'canceled' | 'lost'>,
   figures: CallFigures,
-): Promise<void> {
-  await manager.query(SETTLE, [jobId, attempt, outcome, ...figureValues(figures)]);
+): Promise<CallOutcome | undefined> {
+  const [rows] = await manager.query<[{ outcome: CallOutcome }[], number]>(SETTLE, [
+    jobId,
+    attempt,
+    ...figureValues(figures),
+  ]);
+  return rows[0]?.outcome;
 }
 
-/** Those that are open are said by `ended_at` here alone, as in their index: of an attempt a line is found by its key. */
+/** `ended_at` alone says which entries are open here, as in their index: an attempt's entry is found by its key. */
 const END_ORPHANS = `
   WITH orphan AS (
     SELECT c.job_id, c.attempt FROM model_calls c LEFT JOIN jobs j ON j.id = c.job_id
@@ -77,11 +127,12 @@ const END_ORPHANS = `
        AND (j.status = 'running' AND j.attempts = c.attempt) IS NOT TRUE
      LIMIT ${RECONCILE_BATCH} FOR UPDATE OF c SKIP LOCKED
   )
-  UPDATE model_calls c SET outcome = 'lost', ended_at = clock_timestamp()
+  UPDATE model_calls c SET outcome = ${LATE_OUTCOME('c.job_id')}, ended_at = clock_timestamp(),
+         estimated = c.estimated OR c.message_id IS NOT NULL
     FROM orphan WHERE c.job_id = orphan.job_id AND c.attempt = orphan.attempt AND c.outcome = 'running'`;
 
 /**
- * Ends lines whose attempt is over and whose worker never said so: it died, or began the call in the moment in which the job
+ * Ends entries whose attempt is over and whose worker never said so: it died, or began the call in the moment in which the job
  * was taken from it.
  * @returns how many.
  */

@@ -1,5 +1,6 @@
 import type { EntityManager } from 'typeorm';
 import { DISPATCH_IS_ON } from './dispatch.js';
+import { tokensOfDraft } from './ledger.js';
 import { endedTurn, type EndedTurn, JOB_CHANNEL, LIVES_SINCE, waits } from './states.js';
 import {
   KEY_HOURS,
@@ -14,7 +15,7 @@ const EXPIRED = 'The reply could not be made in time.';
 
 const END_SPENT = `
   WITH spent AS (
-    SELECT id FROM jobs
+    SELECT id, draft FROM jobs
      WHERE status = 'running' AND lease_until < now()
        AND (attempts_left = 0 OR ${LIVES_SINCE} < now() - make_interval(secs => ${LONGEST_LIFE_SECONDS}))
      LIMIT ${RECONCILE_BATCH} FOR UPDATE SKIP LOCKED
@@ -23,7 +24,10 @@ const END_SPENT = `
            error_code = CASE WHEN attempts_left = 0 THEN 'attempts_exhausted' ELSE 'expired' END,
            error_message = CASE WHEN attempts_left = 0 THEN $1 ELSE $2 END
       FROM spent WHERE jobs.id = spent.id
-    RETURNING jobs.id, jobs.status, jobs.chat_id, jobs.created_at, jobs.requeued_at
+    RETURNING jobs.id, jobs.status, jobs.attempts, jobs.chat_id, jobs.created_at, jobs.requeued_at, spent.draft AS text
+  ), call AS (
+    UPDATE model_calls SET outcome = 'lost', ended_at = clock_timestamp(), ${tokensOfDraft('job.text')}
+      FROM job WHERE model_calls.job_id = job.id AND model_calls.attempt = job.attempts AND model_calls.outcome = 'running'
   )
   SELECT ${endedTurn('job', 'c')}, pg_notify('${JOB_CHANNEL}', job.id || ' ' || job.status)
     FROM job JOIN chats c ON c.id = job.chat_id`;

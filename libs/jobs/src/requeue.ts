@@ -1,5 +1,6 @@
 import type { EntityManager } from 'typeorm';
 import { isUnfinished } from '#database/columns.js';
+import { takeIn } from './history.js';
 import { JOB_CHANNEL } from './states.js';
 import { MAX_ATTEMPTS } from './timings.js';
 
@@ -13,14 +14,15 @@ const REQUEUE = `
     SELECT c.id, c.last_seq FROM chats c JOIN jobs j ON j.chat_id = c.id
      WHERE j.id = $1 AND c.status = 'active' AND c.user_id IS NOT NULL FOR UPDATE OF c
   ), job AS (
-    UPDATE jobs SET status = 'queued', attempts_left = ${MAX_ATTEMPTS}, available_at = now(), requeued_at = now(),
+    UPDATE jobs SET status = 'queued', attempts_left = ${MAX_ATTEMPTS}, free_attempts = 0, available_at = now(), requeued_at = now(),
            round = (SELECT p.round FROM next_place(jobs.user_id, 0) p),
            finished_at = NULL, error_code = NULL, error_message = NULL
       FROM chat
      WHERE jobs.id = $1 AND jobs.status = 'failed'
        AND EXISTS (SELECT FROM messages m WHERE m.id = jobs.user_message_id AND m.seq = chat.last_seq)
        AND NOT EXISTS (SELECT FROM jobs u WHERE u.chat_id = chat.id AND ${isUnfinished('u')})
-    RETURNING jobs.id, jobs.status, jobs.attempts
+    RETURNING jobs.id, jobs.status, jobs.attempts, jobs.chat_id, jobs.user_message_id
+  ), taken_in AS (${takeIn('job')}
   ), notice AS (SELECT pg_notify('${JOB_CHANNEL}', job.id || ' ' || job.status) FROM job)
   SELECT job.attempts FROM job LEFT JOIN notice ON true`;
 

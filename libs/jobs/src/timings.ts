@@ -18,6 +18,21 @@ export const LOST_AFTER_SECONDS = 5;
 /** Attempts a job may begin and lose or fail; the row ends `failed` after the last. */
 export const MAX_ATTEMPTS = 5;
 
+/**
+ * Attempts of a job that may fail without counting, because the model is away or an operator has to act. As they come at most once a
+ * minute in the long run, they last for a job's hour.
+ */
+export const MOST_FREE_ATTEMPTS = 60;
+
+/** Attempts that may end without text: the second one may have some, and a third would only be paid for. */
+export const MOST_EMPTY_ANSWERS = 2;
+
+/** Attempts whose call may last longer than a call may: each of them is paid for in full. */
+export const MOST_ENDLESS_ANSWERS = 2;
+
+/** How often an answer that the model pauses (`pause_turn`) is continued within an attempt. */
+export const MOST_CONTINUATIONS = 8;
+
 /** A job that has not ended this long after it was accepted is given up (`expired`), in seconds. Attempts under way may end. */
 export const LONGEST_LIFE_SECONDS = 60 * 60;
 
@@ -65,13 +80,30 @@ export const HAND_BACK_MS = 4_000;
 export const CLOSE_MS = 2_000;
 
 /*
- * The circuit of a worker: when the model is away, attempts are not begun in vain. It opens when so many different jobs fail
- * within so long and none succeeds in between; one attempt at a time then tries whether the model is back.
+ * The circuit of a worker: when the model is away, attempts are not begun in vain. It opens when OUTAGE_JOBS different jobs fail
+ * within OUTAGE_MS while the model begins no answer; one attempt at a time then tries whether the model is back.
  */
 export const OUTAGE_JOBS = 5;
 export const OUTAGE_MS = 20_000;
 export const SHORTEST_OPEN_MS = 1_000;
 export const LONGEST_OPEN_MS = 15_000;
+
+/** A job whose failures others' successes disproved does not count towards an outage, nor does its user, for this long, in milliseconds. */
+export const SUSPECT_MS = 60_000;
+
+/** How long nothing is tried when an operator has to act (key, credit, a model that is gone), in milliseconds: at first, and at most. */
+export const SHORTEST_HOLD_MS = 1_000;
+export const LONGEST_HOLD_MS = 60_000;
+
+/** Attempts that begin at once after an outage; each answer that begins allows one more, until this many are under way. */
+export const FIRST_AFTER_OUTAGE = 2;
+export const RAMP_ENDS_AT = 32;
+
+/** Jobs among which the one with the fewest attempts is chosen to try whether the model is back. */
+export const PROBE_AMONG = 100;
+
+/** A hold (a row for operators) that was not renewed this long after it was due is a dead worker's, in seconds. */
+export const STALE_HOLD_SECONDS = 120;
 
 /*
  * Data that is removed. So many chats are taken from their user at a time, and so many of each kind of their rows removed, so that

@@ -1,9 +1,12 @@
 import type { EntityManager } from 'typeorm';
+import type { components } from '#contract/openapi.gen.js';
 import { NEXT_MOMENT } from '#database/columns.js';
+import type { MessageStatus, StopDetails } from '#database/entities/message.entity.js';
 import { newId } from '#database/ids.js';
+import { leaveOut } from './history.js';
 import { type CallFigures, endCalls, figureValues, NO_FIGURES } from './ledger.js';
 import { announce, CANCEL_CHANNEL, endedTurn, type EndedTurn, LIVES_SINCE } from './states.js';
-import { LONGEST_LIFE_SECONDS } from './timings.js';
+import { LONGEST_LIFE_SECONDS, MOST_FREE_ATTEMPTS } from './timings.js';
 
 /*
  * Every transition of a job after it was accepted, but for its beginning (claim.ts) and its heartbeat (extend.ts). Each is one conditional statement on the
@@ -18,35 +21,46 @@ import { LONGEST_LIFE_SECONDS } from './timings.js';
  * the attempt's call in the ledger with it.
  */
 
-/** The model's complete answer. */
+/** The model's answer, as its message keeps it. */
 export interface Reply {
   readonly content: string;
   readonly model: string;
   readonly stopReason: string;
+  /** `incomplete`: the model ended it early, for want of room or by refusing. */
+  readonly status: MessageStatus;
+  readonly stopDetails: StopDetails | null;
+  /** Later prompts leave the turn out, this reply and what it answers: the model refused it, and would again. */
+  readonly leftOut: boolean;
 }
 
-const FINISH = `
+const finishing = (alsoDoes: string): string => `
   WITH chat AS (
     SELECT c.id FROM chats c JOIN jobs j ON j.chat_id = c.id WHERE j.id = $1 FOR UPDATE OF c
   ), job AS (
     UPDATE jobs SET status = 'succeeded', lease_until = NULL, finished_at = clock_timestamp(), draft = ''
       FROM chat
      WHERE jobs.id = $1 AND jobs.status = 'running' AND jobs.attempts = $2
-    RETURNING jobs.id, jobs.chat_id, jobs.status, jobs.attempts
-  ), call AS (${endCalls('job', { outcome: `'completed'`, figuresFrom: 7 })}
+    RETURNING jobs.id, jobs.chat_id, jobs.status, jobs.attempts, jobs.user_message_id
+  ), call AS (${endCalls('job', { outcome: `'completed'`, figuresFrom: 10 })}
   ), position AS (
     UPDATE chats SET last_seq = last_seq + 1, last_message_at = ${NEXT_MOMENT}
       FROM job WHERE chats.id = job.chat_id
     RETURNING chats.id, chats.last_seq, chats.last_message_at
   ), message AS (
-    INSERT INTO messages (id, chat_id, seq, role, content, job_id, model, stop_reason, input_tokens, output_tokens, created_at)
-    SELECT $3, position.id, position.last_seq, 'assistant', $4, job.id, $5, $6,
-           coalesce(call.input_tokens, 0), coalesce(call.output_tokens, 0), position.last_message_at
+    INSERT INTO messages (id, chat_id, seq, role, content, job_id, model, stop_reason, status, stop_details, in_context,
+                          input_tokens, output_tokens, usage_estimated, created_at)
+    SELECT $3, position.id, position.last_seq, 'assistant', $4, job.id, $5, $6, $7, $8::jsonb, NOT $9::boolean,
+           coalesce(call.input_tokens, 0), coalesce(call.output_tokens, 0), coalesce(call.estimated, false),
+           position.last_message_at
       FROM position, job LEFT JOIN call ON true
     RETURNING id
-  ), notice AS (${announce('job')})
+  )${alsoDoes}, notice AS (${announce('job')})
   SELECT EXISTS (SELECT FROM jobs WHERE status = 'queued' AND available_at <= now()) AS more
     FROM message LEFT JOIN notice ON true`;
+
+/** The second one is for turns that later prompts leave out. Ordinary turns have a statement without that part: it is planned less. */
+const FINISH = finishing('');
+const FINISH_LEFT_OUT = finishing(`, left_out AS (${leaveOut('job')})`);
 
 /** What a finished attempt leaves: others may be due, and there is room for one. */
 export interface Finished {
@@ -65,13 +79,16 @@ export async function finish(
   reply: Reply,
   figures: CallFigures,
 ): Promise<Finished | undefined> {
-  const [finished] = await manager.query<Finished[]>(FINISH, [
+  const [finished] = await manager.query<Finished[]>(reply.leftOut ? FINISH_LEFT_OUT : FINISH, [
     jobId,
     attempt,
     newId(),
     reply.content,
     reply.model,
     reply.stopReason,
+    reply.status,
+    reply.stopDetails,
+    reply.leftOut,
     ...figureValues(figures),
   ]);
   return finished;
@@ -79,42 +96,61 @@ export async function finish(
 
 /** What a failed job says of itself; `code` is one of the contract's `JobError` codes. */
 export interface JobFault {
-  readonly code: 'model_unavailable' | 'model_rejected' | 'attempts_exhausted' | 'expired' | 'internal';
+  readonly code: components['schemas']['JobErrorCode'];
   readonly message: string;
 }
 
-/** Whether the job goes on: it may be tried again, an attempt is left or this one is for free, and it is not too old. */
-const GOES_ON = `$3 AND (attempts_left > 0 OR $7) AND ${LIVES_SINCE} > now() - make_interval(secs => ${LONGEST_LIFE_SECONDS})`;
+/** Whether the attempt costs nothing: its worker says so, and the job has not had too many of that kind. */
+const IS_FREE = `($6 AND free_attempts < ${MOST_FREE_ATTEMPTS})`;
 
-const RETRY_OR_FAIL = `
-  WITH job AS (
+/**
+ * Whether the job goes on: fewer of its attempts have failed with this code than may, an attempt is left or this one is free, and it is
+ * not too old.
+ */
+const GOES_ON = `($3 > 1 + (
+    SELECT count(*) FROM model_calls earlier
+     WHERE earlier.job_id = $1 AND earlier.attempt < $2 AND earlier.error_code = $4 AND earlier.started_at >= ${LIVES_SINCE})
+  OR ${IS_FREE})
+  AND (attempts_left > 0 OR ${IS_FREE}) AND ${LIVES_SINCE} > now() - make_interval(secs => ${LONGEST_LIFE_SECONDS})`;
+
+const failing = (alsoDoes: string): string => `
+  WITH held AS (
+    SELECT id, ${GOES_ON} AS goes_on, ${IS_FREE} AS is_free FROM jobs
+     WHERE id = $1 AND status = 'running' AND attempts = $2 FOR NO KEY UPDATE
+  ), job AS (
     UPDATE jobs SET
-           status = CASE WHEN ${GOES_ON} THEN 'queued' ELSE 'failed' END,
-           attempts_left = CASE WHEN ${GOES_ON} AND $7 THEN attempts_left + 1 ELSE attempts_left END,
-           available_at = CASE WHEN $3 THEN now() + make_interval(secs => $4::float8 / 1000) ELSE available_at END,
-           finished_at = CASE WHEN ${GOES_ON} THEN NULL ELSE clock_timestamp() END,
-           error_code = CASE WHEN ${GOES_ON} THEN NULL ELSE $5 END,
-           error_message = CASE WHEN ${GOES_ON} THEN NULL ELSE $6 END,
+           status = CASE WHEN goes_on THEN 'queued' ELSE 'failed' END,
+           attempts_left = CASE WHEN goes_on AND is_free THEN attempts_left + 1 ELSE attempts_left END,
+           free_attempts = CASE WHEN goes_on AND is_free THEN free_attempts + 1 ELSE free_attempts END,
+           available_at = CASE WHEN goes_on THEN now() + make_interval(secs => $7::float8 / 1000) ELSE available_at END,
+           finished_at = CASE WHEN goes_on THEN NULL ELSE clock_timestamp() END,
+           error_code = CASE WHEN goes_on THEN NULL ELSE $4 END,
+           error_message = CASE WHEN goes_on THEN NULL ELSE $5 END,
            lease_until = NULL, draft = ''
-     WHERE id = $1 AND status = 'running' AND attempts = $2
-    RETURNING id, status, attempts
-  ), call AS (${endCalls('job', { outcome: `'failed'`, code: '$5', figuresFrom: 8 })}
-  ), notice AS (${announce('job')})
+      FROM held WHERE jobs.id = held.id
+    RETURNING jobs.id, jobs.status, jobs.attempts, jobs.chat_id, jobs.user_message_id
+  ), call AS (${endCalls('job', { outcome: `'failed'`, code: '$4', figuresFrom: 8 })}
+  )${alsoDoes}, notice AS (${announce('job')})
   SELECT job.status FROM job LEFT JOIN notice ON true`;
+
+const RETRY_OR_FAIL = failing('');
+const FAIL_LEFT_OUT = failing(`, left_out AS (${leaveOut('job')} AND job.status = 'failed')`);
 
 /** How an attempt failed, and what that means for the job. */
 export interface FailedAttempt extends JobFault {
-  /** The fault may pass. */
-  readonly retryable: boolean;
-  /** The attempt does not count: the model is away, and it is known. */
+  /** How many of the job's attempts may fail with this code; 1: it would be in vain to try again. */
+  readonly most: number;
+  /** The attempt does not count: the model is away, or an operator has to act. Bounded per job. */
   readonly free: boolean;
+  /** Should the job end with it, later prompts leave its turn out: the turn itself is what the model does not take. */
+  readonly leavesOut: boolean;
   /** When it may be tried again, in milliseconds from now. */
   readonly delayMs: number;
 }
 
 /**
  * Ends the attempt without a reply. A fault that may pass puts the job back, due after `delayMs`, while it has
- * attempts left; any other, or the last attempt's, ends the job as `failed`.
+ * attempts left and has not failed that way too often; any other ends the job as `failed`.
  * @returns the job's state now, or undefined when the attempt is no longer the job's.
  */
 export async function giveUp(
@@ -124,14 +160,14 @@ export async function giveUp(
   fault: FailedAttempt,
   figures: CallFigures,
 ): Promise<'queued' | 'failed' | undefined> {
-  const rows = await manager.query<{ status: 'queued' | 'failed' }[]>(RETRY_OR_FAIL, [
+  const rows = await manager.query<{ status: 'queued' | 'failed' }[]>(fault.leavesOut ? FAIL_LEFT_OUT : RETRY_OR_FAIL, [
     jobId,
     attempt,
-    fault.retryable,
-    fault.delayMs,
+    fault.most,
     fault.code,
     fault.message,
     fault.free,
+    fault.delayMs,
     ...figureValues(figures),
   ]);
   return rows[0]?.status;
@@ -187,16 +223,17 @@ const CANCEL = `
        AND CASE WHEN $4::int IS NULL THEN jobs.status IN ('queued', 'running')
                 ELSE jobs.status = 'running' AND jobs.attempts = $4 END
     RETURNING jobs.*, coalesce($5::text, draft.draft) AS text
-  ), call AS (${endCalls('job', { outcome: `'canceled'`, figuresFrom: 6 })}
+  ), call AS (${endCalls('job', { outcome: `'canceled'`, figuresFrom: 6, text: 'job.text' })}
   ), position AS (
     UPDATE chats SET last_seq = last_seq + 1, last_message_at = ${NEXT_MOMENT}
       FROM job WHERE chats.id = job.chat_id AND job.text ~ '[^[:space:]]'
     RETURNING chats.id, chats.last_seq, chats.last_message_at
   ), message AS (
     INSERT INTO messages (id, chat_id, seq, role, content, status, job_id, model, stop_reason, input_tokens, output_tokens,
-                          created_at)
+                          usage_estimated, created_at)
     SELECT $3, position.id, position.last_seq, 'assistant', job.text, 'incomplete', job.id, a.model, 'canceled',
-           coalesce(call.input_tokens, 0), coalesce(call.output_tokens, 0), position.last_message_at
+           coalesce(call.input_tokens, 0), coalesce(call.output_tokens, 0), coalesce(call.estimated, true),
+           position.last_message_at
       FROM position, job JOIN chats c ON c.id = job.chat_id JOIN assistants a ON a.slug = c.assistant_slug
       LEFT JOIN call ON true
   ), notice AS (${announce('job')})

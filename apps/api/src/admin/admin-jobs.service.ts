@@ -9,6 +9,7 @@ import type { JobStatus } from '#database/entities/job.entity.js';
 import type { ModelCall } from '#database/entities/model-call.entity.js';
 import { invalidField, notFound, ServiceError } from '#errors/service-error.js';
 import { isConflict } from '#jobs/accept.js';
+import { concerns, readHolds } from '#jobs/holds.js';
 import { requeue } from '#jobs/requeue.js';
 import { Doorbell } from '#queue/doorbell.js';
 import { encodeCursor } from '../http/cursor.js';
@@ -41,12 +42,12 @@ export interface AdminJob extends Surroundings {
 
 const READ = `
   SELECT ${jobColumns('j')}, c.assistant_slug AS "assistantSlug", now() AS now,
-         EXISTS (SELECT FROM dispatch WHERE paused) AS paused
-    FROM jobs j JOIN chats c ON c.id = j.chat_id WHERE j.id = $1 AND c.user_id IS NOT NULL`;
+         EXISTS (SELECT FROM dispatch WHERE paused) AS paused, a.model
+    FROM jobs j JOIN chats c ON c.id = j.chat_id JOIN assistants a ON a.slug = c.assistant_slug WHERE j.id = $1 AND c.user_id IS NOT NULL`;
 
 const CALLS = `
   SELECT attempt, model, outcome, error_code AS "errorCode", message_id AS "messageId", input_tokens AS "inputTokens",
-         output_tokens AS "outputTokens", first_text_ms AS "firstTextMs", started_at AS "startedAt", ended_at AS "endedAt"
+         output_tokens AS "outputTokens", estimated, first_text_ms AS "firstTextMs", started_at AS "startedAt", ended_at AS "endedAt"
     FROM model_calls WHERE job_id = $1 ORDER BY attempt DESC LIMIT ${MOST_CALLS}`;
 
 /** What is in the way of putting a job back. */
@@ -111,11 +112,13 @@ export class AdminJobsService {
 
   /** A job with all that says why it is where it is. @throws ServiceError `not_found` */
   async get(jobId: string): Promise<AdminJob> {
-    const [row] = await this.manager.query<(AdminJobRow & Surroundings)[]>(READ, [jobId]);
+    const [row] = await this.manager.query<(AdminJobRow & Surroundings & { model: string })[]>(READ, [jobId]);
     if (row === undefined) throw notFound('job');
-    const { now, paused, ...job } = row;
+    const { now, paused, model, ...job } = row;
     const calls = await this.manager.query<CallLine[]>(CALLS, [jobId]);
-    return { job, now, paused, calls: calls.reverse(), ticket: await this.ticket(job) };
+    const holds = await readHolds(this.manager);
+    const hold = holds.find(({ scope }) => concerns(scope, { model, assistant: job.assistantSlug }));
+    return { job, now, paused, hold, calls: calls.reverse(), ticket: await this.ticket(job) };
   }
 
   private async ticket({ id, status, attempts }: AdminJobRow): Promise<AdminJob['ticket']> {

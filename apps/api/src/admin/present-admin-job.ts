@@ -43,6 +43,7 @@ function presentCall(call: CallLine): Schemas['ModelCall'] {
     message_id: call.messageId,
     input_tokens: call.inputTokens,
     output_tokens: call.outputTokens,
+    estimated: call.estimated,
     first_text_ms: call.firstTextMs,
     started_at: call.startedAt.toISOString(),
     ended_at: call.endedAt?.toISOString() ?? null,

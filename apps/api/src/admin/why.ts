@@ -1,5 +1,6 @@
 import type { components } from '#contract/openapi.gen.js';
 import type { JobRow } from '#database/columns.js';
+import type { Hold } from '#jobs/holds.js';
 import { LONGEST_LIFE_SECONDS } from '#jobs/timings.js';
 
 type JobReason = components['schemas']['JobReason'];
@@ -10,12 +11,14 @@ export interface Surroundings {
   readonly now: Date;
   /** Dispatch is paused. */
   readonly paused: boolean;
+  /** What keeps workers from making calls such as the job's. */
+  readonly hold?: Hold | undefined;
 }
 
 const IN_A_MOMENT = 'a worker ends it within seconds';
 
 /** Why a job is where it is: a code, and the same in a sentence. */
-export function why(job: JobRow, { now, paused }: Surroundings): JobReason {
+export function why(job: JobRow, { now, paused, hold }: Surroundings): JobReason {
   const attempts = `${job.attempts} ${job.attempts === 1 ? 'attempt' : 'attempts'}`;
   switch (job.status) {
     case 'succeeded':
@@ -27,7 +30,7 @@ export function why(job: JobRow, { now, paused }: Surroundings): JobReason {
     case 'running':
       return running(job, now, paused);
     case 'queued':
-      return queued(job, now, paused);
+      return queued(job, now, paused, hold);
   }
 }
 
@@ -45,14 +48,23 @@ function running(job: JobRow, now: Date, paused: boolean): JobReason {
   return { code: 'lease_ran_out', message: `${lost}; another worker takes it over.` };
 }
 
-function queued(job: JobRow, now: Date, paused: boolean): JobReason {
+function queued(job: JobRow, now: Date, paused: boolean, hold: Hold | undefined): JobReason {
   if (isTooOld(job, now)) return { code: 'out_of_time', message: `Its hour is over: ${IN_A_MOMENT}.` };
   if (paused) return { code: 'dispatch_paused', message: 'Dispatch is paused: no attempt is begun.' };
+  if (hold !== undefined) return heldBack(hold, now);
   if (job.availableAt > now) {
     const again = job.attempts === 0 ? 'Its first attempt' : `After ${job.attempts}, the next attempt`;
     return { code: 'waiting_for_moment', message: `${again} is due in ${seconds(now, job.availableAt)}.` };
   }
   return { code: 'waiting_for_worker', message: 'It is due and waits for a worker that has room.' };
+}
+
+function heldBack({ scope, code, message, since, until }: Hold, now: Date): JobReason {
+  const which = scope === 'all' ? 'calls' : `calls (${scope})`;
+  const again = `The next try is due in ${seconds(now, until)}.`;
+  const said = `${message} Workers hold ${which} back since ${since.toISOString()} (${code}).`;
+  if (code === 'model_unavailable') return { code: 'waiting_for_model', message: `${said} ${again}` };
+  return { code: 'waiting_for_operator', message: `${said} An operator has to act. ${again}` };
 }
 
 function isTooOld(job: JobRow, now: Date): boolean {

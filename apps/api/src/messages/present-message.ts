@@ -13,10 +13,16 @@ export function presentMessage(message: Message): components['schemas']['Message
     job_id: message.jobId,
     metadata: message.metadata,
     created_at: message.createdAt.toISOString(),
+    ...(!message.inContext && { in_context: false as const }),
     ...(message.role === 'assistant' && {
       model: message.model ?? '',
       stop_reason: message.stopReason ?? '',
-      usage: { input_tokens: message.inputTokens ?? 0, output_tokens: message.outputTokens ?? 0 },
+      ...(message.stopDetails !== null && { stop_details: message.stopDetails }),
+      usage: {
+        input_tokens: message.inputTokens ?? 0,
+        output_tokens: message.outputTokens ?? 0,
+        ...(message.usageEstimated && { estimated: true as const }),
+      },
     }),
   };
 }

@@ -1,12 +1,15 @@
 import { Injectable } from '@nestjs/common';
 import { Gauge } from 'prom-client';
 import { measureProcess, registry } from '#telemetry/registry.js';
-import { Circuit } from '../model/circuit.js';
+import { Circuits } from '../model/circuits.js';
+
+/** The codes of faults that only an operator can mend. They are told from the start, so that an alert sees them rise. */
+const OPERATOR_CODES = ['model_unauthorized', 'model_budget', 'model_misconfigured'] as const;
 
 /** What the worker as a whole is at, looked at when somebody asks. */
 @Injectable()
 export class WorkerMetrics {
-  constructor(circuit: Circuit, slots: number) {
+  constructor(circuits: Circuits, slots: number) {
     measureProcess();
     new Gauge({
       name: 'rejoinder_worker_slots',
@@ -15,10 +18,21 @@ export class WorkerMetrics {
     }).set(slots);
     new Gauge({
       name: 'rejoinder_circuit_open',
-      help: 'Whether this worker begins no attempts because the model is away: 0 or 1.',
+      help: 'Whether this worker holds attempts back because the model is away: 0 or 1.',
       registers: [registry],
       collect() {
-        this.set(circuit.isOpen ? 1 : 0);
+        this.set(circuits.held.some(({ fault }) => fault.operator === undefined) ? 1 : 0);
+      },
+    });
+    new Gauge({
+      name: 'rejoinder_model_holds',
+      help: 'What this worker holds back until an operator acts, by the code of the fault: 0 where nothing is.',
+      labelNames: ['code'],
+      registers: [registry],
+      collect() {
+        for (const code of OPERATOR_CODES) {
+          this.set({ code }, circuits.held.filter(({ fault }) => fault.code === code).length);
+        }
       },
     });
   }

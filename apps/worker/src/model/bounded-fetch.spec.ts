@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import Anthropic from '@anthropic-ai/sdk';
 import { boundedFetch } from './bounded-fetch.js';
 
-const TOO_LONG = { code: 'model_rejected', retryable: false, message: 'The model’s answer is too long.' };
+const TOO_LONG = { code: 'model_rejected', most: 1, message: 'The model’s answer is too long.' };
 
 /** An answer that never ends, and how much of it was read, in bytes. */
 function endless(chunk: string, status = 200): { fetch: typeof fetch; read: () => number; left: () => boolean } {

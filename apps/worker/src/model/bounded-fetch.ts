@@ -1,4 +1,4 @@
-import { ModelFault } from './model-fault.js';
+import { type ModelFault, rejected } from './model-fault.js';
 
 /**
  * Bytes that are read of an answer, and of a refusal. The longest reply that is kept has a third of that at its longest in UTF-8, and
@@ -22,7 +22,7 @@ export function boundedFetch(
     if (body === null) return response;
     if (response.ok && /^text\/event-stream\b/i.test(headers.get('content-type') ?? '')) {
       // The SDK reads events from whatever can be iterated. A stream through which all goes would cost a third of what it costs to read.
-      return Object.defineProperty(response, 'body', { value: counted(body, largest.answer) });
+      return Object.defineProperty(response, 'body', { value: counted(response, body, largest.answer) });
     }
     let left = response.ok ? largest.answer : largest.refusal;
     const through = new TransformStream<Uint8Array, Uint8Array>({
@@ -36,16 +36,29 @@ export function boundedFetch(
   };
 }
 
-/** The chunks of a body; to leave off, or a body that is too long, ends its reading. @throws ModelFault */
-async function* counted(body: ReadableStream<Uint8Array>, largest: number): AsyncGenerator<Uint8Array> {
+/** Called with each chunk of a response's body. The SDK swallows pings, which are all that comes while a model thinks unseen. */
+const listeners = new WeakMap<Response, () => void>();
+
+/** Has `listener` called whenever bytes of the body come, whatever they say. The response is one of {@link boundedFetch}. */
+export function onBytes(response: Response, listener: () => void): void {
+  listeners.set(response, listener);
+}
+
+/** The chunks of a response's body; to leave off, or a body that is too long, ends its reading. @throws ModelFault */
+async function* counted(
+  response: Response,
+  body: ReadableStream<Uint8Array>,
+  largest: number,
+): AsyncGenerator<Uint8Array> {
   let left = largest;
   for await (const chunk of body) {
     left -= chunk.byteLength;
     if (left < 0) throw tooLong();
+    listeners.get(response)?.();
     yield chunk;
   }
 }
 
 function tooLong(): ModelFault {
-  return new ModelFault('model_rejected', 'The model’s answer is too long.', false);
+  return rejected('The model’s answer is too long.');
 }

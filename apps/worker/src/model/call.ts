@@ -1,34 +1,145 @@
+import { estimateInput, estimateOutput } from '#jobs/estimates.js';
 import type { CallFigures } from '#jobs/ledger.js';
 
-/** One call of the model while it runs: what the model has told so far, for the ledger. */
+/** Tokens as the model reports them; undefined: it did not, or no number of tokens. */
+export interface Reported {
+  readonly input: number | undefined;
+  readonly output: number | undefined;
+}
+
+const NOTHING: Reported = { input: undefined, output: undefined };
+
+/**
+ * What an attempt's call of the model has come to so far, for the ledger. An answer that is paused is continued by another request, and
+ * a prompt that is too long is sent again, shorter: the figures are those of all requests together.
+ */
 export class Call {
-  private figures: CallFigures = { messageId: null, inputTokens: null, outputTokens: null, firstTextMs: null };
-  private begun = performance.now();
+  private messageId: string | null = null;
+  private firstTextMs: number | null = null;
+  private begun: number | undefined;
+  /** The requests that are over, and the present one. */
+  private before = { input: 0, output: 0 };
+  private reported = NOTHING;
+  private state: 'unsent' | 'waiting' | 'refused' | 'answering' | 'counted' = 'unsent';
+  private sentBytes = (): number => 0;
+  private seenBytes = 0;
+  private hiddenMs = 0;
+  private hiddenSince: number | undefined;
+  private latest: CallFigures | undefined;
 
-  /** `onLife` is called when the model writes something, be it text or not. */
-  constructor(private readonly onLife: () => void) {}
+  /**
+   * @param most tokens that the call may put out
+   * @param onAnswer told when the model begins to answer, each time
+   */
+  constructor(
+    private readonly most: number,
+    private readonly onAnswer: () => void,
+  ) {}
 
-  /** The request leaves now. */
-  begin(): void {
-    this.begun = performance.now();
+  /** A request leaves now; `bytes` gives its size, should that be asked for. */
+  begin(bytes: () => number): void {
+    this.begun ??= performance.now();
+    const { input, output } = this.now();
+    this.before = { input: this.before.input + input, output: this.before.output + output };
+    this.reported = NOTHING;
+    this.sentBytes = bytes;
+    this.seenBytes = 0;
+    this.hiddenMs = 0;
+    this.state = 'waiting';
   }
 
-  tell(news: Partial<CallFigures>): void {
-    this.figures = { ...this.figures, ...news };
+  /** The request came to nothing that costs: no connection, or a status instead of an answer. */
+  refused(): void {
+    if (this.state === 'waiting') this.state = 'refused';
   }
 
-  /** The model has written something. */
-  alive(): void {
-    this.onLife();
+  /** Whether the model has begun to answer the present request. */
+  get answered(): boolean {
+    return this.state === 'answering' || this.state === 'counted';
   }
 
-  /** A piece of text came; the first counts. */
-  text(): void {
-    if (this.figures.firstTextMs === null) this.tell({ firstTextMs: Math.round(performance.now() - this.begun) });
+  /** The model has begun to answer. */
+  answers(messageId: string, tokens: Reported): void {
+    this.state = 'answering';
+    this.messageId = messageId;
+    this.report(tokens);
+    this.onAnswer();
   }
 
-  /** The same object until something new is told. */
+  /** The answer is whole, with the tokens that it reports at its end. Reported counts only grow. */
+  ends(tokens: Reported): void {
+    if (tokens.output !== undefined) this.state = 'counted';
+    this.report(tokens);
+  }
+
+  /** Text came; the first counts. */
+  text(text: string): void {
+    this.seenBytes += Buffer.byteLength(text);
+    if (this.firstTextMs !== null || this.begun === undefined) return;
+    this.firstTextMs = Math.round(performance.now() - this.begun);
+    this.latest = undefined;
+  }
+
+  /** Output came that is paid for and shown to nobody. */
+  unseen(text: string): void {
+    this.seenBytes += Buffer.byteLength(text);
+  }
+
+  /** The model thinks without showing it from now on, or (false) no longer. */
+  hides(thinking: boolean): void {
+    const now = performance.now();
+    if (this.hiddenSince !== undefined) this.hiddenMs += now - this.hiddenSince;
+    this.hiddenSince = thinking ? now : undefined;
+  }
+
+  /** What the model has reported so far: the same object until it reports more. */
   get told(): CallFigures {
-    return this.figures;
+    const { input, output } = this.reported;
+    this.latest ??= {
+      messageId: this.messageId,
+      inputTokens: plus(this.before.input, input),
+      outputTokens: plus(this.before.output, output),
+      estimated: false,
+      firstTextMs: this.firstTextMs,
+    };
+    return this.latest;
   }
+
+  /**
+   * What the call comes to when nothing more is expected of it. Output that the model did not count to the end is estimated, at no less
+   * than it had reported; input that it never reported is estimated by what was sent, unless the request was refused.
+   */
+  figures(): CallFigures {
+    if (this.state === 'unsent' || this.state === 'refused') return this.told;
+    const { input, output } = this.now();
+    return {
+      ...this.told,
+      inputTokens: this.before.input + input,
+      outputTokens: this.answered || this.before.output > 0 ? this.before.output + output : null,
+      estimated: this.state !== 'counted' || this.reported.input === undefined,
+    };
+  }
+
+  /** The tokens of the present request, by the best that is known. */
+  private now(): { input: number; output: number } {
+    if (this.state === 'unsent' || this.state === 'refused') return { input: 0, output: 0 };
+    const { input = estimateInput(this.sentBytes()), output = 0 } = this.reported;
+    if (this.state !== 'answering') return { input, output };
+    this.hides(this.hiddenSince !== undefined);
+    return { input, output: Math.max(output, estimateOutput(this.seenBytes, this.hiddenMs, this.most)) };
+  }
+
+  private report({ input, output }: Reported): void {
+    this.latest = undefined;
+    this.reported = { input: most(this.reported.input, input), output: most(this.reported.output, output) };
+  }
+}
+
+function most(one: number | undefined, other: number | undefined): number | undefined {
+  return one === undefined ? other : Math.max(one, other ?? 0);
+}
+
+/** A sum that is unknown while nothing of it is known. */
+function plus(before: number, now: number | undefined): number | null {
+  return now === undefined ? before || null : before + now;
 }

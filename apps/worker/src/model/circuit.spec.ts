@@ -1,192 +1,237 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { Logger } from '@nestjs/common';
-import { Circuit, type Pass } from './circuit.js';
+import { FIRST_AFTER_OUTAGE, RAMP_ENDS_AT } from '#jobs/timings.js';
+import { Circuit, type Trial } from './circuit.js';
+import { operatorMust, unavailable } from './model-fault.js';
 
-const NEVER = new AbortController().signal;
+const AWAY = unavailable('away');
+const KEY = operatorMust('model_unauthorized', 'the key', 'all');
 
-describe('the circuit', () => {
+describe('a circuit', () => {
   let circuit: Circuit;
+  /** How long it was opened for, each time; how often somebody was asked to try, and how often it closed. */
+  let opened: number[];
+  let asked: number;
+  let closed: number;
   beforeEach(() => {
     jest.useFakeTimers();
-    Logger.overrideLogger(false);
-    circuit = new Circuit();
+    [opened, asked, closed] = [[], 0, 0];
+    circuit = new Circuit({
+      opened: (ms) => opened.push(ms),
+      mayTry: () => (asked += 1),
+      closed: () => (closed += 1),
+    });
   });
   afterEach(() => {
+    circuit.stop();
     jest.useRealTimers();
   });
 
-  const enter = async (): Promise<Pass> => {
-    const pass = await circuit.enter(NEVER);
-    if (pass === undefined) throw new Error('not let in');
-    return pass;
-  };
-  /** Asks to enter; `in` says whether it was let in. */
-  const waiting = (stop: AbortSignal = NEVER): { in: boolean; pass: Promise<Pass | undefined> } => {
-    const entry = { in: false, pass: circuit.enter(stop) };
-    void entry.pass.then((pass) => (entry.in = pass !== undefined));
-    return entry;
-  };
-  const fail = async (jobId: string, retryAfterMs?: number): Promise<void> =>
-    (await enter()).failed(jobId, retryAfterMs);
-  const open = async (retryAfterMs?: number): Promise<void> => {
-    for (const jobId of ['a', 'b', 'c', 'd', 'e']) await fail(jobId, retryAfterMs);
+  const pass = (ms: number): Promise<void> => jest.advanceTimersByTimeAsync(ms);
+  const fail = (id: string, fault = AWAY, userId = `user of ${id}`): boolean =>
+    circuit.begin(false).failed({ id, userId }, fault);
+  const answer = (): void => circuit.begin(false).answered();
+  const open = (): void => ['a', 'b', 'c', 'd', 'e'].forEach((id) => fail(id));
+  const probe = (): Trial => {
+    expect(circuit.mayTry).toBe(true);
+    return circuit.begin(true);
   };
 
-  it('opens when five jobs in a row fail, not when one does so five times', async () => {
-    for (let n = 0; n < 10; n++) await fail('a');
+  it('opens when five jobs in a row fail, not when one does so five times', () => {
+    for (let n = 0; n < 10; n++) fail('a');
     expect(circuit.isOpen).toBe(false);
-    await open();
-    expect(circuit.isOpen).toBe(true);
+    open();
+    expect([circuit.isOpen, opened]).toEqual([true, [1_000]]);
   });
 
-  it('does not open when one in between succeeds, or when they are far apart', async () => {
-    for (const jobId of ['a', 'b', 'c', 'd']) await fail(jobId);
-    (await enter()).succeeded();
-    for (const jobId of ['e', 'f', 'g', 'h']) await fail(jobId);
-    await jest.advanceTimersByTimeAsync(21_000);
-    await fail('i');
+  it('does not open when an answer begins in between, or when the failures are far apart', async () => {
+    for (const id of ['a', 'b', 'c', 'd']) fail(id);
+    answer();
+    for (const id of ['e', 'f', 'g', 'h']) fail(id);
+    await pass(21_000);
+    fail('i');
     expect(circuit.isOpen).toBe(false);
   });
 
-  it('then lets one at a time try, and all in once it succeeds', async () => {
-    await open();
-    const entries = [waiting(), waiting(), waiting()];
-    await jest.advanceTimersByTimeAsync(990);
-    expect(entries.map((entry) => entry.in)).toEqual([false, false, false]);
-    await jest.advanceTimersByTimeAsync(20);
-    expect(entries.map((entry) => entry.in)).toEqual([true, false, false]);
-    await jest.advanceTimersByTimeAsync(10_000);
-    expect(entries.map((entry) => entry.in)).toEqual([true, false, false]);
-    (await entries[0]?.pass)?.alive();
-    await jest.advanceTimersByTimeAsync(0);
-    expect(entries.map((entry) => entry.in)).toEqual([true, true, true]);
-    expect(circuit.isOpen).toBe(false);
+  it('then lets one at a time try, and closes as soon as that one is answered', async () => {
+    open();
+    await pass(990);
+    expect([circuit.mayTry, asked]).toEqual([false, 0]);
+    await pass(20);
+    expect(asked).toBe(1);
+    const trial = probe();
+    await pass(10_000);
+    expect([circuit.mayTry, asked]).toEqual([false, 1]);
+    trial.answered();
+    expect([circuit.isOpen, closed]).toEqual([false, 1]);
   });
 
   it('waits twice as long after each try that fails, up to 15 s', async () => {
-    await open();
+    open();
     for (const ms of [1_000, 2_000, 4_000, 8_000, 15_000, 15_000]) {
-      const entry = waiting();
-      await jest.advanceTimersByTimeAsync(ms - 10);
-      expect([ms, entry.in]).toEqual([ms, false]);
-      await jest.advanceTimersByTimeAsync(20);
-      expect([ms, entry.in]).toEqual([ms, true]);
-      (await entry.pass)?.failed('w');
+      expect(opened.at(-1)).toBe(ms);
+      await pass(ms - 10);
+      expect(circuit.mayTry).toBe(false);
+      await pass(20);
+      probe().failed({ id: `probe ${ms}`, userId: 'u' }, AWAY);
     }
   });
 
-  it('forgets nobody when the wait is no whole number of milliseconds', async () => {
-    jest.useRealTimers();
-    for (let n = 0; n < 2; n++) {
-      const one = new Circuit();
-      for (const jobId of ['a', 'b', 'c', 'd', 'e']) (await one.enter(NEVER))?.failed(jobId, 1_000.999 + n / 7);
-      const pass = await one.enter(AbortSignal.timeout(3_000));
-      expect(pass).toBeDefined();
-      pass?.alive();
+  it('opens at once when an operator has to act, and then tries now and then, once a minute in the end', async () => {
+    fail('a', KEY);
+    for (const ms of [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000]) {
+      expect(opened.at(-1)).toBe(ms);
+      await pass(ms + 10);
+      probe().failed({ id: `probe ${opened.length}`, userId: `user ${opened.length}` }, KEY);
     }
+    expect(circuit.reason).toBe(KEY);
+    await pass(60_010);
+    probe().answered();
+    expect(circuit.isOpen).toBe(false);
   });
 
   it('waits as long as the model asks', async () => {
-    await open(30_000);
-    const entry = waiting();
-    await jest.advanceTimersByTimeAsync(29_000);
-    expect(entry.in).toBe(false);
-    await jest.advanceTimersByTimeAsync(1_100);
-    expect(entry.in).toBe(true);
+    for (const id of ['a', 'b', 'c', 'd', 'e']) fail(id, unavailable('away', { retryAfterMs: 30_000 }));
+    await pass(29_000);
+    expect(circuit.mayTry).toBe(false);
+    await pass(1_100);
+    expect(circuit.mayTry).toBe(true);
   });
 
-  it('lets the next one try when a try comes to nothing, in whatever order things happen', async () => {
-    await open();
-    const [first, second, third] = [waiting(), waiting(), waiting()];
-    await jest.advanceTimersByTimeAsync(1_010);
-    const pass = await first.pass;
-    pass?.unused();
-    await jest.advanceTimersByTimeAsync(0);
-    expect([second.in, third.in]).toEqual([true, false]);
-    // Said twice, it counts once.
-    pass?.unused();
-    await jest.advanceTimersByTimeAsync(0);
-    expect(third.in).toBe(false);
-    (await second.pass)?.unused();
-    await jest.advanceTimersByTimeAsync(0);
-    expect(third.in).toBe(true);
-    (await third.pass)?.unused();
-    expect((await enter()) satisfies Pass).toBeDefined();
+  it('lets the next one try when a try comes to nothing, and counts what is said twice once', async () => {
+    open();
+    await pass(1_010);
+    const first = probe();
+    first.unused();
+    expect(asked).toBe(2);
+    const second = probe();
+    first.unused();
+    expect([circuit.mayTry, asked]).toEqual([false, 2]);
+    second.unused();
+    expect([circuit.mayTry, asked]).toEqual([true, 3]);
   });
 
-  it('learns nothing from a reply that goes on and on, nor from one that was begun before', async () => {
-    const [endless, early, late] = [await enter(), await enter(), await enter()];
-    endless.alive();
-    await jest.advanceTimersByTimeAsync(10);
-    for (const jobId of ['a', 'b', 'c', 'd', 'e']) {
-      endless.alive();
-      if (jobId === 'd') early.succeeded();
-      await fail(jobId);
+  it('learns nothing from an answer to what was asked before it opened', async () => {
+    const [early, late] = [circuit.begin(false), circuit.begin(false)];
+    await pass(10);
+    for (const id of ['a', 'b', 'c', 'd', 'e']) {
+      if (id === 'd') early.answered();
+      fail(id);
     }
     expect(circuit.isOpen).toBe(true);
-    const entry = waiting();
-    endless.alive();
-    late.succeeded();
-    await jest.advanceTimersByTimeAsync(900);
-    expect([circuit.isOpen, entry.in]).toEqual([true, false]);
-    await jest.advanceTimersByTimeAsync(200);
-    expect(entry.in).toBe(true);
-  });
-
-  it('notes a fault of the try that closed it, like any other', async () => {
-    await open();
-    await jest.advanceTimersByTimeAsync(1_010);
-    const pass = await enter();
-    pass.alive();
-    pass.failed('j');
-    expect(circuit.isOpen).toBe(false);
-    for (const jobId of ['a', 'b', 'c', 'd']) await fail(jobId);
+    late.answered();
     expect(circuit.isOpen).toBe(true);
-  });
-
-  it('opens though all begin to write and then break off, and stays open longer each time', async () => {
-    for (const ms of [1_000, 2_000, 4_000, 8_000, 15_000]) {
-      for (const jobId of ['a', 'b', 'c', 'd', 'e']) {
-        const pass = await enter();
-        pass.alive();
-        pass.failed(jobId);
-      }
-      expect(circuit.isOpen).toBe(true);
-      const entry = waiting();
-      await jest.advanceTimersByTimeAsync(ms - 10);
-      expect([ms, entry.in]).toEqual([ms, false]);
-      await jest.advanceTimersByTimeAsync(20);
-      (await entry.pass)?.alive();
-      expect(circuit.isOpen).toBe(false);
-    }
-    // After a while of peace it begins anew.
-    await jest.advanceTimersByTimeAsync(21_000);
-    await open();
-    expect(circuit.opensInMs).toBe(1_000);
   });
 
   it('lets another one try when the first is silent for long, and hears the first all the same', async () => {
-    await open();
-    const [first, second, third] = [waiting(), waiting(), waiting()];
-    await jest.advanceTimersByTimeAsync(15_500);
-    expect([first.in, second.in]).toEqual([true, false]);
-    await jest.advanceTimersByTimeAsync(1_000);
-    expect([second.in, third.in]).toEqual([true, false]);
-    (await first.pass)?.alive();
-    await jest.advanceTimersByTimeAsync(0);
-    expect([circuit.isOpen, third.in]).toEqual([false, true]);
-    (await second.pass)?.alive();
+    open();
+    await pass(1_010);
+    const first = probe();
+    await pass(14_900);
+    expect(circuit.mayTry).toBe(false);
+    await pass(200);
+    const second = probe();
+    first.answered();
     expect(circuit.isOpen).toBe(false);
+    second.answered();
+    expect(closed).toBe(1);
   });
 
-  it('lets nobody in who is told to stop, and keeps nobody from stopping', async () => {
-    await open();
-    const stop = new AbortController();
-    const [first, second] = [waiting(stop.signal), waiting()];
-    stop.abort();
-    expect(await first.pass).toBeUndefined();
-    await jest.advanceTimersByTimeAsync(1_010);
-    expect(second.in).toBe(true);
-    expect(await circuit.enter(stop.signal)).toBeUndefined();
+  it('stays open longer each time it opens right after it closed, until there is peace', async () => {
+    for (const [n, ms] of [1_000, 2_000, 4_000, 8_000, 15_000].entries()) {
+      for (const id of ['a', 'b', 'c', 'd', 'e']) fail(`${id}${n}`);
+      expect(opened.at(-1)).toBe(ms);
+      await pass(ms + 10);
+      probe().answered();
+    }
+    await pass(21_000);
+    ['v', 'w', 'x', 'y', 'z'].forEach((id) => fail(id));
+    expect(opened.at(-1)).toBe(1_000);
+  });
+
+  it('begins few at first after an outage, and one more with each answer', async () => {
+    expect(circuit.room).toBe(Infinity);
+    open();
+    await pass(1_010);
+    probe().answered();
+    expect(circuit.room).toBe(FIRST_AFTER_OUTAGE);
+    let under = Array.from({ length: FIRST_AFTER_OUTAGE }, () => circuit.begin(false));
+    const calls: number[] = [];
+    while (circuit.room === 0) {
+      calls.push(under.length);
+      asked = 0;
+      for (const trial of under) trial.answered();
+      expect(asked).toBeGreaterThan(0);
+      under = circuit.room === Infinity ? [] : Array.from({ length: circuit.room }, () => circuit.begin(false));
+    }
+    expect(calls).toEqual([2, 4, 8, 16]);
+    expect(RAMP_ENDS_AT).toBe(32);
+  });
+
+  it('does not hold attempts back for long where few come after an outage', async () => {
+    open();
+    await pass(1_010);
+    probe().answered();
+    await pass(21_000);
+    expect(circuit.room).toBe(Infinity);
+  });
+
+  describe('with a user whose turns fail while others are answered', () => {
+    const bad = (n: number): boolean => fail(`bad ${n}`, AWAY, 'bad');
+
+    it('opens for them once, and not again: a probe of somebody else shows that the model is there', async () => {
+      for (let n = 0; n < 5; n++) expect(bad(n)).toBe(true);
+      expect(circuit.isOpen).toBe(true);
+      await pass(1_010);
+      probe().answered();
+      for (let round = 0; round < 3; round++) {
+        for (let n = 0; n < 7; n++) expect(bad(n)).toBe(false);
+        for (let n = 10; n < 40; n++) expect(bad(n)).toBe(false);
+        await pass(5_000);
+        answer();
+      }
+      expect([circuit.isOpen, opened]).toEqual([false, [1_000]]);
+    });
+
+    it('does so for an operator’s fault, too', async () => {
+      expect(fail('bad 1', KEY, 'bad')).toBe(true);
+      await pass(1_010);
+      probe().answered();
+      expect(fail('bad 1', KEY, 'bad')).toBe(false);
+      expect(fail('bad 2', KEY, 'bad')).toBe(false);
+      expect(circuit.isOpen).toBe(false);
+    });
+
+    it('has somebody else try at once when it was theirs that tried', async () => {
+      for (let n = 0; n < 5; n++) bad(n);
+      await pass(1_010);
+      probe().answered();
+      bad(0);
+      await pass(100);
+      open();
+      await pass(2_010);
+      asked = 0;
+      expect(probe().failed({ id: 'bad 1', userId: 'bad' }, AWAY)).toBe(false);
+      expect([asked, circuit.mayTry, opened.at(-1)]).toEqual([1, true, 2_000]);
+    });
+
+    it('opens for others all the same, and counts that user again when nobody is answered', async () => {
+      for (let n = 0; n < 5; n++) bad(n);
+      await pass(1_010);
+      probe().answered();
+      bad(0);
+      await pass(61_000);
+      for (let n = 0; n < 5; n++) expect(bad(n)).toBe(true);
+      expect(circuit.isOpen).toBe(true);
+    });
+  });
+
+  it('is forgotten when nothing of the past matters any more', async () => {
+    expect(circuit.isIdle).toBe(true);
+    open();
+    await pass(1_010);
+    probe().answered();
+    expect(circuit.isIdle).toBe(false);
+    await pass(90_000);
+    expect(circuit.isIdle).toBe(true);
   });
 });

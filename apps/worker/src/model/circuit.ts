@@ -1,140 +1,248 @@
-import { Injectable, Logger } from '@nestjs/common';
-import { LONGEST_OPEN_MS, OUTAGE_JOBS, OUTAGE_MS, SHORTEST_OPEN_MS } from '#jobs/timings.js';
-import { Waiters } from '#process/waiters.js';
+import {
+  FIRST_AFTER_OUTAGE,
+  LONGEST_HOLD_MS,
+  LONGEST_OPEN_MS,
+  OUTAGE_JOBS,
+  OUTAGE_MS,
+  RAMP_ENDS_AT,
+  SHORTEST_HOLD_MS,
+  SHORTEST_OPEN_MS,
+  SUSPECT_MS,
+} from '#jobs/timings.js';
+import type { ModelFault } from './model-fault.js';
 
-/** Leave to begin one attempt; to be given back by saying what came of it. */
-export interface Pass {
-  /** The model has begun to write. */
-  alive(): void;
-  /** The reply is whole. */
-  succeeded(): void;
-  /** The job's attempt failed because the model is overloaded or away; it may have said for how long, in milliseconds. */
-  failed(jobId: string, retryAfterMs?: number): void;
-  /** Nothing was learned: there was no attempt, or it was stopped, or failed for reasons of its own. */
-  unused(): void;
+/** What a circuit needs to know of a job: whose it is. */
+export interface OfUser {
+  readonly id: string;
+  readonly userId: string;
+}
+
+/** Told when a circuit opens (for how long, and why), when more attempts may begin than before, and when it closes. */
+export interface CircuitEvents {
+  opened(ms: number, fault: ModelFault): void;
+  mayTry(): void;
+  closed(): void;
 }
 
 /**
- * Keeps an outage of the model from burning attempts, for all attempts of this process.
+ * Keeps one kind of call from being made in vain, for all attempts of this process. It opens
  *
- * It opens when several jobs in a row fail and no reply that was begun meanwhile is whole: one that always fails is that
- * job's trouble, and a reply that was begun before says nothing. While it is open no attempt begins; then one at a time
- * tries, and as soon as the model writes, all begin that wait. Should it open again right after, it stays open longer.
+ * - in an outage: when several jobs fail in a row without an answer beginning in between;
+ * - at once, when the model says that an operator has to act (the key, credit, a model that is gone).
+ *
+ * While it is open no attempt begins; then one at a time tries, and as soon as the model begins an answer, the others follow, few at
+ * first. Should it open again right after, it stays open longer each time.
+ *
+ * A job whose failure others' answers disproved, and that fails that way again, is itself at fault: neither it nor its user's other
+ * jobs count for a while.
  */
-@Injectable()
 export class Circuit {
-  private readonly logger = new Logger(Circuit.name);
-  /** The jobs that have failed, and when. */
-  private readonly failing = new Map<string, number>();
-  private readonly waiters = new Waiters();
-  private open = false;
+  /** The jobs that have failed, since when, and whose they are. */
+  private readonly failing = new Map<string, { at: number; userId: string }>();
+  /** Jobs whose failure was disproved, and users who had one that failed again; until when. */
+  private readonly disproved = new Map<string, number>();
+  private readonly suspects = new Map<string, number>();
+  private fault: ModelFault | undefined;
   /** How long it was opened for the last time, in milliseconds, and until when. */
   private period = 0;
   private until = 0;
+  private openedAt = -Infinity;
   private closedAt = -Infinity;
-  /** The pass of the one that tries. */
-  private trying: Pass | undefined;
+  private answeredAt = -Infinity;
+  /** The attempt that tries whether the model is back. */
+  private prober: symbol | undefined;
   private timer: NodeJS.Timeout | undefined;
+  /** After an outage: how many attempts may wait for an answer, and those that do. */
+  private ramp: { allowed: number; waiting: number } | undefined;
+
+  constructor(private readonly events: CircuitEvents) {}
 
   get isOpen(): boolean {
-    return this.open;
+    return this.fault !== undefined;
+  }
+
+  /** Why it is open. */
+  get reason(): ModelFault | undefined {
+    return this.fault;
   }
 
   /** Time until an attempt may try, in milliseconds. */
   get opensInMs(): number {
-    return this.open ? Math.max(0, this.until - performance.now()) : 0;
+    return this.isOpen ? Math.max(0, this.until - performance.now()) : 0;
   }
 
-  /** Waits until an attempt may begin. @returns undefined when `stop` came first */
-  async enter(stop: AbortSignal): Promise<Pass | undefined> {
-    while (this.open && (this.trying !== undefined || this.opensInMs > 0) && !stop.aborted)
-      await this.waiters.wait(stop);
-    if (stop.aborted) {
-      this.next();
-      return undefined;
-    }
-    if (!this.open) return this.pass(false);
-    this.trying = this.pass(true);
-    // One that is silent must not keep all others waiting for as long as it is waited for.
-    this.tryIn(LONGEST_OPEN_MS);
-    return this.trying;
+  /** It is open, and somebody should try whether the model is back. */
+  get mayTry(): boolean {
+    return this.isOpen && this.prober === undefined && this.opensInMs === 0;
   }
 
-  /** Leave for an attempt that is claimed already, whatever has become of the model since. */
-  begin(): Pass {
-    return this.pass(false);
+  /** How many attempts may begin now. */
+  get room(): number {
+    if (this.ramp !== undefined && performance.now() > this.closedAt + OUTAGE_MS) this.ramp = undefined;
+    return this.ramp === undefined ? Infinity : Math.max(0, this.ramp.allowed - this.ramp.waiting);
   }
 
-  private pass(tries: boolean): Pass {
+  /** Nothing of the past matters to it any more. */
+  get isIdle(): boolean {
+    const now = performance.now();
+    this.forget(now);
+    return (
+      !this.isOpen &&
+      this.room === Infinity &&
+      this.failing.size + this.disproved.size + this.suspects.size === 0 &&
+      now > this.closedAt + OUTAGE_MS
+    );
+  }
+
+  /** An attempt begins; `probes` says that it tries whether the model is back. */
+  begin(probes: boolean): Trial {
+    const me = Symbol('attempt');
     const begun = performance.now();
+    const { ramp } = this;
+    if (ramp !== undefined) ramp.waiting += 1;
+    if (probes) {
+      this.prober = me;
+      // A silent one must not keep all others waiting for as long as it is waited for.
+      this.tryIn(LONGEST_OPEN_MS);
+    }
     let over = false;
-    const pass: Pass = {
-      alive: () => {
-        if (!tries || over) return;
-        over = true;
-        if (this.open) this.close();
+    const ends = (): boolean => {
+      if (over) return false;
+      over = true;
+      if (ramp !== undefined) ramp.waiting -= 1;
+      if (ramp === this.ramp && ramp !== undefined) this.events.mayTry();
+      return true;
+    };
+    return {
+      answered: () => {
+        if (!over && ramp !== undefined && ramp === this.ramp) this.widen(ramp);
+        if (!ends()) return;
+        this.answered(begun);
       },
-      succeeded: () => {
-        pass.alive();
-        for (const [id, at] of this.failing) if (at <= begun) this.failing.delete(id);
-      },
-      failed: (jobId, retryAfterMs = 0) => {
-        const tried = tries && !over;
-        over = true;
-        if (tried && this.open) this.openFor(this.period * 2, retryAfterMs);
-        else if (!this.open) this.note(jobId, retryAfterMs);
+      failed: (job, fault) => {
+        if (!ends()) return true;
+        const tried = this.prober === me;
+        if (tried) this.prober = undefined;
+        return this.failed(job, fault, tried);
       },
       unused: () => {
-        if (!tries || over) return;
-        over = true;
-        if (this.trying !== pass) return;
-        this.trying = undefined;
+        if (!ends() || this.prober !== me) return;
+        this.prober = undefined;
         this.next();
       },
     };
-    return pass;
   }
 
-  private note(jobId: string, retryAfterMs: number): void {
+  /** Ends its timer. */
+  stop(): void {
+    clearTimeout(this.timer);
+  }
+
+  /** The model has begun to answer an attempt that began at `begun`. */
+  private answered(begun: number): void {
     const now = performance.now();
-    for (const [id, at] of this.failing) if (at < now - OUTAGE_MS) this.failing.delete(id);
-    this.failing.set(jobId, now);
-    if (this.failing.size < OUTAGE_JOBS) return;
-    this.openFor(now < this.closedAt + OUTAGE_MS ? this.period * 2 : SHORTEST_OPEN_MS, retryAfterMs);
+    this.answeredAt = now;
+    for (const [id, { at }] of this.failing) {
+      if (at > begun) continue;
+      this.failing.delete(id);
+      this.disproved.set(id, now + SUSPECT_MS);
+    }
+    // An answer to what was asked before it opened says nothing of the model as it is now.
+    if (this.isOpen && begun >= this.openedAt) this.close(now);
   }
 
-  private openFor(period: number, retryAfterMs: number): void {
-    this.open = true;
-    this.trying = undefined;
-    this.period = Math.min(period, LONGEST_OPEN_MS);
-    const ms = Math.ceil(Math.max(this.period, retryAfterMs));
+  /** @returns whether the failure counts as the model's; false: it is the job's own */
+  private failed({ id, userId }: OfUser, fault: ModelFault, tried: boolean): boolean {
+    const now = performance.now();
+    this.forget(now);
+    if (this.isSuspect(id, userId, now)) {
+      if (this.isOpen) this.next();
+      return false;
+    }
+    this.failing.set(id, { at: now, userId });
+    if (this.isOpen) {
+      if (tried) this.openFor(this.period * 2, fault);
+      return true;
+    }
+    if (fault.operator === undefined && this.failing.size < OUTAGE_JOBS) return true;
+    const shortest = fault.operator === undefined ? SHORTEST_OPEN_MS : SHORTEST_HOLD_MS;
+    this.openFor(now < this.closedAt + OUTAGE_MS ? Math.max(shortest, this.period * 2) : shortest, fault);
+    return true;
+  }
+
+  /** Whether this failure, or one of the user's before it, was disproved: others were answered in between. */
+  private isSuspect(id: string, userId: string, now: number): boolean {
+    const failedAgain = this.disproved.delete(id);
+    // While nobody is answered, suspicion fades: the model may be away after all.
+    if ((failedAgain || this.suspects.has(userId)) && this.answeredAt > now - OUTAGE_MS) {
+      this.suspects.set(userId, now + SUSPECT_MS);
+    }
+    return this.suspects.has(userId);
+  }
+
+  private forget(now: number): void {
+    for (const [id, { at }] of this.failing) if (at < now - OUTAGE_MS) this.failing.delete(id);
+    for (const past of [this.disproved, this.suspects]) {
+      for (const [key, until] of past) if (until < now) past.delete(key);
+    }
+  }
+
+  private openFor(period: number, fault: ModelFault): void {
+    const longest = fault.operator === undefined ? LONGEST_OPEN_MS : LONGEST_HOLD_MS;
+    if (!this.isOpen) this.openedAt = performance.now();
+    this.fault = fault;
+    this.prober = undefined;
+    this.ramp = undefined;
+    this.period = Math.min(period, longest);
+    const ms = Math.ceil(Math.max(this.period, fault.retryAfterMs ?? 0));
     this.until = performance.now() + ms;
     this.tryIn(ms);
-    this.logger.warn(`the model is away: no attempt begins for ${ms} ms`);
+    this.events.opened(ms, fault);
   }
 
-  private close(): void {
-    this.open = false;
-    this.trying = undefined;
-    this.closedAt = performance.now();
+  private close(now: number): void {
+    this.fault = undefined;
+    this.prober = undefined;
+    this.closedAt = now;
+    for (const id of this.failing.keys()) this.disproved.set(id, now + SUSPECT_MS);
     this.failing.clear();
     clearTimeout(this.timer);
-    this.logger.log('the model is back');
-    this.waiters.wakeAll();
+    this.ramp = { allowed: FIRST_AFTER_OUTAGE, waiting: 0 };
+    this.events.closed();
+  }
+
+  /** An answer has begun after an outage: one more may wait for theirs, until there are enough. */
+  private widen(ramp: { allowed: number }): void {
+    ramp.allowed += 1;
+    if (ramp.allowed >= RAMP_ENDS_AT) this.ramp = undefined;
   }
 
   private tryIn(ms: number): void {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => {
-      this.trying = undefined;
+      this.prober = undefined;
       this.next();
     }, ms);
   }
 
-  /** Lets the one that has waited longest try. */
+  /** Has somebody try, as soon as that may be. */
   private next(): void {
+    if (!this.isOpen) return;
     // A timer may be early by a millisecond.
-    if (this.opensInMs > 0) return this.tryIn(Math.ceil(this.opensInMs));
-    this.waiters.wakeFirst();
+    if (this.opensInMs > 0) this.tryIn(Math.ceil(this.opensInMs));
+    else this.events.mayTry();
   }
+}
+
+/** One attempt, as a circuit sees it. Only the first of these counts. */
+export interface Trial {
+  /** The model has begun to answer. */
+  answered(): void;
+  /**
+   * The attempt failed without an answer.
+   * @returns whether the failure counts as the model's; false: it is the job's own
+   */
+  failed(job: OfUser, fault: ModelFault): boolean;
+  /** Nothing was learned: there was no attempt, or it was stopped, or failed for reasons of its own. */
+  unused(): void;
 }

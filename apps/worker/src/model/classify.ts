@@ -1,64 +1,128 @@
 import { APIConnectionError, APIError, APIUserAbortError } from '@anthropic-ai/sdk';
-import { LONGEST_RETRY_AFTER_MS } from '#jobs/timings.js';
-import { ModelFault } from './model-fault.js';
+import { LONGEST_RETRY_AFTER_MS, MAX_ATTEMPTS } from '#jobs/timings.js';
+import { broken, type Concern, ModelFault, operatorMust, rejected, tooLong, unavailable } from './model-fault.js';
+
+type AnyApiError = APIError<number | undefined, Headers | undefined, object | undefined>;
 
 /** Error types of the Messages API that may pass, whatever status they come with. */
 const PASSING = new Set(['overloaded_error', 'rate_limit_error', 'api_error', 'timeout_error']);
 
-/** A rate limit that is a spending limit: waiting does not help, a person has to. */
-const SPEND_LIMIT = /enforced_spend_limit_reached/;
+/** Codes (`error.details.error_code`) of a limit that only a person raises. Waiting does not help. */
+const BUDGET_CODE = /spend_limit|billing|credit|quota|not_billable/;
+
+/** Codes of an account that is closed, or whose keys cannot be used. */
+const ACCOUNT_CODE = /^(?:organization_on_hold|cmek_key_disabled|cmek_key_network_blocked)$/;
+
+/*
+ * The real API tells these by their words alone. The words must stand at the beginning: servers that resemble it repeat parts of the
+ * request in their errors, and a user who wrote them would stop everybody's turns.
+ */
+const BUDGET_WORDS = /^(?:Your credit balance is too low|You have reached your specified API usage limits)/;
+const ACCOUNT_WORDS = /^This organization has been disabled/;
+
+/** A parameter that comes from the assistant's definition and that the model does not take. */
+const SETTING =
+  /^["'`]?(?:max_tokens|model|system|thinking|output_config|temperature|top_p|top_k|stop_sequences|tools|tool_choice|cache_control)\b/;
+
+/** Ways in which servers of this wire say that a prompt is too long. They only concern the turn, so they may stand anywhere. */
+const TOO_LONG =
+  /prompt is too long|input (?:is too long|length)|too many (?:input )?tokens|exceeds? (?:the )?(?:model'?s )?(?:maximum |available )?context|maximum context|context[ _](?:length|window|limit)|request_too_large/i;
 
 /**
- * Sorts what the SDK threw into faults that may pass (429, 408, 409, 5xx, 529, connection faults, an error event inside
- * a stream) and faults that will not (other 4xx, a spending limit). Messages say what a chat's user may know; the
- * model's own words stay in the log, as `cause`.
+ * Sorts what went wrong with a call, by what was seen of the model: no connection and a status that may pass are an outage; a status
+ * that names the key, the account or the assistant's settings is the operator's to mend; any other refusal is the turn's. Once the
+ * answer has begun (`started`), the model is there, and whatever comes is the turn's alone.
+ *
+ * Messages say what a chat's user may know; the model's own words stay in the log, as `cause`.
  */
-export function classify(error: unknown): ModelFault {
+export function classify(error: unknown, started = false): ModelFault {
   if (error instanceof ModelFault) return error;
   const options = { cause: error };
-  if (error instanceof APIUserAbortError)
-    return new ModelFault('internal', 'The call was stopped.', true, undefined, options);
-  if (error instanceof APIConnectionError) return unavailable('The model cannot be reached.', undefined, options);
-  if (error instanceof APIError) {
-    const { status, headers } = error as APIError<number | undefined, Headers | undefined, object | undefined>;
-    const type = errorType(error.error);
-    if (SPEND_LIMIT.test(JSON.stringify(error.error ?? '')))
-      return rejected('The spending limit of the model is reached.', options);
-    if (status === 429) return unavailable('The model is rate limited.', retryAfterMs(headers), options);
-    if (
-      status === undefined ||
-      status >= 500 ||
-      status === 408 ||
-      status === 409 ||
-      (type !== undefined && PASSING.has(type))
-    ) {
-      return unavailable('The model is overloaded or failing.', retryAfterMs(headers), options);
-    }
-    return rejected(`The model refused the request (${status}).`, options);
+  if (error instanceof APIUserAbortError) {
+    return new ModelFault('internal', 'The call was stopped.', { most: MAX_ATTEMPTS }, options);
+  }
+  if (error instanceof APIError && !(error instanceof APIConnectionError)) {
+    return started ? inAnswer(error as AnyApiError, options) : refused(error as AnyApiError, options);
   }
   // Broken JSON, a cut body and the like surface as plain errors of fetch or of the parser.
-  return unavailable('The model’s answer was broken.', undefined, options);
+  if (started) return broken('The model’s answer broke off.', undefined, options);
+  return error instanceof APIConnectionError
+    ? unavailable('The model cannot be reached.', {}, options)
+    : unavailable('The model’s answer was broken.', {}, options);
 }
 
-function unavailable(message: string, retryAfter: number | undefined, options: ErrorOptions): ModelFault {
-  return new ModelFault('model_unavailable', message, true, retryAfter, options);
+/** An error event of an answer that had begun. */
+function inAnswer(error: AnyApiError, options: ErrorOptions): ModelFault {
+  const { type, words } = parts(error);
+  if (TOO_LONG.test(words)) return tooLong(options);
+  if (type === undefined || PASSING.has(type)) return broken('The model’s answer broke off.', undefined, options);
+  switch (type) {
+    case 'authentication_error':
+    case 'permission_error':
+      return new ModelFault('model_unauthorized', 'The model refused the key.', {}, options);
+    case 'billing_error':
+      return new ModelFault('model_budget', 'The model’s account has no credit left.', {}, options);
+    default:
+      return rejected('The model refused the request.', options);
+  }
 }
 
-function rejected(message: string, options: ErrorOptions): ModelFault {
-  return new ModelFault('model_rejected', message, false, undefined, options);
+/** A status instead of an answer. */
+function refused(error: AnyApiError, options: ErrorOptions): ModelFault {
+  const { status, headers } = error;
+  const { type, code, words } = parts(error);
+  if (BUDGET_CODE.test(code) || type === 'billing_error' || status === 402 || BUDGET_WORDS.test(words)) {
+    return operatorMust('model_budget', 'The model’s account has reached its spending limit.', 'all', options);
+  }
+  if (status === 401 || type === 'authentication_error' || ACCOUNT_CODE.test(code) || ACCOUNT_WORDS.test(words)) {
+    return operatorMust('model_unauthorized', 'The model refused the key.', 'all', options);
+  }
+  // A firewall answers 403, too, to what somebody wrote: then it is no error of the API, and concerns the turn.
+  if (type === 'permission_error') {
+    return operatorMust('model_unauthorized', 'The key may not use this model.', 'model', options);
+  }
+  if (status === 413 || type === 'request_too_large' || TOO_LONG.test(words)) return tooLong(options);
+  const away = status === undefined || status >= 500 || [408, 409, 425, 429].includes(status);
+  if (away || (type !== undefined && PASSING.has(type)) || headers?.get('x-should-retry') === 'true') {
+    const most = headers?.get('x-should-retry') === 'false' ? 1 : MAX_ATTEMPTS;
+    const message = status === 429 ? 'The model is rate limited.' : 'The model is overloaded or failing.';
+    return unavailable(message, { most, retryAfterMs: retryAfterMs(headers) }, options);
+  }
+  const misconfigured = (message: string, concern: Concern): ModelFault =>
+    operatorMust('model_misconfigured', message, concern, options);
+  if (status === 404 && type === 'not_found_error') return misconfigured('The model is unknown, or gone.', 'model');
+  if (status === 407) return misconfigured('The proxy on the way to the model refused the request (407).', 'all');
+  if (status < 400 || [404, 405, 410].includes(status)) {
+    return misconfigured(`Nothing at ANTHROPIC_BASE_URL answers as a model does (${status}).`, 'model');
+  }
+  if (SETTING.test(words)) return misconfigured('The model does not take the assistant’s settings.', 'assistant');
+  return rejected(`The model refused the request (${status}).`, options);
 }
 
-function errorType(body: unknown): string | undefined {
-  const { error, type } = (body ?? {}) as { error?: { type?: string }; type?: string };
-  return error?.type ?? type;
+/** What an error body says of itself; empty where it does not. */
+function parts({ error }: AnyApiError): { type: string | undefined; code: string; words: string } {
+  const body = (error ?? {}) as { error?: unknown; type?: unknown; message?: unknown };
+  const inner = (typeof body.error === 'object' && body.error !== null ? body.error : body) as Record<string, unknown>;
+  const details = (inner['details'] ?? {}) as { error_code?: unknown };
+  const text = (value: unknown): string => (typeof value === 'string' ? value : '');
+  return {
+    type: text(inner['type']) || undefined,
+    code: text(details.error_code) || text(inner['code']),
+    words: text(inner['message']) || text(body.error),
+  };
 }
 
-/** `Retry-After` (RFC 9110, section 10.2.3) in milliseconds, seconds or date, capped. */
+/** How long the model asks to wait, in milliseconds: `retry-after-ms`, else `Retry-After` (RFC 9110, section 10.2.3); capped. */
 function retryAfterMs(headers: Headers | undefined): number | undefined {
-  const value = headers?.get('retry-after');
-  if (!value) return undefined;
-  const seconds = /^\d+(\.\d+)?$/.exec(value.trim());
-  // `Date.parse` makes a date of nearly anything; an HTTP-date begins with the day's name.
-  const ms = seconds ? Number(value) * 1_000 : /^[A-Z][a-z]{2}/.test(value) ? Date.parse(value) - Date.now() : NaN;
+  const exact = Number(headers?.get('retry-after-ms') || NaN);
+  const ms = Number.isNaN(exact) ? retryAfter(headers?.get('retry-after')) : exact;
   return Number.isNaN(ms) ? undefined : Math.min(Math.max(0, ms), LONGEST_RETRY_AFTER_MS);
+}
+
+/** Seconds or a date, in milliseconds from now; NaN where it is neither. */
+function retryAfter(value: string | null | undefined): number {
+  if (!value) return NaN;
+  if (/^\d+(\.\d+)?$/.test(value.trim())) return Number(value) * 1_000;
+  // `Date.parse` makes a date of nearly anything; an HTTP-date begins with the day's name.
+  return /^[A-Z][a-z]{2}/.test(value) ? Date.parse(value) - Date.now() : NaN;
 }

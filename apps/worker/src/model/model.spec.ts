@@ -41,12 +41,12 @@ describe('the model', () => {
         model: 'm',
         maxOutputTokens: 1,
         systemPrompt: 's',
-        messages: [{ role: 'user' as const, content: 'x' }],
+        history: [{ role: 'user' as const, content: 'x' }],
       };
-      const reply = model.reply(request, new Call(() => undefined), new AbortController().signal, () => undefined);
+      const reply = model.reply(request, new Call(1, () => undefined), new AbortController().signal, () => undefined);
       await expect(reply).rejects.toMatchObject({
-        code: 'model_rejected',
-        message: `The model refused the request (${code}).`,
+        code: 'model_misconfigured',
+        message: `Nothing at ANTHROPIC_BASE_URL answers as a model does (${code}).`,
       });
       expect(seen).toEqual([]);
     },

@@ -1,18 +1,16 @@
-import Anthropic from '@anthropic-ai/sdk';
+import Anthropic, { APIError } from '@anthropic-ai/sdk';
 import { Injectable } from '@nestjs/common';
+import type { HistoryRow } from '#jobs/history.js';
+import { MOST_CONTINUATIONS, MOST_EMPTY_ANSWERS, MOST_ENDLESS_ANSWERS } from '#jobs/timings.js';
 import type { Reply } from '#jobs/transitions.js';
 import type { Settings } from '#settings/settings.js';
-import { boundedFetch } from './bounded-fetch.js';
+import { Answer } from './answer.js';
+import { boundedFetch, onBytes } from './bounded-fetch.js';
 import type { Call } from './call.js';
+import { CallTimer } from './call-timer.js';
 import { classify } from './classify.js';
-import { IdleTimer } from './idle-timer.js';
-import { ModelFault } from './model-fault.js';
-
-/**
- * Longest reply, in UTF-16 code units: far beyond any model's bound on output. Escaped at its worst, six for one, an event that
- * holds it is still one that the client reads.
- */
-const LONGEST_REPLY = 8 * 1024 * 1024;
+import { broken, ModelFault, rejected, unavailable } from './model-fault.js';
+import { shorter, toModelMessages } from './prompt.js';
 
 /** Time the body has to end after its last event, in milliseconds. */
 const END_MS = 1_000;
@@ -21,7 +19,8 @@ export interface ModelRequest {
   readonly model: string;
   readonly maxOutputTokens: number;
   readonly systemPrompt: string;
-  readonly messages: Anthropic.MessageParam[];
+  /** Newest first, the message to answer among the first. */
+  readonly history: readonly HistoryRow[];
 }
 
 /** The model, through the Messages API. */
@@ -44,127 +43,150 @@ export class Model {
   }
 
   /**
-   * Streams a reply; `onText` gets each piece as it comes, `call` what the model tells of the call.
+   * Streams a reply; `onText` gets each piece as it comes, `call` what the model reports of the call.
    *
-   * A reply counts as complete only when `message_stop` and a stop reason were seen: a stream that is cut ends the
-   * SDK's iteration like a complete one.
+   * An answer that the model pauses is continued, and a prompt that it finds too long is sent again with less history, as often as that
+   * helps: neither costs the job an attempt.
    *
    * @throws ModelFault
    */
   async reply(request: ModelRequest, call: Call, signal: AbortSignal, onText: (text: string) => void): Promise<Reply> {
-    const idle = new IdleTimer(this.settings.idleMs, this.settings.totalMs);
+    const timer = new CallTimer(this.settings.idleMs, this.settings.totalMs, signal);
+    const answer = new Answer(call, onText);
+    let { history } = request;
+    let outOfContext = 0;
     try {
-      call.begin();
-      const stream = await this.client.messages.create(
-        {
-          model: request.model,
-          max_tokens: request.maxOutputTokens,
-          system: [{ type: 'text', text: request.systemPrompt, cache_control: { type: 'ephemeral' } }],
-          messages: request.messages,
-          stream: true,
-        },
-        { signal: AbortSignal.any([signal, idle.signal]) },
-      );
-      return await collect(stream, call, idle, onText);
-    } catch (error) {
-      if (idle.signal.aborted && !signal.aborted) {
-        throw new ModelFault('model_unavailable', 'The model fell silent.', true, undefined, { cause: error });
+      for (let continued = 0; ;) {
+        try {
+          await this.ask(request, history, answer, call, timer);
+        } catch (error) {
+          const less = error instanceof ModelFault && error.tooLong && answer.isBlank ? shorter(history) : undefined;
+          if (less === undefined) throw error;
+          history = less;
+          continue;
+        }
+        if (answer.stopReason === 'pause_turn' && answer.blocks.length > 0) {
+          if (++continued > MOST_CONTINUATIONS) {
+            throw new ModelFault('answer_paused', 'The model paused its answer again and again.');
+          }
+          answer.continue();
+          continue;
+        }
+        if (answer.stopReason === 'model_context_window_exceeded' && answer.isBlank) {
+          // The answer was paid for: a second one may have room, a third would only cost as much again.
+          const less = outOfContext++ === 0 ? shorter(history) : undefined;
+          if (less === undefined) throw outOfRoom();
+          history = less;
+          answer.continue();
+          continue;
+        }
+        return replyOf(answer);
       }
-      throw classify(error);
     } finally {
-      idle.stop();
+      timer.stop();
+    }
+  }
+
+  /** Makes one request, and takes its answer in. @throws ModelFault, unless the message came to its end */
+  private async ask(
+    request: ModelRequest,
+    history: readonly HistoryRow[],
+    answer: Answer,
+    call: Call,
+    timer: CallTimer,
+  ): Promise<void> {
+    const messages = toModelMessages(history);
+    if (answer.blocks.length > 0) messages.push({ role: 'assistant', content: [...answer.blocks] });
+    const body = {
+      model: request.model,
+      max_tokens: request.maxOutputTokens,
+      system: [{ type: 'text' as const, text: request.systemPrompt, cache_control: { type: 'ephemeral' as const } }],
+      messages,
+      stream: true as const,
+    };
+    try {
+      call.begin(() => sizeOf(request, history));
+      const { data, response } = await this.client.messages.create(body, { signal: timer.signal }).withResponse();
+      timer.touch();
+      onBytes(response, () => timer.touch());
+      await read(data, answer, timer);
+    } catch (error) {
+      throw this.fault(error, call, timer);
+    }
+  }
+
+  private fault(error: unknown, call: Call, timer: CallTimer): ModelFault {
+    const options = { cause: error };
+    const { answered } = call;
+    switch (timer.givenUp) {
+      case 'silent':
+        return answered
+          ? broken('The model fell silent.', undefined, options)
+          : unavailable('The model fell silent.', {}, options);
+      case 'endless':
+        return answered
+          ? broken('The model’s answer took too long.', MOST_ENDLESS_ANSWERS, options)
+          : unavailable('The model fell silent.', {}, options);
+      case undefined: {
+        // What was stopped by us may have been begun, and is counted; a refusal costs nothing.
+        if (error instanceof APIError && !timer.signal.aborted) call.refused();
+        return classify(error, answered);
+      }
     }
   }
 }
 
-async function collect(
+async function read(
   stream: AsyncIterable<Anthropic.RawMessageStreamEvent>,
-  call: Call,
-  idle: IdleTimer,
-  onText: (text: string) => void,
-): Promise<Reply> {
+  answer: Answer,
+  timer: CallTimer,
+): Promise<void> {
   // An HTML page with status 200 arrives here as a string.
   if (typeof stream !== 'object') throw new Error('not an event stream');
-  let content = '';
-  let model = '';
-  let stopReason: string | null = null;
-  let started = false;
   let stopped = false;
   try {
     for await (const event of stream) {
-      if (stopped) continue;
-      switch (event.type) {
-        case 'message_start':
-          // Something on the way has asked once more: what follows is another reply, not the rest of this one.
-          if (started) throw new Error('a second message in one stream');
-          started = true;
-          model = label(event.message.model);
-          call.tell({
-            messageId: label(event.message.id),
-            inputTokens: totalInput(event.message.usage),
-            outputTokens: count(event.message.usage?.output_tokens),
-          });
-          break;
-        case 'content_block_delta':
-          call.alive();
-          if (event.delta.type !== 'text_delta') break;
-          // PostgreSQL holds no NUL.
-          const text = event.delta.text.replaceAll('\0', '');
-          content += text;
-          if (content.length > LONGEST_REPLY) {
-            throw new ModelFault('model_rejected', 'The model’s answer is too long.', false);
-          }
-          if (text === '') break;
-          call.text();
-          onText(text);
-          break;
-        case 'message_delta':
-          stopReason = event.delta.stop_reason ? label(event.delta.stop_reason) : stopReason;
-          // Where it is left out, what was told at first stands.
-          if (event.usage?.output_tokens !== undefined) call.tell({ outputTokens: count(event.usage.output_tokens) });
-          break;
-        case 'message_stop':
-          stopped = true;
-          // What remains is the end of the body. To read it keeps the connection for the next call; but nothing more is worth waiting for.
-          idle.endIn(END_MS);
-          continue;
-      }
-      // The SDK passes no pings on: a model that only pings counts as silent.
-      idle.touch();
+      if (stopped || !answer.take(event)) continue;
+      stopped = true;
+      // What remains is the end of the body. To read it keeps the connection for the next call; but nothing more is worth waiting for.
+      timer.endIn(END_MS);
     }
   } catch (error) {
     // The message is whole, whatever becomes of the connection.
     if (!stopped) throw error;
+    timer.givenUp = undefined;
   }
-  if (!stopped || stopReason === null) throw new Error('the stream ended before the message did');
-  if (content.trim() === '' && stopReason !== 'refusal' && stopReason !== 'max_tokens')
-    throw new Error('the message is empty');
-  return { content: content.toWellFormed(), model, stopReason };
+  // A stream that is cut ends the SDK's iteration like a complete one.
+  if (!answer.isWhole) throw new Error('the stream ended before the message did');
 }
 
-/** All input tokens, whether read from the prompt cache, written to it, or neither. */
-function totalInput(usage: Partial<Anthropic.Usage> | undefined): number {
-  const { input_tokens, cache_creation_input_tokens, cache_read_input_tokens } = usage ?? {};
-  return count(count(input_tokens) + count(cache_creation_input_tokens) + count(cache_read_input_tokens));
+/** What becomes of an answer that came to its end. @throws ModelFault when it is none */
+function replyOf(answer: Answer): Reply {
+  const { model, stopReason, stopDetails } = answer;
+  const reply = { content: answer.content.toWellFormed(), model, stopReason: stopReason ?? '', stopDetails: null };
+  switch (stopReason) {
+    case 'refusal':
+      return { ...reply, status: 'incomplete', stopDetails, leftOut: true };
+    case 'max_tokens':
+    case 'model_context_window_exceeded':
+      return { ...reply, status: 'incomplete', leftOut: false };
+    case 'tool_use':
+      throw rejected('The model asked for a tool that it was not offered.');
+    case 'pause_turn':
+      throw new ModelFault('answer_paused', 'The model paused its answer before it began.');
+    default:
+      if (answer.isBlank) {
+        throw new ModelFault('answer_empty', 'The model’s answer was empty.', { most: MOST_EMPTY_ANSWERS });
+      }
+      return { ...reply, status: 'complete', leftOut: false };
+  }
 }
 
-/*
- * What comes with a reply is not ours to trust: a server that only resembles the API may leave figures out or get them
- * wrong, and a good reply must not be lost for that.
- */
-
-/** Ten times the largest context there is. What is more would count against its user's day, and is no number of tokens. */
-const LARGEST_COUNT = 10_000_000;
-
-/** A number of tokens; 0 for what is none. */
-function count(value: unknown): number {
-  return typeof value === 'number' && value > 0 && value < LARGEST_COUNT ? Math.round(value) : 0;
+function outOfRoom(): ModelFault {
+  return new ModelFault('context_exceeded', 'The message leaves the model no room to answer.', { leavesOut: true });
 }
 
-/** A short word that PostgreSQL can hold. */
-function label(value: unknown): string {
-  return (typeof value === 'string' ? value : (JSON.stringify(value) ?? ''))
-    .replaceAll('\0', '')
-    .slice(0, 200)
-    .toWellFormed();
+/** About how many bytes are sent, in UTF-8. */
+function sizeOf({ systemPrompt }: ModelRequest, history: readonly HistoryRow[]): number {
+  return history.reduce((sum, { content }) => sum + Buffer.byteLength(content), Buffer.byteLength(systemPrompt));
 }

@@ -1,6 +1,7 @@
 import { type BeforeApplicationShutdown, Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
 import { DispatchFeed } from '#feed/dispatch-feed.js';
+import { purgeHolds } from '#jobs/holds.js';
 import { endOrphans } from '#jobs/ledger.js';
 import { purgeCallers } from '#jobs/limits.js';
 import { abandonedJobs, anyOverdue, endExpired, endSpent, purgeKeys } from '#jobs/reconcile.js';
@@ -91,6 +92,7 @@ export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShut
     this.purgedAt = Date.now();
     // A full batch says that there is more.
     while (!this.stopped && (await purgeKeys(this.manager))) continue;
+    await purgeHolds(this.manager);
     while (!this.stopped && (await purgeCallers(this.manager, PURGE_BATCH))) continue;
   }
 }

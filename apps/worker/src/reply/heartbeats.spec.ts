@@ -29,7 +29,7 @@ describe('heartbeats', () => {
   afterEach(() => void jest.useRealTimers());
 
   const keep = (id: string, text = ''): { draft: Draft; beat: () => void; stop: () => Promise<void> } => {
-    const draft = new Draft({ id, attempt: 1 } as ClaimedJob, new Call(() => undefined));
+    const draft = new Draft({ id, attempt: 1 } as ClaimedJob, new Call(1_000, () => undefined));
     draft.add(text);
     return { draft, ...heartbeats.keep(draft, () => lost.push(id)) };
   };

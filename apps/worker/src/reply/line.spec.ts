@@ -3,7 +3,7 @@ import { Logger } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import type { ClaimedJob } from '#jobs/claim.js';
 import type { Doorbell } from '#queue/doorbell.js';
-import { Circuit } from '../model/circuit.js';
+import { Circuits } from '../model/circuits.js';
 import { Line } from './line.js';
 import type { ReplyRunner } from './reply.runner.js';
 import { Slots } from './slots.js';
@@ -40,9 +40,10 @@ describe('a worker at the line', () => {
       run: ({ id }: ClaimedJob) => slots.take(id, () => new Promise((end) => running.push(end))),
     };
     const doorbell = { call: async () => (calls += 1) };
+    const manager = { query } as unknown as EntityManager;
     return new Line(
-      { query } as unknown as EntityManager,
-      new Circuit(),
+      manager,
+      new Circuits(manager),
       runner as unknown as ReplyRunner,
       slots,
       doorbell as unknown as Doorbell,

@@ -1,11 +1,12 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
-import { claim, type Claimed } from '#jobs/claim.js';
+import { claim, type Claimed, type ClaimedJob, claimProbe } from '#jobs/claim.js';
+import type { Scope } from '#jobs/holds.js';
 import { OLDEST_EVERY } from '#jobs/timings.js';
 import { line } from '#process/log-line.js';
 import { Doorbell } from '#queue/doorbell.js';
 import { repaired } from '../metrics/repairs.js';
-import { Circuit, type Pass } from '../model/circuit.js';
+import { Circuits, type Gate } from '../model/circuits.js';
 import { ReplyRunner } from './reply.runner.js';
 import { Slots } from './slots.js';
 
@@ -28,17 +29,18 @@ export class Line {
 
   constructor(
     private readonly manager: EntityManager,
-    private readonly circuit: Circuit,
+    private readonly circuits: Circuits,
     private readonly runner: ReplyRunner,
     private readonly slots: Slots,
     private readonly doorbell: Doorbell,
   ) {
     runner.onMore(() => void this.come());
+    circuits.onChange(() => void this.come());
   }
 
-  /** Nobody is at the line for this worker, though it has room. */
+  /** Nobody is at the line for this worker, though it has room and holds nothing back: what is due should have been taken. */
   get isAway(): boolean {
-    return this.serving === undefined && this.slots.room > 0;
+    return this.serving === undefined && this.slots.room > 0 && !this.circuits.isOpen && this.circuits.gate().room > 0;
   }
 
   /**
@@ -75,10 +77,8 @@ export class Line {
           await this.slots.freed(signal);
           continue;
         }
-        const pass = await this.enter(signal);
-        if (pass === undefined) break;
         this.called = false;
-        if (await this.take(pass)) {
+        if (await this.take()) {
           this.called = true;
           passOn();
         } else if (this.slots.room === 0) {
@@ -94,34 +94,41 @@ export class Line {
     this.called = false;
   }
 
-  /** Waits while the model is away, so that no attempts are begun in vain; then one of all that wait tries. */
-  private async enter(signal: AbortSignal): Promise<Pass | undefined> {
-    return this.circuit.isOpen ? this.circuit.enter(signal) : this.circuit.begin();
+  /** Claims some of what is due and begins it. @returns whether there is more to claim */
+  private async take(): Promise<boolean> {
+    const gate = this.circuits.gate();
+    for (const scope of gate.probes) await this.probe(scope);
+    if (gate.closed || gate.room === 0 || this.slots.room === 0) return false;
+    const { jobs, more } = await this.claim(gate);
+    for (const job of jobs) this.runner.run(job, this.circuits.begin(job));
+    this.taken += jobs.length;
+    this.tookOver(jobs);
+    return more;
   }
 
-  /** Claims some of what is due and begins it. @returns whether there is more */
-  private async take(pass: Pass): Promise<boolean> {
-    const { jobs, more } = await this.claim().catch((error: unknown) => {
-      pass.unused();
-      throw error;
+  /** Begins an attempt that tries whether the model is back, if a job is due that may. */
+  private async probe(scope: Scope): Promise<void> {
+    if (this.slots.room === 0) return;
+    const { only, withheld } = this.circuits.probe(scope);
+    const job = await claimProbe(this.manager, only, withheld);
+    if (job !== undefined) this.runner.run(job, this.circuits.begin(job, scope));
+  }
+
+  private claim({ withheld, room }: Gate): Promise<Claimed> {
+    const untilOldest = OLDEST_EVERY - 1 - (this.taken % OLDEST_EVERY);
+    return claim(this.manager, {
+      most: Math.min(this.slots.room, untilOldest, room),
+      // An attempt that runs here renews its own lease with its next heartbeat, once the database is back.
+      lost: this.lost.filter((id) => !this.slots.runs(id)),
+      order: untilOldest === 0 ? 'oldest' : 'fair',
+      ...(withheld !== undefined && { withheld }),
     });
-    if (jobs.length === 0) pass.unused();
-    for (const [n, job] of jobs.entries()) this.runner.run(job, n === 0 ? pass : this.circuit.begin());
-    this.taken += jobs.length;
+  }
+
+  private tookOver(jobs: readonly ClaimedJob[]): void {
     const over = jobs.filter(({ takenOver }) => takenOver).length;
     if (over > 0) this.logger.warn(`${over} jobs taken over: their attempts were lost`);
     repaired('abandoned', over);
     if (over === 0) this.lost = [];
-    return more;
-  }
-
-  private claim(): Promise<Claimed> {
-    const untilOldest = OLDEST_EVERY - 1 - (this.taken % OLDEST_EVERY);
-    return claim(this.manager, {
-      most: this.circuit.isOpen ? 1 : Math.min(this.slots.room, untilOldest),
-      // Whose lease ran out here while the database was away goes on with the next heartbeat.
-      lost: this.lost.filter((id) => !this.slots.runs(id)),
-      order: untilOldest === 0 ? 'oldest' : 'fair',
-    });
   }
 }

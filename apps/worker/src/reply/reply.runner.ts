@@ -7,19 +7,18 @@ import { CancelFeed } from '#feed/cancel-feed.js';
 import { JobFeed } from '#feed/job-feed.js';
 import type { ClaimedJob } from '#jobs/claim.js';
 import { settleCall } from '#jobs/ledger.js';
-import { backoffMs, LONGEST_WRITING_MS, WRITE_AGAIN_MS } from '#jobs/timings.js';
+import { backoffMs, LONGEST_WRITING_MS, MAX_ATTEMPTS, WRITE_AGAIN_MS } from '#jobs/timings.js';
 import { cancelAttempt, finish, giveUp, handBack } from '#jobs/transitions.js';
 import { type LogFields, line } from '#process/log-line.js';
 import { Doorbell } from '#queue/doorbell.js';
 import { AttemptMeter } from '../metrics/attempts.js';
 import { Call } from '../model/call.js';
-import { Circuit, type Pass } from '../model/circuit.js';
+import { Circuits, type Permit } from '../model/circuits.js';
 import { Model } from '../model/model.js';
 import { knownStopReason } from '../model/labels.js';
 import { ModelFault } from '../model/model-fault.js';
 import { Draft } from './draft.js';
 import { Heartbeats } from './heartbeats.js';
-import { toModelMessages } from './history.js';
 import { ReplyPublisher } from './publisher.js';
 import { SHUTDOWN, Slots } from './slots.js';
 
@@ -41,7 +40,7 @@ export class ReplyRunner {
   constructor(
     private readonly manager: EntityManager,
     private readonly model: Model,
-    private readonly circuit: Circuit,
+    private readonly circuits: Circuits,
     private readonly jobFeed: JobFeed,
     private readonly cancelFeed: CancelFeed,
     private readonly doorbell: Doorbell,
@@ -57,23 +56,23 @@ export class ReplyRunner {
   }
 
   /** Begins an attempt that was claimed; it has a slot until it has ended. */
-  run(job: ClaimedJob, pass: Pass): void {
+  run(job: ClaimedJob, permit: Permit): void {
     this.slots.take(job.id, async (controller) => {
       try {
-        await this.attempt(job, pass, controller);
+        await this.attempt(job, permit, controller);
       } catch (error) {
         // The store is away for too long, or a fault of ours: its lease runs out, and it is taken over.
         this.logger.error(line('attempt given up', { job_id: job.id }, error));
       } finally {
-        pass.unused();
+        permit.unused();
       }
     });
   }
 
   /** Aborting says why, as a {@link Stop}; the first reason counts. */
-  private async attempt(job: ClaimedJob, pass: Pass, controller: AbortController): Promise<void> {
+  private async attempt(job: ClaimedJob, permit: Permit, controller: AbortController): Promise<void> {
     const stop = (why: Stop): void => controller.abort(why);
-    const call = new Call(() => pass.alive());
+    const call = new Call(job.maxOutputTokens, () => permit.answered());
     const draft = new Draft(job, call);
     const lease = this.heartbeats.keep(draft, () => stop('lost'));
     const unfollow = [
@@ -93,7 +92,7 @@ export class ReplyRunner {
         model: job.model,
         maxOutputTokens: job.maxOutputTokens,
         systemPrompt: job.systemPrompt,
-        messages: toModelMessages(job.history),
+        history: job.history,
       };
       const reply = await meter.during(
         () =>
@@ -103,18 +102,18 @@ export class ReplyRunner {
           }),
         () => call.told,
       );
-      pass.succeeded();
-      const finished = await this.written(() => finish(this.manager, job.id, job.attempt, reply, call.told));
+      const figures = call.figures();
+      const finished = await this.written(() => finish(this.manager, job.id, job.attempt, reply, figures));
       const kept = finished !== undefined;
-      meter.ended(kept ? 'completed' : 'lost', call.told, kept && 'succeeded');
+      if (kept) meter.ended('completed', figures, 'succeeded');
+      else await this.settle(job, call, meter);
       if (finished?.more === true) this.more();
-      if (!kept) await this.settle(job, call, 'lost');
       this.logger.log(
         line(kept ? 'replied' : 'fenced off', { ...about(call), stop_reason: knownStopReason(reply.stopReason) }),
       );
     } catch (error) {
       const why = controller.signal.reason as Stop | undefined;
-      if (why === undefined) await this.fail(job, call, pass, error, meter, about);
+      if (why === undefined) await this.fail(job, call, permit, error, meter, about);
       else {
         // The model call has ended by now; the lease need not be held any longer, and a late heartbeat must not get in between.
         await lease.stop();
@@ -141,27 +140,29 @@ export class ReplyRunner {
     const { id, attempt } = job;
     switch (why) {
       case 'cancel': {
-        const canceled = await this.written(() => cancelAttempt(this.manager, id, attempt, draft.whole(), call.told));
-        meter.ended('canceled', call.told, canceled && 'canceled');
-        if (!canceled) await this.settle(job, call, 'canceled');
+        const figures = call.figures();
+        const canceled = await this.written(() => cancelAttempt(this.manager, id, attempt, draft.whole(), figures));
+        if (canceled) meter.ended('canceled', figures, 'canceled');
+        else await this.settle(job, call, meter);
         return;
       }
       case SHUTDOWN: {
-        const handedBack = await this.written(() => handBack(this.manager, id, attempt, call.told));
-        meter.ended(handedBack ? 'handed_back' : 'lost', call.told, false);
-        if (handedBack) await this.doorbell.call();
+        const figures = call.figures();
+        const handedBack = await this.written(() => handBack(this.manager, id, attempt, figures));
+        if (!handedBack) return this.settle(job, call, meter);
+        meter.ended('handed_back', figures, false);
+        await this.doorbell.call();
         return;
       }
       default:
-        meter.ended(why, call.told, false);
-        return this.settle(job, call, why);
+        return this.settle(job, call, meter);
     }
   }
 
   private async fail(
     job: ClaimedJob,
     call: Call,
-    pass: Pass,
+    permit: Permit,
     error: unknown,
     meter: AttemptMeter,
     about: About,
@@ -169,22 +170,25 @@ export class ReplyRunner {
     const fault =
       error instanceof ModelFault
         ? error
-        : new ModelFault('internal', 'The reply could not be made.', true, undefined, { cause: error });
-    if (fault.code === 'model_unavailable') pass.failed(job.id, fault.retryAfterMs);
-    const outage = fault.code === 'model_unavailable' && this.circuit.isOpen;
-    const delayMs = Math.max(fault.retryAfterMs ?? 0, backoffMs(job.attempt), outage ? this.circuit.opensInMs : 0);
+        : new ModelFault('internal', 'The reply could not be made.', { most: MAX_ATTEMPTS }, { cause: error });
+    const blamed = fault.outage || fault.operator !== undefined;
+    const counts = blamed && permit.failed(fault);
+    const held = counts && this.circuits.holds(job);
+    const delayMs = Math.max(fault.retryAfterMs ?? 0, backoffMs(job.attempt), held ? this.circuits.opensInMs(job) : 0);
     const failed = {
       code: fault.code,
       message: fault.message,
-      retryable: fault.retryable,
+      most: fault.most,
+      leavesOut: fault.leavesOut,
       // Neither the model's outage nor the database's is the job's fault. (A model that cannot be reached looks like either.)
-      free: outage || (!(error instanceof ModelFault) && isStoreAway(error)),
+      free: held || (!(error instanceof ModelFault) && isStoreAway(error)),
       delayMs,
     };
-    const state = await this.written(() => giveUp(this.manager, job.id, job.attempt, failed, call.told));
-    meter.ended(state === undefined ? 'lost' : 'failed', call.told, state === 'failed' && 'failed');
+    const figures = call.figures();
+    const state = await this.written(() => giveUp(this.manager, job.id, job.attempt, failed, figures));
+    if (state === undefined) await this.settle(job, call, meter);
+    else meter.ended('failed', figures, state === 'failed' && 'failed');
     if (state === 'queued') meter.retried(fault.code);
-    if (state === undefined) await this.settle(job, call, 'lost');
     // A fault of our own: where it came up, not where it was made one of the model's.
     const told = fault.code === 'internal' ? (fault.cause ?? fault) : fault;
     this.logger.warn(line(`attempt failed: ${state ?? 'fenced off'}`, { ...about(call), code: fault.code }, told));
@@ -212,8 +216,11 @@ export class ReplyRunner {
     });
   }
 
-  private settle(job: ClaimedJob, call: Call, outcome: 'canceled' | 'lost'): Promise<void> {
-    return this.written(() => settleCall(this.manager, job.id, job.attempt, outcome, call.told));
+  /** Adds what the call came to, whose job somebody else has ended or begun anew. */
+  private async settle(job: ClaimedJob, call: Call, meter: AttemptMeter): Promise<void> {
+    const figures = call.figures();
+    const outcome = await this.written(() => settleCall(this.manager, job.id, job.attempt, figures));
+    meter.ended(outcome === 'canceled' ? 'canceled' : 'lost', figures, false);
   }
 
   /**

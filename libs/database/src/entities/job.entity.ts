@@ -42,6 +42,10 @@ export class Job {
   @Column('smallint', { name: 'attempts_left' })
   attemptsLeft: number;
 
+  /** Attempts that failed and did not count, because the model was away or an operator had to act; bounded. */
+  @Column('smallint', { name: 'free_attempts' })
+  freeAttempts: number;
+
   /**
    * When it is its turn: jobs of a lower round go first, and each of a user's unfinished jobs has another round.
    */

@@ -3,7 +3,13 @@ import { Column, Entity, PrimaryColumn } from 'typeorm';
 export type MessageRole = 'system' | 'user' | 'assistant';
 export type MessageStatus = 'complete' | 'incomplete';
 
-/** One message of a chat. Messages are only ever added. */
+/** Why the model refused, in its own words; null where it does not say. */
+export interface StopDetails {
+  readonly category: string | null;
+  readonly explanation: string | null;
+}
+
+/** One message of a chat. Messages are only ever added; only `inContext` changes afterwards. */
 @Entity('messages')
 export class Message {
   /** UUIDv7. */
@@ -23,7 +29,7 @@ export class Message {
   @Column('text')
   content: string;
 
-  /** `incomplete`: the partial text of a cancelled reply. */
+  /** `incomplete`: the partial text of a canceled reply, or of one that the model ended early (see `stopReason`). */
   @Column('text')
   status: MessageStatus;
 
@@ -40,11 +46,23 @@ export class Message {
   @Column('text', { name: 'stop_reason', nullable: true })
   stopReason: string | null;
 
+  /** What the model says of a refusal; null for every other reply. */
+  @Column('jsonb', { name: 'stop_details', nullable: true })
+  stopDetails: StopDetails | null;
+
+  /** False: later prompts leave it out, since the turn that it belongs to was refused or rejected. */
+  @Column('boolean', { name: 'in_context' })
+  inContext: boolean;
+
   @Column('integer', { name: 'input_tokens', nullable: true })
   inputTokens: number | null;
 
   @Column('integer', { name: 'output_tokens', nullable: true })
   outputTokens: number | null;
+
+  /** The tokens are estimated from what was seen: the model never reported them. */
+  @Column('boolean', { name: 'usage_estimated' })
+  usageEstimated: boolean;
 
   @Column({ type: 'timestamptz', name: 'created_at', precision: 3 })
   createdAt: Date;

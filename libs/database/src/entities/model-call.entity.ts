@@ -48,6 +48,10 @@ export class ModelCall {
   @Column('integer', { name: 'output_tokens', nullable: true })
   outputTokens: number | null;
 
+  /** Some of the tokens are estimated from what was seen: the call was canceled, lost or broken, or its figures were never reported. */
+  @Column('boolean')
+  estimated: boolean;
+
   /** From the call's beginning to its first text, in milliseconds. */
   @Column('integer', { name: 'first_text_ms', nullable: true })
   firstTextMs: number | null;

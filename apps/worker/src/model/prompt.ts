@@ -5,8 +5,8 @@ import type { HistoryRow } from '#jobs/history.js';
 const BLANK = /^[\s\p{Cc}]*$/u;
 
 /**
- * What the Messages API takes: turns of user and assistant in alternation, beginning with the user. Messages of one role
- * that follow one another (a message stored without asking for a reply, a turn whose reply failed) become one.
+ * The messages in the form that the Messages API takes: turns of user and assistant in alternation, beginning with the user. Messages of
+ * one role that follow one another (a message stored without asking for a reply, a turn whose reply failed) become one.
  */
 export function toModelMessages(newestFirst: readonly HistoryRow[]): Anthropic.MessageParam[] {
   const messages: { role: 'user' | 'assistant'; content: string }[] = [];
@@ -20,4 +20,15 @@ export function toModelMessages(newestFirst: readonly HistoryRow[]): Anthropic.M
     else messages.push({ role, content });
   }
   return messages;
+}
+
+/**
+ * The newer half of a history, for a model that found the whole too long. The user messages since the last reply are what is to be
+ * answered, so they stay.
+ * @returns undefined when nothing but them is left
+ */
+export function shorter(newestFirst: readonly HistoryRow[]): readonly HistoryRow[] | undefined {
+  const lastReply = newestFirst.findIndex(({ role }) => role === 'assistant');
+  if (lastReply < 0) return undefined;
+  return newestFirst.slice(0, Math.max(lastReply, Math.floor(newestFirst.length / 2)));
 }

@@ -1,0 +1,212 @@
+import type Anthropic from '@anthropic-ai/sdk';
+import { broken, rejected } from './model-fault.js';
+import type { Call, Reported } from './call.js';
+
+/**
+ * Longest reply, in UTF-16 code units: far beyond any model's bound on output. Escaped at its worst, six for one, an event that
+ * holds it is still one that the client reads.
+ */
+const LONGEST_REPLY = 8 * 1024 * 1024;
+
+/** Longest text of a refusal's details that is kept, in UTF-16 code units. */
+const LONGEST_DETAIL = 1_000;
+
+/** Content blocks of one answer. Today's answers have some dozens. */
+const MOST_BLOCKS = 10_000;
+
+type StreamEvent = Anthropic.RawMessageStreamEvent;
+type Block = Record<string, unknown>;
+
+/** White space at the end, and at the beginning. */
+const ENDS_BLANK = /\s$/u;
+const BEGINS_BLANK = /^\s/u;
+
+/**
+ * An answer as its events build it up: its text for people, and its blocks as they came. A paused answer is continued by another
+ * stream, whose text and blocks follow those of the first.
+ */
+export class Answer {
+  content = '';
+  model = '';
+  stopReason: string | null = null;
+  stopDetails: { category: string | null; explanation: string | null } | null = null;
+  private readonly finished: Block[] = [];
+  private open = new Map<number, { block: Block; json: string }>();
+  private started = false;
+  private stopped = false;
+  /** Another block has come since the last text: what follows is a paragraph of its own. */
+  private apart = false;
+
+  constructor(
+    private readonly call: Call,
+    private readonly onText: (text: string) => void,
+  ) {}
+
+  /** The message has come to its end in this stream. */
+  get isWhole(): boolean {
+    return this.stopped && this.stopReason !== null;
+  }
+
+  /** Nothing to read has come. */
+  get isBlank(): boolean {
+    return this.content.trim() === '';
+  }
+
+  /** The blocks so far, as the model wants them back. */
+  get blocks(): Anthropic.ContentBlockParam[] {
+    return this.finished as unknown as Anthropic.ContentBlockParam[];
+  }
+
+  /** Another stream begins, which continues this answer. */
+  continue(): void {
+    this.open.clear();
+    this.stopReason = null;
+    this.started = false;
+    this.stopped = false;
+  }
+
+  /**
+   * Takes in an event of the stream.
+   * @returns whether it was the last one that matters
+   * @throws ModelFault, or any error for an event that is none
+   */
+  take(event: StreamEvent): boolean {
+    if (this.stopped) return true;
+    switch (event.type) {
+      case 'message_start':
+        // Something on the way has asked once more: what follows is another reply, not the rest of this one.
+        if (this.started) throw broken('The model’s answer began twice.');
+        this.started = true;
+        this.model = label(event.message.model);
+        this.call.answers(label(event.message.id), reported(event.message.usage));
+        break;
+      case 'content_block_start':
+        this.begin(event.index, event.content_block as unknown as Block);
+        break;
+      case 'content_block_delta':
+        this.extend(event.index, event.delta as unknown as Block);
+        break;
+      case 'content_block_stop':
+        this.end(event.index);
+        break;
+      case 'message_delta':
+        if (event.delta.stop_reason) this.stopReason = label(event.delta.stop_reason);
+        this.stopDetails = detailsOf(event.delta.stop_details);
+        this.call.ends(reported(event.usage as Partial<Anthropic.Usage> | undefined));
+        break;
+      case 'message_stop':
+        this.stopped = true;
+        break;
+    }
+    return this.stopped;
+  }
+
+  private begin(index: number, block: Block): void {
+    if (this.open.size + this.finished.length >= MOST_BLOCKS) throw rejected('The model’s answer is too long.');
+    this.open.set(index, { block: { ...block }, json: '' });
+    if (block['type'] === 'text') {
+      if (block['text'] !== undefined) this.text(block['text']);
+      return;
+    }
+    this.apart = true;
+    this.call.hides(block['type'] === 'thinking' || block['type'] === 'redacted_thinking');
+  }
+
+  private extend(index: number, delta: Block): void {
+    const open = this.open.get(index);
+    const append = (field: string, more: unknown): void => {
+      if (open !== undefined) open.block[field] = String(open.block[field] ?? '') + String(more);
+    };
+    switch (delta['type']) {
+      case 'text_delta':
+        this.text(delta['text']);
+        append('text', delta['text']);
+        break;
+      case 'thinking_delta':
+        // What is shown of it is counted as it comes.
+        this.call.hides(false);
+        this.call.unseen(String(delta['thinking']));
+        append('thinking', delta['thinking']);
+        break;
+      case 'signature_delta':
+        append('signature', delta['signature']);
+        break;
+      case 'input_json_delta':
+        this.call.unseen(String(delta['partial_json']));
+        if (open !== undefined) open.json += String(delta['partial_json']);
+        break;
+      case 'citations_delta':
+        if (open !== undefined)
+          open.block['citations'] = [...((open.block['citations'] as []) ?? []), delta['citation']];
+        break;
+      default:
+        break;
+    }
+  }
+
+  private end(index: number): void {
+    this.call.hides(false);
+    const open = this.open.get(index);
+    this.open.delete(index);
+    if (open === undefined) return;
+    if (open.json !== '') open.block['input'] = JSON.parse(open.json);
+    // The model gives text blocks without text, but does not take them.
+    if (open.block['type'] !== 'text' || open.block['text'] !== '') this.finished.push(open.block);
+  }
+
+  private text(said: unknown): void {
+    if (typeof said !== 'string') throw broken('The model’s answer cannot be read.');
+    // PostgreSQL holds no NUL.
+    const text = said.replaceAll('\0', '');
+    if (text === '') return;
+    const gap =
+      this.apart && this.content !== '' && !ENDS_BLANK.test(this.content) && !BEGINS_BLANK.test(text) ? '\n\n' : '';
+    this.apart = false;
+    this.content += gap + text;
+    if (this.content.length > LONGEST_REPLY) throw rejected('The model’s answer is too long.');
+    this.call.text(text);
+    this.onText(gap + text);
+  }
+}
+
+/*
+ * What comes with a reply is not ours to trust: a server that only resembles the API may leave figures out or get them
+ * wrong, and a good reply must not be lost for that.
+ */
+
+/** Ten times the largest context there is. More would count against its user's day, and is no number of tokens. */
+const LARGEST_COUNT = 10_000_000;
+
+/** A number of tokens; undefined for what is none. */
+function count(value: unknown): number | undefined {
+  return typeof value === 'number' && value >= 0 && value < LARGEST_COUNT ? Math.round(value) : undefined;
+}
+
+/** What the model reports: all input, whether read from the prompt cache, written to it, or neither; and the output so far. */
+function reported(usage: Partial<Anthropic.Usage> | null | undefined): Reported {
+  const { input_tokens, cache_creation_input_tokens, cache_read_input_tokens, output_tokens } = usage ?? {};
+  const inputs = [input_tokens, cache_creation_input_tokens, cache_read_input_tokens]
+    .map(count)
+    .filter((tokens) => tokens !== undefined);
+  return {
+    input: inputs.length === 0 ? undefined : inputs.reduce((sum, tokens) => sum + tokens, 0),
+    output: count(output_tokens),
+  };
+}
+
+/** What the model says of a refusal, bounded; null where it says nothing that can be read. */
+function detailsOf(details: unknown): Answer['stopDetails'] {
+  if (typeof details !== 'object' || details === null) return null;
+  const { category, explanation } = details as Record<string, unknown>;
+  const text = (value: unknown): string | null =>
+    typeof value === 'string' ? value.replaceAll('\0', '').slice(0, LONGEST_DETAIL).toWellFormed() : null;
+  return { category: text(category), explanation: text(explanation) };
+}
+
+/** A short word that PostgreSQL can hold. */
+function label(value: unknown): string {
+  return (typeof value === 'string' ? value : (JSON.stringify(value) ?? ''))
+    .replaceAll('\0', '')
+    .slice(0, 200)
+    .toWellFormed();
+}

@@ -1,0 +1,192 @@
+import { Injectable, Logger } from '@nestjs/common';
+import { EntityManager } from 'typeorm';
+import type { Only, Withheld } from '#jobs/claim.js';
+import { removeHold, type Scope, writeHold } from '#jobs/holds.js';
+import { line } from '#process/log-line.js';
+import { Circuit, type OfUser } from './circuit.js';
+import type { ModelFault } from './model-fault.js';
+
+/** What the circuits need to know of a job. */
+export interface JobOfModel extends OfUser {
+  readonly model: string;
+  readonly assistant: string;
+}
+
+/** What may be claimed at the moment. */
+export interface Gate {
+  /** Scopes that somebody should try. */
+  readonly probes: readonly Scope[];
+  /** No calls but probes, of any model. */
+  readonly closed: boolean;
+  /** Models and assistants for which none but probes are made; undefined: all may be called. */
+  readonly withheld: Withheld | undefined;
+  /** Attempts that may begin at most. */
+  readonly room: number;
+}
+
+/** Leave to make one attempt; to be given back by saying what came of it. */
+export interface Permit {
+  /** The model has begun to answer. */
+  answered(): void;
+  /**
+   * The attempt failed without an answer, because of an outage or for want of an operator.
+   * @returns whether the failure counts as the model's; false: it is the job's own
+   */
+  failed(fault: ModelFault): boolean;
+  /** Nothing was learned. */
+  unused(): void;
+}
+
+const NOTHING_WITHHELD: Withheld = { models: [], assistants: [] };
+
+/**
+ * The circuits of this process: for all calls, for those of each model, for those for each assistant. One that is gone, or
+ * asks for what its model does not take, does not stop the others.
+ */
+@Injectable()
+export class Circuits {
+  private readonly logger = new Logger(Circuits.name);
+  private readonly circuits = new Map<Scope, Circuit>();
+  private change: () => void = () => undefined;
+
+  constructor(private readonly manager: EntityManager) {}
+
+  /** Names the one who is told that more may be claimed than before. */
+  onChange(change: () => void): void {
+    this.change = change;
+  }
+
+  /** Whether something is held back. */
+  get isOpen(): boolean {
+    return this.open.length > 0;
+  }
+
+  /** What is held back, and why. */
+  get held(): { scope: Scope; fault: ModelFault }[] {
+    return this.open.flatMap(([scope, { reason }]) => (reason === undefined ? [] : [{ scope, fault: reason }]));
+  }
+
+  /** Time until somebody may try in the place of this job, in milliseconds; 0 when nothing keeps it. */
+  opensInMs(job: JobOfModel): number {
+    return Math.max(0, ...scopesOf(job).map((scope) => this.circuits.get(scope)?.opensInMs ?? 0));
+  }
+
+  /** Whether calls like this job's are held back. */
+  holds(job: JobOfModel): boolean {
+    return scopesOf(job).some((scope) => this.circuits.get(scope)?.isOpen === true);
+  }
+
+  /** What may be claimed now. */
+  gate(): Gate {
+    // As good as always.
+    if (this.circuits.size === 0) return { probes: [], closed: false, withheld: undefined, room: Infinity };
+    for (const [scope, circuit] of this.circuits) if (circuit.isIdle) this.circuits.delete(scope);
+    const { open } = this;
+    return {
+      probes: open.filter(([, circuit]) => circuit.mayTry).map(([scope]) => scope),
+      closed: open.some(([scope]) => scope === 'all'),
+      withheld: open.length === 0 ? undefined : this.withheld(),
+      room: Math.min(Infinity, ...[...this.circuits.values()].map(({ room }) => room)),
+    };
+  }
+
+  /** Which jobs may try whether the model is back for `scope`, and which must not. */
+  probe(scope: Scope): { only: Only; withheld: Withheld } {
+    const [kind, name] = [scope.slice(0, scope.indexOf(':')), scope.slice(scope.indexOf(':') + 1)];
+    const only = scope === 'all' ? {} : kind === 'model' ? { model: name } : { assistant: name };
+    return { only, withheld: this.withheld(scope) };
+  }
+
+  /** Leave to begin an attempt that is claimed already; `probes`: the scope in which it tries whether the model is back. */
+  begin(job: JobOfModel, probes?: Scope): Permit {
+    const scopes = scopesOf(job);
+    const trials = new Map(
+      scopes.flatMap((scope) => {
+        const circuit = this.circuits.get(scope);
+        return circuit === undefined ? [] : [[scope, circuit.begin(scope === probes)] as const];
+      }),
+    );
+    let over = false;
+    const each = (tell: (trial: ReturnType<Circuit['begin']>) => void): void => {
+      if (over) return;
+      over = true;
+      for (const trial of trials.values()) tell(trial);
+    };
+    return {
+      answered: () => each((trial) => trial.answered()),
+      failed: (fault) => {
+        if (over) return true;
+        over = true;
+        const scope = fault.operator === undefined ? scopeOf('model', job) : scopeOf(fault.operator, job);
+        const trial = trials.get(scope) ?? this.circuit(scope).begin(false);
+        trials.delete(scope);
+        for (const other of trials.values()) other.unused();
+        return trial.failed(job, fault);
+      },
+      unused: () => each((trial) => trial.unused()),
+    };
+  }
+
+  /** Ends all timers. */
+  stop(): void {
+    for (const circuit of this.circuits.values()) circuit.stop();
+  }
+
+  private get open(): [Scope, Circuit][] {
+    return [...this.circuits].filter(([, { isOpen }]) => isOpen);
+  }
+
+  /** All that is held back, but for `scope`. */
+  private withheld(but?: Scope): Withheld {
+    const names = (kind: string): string[] =>
+      this.open.flatMap(([scope]) =>
+        scope !== but && scope.startsWith(`${kind}:`) ? [scope.slice(kind.length + 1)] : [],
+      );
+    return but === undefined && !this.isOpen
+      ? NOTHING_WITHHELD
+      : { models: names('model'), assistants: names('assistant') };
+  }
+
+  private circuit(scope: Scope): Circuit {
+    const found = this.circuits.get(scope);
+    if (found !== undefined) return found;
+    const circuit = new Circuit({
+      opened: (ms, fault) => {
+        this.logger.warn(
+          line(
+            `${awayWords(scope, fault)}: no attempt begins for ${ms} ms`,
+            { code: fault.code },
+            fault.operator && fault,
+          ),
+        );
+        this.written(writeHold(this.manager, { scope, code: fault.code, message: fault.message, ms }));
+      },
+      mayTry: () => this.change(),
+      closed: () => {
+        this.logger.log(scope === 'all' ? 'the model is back' : `the model is back (${scope})`);
+        this.written(removeHold(this.manager, scope));
+        this.change();
+      },
+    });
+    this.circuits.set(scope, circuit);
+    return circuit;
+  }
+
+  /** The rows are for operators to read: a database that is away keeps no circuit from working. */
+  private written(writing: Promise<void>): void {
+    writing.catch((error: unknown) => this.logger.debug(line('cannot write the hold down', {}, error)));
+  }
+}
+
+function awayWords(scope: Scope, fault: ModelFault): string {
+  if (fault.operator === undefined) return `the model is away (${scope})`;
+  return `an operator has to act (${scope}): ${fault.message}`;
+}
+
+function scopesOf({ model, assistant }: JobOfModel): Scope[] {
+  return ['all', `model:${model}`, `assistant:${assistant}`];
+}
+
+function scopeOf(concern: 'all' | 'model' | 'assistant', job: JobOfModel): Scope {
+  return concern === 'all' ? 'all' : `${concern}:${concern === 'model' ? job.model : job.assistant}`;
+}

@@ -1,0 +1,26 @@
+import { Column, Entity, PrimaryColumn } from 'typeorm';
+
+/**
+ * Why workers make no calls of the model at the moment, for operators to read. Each worker decides for itself, from what it has seen;
+ * the row is what the last of them reported.
+ */
+@Entity('model_holds')
+export class ModelHold {
+  /** `all`, `model:NAME` or `assistant:SLUG`. */
+  @PrimaryColumn('text')
+  scope: string;
+
+  /** One of the codes of a job's error. */
+  @Column('text')
+  code: string;
+
+  @Column('text')
+  message: string;
+
+  @Column({ type: 'timestamptz', precision: 3 })
+  since: Date;
+
+  /** When the model is tried next. A row that is long past this moment is a dead worker's. */
+  @Column({ type: 'timestamptz', precision: 3 })
+  until: Date;
+}
