@@ -121,7 +121,10 @@ describe('what the model is sent', () => {
     expect(call?.system).toEqual([
       { type: 'text', text: expect.stringContaining('billing assistant'), cache_control: { type: 'ephemeral' } },
     ]);
-    expect(call).toMatchObject({ stream: true, max_tokens: 2048, model: 'claude-sonnet-5-5' });
+    expect(call).toMatchObject({ stream: true, max_tokens: 16000, model: 'claude-sonnet-5-5' });
+    // The assistants that ship leave both to the model.
+    expect(call).not.toHaveProperty('thinking');
+    expect(call).not.toHaveProperty('output_config');
     // The welcome message is for people.
     expect(JSON.stringify(call)).not.toContain('¡Hola!');
   });
@@ -212,6 +215,52 @@ describe('what the model is sent', () => {
     const unchanged = await stack.startApi({ ASSISTANTS_FILE: file });
     expect((await kim.get('/api/v1/assistants/support')).body.version).toBe(version + 1);
     await unchanged.stop();
+    await rm(folder, { recursive: true });
+  });
+
+  it('is how to think and with how much effort, in each word there is for it, and neither where none is set', async () => {
+    const asked = [
+      {},
+      ...['adaptive', 'between_tools', 'disabled'].map((thinking) => ({ thinking })),
+      ...['low', 'medium', 'high', 'xhigh', 'max'].map((effort) => ({ effort })),
+      { thinking: 'adaptive', effort: 'max' },
+    ].map((chosen, n) => ({ slug: `thinker-${n}`, chosen }));
+    const folder = await mkdtemp(join(tmpdir(), 'rejoinder-test-'));
+    const file = join(folder, 'assistants.yaml');
+    const define = (of: (chosen: object) => object): Promise<void> => {
+      const texts = { name: 'T', description: 'D', system_prompt: 'P', welcome_message: 'W', model: 'm' };
+      const assistants = asked.map(({ slug, chosen }) => ({ slug, ...texts, ...of(chosen) }));
+      return writeFile(file, JSON.stringify({ assistants }));
+    };
+    const ida = stack.as('ida');
+    const sent = async (question: string): Promise<object[]> =>
+      Promise.all(
+        asked.map(async ({ slug }) => {
+          await ida.turn((await ida.chat(slug)).id, `${question} ${slug}`);
+          const [call] = await stack.model.calls(`${question} ${slug}`);
+          const { max_tokens, thinking, output_config } = call ?? {};
+          return { max_tokens, thinking, output_config };
+        }),
+      );
+    const wire = ({ thinking, effort }: { thinking?: string; effort?: string }): object => ({
+      max_tokens: 8192,
+      thinking: thinking && { type: thinking },
+      output_config: effort && { effort },
+    });
+
+    await define((chosen) => chosen);
+    const api = await stack.startApi({ ASSISTANTS_FILE: file });
+    expect(await sent('how do I think,')).toEqual(asked.map(({ chosen }) => wire(chosen)));
+    await api.stop();
+
+    await define(() => ({}));
+    const next = await stack.startApi({ ASSISTANTS_FILE: file });
+    const { rows } = await stack.database.query(
+      `SELECT slug, version FROM assistants WHERE slug LIKE 'thinker-%' ORDER BY slug`,
+    );
+    expect(rows).toEqual(asked.map(({ slug }, n) => ({ slug, version: n === 0 ? 1 : 2 })));
+    expect(await sent('and now,')).toEqual(asked.map(() => wire({})));
+    await next.stop();
     await rm(folder, { recursive: true });
   });
 });

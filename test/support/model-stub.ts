@@ -11,6 +11,8 @@ export interface SeenCall {
   readonly asked: string;
   readonly stream: boolean;
   readonly max_tokens: number;
+  readonly thinking?: unknown;
+  readonly output_config?: unknown;
   readonly outcome: string;
   readonly received_at: string;
   readonly ended_at: string | null;

@@ -5,6 +5,9 @@ export interface MessagesRequest {
   readonly messages: readonly { role: string; content: unknown }[];
   readonly stream: boolean;
   readonly max_tokens: number;
+  /** As they were sent; undefined when they were not. */
+  readonly thinking?: unknown;
+  readonly output_config?: unknown;
   readonly lastUserText: string;
   readonly inputTokens: number;
 }
@@ -14,7 +17,10 @@ export class InvalidRequest extends Error {}
 
 /** Checks a body as the real API does. @throws InvalidRequest */
 export function readMessagesRequest(body: unknown): MessagesRequest {
-  const { model, messages, max_tokens, stream, system } = (body ?? {}) as Record<string, unknown>;
+  const { model, messages, max_tokens, stream, system, thinking, output_config } = (body ?? {}) as Record<
+    string,
+    unknown
+  >;
   if (typeof model !== 'string' || model === '') throw new InvalidRequest('model: Field required');
   if (typeof max_tokens !== 'number' || max_tokens < 1) throw new InvalidRequest('max_tokens: Field required');
   if (!Array.isArray(messages) || messages.length === 0)
@@ -33,6 +39,8 @@ export function readMessagesRequest(body: unknown): MessagesRequest {
     messages: list,
     stream: stream === true,
     max_tokens,
+    thinking,
+    output_config,
     lastUserText: textOf(list.findLast(({ role }) => role === 'user')?.content),
     inputTokens: tokensOf(text),
   };

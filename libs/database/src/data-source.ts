@@ -28,6 +28,7 @@ import { Operators1795565400000 } from './migrations/1795565400000-operators.js'
 import { UnfinishedJobs1795565500000 } from './migrations/1795565500000-unfinished-jobs.js';
 import { RestingChats1795565600000 } from './migrations/1795565600000-resting-chats.js';
 import { BusyTables1795565700000 } from './migrations/1795565700000-busy-tables.js';
+import { Thinking1795565800000 } from './migrations/1795565800000-thinking.js';
 import { Answers1795565900000 } from './migrations/1795565900000-answers.js';
 
 export const ENTITIES = [
@@ -61,6 +62,7 @@ export const MIGRATIONS = [
   UnfinishedJobs1795565500000,
   RestingChats1795565600000,
   BusyTables1795565700000,
+  Thinking1795565800000,
   Answers1795565900000,
 ];
 

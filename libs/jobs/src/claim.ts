@@ -1,4 +1,5 @@
 import type { EntityManager } from 'typeorm';
+import type { Effort, Thinking } from '#database/entities/assistant.entity.js';
 import { DISPATCH_IS_ON } from './dispatch.js';
 import { HISTORY, type HistoryRow } from './history.js';
 import { tokensOfDraft } from './ledger.js';
@@ -29,6 +30,9 @@ export interface ClaimedJob {
   readonly systemPrompt: string;
   readonly model: string;
   readonly maxOutputTokens: number;
+  /** Null: as the model does by itself. */
+  readonly thinking: Thinking | null;
+  readonly effort: Effort | null;
   /** Seconds since the turn was accepted (or put back by an operator), and since this attempt was due. */
   readonly ageSeconds: number;
   readonly waitedSeconds: number;
@@ -130,7 +134,7 @@ const claimNext = (choice: Choice, index: 'line' | 'age', order: string, limit: 
   ), notice AS (${announce('job')})
   SELECT job.id, job.chat_id AS "chatId", job.user_id AS "userId", a.slug AS assistant,
          job.request_id AS "requestId", job.traceparent, job.attempts AS attempt,
-         a.system_prompt AS "systemPrompt", a.model, a.max_output_tokens AS "maxOutputTokens",
+         a.system_prompt AS "systemPrompt", a.model, a.max_output_tokens AS "maxOutputTokens", a.thinking, a.effort,
          extract(epoch FROM now() - ${SINCE})::float8 AS "ageSeconds",
          extract(epoch FROM now() - ${DUE})::float8 AS "waitedSeconds",
          EXISTS (SELECT FROM model_calls p WHERE p.job_id = job.id AND p.first_text_ms IS NOT NULL) AS "hadText",

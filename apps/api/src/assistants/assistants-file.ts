@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { parse } from 'yaml';
 import { SLUG } from '#contract/slug.js';
 import { textFault } from '#contract/text.js';
+import { type Effort, EFFORTS, THINKING, type Thinking } from '#database/entities/assistant.entity.js';
 import { StartFault } from '#process/start-fault.js';
 
 /** One assistant as `ASSISTANTS_FILE` defines it. */
@@ -12,7 +13,12 @@ export interface AssistantDefinition {
   readonly system_prompt: string;
   readonly welcome_message: string;
   readonly model: string;
+  /** Bound on the tokens of one reply; what the model thinks counts towards it. */
   readonly max_output_tokens: number;
+  /** How the model thinks; its own default when left out. */
+  readonly thinking?: Thinking;
+  /** How much effort the model makes; its own default when left out. */
+  readonly effort?: Effort;
   /** Days a chat is kept after its last message; for ever when left out. */
   readonly retention_days?: number;
 }
@@ -31,8 +37,10 @@ const TEXTS: Readonly<Record<string, number>> = {
   welcome_message: 4_000,
   model: 200,
 };
-const KNOWN = new Set(['slug', 'max_output_tokens', 'retention_days', ...Object.keys(TEXTS)]);
-const DEFAULT_MAX_OUTPUT_TOKENS = 1024;
+const WORDS: Readonly<Record<string, readonly string[]>> = { thinking: THINKING, effort: EFFORTS };
+const KNOWN = new Set(['slug', 'max_output_tokens', 'retention_days', ...Object.keys(TEXTS), ...Object.keys(WORDS)]);
+/** A model that thinks before it answers needs room for both. */
+const DEFAULT_MAX_OUTPUT_TOKENS = 8192;
 const LARGEST_MAX_OUTPUT_TOKENS = 128_000;
 /** A hundred years. */
 const LONGEST_RETENTION_DAYS = 36_500;
@@ -86,6 +94,11 @@ export function checkAssistants(document: unknown): { definitions: AssistantDefi
     const tokens = fields['max_output_tokens'] ?? DEFAULT_MAX_OUTPUT_TOKENS;
     if (!isWholeNumber(tokens, LARGEST_MAX_OUTPUT_TOKENS)) {
       faults.push(`${where}: max_output_tokens must be a whole number from 1 to ${LARGEST_MAX_OUTPUT_TOKENS}.`);
+    }
+    for (const [name, words] of Object.entries(WORDS)) {
+      const value = fields[name];
+      if (value !== undefined && !words.includes(value as string))
+        faults.push(`${where}: ${name} must be ${words.slice(0, -1).join(', ')} or ${words.at(-1)}.`);
     }
     const days = fields['retention_days'];
     if (days !== undefined && !isWholeNumber(days, LONGEST_RETENTION_DAYS)) {

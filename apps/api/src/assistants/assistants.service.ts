@@ -5,20 +5,26 @@ import { notFound } from '#errors/service-error.js';
 import type { AssistantDefinition } from './assistants-file.js';
 
 const LOAD = `
-  INSERT INTO assistants (slug, name, description, system_prompt, welcome_message, model, max_output_tokens, retention_days)
-  SELECT d.slug, d.name, d.description, d.system_prompt, d.welcome_message, d.model, d.max_output_tokens, d.retention_days
+  INSERT INTO assistants (slug, name, description, system_prompt, welcome_message, model, max_output_tokens, thinking, effort,
+                          retention_days)
+  SELECT d.slug, d.name, d.description, d.system_prompt, d.welcome_message, d.model, d.max_output_tokens, d.thinking, d.effort,
+         d.retention_days
     FROM jsonb_to_recordset($1::jsonb) AS d (slug text, name text, description text, system_prompt text,
-                                             welcome_message text, model text, max_output_tokens integer, retention_days integer)
+                                             welcome_message text, model text, max_output_tokens integer, thinking text, effort text,
+                                             retention_days integer)
   ON CONFLICT (slug) DO UPDATE SET
     name = excluded.name, description = excluded.description, system_prompt = excluded.system_prompt,
     welcome_message = excluded.welcome_message, model = excluded.model,
-    max_output_tokens = excluded.max_output_tokens, retention_days = excluded.retention_days,
+    max_output_tokens = excluded.max_output_tokens, thinking = excluded.thinking, effort = excluded.effort,
+    retention_days = excluded.retention_days,
     version = assistants.version + 1, retired_at = NULL
   WHERE (assistants.name, assistants.description, assistants.system_prompt, assistants.welcome_message,
-         assistants.model, assistants.max_output_tokens, assistants.retention_days, assistants.retired_at)
+         assistants.model, assistants.max_output_tokens, assistants.thinking, assistants.effort, assistants.retention_days,
+         assistants.retired_at)
         IS DISTINCT FROM
         (excluded.name, excluded.description, excluded.system_prompt, excluded.welcome_message,
-         excluded.model, excluded.max_output_tokens, excluded.retention_days, NULL::timestamptz)
+         excluded.model, excluded.max_output_tokens, excluded.thinking, excluded.effort, excluded.retention_days,
+         NULL::timestamptz)
   RETURNING slug, version`;
 
 @Injectable()

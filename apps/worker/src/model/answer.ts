@@ -30,7 +30,7 @@ export class Answer {
   model = '';
   stopReason: string | null = null;
   stopDetails: { category: string | null; explanation: string | null } | null = null;
-  private readonly finished: Block[] = [];
+  private finished: Block[] = [];
   private open = new Map<number, { block: Block; json: string }>();
   private started = false;
   private stopped = false;
@@ -63,6 +63,13 @@ export class Answer {
     this.stopReason = null;
     this.started = false;
     this.stopped = false;
+  }
+
+  /** Another stream begins, in the place of this answer, which has no text. */
+  startOver(): void {
+    this.finished = [];
+    this.content = '';
+    this.continue();
   }
 
   /**

@@ -1,5 +1,6 @@
 import Anthropic, { APIError } from '@anthropic-ai/sdk';
 import { Injectable } from '@nestjs/common';
+import type { Effort, Thinking } from '#database/entities/assistant.entity.js';
 import type { HistoryRow } from '#jobs/history.js';
 import { MOST_CONTINUATIONS, MOST_EMPTY_ANSWERS, MOST_ENDLESS_ANSWERS } from '#jobs/timings.js';
 import type { Reply } from '#jobs/transitions.js';
@@ -18,6 +19,9 @@ const END_MS = 1_000;
 export interface ModelRequest {
   readonly model: string;
   readonly maxOutputTokens: number;
+  /** Null, or left out: nothing is said of it, and the model does as it does by itself. */
+  readonly thinking?: Thinking | null;
+  readonly effort?: Effort | null;
   readonly systemPrompt: string;
   /** Newest first, the message to answer among the first. */
   readonly history: readonly HistoryRow[];
@@ -77,7 +81,7 @@ export class Model {
           const less = outOfContext++ === 0 ? shorter(history) : undefined;
           if (less === undefined) throw outOfRoom();
           history = less;
-          answer.continue();
+          answer.startOver();
           continue;
         }
         return replyOf(answer);
@@ -100,6 +104,8 @@ export class Model {
     const body = {
       model: request.model,
       max_tokens: request.maxOutputTokens,
+      ...(request.thinking && { thinking: { type: request.thinking } }),
+      ...(request.effort && { output_config: { effort: request.effort } }),
       system: [{ type: 'text' as const, text: request.systemPrompt, cache_control: { type: 'ephemeral' as const } }],
       messages,
       stream: true as const,

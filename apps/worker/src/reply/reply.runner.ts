@@ -91,6 +91,8 @@ export class ReplyRunner {
       const request = {
         model: job.model,
         maxOutputTokens: job.maxOutputTokens,
+        thinking: job.thinking,
+        effort: job.effort,
         systemPrompt: job.systemPrompt,
         history: job.history,
       };
