@@ -15,6 +15,7 @@ const STATEMENTS: readonly RegExp[] = [
   /^SELECT count\(\*\)::int AS unfinished FROM \(SELECT FROM jobs/, // how much there is to do, looked at once in a while
   /\bUPDATE jobs(?: AS)?(?: \w)? SET lease_until = now\(\) \+/, // heartbeats
   /\bUPDATE jobs(?: AS)?(?: \w)? SET draft/, // drafts
+  /^SELECT slug, model, max_output_tokens AS "maxOutputTokens", thinking, effort FROM assistants\b/, // the check against the models
   // The reconciler, in the order in which it looks.
   /^SELECT (?:id )?FROM jobs WHERE status = '(?:queued|running)' AND (?:available_at|lease_until) < now\(\)/,
   /^WITH (?:expired|spent|orphan|due) AS/,

@@ -1,11 +1,13 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
+import { EntityManager } from 'typeorm';
 import { connect, dataSourceOptions } from '#database/data-source.js';
 import { DatabaseModule } from '#database/database.module.js';
 import { UserTags } from '#database/user-tags.js';
 import { HttpErrorFilter } from '#errors/http-error.filter.js';
 import { FeedModule } from '#feed/feed.module.js';
 import { HealthController } from '#health/health.controller.js';
+import { HealthDetails } from '#health/health-details.js';
 import { HealthService } from '#health/health.service.js';
 import { QueueModule } from '#queue/queue.module.js';
 import type { Settings } from '#settings/settings.js';
@@ -14,7 +16,9 @@ import { Tracing } from '#telemetry/tracing.js';
 import { MetricsController } from './metrics/metrics.controller.js';
 import { WorkerMetrics } from './metrics/worker-metrics.js';
 import { Circuits } from './model/circuits.js';
+import { messagesApi } from './model/messages-api.js';
 import { Model } from './model/model.js';
+import { ModelWatch } from './model/model-watch.js';
 import { Clearing } from './reconciler/clearing.js';
 import { Reconciler } from './reconciler/reconciler.js';
 import { Heartbeats } from './reply/heartbeats.js';
@@ -51,6 +55,12 @@ export class WorkerModule {
         { provide: Model, useFactory: () => new Model(settings.model) },
         Circuits,
         {
+          provide: ModelWatch,
+          useFactory: (manager: EntityManager) => new ModelWatch(manager, messagesApi(settings.model)),
+          inject: [EntityManager],
+        },
+        { provide: HealthDetails, useExisting: ModelWatch },
+        {
           provide: Heartbeats,
           useFactory: async () =>
             new Heartbeats(await connect({ ...dataSourceOptions(leases), entities: [], migrations: [] })),
@@ -68,8 +78,9 @@ export class WorkerModule {
         Tracing,
         {
           provide: WorkerMetrics,
-          useFactory: (circuits: Circuits) => new WorkerMetrics(circuits, settings.workerConcurrency),
-          inject: [Circuits],
+          useFactory: (circuits: Circuits, models: ModelWatch) =>
+            new WorkerMetrics(circuits, models, settings.workerConcurrency),
+          inject: [Circuits, ModelWatch],
         },
         { provide: APP_FILTER, useClass: HttpErrorFilter },
       ],

@@ -504,7 +504,7 @@ export interface paths {
         /**
          * Should the process get requests?
          * @description `200` while the database answers and the process was not told to stop. The queue is reported only: turns are accepted
-         *     without it. The worker has it too, on its own port.
+         *     without it. The worker has it too, on its own port, with what it knows of its models beside.
          */
         get: operations["getReadiness"];
         put?: never;

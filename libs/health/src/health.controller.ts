@@ -1,6 +1,7 @@
-import { Controller, Get, Res } from '@nestjs/common';
+import { Controller, Get, Optional, Res } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
 import type { components } from '#contract/openapi.gen.js';
+import { HealthDetails } from './health-details.js';
 import { HealthService } from './health.service.js';
 
 type Health = components['schemas']['Health'];
@@ -8,7 +9,10 @@ type Health = components['schemas']['Health'];
 /** For whoever runs the process: is it alive, and should it get work? */
 @Controller('health')
 export class HealthController {
-  constructor(private readonly health: HealthService) {}
+  constructor(
+    private readonly health: HealthService,
+    @Optional() private readonly details?: HealthDetails,
+  ) {}
 
   /** Alive: the event loop turns. Nothing else is asked, so that a database outage restarts no process. */
   @Get('live')
@@ -21,6 +25,6 @@ export class HealthController {
   async ready(@Res({ passthrough: true }) reply: FastifyReply): Promise<Health> {
     const health = await this.health.check();
     void reply.status(health.status === 'ok' ? 200 : 503);
-    return health;
+    return { ...health, ...this.details?.healthDetails() };
   }
 }

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { Gauge } from 'prom-client';
 import { measureProcess, registry } from '#telemetry/registry.js';
 import { Circuits } from '../model/circuits.js';
+import type { ModelWatch } from '../model/model-watch.js';
 
 /** The codes of faults that only an operator can mend. They are told from the start, so that an alert sees them rise. */
 const OPERATOR_CODES = ['model_unauthorized', 'model_budget', 'model_misconfigured'] as const;
@@ -9,7 +10,7 @@ const OPERATOR_CODES = ['model_unauthorized', 'model_budget', 'model_misconfigur
 /** What the worker as a whole is at, looked at when somebody asks. */
 @Injectable()
 export class WorkerMetrics {
-  constructor(circuits: Circuits, slots: number) {
+  constructor(circuits: Circuits, models: ModelWatch, slots: number) {
     measureProcess();
     new Gauge({
       name: 'rejoinder_worker_slots',
@@ -33,6 +34,14 @@ export class WorkerMetrics {
         for (const code of OPERATOR_CODES) {
           this.set({ code }, circuits.held.filter(({ fault }) => fault.code === code).length);
         }
+      },
+    });
+    new Gauge({
+      name: 'rejoinder_model_findings',
+      help: 'Findings of this worker about assistants that their models refuse, or will.',
+      registers: [registry],
+      collect() {
+        this.set(models.findings.length);
       },
     });
   }

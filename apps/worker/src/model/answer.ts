@@ -65,10 +65,9 @@ export class Answer {
     this.stopped = false;
   }
 
-  /** Another stream begins, in the place of this answer, which has no text. */
+  /** Another stream begins, in the place of this answer, of which nobody could read anything. White space that was shown stays. */
   startOver(): void {
     this.finished = [];
-    this.content = '';
     this.continue();
   }
 

@@ -1,4 +1,5 @@
-import Anthropic, { APIError } from '@anthropic-ai/sdk';
+import type Anthropic from '@anthropic-ai/sdk';
+import { APIError } from '@anthropic-ai/sdk';
 import { Injectable } from '@nestjs/common';
 import type { Effort, Thinking } from '#database/entities/assistant.entity.js';
 import type { HistoryRow } from '#jobs/history.js';
@@ -6,10 +7,11 @@ import { MOST_CONTINUATIONS, MOST_EMPTY_ANSWERS, MOST_ENDLESS_ANSWERS } from '#j
 import type { Reply } from '#jobs/transitions.js';
 import type { Settings } from '#settings/settings.js';
 import { Answer } from './answer.js';
-import { boundedFetch, onBytes } from './bounded-fetch.js';
+import { onBytes } from './bounded-fetch.js';
 import type { Call } from './call.js';
 import { CallTimer } from './call-timer.js';
 import { classify } from './classify.js';
+import { messagesApi } from './messages-api.js';
 import { broken, ModelFault, rejected, unavailable } from './model-fault.js';
 import { shorter, toModelMessages } from './prompt.js';
 
@@ -33,17 +35,7 @@ export class Model {
   private readonly client: Anthropic;
 
   constructor(private readonly settings: Settings['model']) {
-    this.client = new Anthropic({
-      apiKey: settings.apiKey,
-      baseURL: settings.baseUrl,
-      fetch: boundedFetch(globalThis.fetch),
-      // Trying again is the job's business: it frees the worker's slot while it waits and counts attempts.
-      maxRetries: 0,
-      timeout: settings.idleMs,
-      logLevel: 'off',
-      // It might lead to another machine, or away from https: `fetch` would take the key and the chat there.
-      fetchOptions: { redirect: 'manual' },
-    });
+    this.client = messagesApi(settings);
   }
 
   /**

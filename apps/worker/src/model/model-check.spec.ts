@@ -1,0 +1,145 @@
+import { describe, expect, it } from '@jest/globals';
+import { checkModels, type OfferedAssistant } from './model-check.js';
+import { type KnownModel, readModel } from './models.js';
+
+const model: KnownModel = {
+  lifecycle: 'active',
+  deprecatedOn: undefined,
+  retiresOn: undefined,
+  maxTokens: 64_000,
+  thinking: { adaptive: true, between_tools: false, disabled: true },
+  effort: { low: true, medium: true, high: true, xhigh: false, max: false },
+};
+const silent: KnownModel = {
+  lifecycle: undefined,
+  deprecatedOn: undefined,
+  retiresOn: undefined,
+  maxTokens: undefined,
+  thinking: {},
+  effort: {},
+};
+const assistant: OfferedAssistant = {
+  slug: 'support',
+  model: 'm',
+  maxOutputTokens: 16_000,
+  thinking: null,
+  effort: null,
+};
+const found = (changes: Partial<OfferedAssistant>, known: KnownModel | 'unknown' = model): string[] =>
+  checkModels([{ ...assistant, ...changes }], new Map([['m', known]])).map(
+    ({ kind, message }) => `${kind}: ${message}`,
+  );
+
+describe('an assistant held against its model', () => {
+  it('has no findings where the model takes all it asks for', () => {
+    expect(found({})).toEqual([]);
+    expect(found({ maxOutputTokens: 64_000, thinking: 'adaptive', effort: 'high' })).toEqual([]);
+    expect(found({ thinking: 'disabled', effort: 'low' })).toEqual([]);
+  });
+
+  it('has none where nothing is known of the model, or not what would be asked of it', () => {
+    expect(checkModels([assistant], new Map())).toEqual([]);
+    expect(found({ maxOutputTokens: 128_000, thinking: 'between_tools', effort: 'max' }, silent)).toEqual([]);
+  });
+
+  it('is told of a model that is unknown or retired, and of nothing else then', () => {
+    const wrong = { maxOutputTokens: 128_000, effort: 'max' } as const;
+    expect(found(wrong, 'unknown')).toEqual([
+      `unknown: The assistant "support" has the model "m", which the model's server does not have: its turns fail. Correct the name.`,
+    ]);
+    expect(found(wrong, { ...model, lifecycle: 'retired' })).toEqual([
+      'retired: The assistant "support" has the model "m", which is retired: its turns fail. Give it another model.',
+    ]);
+  });
+
+  it('is told of a model that is deprecated, with its dates as far as they are known', () => {
+    const deprecated = { ...model, lifecycle: 'deprecated' };
+    const begin = 'deprecated: The assistant "support" has the model "m", which is deprecated';
+    const end = 'its turns will fail then. Give it another model before.';
+    expect(found({}, deprecated)).toEqual([`${begin}: ${end}`]);
+    expect(found({}, { ...deprecated, deprecatedOn: '2026-10-01', retiresOn: '2027-04-01' })).toEqual([
+      `${begin} since 2026-10-01, and its retirement is planned for 2027-04-01: ${end}`,
+    ]);
+  });
+
+  it('is told at once of all that the model refuses, and of what it takes instead', () => {
+    const refused = { maxOutputTokens: 64_001, thinking: 'between_tools', effort: 'xhigh' } as const;
+    expect(found(refused)).toEqual([
+      'max_output_tokens: The assistant "support" has max_output_tokens: 64001, and "m" writes 64000 at most: its turns are refused. Lower max_output_tokens.',
+      'thinking: The assistant "support" has thinking: between_tools, which "m" does not take: its turns are refused. Choose adaptive, disabled, or leave it out.',
+      'effort: The assistant "support" has effort: xhigh, which "m" does not take: its turns are refused. Choose low, medium, high, or leave it out.',
+    ]);
+    expect(found({ effort: 'low' }, { ...model, effort: { low: false } })).toEqual([
+      'effort: The assistant "support" has effort: low, which "m" does not take: its turns are refused. Leave it out.',
+    ]);
+  });
+
+  it('is named by each finding, with its model', () => {
+    const others = [
+      { ...assistant, slug: 'billing', model: 'gone' },
+      { ...assistant, slug: 'general', maxOutputTokens: 100_000 },
+    ];
+    const models = new Map<string, KnownModel | 'unknown'>([
+      ['m', model],
+      ['gone', 'unknown'],
+    ]);
+    expect(checkModels([assistant, ...others], models)).toMatchObject([
+      { assistant: 'billing', model: 'gone', kind: 'unknown' },
+      { assistant: 'general', model: 'm', kind: 'max_output_tokens' },
+    ]);
+  });
+});
+
+describe('what a server tells of a model', () => {
+  const told = { type: 'model', id: 'm' };
+
+  it('is taken as it is meant', () => {
+    const yes = { supported: true };
+    const no = { supported: false };
+    expect(
+      readModel({
+        ...told,
+        lifecycle: 'deprecated',
+        deprecated_at: '2026-10-01T00:00:00Z',
+        retires_at: '2027-04-01T00:00:00Z',
+        max_tokens: 64_000,
+        capabilities: {
+          thinking: { ...yes, types: { adaptive: yes, between_tools: no, disabled: yes, enabled: no } },
+          effort: { ...yes, low: yes, medium: yes, high: yes, xhigh: null, max: no },
+        },
+      }),
+    ).toEqual({
+      lifecycle: 'deprecated',
+      deprecatedOn: '2026-10-01',
+      retiresOn: '2027-04-01',
+      maxTokens: 64_000,
+      thinking: { adaptive: true, between_tools: false, disabled: true },
+      effort: { low: true, medium: true, high: true, max: false },
+    });
+  });
+
+  it('refuses every effort and the thinking that asks for it, where the model has neither', () => {
+    const no = { supported: false };
+    const level = { supported: true };
+    expect(readModel({ ...told, capabilities: { thinking: no, effort: { ...no, low: level } } })).toMatchObject({
+      thinking: { adaptive: false },
+      effort: { low: false, medium: false, high: false, xhigh: false, max: false },
+    });
+  });
+
+  it.each([
+    {},
+    { capabilities: null, lifecycle: 7, deprecated_at: 'soon', retires_at: null, max_tokens: 'many' },
+    { capabilities: { thinking: 'yes', effort: [] }, max_tokens: 0 },
+    { capabilities: { thinking: { supported: true, types: null }, effort: { supported: 1, low: true } } },
+  ])('says nothing by what is missing or of another kind: %j', (rest) => {
+    expect(readModel({ ...told, ...rest })).toEqual(silent);
+  });
+
+  it.each([undefined, null, 'm', 7, [], {}, { id: 'm' }, { id: 'm', object: 'model' }, { type: 'model', id: 7 }])(
+    'is nothing where it is no model: %j',
+    (value) => {
+      expect(readModel(value)).toBeUndefined();
+    },
+  );
+});

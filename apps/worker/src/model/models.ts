@@ -1,0 +1,145 @@
+import Anthropic from '@anthropic-ai/sdk';
+import { EFFORTS, type Effort, THINKING, type Thinking } from '#database/entities/assistant.entity.js';
+import { boundedFetch } from './bounded-fetch.js';
+
+/** A model as far as it is known. Fields that its server leaves out are undefined, and nothing is concluded from them. */
+export interface KnownModel {
+  readonly lifecycle: string | undefined;
+  /** Days, as `2026-11-30`. */
+  readonly deprecatedOn: string | undefined;
+  readonly retiresOn: string | undefined;
+  /** The largest `max_tokens` that it takes. */
+  readonly maxTokens: number | undefined;
+  readonly thinking: Readonly<Partial<Record<Thinking, boolean>>>;
+  readonly effort: Readonly<Partial<Record<Effort, boolean>>>;
+}
+
+/** By the names that were asked for; `unknown` for what the server says it does not have. A name that is left out was not answered. */
+export type KnownModels = ReadonlyMap<string, KnownModel | 'unknown'>;
+
+/** The server answers, and not with a list of models as the Messages API has it. */
+export class NoModelList extends Error {
+  override name = 'NoModelList';
+}
+
+/** A page of a hundred models has about 100 KB. */
+const LARGEST = { answer: 4 * 1024 * 1024, refusal: 64 * 1024 };
+const MODELS_A_PAGE = 100;
+const MOST_PAGES = 20;
+/** Names that are asked for one by one. */
+const MOST_NAMES = 50;
+
+/**
+ * Asks the model's server for these models.
+ *
+ * A list holds no aliases, and models that are retired only when they are asked for. So a name that the list lacks is asked for by
+ * itself, and then looked for among the retired, before it counts as unknown.
+ *
+ * @throws NoModelList, and whatever the client throws when the list cannot be had; `signal` ends it
+ */
+export async function askForModels(
+  api: Anthropic,
+  names: ReadonlySet<string>,
+  signal: AbortSignal,
+): Promise<KnownModels> {
+  const client = api.withOptions({ fetch: boundedFetch(globalThis.fetch, LARGEST) });
+  const listed = await list(client, {}, signal);
+  if (listed.size === 0) throw new NoModelList('the list has no models');
+  const found = new Map<string, KnownModel | 'unknown'>();
+  const missing: string[] = [];
+  for (const name of names) {
+    const model = listed.get(name);
+    if (model === undefined) missing.push(name);
+    else found.set(name, model);
+  }
+  for (const name of missing.slice(0, MOST_NAMES)) {
+    const model = await retrieve(client, name, signal);
+    if (model !== undefined) found.set(name, model);
+  }
+  const unknown = missing.filter((name) => found.get(name) === 'unknown');
+  if (unknown.length === 0) return found;
+  // A server that knows nothing of lifecycles may refuse the question, or answer another one: it has none of these names.
+  const retired = await list(client, { lifecycle: ['retired'] }, signal).catch(() => new Map<string, KnownModel>());
+  for (const name of unknown) found.set(name, retired.get(name) ?? 'unknown');
+  return found;
+}
+
+async function list(
+  client: Anthropic,
+  params: Anthropic.ModelListParams,
+  signal: AbortSignal,
+): Promise<Map<string, KnownModel>> {
+  const models = new Map<string, KnownModel>();
+  const first = await client.models.list({ limit: MODELS_A_PAGE, ...params }, { signal });
+  let pages = 0;
+  for await (const page of first.iterPages()) {
+    // Answers of a server that only resembles the API arrive here, too: a page of HTML as a page without models.
+    if (!Array.isArray(page.data)) throw new NoModelList('the answer has no list');
+    for (const entry of page.data) {
+      const model = readModel(entry);
+      if (model === undefined) throw new NoModelList('the list holds something else than models');
+      models.set(entry.id, model);
+    }
+    if (++pages === MOST_PAGES) break;
+  }
+  return models;
+}
+
+/** @returns undefined when the server does not say */
+async function retrieve(
+  client: Anthropic,
+  name: string,
+  signal: AbortSignal,
+): Promise<KnownModel | 'unknown' | undefined> {
+  try {
+    return readModel(await client.models.retrieve(name, {}, { signal }));
+  } catch (error) {
+    return error instanceof Anthropic.NotFoundError ? 'unknown' : undefined;
+  }
+}
+
+/** A model as a server tells of it; undefined when it is none. */
+export function readModel(told: unknown): KnownModel | undefined {
+  const { type, id, lifecycle, deprecated_at, retires_at, max_tokens, capabilities } = fieldsOf(told);
+  if (type !== 'model' || typeof id !== 'string') return undefined;
+  const { thinking, effort } = fieldsOf(capabilities);
+  const types = fieldsOf(fieldsOf(thinking)['types']);
+  return {
+    lifecycle: typeof lifecycle === 'string' ? lifecycle : undefined,
+    deprecatedOn: dayOf(deprecated_at),
+    retiresOn: dayOf(retires_at),
+    maxTokens: typeof max_tokens === 'number' && max_tokens > 0 ? max_tokens : undefined,
+    thinking: {
+      // Only this one asks for thinking: models that do not think take `disabled`, too.
+      ...(supported(thinking) === false && { adaptive: false }),
+      ...supportedOf(THINKING, types),
+    },
+    effort:
+      supported(effort) === false
+        ? Object.fromEntries(EFFORTS.map((level) => [level, false]))
+        : supportedOf(EFFORTS, fieldsOf(effort)),
+  };
+}
+
+function supportedOf<Name extends string>(
+  names: readonly Name[],
+  told: Readonly<Record<string, unknown>>,
+): Partial<Record<Name, boolean>> {
+  const known = names.map((name) => [name, supported(told[name])] as const).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(known) as Partial<Record<Name, boolean>>;
+}
+
+/** Null, and whatever else is no yes or no, says nothing. */
+function supported(capability: unknown): boolean | undefined {
+  const { supported: value } = fieldsOf(capability);
+  return typeof value === 'boolean' ? value : undefined;
+}
+
+function dayOf(value: unknown): string | undefined {
+  const at = typeof value === 'string' ? new Date(value) : undefined;
+  return at === undefined || Number.isNaN(at.getTime()) ? undefined : at.toISOString().slice(0, 10);
+}
+
+function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+}
