@@ -9,46 +9,81 @@ import { until } from '../support/until.js';
 
 const PIECES = ['one ', 'two ', 'three ', 'four'];
 
-/** Faults after which the same call may well succeed. */
-const PASSING: [string, object][] = [
-  ['429', { status: 429, error_type: 'rate_limit_error', headers: { 'retry-after': '1' } }],
-  ['529', { status: 529, error_type: 'overloaded_error' }],
-  ['500', { status: 500, error_type: 'api_error' }],
-  ['a proxy’s 502 in HTML', { status: 502, body: '<html>Bad Gateway</html>', content_type: 'text/html' }],
-  ['no headers', { hang_before_headers: true }],
-  ['a body that stalls', { pieces: PIECES, stall_after: 2 }],
-  ['pings for ever', { pieces: PIECES, ping_after: 2 }],
-  ['a slow drip', { pieces: Array.from({ length: 60 }, (_, n) => `${n} `), piece_delay_ms: 400 }],
-  ['a connection cut in mid-stream', { pieces: PIECES, cut_after: 2 }],
-  ['a connection cut before the first word', { pieces: PIECES, cut_after: 0 }],
-  ['a stream that ends without message_stop', { pieces: PIECES, end_without_stop: true }],
-  ['an overloaded_error inside a 200', { pieces: PIECES, error_event_after: 2, error_type: 'overloaded_error' }],
-  ['HTML with status 200', { body: '<html>Welcome</html>', content_type: 'text/html' }],
-  ['JSON with status 200 that breaks off', { body: '{"type":"mess' }],
+/** Faults after which the same call may well succeed; `code` says whether the model was away, or this answer came to nothing. */
+const PASSING: [string, code: string, object][] = [
+  ['429', 'model_unavailable', { status: 429, error_type: 'rate_limit_error', headers: { 'retry-after': '1' } }],
+  ['529', 'model_unavailable', { status: 529, error_type: 'overloaded_error' }],
+  ['500', 'model_unavailable', { status: 500, error_type: 'api_error' }],
+  [
+    'a proxy’s 502 in HTML',
+    'model_unavailable',
+    { status: 502, body: '<html>Bad Gateway</html>', content_type: 'text/html' },
+  ],
+  ['no headers', 'model_unavailable', { hang_before_headers: true }],
+  ['HTML with status 200', 'model_unavailable', { body: '<html>Welcome</html>', content_type: 'text/html' }],
+  ['JSON with status 200 that breaks off', 'model_unavailable', { body: '{"type":"mess' }],
   [
     'an event that is broken JSON',
+    'model_unavailable',
     { body: 'event: message_start\ndata: {"type":\n\n', content_type: 'text/event-stream' },
   ],
-  ['an empty stream', { body: '', content_type: 'text/event-stream' }],
-  ['no content', { empty_content: true }],
+  ['an empty stream', 'model_unavailable', { body: '', content_type: 'text/event-stream' }],
+  ['a body that stalls', 'answer_broken', { pieces: PIECES, stall_after: 2 }],
+  ['pings for ever', 'answer_broken', { pieces: PIECES, ping_after: 2 }],
+  ['a slow drip', 'answer_broken', { pieces: Array.from({ length: 60 }, (_, n) => `${n} `), piece_delay_ms: 400 }],
+  ['a connection cut in mid-stream', 'answer_broken', { pieces: PIECES, cut_after: 2 }],
+  ['a connection cut before the first word', 'answer_broken', { pieces: PIECES, cut_after: 0 }],
+  ['a stream that ends without message_stop', 'answer_broken', { pieces: PIECES, end_without_stop: true }],
+  [
+    'an overloaded_error inside a 200',
+    'answer_broken',
+    { pieces: PIECES, error_event_after: 2, error_type: 'overloaded_error' },
+  ],
+  ['no content', 'answer_empty', { empty_content: true }],
+  ['nothing but white space', 'answer_empty', { pieces: [' ', '\n'] }],
 ];
 
 /** Faults that will be there again. */
-const LASTING: [string, object][] = [
-  ['400', { status: 400, error_type: 'invalid_request_error' }],
-  ['401', { status: 401, error_type: 'authentication_error' }],
-  ['403', { status: 403, error_type: 'permission_error' }],
-  ['404', { status: 404, error_type: 'not_found_error' }],
-  ['413', { status: 413, error_type: 'request_too_large' }],
+const LASTING: [string, code: string, object][] = [
+  ['400', 'model_rejected', { status: 400, error_type: 'invalid_request_error' }],
+  ['a firewall’s 403', 'model_rejected', { status: 403, body: '<html>Forbidden</html>', content_type: 'text/html' }],
+  ['413', 'message_too_long', { status: 413, error_type: 'request_too_large' }],
+  [
+    'a prompt that is too long',
+    'message_too_long',
+    { status: 400, error_type: 'invalid_request_error', message: 'prompt is too long: 210000 tokens > 200000 maximum' },
+  ],
+  ['an answer that is a tool call', 'model_rejected', { empty_content: true, stop_reason: 'tool_use' }],
+  ['an answer that pauses before it begins', 'answer_paused', { empty_content: true, stop_reason: 'pause_turn' }],
+  ['no room for an answer', 'context_exceeded', { empty_content: true, stop_reason: 'model_context_window_exceeded' }],
+  [
+    'an invalid_request_error inside a 200',
+    'model_rejected',
+    { pieces: PIECES, error_event_after: 2, error_type: 'invalid_request_error' },
+  ],
+];
+
+/** Faults that only an operator can mend; turns wait meanwhile. */
+const OPERATORS: [string, code: string, object][] = [
+  ['401', 'model_unauthorized', { status: 401, error_type: 'authentication_error' }],
+  ['403', 'model_unauthorized', { status: 403, error_type: 'permission_error' }],
+  ['404', 'model_misconfigured', { status: 404, error_type: 'not_found_error', message: 'model: gone' }],
+  ['402', 'model_budget', { status: 402, error_type: 'billing_error' }],
   [
     'a spending limit',
+    'model_budget',
     {
       status: 429,
       body: JSON.stringify({
         type: 'error',
-        error: { type: 'rate_limit_error', message: 'm', details: { error_code: 'enforced_spend_limit_reached' } },
+        error: { type: 'rate_limit_error', message: 'm', details: { error_code: 'contract_spend_limit_reached' } },
       }),
     },
+  ],
+  [
+    'max_tokens beyond the model’s',
+    'model_misconfigured',
+    { status: 400, error_type: 'invalid_request_error', message: 'max_tokens: 9 > 1, which is the maximum' },
   ],
 ];
 
@@ -73,31 +108,34 @@ describe('when the model fails', () => {
     }
   });
 
-  it.each(PASSING)('with %s, the turn is tried again and has the text of one attempt', async (fault, script) => {
-    const user = stack.as(`passing ${fault}`);
-    const chat = await user.chat();
-    const text = `fault: ${fault}.`;
-    await stack.model.script(text, script, 1);
-    await stack.model.script(text, { text: 'the whole reply' });
-    const turn = await user.turn(chat.id, text);
-    expect([turn.status, turn.body.assistant_message?.content]).toEqual([200, 'the whole reply']);
-    const lines = await ledgerOf(stack, turn.body.job_id as string);
-    expect(lines).toMatchObject([
-      { attempt: 1, outcome: 'failed', error_code: 'model_unavailable' },
-      { attempt: 2, outcome: 'completed', error_code: null },
-    ]);
-    expect(await stack.model.calls(text)).toHaveLength(2);
-    // What the model had told by then is known, whatever became of the call.
-    const called = await stack.model.calls(text);
-    if (lines[0]?.message_id !== null) expect(lines[0]?.message_id).toBe(called[0]?.id);
-    if ('pieces' in script) expect(lines[0]?.input_tokens).toBeGreaterThan(0);
-    expect(turn.body.assistant_message.usage).toEqual({
-      input_tokens: lines[1]?.input_tokens,
-      output_tokens: lines[1]?.output_tokens,
-    });
-  });
+  it.each(PASSING)(
+    'with %s, the turn is tried again (%s) and has the text of one attempt',
+    async (fault, code, script) => {
+      const user = stack.as(`passing ${fault}`);
+      const chat = await user.chat();
+      const text = `fault: ${fault}.`;
+      await stack.model.script(text, script, 1);
+      await stack.model.script(text, { text: 'the whole reply' });
+      const turn = await user.turn(chat.id, text);
+      expect([turn.status, turn.body.assistant_message?.content]).toEqual([200, 'the whole reply']);
+      const lines = await ledgerOf(stack, turn.body.job_id as string);
+      expect(lines).toMatchObject([
+        { attempt: 1, outcome: 'failed', error_code: code },
+        { attempt: 2, outcome: 'completed', error_code: null },
+      ]);
+      expect(await stack.model.calls(text)).toHaveLength(2);
+      // What the model had told by then is known, whatever became of the call.
+      const called = await stack.model.calls(text);
+      if (lines[0]?.message_id !== null) expect(lines[0]?.message_id).toBe(called[0]?.id);
+      if ('pieces' in script) expect(lines[0]?.input_tokens).toBeGreaterThan(0);
+      expect(turn.body.assistant_message.usage).toEqual({
+        input_tokens: lines[1]?.input_tokens,
+        output_tokens: lines[1]?.output_tokens,
+      });
+    },
+  );
 
-  it.each(LASTING)('with %s, the turn fails at once and says why', async (fault, script) => {
+  it.each(LASTING)('with %s, the turn fails at once and says why (%s)', async (fault, code, script) => {
     const user = stack.as(`lasting ${fault}`);
     const chat = await user.chat();
     const text = `no use: ${fault}.`;
@@ -105,20 +143,49 @@ describe('when the model fails', () => {
     const turn = await user.turn(chat.id, text);
     expect([turn.status, turn.body.code]).toEqual([502, 'assistant_failed']);
     const job = await user.finalJob(turn.body.job_id as string);
-    expect(job).toMatchObject({ status: 'failed', attempts: 1, error: { code: 'model_rejected' } });
-    expect(await ledgerOf(stack, job.id)).toMatchObject([{ outcome: 'failed', error_code: 'model_rejected' }]);
-    // The chat goes on.
-    expect((await user.turn(chat.id, `and now, after ${fault}?`)).status).toBe(200);
+    expect(job).toMatchObject({ status: 'failed', attempts: 1, error: { code } });
+    expect(await ledgerOf(stack, job.id)).toMatchObject([{ outcome: 'failed', error_code: code }]);
+    // The chat goes on: the model is not sent again what it does not take.
+    const next = `and now, after ${fault}?`;
+    expect((await user.turn(chat.id, next)).status).toBe(200);
+    const [call] = await stack.model.calls(next);
+    expect(call?.messages.at(-1)?.content).toBe(code === 'answer_paused' ? `${text}\n\n${next}` : next);
   });
 
-  it.each(['refusal', 'max_tokens'])('stopping with `%s` is a result', async (reason) => {
-    const user = stack.as(`stops ${reason}`);
-    const chat = await user.chat();
-    await stack.model.script(`ends with ${reason}`, { text: 'so far', stop_reason: reason });
-    const turn = await user.turn(chat.id, `ends with ${reason}`);
-    expect(turn.body.assistant_message).toMatchObject({ content: 'so far', stop_reason: reason, status: 'complete' });
-    expect(await ledgerOf(stack, turn.body.job_id as string)).toMatchObject([{ outcome: 'completed' }]);
-  });
+  it.each(OPERATORS)(
+    'with %s, the turn waits for an operator (%s), and is answered once it is mended',
+    async (fault, code, script) => {
+      const user = stack.as(`operator ${fault}`);
+      const chat = await user.chat();
+      const text = `nobody but an operator: ${fault}.`;
+      await stack.model.script(text, script, 2);
+      const turn = await user.turn(chat.id, text);
+      expect([turn.status, turn.body.code]).toEqual([200, undefined]);
+      const lines = await ledgerOf(stack, turn.body.job_id as string);
+      expect(lines.map(({ outcome, error_code }) => [outcome, error_code])).toEqual([
+        ['failed', code],
+        ['failed', code],
+        ['completed', null],
+      ]);
+      // Neither cost the job an attempt.
+      const { rows } = await stack.database.query('SELECT attempts_left FROM jobs WHERE id = $1', [turn.body.job_id]);
+      expect(rows).toEqual([{ attempts_left: 4 }]);
+      expect((await stack.database.query('SELECT FROM model_holds')).rowCount).toBe(0);
+    },
+  );
+
+  it.each(['max_tokens', 'model_context_window_exceeded', 'refusal'])(
+    'stopping with `%s` is a result that is marked incomplete',
+    async (reason) => {
+      const user = stack.as(`stops ${reason}`);
+      const chat = await user.chat();
+      await stack.model.script(`ends with ${reason}`, { text: 'so far', stop_reason: reason });
+      const turn = await user.turn(chat.id, `ends with ${reason}`);
+      const { assistant_message: message } = turn.body;
+      expect(message).toMatchObject({ content: 'so far', stop_reason: reason, status: 'incomplete' });
+      expect(await ledgerOf(stack, turn.body.job_id as string)).toMatchObject([{ outcome: 'completed' }]);
+    },
+  );
 
   it('always, the turn ends `failed` when its attempts are spent, and the ledger has every one', async () => {
     const turn = await spent;
@@ -159,7 +226,7 @@ describe('when the model fails', () => {
     await worker.stop();
   });
 
-  it('in mid-stream for all turns, it is an outage like any other', async () => {
+  it('in mid-stream for all turns, each of them has its own attempts, and nobody else waits', async () => {
     await stack.model.script('breaks off', { pieces: PIECES, error_event_after: 2, error_type: 'overloaded_error' });
     const worker = await stack.startWorker();
     const users = Array.from({ length: 15 }, (_, n) => stack.as(`broken-${n}`));
@@ -167,11 +234,10 @@ describe('when the model fails', () => {
       users.map(async (user, n) => user.turnAsync((await user.chat()).id, `breaks off, ${n}`)),
     );
     await stack.database.query('UPDATE jobs SET attempts_left = 2 WHERE id = ANY($1)', [jobs.map(({ id }) => id)]);
-    await until(async () => worker.output().includes('for 2000 ms'), 'the circuit to open for longer');
-    await stack.model.clearScripts();
     const ended = await Promise.all(users.map((user, n) => user.finalJob(jobs[n]?.id ?? '')));
-    // Those that opened it each time may have spent theirs; it is not all of them.
-    expect(ended.filter(({ status }) => status === 'succeeded').length).toBeGreaterThan(5);
+    expect(new Set(ended.map(({ error }) => error?.code))).toEqual(new Set(['answer_broken']));
+    expect(worker.output()).not.toContain('the model is away');
+    await stack.model.clearScripts();
     await worker.stop();
   });
 

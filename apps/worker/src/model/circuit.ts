@@ -52,6 +52,8 @@ export class Circuit {
   /** The attempt that tries whether the model is back. */
   private prober: symbol | undefined;
   private timer: NodeJS.Timeout | undefined;
+  /** Attempts that have begun and of which nothing is known yet. */
+  private pending = 0;
   /** After an outage: how many attempts may wait for an answer, and those that do. */
   private ramp: { allowed: number; waiting: number } | undefined;
 
@@ -87,6 +89,7 @@ export class Circuit {
     const now = performance.now();
     this.forget(now);
     return (
+      this.pending === 0 &&
       !this.isOpen &&
       this.room === Infinity &&
       this.failing.size + this.disproved.size + this.suspects.size === 0 &&
@@ -100,6 +103,7 @@ export class Circuit {
     const begun = performance.now();
     const { ramp } = this;
     if (ramp !== undefined) ramp.waiting += 1;
+    this.pending += 1;
     if (probes) {
       this.prober = me;
       // A silent one must not keep all others waiting for as long as it is waited for.
@@ -109,6 +113,7 @@ export class Circuit {
     const ends = (): boolean => {
       if (over) return false;
       over = true;
+      this.pending -= 1;
       if (ramp !== undefined) ramp.waiting -= 1;
       if (ramp === this.ramp && ramp !== undefined) this.events.mayTry();
       return true;
@@ -165,8 +170,8 @@ export class Circuit {
       return true;
     }
     if (fault.operator === undefined && this.failing.size < OUTAGE_JOBS) return true;
-    const shortest = fault.operator === undefined ? SHORTEST_OPEN_MS : SHORTEST_HOLD_MS;
-    this.openFor(now < this.closedAt + OUTAGE_MS ? Math.max(shortest, this.period * 2) : shortest, fault);
+    if (fault.operator !== undefined) this.openFor(SHORTEST_HOLD_MS, fault);
+    else this.openFor(now < this.closedAt + OUTAGE_MS ? this.period * 2 : SHORTEST_OPEN_MS, fault);
     return true;
   }
 

@@ -120,8 +120,9 @@ export class Circuits {
         const scope = fault.operator === undefined ? scopeOf('model', job) : scopeOf(fault.operator, job);
         const trial = trials.get(scope) ?? this.circuit(scope).begin(false);
         trials.delete(scope);
+        const counts = trial.failed(job, fault);
         for (const other of trials.values()) other.unused();
-        return trial.failed(job, fault);
+        return counts;
       },
       unused: () => each((trial) => trial.unused()),
     };
