@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { loadEnvFile, readSettings } from '#settings/settings.js';
+import { loadEnvFile, MODEL_ADDRESS, readSettings } from '#settings/settings.js';
 import { type EmbeddedPostgres, refuseAnothersData, startEmbeddedPostgres } from './embedded-postgres.js';
 import { signToken } from './sign-token.js';
 import { banner } from './start/banner.js';
@@ -171,7 +171,7 @@ async function start(): Promise<void> {
       token: settings.jwt.jwksUri === undefined ? signToken('demo', process.env, { expiresIn: '24h' }) : undefined,
       embeddedData: postgres && (postgres.place.startsWith(resolve(dataDir)) ? dataDir : postgres.place),
       queue: settings.redisUrl === undefined ? 'postgres' : health.checks.queue === 'ok' ? 'redis' : 'away',
-      model: model['ANTHROPIC_BASE_URL'] ? 'stand-in' : (settings.model.baseUrl ?? 'https://api.anthropic.com'),
+      model: model['ANTHROPIC_BASE_URL'] ? 'stand-in' : (settings.model.baseUrl ?? MODEL_ADDRESS),
       ms: Date.now() - began,
     }),
   );

@@ -4,18 +4,20 @@ import { masked } from './masked.js';
 import { asText } from './text-line.js';
 
 describe('a line of the log', () => {
-  const mask = masked(
-    readSettings('api', {
-      DATABASE_URL: 'postgres://me:pass%2Fword@host/db',
-      REDIS_URL: 'redis://:queue-password@host',
-      JWT_SECRET: 'a secret "of" thirty-two bytes, or more',
-      ANTHROPIC_API_KEY: 'sk-model-key',
-    }),
-  );
+  const env = {
+    DATABASE_URL: 'postgres://me:pass%2Fword@host/db',
+    REDIS_URL: 'redis://:queue-password@host',
+    JWT_SECRET: 'a secret "of" thirty-two bytes, or more',
+    ANTHROPIC_API_KEY: 'sk-model-key',
+    HTTPS_PROXY: 'http://me:proxy%2Fpass@proxy',
+  };
+  // Each app reads its own secrets only.
+  const mask = masked({ ...readSettings('api', env), model: readSettings('worker', env).model });
 
   it('has a mask where a token or one of the settings’ secrets would be', () => {
-    const said = 'pass%2Fword pass/word queue-password sk-model-key eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln-_ fine';
-    expect(mask(said)).toBe('*** *** *** *** *** fine');
+    const said =
+      'pass%2Fword pass/word queue-password sk-model-key proxy%2Fpass proxy/pass eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln-_ fine';
+    expect(mask(said)).toBe('*** *** *** *** *** *** *** fine');
     expect(mask(JSON.stringify({ msg: 'a secret "of" thirty-two bytes, or more' }))).toBe('{"msg":"***"}');
   });
 

@@ -12,7 +12,8 @@ const SHORTEST_SECRET = 6;
 /** The last line of defence of the log: replaces tokens, and the secrets that the settings hold, in a line. */
 export function masked(settings: Settings): (line: string) => string {
   const { jwt, model, database, redisUrl } = settings;
-  const secrets = [jwt.secret, model.apiKey, ...passwordOf(database.url), ...passwordOf(redisUrl)]
+  const passwords = [database.url, redisUrl, model.proxy?.url].flatMap(passwordOf);
+  const secrets = [jwt.secret, model.apiKey, ...passwords]
     .filter((secret) => secret !== undefined && secret.length >= SHORTEST_SECRET)
     // As it would stand in a line of JSON.
     .map((secret) => JSON.stringify(secret).slice(1, -1));

@@ -36,7 +36,14 @@ describe('settings', () => {
       corsOrigins: [],
       playground: true,
       assistantsFile: 'assistants.yaml',
-      model: { apiKey: 'key', baseUrl: undefined, idleMs: 60_000, totalMs: 600_000 },
+      model: {
+        apiKey: 'key',
+        baseUrl: undefined,
+        authHeader: 'authorization',
+        proxy: undefined,
+        idleMs: 60_000,
+        totalMs: 600_000,
+      },
       workerConcurrency: 50,
       limits: {
         turnsPerMinute: 60,
@@ -100,7 +107,8 @@ describe('settings', () => {
     ['NODE_ENV', 'prod'],
     ['DATABASE_URL', 'mysql://localhost/db'],
     ['REDIS_URL', 'localhost:6379'],
-    ['ANTHROPIC_BASE_URL', 'api.anthropic.com'],
+    ['ANTHROPIC_BASE_URL', 'ftp://api.anthropic.com'],
+    ['ANTHROPIC_AUTH_HEADER', 'both'],
     ['JWT_SECRET', 'short'],
   ])('%s=%s is refused by name', (name, value) => {
     const faults = faultsOf('api', { ...enough, [name]: value });
@@ -127,6 +135,26 @@ describe('settings', () => {
     );
     expect(faultsOf('worker', withoutKey)[0]).toContain('ANTHROPIC_API_KEY');
     expect(faultsOf('worker', { ...withoutKey, ANTHROPIC_BASE_URL: 'http://localhost:9' })).toEqual([]);
+    expect(faultsOf('worker', { ...withoutKey, ANTHROPIC_BASE_URL: 'ftp://host' })).toHaveLength(1);
+    expect(faultsOf('worker', { ...enough, HTTPS_PROXY: 'socks5://proxy' })[0]).toContain('HTTPS_PROXY');
+    expect(faultsOf('api', { ...enough, HTTPS_PROXY: 'socks5://proxy' })).toEqual([]);
+  });
+
+  it('give the worker the way to the model: address, header of the key, proxy', () => {
+    const env = { ANTHROPIC_BASE_URL: 'gw.example/v1/', ANTHROPIC_AUTH_HEADER: 'X-Api-Key', https_proxy: 'proxy:3128' };
+    expect(readSettings('worker', { ...enough, ...env }).model).toMatchObject({
+      baseUrl: 'https://gw.example',
+      authHeader: 'x-api-key',
+      proxy: { name: 'https_proxy', url: 'http://proxy:3128' },
+    });
+    expect(readSettings('worker', { ...enough, ...env, NO_PROXY: '.example' }).model.proxy).toBeUndefined();
+    const { ANTHROPIC_BASE_URL: _address, ...withoutAddress } = env;
+    expect(readSettings('worker', { ...enough, ...withoutAddress }).model.proxy).toBeDefined();
+  });
+
+  it('refuse a key that no header can carry, and do not repeat it', () => {
+    const faults = faultsOf('worker', { ...enough, ANTHROPIC_API_KEY: '“sk-hush”' });
+    expect(faults).toEqual([expect.stringMatching(/^ANTHROPIC_API_KEY (?!.*hush)/)]);
   });
 
   it('treat an empty variable as one that is not set', () => {

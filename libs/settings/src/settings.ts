@@ -1,5 +1,7 @@
 import { existsSync } from 'node:fs';
 import { StartFault } from '#process/start-fault.js';
+import { readModelAddress } from './model-address.js';
+import { type ModelProxy, readModelProxy } from './model-proxy.js';
 import { readOrigins } from './origins.js';
 import { parseRedisUrl } from './redis-address.js';
 import { readTokenKeys, type TokenKeySettings } from './token-keys.js';
@@ -29,7 +31,12 @@ export interface Settings {
   readonly assistantsFile: string;
   readonly model: {
     readonly apiKey: string | undefined;
+    /** Calls are made below it; it has no slash at its end. Undefined: {@link MODEL_ADDRESS}. */
     readonly baseUrl: string | undefined;
+    /** The header that carries the key. Left out: `authorization`, as a bearer token. */
+    readonly authHeader?: AuthHeader;
+    /** The proxy on the way to it; left out, where there is none. */
+    readonly proxy?: ModelProxy;
     /** Longest silence of the model, before its first byte and between two pieces, in milliseconds. */
     readonly idleMs: number;
     /** Longest call, in milliseconds. */
@@ -46,6 +53,16 @@ export interface Settings {
     readonly allUnfinishedTurns: number | undefined;
   };
 }
+
+/** Where the model is, unless `ANTHROPIC_BASE_URL` says otherwise. */
+export const MODEL_ADDRESS = 'https://api.anthropic.com';
+
+/**
+ * Headers that may carry the model's key. Most servers take either; vLLM and Ollama's cloud take a bearer token only, Microsoft
+ * Foundry `x-api-key` only. None wants both.
+ */
+const AUTH_HEADERS = ['authorization', 'x-api-key'] as const;
+export type AuthHeader = (typeof AUTH_HEADERS)[number];
 
 /** The other apps verify none. */
 const NO_TOKENS: TokenKeySettings = { secret: undefined, development: false, jwksUri: undefined };
@@ -134,14 +151,24 @@ export function readSettings(app: 'api' | 'worker' | 'migrate', env: NodeJS.Proc
   if (logFormat !== 'json' && logFormat !== 'text') faults.push('LOG_FORMAT must be json or text.');
 
   let apiKey = text('ANTHROPIC_API_KEY');
-  const baseUrl = url('ANTHROPIC_BASE_URL', ['http:', 'https:']);
+  const baseUrl = readModelAddress(text('ANTHROPIC_BASE_URL'), faults);
   if (app === 'worker' && apiKey === undefined) {
-    if (baseUrl === undefined) {
+    if (text('ANTHROPIC_BASE_URL') === undefined) {
       faults.push('ANTHROPIC_API_KEY is not set (nor ANTHROPIC_BASE_URL, for a server that needs no key).');
     } else {
       apiKey = 'none';
     }
   }
+
+  if (app === 'worker' && apiKey !== undefined && !/^[\x20-\x7e]*$/.test(apiKey)) {
+    faults.push('ANTHROPIC_API_KEY holds characters that no header can carry. Copy it anew, alone and whole.');
+  }
+  const authHeader = (text('ANTHROPIC_AUTH_HEADER')?.toLowerCase() ?? 'authorization') as AuthHeader;
+  if (!AUTH_HEADERS.includes(authHeader)) {
+    faults.push(`ANTHROPIC_AUTH_HEADER must be one of ${AUTH_HEADERS.join(', ')}.`);
+  }
+  // Only the worker asks the model: a proxy is nothing to the others.
+  const proxy = app === 'worker' ? readModelProxy(baseUrl ?? MODEL_ADDRESS, text, faults) : undefined;
 
   const settings: Settings = {
     production,
@@ -166,6 +193,8 @@ export function readSettings(app: 'api' | 'worker' | 'migrate', env: NodeJS.Proc
     model: {
       apiKey,
       baseUrl,
+      authHeader,
+      proxy,
       idleMs: integer('MODEL_IDLE_SECONDS', 60, 1, 600) * 1_000,
       totalMs: integer('MODEL_TOTAL_SECONDS', 600, 1, 3_600) * 1_000,
     },

@@ -1,0 +1,54 @@
+import { isLoopback } from './loopback.js';
+
+/** Servers' manuals give the address with the version, or with the whole path of a call. The SDK adds both itself. */
+const ADDED_BY_THE_SDK = /\/v1(?:\/messages)?$/;
+
+/** A piece before a colon that no port follows: a scheme of another kind, or a user with a password. */
+const NO_HOST = /^[^/]*?:(?!\d+(?:[/?#]|$))/;
+
+/**
+ * Parses `ANTHROPIC_BASE_URL` into the form that the SDK wants: an origin, and the path of a gateway where there is one, without a
+ * slash at its end. People write it in many ways, and a wrong one shows as a `404` of each call only.
+ *
+ * Without a scheme it is `http://` on this machine, where servers have no certificate, and `https://` elsewhere. Faults are added
+ * to `faults`; they name the variable and never repeat its value, which may hold a password.
+ *
+ * @returns undefined when it is not set, or cannot be used
+ */
+export function readModelAddress(raw: string | undefined, faults: string[]): string | undefined {
+  const text = raw?.trim() ?? '';
+  if (text === '') return undefined;
+  const url = parsed(text);
+  const fault = faultOf(text, url);
+  if (fault !== undefined || url === undefined) {
+    faults.push(`ANTHROPIC_BASE_URL ${fault}`);
+    return undefined;
+  }
+  return url.origin + withoutSlashes(withoutSlashes(url.pathname).replace(ADDED_BY_THE_SDK, ''));
+}
+
+function parsed(text: string): URL | undefined {
+  if (text.includes('://')) return URL.canParse(text) ? new URL(text) : undefined;
+  if (NO_HOST.test(text.replace(/^\[[\da-f:.]+\]/i, '')) || text.startsWith('/')) return undefined;
+  const secure = `https://${text}`;
+  if (!URL.canParse(secure)) return undefined;
+  return isLoopback(new URL(secure).hostname) ? new URL(`http://${text}`) : new URL(secure);
+}
+
+function faultOf(text: string, url: URL | undefined): string | undefined {
+  if (url === undefined || !/^https?:$/.test(url.protocol)) {
+    return 'must be an address that begins with http:// or https://.';
+  }
+  if (url.username !== '' || url.password !== '') {
+    return 'holds a user or a password. The key belongs in ANTHROPIC_API_KEY.';
+  }
+  // Also an empty one: `URL` tells it from none at all by nothing but the text.
+  if (/[?#]/.test(text)) return 'has a ? or a #. It ends with the path, as calls are made below it.';
+  return undefined;
+}
+
+function withoutSlashes(path: string): string {
+  let end = path.length;
+  while (path[end - 1] === '/') end -= 1;
+  return path.slice(0, end);
+}

@@ -1,0 +1,63 @@
+import { isLoopback } from './loopback.js';
+import { isExempt } from './no-proxy.js';
+
+/** The proxy between this service and the model. */
+export interface ModelProxy {
+  /** The variable that names it, as it is to be called in the log. */
+  readonly name: string;
+  /** Its address, which may hold a user and a password. */
+  readonly url: string;
+}
+
+/**
+ * The proxy that `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` give for the model at `address`; undefined: there is none on the way.
+ * Names in small letters are read first, as everywhere. An address of `https://` goes through `HTTPS_PROXY` only, one of `http://`
+ * through `HTTP_PROXY` only: so do curl and Go, and a proxy for one need not serve the other.
+ *
+ * A model on this machine is never asked through a proxy, which would look for it on its own. Go does the same; with others
+ * everybody adds `localhost` to `NO_PROXY`.
+ *
+ * It is decided once, at start, since the model has one address and its redirects are not followed.
+ *
+ * Faults are added to `faults`; they name the variable and never repeat its value. A proxy that is not on the way is not looked at.
+ */
+export function readModelProxy(
+  address: string,
+  text: (name: string) => string | undefined,
+  faults: string[],
+): ModelProxy | undefined {
+  const { protocol, hostname, port } = new URL(address);
+  const secure = protocol === 'https:';
+  const upper = secure ? 'HTTPS_PROXY' : 'HTTP_PROXY';
+  const lower = upper.toLowerCase();
+  const name = text(lower) === undefined ? upper : lower;
+  const value = text(name);
+  if (value === undefined || isLoopback(hostname)) return undefined;
+  const noProxy = text('no_proxy') ?? text('NO_PROXY') ?? '';
+  if (isExempt(noProxy, hostname, Number(port) || (secure ? 443 : 80))) return undefined;
+
+  const url = value.includes('://') ? value : `http://${value}`;
+  const fault = faultOf(url);
+  if (fault === undefined) return { name, url };
+  faults.push(`${name} ${fault}`);
+  return undefined;
+}
+
+function faultOf(text: string): string | undefined {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || !/^https?:$/.test(url.protocol) || !/^\/?$/.test(url.pathname + url.search + url.hash)) {
+    return (
+      'must look like http://[user:password@]host[:port], or with https. ' +
+      'In user and password, /, ?, # and @ are %2F, %3F, %23 and %40.'
+    );
+  }
+  if ((url.username === '') !== (url.password === '')) {
+    return 'has a user without a password, or a password without a user.';
+  }
+  try {
+    decodeURIComponent(url.username + url.password);
+  } catch {
+    return 'has a % that begins no percent-encoding (RFC 3986, section 2.1); itself it is %25.';
+  }
+  return undefined;
+}

@@ -1,0 +1,52 @@
+import { BlockList, isIP } from 'node:net';
+
+/**
+ * Whether `NO_PROXY` names a server, given by the host and port of its address. There is no standard; this is what curl and Go
+ * take, entries with commas or spaces between:
+ *
+ * - `*`: every server;
+ * - `example.com`, `.example.com` or `*.example.com`: the name and all names below it;
+ * - `10.0.0.7`, `::1` or `[::1]`: the address, as it stands in the server's, for no name is looked up;
+ * - `10.0.0.0/8`: addresses of a network;
+ * - any of them but `*` and a network with a port, `example.com:8443`: only there.
+ *
+ * The list is shared by all programs of a machine, so what is none of these is passed over.
+ *
+ * @param hostname as `URL` writes it, so in small letters, and in brackets if it is an address of IPv6
+ */
+export function isExempt(noProxy: string, hostname: string, port: number): boolean {
+  const host = bare(hostname);
+  return noProxy
+    .split(/[\s,]+/)
+    .filter((entry) => entry !== '')
+    .some((entry) => entry === '*' || covers(entry.toLowerCase(), host, port));
+}
+
+function covers(entry: string, host: string, port: number): boolean {
+  if (entry.includes('/')) return isIn(entry, host);
+  const [, name = '', itsPort] = isIP(entry) === 6 ? [entry, entry] : (/^(.*?)(?::(\d+))?$/.exec(entry) ?? []);
+  if (itsPort !== undefined && Number(itsPort) !== port) return false;
+  const wanted = bare(name.replace(/^\*?\./, ''));
+  if (wanted === '') return false;
+  const family = isIP(host);
+  if (family !== 0) return isIP(wanted) === family && isIn(`${wanted}/${family === 4 ? 32 : 128}`, host);
+  return host === wanted || host.endsWith(`.${wanted}`);
+}
+
+/** Whether an address lies in a network. Addresses of IPv6 can be written in several ways. */
+function isIn(network: string, host: string): boolean {
+  const [address = '', prefix = ''] = network.split('/');
+  const family = isIP(bare(address));
+  if (family === 0 || isIP(host) !== family || !/^\d+$/.test(prefix) || Number(prefix) > (family === 4 ? 32 : 128)) {
+    return false;
+  }
+  const type = family === 4 ? 'ipv4' : 'ipv6';
+  const list = new BlockList();
+  list.addSubnet(bare(address), Number(prefix), type);
+  return list.check(host, type);
+}
+
+/** Without the brackets of an IPv6 address, and the dot that may end a name. */
+function bare(host: string): string {
+  return host.replace(/^\[(.*)\]$/, '$1').replace(/\.$/, '');
+}
