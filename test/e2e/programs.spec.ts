@@ -44,9 +44,9 @@ describe('the built programs', () => {
     const before = await readdir('dist/bin');
     expect(await readdir(join(home, 'dist/bin'))).toEqual(before);
     const code = `import { load } from './dist/bin/launch.js';
-      for (const name of ['api', 'worker', 'migrate', 'traces']) console.log(load('dist/bin/' + name + '.cjs').script.cachedDataRejected)`;
+      for (const name of ['api', 'worker', 'migrate', 'traces', 'proxy']) console.log(load('dist/bin/' + name + '.cjs').script.cachedDataRejected)`;
     const args = ['--input-type=module', '--eval', code];
     const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: home });
-    expect(stdout.trim().split('\n')).toEqual(Array(4).fill('false'));
+    expect(stdout.trim().split('\n')).toEqual(Array(5).fill('false'));
   });
 });

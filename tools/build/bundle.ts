@@ -3,14 +3,14 @@ import { rolldown } from 'rolldown';
 import { parseSync } from 'rolldown/utils';
 import { ROOT } from '#process/root.js';
 
-/** The one part of a program that is a file of its own, beside it. */
-const tracesApart = {
-  name: 'traces-apart',
-  resolveId: {
-    filter: { id: /^#telemetry\/traces-sdk\.js$/ },
-    handler: () => ({ id: './traces.js', external: true }),
-  },
-};
+/** The parts of a program that are files of their own, beside it. */
+const apart = [
+  { name: 'traces-apart', id: /^#telemetry\/traces-sdk\.js$/, file: './traces.js' },
+  { name: 'proxy-apart', id: /^\.\/through-proxy\.js$/, file: './proxy.js' },
+].map(({ name, id, file }) => ({
+  name,
+  resolveId: { filter: { id }, handler: () => ({ id: file, external: true }) },
+}));
 
 /** Bull Board would look for its page's files by evaluating text. It is told where they are: see `UI` in the API's board. */
 const boardWithoutEval = {
@@ -42,7 +42,7 @@ export async function bundle(input: string): Promise<{ code: string; exports: re
     cwd: ROOT,
     input: join(ROOT, input),
     platform: 'node',
-    plugins: [withoutSecondTypeorm, boardWithoutEval, tracesApart],
+    plugins: [withoutSecondTypeorm, boardWithoutEval, ...apart],
     onLog: (level, log, report) => {
       // A package that another can work with, and that is not installed: asked for at run time, as without a bundle.
       if (log.code === 'UNRESOLVED_IMPORT' && log.id?.includes('node_modules')) return;

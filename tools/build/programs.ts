@@ -9,6 +9,8 @@ const PROGRAMS = {
   migrate: 'dist/libs/database/src/migrate.js',
   // Read by api and worker only where traces are kept: it is a megabyte that the others need not read.
   traces: 'dist/libs/telemetry/src/traces-sdk.js',
+  // Read by a worker only where a proxy is on the way to the model: it is a megabyte, too.
+  proxy: 'dist/apps/worker/src/model/through-proxy.js',
 };
 
 /** Packages whose files the programs read: they must stand in `node_modules` beside them. */

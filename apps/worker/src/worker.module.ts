@@ -18,6 +18,7 @@ import { WorkerMetrics } from './metrics/worker-metrics.js';
 import { Circuits } from './model/circuits.js';
 import { messagesApi } from './model/messages-api.js';
 import { Model } from './model/model.js';
+import { LARGEST_MODELS } from './model/models.js';
 import { ModelWatch } from './model/model-watch.js';
 import { Clearing } from './reconciler/clearing.js';
 import { Reconciler } from './reconciler/reconciler.js';
@@ -56,7 +57,7 @@ export class WorkerModule {
         Circuits,
         {
           provide: ModelWatch,
-          useFactory: (manager: EntityManager) => new ModelWatch(manager, messagesApi(settings.model)),
+          useFactory: (manager: EntityManager) => new ModelWatch(manager, messagesApi(settings.model, LARGEST_MODELS)),
           inject: [EntityManager],
         },
         { provide: HealthDetails, useExisting: ModelWatch },

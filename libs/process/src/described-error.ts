@@ -36,6 +36,7 @@ const KIND = /^[a-z_]{1,40}_error$/;
 /** Errors whose messages are written by this project, with nothing in them that a caller has sent. */
 const OURS = new Set([
   'ModelFault',
+  'ProxyFault',
   'StartFault',
   'SettingsError',
   'PendingMigrationsError',

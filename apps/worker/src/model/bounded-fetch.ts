@@ -7,6 +7,12 @@ import { type ModelFault, rejected } from './model-fault.js';
 export const LARGEST_ANSWER = 64 * 1024 * 1024;
 export const LARGEST_REFUSAL = 1024 * 1024;
 
+/** How many bytes are read at most. */
+export interface Largest {
+  readonly answer: number;
+  readonly refusal: number;
+}
+
 /**
  * A `fetch` whose answers end: the SDK holds a line until its end has come, and a refusal whole, however long they are.
  *
@@ -14,7 +20,7 @@ export const LARGEST_REFUSAL = 1024 * 1024;
  */
 export function boundedFetch(
   fetch: typeof globalThis.fetch,
-  largest = { answer: LARGEST_ANSWER, refusal: LARGEST_REFUSAL },
+  largest: Largest = { answer: LARGEST_ANSWER, refusal: LARGEST_REFUSAL },
 ): typeof globalThis.fetch {
   return async (input, init) => {
     const response = await fetch(input, init);

@@ -5,6 +5,7 @@ import type { HealthDetails } from '#health/health-details.js';
 import { inBrief } from '#process/described-error.js';
 import { type LogFields, line } from '#process/log-line.js';
 import { checkModels, type Finding, type OfferedAssistant } from './model-check.js';
+import { linkedSignal } from './linked-signal.js';
 import { askForModels, type KnownModels, NoModelList } from './models.js';
 
 /** How often assistants are looked at: an API that starts with other definitions is found out within a minute. In milliseconds. */
@@ -93,8 +94,9 @@ export class ModelWatch implements OnApplicationBootstrap, BeforeApplicationShut
     this.askAgainAt = performance.now() + ASK_MS;
     this.asked = names;
     const late = AbortSignal.timeout(LONGEST_ASKING_MS);
+    const linked = linkedSignal(late, this.stop.signal);
     try {
-      this.models = await askForModels(this.api, names, AbortSignal.any([late, this.stop.signal]));
+      this.models = await askForModels(this.api, names, linked.signal);
       this.saidSo = false;
     } catch (error) {
       // Its earlier answer holds as long as it does not say otherwise.
@@ -102,6 +104,8 @@ export class ModelWatch implements OnApplicationBootstrap, BeforeApplicationShut
       this.saidSo = true;
       const why = late.aborted ? { reason: 'no answer in time' } : reasonOf(error);
       this.logger.log(line('the server of the model does not tell of its models: assistants are not checked', why));
+    } finally {
+      linked.release();
     }
   }
 

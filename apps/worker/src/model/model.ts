@@ -11,7 +11,7 @@ import { onBytes } from './bounded-fetch.js';
 import type { Call } from './call.js';
 import { CallTimer } from './call-timer.js';
 import { classify } from './classify.js';
-import { messagesApi } from './messages-api.js';
+import { createStream, messagesApi } from './messages-api.js';
 import { broken, ModelFault, rejected, unavailable } from './model-fault.js';
 import { shorter, toModelMessages } from './prompt.js';
 
@@ -104,10 +104,10 @@ export class Model {
     };
     try {
       call.begin(() => sizeOf(request, history));
-      const { data, response } = await this.client.messages.create(body, { signal: timer.signal }).withResponse();
+      const { stream, response } = await createStream(this.client, body, { signal: timer.signal });
       timer.touch();
       onBytes(response, () => timer.touch());
-      await read(data, answer, timer);
+      await read(stream, answer, timer);
     } catch (error) {
       throw this.fault(error, call, timer);
     }

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type Anthropic from '@anthropic-ai/sdk';
 import { messagesApi } from './messages-api.js';
-import { askForModels, NoModelList } from './models.js';
+import { askForModels, LARGEST_MODELS, NoModelList } from './models.js';
 
 const NAMES = new Set(['one']);
 
@@ -20,7 +20,7 @@ describe('the models of a server', () => {
     }).listen(0, '127.0.0.1');
     await once(server, 'listening');
     const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    api = messagesApi({ apiKey: 'key', baseUrl, idleMs: 5_000, totalMs: 5_000 });
+    api = messagesApi({ apiKey: 'key', baseUrl, idleMs: 5_000, totalMs: 5_000 }, LARGEST_MODELS);
   });
   afterAll(() => {
     server.closeAllConnections();

@@ -1,6 +1,6 @@
 import Anthropic from '@anthropic-ai/sdk';
 import { EFFORTS, type Effort, THINKING, type Thinking } from '#database/entities/assistant.entity.js';
-import { boundedFetch } from './bounded-fetch.js';
+import type { Largest } from './bounded-fetch.js';
 
 /** A model as far as it is known. Fields that its server leaves out are undefined, and nothing is concluded from them. */
 export interface KnownModel {
@@ -22,8 +22,8 @@ export class NoModelList extends Error {
   override name = 'NoModelList';
 }
 
-/** A page of a hundred models has about 100 KB. */
-const LARGEST = { answer: 4 * 1024 * 1024, refusal: 64 * 1024 };
+/** How much is read of an answer. A page of a hundred models has about 100 KB. */
+export const LARGEST_MODELS: Largest = { answer: 4 * 1024 * 1024, refusal: 64 * 1024 };
 const MODELS_A_PAGE = 100;
 const MOST_PAGES = 20;
 /** Names that are asked for one by one. */
@@ -38,11 +38,10 @@ const MOST_NAMES = 50;
  * @throws NoModelList, and whatever the client throws when the list cannot be had; `signal` ends it
  */
 export async function askForModels(
-  api: Anthropic,
+  client: Anthropic,
   names: ReadonlySet<string>,
   signal: AbortSignal,
 ): Promise<KnownModels> {
-  const client = api.withOptions({ fetch: boundedFetch(globalThis.fetch, LARGEST) });
   const listed = await list(client, {}, signal);
   if (listed.size === 0) throw new NoModelList('the list has no models');
   const found = new Map<string, KnownModel | 'unknown'>();
