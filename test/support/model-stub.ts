@@ -3,12 +3,17 @@ import { type App, startProcess } from './processes.js';
 /** A call the stand-in model saw. */
 export interface SeenCall {
   readonly id: string;
+  /** The `request-id` header of the answer. */
+  readonly request_id: string;
   readonly model: string;
   readonly system: unknown;
   /** Null for all but the newest calls. */
   readonly messages: { role: string; content: unknown }[];
   /** The end of what the user said last, of 200 characters at most. */
   readonly asked: string;
+  /** As they were sent. */
+  readonly thinking?: unknown;
+  readonly output_config?: unknown;
   readonly stream: boolean;
   readonly max_tokens: number;
   readonly thinking?: unknown;

@@ -1,10 +1,21 @@
 import type { MessagesRequest } from './messages-request.js';
 
-export type Outcome = 'running' | 'completed' | 'client_closed' | 'scripted_error' | 'scripted_cut' | 'rejected';
+export type Outcome =
+  | 'running'
+  | 'completed'
+  | 'client_closed'
+  | 'scripted_error'
+  | 'scripted_cut'
+  /** Refused for what it is, as the API would. It costs nothing. */
+  | 'rejected'
+  /** Refused as longer than the model's context. It costs nothing. */
+  | 'too_long';
 
 /** One call as the stand-in saw it. */
 export interface Call extends Omit<MessagesRequest, 'lastUserText' | 'inputTokens' | 'messages' | 'system'> {
   readonly id: string;
+  /** The `request-id` header of the answer. */
+  readonly request_id: string;
   readonly received_at: string;
   /** What was sent; kept for the newest calls only, for it may be long. */
   messages: MessagesRequest['messages'] | null;

@@ -1,20 +1,38 @@
+import { type RateLimit, isRateLimit } from './rate-limits.js';
+import { faultOfBlocks, type ScriptBlock } from './script-blocks.js';
+
 /** How the stand-in is to answer; everything left out is as usual. All times in milliseconds. */
 export interface Script {
   /** The reply. */
   text?: string;
   /** The reply, in these pieces. */
   pieces?: string[];
+  /** The reply, as content blocks in this order; the counters below count the text pieces of all of them. */
+  blocks?: ScriptBlock[];
   /** The pieces so many times over. */
   repeat?: number;
   /** Silence before the headers. */
   delay_ms?: number;
   /** Silence before each piece. */
   piece_delay_ms?: number;
+  /** `pause_turn` for one: what continues it, with this answer as the last message, gets the next script. */
   stop_reason?: string;
+  /** Why it refused (`category`, `explanation`); sent as it is, with its type if that is left out. */
+  stop_details?: Record<string, unknown>;
+  /** The `usage` of `message_start`, as it is. */
+  usage_start?: Record<string, unknown>;
+  /** The `usage` of `message_delta`, as it is; of the whole message when it is not streamed. */
+  usage_delta?: Record<string, unknown>;
+  /** `late`: `message_start` says 0 for all, as gateways do; `none`: there is no `usage` anywhere. */
+  usage?: 'late' | 'none';
+  /** The rate limits that the headers tell; `none`: there are no such headers. */
+  rate_limit?: RateLimit;
   /** An error instead of a reply. */
   status?: number;
   error_type?: string;
   message?: string;
+  /** The `details.error_code` of an error, also of one that comes as an event. */
+  error_code?: string;
   /** Headers to add, `retry-after` for one. */
   headers?: Record<string, string>;
   /** A body of whatever kind instead of the protocol's. */
@@ -39,14 +57,21 @@ export interface Script {
 const CHECKS: Record<keyof Script, (value: unknown) => boolean> = {
   text: isString,
   pieces: (value) => Array.isArray(value) && value.every(isString),
+  blocks: Array.isArray,
   repeat: isCount,
   delay_ms: isCount,
   piece_delay_ms: isCount,
   stop_reason: isString,
+  stop_details: isObject,
+  usage_start: isObject,
+  usage_delta: isObject,
+  usage: (value) => value === 'late' || value === 'none',
+  rate_limit: isRateLimit,
   status: (value) => isCount(value) && (value as number) >= 400 && (value as number) < 600,
   error_type: isString,
   message: isString,
-  headers: (value) => typeof value === 'object' && value !== null && Object.values(value).every(isString),
+  error_code: isString,
+  headers: (value) => isObject(value) && Object.values(value as object).every(isString),
   body: isString,
   content_type: isString,
   hang_before_headers: isTrue,
@@ -62,12 +87,31 @@ function isString(value: unknown): boolean {
   return typeof value === 'string';
 }
 
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
 function isCount(value: unknown): boolean {
   return typeof value === 'number' && Number.isInteger(value) && value >= 0;
 }
 
 function isTrue(value: unknown): boolean {
   return value === true;
+}
+
+/** Other ways to say what `blocks` says. */
+const NOT_WITH_BLOCKS = ['text', 'pieces', 'repeat', 'empty_content'] as const;
+
+/** @returns the first thing that is wrong with a script, in words; undefined if nothing is */
+function faultOf(script: object): string | undefined {
+  for (const [name, value] of Object.entries(script)) {
+    const check = CHECKS[name as keyof Script] as ((value: unknown) => boolean) | undefined;
+    if (check === undefined) return `script.${name} is not known`;
+    if (!check(value)) return `script.${name} has a wrong value`;
+  }
+  if (!('blocks' in script)) return undefined;
+  const twice = NOT_WITH_BLOCKS.find((name) => name in script);
+  return twice === undefined ? faultOfBlocks(script.blocks) : `script.${twice} does not go with script.blocks`;
 }
 
 interface Entry {
@@ -90,11 +134,8 @@ export class Scripts {
     if (times !== undefined && !isCount(times)) throw new Error('times must be a whole number');
     if (Object.keys(rest).length > 0) throw new Error(`unknown: ${Object.keys(rest).join(', ')}`);
     if (typeof script !== 'object' || script === null) throw new Error('script must be an object');
-    for (const [name, value] of Object.entries(script)) {
-      const check = CHECKS[name as keyof Script] as ((value: unknown) => boolean) | undefined;
-      if (check === undefined) throw new Error(`script.${name} is not known`);
-      if (!check(value)) throw new Error(`script.${name} has a wrong value`);
-    }
+    const fault = faultOf(script);
+    if (fault !== undefined) throw new Error(fault);
     this.entries.push({ match, left: (times as number | undefined) ?? Infinity, script });
   }
 

@@ -1,18 +1,16 @@
-import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { ASKED_LENGTH, Calls, type Call } from './calls.js';
-import {
-  InvalidRequest,
-  type MessagesRequest,
-  readMessagesRequest,
-  tokensOf,
-  withinTokens,
-} from './messages-request.js';
-import { inPieces, standInReply } from './reply.js';
-import { type Script, Scripts } from './scripts.js';
-import { pause, type Plan, streamMessage, untilClosed, usage } from './stream.js';
+import { answerTo } from './answer.js';
+import { tokensBesideText, whole } from './blocks.js';
+import { newId, pause, readJson, Refusal, sendError, sendJson, untilClosed } from './http.js';
+import { readMessagesRequest } from './messages-request.js';
+import { rateLimitHeaders } from './rate-limits.js';
+import { Scripts } from './scripts.js';
+import { type Plan, streamMessage } from './stream.js';
+import { tokensOf } from './tokens.js';
+import { usageOfWhole } from './usage.js';
 
 export interface ModelStubOptions {
   /** 0: any free one. */
@@ -21,14 +19,12 @@ export interface ModelStubOptions {
   readonly pieceDelayMs: number;
 }
 
-const LARGEST_BODY_BYTES = 8 * 1024 * 1024;
-
 /** Starts the stand-in model on 127.0.0.1. */
 export async function startModelStub(options: ModelStubOptions): Promise<{ url: string; close(): Promise<void> }> {
   const stub = new ModelStub(options.pieceDelayMs);
   const server = createServer((request, response) => {
     stub.handle(request, response).catch((error: unknown) => {
-      if (!response.headersSent) sendError(response, 500, 'api_error', String(error));
+      if (!response.headersSent) sendError(response, { status: 500, type: 'api_error', message: String(error) });
       else response.destroy();
     });
   });
@@ -73,58 +69,51 @@ class ModelStub {
           return sendJson(response, 400, { error: String(error) });
         }
       default:
-        return sendError(response, 404, 'not_found_error', `${route} is not part of the stand-in`);
+        return sendError(response, {
+          status: 404,
+          type: 'not_found_error',
+          message: `${route} is not part of the stand-in`,
+        });
     }
   }
 
   private async message(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    if (!request.headers['x-api-key'] && !request.headers.authorization) {
-      return sendError(response, 401, 'authentication_error', 'x-api-key header is required');
-    }
+    const requestId = newId('req');
     let parsed;
     try {
+      if (!request.headers['x-api-key'] && !request.headers.authorization) {
+        throw new Refusal(401, 'authentication_error', 'x-api-key header is required');
+      }
       parsed = readMessagesRequest(await readJson(request));
     } catch (error) {
-      return sendError(
-        response,
-        400,
-        'invalid_request_error',
-        error instanceof InvalidRequest ? error.message : 'invalid JSON',
-      );
+      if (!(error instanceof Refusal)) throw error;
+      return sendError(response, error, requestId);
     }
-    const { lastUserText, inputTokens: _, ...seen } = parsed;
+    const { lastUserText, inputTokens, ...seen } = parsed;
     const script = this.scripts.take(lastUserText) ?? {};
     const call = this.calls.add({
       ...seen,
-      id: `msg_${randomBytes(12).toString('hex')}`,
+      id: newId('msg'),
+      request_id: requestId,
       asked: lastUserText.slice(-ASKED_LENGTH),
       received_at: new Date().toISOString(),
       outcome: 'running',
       output_tokens: 0,
       ended_at: null,
     });
-    const plan: Plan = { id: call.id, request: parsed, script, ...this.reply(script, parsed) };
-    call.outcome = await this.answer(response, plan, call);
-    call.ended_at = new Date().toISOString();
-  }
-
-  /** What to say: what the script says, whole, or a reply of its own within `max_tokens`. */
-  private reply(
-    script: Script,
-    { lastUserText, max_tokens }: MessagesRequest,
-  ): Pick<Plan, 'pieces' | 'pieceDelayMs' | 'stopReason'> {
-    const once = script.empty_content ? [] : (script.pieces ?? (script.text && inPieces(script.text)));
-    if (once) {
-      const pieces = Array.from({ length: script.repeat ?? 1 }, () => once).flat();
-      return { pieces, pieceDelayMs: script.piece_delay_ms ?? 0, stopReason: script.stop_reason ?? 'end_turn' };
-    }
-    const whole = standInReply(lastUserText);
-    const text = withinTokens(whole, max_tokens);
-    return {
-      pieces: inPieces(text),
-      pieceDelayMs: script.piece_delay_ms ?? this.pieceDelayMs,
-      stopReason: script.stop_reason ?? (text === whole ? 'end_turn' : 'max_tokens'),
+    const input = {
+      input_tokens: inputTokens,
+      cache_read_input_tokens: 0,
+      cache_creation_input_tokens: 0,
+      cache_creation: { ephemeral_5m_input_tokens: 0, ephemeral_1h_input_tokens: 0 },
     };
+    const said = answerTo(parsed, script, this.pieceDelayMs);
+    call.outcome = await this.answer(
+      response,
+      { id: call.id, requestId, request: parsed, script, input, ...said },
+      call,
+    );
+    call.ended_at = new Date().toISOString();
   }
 
   private async answer(response: ServerResponse, plan: Plan, call: Call): Promise<Call['outcome']> {
@@ -134,22 +123,20 @@ class ModelStub {
       await untilClosed(response);
       return 'client_closed';
     }
+    const headers = { 'request-id': plan.requestId, ...rateLimitHeaders(script.rate_limit), ...script.headers };
     if (script.body !== undefined) {
       response.writeHead(script.status ?? 200, {
         'content-type': script.content_type ?? 'application/json',
-        ...script.headers,
+        ...headers,
       });
       response.end(script.body);
       return 'scripted_error';
     }
     if (script.status !== undefined) {
-      sendError(
-        response,
-        script.status,
-        script.error_type ?? 'api_error',
-        script.message ?? 'scripted',
-        script.headers,
-      );
+      const type = script.error_type ?? 'api_error';
+      const message = script.message ?? 'scripted';
+      const fault = { status: script.status, type, message, errorCode: script.error_code };
+      sendError(response, fault, plan.requestId, headers);
       return 'scripted_error';
     }
     if (plan.request.stream) {
@@ -157,49 +144,26 @@ class ModelStub {
       call.output_tokens = outputTokens;
       return end;
     }
-    const text = plan.pieces.join('');
-    call.output_tokens = tokensOf(text);
-    sendJson(response, 200, {
-      id: plan.id,
-      type: 'message',
-      role: 'assistant',
-      model: plan.request.model,
-      content: text === '' ? [] : [{ type: 'text', text }],
-      stop_reason: plan.stopReason,
-      stop_sequence: null,
-      usage: usage(plan.request, call.output_tokens),
-    });
+    const text = plan.blocks.map((block) => (block.type === 'text' ? block.pieces.join('') : '')).join('');
+    const beside = plan.blocks.reduce((sum, block) => sum + tokensBesideText(block), 0);
+    call.output_tokens = text === '' && beside > 0 ? beside : tokensOf(text) + beside;
+    const content = plan.blocks.map((block) => whole(block));
+    sendJson(
+      response,
+      200,
+      {
+        id: plan.id,
+        type: 'message',
+        role: 'assistant',
+        model: plan.request.model,
+        content: content.filter((block) => !('text' in block && block.text === '')),
+        stop_reason: plan.stopReason,
+        stop_sequence: null,
+        stop_details: plan.stopDetails,
+        usage: usageOfWhole(script, plan.input, plan.blocks, call.output_tokens),
+      },
+      headers,
+    );
     return 'completed';
   }
-}
-
-async function readJson(request: IncomingMessage): Promise<unknown> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > LARGEST_BODY_BYTES) throw new InvalidRequest('the body is too large');
-    chunks.push(chunk);
-  }
-  return JSON.parse(Buffer.concat(chunks).toString());
-}
-
-function sendJson(response: ServerResponse, status: number, body: object, headers: Script['headers'] = {}): void {
-  response.writeHead(status, { 'content-type': 'application/json', ...headers });
-  response.end(JSON.stringify(body));
-}
-
-function sendError(
-  response: ServerResponse,
-  status: number,
-  type: string,
-  message: string,
-  headers: Script['headers'] = {},
-): void {
-  sendJson(
-    response,
-    status,
-    { type: 'error', error: { type, message }, request_id: `req_${randomBytes(8).toString('hex')}` },
-    headers,
-  );
 }

@@ -1,128 +1,241 @@
 import type { ServerResponse } from 'node:http';
+import { type Block, tokensBesideText, whole } from './blocks.js';
+import { errorBody, pause, untilClosed } from './http.js';
 import type { MessagesRequest } from './messages-request.js';
-import { tokensOf } from './messages-request.js';
+import { rateLimitHeaders } from './rate-limits.js';
+import { inPieces } from './reply.js';
 import type { Script } from './scripts.js';
+import { tokensOf } from './tokens.js';
+import { type InputUsage, usageAtEnd, usageAtStart } from './usage.js';
 
+/** An answer, as it is to be given. */
 export interface Plan {
   readonly id: string;
+  readonly requestId: string;
   readonly request: MessagesRequest;
   readonly script: Script;
-  readonly pieces: readonly string[];
+  readonly blocks: readonly Block[];
+  readonly input: InputUsage;
   readonly pieceDelayMs: number;
   readonly stopReason: string;
+  readonly stopDetails: object | null;
 }
 
 const FLUSH_MS = 20;
+const PING_AFTER_EVERY_MS = 200;
+/** Pieces that a tool's input comes in. */
+const JSON_PIECE = /[^]{1,24}/gu;
 
 export type StreamEnd = 'completed' | 'client_closed' | 'scripted_error' | 'scripted_cut';
 
-/** Streams a message in the events of the Messages API, with whatever trouble the script asks for. */
+/** The stream is over before its message is. */
+class Ended extends Error {
+  constructor(readonly end: StreamEnd) {
+    super(end);
+  }
+}
+
+/**
+ * Streams a message in the events of the Messages API, with whatever trouble the script asks for.
+ *
+ * @returns how it ended, and the tokens said until then
+ */
 export async function streamMessage(
   response: ServerResponse,
   plan: Plan,
 ): Promise<{ end: StreamEnd; outputTokens: number }> {
-  const { script, request } = plan;
-  let sent = '';
-  const result = (end: StreamEnd): { end: StreamEnd; outputTokens: number } => ({
-    end,
-    outputTokens: sent === '' ? 0 : tokensOf(sent),
-  });
-  const event = (type: string, data: object): void => {
-    response.write(`event: ${type}\ndata: ${JSON.stringify({ type, ...data })}\n\n`);
-  };
+  const stream = new MessageStream(response, plan);
+  try {
+    await stream.send();
+    return { end: 'completed', outputTokens: stream.outputTokens() };
+  } catch (error) {
+    if (error instanceof Ended) return { end: error.end, outputTokens: stream.begun ? stream.outputTokens() : 0 };
+    throw error;
+  }
+}
 
-  response.writeHead(200, {
-    'content-type': 'text/event-stream; charset=utf-8',
-    'cache-control': 'no-cache',
-    'request-id': plan.id,
-    ...script.headers,
-  });
-  event('message_start', {
-    message: {
-      id: plan.id,
-      type: 'message',
-      role: 'assistant',
-      model: request.model,
-      content: [],
-      stop_reason: null,
-      stop_sequence: null,
-      usage: usage(request, 1),
-    },
-  });
-  event('content_block_start', { index: 0, content_block: { type: 'text', text: '' } });
-  event('ping', {});
+class MessageStream {
+  private text = '';
+  private besideText = 0;
+  private pieces = 0;
+  private readonly lastText: number;
 
-  for (let n = 0; n <= plan.pieces.length; n++) {
-    if (response.destroyed) return result('client_closed');
-    if (n === script.cut_after) {
-      // What was written must leave first: it would be dropped with the connection.
-      await pause(response, FLUSH_MS);
-      response.destroy();
-      return result('scripted_cut');
-    }
-    if (n === script.error_event_after) {
-      event('error', {
-        error: { type: script.error_type ?? 'overloaded_error', message: script.message ?? 'Overloaded' },
-      });
-      response.end();
-      return result('scripted_error');
-    }
-    if (n === script.stall_after) {
-      await untilClosed(response);
-      return result('client_closed');
-    }
-    if (n === script.ping_after) {
-      const pings = setInterval(() => event('ping', {}), 200);
-      await untilClosed(response);
-      clearInterval(pings);
-      return result('client_closed');
-    }
-    const piece = plan.pieces[n];
-    if (piece === undefined) break;
-    if (plan.pieceDelayMs > 0 && !(await pause(response, plan.pieceDelayMs))) return result('client_closed');
-    event('content_block_delta', { index: 0, delta: { type: 'text_delta', text: piece } });
-    sent += piece;
+  constructor(
+    private readonly response: ServerResponse,
+    private readonly plan: Plan,
+  ) {
+    this.lastText = plan.blocks.findLastIndex(({ type }) => type === 'text');
   }
 
-  event('content_block_stop', { index: 0 });
-  if (script.end_without_stop !== true) {
-    event('message_delta', {
-      delta: { stop_reason: plan.stopReason, stop_sequence: null },
-      usage: { output_tokens: tokensOf(sent) },
+  /** Whether anything was said. */
+  get begun(): boolean {
+    return this.text !== '' || this.besideText > 0;
+  }
+
+  /** The tokens said so far. A message has one at least. */
+  outputTokens(): number {
+    return this.text === '' && this.besideText > 0 ? this.besideText : tokensOf(this.text) + this.besideText;
+  }
+
+  async send(): Promise<void> {
+    const { plan } = this;
+    const { script } = plan;
+    this.response.writeHead(200, {
+      'content-type': 'text/event-stream; charset=utf-8',
+      'cache-control': 'no-cache',
+      'request-id': plan.requestId,
+      ...rateLimitHeaders(script.rate_limit),
+      ...script.headers,
     });
-    event('message_stop', {});
+    this.event('message_start', {
+      message: {
+        id: plan.id,
+        type: 'message',
+        role: 'assistant',
+        model: plan.request.model,
+        content: [],
+        stop_reason: null,
+        stop_sequence: null,
+        stop_details: null,
+        usage: usageAtStart(script, plan.input),
+      },
+    });
+    for (const [index, block] of plan.blocks.entries()) await this.block(block, index);
+    // A message without text has its trouble at the end.
+    if (this.lastText < 0) await this.trouble();
+    if (script.end_without_stop !== true) {
+      this.event('message_delta', {
+        delta: { stop_reason: plan.stopReason, stop_sequence: null, stop_details: plan.stopDetails },
+        usage: usageAtEnd(script, plan.input, plan.blocks, this.outputTokens()),
+      });
+      this.event('message_stop', {});
+    }
+    this.response.end();
   }
-  response.end();
-  return result('completed');
+
+  private event(type: string, data: object): void {
+    this.response.write(`event: ${type}\ndata: ${JSON.stringify({ type, ...data })}\n\n`);
+  }
+
+  private async block(block: Block, index: number): Promise<void> {
+    this.event('content_block_start', { index, content_block: startOf(block) });
+    if (index === 0) this.event('ping', {});
+    const delta = (one: object): void => this.event('content_block_delta', { index, delta: one });
+    switch (block.type) {
+      case 'text':
+        await this.textOf(block, index, delta);
+        for (const citation of block.citations) delta({ type: 'citations_delta', citation });
+        break;
+      case 'thinking':
+        await this.think(block);
+        if (block.display === 'summarized') {
+          for (const thinking of inPieces(block.thinking)) delta({ type: 'thinking_delta', thinking });
+        }
+        delta({ type: 'signature_delta', signature: block.signature });
+        break;
+      case 'tool_use':
+      case 'server_tool_use':
+        delta({ type: 'input_json_delta', partial_json: '' });
+        for (const partial_json of JSON.stringify(block.input).match(JSON_PIECE) ?? []) {
+          delta({ type: 'input_json_delta', partial_json });
+        }
+        break;
+      case 'raw':
+        block.deltas.forEach(delta);
+        break;
+      default:
+    }
+    if (block.type !== 'thinking') this.besideText += tokensBesideText(block);
+    if (this.response.destroyed) throw new Ended('client_closed');
+    this.event('content_block_stop', { index });
+  }
+
+  /** Says a text piece by piece. The script's trouble comes before a piece, or after the last one there is. */
+  private async textOf(
+    block: Extract<Block, { type: 'text' }>,
+    index: number,
+    delta: (one: object) => void,
+  ): Promise<void> {
+    if (block.inStart) {
+      this.text += block.pieces.join('');
+      this.pieces += 1;
+    } else {
+      for (const text of block.pieces) {
+        await this.trouble();
+        const { pieceDelayMs } = this.plan;
+        if (pieceDelayMs > 0) await this.wait(pieceDelayMs);
+        delta({ type: 'text_delta', text });
+        this.text += text;
+        this.pieces += 1;
+      }
+    }
+    if (index === this.lastText) await this.trouble();
+  }
+
+  /** Thinks in silence, but for pings. A client that leaves meanwhile has paid for the thoughts so far. */
+  private async think({ tokens, silentMs, pingEveryMs, cut }: Extract<Block, { type: 'thinking' }>): Promise<void> {
+    const before = this.besideText;
+    const step = pingEveryMs > 0 ? pingEveryMs : silentMs;
+    for (let silent = 0; silent < silentMs; silent += step) {
+      this.besideText = before + Math.round((tokens * silent) / silentMs);
+      await this.wait(Math.min(step, silentMs - silent));
+      if (pingEveryMs > 0 && silent + step < silentMs) this.event('ping', {});
+    }
+    this.besideText = before + tokens;
+    if (cut) await this.cut();
+  }
+
+  /** What the script wants to go wrong after so many pieces. */
+  private async trouble(): Promise<void> {
+    const { script, requestId } = this.plan;
+    if (this.response.destroyed) throw new Ended('client_closed');
+    if (this.pieces === script.cut_after) await this.cut();
+    if (this.pieces === script.error_event_after) {
+      const type = script.error_type ?? 'overloaded_error';
+      const message = script.message ?? 'Overloaded';
+      this.event('error', errorBody({ type, message, errorCode: script.error_code }, requestId));
+      this.response.end();
+      throw new Ended('scripted_error');
+    }
+    if (this.pieces === script.stall_after) {
+      await untilClosed(this.response);
+      throw new Ended('client_closed');
+    }
+    if (this.pieces === script.ping_after) {
+      const pings = setInterval(() => this.event('ping', {}), PING_AFTER_EVERY_MS);
+      await untilClosed(this.response);
+      clearInterval(pings);
+      throw new Ended('client_closed');
+    }
+  }
+
+  private async cut(): Promise<never> {
+    // What was written must leave first: it would be dropped with the connection.
+    await pause(this.response, FLUSH_MS);
+    this.response.destroy();
+    throw new Ended('scripted_cut');
+  }
+
+  private async wait(ms: number): Promise<void> {
+    if (!(await pause(this.response, ms))) throw new Ended('client_closed');
+  }
 }
 
-/** The usage figures of a message; the stand-in caches nothing. */
-export function usage(request: MessagesRequest, outputTokens: number): object {
-  return {
-    input_tokens: request.inputTokens,
-    cache_creation_input_tokens: 0,
-    cache_read_input_tokens: 0,
-    output_tokens: outputTokens,
-  };
-}
-
-/** Waits; false when the client left meanwhile. */
-export function pause(response: ServerResponse, ms: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      response.removeListener('close', done);
-      resolve(!response.destroyed);
-    };
-    const timer = setTimeout(done, ms);
-    response.once('close', done);
-  });
-}
-
-/** Waits until the client leaves. */
-export function untilClosed(response: ServerResponse): Promise<void> {
-  return new Promise((resolve) => {
-    if (response.destroyed) resolve();
-    else response.once('close', () => resolve());
-  });
+/** A block as `content_block_start` has it: what deltas bring is empty. */
+function startOf(block: Block): object {
+  switch (block.type) {
+    case 'text':
+      return {
+        ...(block.citations.length > 0 && { citations: [] }),
+        type: 'text',
+        text: block.inStart ? block.pieces.join('') : '',
+      };
+    case 'thinking':
+      return { type: 'thinking', thinking: '', signature: '' };
+    case 'tool_use':
+    case 'server_tool_use':
+      return { type: block.type, id: block.id, name: block.name, input: {}, caller: { type: 'direct' } };
+    default:
+      return whole(block);
+  }
 }

@@ -1,0 +1,139 @@
+import { newId } from './http.js';
+import { inPieces } from './reply.js';
+import type { ScriptBlock } from './script-blocks.js';
+import { newSignature } from './thinking.js';
+import { tokensOf } from './tokens.js';
+
+/** A content block of an answer, as it will be streamed. */
+export type Block =
+  | {
+      readonly type: 'text';
+      readonly pieces: readonly string[];
+      readonly citations: readonly object[];
+      readonly inStart: boolean;
+    }
+  | {
+      readonly type: 'thinking';
+      readonly thinking: string;
+      readonly display: 'omitted' | 'summarized';
+      readonly signature: string;
+      readonly tokens: number;
+      readonly silentMs: number;
+      readonly pingEveryMs: number;
+      readonly cut: boolean;
+    }
+  | { readonly type: 'redacted_thinking'; readonly data: string }
+  | {
+      readonly type: 'tool_use' | 'server_tool_use';
+      readonly id: string;
+      readonly name: string;
+      readonly input: object;
+    }
+  | { readonly type: 'web_search_tool_result'; readonly toolUseId: string; readonly content: unknown }
+  | { readonly type: 'raw'; readonly block: object; readonly deltas: readonly object[] };
+
+/** The tokens that a redacted thought and a tool's name cost, by guess. */
+const OVERHEAD_TOKENS = 20;
+
+const PING_EVERY_MS = 1_000;
+
+/** A text as one block in pieces. */
+export function textBlock(pieces: readonly string[]): Block {
+  return { type: 'text', pieces, citations: [], inStart: false };
+}
+
+/** A script's blocks, with the ids and signatures of this answer. */
+export function scriptedBlocks(blocks: readonly ScriptBlock[], model: string): Block[] {
+  let searched = newId('srvtoolu');
+  return blocks.map((block): Block => {
+    switch (block.type) {
+      case 'text':
+        return {
+          type: 'text',
+          pieces: block.pieces ?? inPieces(block.text ?? ''),
+          citations: block.citations ?? [],
+          inStart: block.in_start === true,
+        };
+      case 'thinking': {
+        const { thinking = '', display = 'omitted', tokens = tokensOf(thinking) } = block;
+        return {
+          type: 'thinking',
+          thinking,
+          display,
+          signature: newSignature(model),
+          tokens,
+          silentMs: block.silent_ms ?? 0,
+          pingEveryMs: block.ping_every_ms ?? PING_EVERY_MS,
+          cut: block.cut === true,
+        };
+      }
+      case 'redacted_thinking':
+        return { type: 'redacted_thinking', data: block.data ?? newSignature(model) };
+      case 'tool_use':
+        return { type: 'tool_use', id: block.id ?? newId('toolu'), name: block.name, input: block.input };
+      case 'server_tool_use':
+        searched = block.id ?? newId('srvtoolu');
+        return { type: 'server_tool_use', id: searched, name: block.name, input: block.input };
+      case 'web_search_tool_result':
+        return {
+          type: 'web_search_tool_result',
+          toolUseId: block.tool_use_id ?? searched,
+          content: block.content,
+        };
+      case 'raw':
+        return { type: 'raw', block: block.block, deltas: block.deltas ?? [] };
+    }
+  });
+}
+
+/** A block as a whole message holds it; `said`: what was said of its text, where that is not all. */
+export function whole(block: Block, said?: string): object {
+  switch (block.type) {
+    case 'text':
+      return {
+        ...(block.citations.length > 0 && { citations: block.citations }),
+        type: 'text',
+        text: said ?? block.pieces.join(''),
+      };
+    case 'thinking':
+      return {
+        type: 'thinking',
+        thinking: block.display === 'summarized' ? block.thinking : '',
+        signature: block.signature,
+      };
+    case 'tool_use':
+    case 'server_tool_use':
+      return { type: block.type, id: block.id, name: block.name, input: block.input, caller: { type: 'direct' } };
+    case 'web_search_tool_result':
+      return {
+        type: block.type,
+        tool_use_id: block.toolUseId,
+        content: block.content,
+        caller: { type: 'direct' },
+      };
+    case 'raw':
+      return block.block;
+    default:
+      return block;
+  }
+}
+
+/** The tokens a block costs beside its text. */
+export function tokensBesideText(block: Block): number {
+  switch (block.type) {
+    case 'thinking':
+      return block.tokens;
+    case 'redacted_thinking':
+      return OVERHEAD_TOKENS;
+    case 'tool_use':
+    case 'server_tool_use':
+      return OVERHEAD_TOKENS + tokensOf(JSON.stringify(block.input));
+    default:
+      return 0;
+  }
+}
+
+/** The tokens of a block that went into thinking. */
+export function thinkingTokens(block: Block): number {
+  return block.type === 'thinking' || block.type === 'redacted_thinking' ? tokensBesideText(block) : 0;
+}

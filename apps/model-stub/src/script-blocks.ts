@@ -1,0 +1,110 @@
+/** A content block of a scripted answer. All times in milliseconds. */
+export type ScriptBlock =
+  | ScriptText
+  | ScriptThinking
+  | { readonly type: 'redacted_thinking'; readonly data?: string }
+  | ScriptToolUse
+  | { readonly type: 'web_search_tool_result'; readonly tool_use_id?: string; readonly content: unknown }
+  | ScriptRaw;
+
+export interface ScriptText {
+  readonly type: 'text';
+  /** The text, streamed word by word. */
+  readonly text?: string;
+  /** The text in these pieces, instead of `text`. */
+  readonly pieces?: readonly string[];
+  /** Sent as `citations_delta` after the text. */
+  readonly citations?: readonly object[];
+  /** The text comes in `content_block_start`, not in deltas, and counts as one piece. */
+  readonly in_start?: true;
+}
+
+export interface ScriptThinking {
+  readonly type: 'thinking';
+  /** The thoughts. They are sent when summarized, and counted either way. */
+  readonly thinking?: string;
+  /** `omitted` (the default): no text and one `signature_delta`. `summarized`: `thinking_delta`s as well. */
+  readonly display?: 'omitted' | 'summarized';
+  /** Nothing but pings for so long. */
+  readonly silent_ms?: number;
+  /** The time between those pings; 0: none. Once a second when left out. */
+  readonly ping_every_ms?: number;
+  /** The tokens it costs; those of `thinking` when left out. */
+  readonly tokens?: number;
+  /** The connection is destroyed once the silence is over. */
+  readonly cut?: true;
+}
+
+export interface ScriptToolUse {
+  readonly type: 'tool_use' | 'server_tool_use';
+  readonly id?: string;
+  readonly name: string;
+  readonly input: object;
+}
+
+/** A block that the stand-in does not know: sent as it is, with its deltas as they are. */
+export interface ScriptRaw {
+  readonly type: 'raw';
+  readonly block: object;
+  readonly deltas?: readonly object[];
+}
+
+type Check = (value: unknown) => boolean;
+
+const isString: Check = (value) => typeof value === 'string';
+const isObject: Check = (value) => typeof value === 'object' && value !== null && !Array.isArray(value);
+const isCount: Check = (value) => typeof value === 'number' && Number.isInteger(value) && value >= 0;
+const isTrue: Check = (value) => value === true;
+const listOf =
+  (check: Check): Check =>
+  (value) =>
+    Array.isArray(value) && value.every(check);
+
+const TOOL_USE = { id: isString, name: isString, input: isObject };
+
+/** The fields of each type of block, and what may be in them. */
+const FIELDS: Record<ScriptBlock['type'], Record<string, Check>> = {
+  text: { text: isString, pieces: listOf(isString), citations: listOf(isObject), in_start: isTrue },
+  thinking: {
+    thinking: isString,
+    display: (value) => value === 'omitted' || value === 'summarized',
+    silent_ms: isCount,
+    ping_every_ms: isCount,
+    tokens: isCount,
+    cut: isTrue,
+  },
+  redacted_thinking: { data: isString },
+  tool_use: TOOL_USE,
+  server_tool_use: TOOL_USE,
+  web_search_tool_result: { tool_use_id: isString, content: (value) => typeof value === 'object' && value !== null },
+  raw: { block: isObject, deltas: listOf(isObject) },
+};
+
+/** The fields a block cannot do without; of the names in one list one is enough. */
+const REQUIRED: Partial<Record<ScriptBlock['type'], string[][]>> = {
+  text: [['text', 'pieces']],
+  tool_use: [['name'], ['input']],
+  server_tool_use: [['name'], ['input']],
+  web_search_tool_result: [['content']],
+  raw: [['block']],
+};
+
+/** @returns the first thing that is wrong with a script's blocks, in words; undefined if nothing is */
+export function faultOfBlocks(blocks: unknown): string | undefined {
+  if (!Array.isArray(blocks)) return 'script.blocks must be a list';
+  for (const [n, block] of (blocks as unknown[]).entries()) {
+    const at = `script.blocks[${n}]`;
+    if (!isObject(block)) return `${at} must be an object`;
+    const { type, ...fields } = block as Record<string, unknown>;
+    if (typeof type !== 'string' || !Object.hasOwn(FIELDS, type)) return `${at}.type is not known`;
+    const known = FIELDS[type as ScriptBlock['type']];
+    for (const [name, value] of Object.entries(fields)) {
+      if (!Object.hasOwn(known, name)) return `${at}.${name} is not known`;
+      if (known[name]?.(value) !== true) return `${at}.${name} has a wrong value`;
+    }
+    for (const names of REQUIRED[type as ScriptBlock['type']] ?? []) {
+      if (!names.some((name) => Object.hasOwn(fields, name))) return `${at}.${names.join(' or .')} is missing`;
+    }
+  }
+  return undefined;
+}
