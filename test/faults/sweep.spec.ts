@@ -69,4 +69,15 @@ describe('the sweep', () => {
       'the model saw client_closed',
     );
   });
+
+  it('misses no line for calls that the model refused for what they were', async () => {
+    const seen = await stack.model.allCalls();
+    const refused = ['rejected', 'too_long'].map((outcome) => ({
+      ...(seen[0] as (typeof seen)[0]),
+      id: outcome,
+      outcome,
+    }));
+    const model = { allCalls: async () => [...seen, ...refused] };
+    expect(await sweep({ database: stack.database, model }, 0)).toEqual([]);
+  });
 });

@@ -1,3 +1,4 @@
+import type { AccountState } from '../../apps/model-stub/src/account.js';
 import { type App, startProcess } from './processes.js';
 
 /** A call the stand-in model saw. */
@@ -22,6 +23,30 @@ export interface SeenCall {
   readonly received_at: string;
   readonly ended_at: string | null;
   readonly output_tokens: number;
+}
+
+/** What a test may change of a model. Null: no limit, no moment. */
+export interface ModelChanges {
+  readonly max_input_tokens?: number | null;
+  readonly max_tokens?: number | null;
+  readonly lifecycle?: 'active' | 'deprecated' | 'retired';
+  readonly deprecated_at?: string | null;
+  readonly retires_at?: string | null;
+}
+
+/** What calls were billed, in tokens; thoughts are in `output_tokens`. */
+export interface Billed {
+  readonly input_tokens: number;
+  readonly cache_read_input_tokens: number;
+  readonly cache_write_5m_input_tokens: number;
+  readonly cache_write_1h_input_tokens: number;
+  readonly output_tokens: number;
+}
+
+/** The bill of all calls, also of those that were refused (nothing), broke or were given up. */
+export interface Bill {
+  readonly calls: (Billed & Pick<SeenCall, 'id' | 'request_id' | 'model' | 'asked' | 'outcome' | 'received_at'>)[];
+  readonly total: Billed;
 }
 
 /** The stand-in model as a process, and its control API. */
@@ -57,6 +82,32 @@ export class ModelStub {
   /** All calls, oldest first. */
   async allCalls(): Promise<SeenCall[]> {
     return ((await this.control('GET', '/control/calls')) as { calls: SeenCall[] }).calls;
+  }
+
+  /** The state of the account that all calls are made with, until it is changed: `ok`, `bad_key`, `no_credit` and others. */
+  async account(state: AccountState): Promise<void> {
+    await this.control('POST', '/control/account', { state });
+  }
+
+  /** Changes what a model is; one that nobody knows is there from then on. Without a name all are as they were. */
+  async models(id?: string, changes?: ModelChanges): Promise<void> {
+    if (id === undefined) await this.control('DELETE', '/control/models');
+    else await this.control('POST', '/control/models', { id, ...changes });
+  }
+
+  /** What was billed so far. */
+  async bill(): Promise<Bill> {
+    return (await this.control('GET', '/control/bill')) as Bill;
+  }
+
+  /** Puts the clock of the prompt cache forward, by milliseconds. */
+  async pass(ms: number): Promise<void> {
+    await this.control('POST', '/control/clock', { ms });
+  }
+
+  /** Forgets all prompts. */
+  async clearCache(): Promise<void> {
+    await this.control('DELETE', '/control/cache');
   }
 
   /** Says nothing more to anybody, until it is thawed. */

@@ -14,6 +14,9 @@ const SETTLE_MS = 30_000;
 /** Findings of one kind that are told one by one. */
 const MOST_TOLD = 20;
 
+/** How calls end that the model has refused for what they are: they cost nothing, and need not be in the ledger. */
+const REFUSED = ['rejected', 'too_long'];
+
 /** A statement that gives a row, with its finding as `what`, for everything that must not be. */
 interface Rule {
   readonly name: string;
@@ -224,7 +227,7 @@ function againstTheModel(
   }
   const turnOf = turnsByText(questions);
   for (const { id, asked, outcome } of calls) {
-    if (told.has(id)) continue;
+    if (told.has(id) || REFUSED.includes(outcome)) continue;
     // Its worker died before it wrote down the id: a line of the same turn without one is this call's.
     const turn = turnOf(asked);
     const left = turn === undefined ? 0 : (unnamed.get(turn) ?? 0);

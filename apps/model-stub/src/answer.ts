@@ -1,17 +1,28 @@
+import { standInReply } from './answers/reply.js';
+import { inPieces } from './answers/pieces.js';
 import { type Block, scriptedBlocks, textBlock } from './blocks.js';
+import type { Checked } from './checks/request.js';
+import { isObject } from './checks/shape.js';
 import type { MessagesRequest } from './messages-request.js';
-import { inPieces, standInReply } from './reply.js';
+import type { Effort, Model } from './models/model.js';
 import type { Script } from './scripts.js';
 import type { Plan } from './stream.js';
+import { Signer } from './thinking.js';
 import { withinTokens } from './tokens.js';
 
 /** The part of a plan that is said. */
 export type Said = Pick<Plan, 'blocks' | 'pieceDelayMs' | 'stopReason' | 'stopDetails'>;
 
+/** How long the stand-in thinks unasked, in tokens, and in milliseconds where its words take time too. */
+const THOUGHT_TOKENS: Record<Effort, number> = { low: 8, medium: 16, high: 32, xhigh: 64, max: 128 };
+const THOUGHT_MS = 150;
+const THOUGHT = 'The user asks something. I am a stand-in, so I say so, and what a real model would do here.';
+
 /** The words to say: those of the script, whole, or a reply of the stand-in's own within `max_tokens`. */
-export function answerTo(request: MessagesRequest, script: Script, usualDelayMs: number): Said {
+export function answerTo(request: MessagesRequest, checked: Checked, script: Script, usualDelayMs: number): Said {
   const stopDetails = script.stop_details === undefined ? null : { type: 'refusal', ...script.stop_details };
-  const blocks = scripted(script, request.model);
+  const signer = new Signer(checked.model.id, request.system, checked.turns);
+  const blocks = scripted(script, signer);
   if (blocks !== undefined) {
     const calls = blocks.at(-1)?.type === 'tool_use';
     return {
@@ -21,21 +32,59 @@ export function answerTo(request: MessagesRequest, script: Script, usualDelayMs:
       stopDetails,
     };
   }
-  const all = standInReply(request.lastUserText);
-  const text = withinTokens(all, request.max_tokens);
+  const own = unscripted(request, checked.model, signer, usualDelayMs > 0 ? THOUGHT_MS : 0);
   return {
-    blocks: [textBlock(inPieces(text))],
+    blocks: own.blocks,
     pieceDelayMs: script.piece_delay_ms ?? usualDelayMs,
-    stopReason: script.stop_reason ?? (text === all ? 'end_turn' : 'max_tokens'),
+    stopReason: script.stop_reason ?? (own.whole ? 'end_turn' : 'max_tokens'),
     stopDetails,
   };
 }
 
 /** The script's own words, if it has any. */
-function scripted(script: Script, model: string): Block[] | undefined {
-  if (script.blocks !== undefined) return scriptedBlocks(script.blocks, model);
+function scripted(script: Script, signer: Signer): Block[] | undefined {
+  if (script.blocks !== undefined) return scriptedBlocks(script.blocks, signer);
   if (script.empty_content) return [textBlock([])];
   const once = script.pieces ?? (script.text && inPieces(script.text));
   if (!once) return undefined;
   return [textBlock(Array.from({ length: script.repeat ?? 1 }, () => once).flat())];
+}
+
+/** A thought, if the model thinks, and a text. Both count towards `max_tokens`: a thought may leave nothing for the text. */
+function unscripted(
+  { lastUserText, max_tokens: most, thinking, output_config: config }: MessagesRequest,
+  model: Model,
+  signer: Signer,
+  silentMs: number,
+): { blocks: Block[]; whole: boolean } {
+  const blocks: Block[] = [];
+  let left = most;
+  if (left > 0 && thinks(thinking, model)) {
+    const effort =
+      (isObject(config) ? (config['effort'] as Effort | null | undefined) : undefined) ?? model.usualEffort;
+    const tokens = Math.min(left, THOUGHT_TOKENS[effort]);
+    const display = isObject(thinking) && thinking['display'] === 'summarized' ? 'summarized' : 'omitted';
+    const signature = signer.sign(display === 'summarized' ? THOUGHT : '');
+    blocks.push({
+      type: 'thinking',
+      thinking: THOUGHT,
+      display,
+      signature,
+      tokens,
+      silentMs,
+      pingEveryMs: 0,
+      cut: false,
+    });
+    left -= tokens;
+  }
+  const all = standInReply(lastUserText);
+  const text = withinTokens(all, left);
+  if (left > 0) blocks.push(textBlock(inPieces(text)));
+  return { blocks, whole: text === all };
+}
+
+function thinks(thinking: unknown, model: Model): boolean {
+  const type = isObject(thinking) ? thinking['type'] : undefined;
+  if (type === undefined) return model.thinksUnasked;
+  return type === 'adaptive' || type === 'enabled';
 }

@@ -1,7 +1,7 @@
 import { newId } from './http.js';
-import { inPieces } from './reply.js';
+import { inPieces } from './answers/pieces.js';
 import type { ScriptBlock } from './script-blocks.js';
-import { newSignature } from './thinking.js';
+import type { Signer } from './thinking.js';
 import { tokensOf } from './tokens.js';
 
 /** A content block of an answer, as it will be streamed. */
@@ -43,9 +43,15 @@ export function textBlock(pieces: readonly string[]): Block {
 }
 
 /** A script's blocks, with the ids and signatures of this answer. */
-export function scriptedBlocks(blocks: readonly ScriptBlock[], model: string): Block[] {
+export function scriptedBlocks(blocks: readonly ScriptBlock[], signer: Signer): Block[] {
   let searched = newId('srvtoolu');
-  return blocks.map((block): Block => {
+  return blocks.map((scripted) => {
+    const block = planned(scripted);
+    signer.add(whole(block));
+    return block;
+  });
+
+  function planned(block: ScriptBlock): Block {
     switch (block.type) {
       case 'text':
         return {
@@ -60,7 +66,7 @@ export function scriptedBlocks(blocks: readonly ScriptBlock[], model: string): B
           type: 'thinking',
           thinking,
           display,
-          signature: newSignature(model),
+          signature: signer.sign(display === 'summarized' ? thinking : ''),
           tokens,
           silentMs: block.silent_ms ?? 0,
           pingEveryMs: block.ping_every_ms ?? PING_EVERY_MS,
@@ -68,7 +74,7 @@ export function scriptedBlocks(blocks: readonly ScriptBlock[], model: string): B
         };
       }
       case 'redacted_thinking':
-        return { type: 'redacted_thinking', data: block.data ?? newSignature(model) };
+        return { type: 'redacted_thinking', data: block.data ?? signer.sign('') };
       case 'tool_use':
         return { type: 'tool_use', id: block.id ?? newId('toolu'), name: block.name, input: block.input };
       case 'server_tool_use':
@@ -83,7 +89,7 @@ export function scriptedBlocks(blocks: readonly ScriptBlock[], model: string): B
       case 'raw':
         return { type: 'raw', block: block.block, deltas: block.deltas ?? [] };
     }
-  });
+  }
 }
 
 /** A block as a whole message holds it; `said`: what was said of its text, where that is not all. */

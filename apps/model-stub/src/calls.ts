@@ -1,3 +1,4 @@
+import type { Billed } from './bill.js';
 import type { MessagesRequest } from './messages-request.js';
 
 export type Outcome =
@@ -12,7 +13,7 @@ export type Outcome =
   | 'too_long';
 
 /** One call as the stand-in saw it. */
-export interface Call extends Omit<MessagesRequest, 'lastUserText' | 'inputTokens' | 'messages' | 'system'> {
+export interface Call extends Omit<MessagesRequest, 'lastUserText' | 'messages' | 'system' | 'tools'> {
   readonly id: string;
   /** The `request-id` header of the answer. */
   readonly request_id: string;
@@ -20,10 +21,13 @@ export interface Call extends Omit<MessagesRequest, 'lastUserText' | 'inputToken
   /** What was sent; kept for the newest calls only, for it may be long. */
   messages: MessagesRequest['messages'] | null;
   system: MessagesRequest['system'];
+  tools: MessagesRequest['tools'];
   /** The end of what the user said last, of {@link ASKED_LENGTH} characters at most; kept for every call. */
   readonly asked: string;
   outcome: Outcome;
   output_tokens: number;
+  /** What it cost, whatever became of it. */
+  billed: Billed;
   ended_at: string | null;
 }
 
@@ -41,7 +45,7 @@ export class Calls {
     this.calls.push(call);
     if (this.calls.length > MOST_CALLS) this.calls.shift();
     const old = this.calls.at(-MOST_WITH_TEXT - 1);
-    if (old !== undefined) Object.assign(old, { messages: null, system: null });
+    if (old !== undefined) Object.assign(old, { messages: null, system: null, tools: null });
     return call;
   }
 

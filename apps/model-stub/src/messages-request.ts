@@ -1,5 +1,4 @@
-import { invalid } from './http.js';
-import { tokensOf } from './tokens.js';
+import { blocksOf, textIn } from './turns.js';
 
 /** A request of the Messages API, as far as the stand-in cares. */
 export interface MessagesRequest {
@@ -11,41 +10,41 @@ export interface MessagesRequest {
   /** What was asked beside the words, as it was sent. */
   readonly thinking: unknown;
   readonly output_config: unknown;
+  readonly tools: unknown;
+  readonly tool_choice: unknown;
+  readonly cache_control: unknown;
+  readonly metadata: unknown;
+  /** The words of the user's last message that has any. */
   readonly lastUserText: string;
-  readonly inputTokens: number;
 }
 
-/** Checks a body as the real API does. @throws Refusal */
+/** Reads whatever was sent as a request, so that it can be told of; what is no such thing is empty. */
 export function readMessagesRequest(body: unknown): MessagesRequest {
-  const { model, messages, max_tokens, stream, system, thinking, output_config } = (body ?? {}) as Record<
-    string,
-    unknown
-  >;
-  if (typeof model !== 'string' || model === '') throw invalid('model: Field required');
-  if (typeof max_tokens !== 'number' || max_tokens < 1) throw invalid('max_tokens: Field required');
-  if (!Array.isArray(messages) || messages.length === 0) throw invalid('messages: at least one message is required');
-  const list = messages as { role: string; content: unknown }[];
-  list.forEach(({ role, content }, index) => {
-    if (role !== 'user' && role !== 'assistant') throw invalid(`messages.${index}.role: must be user or assistant`);
-    if (textOf(content).trim() === '') throw invalid(`messages.${index}: content must be non-empty`);
-  });
-  if (list[0]?.role !== 'user') throw invalid('messages: first message must use the user role');
-  const text = list.map(({ content }) => textOf(content)).join('') + textOf(system);
+  const fields = (typeof body === 'object' && body !== null ? body : {}) as Record<string, unknown>;
+  const { model, system, stream, max_tokens: most, messages } = fields;
+  const list = (Array.isArray(messages) ? messages : []).filter(
+    (one): one is { role: string; content: unknown } => typeof one === 'object' && one !== null,
+  );
+  const said = list.filter(({ role }) => role === 'user').map(({ content }) => wordsIn(content));
   return {
-    model,
+    model: typeof model === 'string' ? model : '',
     system,
     messages: list,
     stream: stream === true,
-    max_tokens,
-    thinking,
-    output_config,
-    lastUserText: textOf(list.findLast(({ role }) => role === 'user')?.content),
-    inputTokens: tokensOf(text),
+    max_tokens: typeof most === 'number' ? most : 0,
+    thinking: fields['thinking'],
+    output_config: fields['output_config'],
+    tools: fields['tools'],
+    tool_choice: fields['tool_choice'],
+    cache_control: fields['cache_control'],
+    metadata: fields['metadata'],
+    lastUserText: said.findLast((text) => text !== '') ?? '',
   };
 }
 
-function textOf(content: unknown): string {
-  if (typeof content === 'string') return content;
-  if (!Array.isArray(content)) return '';
-  return content.map((block: { text?: unknown }) => (typeof block.text === 'string' ? block.text : '')).join('');
+function wordsIn(content: unknown): string {
+  return blocksOf(content)
+    .filter((block) => (block as unknown) !== null && block.type === 'text')
+    .map(textIn)
+    .join('');
 }

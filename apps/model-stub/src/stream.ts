@@ -3,14 +3,16 @@ import { type Block, tokensBesideText, whole } from './blocks.js';
 import { errorBody, pause, untilClosed } from './http.js';
 import type { MessagesRequest } from './messages-request.js';
 import { rateLimitHeaders } from './rate-limits.js';
-import { inPieces } from './reply.js';
+import { inPieces } from './answers/pieces.js';
 import type { Script } from './scripts.js';
-import { tokensOf } from './tokens.js';
+import { outputTokensOf } from './tokens.js';
 import { type InputUsage, usageAtEnd, usageAtStart } from './usage.js';
 
 /** An answer, as it is to be given. */
 export interface Plan {
   readonly id: string;
+  /** The model that answers, by its full name. */
+  readonly model: string;
   readonly requestId: string;
   readonly request: MessagesRequest;
   readonly script: Script;
@@ -72,9 +74,9 @@ class MessageStream {
     return this.text !== '' || this.besideText > 0;
   }
 
-  /** The tokens said so far. A message has one at least. */
+  /** The tokens said so far. */
   outputTokens(): number {
-    return this.text === '' && this.besideText > 0 ? this.besideText : tokensOf(this.text) + this.besideText;
+    return outputTokensOf(this.text, this.besideText, this.plan.blocks.length);
   }
 
   async send(): Promise<void> {
@@ -92,7 +94,7 @@ class MessageStream {
         id: plan.id,
         type: 'message',
         role: 'assistant',
-        model: plan.request.model,
+        model: plan.model,
         content: [],
         stop_reason: null,
         stop_sequence: null,

@@ -1,0 +1,67 @@
+import { Refusal } from './http.js';
+
+/** The states an account may be in, and what its calls are answered in each. */
+const STATES = {
+  ok: undefined,
+  bad_key: new Refusal(401, 'authentication_error', 'invalid x-api-key'),
+  /** No credit is left. */
+  no_credit: new Refusal(
+    400,
+    'invalid_request_error',
+    'Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to upgrade or purchase credits.',
+  ),
+  billing: new Refusal(402, 'billing_error', 'There is an issue with your billing or payment information.'),
+  /** The month's spend limit of the account's tier. It has no `retry-after`. */
+  spend_limit: new Refusal(
+    429,
+    'rate_limit_error',
+    'Your organization has reached its monthly API usage threshold.',
+    'enforced_spend_limit_reached',
+  ),
+  /** A spend limit the organization has set for itself. */
+  own_limit: new Refusal(
+    400,
+    'invalid_request_error',
+    'You have reached your specified API usage limits. You will regain access on 2026-12-01 at 00:00 UTC.',
+  ),
+  no_permission: new Refusal(
+    403,
+    'permission_error',
+    'Your API key does not have permission to use the specified resource.',
+  ),
+  on_hold: new Refusal(400, 'invalid_request_error', 'This organization has been disabled.', 'organization_on_hold'),
+} satisfies Record<string, Refusal | undefined>;
+
+export type AccountState = keyof typeof STATES;
+
+/** The account that all calls are made with. */
+export class Account {
+  private state: AccountState = 'ok';
+
+  /** From here on all calls are answered as this state wants. @throws Error for a state that is not known */
+  become(request: unknown): void {
+    const { state, ...rest } = (request ?? {}) as Record<string, unknown>;
+    if (Object.keys(rest).length > 0) throw new Error(`unknown: ${Object.keys(rest).join(', ')}`);
+    if (typeof state !== 'string' || !Object.hasOwn(STATES, state)) {
+      throw new Error(`state must be one of ${Object.keys(STATES).join(', ')}`);
+    }
+    this.state = state as AccountState;
+  }
+
+  /** What the account's state refuses. @throws Refusal */
+  check(): void {
+    const refusal = STATES[this.state];
+    if (refusal !== undefined) throw refusal;
+  }
+}
+
+/**
+ * Checks the key of a request, by whichever of its two headers. Every key is good but `invalid`.
+ * @throws Refusal 401
+ */
+export function checkKey(headers: { 'x-api-key'?: unknown; authorization?: string | undefined }): void {
+  const { 'x-api-key': key, authorization } = headers;
+  const given = typeof key === 'string' && key !== '' ? key : /^Bearer (.+)$/iu.exec(authorization ?? '')?.[1];
+  if (given === undefined) throw new Refusal(401, 'authentication_error', 'x-api-key header is required');
+  if (given === 'invalid') throw new Refusal(401, 'authentication_error', 'invalid x-api-key');
+}

@@ -1,0 +1,90 @@
+import type { InputUsage } from '../usage.js';
+import type { Prompt, Ttl } from './prompt.js';
+
+/** Kept at most; of each only a word and a moment. */
+const MOST_ENTRIES = 5_000;
+
+/** The places looked at for each mark, its own included. */
+const LOOK_BACK = 20;
+
+const TTL_MS: Record<Ttl, number> = { '5m': 5 * 60_000, '1h': 60 * 60_000 };
+
+interface Entry {
+  readonly ttl: Ttl;
+  until: number;
+}
+
+/** What a call takes from the cache, and what it leaves there. */
+export interface Use {
+  readonly usage: InputUsage;
+  /** Writes and refreshes. To be called when the answer begins: nobody can read an entry before that. */
+  keep(): void;
+}
+
+/** The prompts that were kept, by the rules of the API: prefixes up to a mark, word for word, for five minutes or an hour. */
+export class PromptCache {
+  private readonly entries = new Map<string, Entry>();
+
+  /** @param now the time in milliseconds */
+  constructor(private readonly now: () => number) {}
+
+  /** What a prompt costs whose model keeps prompts from so many tokens on. */
+  use(prompt: Prompt, from: number): Use {
+    const marks = prompt.marks.filter(({ at }) => tokensAt(prompt, at) >= from);
+    const hit = this.longestHit(prompt, marks);
+    const read = hit === undefined ? 0 : tokensAt(prompt, hit);
+    const written = marks.filter(({ at }) => hit === undefined || at > hit);
+    const end = (ttl: Ttl | undefined): number => {
+      const last = written.findLast((mark) => ttl === undefined || mark.ttl === ttl);
+      return last === undefined ? read : tokensAt(prompt, last.at);
+    };
+    const forHour = end('1h') - read;
+    const forMinutes = end(undefined) - read - forHour;
+    return {
+      usage: {
+        input_tokens: prompt.tokens - read - forHour - forMinutes,
+        cache_read_input_tokens: read,
+        cache_creation_input_tokens: forHour + forMinutes,
+        cache_creation: { ephemeral_5m_input_tokens: forMinutes, ephemeral_1h_input_tokens: forHour },
+      },
+      keep: () => {
+        if (hit !== undefined) this.refresh(prompt.blocks[hit]?.word ?? '');
+        for (const { at, ttl } of written) this.write(prompt.blocks[at]?.word ?? '', ttl);
+      },
+    };
+  }
+
+  /** Nothing is kept any more. */
+  clear(): void {
+    this.entries.clear();
+  }
+
+  private longestHit(prompt: Prompt, marks: readonly { at: number }[]): number | undefined {
+    for (const { at } of marks.toReversed()) {
+      for (let place = at; place > at - LOOK_BACK && place >= 0; place--) {
+        const entry = this.entries.get(prompt.blocks[place]?.word ?? '');
+        if (entry !== undefined && entry.until > this.now()) return place;
+      }
+    }
+    return undefined;
+  }
+
+  private refresh(word: string): void {
+    const entry = this.entries.get(word);
+    if (entry !== undefined) this.write(word, entry.ttl);
+  }
+
+  private write(word: string, ttl: Ttl): void {
+    // The newest are last, so that the oldest go first.
+    this.entries.delete(word);
+    this.entries.set(word, { ttl, until: this.now() + TTL_MS[ttl] });
+    for (const oldest of this.entries.keys()) {
+      if (this.entries.size <= MOST_ENTRIES) break;
+      this.entries.delete(oldest);
+    }
+  }
+}
+
+function tokensAt(prompt: Prompt, at: number): number {
+  return prompt.blocks[at]?.tokens ?? 0;
+}

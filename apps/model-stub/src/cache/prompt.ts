@@ -1,0 +1,108 @@
+import { isObject } from '../checks/shape.js';
+import { invalid } from '../http.js';
+import type { MessagesRequest } from '../messages-request.js';
+import { tokensOfLength } from '../tokens.js';
+import { digest, essence, type SentBlock, blocksOf, textIn } from '../turns.js';
+
+export type Ttl = '5m' | '1h';
+
+/** A mark: up to this block, its own included, the prompt is to be kept. */
+export interface Mark {
+  readonly at: number;
+  readonly ttl: Ttl;
+}
+
+/** A prompt as the cache sees it: tools, system and messages, block by block. */
+export interface Prompt {
+  /** For each block one word for all up to it, and the tokens of that. */
+  readonly blocks: readonly { readonly word: string; readonly tokens: number }[];
+  /** In the order of their blocks. */
+  readonly marks: readonly Mark[];
+  readonly tokens: number;
+}
+
+const MOST_MARKS = 4;
+
+interface Sent {
+  readonly block: SentBlock;
+  readonly name: string;
+  readonly section: 'tools' | 'system' | 'messages';
+  readonly role?: string;
+}
+
+/** Reads a prompt and its marks. @throws Refusal for marks the API does not take */
+export function readPrompt(request: MessagesRequest, model: string): Prompt {
+  const sent = blocksIn(request);
+  let word = digest(model);
+  let length = 0;
+  let section = '';
+  const blocks = sent.map((one) => {
+    // What turns thinking or the choice of tools changes the cache of the messages, not that of what comes before.
+    if (one.section !== section && one.section === 'messages') {
+      word = digest(word, request.thinking ?? null, request.tool_choice ?? null);
+    }
+    section = one.section;
+    word = digest(word, one.section, one.role ?? null, essence(one.block));
+    length += (one.section === 'tools' ? JSON.stringify(essence(one.block)) : textIn(one.block)).length;
+    return { word, tokens: tokensOfLength(length) };
+  });
+  return { blocks, marks: marksIn(sent, request.cache_control), tokens: tokensOfLength(length) };
+}
+
+function blocksIn({ tools, system, messages }: MessagesRequest): Sent[] {
+  const list = Array.isArray(tools) ? (tools as SentBlock[]) : [];
+  return [
+    ...list.map((block, n): Sent => ({ block, name: `tools.${n}`, section: 'tools' })),
+    ...blocksOf(system).map((block, n): Sent => ({ block, name: `system.${n}`, section: 'system' })),
+    ...messages.flatMap(({ role, content }, n) =>
+      blocksOf(content).map((block, m): Sent => ({
+        block,
+        name: `messages.${n}.content.${m}`,
+        section: 'messages',
+        role,
+      })),
+    ),
+  ];
+}
+
+function marksIn(sent: readonly Sent[], automatic: unknown): Mark[] {
+  const marks = new Map<number, Ttl>();
+  sent.forEach(({ block, name }, at) => {
+    const ttl = ttlOf(block['cache_control'], name);
+    if (ttl !== undefined) marks.set(at, ttl);
+  });
+  const ttl = ttlOf(automatic, '');
+  if (ttl !== undefined) {
+    const last = sent.findLastIndex(({ block }) => !['thinking', 'redacted_thinking'].includes(block.type));
+    const own = marks.get(last);
+    if (own !== undefined && own !== ttl) {
+      throw invalid(
+        `Top-level cache_control has ttl='${ttl}' but the target block already has cache_control with ttl='${own}'`,
+      );
+    }
+    marks.set(last, ttl);
+  }
+  if (marks.size > MOST_MARKS) {
+    throw invalid(`A maximum of ${MOST_MARKS} blocks with cache_control may be provided. Found ${marks.size}.`);
+  }
+  const inOrder = [...marks].map(([at, ttl]): Mark => ({ at, ttl })).sort((a, b) => a.at - b.at);
+  const late = inOrder.find(({ ttl }, n) => ttl === '1h' && inOrder[n - 1]?.ttl === '5m');
+  if (late !== undefined) {
+    throw invalid(
+      `${sent[late.at]?.name}.cache_control.ttl: a ttl='1h' cache_control block must not come after a ttl='5m' ` +
+        'cache_control block. Note that blocks are processed in the following order: `tools`, `system`, `messages`.',
+    );
+  }
+  return inOrder;
+}
+
+function ttlOf(control: unknown, name: string): Ttl | undefined {
+  if (control === undefined || control === null) return undefined;
+  const at = name === '' ? 'cache_control' : `${name}.cache_control`;
+  const { type, ttl = '5m', ...rest } = isObject(control) ? control : {};
+  if (type !== 'ephemeral') throw invalid(`${at}.type: Input should be 'ephemeral'`);
+  if (ttl !== '5m' && ttl !== '1h') throw invalid(`${at}.ttl: Input should be '5m' or '1h'`);
+  const [extra] = Object.keys(rest);
+  if (extra !== undefined) throw invalid(`${at}.${extra}: Extra inputs are not permitted`);
+  return ttl;
+}

@@ -1,0 +1,111 @@
+import { invalid } from '../http.js';
+import { EFFORTS, type Model, THINKING_TYPES } from '../models/model.js';
+import { isObject } from './shape.js';
+
+const LEAST_BUDGET = 1_024;
+/** The efforts that go with thinking only. */
+const THOUGHTFUL: readonly unknown[] = ['xhigh', 'max'];
+
+/** Checks all that depends on the model, but for the prompt's length. @throws Refusal */
+export function checkParameters(body: Readonly<Record<string, unknown>>, model: Model): void {
+  checkMaxTokens(body['max_tokens'] as number, model);
+  checkSampling(body, model);
+  checkEffort(body['output_config'], model);
+  checkThinking(body, model);
+  checkTools(body, model);
+}
+
+function checkMaxTokens(asked: number, { id, max_tokens: most }: Model): void {
+  if (most === null || asked <= most) return;
+  throw invalid(`max_tokens: ${asked} > ${most}, which is the maximum allowed number of output tokens for ${id}`);
+}
+
+function checkSampling(body: Readonly<Record<string, unknown>>, model: Model): void {
+  const { temperature, top_p: topP } = body;
+  const given = ['temperature', 'top_p', 'top_k'].filter((name) => body[name] !== undefined && body[name] !== null);
+  if (given.includes('temperature') && ((temperature as number) < 0 || (temperature as number) > 1)) {
+    throw invalid('temperature: range: 0..1');
+  }
+  if (!model.sampling) {
+    // Of the three, only the temperature's default is taken.
+    const refused = given.find((name) => name !== 'temperature' || temperature !== 1);
+    if (refused !== undefined) throw invalid(`\`${refused}\` is deprecated for this model.`);
+  } else if (given.includes('temperature') && typeof topP === 'number' && model.line !== null) {
+    throw invalid('`temperature` and `top_p` cannot both be specified for this model. Please use only one.');
+  }
+}
+
+function checkEffort(config: unknown, model: Model): void {
+  const { effort, ...rest } = isObject(config) ? config : {};
+  const extra = Object.keys(rest).find((name) => name !== 'format');
+  if (extra !== undefined) throw invalid(`output_config.${extra}: Extra inputs are not permitted`);
+  if (effort === undefined || effort === null) return;
+  if (!(EFFORTS as readonly unknown[]).includes(effort)) {
+    throw invalid("output_config.effort: Input should be 'low', 'medium', 'high', 'xhigh' or 'max'");
+  }
+  if (model.efforts.length === 0) throw invalid('This model does not support the effort parameter.');
+}
+
+function checkThinking(body: Readonly<Record<string, unknown>>, model: Model): void {
+  const { thinking, output_config: config, max_tokens: most } = body;
+  if (!isObject(thinking)) return;
+  const { type, budget_tokens: budget, display } = thinking;
+  if (!(THINKING_TYPES as readonly unknown[]).includes(type)) {
+    throw invalid(
+      `thinking: Input tag '${String(type)}' found using 'type' does not match any of the expected tags: ` +
+        THINKING_TYPES.map((name) => `'${name}'`).join(', '),
+    );
+  }
+  const known = ['type', 'block_binding', ...(type === 'enabled' ? ['budget_tokens'] : [])];
+  if (type === 'adaptive' || type === 'enabled') known.push('display');
+  const extra = Object.keys(thinking).find((name) => !known.includes(name));
+  if (extra !== undefined) throw invalid(`thinking.${String(type)}.${extra}: Extra inputs are not permitted`);
+  if (!(model.thinking as readonly unknown[]).includes(type)) throw invalid(notThought(String(type), model));
+  if (display !== undefined && display !== null && display !== 'summarized' && display !== 'omitted') {
+    throw invalid(`thinking.${String(type)}.display: Input should be 'summarized' or 'omitted'`);
+  }
+  if (type === 'enabled') {
+    if (!Number.isInteger(budget)) throw invalid('thinking.enabled.budget_tokens: Field required');
+    if ((budget as number) < LEAST_BUDGET) {
+      throw invalid(`thinking.enabled.budget_tokens: Input should be greater than or equal to ${LEAST_BUDGET}`);
+    }
+    if ((budget as number) >= (most as number)) {
+      throw invalid('`max_tokens` must be greater than `thinking.budget_tokens`.');
+    }
+  }
+  const effort = isObject(config) ? config['effort'] : undefined;
+  if ((type === 'between_tools' || type === 'disabled') && THOUGHTFUL.includes(effort)) {
+    throw invalid(`thinking.type "${type}" is not supported with output_config.effort "${String(effort)}".`);
+  }
+}
+
+function notThought(type: string, model: Model): string {
+  const instead =
+    type === 'disabled' && model.thinking.includes('between_tools')
+      ? 'Use "thinking.type.between_tools" to turn off up-front thinking.'
+      : model.thinking.includes('adaptive')
+        ? 'Use "thinking.type.adaptive" and "output_config.effort" to control thinking behavior.'
+        : 'Use "thinking.type.enabled" to turn on thinking.';
+  return `"thinking.type.${type}" is not supported for this model. ${instead}`;
+}
+
+function checkTools(body: Readonly<Record<string, unknown>>, model: Model): void {
+  const { tool_choice: choice, tools, thinking } = body;
+  if (!isObject(choice)) return;
+  const { type } = choice;
+  if (!['auto', 'any', 'tool', 'none'].includes(type as string)) {
+    throw invalid(
+      `tool_choice: Input tag '${String(type)}' found using 'type' does not match any of the expected tags: ` +
+        "'auto', 'any', 'tool', 'none'",
+    );
+  }
+  if (!Array.isArray(tools) || tools.length === 0) {
+    throw invalid('tool_choice may only be specified while providing tools.');
+  }
+  if ((type === 'any' || type === 'tool') && !model.forcedTools) {
+    throw invalid(`tool_choice: "${type}" is not supported for this model. Use "auto" or "none".`);
+  }
+  if ((type === 'any' || type === 'tool') && isObject(thinking) && thinking['type'] === 'enabled') {
+    throw invalid('Thinking may not be enabled when tool_choice forces tool use.');
+  }
+}

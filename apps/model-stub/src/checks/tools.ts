@@ -1,0 +1,59 @@
+import { invalid } from '../http.js';
+import type { PlacedBlock, Turn } from '../turns.js';
+
+/** Checks that each call of a tool has its result in the next turn, and each result its call. @throws Refusal */
+export function checkToolPairs(turns: readonly Turn[]): void {
+  turns.forEach((turn, n) => {
+    checkClientTools(turn, turns[n - 1], turns[n + 1]);
+    if (turn.role === 'assistant') checkServerTools(turn, n === turns.length - 1);
+  });
+}
+
+function checkClientTools(turn: Turn, before: Turn | undefined, after: Turn | undefined): void {
+  if (turn.role === 'assistant') {
+    const uses = ofType(turn, 'tool_use');
+    const answered = new Set(after && ofType(after, 'tool_result').map(({ block }) => block['tool_use_id']));
+    const open = uses.filter(({ block }) => !answered.has(block['id']));
+    if (open[0] === undefined) return;
+    const ids = open.map(({ block }) => String(block['id'])).join(', ');
+    throw invalid(
+      `messages.${open[0].message}: \`tool_use\` ids were found without \`tool_result\` blocks immediately after: ${ids}. ` +
+        'Each `tool_use` block must have a corresponding `tool_result` block in the next message.',
+    );
+  }
+  const called = new Set(before && ofType(before, 'tool_use').map(({ block }) => block['id']));
+  for (const { block, message, place } of ofType(turn, 'tool_result')) {
+    if (called.has(block['tool_use_id'])) continue;
+    throw invalid(
+      `messages.${message}.content.${place}: unexpected \`tool_use_id\` found in \`tool_result\` blocks: ` +
+        `${String(block['tool_use_id'])}. ` +
+        'Each `tool_result` block must have a corresponding `tool_use` block in the previous message.',
+    );
+  }
+}
+
+/** The results of the API's own tools are in the turn of their calls. A turn that is to be continued may still lack some. */
+function checkServerTools(turn: Turn, last: boolean): void {
+  const called = new Map<unknown, PlacedBlock>();
+  for (const placed of turn.blocks) {
+    const { type, id, tool_use_id: of } = placed.block;
+    if (type === 'server_tool_use') called.set(id, placed);
+    else if (type.endsWith('_tool_result') && !called.delete(of)) {
+      throw invalid(
+        `messages.${placed.message}.content.${placed.place}: unexpected \`tool_use_id\` found in \`${type}\` blocks: ` +
+          `${String(of)}. Each \`${type}\` block must have a corresponding \`server_tool_use\` block before it.`,
+      );
+    }
+  }
+  const [open] = called.values();
+  if (open === undefined || last) return;
+  const name = String(open.block['name']);
+  throw invalid(
+    `messages.${open.message}: \`${name}\` tool use with id \`${String(open.block['id'])}\` was found without a ` +
+      `corresponding \`${name}_tool_result\` block`,
+  );
+}
+
+function ofType(turn: Turn, type: string): PlacedBlock[] {
+  return turn.blocks.filter(({ block }) => block.type === type);
+}

@@ -1,0 +1,41 @@
+import { invalid } from './http.js';
+import { digest, essence, type SentBlock, type Turn } from './turns.js';
+
+/** Kept of the turns that were paused. */
+const MOST_PAUSED = 5_000;
+
+/** The turns that the stand-in has paused. They alone may come last in a request. */
+export class Pauses {
+  private readonly paused = new Set<string>();
+
+  /** Remembers a turn: what is to be continued, and what was said now. */
+  add(turns: readonly Turn[], said: readonly object[]): void {
+    this.paused.add(wordFor([...trailing(turns), ...(said as SentBlock[])]));
+    for (const oldest of this.paused) {
+      if (this.paused.size <= MOST_PAUSED) break;
+      this.paused.delete(oldest);
+    }
+  }
+
+  /**
+   * Checks that the user has the last word, or that the last turn is one that was paused, word for word.
+   * @throws Refusal
+   */
+  check(turns: readonly Turn[], prefill: boolean): void {
+    const said = trailing(turns);
+    if (said.length === 0 || prefill || this.paused.has(wordFor(said))) return;
+    throw invalid(
+      'This model does not support assistant message prefill. The conversation must end with a user message.',
+    );
+  }
+}
+
+/** What the assistant has said last, if nobody has answered it. */
+function trailing(turns: readonly Turn[]): SentBlock[] {
+  const last = turns.at(-1);
+  return last?.role === 'assistant' ? last.blocks.map(({ block }) => block) : [];
+}
+
+function wordFor(blocks: readonly SentBlock[]): string {
+  return digest('', blocks.filter(({ type, text }) => type !== 'text' || text !== '').map(essence));
+}

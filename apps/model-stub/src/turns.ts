@@ -1,0 +1,73 @@
+import { createHash } from 'node:crypto';
+
+/** A content block as it was sent. */
+export type SentBlock = { readonly type: string } & Readonly<Record<string, unknown>>;
+
+/** A block with where it was sent, as the API names it in errors. */
+export interface PlacedBlock {
+  readonly block: SentBlock;
+  /** The message it is in, and its place there. */
+  readonly message: number;
+  readonly place: number;
+}
+
+/** What one side says until the other does: messages of one role that follow one another are one turn. */
+export interface Turn {
+  readonly role: 'user' | 'assistant';
+  readonly blocks: readonly PlacedBlock[];
+}
+
+/** Messages as turns. They must have been checked. */
+export function turnsOf(messages: readonly { role: string; content: unknown }[]): Turn[] {
+  const turns: { role: Turn['role']; blocks: PlacedBlock[] }[] = [];
+  messages.forEach(({ role, content }, message) => {
+    const blocks = blocksOf(content).map((block, place): PlacedBlock => ({ block, message, place }));
+    const last = turns.at(-1);
+    if (last?.role === role) last.blocks.push(...blocks);
+    else turns.push({ role: role as Turn['role'], blocks });
+  });
+  return turns;
+}
+
+/** A message's content, or a system prompt, as blocks. */
+export function blocksOf(content: unknown): SentBlock[] {
+  if (typeof content === 'string') return [{ type: 'text', text: content }];
+  return Array.isArray(content) ? (content as SentBlock[]) : [];
+}
+
+/** All text of a block, as far as it costs tokens. */
+export function textIn(block: SentBlock): string {
+  const { type, text, thinking, input, content } = block;
+  switch (type) {
+    case 'text':
+      return typeof text === 'string' ? text : '';
+    case 'thinking':
+      return typeof thinking === 'string' ? thinking : '';
+    case 'tool_use':
+    case 'server_tool_use':
+      return JSON.stringify(input ?? {});
+    case 'tool_result':
+      return typeof content === 'string' ? content : blocksOf(content).map(textIn).join('');
+    default:
+      return content === undefined ? '' : JSON.stringify(content);
+  }
+}
+
+/** What comes before, with one thing more, as one short word. The same things in the same order give the same. */
+export function digest(before: string, ...more: unknown[]): string {
+  return createHash('sha256').update(before).update(stable(more)).digest('base64url');
+}
+
+/** A block without what does not count when it is sent again: marks of the cache, citations, the tool's caller. */
+export function essence({ cache_control: _, citations: __, caller: ___, ...block }: SentBlock): unknown {
+  return block;
+}
+
+/** JSON whose fields are in one order. */
+function stable(value: unknown): string {
+  return JSON.stringify(value, (_, one: unknown) =>
+    typeof one === 'object' && one !== null && !Array.isArray(one)
+      ? Object.fromEntries(Object.entries(one).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : one,
+  );
+}
