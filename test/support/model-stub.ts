@@ -17,8 +17,6 @@ export interface SeenCall {
   readonly output_config?: unknown;
   readonly stream: boolean;
   readonly max_tokens: number;
-  readonly thinking?: unknown;
-  readonly output_config?: unknown;
   readonly outcome: string;
   readonly received_at: string;
   readonly ended_at: string | null;
