@@ -12,6 +12,8 @@ export interface SeenCall {
   readonly messages: { role: string; content: unknown }[];
   /** The end of what the user said last, of 200 characters at most. */
   readonly asked: string;
+  /** It continues an answer that was paused. */
+  readonly continues: boolean;
   /** As they were sent. */
   readonly thinking?: unknown;
   readonly output_config?: unknown;

@@ -226,6 +226,11 @@ function againstTheModel(
     }
   }
   const turnOf = turnsByText(questions);
+  // A paused answer and what continues it have one entry, with the id of the last of them.
+  for (const { asked, continues, outcome } of calls) {
+    const turn = continues && !REFUSED.includes(outcome) ? turnOf(asked) : undefined;
+    if (turn !== undefined) unnamed.set(turn, (unnamed.get(turn) ?? 0) + 1);
+  }
   for (const { id, asked, outcome } of calls) {
     if (told.has(id) || REFUSED.includes(outcome)) continue;
     // Its worker died before it wrote down the id: a line of the same turn without one is this call's.

@@ -24,6 +24,8 @@ export interface Call extends Omit<MessagesRequest, 'lastUserText' | 'messages' 
   tools: MessagesRequest['tools'];
   /** The end of what the user said last, of {@link ASKED_LENGTH} characters at most; kept for every call. */
   readonly asked: string;
+  /** The last message is the assistant's: it continues an answer that was paused. */
+  readonly continues: boolean;
   outcome: Outcome;
   output_tokens: number;
   /** What it cost, whatever became of it. */

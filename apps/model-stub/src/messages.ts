@@ -65,6 +65,7 @@ function addCall(state: State, asked: MessagesRequest, requestId: string, outcom
     id: newId('msg'),
     request_id: requestId,
     asked: lastUserText.slice(-ASKED_LENGTH),
+    continues: seen.messages.at(-1)?.role === 'assistant',
     received_at: new Date().toISOString(),
     outcome,
     output_tokens: 0,
