@@ -170,6 +170,13 @@ describe('the stand-in model refuses', () => {
       [sent({ ...thought, signature: 'mine' }), invalid(signature)],
       [sent(thought, 'think twice'), bound('conversation')],
       [{ ...sent(thought), model: 'claude-opus-5-5' }, bound('model')],
+      [
+        {
+          ...sent(thought, 'think twice'),
+          thinking: { type: 'adaptive', block_binding: { prefix_mismatch_behavior: 'drop_block' } },
+        },
+        'taken',
+      ],
       // Models before those do not look at where a thought comes from.
       [{ ...sent(thought, 'think twice'), model: 'claude-sonnet-5' }, 'taken'],
     ]);

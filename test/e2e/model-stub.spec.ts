@@ -1,5 +1,6 @@
 import Anthropic, { APIError } from '@anthropic-ai/sdk';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { startModelStub } from '../../apps/model-stub/src/server.js';
 import { ModelStub } from '../support/model-stub.js';
 
 /** What a test or a developer without a key relies on, asked through the very SDK the worker uses. */
@@ -76,6 +77,21 @@ describe('the stand-in model', () => {
     const off = await client.messages.create({ ...asking('Why?'), thinking: { type: 'between_tools' } });
     expect([off.content.length, off.usage.output_tokens_details?.thinking_tokens]).toEqual([1, 0]);
     expect((await client.messages.create(asking('nothing at all', 0))).content).toEqual([]);
+  });
+
+  it('is silent for a moment while it thinks, where its words take time too', async () => {
+    const slow = await startModelStub({ port: 0, pieceDelayMs: 1 });
+    try {
+      const own = new Anthropic({ apiKey: 'any', baseURL: slow.url, maxRetries: 0 });
+      let began = 0;
+      for await (const event of await own.messages.create({ ...asking('Hm?'), stream: true })) {
+        if (event.type === 'content_block_start') began ||= performance.now();
+        if (event.type === 'content_block_delta') break;
+      }
+      expect(performance.now() - began).toBeGreaterThan(100);
+    } finally {
+      await slow.close();
+    }
   });
 
   it('answers in the language of the question, in Markdown, and at length when asked to', async () => {

@@ -17,12 +17,18 @@ export interface SeenCall {
   /** As they were sent. */
   readonly thinking?: unknown;
   readonly output_config?: unknown;
+  readonly tools?: unknown;
+  readonly tool_choice?: unknown;
+  readonly cache_control?: unknown;
+  readonly metadata?: unknown;
   readonly stream: boolean;
   readonly max_tokens: number;
   readonly outcome: string;
   readonly received_at: string;
   readonly ended_at: string | null;
   readonly output_tokens: number;
+  /** What it cost, whatever became of it. */
+  readonly billed: Billed;
 }
 
 /** What a test may change of a model. Null: no limit, no moment. */

@@ -6,7 +6,7 @@ import { isObject } from './checks/shape.js';
 import type { MessagesRequest } from './messages-request.js';
 import type { Effort, Model } from './models/model.js';
 import type { Script } from './scripts.js';
-import type { Plan } from './stream.js';
+import type { Plan } from './plan.js';
 import { Signer } from './thinking.js';
 import { withinTokens } from './tokens.js';
 

@@ -124,6 +124,25 @@ export function whole(block: Block, said?: string): object {
   }
 }
 
+/** A block as `content_block_start` has it: what deltas bring is empty. */
+export function startOf(block: Block): object {
+  switch (block.type) {
+    case 'text':
+      return {
+        ...(block.citations.length > 0 && { citations: [] }),
+        type: 'text',
+        text: block.inStart ? block.pieces.join('') : '',
+      };
+    case 'thinking':
+      return { type: 'thinking', thinking: '', signature: '' };
+    case 'tool_use':
+    case 'server_tool_use':
+      return { type: block.type, id: block.id, name: block.name, input: {}, caller: { type: 'direct' } };
+    default:
+      return whole(block);
+  }
+}
+
 /** The tokens a block costs beside its text. */
 export function tokensBesideText(block: Block): number {
   switch (block.type) {

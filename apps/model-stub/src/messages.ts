@@ -9,7 +9,8 @@ import { newId, pause, readJson, Refusal, sendError, sendJson, untilClosed } fro
 import { type MessagesRequest, readMessagesRequest } from './messages-request.js';
 import { rateLimitHeaders } from './rate-limits.js';
 import type { State } from './state.js';
-import { type Plan, streamMessage } from './stream.js';
+import type { Plan } from './plan.js';
+import { streamMessage } from './stream.js';
 import { outputTokensOf } from './tokens.js';
 import { usageOfWhole } from './usage.js';
 

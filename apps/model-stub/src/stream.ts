@@ -1,27 +1,11 @@
 import type { ServerResponse } from 'node:http';
-import { type Block, tokensBesideText, whole } from './blocks.js';
+import { type Block, startOf, tokensBesideText } from './blocks.js';
 import { errorBody, pause, untilClosed } from './http.js';
-import type { MessagesRequest } from './messages-request.js';
+import type { Plan } from './plan.js';
 import { rateLimitHeaders } from './rate-limits.js';
 import { inPieces } from './answers/pieces.js';
-import type { Script } from './scripts.js';
 import { outputTokensOf } from './tokens.js';
-import { type InputUsage, usageAtEnd, usageAtStart } from './usage.js';
-
-/** An answer, as it is to be given. */
-export interface Plan {
-  readonly id: string;
-  /** The model that answers, by its full name. */
-  readonly model: string;
-  readonly requestId: string;
-  readonly request: MessagesRequest;
-  readonly script: Script;
-  readonly blocks: readonly Block[];
-  readonly input: InputUsage;
-  readonly pieceDelayMs: number;
-  readonly stopReason: string;
-  readonly stopDetails: object | null;
-}
+import { usageAtEnd, usageAtStart } from './usage.js';
 
 const FLUSH_MS = 20;
 const PING_AFTER_EVERY_MS = 200;
@@ -220,24 +204,5 @@ class MessageStream {
 
   private async wait(ms: number): Promise<void> {
     if (!(await pause(this.response, ms))) throw new Ended('client_closed');
-  }
-}
-
-/** A block as `content_block_start` has it: what deltas bring is empty. */
-function startOf(block: Block): object {
-  switch (block.type) {
-    case 'text':
-      return {
-        ...(block.citations.length > 0 && { citations: [] }),
-        type: 'text',
-        text: block.inStart ? block.pieces.join('') : '',
-      };
-    case 'thinking':
-      return { type: 'thinking', thinking: '', signature: '' };
-    case 'tool_use':
-    case 'server_tool_use':
-      return { type: block.type, id: block.id, name: block.name, input: {}, caller: { type: 'direct' } };
-    default:
-      return whole(block);
   }
 }

@@ -17,64 +17,79 @@ interface Vouched {
 
 /** Signs the thoughts of an answer: each is bound to the model, to the conversation so far and to its own words. */
 export class Signer {
-  private before: string;
+  private readonly said: SentBlock[] = [];
 
   constructor(
     private readonly model: string,
-    system: unknown,
-    turns: readonly Turn[],
-  ) {
-    this.before = beginning(system);
-    for (const { role, blocks } of turns) for (const { block } of blocks) this.before = next(this.before, role, block);
-  }
+    private readonly system: unknown,
+    private readonly turns: readonly Turn[],
+  ) {}
 
   /** The signature of the next block, which is a thought. */
   sign(thought: string): string {
-    return seal({ model: this.model, before: this.before, thought: digest(thought) });
+    let before = beginning(this.system);
+    for (const { role, blocks } of this.turns) for (const { block } of blocks) before = next(before, role, block);
+    for (const block of this.said) before = next(before, 'assistant', block);
+    return seal({ model: this.model, before, thought: digest(thought) });
   }
 
   /** The next block of the answer, as it will be in the whole message. */
   add(block: object): void {
-    this.before = next(this.before, 'assistant', block as SentBlock);
+    this.said.push(block as SentBlock);
   }
 }
 
-/** Checks all thoughts that are sent back: they must be as they were, and where they were. @throws Refusal */
-export function checkThoughts(model: Model, system: unknown, turns: readonly Turn[]): void {
+/**
+ * Checks all thoughts that are sent back: they must be as they were, and, unless `dropsMoved`, where they were.
+ * @throws Refusal
+ */
+export function checkThoughts(model: Model, system: unknown, turns: readonly Turn[], dropsMoved: boolean): void {
+  if (!turns.some(({ blocks }) => blocks.some(({ block }) => isThought(block)))) return;
+  const bound = model.boundThinking && !dropsMoved;
   let before = beginning(system);
   const latest = turns.findLastIndex(({ role }) => role === 'assistant');
   turns.forEach(({ role, blocks }, n) => {
     for (const { block, message, place } of blocks) {
-      const { type } = block;
-      if (type === 'thinking' || type === 'redacted_thinking') {
+      if (isThought(block)) {
         const at = `messages.${message}.content.${place}`;
-        if (role !== 'assistant') throw invalid(`${at}: \`${type}\` blocks may only be in \`assistant\` messages`);
-        checkThought(model, block, before, at, n === latest);
+        if (role !== 'assistant')
+          throw invalid(`${at}: \`${block.type}\` blocks may only be in \`assistant\` messages`);
+        const vouched = checkWords(block, at, n === latest);
+        if (bound) checkPlace(vouched, model, before, at, block);
       }
       before = next(before, role, block);
     }
   });
 }
 
-function checkThought(model: Model, block: SentBlock, before: string, at: string, latest: boolean): void {
+function isThought({ type }: SentBlock): boolean {
+  return type === 'thinking' || type === 'redacted_thinking';
+}
+
+function checkWords(block: SentBlock, at: string, latest: boolean): Vouched {
   const redacted = block.type === 'redacted_thinking';
   const vouched = unseal(redacted ? block['data'] : block['signature']);
-  const wrong = `${at}: Invalid \`${redacted ? 'data' : 'signature'}\` in \`${block.type}\` block`;
-  if (vouched === undefined) throw invalid(wrong);
-  if (vouched.thought !== digest(redacted ? '' : String(block['thinking']))) {
-    throw invalid(
-      latest
-        ? `${at}: \`thinking\` or \`redacted_thinking\` blocks in the latest assistant message cannot be modified. ` +
-            'These blocks must remain as they were in the original response.'
-        : wrong,
-    );
-  }
-  if (!model.boundThinking) return;
-  const bound = (to: string): string =>
-    `${wrong}. The block is bound to a different ${to}. Remove the block, or set ` +
-    '`thinking.block_binding.prefix_mismatch_behavior` to "drop_block".';
-  if (vouched.model !== model.id) throw invalid(bound('model'));
-  if (vouched.before !== before) throw invalid(bound('conversation'));
+  if (vouched === undefined) throw invalid(wrong(block, at));
+  if (vouched.thought === digest(redacted ? '' : String(block['thinking']))) return vouched;
+  throw invalid(
+    latest
+      ? `${at}: \`thinking\` or \`redacted_thinking\` blocks in the latest assistant message cannot be modified. ` +
+          'These blocks must remain as they were in the original response.'
+      : wrong(block, at),
+  );
+}
+
+function checkPlace(vouched: Vouched, model: Model, before: string, at: string, block: SentBlock): void {
+  const other = vouched.model !== model.id ? 'model' : vouched.before !== before ? 'conversation' : undefined;
+  if (other === undefined) return;
+  throw invalid(
+    `${wrong(block, at)}. The block is bound to a different ${other}. Remove the block, or set ` +
+      '`thinking.block_binding.prefix_mismatch_behavior` to "drop_block".',
+  );
+}
+
+function wrong({ type }: SentBlock, at: string): string {
+  return `${at}: Invalid \`${type === 'thinking' ? 'signature' : 'data'}\` in \`${type}\` block`;
 }
 
 function beginning(system: unknown): string {

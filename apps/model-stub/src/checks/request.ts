@@ -8,7 +8,7 @@ import { checkThoughts } from '../thinking.js';
 import { type Turn, turnsOf } from '../turns.js';
 import { checkContent } from './content.js';
 import { checkParameters } from './parameters.js';
-import { checkShape } from './shape.js';
+import { checkShape, isObject } from './shape.js';
 import { checkToolPairs } from './tools.js';
 
 /** A request that the API would take. */
@@ -34,11 +34,16 @@ export function checkRequest(body: unknown, request: MessagesRequest, models: Mo
   const turns = turnsOf(request.messages);
   if (turns[0]?.role !== 'user') throw invalid('messages: first message must use the "user" role');
   checkToolPairs(turns);
-  checkThoughts(model, request.system, turns);
+  checkThoughts(model, request.system, turns, dropsMoved(request.thinking));
   pauses.check(turns, model.prefill);
   const prompt = readPrompt(request, model.id);
   if (model.max_input_tokens !== null && prompt.tokens > model.max_input_tokens) {
     throw new TooLong(prompt.tokens, model.max_input_tokens);
   }
   return { model, turns, prompt };
+}
+
+function dropsMoved(thinking: unknown): boolean {
+  const binding = isObject(thinking) ? thinking['block_binding'] : undefined;
+  return isObject(binding) && binding['prefix_mismatch_behavior'] === 'drop_block';
 }

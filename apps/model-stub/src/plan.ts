@@ -1,0 +1,19 @@
+import type { Block } from './blocks.js';
+import type { MessagesRequest } from './messages-request.js';
+import type { Script } from './scripts.js';
+import type { InputUsage } from './usage.js';
+
+/** An answer, as it is to be given. */
+export interface Plan {
+  readonly id: string;
+  /** The model that answers, by its full name. */
+  readonly model: string;
+  readonly requestId: string;
+  readonly request: MessagesRequest;
+  readonly script: Script;
+  readonly blocks: readonly Block[];
+  readonly input: InputUsage;
+  readonly pieceDelayMs: number;
+  readonly stopReason: string;
+  readonly stopDetails: object | null;
+}
