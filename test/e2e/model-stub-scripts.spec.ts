@@ -143,6 +143,15 @@ describe('a script of the stand-in model', () => {
     });
   });
 
+  it('that has no words of its own gets one line, without a thought', async () => {
+    await stub.script('at its own pace, in detail', { piece_delay_ms: 1 });
+    const { content, usage } = await client.messages.create(asking('at its own pace, in detail'));
+    expect(content).toEqual([
+      { type: 'text', text: expect.stringMatching(/^\[Stand-in model\] [^\n]*in detail[^\n]*$/) },
+    ]);
+    expect(usage.output_tokens_details).toEqual({ thinking_tokens: 0 });
+  });
+
   it('says why it refused', async () => {
     const stop_details = { category: 'cyber', explanation: 'This could do harm.' };
     await stub.script('refuse', { text: 'I', stop_reason: 'refusal', stop_details });

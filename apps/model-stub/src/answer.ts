@@ -1,4 +1,4 @@
-import { standInReply } from './answers/reply.js';
+import { briefReply, standInReply } from './answers/reply.js';
 import { inPieces } from './answers/pieces.js';
 import { type Block, scriptedBlocks, textBlock } from './blocks.js';
 import type { Checked } from './checks/request.js';
@@ -18,7 +18,10 @@ const THOUGHT_TOKENS: Record<Effort, number> = { low: 8, medium: 16, high: 32, x
 const THOUGHT_MS = 150;
 const THOUGHT = 'The user asks something. I am a stand-in, so I say so, and what a real model would do here.';
 
-/** The words to say: those of the script, whole, or a reply of the stand-in's own within `max_tokens`. */
+/**
+ * The words to say: those of the script, whole, or a reply of the stand-in's own within `max_tokens`. A script without
+ * words gets one line and no thoughts, so that it lasts as long as its test expects.
+ */
 export function answerTo(request: MessagesRequest, checked: Checked, script: Script, usualDelayMs: number): Said {
   const stopDetails = script.stop_details === undefined ? null : { type: 'refusal', ...script.stop_details };
   const signer = new Signer(checked.model.id, request.system, checked.turns);
@@ -32,7 +35,10 @@ export function answerTo(request: MessagesRequest, checked: Checked, script: Scr
       stopDetails,
     };
   }
-  const own = unscripted(request, checked.model, signer, usualDelayMs > 0 ? THOUGHT_MS : 0);
+  const isScripted = Object.keys(script).length > 0;
+  const own = isScripted
+    ? within(briefReply(request.lastUserText), request.max_tokens)
+    : unscripted(request, checked.model, signer, usualDelayMs > 0 ? THOUGHT_MS : 0);
   return {
     blocks: own.blocks,
     pieceDelayMs: script.piece_delay_ms ?? usualDelayMs,
@@ -77,10 +83,14 @@ function unscripted(
     });
     left -= tokens;
   }
-  const all = standInReply(lastUserText);
-  const text = withinTokens(all, left);
-  if (left > 0) blocks.push(textBlock(inPieces(text)));
-  return { blocks, whole: text === all };
+  const text = within(standInReply(lastUserText), left);
+  return { ...text, blocks: [...blocks, ...text.blocks] };
+}
+
+/** As much of a text as so many tokens hold, in a block if that is any. */
+function within(all: string, tokens: number): { blocks: Block[]; whole: boolean } {
+  const text = withinTokens(all, tokens);
+  return { blocks: tokens > 0 ? [textBlock(inPieces(text))] : [], whole: text === all };
 }
 
 function thinks(thinking: unknown, model: Model): boolean {

@@ -1,7 +1,10 @@
 import { type RateLimit, isRateLimit } from './rate-limits.js';
 import { faultOfBlocks, type ScriptBlock } from './script-blocks.js';
 
-/** How the stand-in is to answer; everything left out is as usual. All times in milliseconds. */
+/**
+ * How the stand-in is to answer; everything left out is as usual, but that it does not think unless `blocks` say so, and
+ * without words of the script's answers in one line. All times in milliseconds.
+ */
 export interface Script {
   /** The reply. */
   text?: string;

@@ -36,6 +36,13 @@ export function standInReply(question: string): string {
   return [...parts, `(${phrases.note})`].join('\n\n');
 }
 
+/** The same in one line of some thirty words: tests count on how long a reply takes that only its pace is scripted of. */
+export function briefReply(question: string): string {
+  const phrases = PHRASES[languageOf(question)];
+  const help = REINSTALL.test(question) ? [phrases.reinstall, ...phrases.steps].join(' ') : phrases.generic;
+  return `${phrases.mark} ${phrases.asked(quoted(question))} ${help} (${phrases.note})`;
+}
+
 /** The question in one line, or the beginning of it. */
 function quoted(question: string): string {
   const characters = [...question.trim().replace(/\s+/gu, ' ')];
