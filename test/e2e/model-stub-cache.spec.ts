@@ -4,7 +4,7 @@ import { ModelStub } from '../support/model-stub.js';
 
 const MINUTE_MS = 60_000;
 
-/** What the prompt cache reads and writes, and what is billed: tokens here are four characters. */
+/** The prompt cache's reads and writes, and the bill. Four characters are a token here. */
 describe('the prompt cache of the stand-in model', () => {
   let stub: ModelStub;
   let client: Anthropic;

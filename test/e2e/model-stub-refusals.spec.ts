@@ -6,7 +6,7 @@ type Params = Anthropic.MessageCreateParamsNonStreaming;
 
 const TOOL: Anthropic.Tool = { name: 'look', input_schema: { type: 'object' } };
 
-/** What the Messages API refuses, and in which words: what is not refused here would be in production. */
+/** The Messages API's refusals, in its words: a request that passes here unduly would fail in production. */
 describe('the stand-in model refuses', () => {
   let stub: ModelStub;
   let client: Anthropic;

@@ -4,7 +4,7 @@ import { ModelStub } from '../support/model-stub.js';
 
 type Event = Anthropic.RawMessageStreamEvent;
 
-/** What tests may have the stand-in say, as the very SDK the worker uses understands it. */
+/** The answers that tests may script, as the very SDK the worker uses understands them. */
 describe('a script of the stand-in model', () => {
   let stub: ModelStub;
   let client: Anthropic;

@@ -27,11 +27,11 @@ export interface SeenCall {
   readonly received_at: string;
   readonly ended_at: string | null;
   readonly output_tokens: number;
-  /** What it cost, whatever became of it. */
+  /** Its cost, whatever became of it. */
   readonly billed: Billed;
 }
 
-/** What a test may change of a model. Null: no limit, no moment. */
+/** The fields of a model that a test may change. Null: no limit, no moment. */
 export interface ModelChanges {
   readonly max_input_tokens?: number | null;
   readonly max_tokens?: number | null;
@@ -40,7 +40,7 @@ export interface ModelChanges {
   readonly retires_at?: string | null;
 }
 
-/** What calls were billed, in tokens; thoughts are in `output_tokens`. */
+/** The figures of a bill, in tokens; thoughts are in `output_tokens`. */
 export interface Billed {
   readonly input_tokens: number;
   readonly cache_read_input_tokens: number;
@@ -101,7 +101,7 @@ export class ModelStub {
     else await this.control('POST', '/control/models', { id, ...changes });
   }
 
-  /** What was billed so far. */
+  /** The bill so far. */
   async bill(): Promise<Bill> {
     return (await this.control('GET', '/control/bill')) as Bill;
   }

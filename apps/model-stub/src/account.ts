@@ -48,7 +48,7 @@ export class Account {
     this.state = state as AccountState;
   }
 
-  /** What the account's state refuses. @throws Refusal */
+  /** Refuses a call if the account's state does. @throws Refusal */
   check(): void {
     const refusal = STATES[this.state];
     if (refusal !== undefined) throw refusal;

@@ -1,7 +1,7 @@
 import type { Call } from './calls.js';
 import type { InputUsage } from './usage.js';
 
-/** What was billed, in tokens. */
+/** The figures of a bill, in tokens. */
 export interface Billed {
   input_tokens: number;
   cache_read_input_tokens: number;
@@ -19,7 +19,7 @@ export const NOTHING: Billed = {
   output_tokens: 0,
 };
 
-/** What a call is billed that was begun: all that went in, and what came out until it ended. */
+/** The bill of a call that was begun: all that went in, and all that came out until it ended. */
 export function billFor(input: InputUsage, outputTokens: number): Billed {
   return {
     input_tokens: input.input_tokens,

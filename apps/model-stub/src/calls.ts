@@ -28,7 +28,7 @@ export interface Call extends Omit<MessagesRequest, 'lastUserText' | 'messages' 
   readonly continues: boolean;
   outcome: Outcome;
   output_tokens: number;
-  /** What it cost, whatever became of it. */
+  /** Its cost, whatever became of it. */
   billed: Billed;
   ended_at: string | null;
 }

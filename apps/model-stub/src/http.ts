@@ -22,7 +22,7 @@ export class Refusal extends Error implements ApiFault {
   }
 }
 
-/** What the API answers with 400 `invalid_request_error`. */
+/** A refusal with 400 `invalid_request_error`. */
 export function invalid(message: string): Refusal {
   return new Refusal(400, 'invalid_request_error', message);
 }
@@ -68,7 +68,7 @@ export async function readJson(request: IncomingMessage): Promise<unknown> {
   let size = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
     size += chunk.length;
-    // What is too large is read to its end: a client that still sends would see the connection break, not the answer.
+    // Even a body that is too large is read to its end: a client that still sends would see a broken connection, no answer.
     if (size <= LARGEST_BODY_BYTES) chunks.push(chunk);
   }
   if (size > LARGEST_BODY_BYTES) {

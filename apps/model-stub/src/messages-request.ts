@@ -7,7 +7,7 @@ export interface MessagesRequest {
   readonly messages: readonly { role: string; content: unknown }[];
   readonly stream: boolean;
   readonly max_tokens: number;
-  /** What was asked beside the words, as it was sent. */
+  /** These are as they were sent. */
   readonly thinking: unknown;
   readonly output_config: unknown;
   readonly tools: unknown;

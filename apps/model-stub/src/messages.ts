@@ -25,7 +25,7 @@ export async function answerMessages(
   let asked = readMessagesRequest(undefined);
   let checked: Checked;
   try {
-    // What is refused is told of as well, so it is read first.
+    // The calls list refused requests as well, so the body is read first.
     const body = await readJson(request);
     asked = readMessagesRequest(body);
     checkKey(request.headers);
@@ -43,7 +43,7 @@ export async function answerMessages(
   const use = state.cache.use(prompt, model.cacheFrom);
   const said = answerTo(asked, checked, script, pieceDelayMs);
   const plan = { id: call.id, model: model.id, requestId, request: asked, script, input: use.usage, ...said };
-  // What went in is paid for from here on, even if nobody waits for the answer.
+  // The input is paid for from here on, even if nobody waits for the answer.
   call.billed = billFor(use.usage, 0);
   if (await begun(response, plan, call)) {
     use.keep();
@@ -75,7 +75,7 @@ function addCall(state: State, asked: MessagesRequest, requestId: string, outcom
   });
 }
 
-/** What comes instead of an answer; true if one is to come. */
+/** Gives whatever the script wants instead of an answer; true if an answer is to come. */
 async function begun(response: ServerResponse, plan: Plan, call: Call): Promise<boolean> {
   const { script } = plan;
   const left = script.delay_ms !== undefined && !(await pause(response, script.delay_ms));

@@ -30,7 +30,7 @@ export class Pauses {
   }
 }
 
-/** What the assistant has said last, if nobody has answered it. */
+/** The assistant's last words, if nobody has answered them. */
 function trailing(turns: readonly Turn[]): SentBlock[] {
   const last = turns.at(-1);
   return last?.role === 'assistant' ? last.blocks.map(({ block }) => block) : [];

@@ -1,4 +1,4 @@
-/** What the API counts, as its headers name it. */
+/** The things that the API counts, as its headers name them. */
 const COUNTED = ['requests', 'tokens', 'input_tokens', 'output_tokens'] as const;
 
 type Counted = (typeof COUNTED)[number];
@@ -10,7 +10,7 @@ interface Window {
   readonly reset?: number | string;
 }
 
-/** What a script says of rate limits; what it leaves out is as usual. */
+/** A script's rate limits; whatever it leaves out is as usual. */
 export type RateLimit = 'none' | Partial<Record<Counted, Window>>;
 
 /** Far from any limit, a minute before all of it is there again. */

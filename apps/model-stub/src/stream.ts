@@ -171,7 +171,7 @@ class MessageStream {
     if (cut) await this.cut();
   }
 
-  /** What the script wants to go wrong after so many pieces. */
+  /** Lets go wrong whatever the script wants to after so many pieces. */
   private async trouble(): Promise<void> {
     const { script, requestId } = this.plan;
     if (this.response.destroyed) throw new Ended('client_closed');
@@ -196,7 +196,7 @@ class MessageStream {
   }
 
   private async cut(): Promise<never> {
-    // What was written must leave first: it would be dropped with the connection.
+    // The text so far must leave first: it would be dropped with the connection.
     await pause(this.response, FLUSH_MS);
     this.response.destroy();
     throw new Ended('scripted_cut');

@@ -6,7 +6,7 @@ import { blocksOf, digest, essence, type SentBlock, type Turn } from './turns.js
 /** Anybody may know it: all that matters is that a client which changes a thought or makes one up is found out. */
 const KEY = 'the stand-in model';
 
-/** What a signature vouches for. */
+/** A signature vouches for this. */
 interface Vouched {
   readonly model: string;
   /** All that came before the thought. */

@@ -11,7 +11,7 @@ export interface PlacedBlock {
   readonly place: number;
 }
 
-/** What one side says until the other does: messages of one role that follow one another are one turn. */
+/** One side's words until the other speaks: messages of one role that follow one another are one turn. */
 export interface Turn {
   readonly role: 'user' | 'assistant';
   readonly blocks: readonly PlacedBlock[];
@@ -53,7 +53,7 @@ export function textIn(block: SentBlock): string {
   }
 }
 
-/** What comes before, with one thing more, as one short word. The same things in the same order give the same. */
+/** One short word for `before` and all that follows it. The same things in the same order give the same word. */
 export function digest(before: string, ...more: unknown[]): string {
   return createHash('sha256').update(before).update(stable(more)).digest('base64url');
 }

@@ -14,10 +14,10 @@ interface Entry {
   until: number;
 }
 
-/** What a call takes from the cache, and what it leaves there. */
+/** A call's share of the cache: the part it reads, and the part it leaves there. */
 export interface Use {
   readonly usage: InputUsage;
-  /** Writes and refreshes. To be called when the answer begins: nobody can read an entry before that. */
+  /** Writes and refreshes. Call it when the answer begins: nobody can read an entry before that. */
   keep(): void;
 }
 
@@ -28,7 +28,7 @@ export class PromptCache {
   /** @param now the time in milliseconds */
   constructor(private readonly now: () => number) {}
 
-  /** What a prompt costs whose model keeps prompts from so many tokens on. */
+  /** The cost of a prompt. Its model keeps prompts of `from` tokens and more. */
   use(prompt: Prompt, from: number): Use {
     const marks = prompt.marks.filter(({ at }) => tokensAt(prompt, at) >= from);
     const hit = this.longestHit(prompt, marks);

@@ -37,7 +37,7 @@ export function readPrompt(request: MessagesRequest, model: string): Prompt {
   let length = 0;
   let section = '';
   const blocks = sent.map((one) => {
-    // What turns thinking or the choice of tools changes the cache of the messages, not that of what comes before.
+    // Another way of thinking, or another choice of tools, makes the messages new to the cache, but not tools and system.
     if (one.section !== section && one.section === 'messages') {
       word = digest(word, request.thinking ?? null, request.tool_choice ?? null);
     }

@@ -17,7 +17,7 @@ const OBJECT: Check = [isObject, 'Input should be an object'];
 const NUMBER: Check = [(value) => typeof value === 'number', 'Input should be a valid number'];
 const INTEGER: Check = [Number.isInteger, 'Input should be a valid integer'];
 
-/** What the fields that are not always there must be, if they are not null. */
+/** The types of the fields that may be left out. Null counts as left out. */
 const TYPES: Readonly<Record<string, Check>> = {
   cache_control: OBJECT,
   metadata: OBJECT,

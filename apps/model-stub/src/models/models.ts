@@ -5,7 +5,7 @@ import { MODELS, ownModel } from './table.js';
 
 const LIFECYCLES: readonly unknown[] = ['active', 'deprecated', 'retired'];
 
-/** What a test may change of a model, and what may be in it. */
+/** The fields of a model that a test may change, and their values. */
 const CHANGES: Partial<Record<keyof Model, (value: unknown) => boolean>> = {
   max_input_tokens: isLimit,
   max_tokens: isLimit,
@@ -31,14 +31,14 @@ export class Models {
     return model;
   }
 
-  /** What `GET /v1/models/{name}` tells; names that nobody knows are not found, though they would answer. */
+  /** The answer of `GET /v1/models/{name}`; names that nobody knows are not found, though they would answer. */
   info(name: string): object {
     const model = this.all().find(({ id, alias }) => id === name || alias === name);
     if (model === undefined) throw notFound(name);
     return modelInfo(model);
   }
 
-  /** A page of what `GET /v1/models` tells. @throws Refusal 400 for a query that the API would not take */
+  /** A page of `GET /v1/models`. @throws Refusal 400 for a query that the API would not take */
   page(query: URLSearchParams): object {
     const limit = Number(query.get('limit') ?? USUAL_PAGE);
     if (!Number.isInteger(limit) || limit < 1 || limit > LARGEST_PAGE) {

@@ -1,6 +1,6 @@
 import { EFFORTS, type Model } from './model.js';
 
-/** What the models of 2026 have in common. */
+/** The models of 2026 have this in common. */
 const TODAY = {
   lifecycle: 'active',
   deprecated_at: null,
@@ -17,7 +17,7 @@ const TODAY = {
   boundThinking: false,
 } satisfies Partial<Model>;
 
-/** What the models of 2025 have in common. */
+/** The models of 2025 have this in common. */
 const BEFORE = {
   ...TODAY,
   max_input_tokens: 200_000,
