@@ -61,6 +61,8 @@ class Talk {
       if (!stalls) {
         await client.turn(chat.id, content);
         if (kind !== 'failed') rows.push({ role: 'assistant', content: reply });
+        // What the model does not take is left out from then on: all that was said since the last reply, for it was sent as one.
+        else while (rows.at(-1)?.role === 'user') rows.pop();
         continue;
       }
       const path = `/api/v1/chats/${chat.id}/turns`;
@@ -149,15 +151,15 @@ describe('what the model is sent', () => {
     expect(call?.messages.at(-1)).toEqual({ role: 'user', content: 'the newest' });
   });
 
-  it('after a failed turn is one message of the user’s, not two', async () => {
+  it('after a turn that came to nothing is one message of the user’s, not two', async () => {
     const eva = stack.as('eva');
     const chat = await eva.chat();
-    await stack.model.script('refused', { status: 400, error_type: 'invalid_request_error', message: 'no' }, 1);
-    const failed = await eva.turn(chat.id, 'this is refused');
+    await stack.model.script('this comes to nothing', { empty_content: true }, 2);
+    const failed = await eva.turn(chat.id, 'this comes to nothing');
     expect([failed.status, failed.body.code]).toEqual([502, 'assistant_failed']);
     expect((await eva.turn(chat.id, 'try again')).status).toBe(200);
     const [call] = await stack.model.calls('try again');
-    expect(call?.messages).toEqual([{ role: 'user', content: 'this is refused\n\ntry again' }]);
+    expect(call?.messages).toEqual([{ role: 'user', content: 'this comes to nothing\n\ntry again' }]);
   });
 
   it('is that chat’s alone, as it was when it was asked, whatever goes on in many chats at once', async () => {

@@ -189,7 +189,7 @@ describe('the transitions of a job', () => {
           [jobId],
         )
       ).map(({ outcome }) => outcome);
-    expect(await outcomes(over)).toEqual(['lost']);
+    expect(await outcomes(over)).toEqual(['canceled']);
     expect(await outcomes(another)).toEqual(['lost', 'running']);
     expect(await outcomes(runs)).toEqual(['running']);
     expect(await outcomes(fresh)).toEqual(['running']);

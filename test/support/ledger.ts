@@ -2,6 +2,7 @@ import type { Stack } from './stack.js';
 
 /** A line of the ledger. */
 export interface LedgerLine {
+  readonly job_id: string;
   readonly attempt: number;
   readonly model: string;
   readonly outcome: string;
@@ -9,6 +10,7 @@ export interface LedgerLine {
   readonly message_id: string | null;
   readonly input_tokens: number | null;
   readonly output_tokens: number | null;
+  readonly estimated: boolean;
   readonly first_text_ms: number | null;
   readonly started_at: Date;
   readonly ended_at: Date | null;

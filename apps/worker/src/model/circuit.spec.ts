@@ -225,6 +225,16 @@ describe('a circuit', () => {
     });
   });
 
+  it('closes by itself when nothing waits, so that nobody is called for what was mended long ago', async () => {
+    fail('a', KEY);
+    await pass(1_010);
+    expect([circuit.mayTry, circuit.isOpen]).toEqual([true, true]);
+    await pass(119_000);
+    expect(circuit.isOpen).toBe(true);
+    await pass(2_000);
+    expect([circuit.isOpen, closed]).toEqual([false, 1]);
+  });
+
   it('is forgotten when nothing of the past matters any more', async () => {
     expect(circuit.isIdle).toBe(true);
     open();

@@ -7,6 +7,7 @@ import {
   RAMP_ENDS_AT,
   SHORTEST_HOLD_MS,
   SHORTEST_OPEN_MS,
+  STALE_HOLD_SECONDS,
   SUSPECT_MS,
 } from '#jobs/timings.js';
 import type { ModelFault } from './model-fault.js';
@@ -21,7 +22,7 @@ export interface OfUser {
 export interface CircuitEvents {
   opened(ms: number, fault: ModelFault): void;
   mayTry(): void;
-  closed(): void;
+  closed(how: 'answered' | 'forgotten'): void;
 }
 
 /**
@@ -213,7 +214,15 @@ export class Circuit {
     this.failing.clear();
     clearTimeout(this.timer);
     this.ramp = { allowed: FIRST_AFTER_OUTAGE, waiting: 0 };
-    this.events.closed();
+    this.events.closed('answered');
+  }
+
+  /** Nobody has tried for long, since nothing waits: whether the model is back, the next turn will show. */
+  private giveUpWaiting(): void {
+    if (!this.mayTry) return;
+    this.fault = undefined;
+    this.failing.clear();
+    this.events.closed('forgotten');
   }
 
   /** An answer has begun after an outage: one more may wait for theirs, until there are enough. */
@@ -234,8 +243,10 @@ export class Circuit {
   private next(): void {
     if (!this.isOpen) return;
     // A timer may be early by a millisecond.
-    if (this.opensInMs > 0) this.tryIn(Math.ceil(this.opensInMs));
-    else this.events.mayTry();
+    if (this.opensInMs > 0) return this.tryIn(Math.ceil(this.opensInMs));
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.giveUpWaiting(), STALE_HOLD_SECONDS * 1_000).unref();
+    this.events.mayTry();
   }
 }
 

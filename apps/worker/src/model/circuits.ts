@@ -163,8 +163,9 @@ export class Circuits {
         this.written(writeHold(this.manager, { scope, code: fault.code, message: fault.message, ms }));
       },
       mayTry: () => this.change(),
-      closed: () => {
-        this.logger.log(scope === 'all' ? 'the model is back' : `the model is back (${scope})`);
+      closed: (how) => {
+        const what = how === 'answered' ? 'the model is back' : 'nothing waits for the model any more';
+        this.logger.log(`${what} (${scope})`);
         this.written(removeHold(this.manager, scope));
         this.change();
       },

@@ -49,7 +49,7 @@ describe('a history that the model found too long', () => {
       expect(history.slice(0, 2).map(({ content }) => content)).toEqual(['and that', 'this']);
       history = shorter(history);
     }
-    expect(lengths).toEqual([22, 11, 5, 2]);
+    expect(lengths).toEqual([22, 11, 6, 3, 2]);
   });
 
   it('cannot become shorter when it is nothing but what is to be answered', () => {

@@ -30,5 +30,5 @@ export function toModelMessages(newestFirst: readonly HistoryRow[]): Anthropic.M
 export function shorter(newestFirst: readonly HistoryRow[]): readonly HistoryRow[] | undefined {
   const lastReply = newestFirst.findIndex(({ role }) => role === 'assistant');
   if (lastReply < 0) return undefined;
-  return newestFirst.slice(0, Math.max(lastReply, Math.floor(newestFirst.length / 2)));
+  return newestFirst.slice(0, Math.max(lastReply, Math.ceil(newestFirst.length / 2)));
 }

@@ -1,0 +1,140 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Client } from '../support/client.js';
+import { ledgerOf } from '../support/ledger.js';
+import { type Stack, startStack, tokenFor } from '../support/stack.js';
+
+const MODEL = 'claude-sonnet-5-5';
+
+describe('what one message causes never spoils its chat', () => {
+  let stack: Stack;
+  beforeAll(async () => {
+    stack = await startStack();
+  });
+  afterAll(() => stack.stop());
+
+  /** The messages of a chat, each with what is sent of it from now on. */
+  const messagesOf = async (user: Client, chatId: string) =>
+    (await user.get(`/api/v1/chats/${chatId}/messages`)).body.data as {
+      role: string;
+      content: string;
+      status: string;
+      in_context?: false;
+      stop_details?: object;
+    }[];
+  const leftOut = async (user: Client, chatId: string): Promise<string[]> =>
+    (await messagesOf(user, chatId)).filter(({ in_context }) => in_context === false).map(({ content }) => content);
+  const sentFor = async (text: string): Promise<unknown[]> =>
+    ((await stack.model.calls(text)).at(-1)?.messages ?? []).map(({ content }) => content);
+
+  it('a refused turn is left out of what is sent, its reply too, and both say so; why it was refused is told', async () => {
+    const ana = stack.as('ana');
+    const chat = await ana.chat();
+    await stack.model.script('fine', { text: 'a fine answer' });
+    await ana.turn(chat.id, 'fine so far');
+    const details = { category: 'cyber', explanation: 'That could do harm.' };
+    await stack.model.script('how do I', { text: 'First you', stop_reason: 'refusal', stop_details: details });
+    const refused = await ana.turn(chat.id, 'how do I break in?');
+    expect([refused.status, refused.body.assistant_message]).toEqual([
+      200,
+      expect.objectContaining({
+        content: 'First you',
+        status: 'incomplete',
+        stop_reason: 'refusal',
+        stop_details: details,
+        in_context: false,
+      }),
+    ]);
+    expect(await leftOut(ana, chat.id)).toEqual(['how do I break in?', 'First you']);
+    expect((await ana.finalJob(refused.body.job_id)).assistant_message?.stop_details).toEqual(details);
+    expect(String((await ana.get('/api/v1/me/export')).body)).toContain('That could do harm.');
+    expect((await ana.turn(chat.id, 'something else')).status).toBe(200);
+    expect(await sentFor('something else')).toEqual(['fine so far', 'a fine answer', 'something else']);
+  });
+
+  it('a refusal without a word, or without a reason, is a reply without content', async () => {
+    const abe = stack.as('abe');
+    const chat = await abe.chat();
+    await stack.model.script('refused at once', { empty_content: true, stop_reason: 'refusal' });
+    const { body } = await abe.turn(chat.id, 'refused at once');
+    expect(body.assistant_message).toMatchObject({ content: '', status: 'incomplete', stop_reason: 'refusal' });
+    expect(body.assistant_message).not.toHaveProperty('stop_details');
+    expect((await abe.turn(chat.id, 'and this?')).status).toBe(200);
+    expect(await sentFor('and this?')).toEqual(['and this?']);
+  });
+
+  it.each<[string, string, object]>([
+    ['rejected', 'model_rejected', { status: 400, error_type: 'invalid_request_error', message: 'messages.1: no' }],
+    ['too long', 'message_too_long', { status: 413, error_type: 'request_too_large' }],
+    ['out of context', 'context_exceeded', { empty_content: true, stop_reason: 'model_context_window_exceeded' }],
+  ])(
+    'a turn that is %s takes along all that was said since the last reply, and nothing before',
+    async (what, code, script) => {
+      const bea = stack.as(`bea ${what}`);
+      const chat = await bea.chat();
+      await bea.turn(chat.id, 'a question');
+      const [, , reply] = await messagesOf(bea, chat.id);
+      await bea.post(`/api/v1/chats/${chat.id}/messages`, { content: `${what}: by the way` });
+      await stack.model.script(`${what}: and now`, script);
+      const failed = await bea.turn(chat.id, `${what}: and now`);
+      expect([failed.status, (await bea.finalJob(failed.body.job_id)).error?.code]).toEqual([502, code]);
+      expect(await leftOut(bea, chat.id)).toEqual([`${what}: by the way`, `${what}: and now`]);
+      expect((await bea.turn(chat.id, `after ${what}`)).status).toBe(200);
+      expect(await sentFor(`after ${what}`)).toEqual(['a question', reply?.content, `after ${what}`]);
+    },
+  );
+
+  it('a turn that fails for other reasons stays in what is sent', async () => {
+    const cem = stack.as('cem');
+    const chat = await cem.chat();
+    await stack.model.script('without an answer', { empty_content: true }, 2);
+    expect((await cem.turn(chat.id, 'without an answer')).status).toBe(502);
+    expect(await leftOut(cem, chat.id)).toEqual([]);
+  });
+
+  it('an operator who puts such a turn back has it sent after all', async () => {
+    const dan = stack.as('dan');
+    const ops = new Client(stack.api.url, tokenFor('ops', { scope: 'admin' }));
+    const chat = await dan.chat();
+    await stack.model.script('a strange one', { status: 400, error_type: 'invalid_request_error' }, 1);
+    const failed = await dan.turn(chat.id, 'a strange one');
+    expect(await leftOut(dan, chat.id)).toEqual(['a strange one']);
+    expect((await ops.patch(`/api/v1/admin/jobs/${failed.body.job_id}`, { status: 'queued' })).status).toBe(200);
+    expect(await dan.finalJob(failed.body.job_id)).toMatchObject({ status: 'succeeded' });
+    expect(await leftOut(dan, chat.id)).toEqual([]);
+  });
+
+  it('a chat that has become too long for its model goes on with less of its history, without an attempt more', async () => {
+    const eva = stack.as('eva');
+    const chat = await eva.chat();
+    const long = 'word '.repeat(400);
+    await stack.model.script('long', { text: long });
+    for (let n = 0; n < 8; n++) await eva.turn(chat.id, `long ${n} ${long}`);
+    // Room for the instructions and two such turns.
+    await stack.model.models(MODEL, { max_input_tokens: 2_500 });
+    const turn = await eva.turn(chat.id, 'and in short?');
+    expect(turn.status).toBe(200);
+    expect(await ledgerOf(stack, turn.body.job_id)).toMatchObject([{ attempt: 1, outcome: 'completed' }]);
+    const calls = await stack.model.calls('and in short?');
+    expect(calls.map(({ outcome }) => outcome)).toEqual(['too_long', 'too_long', 'completed']);
+    expect(calls.map(({ messages }) => messages.length)).toEqual([17, 9, 5]);
+    expect(await leftOut(eva, chat.id)).toEqual([]);
+
+    // A message that does not fit by itself fails, and the next one stands without it.
+    const alone = await eva.turn(chat.id, `alone ${'word '.repeat(3_000)}`);
+    expect([alone.status, (await eva.finalJob(alone.body.job_id)).error?.code]).toEqual([502, 'message_too_long']);
+    expect((await eva.turn(chat.id, 'shorter')).status).toBe(200);
+    await stack.model.models();
+  });
+
+  it('an answer that had no room is asked for once more with less history, and no third time', async () => {
+    const fay = stack.as('fay');
+    const chat = await fay.chat();
+    for (let n = 0; n < 4; n++) await fay.turn(chat.id, `a little ${n}`);
+    await stack.model.script('no room', { empty_content: true, stop_reason: 'model_context_window_exceeded' }, 1);
+    expect((await fay.turn(chat.id, 'no room at first')).status).toBe(200);
+    expect((await stack.model.calls('no room at first')).map(({ messages }) => messages.length)).toEqual([9, 5]);
+    await stack.model.script('none at all', { empty_content: true, stop_reason: 'model_context_window_exceeded' });
+    expect((await fay.turn(chat.id, 'none at all')).status).toBe(502);
+    expect(await stack.model.calls('none at all')).toHaveLength(2);
+  });
+});

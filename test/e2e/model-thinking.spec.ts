@@ -1,0 +1,125 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { collect, openStream, textOf } from '../support/events.js';
+import { ledgerOf } from '../support/ledger.js';
+import { type Stack, startStack, tokenFor } from '../support/stack.js';
+
+describe('a model that thinks, searches and pauses', () => {
+  let stack: Stack;
+  beforeAll(async () => {
+    stack = await startStack({ env: { MODEL_IDLE_SECONDS: '2', MODEL_TOTAL_SECONDS: '20' } });
+  });
+  afterAll(() => stack.stop());
+
+  const turn = async (who: string, text: string, script: object) => {
+    const user = stack.as(who);
+    const chat = await user.chat();
+    await stack.model.script(text, script);
+    const { status, body } = await user.turn(chat.id, text);
+    return { status, body, calls: await stack.model.calls(text), lines: await ledgerOf(stack, body.job_id) };
+  };
+
+  it('unseen for longer than it may be silent is asked once: each ping is a sign of life', async () => {
+    const silent = { type: 'thinking', display: 'omitted', silent_ms: 5_000, ping_every_ms: 500, tokens: 900 };
+    const { status, body, calls, lines } = await turn('ana', 'think hard', {
+      blocks: [silent, { type: 'redacted_thinking' }, { type: 'text', text: 'It is 42.' }],
+    });
+    expect([status, body.assistant_message?.content]).toEqual([200, 'It is 42.']);
+    expect([calls.length, lines.length]).toEqual([1, 1]);
+    // What it thought is paid for, though nobody saw it.
+    expect(lines[0]?.output_tokens).toBeGreaterThan(900);
+    expect(body.assistant_message.usage).not.toHaveProperty('estimated');
+  });
+
+  it('without a ping for that long is given up', async () => {
+    const silent = { type: 'thinking', silent_ms: 60_000, ping_every_ms: 0 };
+    const user = stack.as('abe');
+    const chat = await user.chat();
+    await stack.model.script('think in silence', { blocks: [silent, { type: 'text', text: 'x' }] }, 1);
+    await stack.model.script('think in silence', { text: 'aloud' });
+    const { body } = await user.turn(chat.id, 'think in silence');
+    const lines = await ledgerOf(stack, body.job_id);
+    expect(lines).toMatchObject([
+      { outcome: 'failed', error_code: 'answer_broken', estimated: true },
+      { outcome: 'completed' },
+    ]);
+    // It was paid for while it thought: at fifty tokens a second, as far as anybody knows.
+    expect(lines[0]?.output_tokens).toBeGreaterThanOrEqual(100);
+  });
+
+  it('until its room is used up gives a reply that is incomplete and says why', async () => {
+    const { status, body, calls } = await turn('bea', 'think for ever', {
+      blocks: [{ type: 'thinking', tokens: 16_000 }],
+      stop_reason: 'max_tokens',
+    });
+    expect([status, calls.length]).toEqual([200, 1]);
+    expect(body.assistant_message).toMatchObject({ content: '', status: 'incomplete', stop_reason: 'max_tokens' });
+  });
+
+  const say = (text: string, more: object = {}): object => ({ type: 'text', pieces: [text], ...more });
+  const search = { type: 'server_tool_use', name: 'web_search', input: { query: 'the answer' } };
+
+  it.each<[what: string, blocks: object[], expected: string]>([
+    ['text that comes with its block', [say('It is ', { in_start: true }), say('42.')], 'It is 42.'],
+    [
+      'sentences around a search',
+      [say('I will search for it.'), search, say('It is 42.')],
+      'I will search for it.\n\nIt is 42.',
+    ],
+    ['white space before it', [say('I will search.\n'), search, say('It is 42.')], 'I will search.\nIt is 42.'],
+    ['white space after it', [say('I will search.'), search, say(' It is 42.')], 'I will search. It is 42.'],
+    ['thoughts before any text', [{ type: 'thinking' }, say('It is 42.')], 'It is 42.'],
+    [
+      'a sentence in several blocks, with sources',
+      [say('It is '), say('42', { citations: [{ type: 'char_location', cited_text: '42' }] }), say(', they say.')],
+      'It is 42, they say.',
+    ],
+    ['a block of a kind that is new', [say('a'), { type: 'raw', block: { type: 'hologram' } }, say('b')], 'a\n\nb'],
+  ])('is read with %s, and streamed as it is kept', async (what, blocks, expected) => {
+    const user = stack.as(what);
+    const chat = await user.chat();
+    await stack.model.script(what, { blocks });
+    const path = `/api/v1/chats/${chat.id}/turns`;
+    const events = await collect(
+      await openStream(stack.api.url, tokenFor(what), path, { body: { user_message: what } }),
+    );
+    const { assistant_message: message } = events.at(-1)?.data as { assistant_message: { content: string } };
+    expect([textOf(events), message.content]).toEqual([expected, expected]);
+  });
+
+  it('pausing is continued with what it had said, to the letter, and both are one reply and one entry of the ledger', async () => {
+    const user = stack.as('cem');
+    const chat = await user.chat();
+    const thinking = { type: 'thinking', tokens: 20 };
+    await stack.model.script(
+      'search long',
+      { blocks: [thinking, say('Searching.'), search], stop_reason: 'pause_turn' },
+      1,
+    );
+    await stack.model.script('search long', {
+      blocks: [{ type: 'web_search_tool_result', content: [] }, say('It is 42.')],
+    });
+    const { status, body } = await user.turn(chat.id, 'search long');
+    expect([status, body.assistant_message?.content]).toEqual([200, 'Searching.\n\nIt is 42.']);
+    const calls = (await stack.model.allCalls()).filter(({ asked }) => asked === 'search long');
+    expect(calls.map(({ outcome, continues }) => [outcome, continues])).toEqual([
+      ['completed', false],
+      ['completed', true],
+    ]);
+    const [line, ...others] = await ledgerOf(stack, body.job_id);
+    expect(others).toEqual([]);
+    const sum = (field: 'input_tokens' | 'output_tokens'): number =>
+      calls.reduce((total, { billed }) => {
+        const { cache_read_input_tokens: read, cache_write_5m_input_tokens: written } = billed;
+        return total + billed[field] + (field === 'input_tokens' ? read + written : 0);
+      }, 0);
+    expect([line?.input_tokens, line?.output_tokens]).toEqual([sum('input_tokens'), sum('output_tokens')]);
+    expect(body.assistant_message.usage).toEqual({
+      input_tokens: line?.input_tokens,
+      output_tokens: line?.output_tokens,
+    });
+    // The next turn has the text, and nothing of how it came about.
+    await user.turn(chat.id, 'thanks');
+    const [next] = await stack.model.calls('thanks');
+    expect(next?.messages.map(({ content }) => content)).toEqual(['search long', 'Searching.\n\nIt is 42.', 'thanks']);
+  });
+});
