@@ -27,7 +27,7 @@ describe('health, on the API’s port and on the worker’s', () => {
 
   it('says alive and ready, to anybody, while all is well', async () => {
     for (const { status, body } of await ask('live')) expect([status, body]).toEqual([200, { status: 'ok' }]);
-    const ready = { status: 'ok', checks: { database: 'ok', queue: 'ok' } };
+    const ready = { status: 'ok', checks: { database: 'ok', queue: 'ok', model: 'ok' } };
     const [api, worker] = await ask('ready');
     expect(api).toEqual({ status: 200, body: ready });
     expect(worker).toMatchObject({ status: 200, body: { ...ready, model: { findings: [] } } });

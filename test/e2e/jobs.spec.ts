@@ -113,14 +113,14 @@ describe('the job of a turn', () => {
   it('ends `failed`, with a code, when the model refuses the request; a waiting client gets 502', async () => {
     const ned = stack.as('ned');
     const chat = await ned.chat();
-    await stack.model.script('bad key', {
-      status: 401,
-      error_type: 'authentication_error',
-      message: 'invalid x-api-key',
+    await stack.model.script('bad words', {
+      status: 400,
+      error_type: 'invalid_request_error',
+      message: 'messages.0: words of the model',
     });
-    const turn = await ned.turn(chat.id, 'bad key');
+    const turn = await ned.turn(chat.id, 'bad words');
     expect([turn.status, turn.body.code]).toEqual([502, 'assistant_failed']);
-    expect(JSON.stringify(turn.body)).not.toContain('x-api-key');
+    expect(JSON.stringify(turn.body)).not.toContain('words of the model');
     const { body } = await ned.get(`/api/v1/jobs/${turn.body.job_id}`);
     expect(body).toMatchObject({
       status: 'failed',
@@ -135,7 +135,7 @@ describe('the job of a turn', () => {
     const chat = await oda.chat();
     await stack.model.script(`stop with ${reason}`, { text: 'so far', stop_reason: reason });
     const turn = await oda.turn(chat.id, `stop with ${reason}`);
-    expect(turn.body.assistant_message).toMatchObject({ content: 'so far', stop_reason: reason, status: 'complete' });
+    expect(turn.body.assistant_message).toMatchObject({ content: 'so far', stop_reason: reason, status: 'incomplete' });
   });
 
   it('polls cheaply: an unchanged job is 304, a finished one has no Retry-After', async () => {

@@ -177,7 +177,9 @@ describe('the worker’s way to the model', () => {
       http_proxy: `ana:${PASSWORD}@127.0.0.1:${between.port}`,
     });
     expect(await reply()).toBe('recorded');
-    expect(between.asked).toEqual(['POST http://model.example:8000/v1/messages']);
+    expect(between.asked.filter((asked) => asked.startsWith('POST'))).toEqual([
+      'POST http://model.example:8000/v1/messages',
+    ]);
     expect(target.requests).toMatchObject([
       { headers: { host: 'model.example:8000', authorization: `Bearer ${KEY}` } },
     ]);

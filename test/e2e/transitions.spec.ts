@@ -4,13 +4,14 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { dataSourceOptions } from '#database/data-source.js';
 import { newId } from '#database/ids.js';
 import { acceptTurn } from '#jobs/accept.js';
-import { endOrphans, settleCall } from '#jobs/ledger.js';
-import { claim, type ClaimedJob } from '#jobs/claim.js';
+import { endOrphans, NO_FIGURES, settleCall } from '#jobs/ledger.js';
+import { claim, type ClaimedJob, claimProbe } from '#jobs/claim.js';
 import { extend, type Extended } from '#jobs/extend.js';
 import { ROOM } from '#jobs/history.js';
 import { NO_LIMITS, reachedLimit } from '#jobs/limits.js';
 import { abandonedJobs, endExpired, endSpent } from '#jobs/reconcile.js';
 import { readJob } from '#jobs/read.js';
+import { MOST_FREE_ATTEMPTS } from '#jobs/timings.js';
 import { cancel, finish, giveUp, handBack } from '#jobs/transitions.js';
 import { freshDatabase, type TestDatabase } from '../support/database.js';
 import { until } from '../support/until.js';
@@ -242,6 +243,68 @@ describe('the transitions of a job', () => {
     expect(await source.query('SELECT content, status FROM messages WHERE job_id = $1', [jobId])).toEqual([
       { content: 'so far', status: 'incomplete' },
     ]);
+  });
+
+  it('pass over what is withheld, and try with the job that has had the fewest attempts', async () => {
+    await source.query(
+      `UPDATE jobs SET status = 'canceled', lease_until = NULL, finished_at = now() WHERE finished_at IS NULL`,
+    );
+    const jobs = [await accepted(), await accepted(), await accepted()];
+    const ids = jobs.map(({ jobId }) => jobId);
+    await source.query('UPDATE jobs SET attempts = 2 WHERE id = ANY ($1)', [ids.slice(0, 2)]);
+    const withheld = { models: ['m'], assistants: [] };
+    expect(await claim(source.manager, { most: 7, withheld })).toEqual({ jobs: [], more: false });
+    expect(await claim(source.manager, { most: 7, withheld: { models: [], assistants: ['a'] } })).toMatchObject({
+      jobs: [],
+    });
+    const nothing = { models: [], assistants: [] };
+    for (const only of [{ model: 'other' }, { assistant: 'other' }, { model: 'm', assistant: 'other' }]) {
+      expect(await claimProbe(source.manager, only, nothing)).toBeUndefined();
+    }
+    expect(await claimProbe(source.manager, {}, withheld)).toBeUndefined();
+    const probes = [
+      await claimProbe(source.manager, { model: 'm' }, nothing),
+      await claimProbe(source.manager, {}, nothing),
+    ];
+    expect(probes.map((job) => [job?.id, job?.attempt])).toEqual([
+      [ids[2], 1],
+      [ids[0], 3],
+    ]);
+    const others = await claim(source.manager, { most: 7, withheld: { models: ['x'], assistants: ['y'] } });
+    expect(others.jobs.map(({ id }) => id)).toEqual([ids[1]]);
+  });
+
+  it('let a job fail only so often in the same way, and count what is free apart', async () => {
+    const fail = async (
+      jobId: string,
+      fault: { code: 'answer_empty' | 'model_unavailable'; most: number; free?: boolean },
+    ) => {
+      const { attempts } = await row(jobId);
+      const failed = { message: 'm', leavesOut: false, free: false, delayMs: 0, ...fault };
+      const state = await giveUp(source.manager, jobId, attempts as number, failed, NO_FIGURES);
+      if (state === 'queued') await source.query('UPDATE jobs SET available_at = now() WHERE id = $1', [jobId]);
+      return state;
+    };
+    const again = async (jobId: string): Promise<void> => {
+      expect((await claimed(jobId))?.id).toBe(jobId);
+    };
+    const { jobId } = await accepted();
+    await again(jobId);
+    expect(await fail(jobId, { code: 'answer_empty', most: 2 })).toBe('queued');
+    await again(jobId);
+    expect(await fail(jobId, { code: 'model_unavailable', most: 5 })).toBe('queued');
+    await again(jobId);
+    expect(await fail(jobId, { code: 'answer_empty', most: 2 })).toBe('failed');
+
+    const other = await accepted();
+    for (let n = 1; n <= 2; n++) {
+      await again(other.jobId);
+      expect(await fail(other.jobId, { code: 'model_unavailable', most: 1, free: true })).toBe('queued');
+      expect(await row(other.jobId)).toMatchObject({ attempts: n, attempts_left: 5, free_attempts: n });
+    }
+    await source.query('UPDATE jobs SET free_attempts = $2 WHERE id = $1', [other.jobId, MOST_FREE_ATTEMPTS]);
+    await again(other.jobId);
+    expect(await fail(other.jobId, { code: 'model_unavailable', most: 1, free: true })).toBe('failed');
   });
 
   it('claim several jobs at once, in their order and each with its history, and say whether more are due', async () => {

@@ -26,9 +26,12 @@ const EVENTS = [
 /** The events of a whole reply, as they are sent. */
 export const REPLY = EVENTS.map((event) => `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`);
 
-/** A server of the Messages API that keeps what it is sent, and answers everything with the same short reply. */
+/** A server of the Messages API that keeps what it is sent, and answers every call with the same short reply. */
 export class RecordingModel {
+  /** The calls of the model. */
   readonly requests: Recorded[] = [];
+  /** Questions about models, by the check of the assistants. This server does not tell. */
+  readonly questions: Recorded[] = [];
 
   private constructor(
     private readonly server: Server,
@@ -47,8 +50,10 @@ export class RecordingModel {
     const model = new RecordingModel(server, (server.address() as AddressInfo).port);
     server.on('request', (request, response) => {
       const { method = '', url: path = '', headers } = request;
-      model.requests.push({ method, path, headers: headers as Record<string, string> });
+      const kept = method === 'GET' ? model.questions : model.requests;
+      kept.push({ method, path, headers: headers as Record<string, string> });
       request.resume();
+      if (method === 'GET') return response.writeHead(404).end();
       if (answer !== undefined) return answer(request, response);
       response.writeHead(200, { 'content-type': 'text/event-stream', 'request-id': 'req_1' }).end(REPLY.join(''));
     });

@@ -25,6 +25,9 @@ interface Rule {
 
 const FINAL = `('succeeded', 'failed', 'canceled')`;
 
+/** Why a message may be incomplete. */
+const CUT = `('canceled', 'max_tokens', 'model_context_window_exceeded', 'refusal')`;
+
 /** What the database alone shows. */
 export const RULES: readonly Rule[] = [
   {
@@ -36,9 +39,10 @@ export const RULES: readonly Rule[] = [
     name: 'a job has the messages of its state',
     sql: `SELECT format('job %s is %s and has %s complete and %s incomplete messages', id, status, complete, incomplete) AS what
             FROM (SELECT j.id, j.status, count(m.id) FILTER (WHERE m.status = 'complete') AS complete,
-                         count(m.id) FILTER (WHERE m.status = 'incomplete') AS incomplete
+                         count(m.id) FILTER (WHERE m.status = 'incomplete') AS incomplete,
+                         count(m.id) FILTER (WHERE (m.status = 'incomplete') <> (m.stop_reason IN ${CUT})) AS wrong
                     FROM jobs j LEFT JOIN messages m ON m.job_id = j.id GROUP BY j.id) AS counted
-           WHERE NOT CASE status WHEN 'succeeded' THEN complete + incomplete = 1
+           WHERE wrong > 0 OR NOT CASE status WHEN 'succeeded' THEN complete + incomplete = 1
                                  WHEN 'canceled' THEN complete = 0 AND incomplete <= 1
                                  ELSE complete = 0 AND incomplete = 0 END`,
   },

@@ -241,7 +241,7 @@ export class Circuit {
 
   /** Has somebody try, as soon as that may be. */
   private next(): void {
-    if (!this.isOpen) return;
+    if (!this.isOpen || this.prober !== undefined) return;
     // A timer may be early by a millisecond.
     if (this.opensInMs > 0) return this.tryIn(Math.ceil(this.opensInMs));
     clearTimeout(this.timer);

@@ -1,4 +1,4 @@
-import { Injectable, Logger } from '@nestjs/common';
+import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
 import type { Only, Withheld } from '#jobs/claim.js';
 import { removeHold, type Scope, writeHold } from '#jobs/holds.js';
@@ -37,17 +37,16 @@ export interface Permit {
   unused(): void;
 }
 
-const NOTHING_WITHHELD: Withheld = { models: [], assistants: [] };
-
 /**
  * The circuits of this process: for all calls, for those of each model, for those for each assistant. One that is gone, or
  * asks for what its model does not take, does not stop the others.
  */
 @Injectable()
-export class Circuits {
+export class Circuits implements OnApplicationShutdown {
   private readonly logger = new Logger(Circuits.name);
   private readonly circuits = new Map<Scope, Circuit>();
   private change: () => void = () => undefined;
+  private written: Promise<void> = Promise.resolve();
 
   constructor(private readonly manager: EntityManager) {}
 
@@ -90,20 +89,19 @@ export class Circuits {
     };
   }
 
-  /** Which jobs may try whether the model is back for `scope`, and which must not. */
+  /** Which jobs may try whether the model is back for `scope`, and which must not, since another scope holds them back for longer. */
   probe(scope: Scope): { only: Only; withheld: Withheld } {
     const [kind, name] = [scope.slice(0, scope.indexOf(':')), scope.slice(scope.indexOf(':') + 1)];
     const only = scope === 'all' ? {} : kind === 'model' ? { model: name } : { assistant: name };
-    return { only, withheld: this.withheld(scope) };
+    return { only, withheld: this.withheld(({ mayTry }) => !mayTry) };
   }
 
-  /** Leave to begin an attempt that is claimed already; `probes`: the scope in which it tries whether the model is back. */
-  begin(job: JobOfModel, probes?: Scope): Permit {
-    const scopes = scopesOf(job);
+  /** Leave to begin an attempt that is claimed already. It `probes` whether the model is back in every scope where somebody should. */
+  begin(job: JobOfModel, probes = false): Permit {
     const trials = new Map(
-      scopes.flatMap((scope) => {
+      scopesOf(job).flatMap((scope) => {
         const circuit = this.circuits.get(scope);
-        return circuit === undefined ? [] : [[scope, circuit.begin(scope === probes)] as const];
+        return circuit === undefined ? [] : [[scope, circuit.begin(probes && circuit.mayTry)] as const];
       }),
     );
     let over = false;
@@ -128,8 +126,7 @@ export class Circuits {
     };
   }
 
-  /** Ends all timers. */
-  stop(): void {
+  onApplicationShutdown(): void {
     for (const circuit of this.circuits.values()) circuit.stop();
   }
 
@@ -137,15 +134,13 @@ export class Circuits {
     return [...this.circuits].filter(([, { isOpen }]) => isOpen);
   }
 
-  /** All that is held back, but for `scope`. */
-  private withheld(but?: Scope): Withheld {
+  /** What is held back by circuits of which `holds` is true. */
+  private withheld(holds: (circuit: Circuit) => boolean = () => true): Withheld {
     const names = (kind: string): string[] =>
-      this.open.flatMap(([scope]) =>
-        scope !== but && scope.startsWith(`${kind}:`) ? [scope.slice(kind.length + 1)] : [],
+      this.open.flatMap(([scope, circuit]) =>
+        scope.startsWith(`${kind}:`) && holds(circuit) ? [scope.slice(kind.length + 1)] : [],
       );
-    return but === undefined && !this.isOpen
-      ? NOTHING_WITHHELD
-      : { models: names('model'), assistants: names('assistant') };
+    return { models: names('model'), assistants: names('assistant') };
   }
 
   private circuit(scope: Scope): Circuit {
@@ -160,13 +155,13 @@ export class Circuits {
             fault.operator && fault,
           ),
         );
-        this.written(writeHold(this.manager, { scope, code: fault.code, message: fault.message, ms }));
+        this.write(() => writeHold(this.manager, { scope, code: fault.code, message: fault.message, ms }));
       },
       mayTry: () => this.change(),
       closed: (how) => {
         const what = how === 'answered' ? 'the model is back' : 'nothing waits for the model any more';
         this.logger.log(`${what} (${scope})`);
-        this.written(removeHold(this.manager, scope));
+        this.write(() => removeHold(this.manager, scope));
         this.change();
       },
     });
@@ -174,9 +169,14 @@ export class Circuits {
     return circuit;
   }
 
-  /** The rows are for operators to read: a database that is away keeps no circuit from working. */
-  private written(writing: Promise<void>): void {
-    writing.catch((error: unknown) => this.logger.debug(line('cannot write the hold down', {}, error)));
+  /**
+   * Writes to the rows that operators read, one after the other, so that the last word stands. A database that is away keeps no
+   * circuit from working.
+   */
+  private write(writing: () => Promise<void>): void {
+    this.written = this.written
+      .then(writing)
+      .catch((error: unknown) => this.logger.debug(line('cannot write the hold down', {}, error)));
   }
 }
 

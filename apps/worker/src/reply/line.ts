@@ -111,7 +111,7 @@ export class Line {
     if (this.slots.room === 0) return;
     const { only, withheld } = this.circuits.probe(scope);
     const job = await claimProbe(this.manager, only, withheld);
-    if (job !== undefined) this.runner.run(job, this.circuits.begin(job, scope));
+    if (job !== undefined) this.runner.run(job, this.circuits.begin(job, true));
   }
 
   private claim({ withheld, room }: Gate): Promise<Claimed> {
