@@ -272,6 +272,35 @@ describe('useChat, through the transport', () => {
     await transport.cancel(id); // nothing is left to cancel
   });
 
+  it('shows a reply that the model ended early as it is, without an error, and says why it ended', async () => {
+    const client = clientOf('fay');
+    const { id } = await client.openChat('support');
+    const stop_details = { category: 'cyber', explanation: 'This could do harm.' };
+    for (const [stop_reason, script, finishReason] of [
+      ['max_tokens', { text: 'as far as' }, 'length'],
+      ['model_context_window_exceeded', { text: 'as far as' }, 'length'],
+      ['refusal', { text: 'I can', stop_details }, 'content-filter'],
+      ['refusal', { empty_content: true, stop_details: { category: null, explanation: null } }, 'content-filter'],
+    ] as const) {
+      await stack.model.script('ended early', { ...script, stop_reason }, 1);
+      let finished: unknown;
+      const page = new Page(new RejoinderChatTransport({ client }), {
+        id,
+        onFinish: (end) => void (finished = end.finishReason),
+      });
+      await page.sendMessage({ text: 'ended early' });
+      expect([page.status, page.error, finished]).toEqual(['ready', undefined, finishReason]);
+      const message = await kept('fay', id);
+      const details = 'stop_details' in script ? script.stop_details : undefined;
+      expect(page.lastMessage?.metadata).toMatchObject({
+        ...{ job_status: 'succeeded', status: 'incomplete', stop_reason },
+        ...(details && { stop_details: details }),
+      });
+      expect(page.lastMessage).toMatchObject({ ...toUIMessages([message])[0] });
+      expect(page.text).toBe('text' in script ? script.text : '');
+    }
+  });
+
   it('says that a turn failed, or was refused, in words to be shown', async () => {
     const client = clientOf('leo');
     const { id } = await client.openChat('support');

@@ -2,10 +2,12 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import {
   type ApiError,
   ConnectionError,
+  type JobErrorCode,
   type JobEvent,
   type JobEvents,
   Rejoinder,
   type RejoinderOptions,
+  remedyFor,
   TurnError,
 } from '@rejoinder/client';
 import { BadLine, type Fault } from '../support/bad-line.js';
@@ -313,6 +315,39 @@ describe('the client', () => {
     const now = await kim.getChat(chat.id);
     expect((await kim.updateChat(chat.id, { status: 'closed' }, { ifUnchanged: now })).status).toBe('closed');
     expect(await thrown(kim.startTurn(chat.id, 'too late'))).toMatchObject({ code: 'chat_not_active' });
+  });
+
+  it('gives an incomplete reply as a reply, also one without text, and says what the model is not sent any more', async () => {
+    const ivy = as('ivy');
+    const { id } = await ivy.openChat('support');
+    const explanation = '<b>This could do harm.</b>';
+    const stop_details = { category: 'cyber', explanation };
+    await stack.model.script('refuse this', { empty_content: true, stop_reason: 'refusal', stop_details }, 1);
+    const refused = await ivy.streamTurn(id, 'refuse this').reply();
+    expect(refused).toMatchObject({ ...{ content: '', status: 'incomplete' }, stop_reason: 'refusal', stop_details });
+    await stack.model.script('cut this', { text: 'as far as', stop_reason: 'max_tokens' }, 1);
+    const { assistant_message: cut } = await ivy.sendTurn(id, 'cut this');
+    expect(cut).toMatchObject({ content: 'as far as', status: 'incomplete', stop_reason: 'max_tokens' });
+    const { data } = await ivy.listMessages(id);
+    expect(data.map(({ in_context }) => in_context)).toEqual([undefined, false, false, undefined, undefined]);
+  });
+
+  it('says what helps after a turn that failed', async () => {
+    const joy = as('joy');
+    const { id } = await joy.openChat('support');
+    for (const [script, code, remedy] of [
+      [{ status: 400, error_type: 'invalid_request_error', message: 'no' }, 'model_rejected', 'another_message'],
+      [{ status: 413, error_type: 'request_too_large', message: 'no' }, 'message_too_long', 'shorten'],
+    ] as const) {
+      await stack.model.script(`fail as ${code}`, script);
+      const failed = await joy
+        .streamTurn(id, `fail as ${code}`)
+        .reply()
+        .catch((error: unknown) => error);
+      expect(failed).toBeInstanceOf(TurnError);
+      const { error } = (failed as TurnError).job;
+      expect([error?.code, remedyFor(error?.code as JobErrorCode)]).toEqual([code, remedy]);
+    }
   });
 
   it('tries again for as long as it was told, and then says that nobody answers', async () => {

@@ -2,4 +2,5 @@ export { ApiError, ConnectionError, RejoinderError, TurnError } from './errors.j
 export type { Token } from './http.js';
 export { type FollowOptions, type JobEvent, JobEvents } from './job-events.js';
 export * from './rejoinder.js';
+export { type Remedy, remedyFor } from './remedy.js';
 export * from './types.js';

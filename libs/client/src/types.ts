@@ -13,6 +13,7 @@ export type ErrorBody = Schemas['Error'];
 export type ErrorCode = Schemas['ErrorCode'];
 export type ErrorDetail = Schemas['ErrorDetail'];
 export type Job = Schemas['Job'];
+export type JobErrorCode = Schemas['JobErrorCode'];
 export type JobStatus = Job['status'];
 export type Message = Schemas['Message'];
 export type MessagePage = Schemas['MessagePage'];

@@ -13,11 +13,15 @@ export interface RejoinderMetadata {
   /** The message as it is kept; of a reply as soon as it is. */
   readonly message_id?: string;
   readonly seq?: number;
-  /** `incomplete` is the text so far of a canceled reply. */
+  /** `incomplete` is the text so far of a reply that was canceled, or that the model ended early: `stop_reason` says which. */
   readonly status?: Message['status'];
   readonly created_at?: string;
   readonly model?: string;
   readonly stop_reason?: string;
+  /** Why the model refused, in its own words. */
+  readonly stop_details?: Message['stop_details'];
+  /** Only where it is false: the model is not sent this message any more. */
+  readonly in_context?: false;
   readonly usage?: Message['usage'];
 }
 
@@ -26,20 +30,21 @@ export type RejoinderUIMessage = UIMessage<RejoinderMetadata>;
 
 /**
  * Messages of the service as `useChat` has them, to begin with. A reply has the id of its job, as it has while it is streamed:
- * the same reply takes its own place, whichever way it comes. Other messages have their own; `metadata.message_id` always is it.
+ * the same reply takes its own place, whichever way it comes. Other messages have their own; `metadata.message_id` always is it. A
+ * reply without text, a refusal for one, has no parts.
  */
 export function toUIMessages(messages: readonly Message[]): RejoinderUIMessage[] {
   return messages.map((message) => ({
     id: message.job_id ?? message.id,
     role: message.role,
-    parts: [{ type: 'text', text: message.content, state: 'done' }],
+    parts: message.content === '' ? [] : [{ type: 'text', text: message.content, state: 'done' }],
     metadata: metadataOf(message),
   }));
 }
 
 /** What is told of a message that is kept. */
 export function metadataOf(message: Message): RejoinderMetadata {
-  const { id, job_id, seq, status, created_at, model, stop_reason, usage } = message;
+  const { id, job_id, seq, status, created_at, model, stop_reason, stop_details, in_context, usage } = message;
   return {
     ...(job_id !== null && { job_id }),
     message_id: id,
@@ -48,6 +53,8 @@ export function metadataOf(message: Message): RejoinderMetadata {
     created_at,
     ...(model !== undefined && { model }),
     ...(stop_reason !== undefined && { stop_reason }),
+    ...(stop_details !== undefined && { stop_details }),
+    ...(in_context !== undefined && { in_context }),
     ...(usage !== undefined && { usage }),
   };
 }

@@ -1,0 +1,36 @@
+import type { JobErrorCode } from './types.js';
+
+/**
+ * What helps after a failed turn:
+ *
+ * - `shorten`: a shorter message;
+ * - `try_later`: the same message, some time later;
+ * - `another_message`: a message that says it differently;
+ * - `operator`: nothing that the user does. Those who run the service have to act.
+ */
+export type Remedy = 'shorten' | 'try_later' | 'another_message' | 'operator';
+
+/** The contract's own table (`JobErrorCode` in `openapi.yaml`). A code that is new there does not compile until it has an entry. */
+const REMEDIES: Readonly<Record<JobErrorCode, Remedy>> = {
+  model_unavailable: 'try_later',
+  model_unauthorized: 'operator',
+  model_budget: 'operator',
+  model_misconfigured: 'operator',
+  model_rejected: 'another_message',
+  message_too_long: 'shorten',
+  context_exceeded: 'shorten',
+  answer_empty: 'another_message',
+  answer_broken: 'try_later',
+  answer_paused: 'another_message',
+  attempts_exhausted: 'try_later',
+  expired: 'try_later',
+  internal: 'operator',
+};
+
+/**
+ * What a client can do about a failed job, by the code of its error (`job.error.code`). A service that is newer than this client may
+ * send a code that is not known here: then it is `try_later`, which does no harm.
+ */
+export function remedyFor(code: JobErrorCode): Remedy {
+  return (REMEDIES as Readonly<Partial<Record<string, Remedy>>>)[code] ?? 'try_later';
+}
