@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { findChromium } from '../support/browser.js';
-import { Playground, slowly } from '../support/playground.js';
+import { PHONE, Playground, slowly } from '../support/playground.js';
 import { until } from '../support/until.js';
 
 const withBrowser = findChromium() === undefined ? describe.skip : describe;
@@ -39,6 +39,10 @@ withBrowser('the playground, in a chat', () => {
     const replied = (await playground.stored(kim)).at(-1);
     expect([replied.status, replied.stop_reason]).toEqual(['incomplete', 'canceled']);
     expect(await kim.messages.last().locator('.prose p').textContent()).toBe(replied.content);
+    // The model never told what it came to.
+    expect(replied.usage.estimated).toBe(true);
+    const { input_tokens: sent, output_tokens: written } = replied.usage;
+    await kim.sees(`~${sent} in · ~${written} out`);
     await kim.send('and now?');
     await kim.reply('and now?');
   });
@@ -194,11 +198,60 @@ withBrowser('the playground, in a chat', () => {
     );
     await vic.send('impossible');
     await vic.sees('model_rejected');
+    await vic.sees('The model does not take this message. It may help to say it in other words.');
     await vic.page.reload();
     await vic.sees('model_rejected');
     await vic.page.getByRole('button', { name: 'Try again' }).click();
     await vic.reply('[Stand-in model]');
     expect((await playground.stored(vic)).map(({ role }) => role)).toEqual(['system', 'user', 'assistant']);
+  });
+
+  it.each([
+    ['phone', PHONE],
+    ['desktop', { viewport: { width: 1440, height: 900 } }],
+  ])('says on a %s why a reply is incomplete, and what the model is not sent any more', async (place, how) => {
+    const { model } = playground.stack;
+    const amy = await playground.talking(how);
+    const explanation = '<img src=x onerror=alert(1)> This could do <b>harm</b>.';
+    const refusal = { stop_reason: 'refusal', stop_details: { category: 'cyber', explanation } };
+    await model.script('too much', { text: 'As far as it goes', stop_reason: 'max_tokens' }, 1);
+    await model.script('never', { empty_content: true, ...refusal }, 1);
+    await model.script('half of it', { text: 'At first, one', ...refusal, stop_details: { category: 'bio' } }, 1);
+    await model.script('no room', { text: 'So far', stop_reason: 'model_context_window_exceeded' }, 1);
+    const ask = async (text: string): Promise<void> => {
+      await amy.field.fill(text);
+      await amy.page.getByRole('button', { name: 'Send' }).click();
+    };
+    await ask('too much');
+    await amy.reply(/As far as it goes[^]*Cut off The reply has reached its greatest length\./);
+    await ask('half of it');
+    await amy.reply(/At first, one[^]*Refused The model refused to go on\. .?bio/);
+    await ask('never');
+    await amy.reply('Refused The model refused to answer.');
+    // What the model says is text, whatever it looks like.
+    expect(await amy.messages.last().locator('q').textContent()).toBe(explanation);
+    expect(await amy.messages.last().locator('.prose, img, b').count()).toBe(0);
+    await ask('no room');
+    await amy.reply(/So far[^]*Cut off The chat left the model no room for more\./);
+
+    // The refused turns are marked, as soon as they are; the others are not.
+    const marked = (): Promise<string[]> =>
+      amy.messages.filter({ hasText: 'not sent to the model any more' }).locator('.unseen + *').allTextContents();
+    const expected = ['half of it', 'At first, one', 'never', expect.stringContaining('refused to answer')];
+    await until(async () => (await marked()).length === 4, 'the marks');
+    expect(await marked()).toEqual(expected);
+    await amy.picture(`${place}-incomplete`);
+    expect(await amy.barriers()).toEqual([]);
+    const fail = { status: 400, error_type: 'invalid_request_error', message: 'no' };
+    await model.script('impossible', fail, 1);
+    await ask('impossible');
+    await amy.sees('It may help to say it in other words.');
+    await amy.messages.filter({ hasText: 'impossible' }).filter({ hasText: 'not sent' }).waitFor();
+    await amy.picture(`${place}-left-out`);
+    expect(await amy.barriers()).toEqual([]);
+    await amy.page.reload();
+    await amy.messages.filter({ hasText: 'impossible' }).filter({ hasText: 'not sent' }).waitFor();
+    expect(amy.complaints).toEqual([]);
   });
 
   it('tells of an attempt that was lost, and shows nothing of its text', async () => {

@@ -19,6 +19,7 @@ import {
   type Watched,
 } from './turn';
 import type { View } from './view';
+import { endingOf, failureOf } from './words';
 
 type Begin = (watched: Watched) => AsyncIterable<JobEvent>;
 
@@ -230,17 +231,23 @@ export class Exchange {
     const { past, view } = this.setting;
     if (view.get().messages.some(({ id }) => id === message.id)) return;
     await past.add(message);
-    this.announcement.set(
-      message.status === 'incomplete' ? 'The reply was stopped.' : `Reply: ${message.content.slice(0, 400)}`,
-    );
+    this.announcement.set(endingOf(message)?.sentence ?? `Reply: ${message.content.slice(0, 400)}`);
   }
 
   private end(): void {
     const { turn } = this;
+    const { past, view } = this.setting;
     const problem = turn?.job && problemOfJob(turn.job, turn.problem);
     this.patchTurn({ ended: true, stopping: false, problem });
     this.live.stop();
-    if (problem !== undefined) this.announcement.set(`No reply: ${problem.message}`);
+    if (problem !== undefined) {
+      const { sentence, help } = failureOf(problem);
+      this.announcement.set(`No reply: ${[sentence, help].filter(Boolean).join(' ')}`);
+    }
+    // A turn that the model does not take is left out from then on, with what was asked before it.
+    // And it is taken in again when an operator puts it back.
+    const isMarked = view.get().messages.some(({ in_context: inContext }) => inContext === false);
+    if (problem !== undefined || isMarked) void past.lookAgain().catch(() => undefined);
     this.setting.onChange();
   }
 

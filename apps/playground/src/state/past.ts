@@ -37,6 +37,18 @@ export class Past {
     return this.older;
   }
 
+  /** Reads the newest messages once more: whether the model is sent one may change, of all that is said of it. */
+  async lookAgain(): Promise<void> {
+    const { data } = await this.page({ limit: PAGE });
+    const read = new Map(data.map((message) => [message.id, message]));
+    const { messages } = this.view.get();
+    const now = messages.map((message) => {
+      const again = read.get(message.id);
+      return again === undefined || again.in_context === message.in_context ? message : again;
+    });
+    if (now.some((message, n) => message !== messages[n])) this.view.patch({ messages: now });
+  }
+
   /** Puts a message at the end; what is missing in between is read first. */
   async add(message: Message): Promise<void> {
     if (this.view.get().messages.at(-1)?.seq === message.seq - 1) this.merge([message]);

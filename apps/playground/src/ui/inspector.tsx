@@ -1,4 +1,4 @@
-import { isFinal, type Job, type Rejoinder } from '@rejoinder/client';
+import { isFinal, type Job, type Message, type Rejoinder } from '@rejoinder/client';
 import type { JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import type { Conversation } from '../state/conversation';
@@ -114,9 +114,7 @@ function JobFacts({
         {job.finished_at !== null && (
           <Fact name="Duration" value={span(Date.parse(job.finished_at) - Date.parse(job.created_at))} />
         )}
-        {reply?.usage && (
-          <Fact name="Tokens" value={`${reply.usage.input_tokens} in · ${reply.usage.output_tokens} out`} />
-        )}
+        {reply?.usage && <Fact name="Tokens" value={tokensOf(reply.usage)} />}
         {reply?.model !== undefined && <Fact name="Model" value={reply.model} />}
         {reply?.stop_reason !== undefined && <Fact name="Stop reason" value={reply.stop_reason} />}
         <Id name="Job" id={job.id} />
@@ -125,6 +123,12 @@ function JobFacts({
       </dl>
     </>
   );
+}
+
+/** Tokens in and out; "~" says that some of them are estimated. */
+function tokensOf({ input_tokens: input, output_tokens: output, estimated }: NonNullable<Message['usage']>): string {
+  const about = estimated === true ? '~' : '';
+  return `${about}${input} in · ${about}${output} out`;
 }
 
 function Fact({ name, value }: { readonly name: string; readonly value: string }): JSX.Element {

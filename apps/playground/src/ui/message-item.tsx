@@ -1,6 +1,7 @@
 import type { Message } from '@rejoinder/client';
 import type { JSX } from 'preact';
 import type { Talker } from '../state/talker';
+import { endingOf } from '../state/words';
 import { Avatar } from './avatar';
 import { memo } from './memo';
 import { Prose } from './prose';
@@ -14,11 +15,12 @@ interface MessageItemProps {
   readonly onInspect: (jobId?: string) => void;
 }
 
-/** A message of the history. Drawn once: messages never change. */
+/** A message of the history. Its words never change; whether the model is sent it may. */
 export const MessageItem = memo(
   function MessageItem({ message, talker, day, onInspect }: MessageItemProps): JSX.Element {
-    const { id, role, content, status, created_at: createdAt, job_id: jobId } = message;
+    const { id, role, content, created_at: createdAt, job_id: jobId, in_context: inContext } = message;
     const isUsers = role === 'user';
+    const ending = endingOf(message);
     return (
       <li id={`m-${id}`} class={`message ${role}`}>
         {day !== undefined && <div class="day">{day}</div>}
@@ -26,16 +28,34 @@ export const MessageItem = memo(
           {!isUsers && <Avatar of={talker} size="small" />}
           <div class="bubble">
             <span class="unseen">{isUsers ? 'You:' : `${talker.name}:`}</span>
-            <Prose text={content} />
+            {(ending === undefined || content.trim() !== '') && <Prose text={content} />}
+            {ending !== undefined && (
+              <p class="ending">
+                <span class="chip incomplete">{ending.label}</span> {ending.sentence}
+                {ending.quote !== undefined && (
+                  <>
+                    {' '}
+                    <q dir="auto">{ending.quote}</q>
+                  </>
+                )}
+              </p>
+            )}
           </div>
         </div>
         <div class="under">
-          {status === 'incomplete' && <span class="chip incomplete">Stopped</span>}
           <time dateTime={createdAt}>{timeOf(createdAt)}</time>
           {jobId !== null && (
             <button class="link" type="button" onClick={() => onInspect(jobId)}>
               Details
             </button>
+          )}
+          {inContext === false && (
+            <span
+              class="left-out"
+              title="The model does not take this turn, and would not later. What is said next stands without it."
+            >
+              not sent to the model any more
+            </span>
           )}
         </div>
       </li>

@@ -4,6 +4,7 @@ import { useStore } from '../state/store';
 import { isUnderWay, type Turn } from '../state/turn';
 import type { View } from '../state/view';
 import type { Talker } from '../state/talker';
+import { failureOf } from '../state/words';
 import { Avatar } from './avatar';
 import { Icon } from './icons';
 import { Prose } from './prose';
@@ -119,17 +120,18 @@ function NoReply({
   readonly canAsk: boolean;
 }): JSX.Element {
   const isCanceled = turn.job?.status === 'canceled';
-  const { problem } = turn;
+  const failure = turn.problem && failureOf(turn.problem);
   return (
     <li class="message assistant">
       <div class={isCanceled ? 'no-reply' : 'no-reply failed'}>
         {!isCanceled && <Icon name="alert" />}
         <div>
           <p>
-            {isCanceled ? 'Stopped. There was nothing of a reply to keep.' : (problem?.message ?? 'No reply came.')}
+            {isCanceled ? 'Stopped. There was nothing of a reply to keep.' : (failure?.sentence ?? 'No reply came.')}
+            {!isCanceled && failure?.help !== undefined && <> {failure.help}</>}
           </p>
           <p class="notice-ids">
-            {problem?.code !== undefined && <code>{problem.code}</code>}{' '}
+            {turn.problem?.code !== undefined && <code>{turn.problem.code}</code>}{' '}
             <button class="link" type="button" onClick={() => onInspect(turn.job?.id)}>
               Details
             </button>
