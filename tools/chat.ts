@@ -1,8 +1,9 @@
-import { ApiError, Rejoinder, RejoinderError } from '@rejoinder/client';
+import { ApiError, Rejoinder, RejoinderError, TurnError } from '@rejoinder/client';
 import { parseArgs } from 'node:util';
 import { loadEnvFile } from '#settings/settings.js';
 import { Conversation } from './chat/conversation.js';
 import { Terminal } from './chat/terminal.js';
+import { failureOf } from './chat/words.js';
 import { signToken } from './sign-token.js';
 
 const USAGE = `Talks to an assistant of a running service.
@@ -73,6 +74,7 @@ async function main(): Promise<number> {
 /** An error of the service, or of the way to it, in a line or two. @throws what is neither */
 function explain(error: unknown, baseUrl: string): string {
   if (!(error instanceof RejoinderError)) throw error;
+  if (error instanceof TurnError) return failureOf(error);
   if (!(error instanceof ApiError)) return `${error.message} (${baseUrl}; is it running? \`npm start\`)`;
   const details = error.details.map(({ field, message }) => `\n  ${field} ${message}`).join('');
   return `${error.message} [${error.code}, request ${error.requestId}]${details}`;

@@ -74,6 +74,42 @@ describe('npm run chat', () => {
     expect(rows).toEqual([{ status: 'canceled' }]);
   });
 
+  it('says beside a reply why it is incomplete, and after a turn that failed what helps', async () => {
+    const stop_details = { category: 'cyber', explanation: 'This could do harm.' };
+    const text = 'as far as it goes';
+    for (const [script, out, err] of [
+      [{ text, stop_reason: 'max_tokens' }, text, /^Cut off: the reply has reached its greatest length/],
+      [{ text, stop_reason: 'model_context_window_exceeded' }, text, /^Cut off: the chat left the model no room/],
+      [{ text, stop_reason: 'refusal' }, text, /^The model refused to go on\.\n$/],
+      [
+        { empty_content: true, stop_reason: 'refusal', stop_details },
+        '',
+        /^The model refused to answer: This could do harm\.\n$/,
+      ],
+    ] as const) {
+      await stack.model.script('incompletely', script, 1);
+      const run = await chat(['support', 'incompletely', '--user', 'jim']).ended;
+      expect([run.out, run.err, run.code]).toEqual([`${out}\n`, expect.stringMatching(err), 0]);
+    }
+    for (const [say, script, words] of [
+      // Also with less history before it.
+      [
+        'too long',
+        { status: 413, error_type: 'request_too_large' },
+        /message_too_long, job .*\]\nA shorter message helps\./,
+      ],
+      [
+        'a tool',
+        { text: '', stop_reason: 'tool_use' },
+        /model_rejected, job .*\]\nIt may help to say it in other words\./,
+      ],
+    ] as const) {
+      await stack.model.script(say, script);
+      const run = await chat(['support', say, '--user', 'jim']).ended;
+      expect([run.out, run.err, run.code]).toEqual(['', expect.stringMatching(words), 1]);
+    }
+  });
+
   it('leaves on the second Ctrl-C, also where nobody answers', async () => {
     await stack.model.script('mute', { hang_before_headers: true });
     const run = chat(['support', 'mute', '--user', 'flo']);

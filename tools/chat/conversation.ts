@@ -1,5 +1,6 @@
 import { ApiError, type JobEvents, type OpenedChat, type Rejoinder, TurnError } from '@rejoinder/client';
 import type { Terminal } from './terminal.js';
+import { endingOf } from './words.js';
 
 /** How much of an older chat is shown at the beginning, in messages. */
 const SHOWN_MESSAGES = 6;
@@ -32,10 +33,13 @@ export class Conversation {
     if (!this.terminal.watched) return;
     const { id, assistant, messages } = this.chat;
     this.terminal.note(`chat ${id}${user === undefined ? '' : ` as ${user}`} · Ctrl-C stops a reply, Ctrl-D leaves`);
-    for (const { role, content } of messages.slice(-SHOWN_MESSAGES)) {
+    for (const message of messages.slice(-SHOWN_MESSAGES)) {
+      const { role, content } = message;
+      const ending = endingOf(message);
       const who = role === 'user' ? 'you' : assistant;
       this.terminal.write(`${this.terminal.style(1, `${who} ▸`)} `);
       this.terminal.quote(`${content}\n`);
+      if (ending !== undefined) this.terminal.note(ending);
     }
   }
 
@@ -84,10 +88,14 @@ export class Conversation {
     // Where nobody watched, only what counts is printed: never the text of an attempt that was lost.
     if (!terminal.watched && message !== undefined) terminal.quote(`${message.content}\n`);
     if (job?.status === 'canceled') {
-      terminal.note('Stopped; what there was of the reply is kept.');
+      terminal.note(
+        message === undefined ? 'Stopped; there was nothing of a reply to keep.' : (endingOf(message) ?? ''),
+      );
       return 'canceled';
     }
     if (job !== undefined && job.status !== 'succeeded') throw new TurnError(job);
+    const ending = message && endingOf(message);
+    if (ending !== undefined) terminal.note(ending);
     return 'answered';
   }
 }
