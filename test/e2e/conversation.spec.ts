@@ -142,6 +142,26 @@ describe('a conversation', () => {
     expect((await quin.turn(chat.id, 'and now?')).status).toBe(200);
   });
 
+  it('says of a refused turn, in its own answer and ever after, that the model is not sent it any more', async () => {
+    const rae = stack.as('rae');
+    const chat = await rae.chat();
+    const refusal = { text: 'Half', stop_reason: 'refusal', stop_details: { category: 'bio', explanation: null } };
+    await stack.model.script('never this', refusal, 1);
+    const { status, body } = await rae.turn(chat.id, 'never this');
+    expect([status, body]).toMatchObject([
+      200,
+      {
+        user_message: { in_context: false },
+        assistant_message: { in_context: false, status: 'incomplete', stop_details: refusal.stop_details },
+      },
+    ]);
+    const { data } = (await rae.get(`/api/v1/chats/${chat.id}/messages`)).body;
+    expect(data.slice(1)).toEqual([body.user_message, body.assistant_message]);
+    await rae.turn(chat.id, 'and this?');
+    const [call] = await stack.model.calls('and this?');
+    expect(call?.messages).toEqual([{ role: 'user', content: 'and this?' }]);
+  });
+
   it('runs by the assistant’s own paths too, for that assistant’s chats only', async () => {
     const mia = stack.as('mia');
     const chat = await mia.chat('billing');

@@ -81,7 +81,8 @@ export class TurnsService {
         const found = replayed
           ? await this.jobs.getFinal(origin.userId, job.id, waitSeconds, left)
           : await this.jobs.waitFor(watch, origin.userId, jobId, waitSeconds, left);
-        return { userMessage, replayed, allowance, ...found };
+        const seen = replayed && job.status === 'succeeded' ? userMessage : asAnswered(userMessage, found.message);
+        return { userMessage: seen, replayed, allowance, ...found };
       } catch (error) {
         // The turn is accepted, whatever became of the store since: the client must learn of its job.
         if (isStoreAway(error)) return accepted;
@@ -151,6 +152,11 @@ export class TurnsService {
     if (userMessage === undefined) throw notFound('chat');
     return { userMessage, job, replayed: true, allowance: undefined };
   }
+}
+
+/** A user's message once its turn has its reply: a reply that the model is not sent any more takes its question with it. */
+function asAnswered(userMessage: Message, reply: Message | null): Message {
+  return { ...userMessage, inContext: reply?.inContext ?? userMessage.inContext };
 }
 
 /** What became of a turn whose chat was deleted while it was waited for: that canceled it. */
