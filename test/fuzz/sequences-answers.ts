@@ -14,7 +14,11 @@ import {
 import type { Kind } from './sequences-steps.js';
 
 /** What the stand-in says; of `ok` it depends on the question. */
-const REPLIES: Readonly<Partial<Record<Kind, string>>> = { hang: 'half a reply', slow: 'a slow reply' };
+const REPLIES: Readonly<Partial<Record<Kind, string>>> = {
+  hang: 'half a reply',
+  slow: 'a slow reply',
+  refuse: 'half refused',
+};
 
 /** An answer, held against the state that it is given in. Every method throws `Wrong` for one that is not right. */
 export class Answered {
@@ -168,7 +172,9 @@ export class Answered {
       this.same([chat_id, role, job_id], [chatId, said.role, said.jobId], `message ${body.seq}`);
       if (said.content !== undefined) this.same(content, said.content, `message ${body.seq}`);
       const job = said.jobId === null ? undefined : this.state.jobs[said.jobId];
-      this.same(status, job?.status === 'canceled' ? 'incomplete' : 'complete', `the status of message ${body.seq}`);
+      const isCut = job?.status === 'canceled' || (job?.status === 'succeeded' && job.kind === 'refuse');
+      this.same(status, isCut ? 'incomplete' : 'complete', `the status of message ${body.seq}`);
+      this.same(body.in_context, said.inContext ? undefined : false, `in_context of message ${body.seq}`);
       if (job !== undefined) this.replyIs(job, content as string);
     }
   }
@@ -176,7 +182,8 @@ export class Answered {
   private replyIs(job: Job, content: string): void {
     const { messages } = this.state.chats[job.chatId] as Chat;
     const whole = REPLIES[job.kind];
-    const question = asked(messages.slice(0, job.seq)).join('\n\n').slice(0, 150);
+    // The stand-in repeats the question, in one line.
+    const question = asked(messages.slice(0, job.seq)).join(' ').slice(0, 100);
     if (whole !== undefined) this.must(whole.startsWith(content), `the reply is ${content}`);
     if (job.status === 'canceled') return;
     this.must(whole === undefined ? content.includes(question) : content === whole, `the reply is ${content}`);

@@ -1,7 +1,12 @@
 import { isDeepStrictEqual } from 'node:util';
 import { Answered } from './sequences-answers.js';
-import type { Kept, State } from './sequences-state.js';
+import { type Kept, lasting, type State } from './sequences-state.js';
 import type { ChatStatus } from './sequences-steps.js';
+
+/** What an opened chat is answered with, whenever: whether the model is sent a message is told as it is now. */
+function opened(body: any): object {
+  return { ...body, messages: (body.messages as object[]).map(lasting) };
+}
 
 /** What the model says of chats: each method is a step, or one moment of it, and gives the state after it. */
 export class ChatSteps extends Answered {
@@ -11,7 +16,10 @@ export class ChatSteps extends Answered {
     if (kept === 'reused') return this.is(422, 'idempotency_key_reused');
     if (kept !== undefined) {
       this.must(answer.replayed, 'it is not marked as replayed');
-      this.same({ status: answer.status, body: answer.body }, kept.opened, 'what the key was answered at first');
+      const { status, body } = kept.opened as NonNullable<Kept['opened']>;
+      this.same([answer.status, opened(answer.body)], [status, opened(body)], 'what the key was answered at first');
+      const seqs = (answer.body.messages as { seq: number }[]).map(({ seq }) => seq);
+      this.messagesAre(kept.chatId, Math.min(...seqs), Math.max(...seqs), answer.body.messages);
       return this.state;
     }
     this.must(!answer.replayed, 'it is marked as replayed');
@@ -42,7 +50,7 @@ export class ChatSteps extends Answered {
           metadata: {},
           createdAt,
           updatedAt: createdAt,
-          messages: [{ role: 'system', content: undefined, jobId: null }],
+          messages: [{ role: 'system', content: undefined, jobId: null, inContext: true }],
         },
       },
       keys: keep(id),

@@ -9,6 +9,8 @@ export interface Said {
   readonly role: 'system' | 'user' | 'assistant';
   readonly content: string | undefined;
   readonly jobId: string | null;
+  /** Whether the model is sent it with later turns. */
+  readonly inContext: boolean;
 }
 
 export interface Chat {
@@ -72,9 +74,11 @@ export function ended(
 ): State {
   const job = state.jobs[jobId] as Job;
   const chat = state.chats[job.chatId] as Chat;
-  const messages = speaks
-    ? [...chat.messages, { role: 'assistant' as const, content: undefined, jobId }]
-    : chat.messages;
+  // A turn that was rejected or refused is one that the model does not take: the next one stands without it.
+  const leavesOut = status === 'failed' || (status === 'succeeded' && job.kind === 'refuse');
+  const before = leavesOut ? placed(chat.messages, job.seq, false) : chat.messages;
+  const reply = { role: 'assistant' as const, content: undefined, jobId, inContext: !leavesOut };
+  const messages = speaks ? [...before, reply] : before;
   return {
     ...state,
     jobs: { ...state.jobs, [jobId]: { ...job, status } },
@@ -82,10 +86,23 @@ export function ended(
   };
 }
 
-/** What the model is asked: the messages since the last reply, for a turn whose reply failed is asked again with the next. */
+/**
+ * The messages once a turn that answers the message `seq` has left out what it asked, or (`inContext`) has taken that in again: the user's
+ * messages since the last reply that the model is sent.
+ */
+export function placed(messages: readonly Said[], seq: number, inContext: boolean): readonly Said[] {
+  const from = messages.slice(0, seq - 1).findLastIndex((one) => one.role === 'assistant' && one.inContext) + 1;
+  return messages.map((one, n) => (one.role === 'user' && n >= from && n < seq ? { ...one, inContext } : one));
+}
+
+/**
+ * What the model is asked by a turn that answers the last of these messages: that one, and with it those since the last reply, for a turn
+ * that was canceled without a word is asked again with the next. What is left out is in nobody's way.
+ */
 export function asked(messages: readonly Said[]): string[] {
   const texts: string[] = [];
-  for (const { role, content } of [...messages].reverse()) {
+  for (const [back, { role, content, inContext }] of [...messages].reverse().entries()) {
+    if (!inContext && back > 0) continue;
     if (role === 'assistant') break;
     if (role === 'user') texts.unshift(content ?? '');
   }
@@ -98,7 +115,7 @@ export function kindOf(messages: readonly Said[]): Kind {
   return SCRIPTS.map(([kind]) => kind).find((kind) => texts.some((text) => text.includes(mark(kind)))) ?? 'ok';
 }
 
-/** Every message that was seen, by chat and number: none may ever be seen otherwise. */
+/** Every message that was seen, by chat and number: none may ever be seen otherwise, but for whether the model is sent it. */
 export class Facts {
   private readonly messages = new Map<string, any>();
 
@@ -115,11 +132,20 @@ export class Facts {
     const { chat_id, seq } = value as { chat_id?: string; seq?: number };
     if (chat_id !== undefined && seq !== undefined) {
       const name = `${chat_id} ${seq}`;
-      const known = this.messages.get(name) ?? value;
-      if (!isDeepStrictEqual(known, value)) throw new Wrong(`message ${name} is ${print(known)} and ${print(value)}`);
-      this.messages.set(name, value);
+      const message = lasting(value);
+      const known = this.messages.get(name) ?? message;
+      if (!isDeepStrictEqual(known, message)) {
+        throw new Wrong(`message ${name} is ${print(known)} and ${print(message)}`);
+      }
+      this.messages.set(name, message);
     } else Object.values(value).forEach((inner) => this.learn(inner));
   }
+}
+
+/** What never changes of a message. */
+export function lasting(message: object): object {
+  const { in_context: _, ...rest } = message as { in_context?: false };
+  return rest;
 }
 
 export const print = (value: unknown): string => JSON.stringify(value) ?? 'nothing';

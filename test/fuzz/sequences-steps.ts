@@ -6,13 +6,14 @@ import fc from 'fast-check';
  */
 
 /** What becomes of a turn; the stand-in finds the word in what it is asked (see `SCRIPTS`). */
-export const KINDS = ['ok', 'slow', 'fail', 'hang'] as const;
+export const KINDS = ['ok', 'slow', 'fail', 'refuse', 'hang'] as const;
 export type Kind = (typeof KINDS)[number];
 
 /** What the stand-in does about a text with the word in it; in this order, for a question may hold several messages. */
 export const SCRIPTS: readonly (readonly [Kind, object])[] = [
   ['hang', { pieces: ['half ', 'a reply'], stall_after: 2 }],
   ['fail', { status: 400, error_type: 'invalid_request_error', message: 'scripted' }],
+  ['refuse', { text: 'half refused', stop_reason: 'refusal', stop_details: { category: 'bio', explanation: null } }],
   ['slow', { text: 'a slow reply', delay_ms: 80 }],
 ];
 
@@ -73,7 +74,7 @@ export interface Program {
 const assistant = fc.constantFrom<Assistant>('support', 'billing');
 const chat = fc.nat({ max: 3 });
 const job = fc.nat({ max: 3 });
-const kind = fc.constantFrom<Kind>('ok', 'ok', 'slow', 'slow', 'fail', 'fail', 'hang');
+const kind = fc.constantFrom<Kind>('ok', 'ok', 'slow', 'slow', 'fail', 'fail', 'refuse', 'hang');
 const key = fc.constantFrom<Key>(undefined, undefined, 'k0', 'k1', 'k2');
 const way = fc.constantFrom<Way>('plain', 'plain', 'plain', 'plain', 'scoped', 'scoped', 'astray');
 const match = fc.constantFrom<Match>('none', 'none', 'newest', 'older', 'any', 'wrong');

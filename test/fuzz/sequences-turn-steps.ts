@@ -1,5 +1,5 @@
 import { Answered } from './sequences-answers.js';
-import { type Chat, ended, type Job, kindOf, type State, Wrong } from './sequences-state.js';
+import { type Chat, ended, type Job, kindOf, placed, type State, Wrong } from './sequences-state.js';
 
 /** What the model says of messages, turns and jobs: each method is a step, or one moment of it, and gives the state after it. */
 export class TurnSteps extends Answered {
@@ -103,7 +103,9 @@ export class TurnSteps extends Answered {
     if (this.takesNothing(job.chatId)) return this.state;
     if (chat.messages.length > job.seq) return this.is(409, 'invalid_transition');
     this.is(200);
-    return this.with({ jobs: { [jobId]: { ...job, status: 'open', begun: false, final: undefined } } });
+    const messages = placed(chat.messages, job.seq, true);
+    const again: Job = { ...job, kind: kindOf(messages), status: 'open', begun: false, final: undefined };
+    return this.with({ chats: { [job.chatId]: { ...chat, messages } }, jobs: { [jobId]: again } });
   }
 
   readJob(): State {
@@ -114,7 +116,7 @@ export class TurnSteps extends Answered {
 
   private said(chatId: string, content: string): State {
     const chat = this.state.chats[chatId] as Chat;
-    const messages = [...chat.messages, { role: 'user' as const, content, jobId: null }];
+    const messages = [...chat.messages, { role: 'user' as const, content, jobId: null, inContext: true }];
     return this.with({ chats: { [chatId]: { ...chat, messages } } });
   }
 

@@ -137,7 +137,11 @@ const CHATS: readonly (readonly [string, string, readonly string[], string | und
   [WAITING, 'active', ['system', 'user'], undefined],
   ['support', 'archived', ['system', 'user', 'assistant'], 'canceled'],
   ['billing', 'closed', ['system'], undefined],
+  ['support', 'closed', ['system', 'user', 'assistant'], 'refused'],
 ];
+
+/** Why a reply is incomplete, by what became of its turn. */
+const STOP_REASONS: Readonly<Record<string, string>> = { canceled: 'canceled', refused: 'refusal' };
 
 function citizen(user: string, said: string): Rows {
   const rows = { chats: [] as object[], messages: [] as object[], jobs: [] as object[] };
@@ -164,11 +168,13 @@ function citizen(user: string, said: string): Rows {
       const written = role === 'assistant' && {
         job_id: job,
         model: 'm',
-        stop_reason: 'end_turn',
+        stop_reason: STOP_REASONS[became ?? ''] ?? 'end_turn',
+        stop_details: became === 'refused' ? { category: 'bio', explanation: said } : null,
         input_tokens: 1,
         output_tokens: 1,
       };
-      const incomplete = role === 'assistant' && became === 'canceled';
+      const incomplete = role === 'assistant' && STOP_REASONS[became ?? ''] !== undefined;
+      const leftOut = role !== 'system' && (became === 'failed' || became === 'refused');
       rows.messages.push({
         id: messages[m],
         chat_id: chat,
@@ -176,6 +182,7 @@ function citizen(user: string, said: string): Rows {
         role,
         content: said,
         status: incomplete ? 'incomplete' : 'complete',
+        in_context: !leftOut,
         ...written,
       });
     });
@@ -187,7 +194,7 @@ function citizen(user: string, said: string): Rows {
       chat_id: chat,
       user_id: user,
       user_message_id: messages[1],
-      status: became,
+      status: became === 'refused' ? 'succeeded' : became,
       attempts: became === 'queued' ? 0 : 1,
       attempts_left: became === 'queued' ? 5 : 4,
       // Nobody begins it for as long as anybody looks.
@@ -219,9 +226,10 @@ async function insert(database: pg.Pool, all: readonly Rows[]): Promise<void> {
        SELECT * FROM jsonb_to_recordset($1) AS c (id uuid, user_id text, assistant_slug text, status text, title text,
                                                   last_seq integer, last_message_at timestamptz)
      ), message AS (
-       INSERT INTO messages (id, chat_id, seq, role, content, status, job_id, model, stop_reason, input_tokens, output_tokens)
-       SELECT * FROM jsonb_to_recordset($2) AS m (id uuid, chat_id uuid, seq integer, role text, content text, status text, job_id uuid,
-                                                  model text, stop_reason text, input_tokens integer, output_tokens integer)
+       INSERT INTO messages (id, chat_id, seq, role, content, status, in_context, job_id, model, stop_reason, stop_details, input_tokens,
+                             output_tokens)
+       SELECT * FROM jsonb_to_recordset($2) AS m (id uuid, chat_id uuid, seq integer, role text, content text, status text,
+                                                  in_context boolean, job_id uuid, model text, stop_reason text, stop_details jsonb, input_tokens integer, output_tokens integer)
      ), job AS (
        INSERT INTO jobs (type, request_id, id, chat_id, user_id, user_message_id, status, attempts, attempts_left, available_at,
                          error_code, error_message, started_at, finished_at)
