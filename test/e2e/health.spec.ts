@@ -1,8 +1,14 @@
 import { connect } from 'node:net';
+import { isDeepStrictEqual } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Client } from '../support/client.js';
 import { onServer } from '../support/database.js';
-import { type Stack, startStack } from '../support/stack.js';
+import { metricsOf } from '../support/figures.js';
+import { type Stack, startStack, tokenFor } from '../support/stack.js';
 import { until } from '../support/until.js';
+
+/** Faults that an operator mends. */
+const CODES = ['model_unauthorized', 'model_budget', 'model_misconfigured'];
 
 describe('health, on the API’s port and on the worker’s', () => {
   let stack: Stack;
@@ -31,6 +37,34 @@ describe('health, on the API’s port and on the worker’s', () => {
     const [api, worker] = await ask('ready');
     expect(api).toEqual({ status: 200, body: ready });
     expect(worker).toMatchObject({ status: 200, body: { ...ready, model: { findings: [] } } });
+  });
+
+  it('stays ready while turns wait for an operator, and says for what, as the metrics do; then they go on', async () => {
+    const lou = stack.as('lou');
+    const operator = new Client(stack.api.url, tokenFor('operator', { scope: 'admin' }));
+    const model = async (): Promise<unknown[]> =>
+      (await ask('ready')).map(({ status, body }) => [status, body.checks.model]);
+    const holds = async (): Promise<Record<string, number | undefined>> => {
+      const figures = await metricsOf(stack.workers[0]?.url ?? '');
+      const of = (code: string): number | undefined => figures.get(`rejoinder_model_holds{code="${code}"}`);
+      return Object.fromEntries(CODES.map((code) => [code, of(code)]));
+    };
+    expect(await holds()).toEqual({ model_unauthorized: 0, model_budget: 0, model_misconfigured: 0 });
+    await stack.model.account('bad_key');
+    const job = await lou.turnAsync((await lou.chat()).id, 'who pays?');
+    const refused = [200, 'model_unauthorized'];
+    await until(async () => isDeepStrictEqual(await model(), [refused, refused]), 'both to say so');
+    expect(await holds()).toEqual({ model_unauthorized: 1, model_budget: 0, model_misconfigured: 0 });
+    const waiting = await until(async () => {
+      const { body } = await operator.get(`/api/v1/admin/jobs/${job.id}`);
+      return body.status === 'queued' && body;
+    }, 'the turn to wait');
+    expect(waiting).toMatchObject({ why: { code: 'waiting_for_operator' }, attempts_left: 5 });
+    await stack.model.account('ok');
+    expect((await lou.finalJob(job.id)).status).toBe('succeeded');
+    const fine = [200, 'ok'];
+    await until(async () => isDeepStrictEqual(await model(), [fine, fine]), 'both to say that all is well');
+    expect((await holds())['model_unauthorized']).toBe(0);
   });
 
   it('says not ready while the database is away, but alive, so that nothing is restarted in vain', async () => {

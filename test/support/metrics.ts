@@ -26,6 +26,7 @@ export const METRICS: Readonly<Record<string, Metric>> = {
   rejoinder_turn_retries_total: counter('code'),
   rejoinder_reconciler_repairs_total: counter('kind'),
   rejoinder_circuit_open: gauge(),
+  rejoinder_model_holds: gauge('code'),
   rejoinder_model_findings: gauge(),
   rejoinder_database_pool_connections: gauge('state'),
   rejoinder_rate_limited_total: counter('limit'),
