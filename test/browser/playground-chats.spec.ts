@@ -228,7 +228,7 @@ withBrowser('the playground, in a chat', () => {
     await amy.reply(/At first, one[^]*Refused The model refused to go on\. .?bio/);
     await ask('never');
     await amy.reply('Refused The model refused to answer.');
-    // What the model says is text, whatever it looks like.
+    // The model's words are text, whatever they look like.
     expect(await amy.messages.last().locator('q').textContent()).toBe(explanation);
     expect(await amy.messages.last().locator('.prose, img, b').count()).toBe(0);
     await ask('no room');

@@ -3,7 +3,7 @@ import { Answered } from './sequences-answers.js';
 import { type Kept, lasting, type State } from './sequences-state.js';
 import type { ChatStatus } from './sequences-steps.js';
 
-/** What an opened chat is answered with, whenever: whether the model is sent a message is told as it is now. */
+/** The answer with an opened chat, whenever it is given: only whether the model is sent a message is told as it is now. */
 function opened(body: any): object {
   return { ...body, messages: (body.messages as object[]).map(lasting) };
 }

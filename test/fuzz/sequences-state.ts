@@ -96,8 +96,8 @@ export function placed(messages: readonly Said[], seq: number, inContext: boolea
 }
 
 /**
- * What the model is asked by a turn that answers the last of these messages: that one, and with it those since the last reply, for a turn
- * that was canceled without a word is asked again with the next. What is left out is in nobody's way.
+ * The texts that the model is asked by a turn that answers the last of these messages: that one, and with it those since the last reply, for a turn
+ * that was canceled without a word is asked again with the next. A message that is left out is in nobody's way.
  */
 export function asked(messages: readonly Said[]): string[] {
   const texts: string[] = [];
@@ -142,7 +142,7 @@ export class Facts {
   }
 }
 
-/** What never changes of a message. */
+/** A message without the one thing of it that may change. */
 export function lasting(message: object): object {
   const { in_context: _, ...rest } = message as { in_context?: false };
   return rest;

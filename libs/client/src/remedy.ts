@@ -1,7 +1,7 @@
 import type { JobErrorCode } from './types.js';
 
 /**
- * What helps after a failed turn:
+ * A way out of a failed turn:
  *
  * - `shorten`: a shorter message;
  * - `try_later`: the same message, some time later;
@@ -28,7 +28,7 @@ const REMEDIES: Readonly<Record<JobErrorCode, Remedy>> = {
 };
 
 /**
- * What a client can do about a failed job, by the code of its error (`job.error.code`). A service that is newer than this client may
+ * Says what a client can do about a failed job, by the code of its error (`job.error.code`). A service that is newer than this client may
  * send a code that is not known here: then it is `try_later`, which does no harm.
  */
 export function remedyFor(code: JobErrorCode): Remedy {

@@ -2,7 +2,7 @@ import { type JobErrorCode, type Message, type Remedy, remedyFor } from '@rejoin
 import type { Problem } from './problem';
 
 /*
- * What the service says in codes, in sentences for people. Each table is typed by the contract's words: a new one does not compile until
+ * The service's codes, in sentences for people. Each table is typed by the contract's words: a new one does not compile until
  * it has its sentence.
  */
 

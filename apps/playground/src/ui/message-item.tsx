@@ -52,7 +52,7 @@ export const MessageItem = memo(
           {inContext === false && (
             <span
               class="left-out"
-              title="The model does not take this turn, and would not later. What is said next stands without it."
+              title="The model does not take this turn, and would not later. The next message stands without it."
             >
               not sent to the model any more
             </span>
