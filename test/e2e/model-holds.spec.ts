@@ -119,7 +119,7 @@ describe('while an operator has to act', () => {
     const user = stack.as('bounded');
     const { id } = await user.turnAsync((await user.chat()).id, 'for how long?');
     await until(async () => (await ledgerOf(stack, id)).length > 0, 'the first attempt');
-    await stack.database.query('UPDATE jobs SET free_attempts = 60 WHERE id = $1', [id]);
+    await stack.database.query('UPDATE jobs SET free_attempts = 240 WHERE id = $1', [id]);
     expect(await user.finalJob(id)).toMatchObject({ status: 'failed', error: { code: 'model_unauthorized' } });
   });
 

@@ -38,7 +38,7 @@ const MESSAGE_COLUMNS: Readonly<Record<keyof Message, string>> = {
   model: 'model',
   stopReason: 'stop_reason',
   stopDetails: 'stop_details',
-  inContext: 'in_context',
+  leftOutBy: 'left_out_by',
   inputTokens: 'input_tokens',
   outputTokens: 'output_tokens',
   usageEstimated: 'usage_estimated',

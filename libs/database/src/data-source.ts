@@ -29,7 +29,9 @@ import { UnfinishedJobs1795565500000 } from './migrations/1795565500000-unfinish
 import { RestingChats1795565600000 } from './migrations/1795565600000-resting-chats.js';
 import { BusyTables1795565700000 } from './migrations/1795565700000-busy-tables.js';
 import { Thinking1795565800000 } from './migrations/1795565800000-thinking.js';
-import { Answers1795565900000 } from './migrations/1795565900000-answers.js';
+import { LeftOut1795565900000 } from './migrations/1795565900000-left-out.js';
+import { Estimates1795565910000 } from './migrations/1795565910000-estimates.js';
+import { Holds1795565920000 } from './migrations/1795565920000-holds.js';
 
 export const ENTITIES = [
   Assistant,
@@ -63,7 +65,9 @@ export const MIGRATIONS = [
   RestingChats1795565600000,
   BusyTables1795565700000,
   Thinking1795565800000,
-  Answers1795565900000,
+  LeftOut1795565900000,
+  Estimates1795565910000,
+  Holds1795565920000,
 ];
 
 export interface DatabaseOptions {

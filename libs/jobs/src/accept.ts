@@ -14,6 +14,7 @@ import {
   takeValues,
   type UserLimits,
 } from './limits.js';
+import { takeInAgain } from './history.js';
 import { MAX_ATTEMPTS } from './timings.js';
 
 export interface NewTurn {
@@ -149,7 +150,7 @@ export async function acceptTurn(
     model: null,
     stopReason: null,
     stopDetails: null,
-    inContext: true,
+    leftOutBy: null,
     inputTokens: null,
     outputTokens: null,
     usageEstimated: false,
@@ -177,6 +178,7 @@ const ACCEPT_REPLY = `
     SELECT $3, 'assistant-reply', 'queued', chat.id, $2, m.id, $4, $5, ${MAX_ATTEMPTS}, place.round
       FROM place, chat JOIN messages m ON m.chat_id = chat.id AND m.seq = chat.last_seq AND m.role = 'user'
     RETURNING *
+  ), taken_in AS (${takeInAgain('job')}
   ), kept AS (${keepKey({ user: 2, key: 6 }, { column: 'job_id', value: 'job.id', from: 'job' })}
   )
   SELECT ${jobColumns('job')} FROM job`;

@@ -78,7 +78,8 @@ export interface Only {
 const assistantOf = (job: string, holds: string): string => `EXISTS (
   SELECT FROM chats ac JOIN assistants a ON a.slug = ac.assistant_slug WHERE ac.id = ${job}.chat_id AND (${holds}))`;
 
-const NOT_WITHHELD = `NOT ${assistantOf('jobs', 'a.model = ANY ($2::text[]) OR a.slug = ANY ($3::text[])')}`;
+/** SQL: a job is not withheld; for statements whose second and third values say what is. */
+export const NOT_WITHHELD = `NOT ${assistantOf('jobs', 'a.model = ANY ($2::text[]) OR a.slug = ANY ($3::text[])')}`;
 const IS_THAT = assistantOf('jobs', 'a.model = coalesce($4, a.model) AND a.slug = coalesce($5, a.slug)');
 
 /** The jobs that a claim chooses from: all, those that are not withheld, or one that tries whether the model is back. */
@@ -98,9 +99,16 @@ const chosen = (choice: Choice, index: 'line' | 'age', order: string, limit: num
     case 'probe':
       return `id = ANY (ARRAY(
                 SELECT id FROM jobs WHERE ${due} AND ${NOT_WITHHELD} AND ${IS_THAT} ORDER BY ${order} LIMIT ${PROBE_AMONG}))
-              AND status = 'queued' AND ${IS_DUE}
+              AND (status || ' id') = 'queued id' AND ${IS_DUE} AND NOT EXISTS (SELECT FROM lost)
               ORDER BY attempts, ${order} LIMIT ${limit}`;
   }
+};
+
+/** Which lost attempts a claim takes over. A probe takes any of its scope: nobody else takes them over while it is held back. */
+const LOST: Readonly<Record<Choice, string>> = {
+  all: 'id = ANY ($1::uuid[])',
+  'not withheld': `id = ANY ($1::uuid[]) AND ${NOT_WITHHELD}`,
+  probe: `NOT id = ANY ($1::uuid[]) AND ${NOT_WITHHELD} AND ${IS_THAT}`,
 };
 
 /*
@@ -111,8 +119,7 @@ const chosen = (choice: Choice, index: 'line' | 'age', order: string, limit: num
  */
 const claimNext = (choice: Choice, index: 'line' | 'age', order: string, limit: number): string => `
   WITH lost AS (
-    SELECT id FROM jobs WHERE id = ANY ($1::uuid[]) AND status = 'running' AND lease_until < now() AND ${MAY_BEGIN}
-           ${choice === 'all' ? '' : `AND ${NOT_WITHHELD}`}
+    SELECT id FROM jobs WHERE ${LOST[choice]} AND status = 'running' AND lease_until < now() AND ${MAY_BEGIN}
      LIMIT ${limit} FOR UPDATE SKIP LOCKED
   ), next AS (
     SELECT id FROM jobs WHERE ${chosen(choice, index, order, limit)} FOR UPDATE SKIP LOCKED
@@ -181,14 +188,15 @@ export async function claim(
 
 /**
  * Begins an attempt that tries whether the model is back: at a job of `only` that is due and not `withheld`, with as few attempts
- * behind it as can be.
+ * behind it as can be. One whose attempt was lost comes first, unless it is among those that `run` here.
  */
 export async function claimProbe(
   manager: EntityManager,
   only: Only,
   withheld: Withheld,
+  run: readonly string[] = [],
 ): Promise<ClaimedJob | undefined> {
-  const values = [[], withheld.models, withheld.assistants, only.model ?? null, only.assistant ?? null];
+  const values = [run, withheld.models, withheld.assistants, only.model ?? null, only.assistant ?? null];
   const [row] = await manager.query<ClaimedRow[]>(PROBE, values);
   return row;
 }

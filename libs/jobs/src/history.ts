@@ -33,30 +33,32 @@ export const HISTORY = `
     SELECT role, content, seq, sum(octet_length(content)) OVER (ORDER BY seq DESC) AS total
       FROM (SELECT role, content, seq FROM messages
              WHERE chat_id = job.chat_id AND seq <= m.seq AND role IN ('user', 'assistant') AND content <> ''
-               AND (in_context OR seq = m.seq)
+               AND (left_out_by IS NULL OR seq = m.seq)
              ORDER BY seq DESC LIMIT ${MOST_MESSAGES}) AS newest
   ) AS counted
   WHERE total <= ${ROOM} OR seq = m.seq`;
 
-/** SQL: the number of a chat's last reply that prompts include, before the message `m`; 0 where there is none. */
-const lastReply = (chatId: string, before: string): string => `
-  coalesce((SELECT a.seq FROM messages a
-             WHERE a.chat_id = ${chatId} AND a.seq < ${before} AND a.role = 'assistant' AND a.in_context
-             ORDER BY a.seq DESC LIMIT 1), 0)`;
-
 /**
- * SQL: leaves what a job asked out of all later prompts. That is every user message since the last reply, not only the turn's own: they
- * were sent as one, so any of them may be what the model does not take. `job` has `chat_id` and `user_message_id`.
+ * SQL: leaves what a job asked out of all later prompts. That is every user message since the last reply that prompts include, not only
+ * the turn's own: they were sent as one, so any of them may be what the model does not take. `job` has `id`, `chat_id` and
+ * `user_message_id`.
  */
 export const leaveOut = (job: string): string => `
-  UPDATE messages SET in_context = false
+  UPDATE messages SET left_out_by = ${job}.id
     FROM ${job} JOIN messages m ON m.id = ${job}.user_message_id
-   WHERE messages.chat_id = ${job}.chat_id AND messages.role = 'user' AND messages.in_context
-     AND messages.seq BETWEEN ${lastReply(`${job}.chat_id`, 'm.seq')} AND m.seq`;
+   WHERE messages.chat_id = ${job}.chat_id AND messages.role = 'user' AND messages.left_out_by IS NULL
+     AND messages.seq BETWEEN coalesce((SELECT a.seq FROM messages a
+                                         WHERE a.chat_id = ${job}.chat_id AND a.seq < m.seq AND a.role = 'assistant'
+                                           AND a.left_out_by IS NULL
+                                         ORDER BY a.seq DESC LIMIT 1), 0) AND m.seq`;
 
-/** SQL: takes back what {@link leaveOut} did, for a job that an operator puts back. */
+/** SQL: takes in again what a job's turn had left out, for an operator puts the job back. */
 export const takeIn = (job: string): string => `
-  UPDATE messages SET in_context = true
+  UPDATE messages SET left_out_by = NULL FROM ${job}
+   WHERE messages.chat_id = ${job}.chat_id AND messages.left_out_by = ${job}.id`;
+
+/** SQL: takes in again what was left out together with the message that a new job is to answer: its user asks for a reply once more. */
+export const takeInAgain = (job: string): string => `
+  UPDATE messages SET left_out_by = NULL
     FROM ${job} JOIN messages m ON m.id = ${job}.user_message_id
-   WHERE messages.chat_id = ${job}.chat_id AND messages.role = 'user' AND NOT messages.in_context
-     AND messages.seq BETWEEN ${lastReply(`${job}.chat_id`, 'm.seq')} AND m.seq`;
+   WHERE messages.chat_id = ${job}.chat_id AND messages.left_out_by = m.left_out_by`;

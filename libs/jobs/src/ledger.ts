@@ -39,29 +39,31 @@ export function figureValues(figures: CallFigures): (string | number | boolean |
  * A known figure is never forgotten: each one that a statement brings replaces the one that is there. A statement that brings tokens
  * also says whether they are estimates.
  *
- * @param text SQL: the text that was seen of the answer, where the statement knows of it; the output is at least its tokens
+ * @param text SQL: the text that was seen of the answer, where the statement knows of it. Should it bring no output, that is estimated
  */
 function setFigures(from: number, text?: string): string {
   const value = (n: number, type: string): string => `$${from + n}::${type}`;
+  const brought = (n: number): string => `${value(n, 'int')} IS NOT NULL`;
   const output = `coalesce(${value(2, 'int')}, model_calls.output_tokens)`;
-  const broughtTokens = `coalesce(${value(1, 'int')}, ${value(2, 'int')}) IS NOT NULL`;
-  const estimated = `CASE WHEN ${broughtTokens} THEN ${value(4, 'boolean')} ELSE model_calls.estimated END`;
+  const estimated = `CASE WHEN ${brought(1)} OR ${brought(2)} THEN ${value(4, 'boolean')} ELSE model_calls.estimated END`;
   return `message_id = coalesce(${value(0, 'text')}, model_calls.message_id),
            input_tokens = coalesce(${value(1, 'int')}, model_calls.input_tokens),
            first_text_ms = coalesce(${value(3, 'int')}, model_calls.first_text_ms),
-           ${text === undefined ? `output_tokens = ${output}, estimated = ${estimated}` : seen(text, output, estimated)}`;
+           output_tokens = ${text === undefined ? output : `CASE WHEN ${brought(2)} THEN ${output} ELSE ${outputOf(text)} END`},
+           estimated = ${text === undefined ? estimated : `CASE WHEN ${brought(2)} THEN ${estimated} ELSE (${estimated}) OR ${isEstimate(text)} END`}`;
 }
 
-function seen(text: string, output: string, estimated: string): string {
-  return `output_tokens = CASE WHEN ${text} = '' THEN ${output} ELSE greatest(${output}, ${estimatedTokens(text)}) END,
-           estimated = ${estimated} OR model_calls.message_id IS NOT NULL OR ${text} <> ''`;
-}
+/** At least the tokens of the text, if there is any. */
+const outputOf = (text: string): string =>
+  `CASE WHEN ${text} = '' THEN model_calls.output_tokens ELSE greatest(model_calls.output_tokens, ${estimatedTokens(text)}) END`;
 
-/**
- * SQL, for a SET list: the tokens of a call of which nothing is left but the draft `text`. They are an estimate as soon as the model
- * had begun.
- */
-export const tokensOfDraft = (text: string): string => seen(text, 'model_calls.output_tokens', 'model_calls.estimated');
+/** An estimate as soon as the model had begun. */
+const isEstimate = (text: string): string =>
+  `model_calls.estimated OR model_calls.message_id IS NOT NULL OR ${text} <> ''`;
+
+/** SQL, for a SET list: the tokens of a call of which nothing is left but the draft `text`. */
+export const tokensOfDraft = (text: string): string =>
+  `output_tokens = ${outputOf(text)}, estimated = ${isEstimate(text)}`;
 
 /** How a statement ends an entry. */
 interface End {

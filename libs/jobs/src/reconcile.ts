@@ -1,4 +1,5 @@
 import type { EntityManager } from 'typeorm';
+import { NOT_WITHHELD, type Withheld } from './claim.js';
 import { DISPATCH_IS_ON } from './dispatch.js';
 import { tokensOfDraft } from './ledger.js';
 import { endedTurn, type EndedTurn, JOB_CHANNEL, LIVES_SINCE, waits } from './states.js';
@@ -74,14 +75,28 @@ export async function abandonedJobs(manager: EntityManager): Promise<string[]> {
   return (await manager.query<{ id: string }[]>(ABANDONED)).map(({ id }) => id);
 }
 
-const OVERDUE = `
+const overdue = (alsoIs = ''): string => `
   SELECT FROM jobs
-   WHERE status = 'queued' AND available_at < now() - make_interval(secs => ${LOST_AFTER_SECONDS}) AND ${DISPATCH_IS_ON}
+   WHERE status = 'queued' AND available_at < now() - make_interval(secs => $1) AND ${DISPATCH_IS_ON} ${alsoIs}
    ORDER BY available_at LIMIT 1`;
 
-/** Whether there is a job that nobody has come for in time: a call got lost, or there are more jobs than workers. */
-export async function anyOverdue(manager: EntityManager): Promise<boolean> {
-  return (await manager.query<unknown[]>(OVERDUE)).length > 0;
+const OVERDUE = overdue();
+const OVERDUE_NOT_WITHHELD = overdue(`AND ${NOT_WITHHELD}`);
+
+/**
+ * Whether there is a job that nobody has come for in time: a call got lost, or there are more jobs than workers.
+ * @param seconds how long ago it was due
+ * @param withheld jobs that do not count, for calls for them would be in vain
+ */
+export async function anyOverdue(
+  manager: EntityManager,
+  { seconds = LOST_AFTER_SECONDS, withheld }: { seconds?: number; withheld?: Withheld | undefined } = {},
+): Promise<boolean> {
+  const found =
+    withheld === undefined
+      ? await manager.query<unknown[]>(OVERDUE, [seconds])
+      : await manager.query<unknown[]>(OVERDUE_NOT_WITHHELD, [seconds, withheld.models, withheld.assistants]);
+  return found.length > 0;
 }
 
 const PURGE_KEYS = `

@@ -19,10 +19,10 @@ export const LOST_AFTER_SECONDS = 5;
 export const MAX_ATTEMPTS = 5;
 
 /**
- * Attempts of a job that may fail without counting, because the model is away or an operator has to act. As they come at most once a
- * minute in the long run, they last for a job's hour.
+ * Attempts of a job that may fail without counting, because the model is away or an operator has to act. A job that is alone in an
+ * outage is tried every 15 s (LONGEST_OPEN_MS), so this lasts for its hour.
  */
-export const MOST_FREE_ATTEMPTS = 60;
+export const MOST_FREE_ATTEMPTS = 240;
 
 /** Attempts that may end without text: the second one may have some, and a third would only be paid for. */
 export const MOST_EMPTY_ANSWERS = 2;
@@ -88,8 +88,12 @@ export const OUTAGE_MS = 20_000;
 export const SHORTEST_OPEN_MS = 1_000;
 export const LONGEST_OPEN_MS = 15_000;
 
-/** A job whose failures others' successes disproved does not count towards an outage, nor does its user, for this long, in milliseconds. */
+/**
+ * A job that fails again after others were answered does not count towards an outage, nor do its user's others: for SUSPECT_MS
+ * milliseconds, and only while somebody was answered in the last ANSWERED_LATELY_MS.
+ */
 export const SUSPECT_MS = 60_000;
+export const ANSWERED_LATELY_MS = 3_000;
 
 /** How long nothing is tried when an operator has to act (key, credit, a model that is gone), in milliseconds: at first, and at most. */
 export const SHORTEST_HOLD_MS = 1_000;

@@ -6,7 +6,7 @@ import { newId } from '#database/ids.js';
 import { leaveOut } from './history.js';
 import { type CallFigures, endCalls, figureValues, NO_FIGURES } from './ledger.js';
 import { announce, CANCEL_CHANNEL, endedTurn, type EndedTurn, LIVES_SINCE } from './states.js';
-import { LONGEST_LIFE_SECONDS, MOST_FREE_ATTEMPTS } from './timings.js';
+import { LONGEST_LIFE_SECONDS, MAX_ATTEMPTS, MOST_FREE_ATTEMPTS } from './timings.js';
 
 /*
  * Every transition of a job after it was accepted, but for its beginning (claim.ts) and its heartbeat (extend.ts). Each is one conditional statement on the
@@ -47,9 +47,9 @@ const finishing = (alsoDoes: string): string => `
       FROM job WHERE chats.id = job.chat_id
     RETURNING chats.id, chats.last_seq, chats.last_message_at
   ), message AS (
-    INSERT INTO messages (id, chat_id, seq, role, content, job_id, model, stop_reason, status, stop_details, in_context,
+    INSERT INTO messages (id, chat_id, seq, role, content, job_id, model, stop_reason, status, stop_details, left_out_by,
                           input_tokens, output_tokens, usage_estimated, created_at)
-    SELECT $3, position.id, position.last_seq, 'assistant', $4, job.id, $5, $6, $7, $8::jsonb, NOT $9::boolean,
+    SELECT $3, position.id, position.last_seq, 'assistant', $4, job.id, $5, $6, $7, $8::jsonb, CASE WHEN $9::boolean THEN job.id END,
            coalesce(call.input_tokens, 0), coalesce(call.output_tokens, 0), coalesce(call.estimated, false),
            position.last_message_at
       FROM position, job LEFT JOIN call ON true
@@ -105,9 +105,9 @@ const IS_FREE = `($6 AND free_attempts < ${MOST_FREE_ATTEMPTS})`;
 
 /**
  * Whether the job goes on: fewer of its attempts have failed with this code than may, an attempt is left or this one is free, and it is
- * not too old.
+ * not too old. Where as many may fail as there are attempts, those that are left say it all: free ones would count otherwise.
  */
-const GOES_ON = `($3 > 1 + (
+const GOES_ON = `($3 >= ${MAX_ATTEMPTS} OR $3 > 1 + (
     SELECT count(*) FROM model_calls earlier
      WHERE earlier.job_id = $1 AND earlier.attempt < $2 AND earlier.error_code = $4 AND earlier.started_at >= ${LIVES_SINCE})
   OR ${IS_FREE})

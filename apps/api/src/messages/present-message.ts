@@ -13,7 +13,7 @@ export function presentMessage(message: Message): components['schemas']['Message
     job_id: message.jobId,
     metadata: message.metadata,
     created_at: message.createdAt.toISOString(),
-    ...(!message.inContext && { in_context: false as const }),
+    ...(message.leftOutBy !== null && { in_context: false as const }),
     ...(message.role === 'assistant' && {
       model: message.model ?? '',
       stop_reason: message.stopReason ?? '',

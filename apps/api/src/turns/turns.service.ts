@@ -156,7 +156,7 @@ export class TurnsService {
 
 /** A user's message once its turn has its reply: a reply that the model is not sent any more takes its question with it. */
 function asAnswered(userMessage: Message, reply: Message | null): Message {
-  return { ...userMessage, inContext: reply?.inContext ?? userMessage.inContext };
+  return { ...userMessage, leftOutBy: reply?.leftOutBy ?? userMessage.leftOutBy };
 }
 
 /** What became of a turn whose chat was deleted while it was waited for: that canceled it. */

@@ -30,8 +30,11 @@ export class Answer {
   model = '';
   stopReason: string | null = null;
   stopDetails: { category: string | null; explanation: string | null } | null = null;
-  private finished: Block[] = [];
-  private open = new Map<number, { block: Block; json: string }>();
+  private readonly finished: Block[] = [];
+  /** How many of them are of streams before this one. */
+  private kept = 0;
+  private citations = 0;
+  private readonly open = new Map<number, { block: Block; json: string }>();
   private started = false;
   private stopped = false;
   /** Another block has come since the last text: what follows is a paragraph of its own. */
@@ -59,16 +62,17 @@ export class Answer {
 
   /** Another stream begins, which continues this answer. */
   continue(): void {
+    this.kept = this.finished.length;
+    this.again();
+  }
+
+  /** Another stream begins, in the place of the one before, of which nobody could read anything. White space that was shown stays. */
+  again(): void {
+    this.finished.length = this.kept;
     this.open.clear();
     this.stopReason = null;
     this.started = false;
     this.stopped = false;
-  }
-
-  /** Another stream begins, in the place of this answer, of which nobody could read anything. White space that was shown stays. */
-  startOver(): void {
-    this.finished = [];
-    this.continue();
   }
 
   /**
@@ -142,8 +146,8 @@ export class Answer {
         if (open !== undefined) open.json += String(delta['partial_json']);
         break;
       case 'citations_delta':
-        if (open !== undefined)
-          open.block['citations'] = [...((open.block['citations'] as []) ?? []), delta['citation']];
+        if (++this.citations > MOST_BLOCKS) throw rejected('The model’s answer is too long.');
+        if (open !== undefined) ((open.block['citations'] ??= []) as unknown[]).push(delta['citation']);
         break;
       default:
         break;

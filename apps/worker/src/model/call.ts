@@ -18,7 +18,7 @@ export class Call {
   private firstTextMs: number | null = null;
   private begun: number | undefined;
   /** The requests that are over, and the present one. */
-  private before = { input: 0, output: 0 };
+  private before = { input: 0, output: 0, estimated: false };
   private reported = NOTHING;
   private state: 'unsent' | 'waiting' | 'refused' | 'answering' | 'counted' = 'unsent';
   private sentBytes = (): number => 0;
@@ -39,16 +39,22 @@ export class Call {
   /** A request leaves now; `bytes` gives its size, should that be asked for. */
   begin(bytes: () => number): void {
     this.begun ??= performance.now();
-    const { input, output } = this.now();
-    this.before = { input: this.before.input + input, output: this.before.output + output };
+    const { input, output, estimated } = this.now();
+    this.before = {
+      input: this.before.input + input,
+      output: this.before.output + output,
+      estimated: this.before.estimated || estimated,
+    };
     this.reported = NOTHING;
+    this.latest = undefined;
     this.sentBytes = bytes;
     this.seenBytes = 0;
     this.hiddenMs = 0;
+    this.hiddenSince = undefined;
     this.state = 'waiting';
   }
 
-  /** The request came to nothing that costs: no connection, or a status instead of an answer. */
+  /** The request came to nothing that costs: no connection, or something else than an answer. */
   refused(): void {
     if (this.state === 'waiting') this.state = 'refused';
   }
@@ -99,7 +105,7 @@ export class Call {
       messageId: this.messageId,
       inputTokens: plus(this.before.input, input),
       outputTokens: plus(this.before.output, output),
-      estimated: false,
+      estimated: this.before.estimated,
       firstTextMs: this.firstTextMs,
     };
     return this.latest;
@@ -111,22 +117,24 @@ export class Call {
    */
   figures(): CallFigures {
     if (this.state === 'unsent' || this.state === 'refused') return this.told;
-    const { input, output } = this.now();
+    const { input, output, estimated } = this.now();
     return {
       ...this.told,
       inputTokens: this.before.input + input,
       outputTokens: this.answered || this.before.output > 0 ? this.before.output + output : null,
-      estimated: this.state !== 'counted' || this.reported.input === undefined,
+      estimated: this.before.estimated || estimated,
     };
   }
 
   /** The tokens of the present request, by the best that is known. */
-  private now(): { input: number; output: number } {
-    if (this.state === 'unsent' || this.state === 'refused') return { input: 0, output: 0 };
+  private now(): { input: number; output: number; estimated: boolean } {
+    if (this.state === 'unsent' || this.state === 'refused') return { input: 0, output: 0, estimated: false };
     const { input = estimateInput(this.sentBytes()), output = 0 } = this.reported;
-    if (this.state !== 'answering') return { input, output };
+    if (this.state === 'counted') return { input, output, estimated: this.reported.input === undefined };
+    if (this.state === 'waiting') return { input, output, estimated: true };
     this.hides(this.hiddenSince !== undefined);
-    return { input, output: Math.max(output, estimateOutput(this.seenBytes, this.hiddenMs, this.most)) };
+    const seen = estimateOutput(this.seenBytes, this.hiddenMs, this.most);
+    return { input, output: Math.max(output, seen), estimated: true };
   }
 
   private report({ input, output }: Reported): void {

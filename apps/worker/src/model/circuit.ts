@@ -1,4 +1,5 @@
 import {
+  ANSWERED_LATELY_MS,
   FIRST_AFTER_OUTAGE,
   LONGEST_HOLD_MS,
   LONGEST_OPEN_MS,
@@ -34,13 +35,13 @@ export interface CircuitEvents {
  * While it is open no attempt begins; then one at a time tries, and as soon as the model begins an answer, the others follow, few at
  * first. Should it open again right after, it stays open longer each time.
  *
- * A job whose failure others' answers disproved, and that fails that way again, is itself at fault: neither it nor its user's other
- * jobs count for a while.
+ * A job that failed before others were answered, and fails again while others are answered, is itself at fault: neither it nor its
+ * user's other jobs count as long as that goes on. Should such jobs open it all the same, it is for the shortest time.
  */
 export class Circuit {
   /** The jobs that have failed, since when, and whose they are. */
   private readonly failing = new Map<string, { at: number; userId: string }>();
-  /** Jobs whose failure was disproved, and users who had one that failed again; until when. */
+  /** Jobs that failed before others were answered, and users of whom one failed again; until when that is remembered. */
   private readonly disproved = new Map<string, number>();
   private readonly suspects = new Map<string, number>();
   private fault: ModelFault | undefined;
@@ -79,20 +80,20 @@ export class Circuit {
     return this.isOpen && this.prober === undefined && this.opensInMs === 0;
   }
 
-  /** How many attempts may begin now. */
-  get room(): number {
-    if (this.ramp !== undefined && performance.now() > this.closedAt + OUTAGE_MS) this.ramp = undefined;
+  /** How many attempts may begin now; where few come after an outage, nothing holds them back for long. */
+  room(): number {
+    if (performance.now() > this.closedAt + OUTAGE_MS) this.ramp = undefined;
     return this.ramp === undefined ? Infinity : Math.max(0, this.ramp.allowed - this.ramp.waiting);
   }
 
-  /** Nothing of the past matters to it any more. */
-  get isIdle(): boolean {
+  /** Whether nothing of the past matters to it any more. */
+  isIdle(): boolean {
     const now = performance.now();
     this.forget(now);
     return (
       this.pending === 0 &&
       !this.isOpen &&
-      this.room === Infinity &&
+      this.room() === Infinity &&
       this.failing.size + this.disproved.size + this.suspects.size === 0 &&
       now > this.closedAt + OUTAGE_MS
     );
@@ -115,8 +116,10 @@ export class Circuit {
       if (over) return false;
       over = true;
       this.pending -= 1;
-      if (ramp !== undefined) ramp.waiting -= 1;
-      if (ramp === this.ramp && ramp !== undefined) this.events.mayTry();
+      if (ramp !== undefined) {
+        ramp.waiting -= 1;
+        this.events.mayTry();
+      }
       return true;
     };
     return {
@@ -161,28 +164,29 @@ export class Circuit {
   private failed({ id, userId }: OfUser, fault: ModelFault, tried: boolean): boolean {
     const now = performance.now();
     this.forget(now);
-    if (this.isSuspect(id, userId, now)) {
-      if (this.isOpen) this.next();
-      return false;
-    }
-    this.failing.set(id, { at: now, userId });
+    // Nobody is answered while it is open, so nobody is suspected.
     if (this.isOpen) {
+      this.failing.set(id, { at: now, userId });
       if (tried) this.openFor(this.period * 2, fault);
       return true;
     }
-    if (fault.operator === undefined && this.failing.size < OUTAGE_JOBS) return true;
+    const isSuspect = this.suspect(id, userId, now);
+    if (isSuspect && this.answeredAt > now - ANSWERED_LATELY_MS) return false;
+    this.failing.set(id, { at: now, userId });
     if (fault.operator !== undefined) this.openFor(SHORTEST_HOLD_MS, fault);
-    else this.openFor(now < this.closedAt + OUTAGE_MS ? this.period * 2 : SHORTEST_OPEN_MS, fault);
+    else if (this.failing.size >= OUTAGE_JOBS) this.openFor(this.firstPeriod(now), fault);
     return true;
   }
 
-  /** Whether this failure, or one of the user's before it, was disproved: others were answered in between. */
-  private isSuspect(id: string, userId: string, now: number): boolean {
-    const failedAgain = this.disproved.delete(id);
-    // While nobody is answered, suspicion fades: the model may be away after all.
-    if ((failedAgain || this.suspects.has(userId)) && this.answeredAt > now - OUTAGE_MS) {
-      this.suspects.set(userId, now + SUSPECT_MS);
-    }
+  /** It stays open longer when it opens again soon, unless that is for jobs whose failure was disproved before. */
+  private firstPeriod(now: number): number {
+    const isDoubtful = [...this.failing.values()].every(({ userId }) => this.suspects.has(userId));
+    return now < this.closedAt + OUTAGE_MS && !isDoubtful ? this.period * 2 : SHORTEST_OPEN_MS;
+  }
+
+  /** Whether the job, or one of its user's before it, failed once more after others were answered. */
+  private suspect(id: string, userId: string, now: number): boolean {
+    if (this.disproved.delete(id) || this.suspects.has(userId)) this.suspects.set(userId, now + SUSPECT_MS);
     return this.suspects.has(userId);
   }
 
@@ -217,11 +221,13 @@ export class Circuit {
     this.events.closed('answered');
   }
 
-  /** Nobody has tried for long, since nothing waits: whether the model is back, the next turn will show. */
+  /** Nobody has tried for long, since nothing waits: whether the model is back, the next turns will show, a few at first. */
   private giveUpWaiting(): void {
     if (!this.mayTry) return;
     this.fault = undefined;
+    this.closedAt = performance.now();
     this.failing.clear();
+    this.ramp = { allowed: FIRST_AFTER_OUTAGE, waiting: 0 };
     this.events.closed('forgotten');
   }
 

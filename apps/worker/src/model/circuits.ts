@@ -18,9 +18,9 @@ export interface Gate {
   readonly probes: readonly Scope[];
   /** No calls but probes, of any model. */
   readonly closed: boolean;
-  /** Models and assistants for which none but probes are made; undefined: all may be called. */
+  /** Models and assistants for which none but probes are made, or no more at the moment; undefined: all may be called. */
   readonly withheld: Withheld | undefined;
-  /** Attempts that may begin at most. */
+  /** Attempts that may begin at once. */
   readonly room: number;
 }
 
@@ -36,6 +36,8 @@ export interface Permit {
   /** Nothing was learned. */
   unused(): void;
 }
+
+const NOTHING: Withheld = { models: [], assistants: [] };
 
 /**
  * The circuits of this process: for all calls, for those of each model, for those for each assistant. One that is gone, or
@@ -79,13 +81,21 @@ export class Circuits implements OnApplicationShutdown {
   gate(): Gate {
     // As good as always.
     if (this.circuits.size === 0) return { probes: [], closed: false, withheld: undefined, room: Infinity };
-    for (const [scope, circuit] of this.circuits) if (circuit.isIdle) this.circuits.delete(scope);
-    const { open } = this;
+    for (const [scope, circuit] of this.circuits) if (circuit.isIdle()) this.circuits.delete(scope);
+    const all = this.circuits.get('all');
+    const rooms = [...this.circuits.values()].map((circuit) => circuit.room()).filter((room) => room > 0);
+    const isHeld = (circuit: Circuit): boolean => circuit.isOpen || circuit.room() === 0;
     return {
-      probes: open.filter(([, circuit]) => circuit.mayTry).map(([scope]) => scope),
-      closed: open.some(([scope]) => scope === 'all'),
-      withheld: open.length === 0 ? undefined : this.withheld(),
-      room: Math.min(Infinity, ...[...this.circuits.values()].map(({ room }) => room)),
+      // While nothing may be called, a narrower scope has nothing to find out.
+      probes:
+        all?.isOpen === true
+          ? all.mayTry
+            ? ['all']
+            : []
+          : this.open.flatMap(([scope, { mayTry }]) => (mayTry ? [scope] : [])),
+      closed: all !== undefined && isHeld(all),
+      withheld: [...this.circuits.values()].some(isHeld) ? this.withheld(isHeld) : undefined,
+      room: Math.min(Infinity, ...rooms),
     };
   }
 
@@ -93,7 +103,12 @@ export class Circuits implements OnApplicationShutdown {
   probe(scope: Scope): { only: Only; withheld: Withheld } {
     const [kind, name] = [scope.slice(0, scope.indexOf(':')), scope.slice(scope.indexOf(':') + 1)];
     const only = scope === 'all' ? {} : kind === 'model' ? { model: name } : { assistant: name };
-    return { only, withheld: this.withheld(({ mayTry }) => !mayTry) };
+    return { only, withheld: this.waiting() ?? NOTHING };
+  }
+
+  /** What not even a probe may call yet; undefined: nothing. */
+  waiting(): Withheld | undefined {
+    return this.isOpen ? this.withheld(({ isOpen, mayTry }) => isOpen && !mayTry) : undefined;
   }
 
   /** Leave to begin an attempt that is claimed already. It `probes` whether the model is back in every scope where somebody should. */
@@ -134,10 +149,10 @@ export class Circuits implements OnApplicationShutdown {
     return [...this.circuits].filter(([, { isOpen }]) => isOpen);
   }
 
-  /** What is held back by circuits of which `holds` is true. */
-  private withheld(holds: (circuit: Circuit) => boolean = () => true): Withheld {
+  /** The models and assistants of the circuits of which `holds` is true. */
+  private withheld(holds: (circuit: Circuit) => boolean): Withheld {
     const names = (kind: string): string[] =>
-      this.open.flatMap(([scope, circuit]) =>
+      [...this.circuits].flatMap(([scope, circuit]) =>
         scope.startsWith(`${kind}:`) && holds(circuit) ? [scope.slice(kind.length + 1)] : [],
       );
     return { models: names('model'), assistants: names('assistant') };
@@ -159,7 +174,7 @@ export class Circuits implements OnApplicationShutdown {
       },
       mayTry: () => this.change(),
       closed: (how) => {
-        const what = how === 'answered' ? 'the model is back' : 'nothing waits for the model any more';
+        const what = how === 'answered' ? 'the model is back' : 'nobody has tried for long whether the model is back';
         this.logger.log(`${what} (${scope})`);
         this.write(() => removeHold(this.manager, scope));
         this.change();

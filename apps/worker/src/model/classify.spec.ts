@@ -139,6 +139,18 @@ describe('what the model’s faults mean for the job', () => {
   });
 
   it.each([
+    ['a rate limit', said(429, 'rate_limit_error', 'Too many tokens, please wait before trying again.')],
+    ['a failure', said(500, 'api_error', 'no worker has a context window to spare')],
+  ])('%s that speaks of tokens is no prompt that is too long', (_, error) => {
+    expect(classify(error)).toMatchObject({ code: 'model_unavailable', tooLong: false, outage: true });
+  });
+
+  it('words that only begin like a setting are the turn’s', () => {
+    const guard = said(400, 'invalid_request_error', 'system prompt injection detected');
+    expect(classify(guard)).toMatchObject({ code: 'model_rejected', operator: undefined });
+  });
+
+  it.each([
     ['true', 400, 'model_unavailable', 5],
     ['false', 529, 'model_unavailable', 1],
   ])('x-should-retry: %s is obeyed at %i', (value, status, code, most) => {

@@ -22,7 +22,7 @@ const ACCOUNT_WORDS = /^This organization has been disabled/;
 
 /** A parameter that comes from the assistant's definition and that the model does not take. */
 const SETTING =
-  /^["'`]?(?:max_tokens|model|system|thinking|output_config|temperature|top_p|top_k|stop_sequences|tools|tool_choice|cache_control)\b/;
+  /^["'`]?(?:max_tokens|model|system|thinking|output_config|temperature|top_p|top_k|stop_sequences|tools|tool_choice|cache_control)["'`:.]/;
 
 /** Ways in which servers of this wire say that a prompt is too long. They only concern the turn, so they may stand anywhere. */
 const TOO_LONG =
@@ -81,7 +81,10 @@ function refused(error: AnyApiError, options: ErrorOptions): ModelFault {
   if (type === 'permission_error') {
     return operatorMust('model_unauthorized', 'The key may not use this model.', 'model', options);
   }
-  if (status === 413 || type === 'request_too_large' || TOO_LONG.test(words)) return tooLong(options);
+  // A limit that passes may be said in the same words.
+  const isOfRequest = status === 400 || status === 413 || status === 422;
+  if (status === 413 || (isOfRequest && (type === 'request_too_large' || TOO_LONG.test(words))))
+    return tooLong(options);
   const away = status === undefined || status >= 500 || [408, 409, 425, 429].includes(status);
   if (away || (type !== undefined && PASSING.has(type)) || headers?.get('x-should-retry') === 'true') {
     const most = headers?.get('x-should-retry') === 'false' ? 1 : MAX_ATTEMPTS;

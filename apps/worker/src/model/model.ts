@@ -1,5 +1,4 @@
 import type Anthropic from '@anthropic-ai/sdk';
-import { APIError } from '@anthropic-ai/sdk';
 import { Injectable } from '@nestjs/common';
 import type { Effort, Thinking } from '#database/entities/assistant.entity.js';
 import type { HistoryRow } from '#jobs/history.js';
@@ -47,39 +46,39 @@ export class Model {
    * @throws ModelFault
    */
   async reply(request: ModelRequest, call: Call, signal: AbortSignal, onText: (text: string) => void): Promise<Reply> {
-    const timer = new CallTimer(this.settings.idleMs, this.settings.totalMs, signal);
+    const deadline = performance.now() + this.settings.totalMs;
     const answer = new Answer(call, onText);
     let { history } = request;
     let outOfContext = 0;
-    try {
-      for (let continued = 0; ;) {
-        try {
-          await this.ask(request, history, answer, call, timer);
-        } catch (error) {
-          const less = error instanceof ModelFault && error.tooLong && answer.isBlank ? shorter(history) : undefined;
-          if (less === undefined) throw error;
-          history = less;
-          continue;
-        }
-        if (answer.stopReason === 'pause_turn' && answer.blocks.length > 0) {
-          if (++continued > MOST_CONTINUATIONS) {
-            throw new ModelFault('answer_paused', 'The model paused its answer again and again.');
-          }
-          answer.continue();
-          continue;
-        }
-        if (answer.stopReason === 'model_context_window_exceeded' && answer.isBlank) {
-          // The answer was paid for: a second one may have room, a third would only cost as much again.
-          const less = outOfContext++ === 0 ? shorter(history) : undefined;
-          if (less === undefined) throw outOfRoom();
-          history = less;
-          answer.startOver();
-          continue;
-        }
-        return replyOf(answer);
+    for (let continued = 0; ;) {
+      const timer = new CallTimer(this.settings.idleMs, deadline - performance.now(), signal);
+      try {
+        await this.ask(request, history, answer, call, timer);
+      } catch (error) {
+        const less = error instanceof ModelFault && error.tooLong && answer.isBlank ? shorter(history) : undefined;
+        if (less === undefined) throw error;
+        history = less;
+        answer.again();
+        continue;
+      } finally {
+        timer.stop();
       }
-    } finally {
-      timer.stop();
+      if (answer.stopReason === 'pause_turn' && answer.blocks.length > 0) {
+        if (++continued > MOST_CONTINUATIONS) {
+          throw new ModelFault('answer_paused', 'The model paused its answer again and again.');
+        }
+        answer.continue();
+        continue;
+      }
+      if (answer.stopReason === 'model_context_window_exceeded' && answer.isBlank) {
+        // The answer was paid for: a second one may have room, a third would only cost as much again.
+        const less = outOfContext++ === 0 ? shorter(history) : undefined;
+        if (less === undefined) throw outOfRoom();
+        history = less;
+        answer.again();
+        continue;
+      }
+      return replyOf(answer);
     }
   }
 
@@ -116,6 +115,8 @@ export class Model {
   private fault(error: unknown, call: Call, timer: CallTimer): ModelFault {
     const options = { cause: error };
     const { answered } = call;
+    // A call that we stopped may have been begun, and is counted; what the model did not begin to answer by itself costs nothing.
+    if (!answered && (timer.givenUp !== undefined || !timer.signal.aborted)) call.refused();
     switch (timer.givenUp) {
       case 'silent':
         return answered
@@ -125,11 +126,8 @@ export class Model {
         return answered
           ? broken('The model’s answer took too long.', MOST_ENDLESS_ANSWERS, options)
           : unavailable('The model fell silent.', {}, options);
-      case undefined: {
-        // What was stopped by us may have been begun, and is counted; a refusal costs nothing.
-        if (error instanceof APIError && !timer.signal.aborted) call.refused();
+      case undefined:
         return classify(error, answered);
-      }
     }
   }
 }

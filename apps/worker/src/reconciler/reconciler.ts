@@ -4,7 +4,7 @@ import { DispatchFeed } from '#feed/dispatch-feed.js';
 import { purgeHolds } from '#jobs/holds.js';
 import { endOrphans } from '#jobs/ledger.js';
 import { purgeCallers } from '#jobs/limits.js';
-import { abandonedJobs, anyOverdue, endExpired, endSpent, purgeKeys } from '#jobs/reconcile.js';
+import { abandonedJobs, endExpired, endSpent, purgeKeys } from '#jobs/reconcile.js';
 import { PURGE_BATCH, PURGE_MS, RECONCILE_MS } from '#jobs/timings.js';
 import { line } from '#process/log-line.js';
 import { turnEnded } from '#telemetry/turns.js';
@@ -80,7 +80,7 @@ export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShut
   private async comeUncalled(): Promise<void> {
     const abandoned = await abandonedJobs(this.manager);
     if (abandoned.length > 0) void this.atLine.come(abandoned);
-    else if (this.atLine.isAway && (await anyOverdue(this.manager)) && this.atLine.isAway) {
+    else if (this.atLine.isAway && (await this.atLine.isMissed()) && this.atLine.isAway) {
       this.logger.log('nobody had come for a job that is due');
       repaired('rung_again', 1);
       void this.atLine.come();

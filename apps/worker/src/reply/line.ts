@@ -2,8 +2,10 @@ import { Injectable, Logger } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
 import { claim, type Claimed, type ClaimedJob, claimProbe } from '#jobs/claim.js';
 import type { Scope } from '#jobs/holds.js';
-import { OLDEST_EVERY } from '#jobs/timings.js';
+import { anyOverdue } from '#jobs/reconcile.js';
+import { OLDEST_EVERY, SHORTEST_OPEN_MS } from '#jobs/timings.js';
 import { line } from '#process/log-line.js';
+import { Waiters } from '#process/waiters.js';
 import { Doorbell } from '#queue/doorbell.js';
 import { repaired } from '../metrics/repairs.js';
 import { Circuits, type Gate } from '../model/circuits.js';
@@ -26,6 +28,7 @@ export class Line {
   /** Jobs taken so far: every eighth is that which has waited longest. */
   private taken = 0;
   private readonly stopping = new AbortController();
+  private readonly callers = new Waiters();
 
   constructor(
     private readonly manager: EntityManager,
@@ -38,9 +41,15 @@ export class Line {
     circuits.onChange(() => void this.come());
   }
 
-  /** Nobody is at the line for this worker, though it has room and holds nothing back: what is due should have been taken. */
+  /** Nobody is at the line for this worker, though it has room. */
   get isAway(): boolean {
-    return this.serving === undefined && this.slots.room > 0 && !this.circuits.isOpen && this.circuits.gate().room > 0;
+    return this.serving === undefined && this.slots.room > 0;
+  }
+
+  /** Whether a job is overdue that this worker does not hold back. */
+  async isMissed(): Promise<boolean> {
+    const { closed, probes } = this.circuits.gate();
+    return (!closed || probes.length > 0) && anyOverdue(this.manager, { withheld: this.circuits.waiting() });
   }
 
   /**
@@ -49,6 +58,7 @@ export class Line {
    */
   async come(lost: readonly string[] = []): Promise<void> {
     this.called = true;
+    this.callers.wakeAll();
     if (lost.length > 0) this.lost = lost;
     // Called in the very moment in which the last look ended, somebody has to look again.
     while (this.called && !this.stopping.signal.aborted) {
@@ -84,6 +94,8 @@ export class Line {
         } else if (this.slots.room === 0) {
           // A ticket that a full worker takes would be kept from all others.
           await this.slots.freed(signal);
+        } else if (!this.called && this.circuits.isOpen) {
+          await this.leaveToOthers(signal);
         }
       }
       if (this.called) await this.doorbell.call();
@@ -92,6 +104,22 @@ export class Line {
       this.logger.error(line('nothing could be claimed', {}, error));
     }
     this.called = false;
+  }
+
+  /**
+   * The model may be away for this worker alone. Another one is called for what is due, and this one keeps its own ticket for a
+   * moment, so that it takes no more of them from the others.
+   */
+  private async leaveToOthers(signal: AbortSignal): Promise<void> {
+    if (!(await anyOverdue(this.manager, { seconds: 0 })) || this.called) return;
+    await this.doorbell.call();
+    const rest = new AbortController();
+    const stop = (): void => rest.abort();
+    const timer = setTimeout(stop, SHORTEST_OPEN_MS);
+    signal.addEventListener('abort', stop, { once: true });
+    await this.callers.wait(rest.signal);
+    clearTimeout(timer);
+    signal.removeEventListener('abort', stop);
   }
 
   /** Claims some of what is due and begins it. @returns whether there is more to claim */
@@ -110,7 +138,7 @@ export class Line {
   private async probe(scope: Scope): Promise<void> {
     if (this.slots.room === 0) return;
     const { only, withheld } = this.circuits.probe(scope);
-    const job = await claimProbe(this.manager, only, withheld);
+    const job = await claimProbe(this.manager, only, withheld, this.slots.running);
     if (job !== undefined) this.runner.run(job, this.circuits.begin(job, true));
   }
 

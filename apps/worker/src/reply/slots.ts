@@ -27,6 +27,11 @@ export class Slots {
     return [...this.taken.values()].some((attempt) => attempt.jobId === jobId);
   }
 
+  /** The jobs of the attempts that run here. */
+  get running(): string[] {
+    return [...this.taken.values()].map(({ jobId }) => jobId);
+  }
+
   /** Takes a slot for an attempt at a job until it has ended; it is told by the controller when it is to stop, and must not reject. */
   take(jobId: string, attempt: (controller: AbortController) => Promise<void>): void {
     const controller = new AbortController();

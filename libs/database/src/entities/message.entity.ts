@@ -9,7 +9,7 @@ export interface StopDetails {
   readonly explanation: string | null;
 }
 
-/** One message of a chat. Messages are only ever added; only `inContext` changes afterwards. */
+/** One message of a chat. Messages are only ever added; only `leftOutBy` changes afterwards. */
 @Entity('messages')
 export class Message {
   /** UUIDv7. */
@@ -50,9 +50,9 @@ export class Message {
   @Column('jsonb', { name: 'stop_details', nullable: true })
   stopDetails: StopDetails | null;
 
-  /** False: later prompts leave it out, since the turn that it belongs to was refused or rejected. */
-  @Column('boolean', { name: 'in_context' })
-  inContext: boolean;
+  /** The job for whose sake later prompts leave it out, since the model refused or rejected its turn; null: they do not. */
+  @Column('uuid', { name: 'left_out_by', nullable: true })
+  leftOutBy: string | null;
 
   @Column('integer', { name: 'input_tokens', nullable: true })
   inputTokens: number | null;

@@ -1,20 +1,13 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
 /**
- * The model's answers as they are: refused turns that later prompts leave out, figures that are estimates, attempts that cost
- * nothing, and what keeps workers from calling the model.
+ * Attempts that cost a job nothing are bounded, and what keeps workers from calling the model is written down for operators.
  *
- * Every column has a default that PostgreSQL keeps in its catalogue, so no table is rewritten, and services of the version before go
- * on writing rows without them.
+ * Locks `jobs` for a moment, and rewrites nothing. Services of the version before go on writing jobs without this column.
  */
-export class Answers1795565900000 implements MigrationInterface {
+export class Holds1795565920000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     await runner.query(`
-      ALTER TABLE messages
-        ADD COLUMN in_context boolean NOT NULL DEFAULT true,
-        ADD COLUMN stop_details jsonb,
-        ADD COLUMN usage_estimated boolean NOT NULL DEFAULT false;
-      ALTER TABLE model_calls ADD COLUMN estimated boolean NOT NULL DEFAULT false;
       ALTER TABLE jobs ADD COLUMN free_attempts smallint NOT NULL DEFAULT 0;
       CREATE TABLE model_holds (
         -- all, model:NAME or assistant:SLUG
