@@ -5,7 +5,7 @@ import { dataSourceOptions } from '#database/data-source.js';
 import { newId } from '#database/ids.js';
 import { acceptTurn } from '#jobs/accept.js';
 import { endOrphans, NO_FIGURES, settleCall } from '#jobs/ledger.js';
-import { claim, type ClaimedJob, claimProbe } from '#jobs/claim.js';
+import { claim, type ClaimedJob, claimProbe, type Probing } from '#jobs/claim.js';
 import { extend, type Extended } from '#jobs/extend.js';
 import { ROOM } from '#jobs/history.js';
 import { NO_LIMITS, reachedLimit } from '#jobs/limits.js';
@@ -258,20 +258,29 @@ describe('the transitions of a job', () => {
       jobs: [],
     });
     const nothing = { models: [], assistants: [] };
+    const probe = (probing: Partial<Probing>) =>
+      claimProbe(source.manager, { withheld: nothing, afresh: false, run: [], ...probing });
     for (const only of [{ model: 'other' }, { assistant: 'other' }, { model: 'm', assistant: 'other' }]) {
-      expect(await claimProbe(source.manager, only, nothing)).toBeUndefined();
+      expect(await probe({ ...only, withheld: nothing })).toBeUndefined();
     }
-    expect(await claimProbe(source.manager, {}, withheld)).toBeUndefined();
+    expect(await probe({ withheld })).toBeUndefined();
     const probes = [
-      await claimProbe(source.manager, { model: 'm' }, nothing),
-      await claimProbe(source.manager, {}, nothing),
+      await probe({ model: 'm', withheld: nothing, afresh: true }),
+      await probe({ model: 'm', withheld: nothing, afresh: true }),
+      await probe({ withheld: nothing }),
     ];
     expect(probes.map((job) => [job?.id, job?.attempt])).toEqual([
       [ids[2], 1],
+      [undefined, undefined],
       [ids[0], 3],
     ]);
+    // One that was lost goes first, unless it runs here.
+    await expire(ids[2] ?? '');
+    expect(await probe({ withheld: nothing, run: [ids[2] ?? ''] })).toMatchObject({ id: ids[1] });
+    expect(await probe({ withheld: nothing })).toMatchObject({ id: ids[2], takenOver: true });
+    jobs.push(await accepted());
     const others = await claim(source.manager, { most: 7, withheld: { models: ['x'], assistants: ['y'] } });
-    expect(others.jobs.map(({ id }) => id)).toEqual([ids[1]]);
+    expect(others.jobs.map(({ id }) => id)).toEqual([jobs.at(-1)?.jobId]);
   });
 
   it('let a job fail only so often in the same way, and count what is free apart', async () => {

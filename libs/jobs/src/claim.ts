@@ -98,7 +98,8 @@ const chosen = (choice: Choice, index: 'line' | 'age', order: string, limit: num
       return `${due} AND ${NOT_WITHHELD} AND NOT EXISTS (SELECT FROM lost) ORDER BY ${order} LIMIT ${limit}`;
     case 'probe':
       return `id = ANY (ARRAY(
-                SELECT id FROM jobs WHERE ${due} AND ${NOT_WITHHELD} AND ${IS_THAT} ORDER BY ${order} LIMIT ${PROBE_AMONG}))
+                SELECT id FROM jobs WHERE ${due} AND (attempts = 0 OR NOT $6::boolean) AND ${NOT_WITHHELD} AND ${IS_THAT}
+                 ORDER BY ${order} LIMIT ${PROBE_AMONG}))
               AND (status || ' id') = 'queued id' AND ${IS_DUE} AND NOT EXISTS (SELECT FROM lost)
               ORDER BY attempts, ${order} LIMIT ${limit}`;
   }
@@ -108,7 +109,7 @@ const chosen = (choice: Choice, index: 'line' | 'age', order: string, limit: num
 const LOST: Readonly<Record<Choice, string>> = {
   all: 'id = ANY ($1::uuid[])',
   'not withheld': `id = ANY ($1::uuid[]) AND ${NOT_WITHHELD}`,
-  probe: `NOT id = ANY ($1::uuid[]) AND ${NOT_WITHHELD} AND ${IS_THAT}`,
+  probe: `NOT id = ANY ($1::uuid[]) AND NOT $6 AND ${NOT_WITHHELD} AND ${IS_THAT}`,
 };
 
 /*
@@ -186,17 +187,28 @@ export async function claim(
   return { jobs: rows, more: rows[0]?.more ?? false };
 }
 
+/** Which job tries whether the model is back. */
+export interface Probing extends Only {
+  readonly withheld: Withheld;
+  /** Only one that was never tried. */
+  readonly afresh: boolean;
+  /** Jobs whose attempts run here: they are not lost, should their leases be over. */
+  readonly run: readonly string[];
+}
+
 /**
- * Begins an attempt that tries whether the model is back: at a job of `only` that is due and not `withheld`, with as few attempts
- * behind it as can be. One whose attempt was lost comes first, unless it is among those that `run` here.
+ * Begins an attempt that tries whether the model is back: at a job that is due, with as few attempts behind it as can be. One whose
+ * attempt was lost comes first: nobody else takes it over.
  */
-export async function claimProbe(
-  manager: EntityManager,
-  only: Only,
-  withheld: Withheld,
-  run: readonly string[] = [],
-): Promise<ClaimedJob | undefined> {
-  const values = [run, withheld.models, withheld.assistants, only.model ?? null, only.assistant ?? null];
-  const [row] = await manager.query<ClaimedRow[]>(PROBE, values);
+export async function claimProbe(manager: EntityManager, probing: Probing): Promise<ClaimedJob | undefined> {
+  const { run, withheld, model = null, assistant = null, afresh } = probing;
+  const [row] = await manager.query<ClaimedRow[]>(PROBE, [
+    run,
+    withheld.models,
+    withheld.assistants,
+    model,
+    assistant,
+    afresh,
+  ]);
   return row;
 }

@@ -48,6 +48,8 @@ export class Circuit {
   /** How long it was opened for the last time, in milliseconds, and until when. */
   private period = 0;
   private until = 0;
+  /** From when on a job that was never tried may try. */
+  private afreshFrom = 0;
   private openedAt = -Infinity;
   private closedAt = -Infinity;
   private answeredAt = -Infinity;
@@ -78,6 +80,11 @@ export class Circuit {
   /** It is open, and somebody should try whether the model is back. */
   get mayTry(): boolean {
     return this.isOpen && this.prober === undefined && this.opensInMs === 0;
+  }
+
+  /** The same for a job that was never tried: it need not wait because of others' failures for long. */
+  get mayTryAfresh(): boolean {
+    return this.isOpen && this.prober === undefined && performance.now() >= this.afreshFrom;
   }
 
   /** How many attempts may begin now; where few come after an outage, nothing holds them back for long. */
@@ -167,7 +174,7 @@ export class Circuit {
     // Nobody is answered while it is open, so nobody is suspected.
     if (this.isOpen) {
       this.failing.set(id, { at: now, userId });
-      if (tried) this.openFor(this.period * 2, fault);
+      if (tried) this.stayOpen(fault);
       return true;
     }
     const isSuspect = this.suspect(id, userId, now);
@@ -206,8 +213,16 @@ export class Circuit {
     this.period = Math.min(period, longest);
     const ms = Math.ceil(Math.max(this.period, fault.retryAfterMs ?? 0));
     this.until = performance.now() + ms;
-    this.tryIn(ms);
+    this.afreshFrom = performance.now() + Math.min(ms, Math.max(SHORTEST_OPEN_MS, fault.retryAfterMs ?? 0));
+    this.next();
     this.events.opened(ms, fault);
+  }
+
+  /** A try has failed. Only one that came in its time makes the next one wait longer. */
+  private stayOpen(fault: ModelFault): void {
+    if (this.opensInMs === 0) return this.openFor(this.period * 2, fault);
+    this.afreshFrom = performance.now() + Math.max(SHORTEST_OPEN_MS, fault.retryAfterMs ?? 0);
+    this.next();
   }
 
   private close(now: number): void {
@@ -245,14 +260,20 @@ export class Circuit {
     }, ms);
   }
 
-  /** Has somebody try, as soon as that may be. */
+  /** Has somebody try, as soon as that may be: first one that was never tried, then anybody. */
   private next(): void {
     if (!this.isOpen || this.prober !== undefined) return;
     // A timer may be early by a millisecond.
-    if (this.opensInMs > 0) return this.tryIn(Math.ceil(this.opensInMs));
+    const afreshInMs = Math.ceil(this.afreshFrom - performance.now());
+    if (afreshInMs > 0) return this.tryIn(afreshInMs);
+    if (this.opensInMs > 0) this.tryIn(Math.ceil(this.opensInMs));
+    else this.tryOrGiveUp();
+    this.events.mayTry();
+  }
+
+  private tryOrGiveUp(): void {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.giveUpWaiting(), STALE_HOLD_SECONDS * 1_000).unref();
-    this.events.mayTry();
   }
 }
 

@@ -12,10 +12,16 @@ export interface JobOfModel extends OfUser {
   readonly assistant: string;
 }
 
+/** Somebody should try whether the model is back for `scope`; `afresh`: only a job that was never tried. */
+export interface Probe {
+  readonly scope: Scope;
+  readonly afresh: boolean;
+}
+
 /** What may be claimed at the moment. */
 export interface Gate {
-  /** Scopes that somebody should try. */
-  readonly probes: readonly Scope[];
+  /** Scopes that somebody should try, or (`afresh`) somebody who was never tried. */
+  readonly probes: readonly Probe[];
   /** No calls but probes, of any model. */
   readonly closed: boolean;
   /** Models and assistants for which none but probes are made, or no more at the moment; undefined: all may be called. */
@@ -67,11 +73,6 @@ export class Circuits implements OnApplicationShutdown {
     return this.open.flatMap(([scope, { reason }]) => (reason === undefined ? [] : [{ scope, fault: reason }]));
   }
 
-  /** Time until somebody may try in the place of this job, in milliseconds; 0 when nothing keeps it. */
-  opensInMs(job: JobOfModel): number {
-    return Math.max(0, ...scopesOf(job).map((scope) => this.circuits.get(scope)?.opensInMs ?? 0));
-  }
-
   /** Whether calls like this job's are held back. */
   holds(job: JobOfModel): boolean {
     return scopesOf(job).some((scope) => this.circuits.get(scope)?.isOpen === true);
@@ -87,28 +88,26 @@ export class Circuits implements OnApplicationShutdown {
     const isHeld = (circuit: Circuit): boolean => circuit.isOpen || circuit.room() === 0;
     return {
       // While nothing may be called, a narrower scope has nothing to find out.
-      probes:
-        all?.isOpen === true
-          ? all.mayTry
-            ? ['all']
-            : []
-          : this.open.flatMap(([scope, { mayTry }]) => (mayTry ? [scope] : [])),
+      probes: this.open.flatMap(([scope, circuit]) =>
+        (all?.isOpen === true && scope !== 'all') || !circuit.mayTryAfresh ? [] : [{ scope, afresh: !circuit.mayTry }],
+      ),
       closed: all !== undefined && isHeld(all),
       withheld: [...this.circuits.values()].some(isHeld) ? this.withheld(isHeld) : undefined,
       room: Math.min(Infinity, ...rooms),
     };
   }
 
-  /** Which jobs may try whether the model is back for `scope`, and which must not, since another scope holds them back for longer. */
-  probe(scope: Scope): { only: Only; withheld: Withheld } {
+  /** Which jobs may try whether the model is back, and which must not, since another scope holds them back for longer. */
+  probe({ scope, afresh }: Probe): { only: Only; withheld: Withheld } {
     const [kind, name] = [scope.slice(0, scope.indexOf(':')), scope.slice(scope.indexOf(':') + 1)];
     const only = scope === 'all' ? {} : kind === 'model' ? { model: name } : { assistant: name };
-    return { only, withheld: this.waiting() ?? NOTHING };
+    return { only, withheld: this.waiting(afresh) ?? NOTHING };
   }
 
-  /** What not even a probe may call yet; undefined: nothing. */
-  waiting(): Withheld | undefined {
-    return this.isOpen ? this.withheld(({ isOpen, mayTry }) => isOpen && !mayTry) : undefined;
+  /** What may not even be tried yet, or (`afresh`) by nobody; undefined: nothing is. */
+  waiting(afresh = false): Withheld | undefined {
+    if (!this.isOpen) return undefined;
+    return this.withheld(({ isOpen, mayTry, mayTryAfresh }) => isOpen && !(afresh ? mayTryAfresh : mayTry));
   }
 
   /** Leave to begin an attempt that is claimed already. It `probes` whether the model is back in every scope where somebody should. */
@@ -116,7 +115,7 @@ export class Circuits implements OnApplicationShutdown {
     const trials = new Map(
       scopesOf(job).flatMap((scope) => {
         const circuit = this.circuits.get(scope);
-        return circuit === undefined ? [] : [[scope, circuit.begin(probes && circuit.mayTry)] as const];
+        return circuit === undefined ? [] : [[scope, circuit.begin(probes && circuit.mayTryAfresh)] as const];
       }),
     );
     let over = false;

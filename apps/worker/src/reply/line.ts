@@ -1,14 +1,13 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
 import { claim, type Claimed, type ClaimedJob, claimProbe } from '#jobs/claim.js';
-import type { Scope } from '#jobs/holds.js';
 import { anyOverdue } from '#jobs/reconcile.js';
 import { OLDEST_EVERY, SHORTEST_OPEN_MS } from '#jobs/timings.js';
 import { line } from '#process/log-line.js';
 import { Waiters } from '#process/waiters.js';
 import { Doorbell } from '#queue/doorbell.js';
 import { repaired } from '../metrics/repairs.js';
-import { Circuits, type Gate } from '../model/circuits.js';
+import { Circuits, type Gate, type Probe } from '../model/circuits.js';
 import { ReplyRunner } from './reply.runner.js';
 import { Slots } from './slots.js';
 
@@ -125,7 +124,7 @@ export class Line {
   /** Claims some of what is due and begins it. @returns whether there is more to claim */
   private async take(): Promise<boolean> {
     const gate = this.circuits.gate();
-    for (const scope of gate.probes) await this.probe(scope);
+    for (const probe of gate.probes) await this.probe(probe);
     if (gate.closed || gate.room === 0 || this.slots.room === 0) return false;
     const { jobs, more } = await this.claim(gate);
     for (const job of jobs) this.runner.run(job, this.circuits.begin(job));
@@ -135,10 +134,10 @@ export class Line {
   }
 
   /** Begins an attempt that tries whether the model is back, if a job is due that may. */
-  private async probe(scope: Scope): Promise<void> {
+  private async probe(probe: Probe): Promise<void> {
     if (this.slots.room === 0) return;
-    const { only, withheld } = this.circuits.probe(scope);
-    const job = await claimProbe(this.manager, only, withheld, this.slots.running);
+    const { only, withheld } = this.circuits.probe(probe);
+    const job = await claimProbe(this.manager, { ...only, withheld, afresh: probe.afresh, run: this.slots.running });
     if (job !== undefined) this.runner.run(job, this.circuits.begin(job, true));
   }
 

@@ -176,7 +176,8 @@ export class ReplyRunner {
     const blamed = fault.outage || fault.operator !== undefined;
     const counts = blamed && permit.failed(fault);
     const held = counts && this.circuits.holds(job);
-    const delayMs = Math.max(fault.retryAfterMs ?? 0, backoffMs(job.attempt), held ? this.circuits.opensInMs(job) : 0);
+    // What is held back here is due at once: the circuit has it tried, and a worker for which the model is there takes it.
+    const delayMs = Math.max(fault.retryAfterMs ?? 0, held ? 0 : backoffMs(job.attempt));
     const failed = {
       code: fault.code,
       message: fault.message,
@@ -194,7 +195,7 @@ export class ReplyRunner {
     // A fault of our own: where it came up, not where it was made one of the model's.
     const told = fault.code === 'internal' ? (fault.cause ?? fault) : fault;
     this.logger.warn(line(`attempt failed: ${state ?? 'fenced off'}`, { ...about(call), code: fault.code }, told));
-    if (state === 'queued') await this.doorbell.ring(job.id, job.attempt + 1, delayMs);
+    if (state === 'queued' && delayMs > 0) await this.doorbell.ring(job.id, job.attempt + 1, delayMs);
   }
 
   /** What each line of the log says of an attempt. */
