@@ -89,6 +89,10 @@ describe('the ledger', () => {
     const { body } = await bea.turn((await bea.chat()).id, 'no');
     const nothing = { input_tokens: null, output_tokens: null, estimated: false };
     expect(await ledgerOf(stack, body.job_id)).toMatchObject([{ outcome: 'failed', ...nothing }]);
+    // A model that is away costs nothing either, however much was sent to it.
+    await stack.model.script('away', { hang_before_headers: true }, 1);
+    const away = await bea.turn((await bea.chat()).id, 'away');
+    expect((await ledgerOf(stack, away.body.job_id))[0]).toMatchObject({ outcome: 'failed', ...nothing });
     await stack.model.script('hang', { hang_before_headers: true });
     const [line] = await whileWriting(bea, 'hang', 0, async (jobId) => {
       await until(async () => (await stack.model.calls('hang')).length > 0, 'the call');

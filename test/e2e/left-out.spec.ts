@@ -103,6 +103,34 @@ describe('what one message causes never spoils its chat', () => {
     expect(await leftOut(dan, chat.id)).toEqual([]);
   });
 
+  it('who asks once more for a reply to such a message has it sent after all, with its question in what follows', async () => {
+    const gia = stack.as('gia');
+    const chat = await gia.chat();
+    await stack.model.script('an odd one', { status: 400, error_type: 'invalid_request_error' }, 1);
+    await gia.turn(chat.id, 'an odd one');
+    expect(await leftOut(gia, chat.id)).toEqual(['an odd one']);
+    const again = await gia.post('/api/v1/jobs/assistant-reply', { chat_id: chat.id });
+    expect(again.status).toBe(202);
+    expect(await gia.finalJob(again.body.id)).toMatchObject({ status: 'succeeded' });
+    expect(await leftOut(gia, chat.id)).toEqual([]);
+    await gia.turn(chat.id, 'and so on');
+    expect((await sentFor('and so on'))[0]).toBe('an odd one');
+  });
+
+  it('what an earlier turn has left out stays out when a later one is put back', async () => {
+    const hal = stack.as('hal');
+    const ops = new Client(stack.api.url, tokenFor('ops', { scope: 'admin' }));
+    const chat = await hal.chat();
+    await stack.model.script('never said', { text: 'No.', stop_reason: 'refusal' });
+    await hal.turn(chat.id, 'never said');
+    await stack.model.script('comes to nothing now', { empty_content: true }, 2);
+    const failed = await hal.turn(chat.id, 'comes to nothing now');
+    await ops.patch(`/api/v1/admin/jobs/${failed.body.job_id}`, { status: 'queued' });
+    expect(await hal.finalJob(failed.body.job_id)).toMatchObject({ status: 'succeeded' });
+    expect(await leftOut(hal, chat.id)).toEqual(['never said', 'No.']);
+    expect(await sentFor('comes to nothing now')).toEqual(['comes to nothing now']);
+  });
+
   it('a chat that has become too long for its model goes on with less of its history, without an attempt more', async () => {
     const eva = stack.as('eva');
     const chat = await eva.chat();
@@ -124,6 +152,20 @@ describe('what one message causes never spoils its chat', () => {
     expect([alone.status, (await eva.finalJob(alone.body.job_id)).error?.code]).toEqual([502, 'message_too_long']);
     expect((await eva.turn(chat.id, 'shorter')).status).toBe(200);
     await stack.model.models();
+  });
+
+  it('a model that finds out only as it answers that all is too long is sent less, too', async () => {
+    const ida = stack.as('ida');
+    const chat = await ida.chat();
+    for (let n = 0; n < 4; n++) await ida.turn(chat.id, `some words, ${n}`);
+    const event = { error_event_after: 0, error_type: 'invalid_request_error' };
+    await stack.model.script(
+      'found out late',
+      { text: 'x', ...event, message: 'prompt is too long: 9 tokens > 8 maximum' },
+      1,
+    );
+    expect((await ida.turn(chat.id, 'found out late')).status).toBe(200);
+    expect((await stack.model.calls('found out late')).map(({ messages }) => messages.length)).toEqual([9, 5]);
   });
 
   it('an answer that had no room is asked for once more with less history, and no third time', async () => {

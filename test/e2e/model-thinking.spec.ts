@@ -96,7 +96,12 @@ describe('a model that thinks, searches and pauses', () => {
       1,
     );
     await stack.model.script('search long', {
-      blocks: [{ type: 'web_search_tool_result', content: [] }, say('It is 42.')],
+      blocks: [
+        { type: 'web_search_tool_result', content: [] },
+        // It takes its time, as any answer may.
+        { type: 'thinking', silent_ms: 3_000, ping_every_ms: 500 },
+        say('It is 42.'),
+      ],
     });
     const { status, body } = await user.turn(chat.id, 'search long');
     expect([status, body.assistant_message?.content]).toEqual([200, 'Searching.\n\nIt is 42.']);

@@ -174,7 +174,7 @@ export class Answered {
       const job = said.jobId === null ? undefined : this.state.jobs[said.jobId];
       const isCut = job?.status === 'canceled' || (job?.status === 'succeeded' && job.kind === 'refuse');
       this.same(status, isCut ? 'incomplete' : 'complete', `the status of message ${body.seq}`);
-      this.same(body.in_context, said.inContext ? undefined : false, `in_context of message ${body.seq}`);
+      this.same(body.in_context, said.leftOutBy === null ? undefined : false, `in_context of message ${body.seq}`);
       if (job !== undefined) this.replyIs(job, content as string);
     }
   }

@@ -50,7 +50,7 @@ export class ChatSteps extends Answered {
           metadata: {},
           createdAt,
           updatedAt: createdAt,
-          messages: [{ role: 'system', content: undefined, jobId: null, inContext: true }],
+          messages: [{ role: 'system', content: undefined, jobId: null, leftOutBy: null }],
         },
       },
       keys: keep(id),

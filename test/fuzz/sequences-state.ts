@@ -9,8 +9,8 @@ export interface Said {
   readonly role: 'system' | 'user' | 'assistant';
   readonly content: string | undefined;
   readonly jobId: string | null;
-  /** Whether the model is sent it with later turns. */
-  readonly inContext: boolean;
+  /** The job that the model did not take, and for whose sake it is not sent this with later turns; null: it is sent it. */
+  readonly leftOutBy: string | null;
 }
 
 export interface Chat {
@@ -76,8 +76,8 @@ export function ended(
   const chat = state.chats[job.chatId] as Chat;
   // A turn that was rejected or refused is one that the model does not take: the next one stands without it.
   const leavesOut = status === 'failed' || (status === 'succeeded' && job.kind === 'refuse');
-  const before = leavesOut ? placed(chat.messages, job.seq, false) : chat.messages;
-  const reply = { role: 'assistant' as const, content: undefined, jobId, inContext: !leavesOut };
+  const before = leavesOut ? leftOut(chat.messages, job.seq, jobId) : chat.messages;
+  const reply = { role: 'assistant' as const, content: undefined, jobId, leftOutBy: leavesOut ? jobId : null };
   const messages = speaks ? [...before, reply] : before;
   return {
     ...state,
@@ -86,13 +86,17 @@ export function ended(
   };
 }
 
-/**
- * The messages once a turn that answers the message `seq` has left out what it asked, or (`inContext`) has taken that in again: the user's
- * messages since the last reply that the model is sent.
- */
-export function placed(messages: readonly Said[], seq: number, inContext: boolean): readonly Said[] {
-  const from = messages.slice(0, seq - 1).findLastIndex((one) => one.role === 'assistant' && one.inContext) + 1;
-  return messages.map((one, n) => (one.role === 'user' && n >= from && n < seq ? { ...one, inContext } : one));
+/** The messages once a turn that answers the message `seq` has left out what it asked: all that the user said since the last reply. */
+function leftOut(messages: readonly Said[], seq: number, jobId: string): readonly Said[] {
+  const from =
+    messages.slice(0, seq - 1).findLastIndex((one) => one.role === 'assistant' && one.leftOutBy === null) + 1;
+  const isAsked = (one: Said, n: number): boolean => one.role === 'user' && n >= from && n < seq;
+  return messages.map((one, n) => (isAsked(one, n) && one.leftOutBy === null ? { ...one, leftOutBy: jobId } : one));
+}
+
+/** The messages once all that this job had left out is sent again. */
+export function takenIn(messages: readonly Said[], jobId: string | null): readonly Said[] {
+  return messages.map((one) => (one.leftOutBy === jobId ? { ...one, leftOutBy: null } : one));
 }
 
 /**
@@ -101,8 +105,8 @@ export function placed(messages: readonly Said[], seq: number, inContext: boolea
  */
 export function asked(messages: readonly Said[]): string[] {
   const texts: string[] = [];
-  for (const [back, { role, content, inContext }] of [...messages].reverse().entries()) {
-    if (!inContext && back > 0) continue;
+  for (const [back, { role, content, leftOutBy }] of [...messages].reverse().entries()) {
+    if (leftOutBy !== null && back > 0) continue;
     if (role === 'assistant') break;
     if (role === 'user') texts.unshift(content ?? '');
   }

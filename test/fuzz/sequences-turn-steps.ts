@@ -1,5 +1,5 @@
 import { Answered } from './sequences-answers.js';
-import { type Chat, ended, type Job, kindOf, placed, type State, Wrong } from './sequences-state.js';
+import { type Chat, ended, type Job, kindOf, takenIn, type State, Wrong } from './sequences-state.js';
 
 /** What the model says of messages, turns and jobs: each method is a step, or one moment of it, and gives the state after it. */
 export class TurnSteps extends Answered {
@@ -103,7 +103,7 @@ export class TurnSteps extends Answered {
     if (this.takesNothing(job.chatId)) return this.state;
     if (chat.messages.length > job.seq) return this.is(409, 'invalid_transition');
     this.is(200);
-    const messages = placed(chat.messages, job.seq, true);
+    const messages = takenIn(chat.messages, jobId);
     const again: Job = { ...job, kind: kindOf(messages), status: 'open', begun: false, final: undefined };
     return this.with({ chats: { [job.chatId]: { ...chat, messages } }, jobs: { [jobId]: again } });
   }
@@ -116,14 +116,16 @@ export class TurnSteps extends Answered {
 
   private said(chatId: string, content: string): State {
     const chat = this.state.chats[chatId] as Chat;
-    const messages = [...chat.messages, { role: 'user' as const, content, jobId: null, inContext: true }];
+    const messages = [...chat.messages, { role: 'user' as const, content, jobId: null, leftOutBy: null }];
     return this.with({ chats: { [chatId]: { ...chat, messages } } });
   }
 
   private accepted(state: State, chatId: string, jobId: string): State {
     this.must(state.jobs[jobId] === undefined, 'the job is not new');
     const { key, print } = this.call;
-    const { messages } = state.chats[chatId] as Chat;
+    const chat = state.chats[chatId] as Chat;
+    // Whoever asks once more for a reply to what was left out has it sent after all.
+    const messages = takenIn(chat.messages, chat.messages.at(-1)?.leftOutBy ?? null);
     const job: Job = {
       chatId,
       seq: messages.length,
@@ -134,7 +136,8 @@ export class TurnSteps extends Answered {
       final: undefined,
     };
     const keys = key === undefined ? state.keys : { ...state.keys, [key]: { print, chatId, jobId } };
-    return { ...state, jobs: { ...state.jobs, [jobId]: job }, keys };
+    const chats = { ...state.chats, [chatId]: { ...chat, messages } };
+    return { ...state, chats, jobs: { ...state.jobs, [jobId]: job }, keys };
   }
 
   /** The answer is the job as it was accepted. */

@@ -182,7 +182,7 @@ function citizen(user: string, said: string): Rows {
         role,
         content: said,
         status: incomplete ? 'incomplete' : 'complete',
-        in_context: !leftOut,
+        left_out_by: leftOut ? job : null,
         ...written,
       });
     });
@@ -226,10 +226,10 @@ async function insert(database: pg.Pool, all: readonly Rows[]): Promise<void> {
        SELECT * FROM jsonb_to_recordset($1) AS c (id uuid, user_id text, assistant_slug text, status text, title text,
                                                   last_seq integer, last_message_at timestamptz)
      ), message AS (
-       INSERT INTO messages (id, chat_id, seq, role, content, status, in_context, job_id, model, stop_reason, stop_details, input_tokens,
+       INSERT INTO messages (id, chat_id, seq, role, content, status, left_out_by, job_id, model, stop_reason, stop_details, input_tokens,
                              output_tokens)
        SELECT * FROM jsonb_to_recordset($2) AS m (id uuid, chat_id uuid, seq integer, role text, content text, status text,
-                                                  in_context boolean, job_id uuid, model text, stop_reason text, stop_details jsonb, input_tokens integer, output_tokens integer)
+                                                  left_out_by uuid, job_id uuid, model text, stop_reason text, stop_details jsonb, input_tokens integer, output_tokens integer)
      ), job AS (
        INSERT INTO jobs (type, request_id, id, chat_id, user_id, user_message_id, status, attempts, attempts_left, available_at,
                          error_code, error_message, started_at, finished_at)

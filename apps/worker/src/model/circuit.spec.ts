@@ -89,6 +89,24 @@ describe('a circuit', () => {
     expect(circuit.isOpen).toBe(false);
   });
 
+  it('lets a job try that was never tried, once a second, and waits no longer for its failure', async () => {
+    open();
+    for (const ms of [1_000, 2_000, 4_000]) {
+      await pass(ms + 10);
+      probe().failed({ id: `probe ${ms}`, userId: 'u' }, AWAY);
+    }
+    for (let n = 0; n < 3; n++) {
+      expect([circuit.mayTry, circuit.mayTryAfresh]).toEqual([false, false]);
+      asked = 0;
+      await pass(1_010);
+      expect([circuit.mayTry, circuit.mayTryAfresh, asked]).toEqual([false, true, 1]);
+      circuit.begin(true).failed({ id: `fresh ${n}`, userId: `user ${n}` }, AWAY);
+    }
+    expect(opened).toEqual([1_000, 2_000, 4_000, 8_000]);
+    await pass(8_000 - 3_030 + 10);
+    expect(circuit.mayTry).toBe(true);
+  });
+
   it('waits as long as the model asks', async () => {
     for (const id of ['a', 'b', 'c', 'd', 'e']) fail(id, unavailable('away', { retryAfterMs: 30_000 }));
     await pass(29_000);
