@@ -992,7 +992,7 @@ export interface components {
                 database: "ok" | "down";
                 /** @enum {string} */
                 queue: "ok" | "down";
-                /** @description Why workers make no calls, where they do not; `ok` where nothing keeps them from it. Readiness does not depend on it. */
+                /** @description Why workers hold calls back, be it all of them, those of a model or those for an assistant. `ok` where they do not. Readiness does not depend on it. */
                 model?: "ok" | components["schemas"]["JobErrorCode"];
             };
         };

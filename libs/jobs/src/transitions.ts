@@ -13,7 +13,7 @@ import { LONGEST_LIFE_SECONDS, MAX_ATTEMPTS, MOST_FREE_ATTEMPTS } from './timing
  * database's clock; no row back means "not yours any more: stop". A running attempt is fenced by its number (`attempts`): a worker
  * whose lease ran out holds a number that no row carries any more.
  *
- * Lock order is chat, then job, then ledger, here and in accept.ts, so that no two statements wait for one another. When something
+ * Lock order is chat, then job, then ledger, then messages, here and in accept.ts, so that no two statements wait for one another. When something
  * happened is read from the clock once the locks are held (`clock_timestamp()`): `now()` is when the statement began to wait, and a job
  * would end before it started. What only has to be early enough (a lease, what is due) is counted from `now()`.
  *

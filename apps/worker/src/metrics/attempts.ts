@@ -47,7 +47,7 @@ const callDuration = new Histogram({
 
 const tokens = new Counter({
   name: 'rejoinder_model_tokens_total',
-  help: 'Tokens as the model has told, of all calls: also of those that failed, were canceled or lost.',
+  help: 'Tokens of all calls, as the model reports them; estimated for those that it never counted to the end.',
   labelNames: ['assistant', 'direction'],
   registers,
 });

@@ -125,7 +125,9 @@ export class Answer {
   private extend(index: number, delta: Block): void {
     const open = this.open.get(index);
     const append = (field: string, more: unknown): void => {
-      if (open !== undefined) open.block[field] = String(open.block[field] ?? '') + String(more);
+      if (open === undefined || typeof more !== 'string') return;
+      const said = open.block[field];
+      open.block[field] = typeof said === 'string' ? said + more : more;
     };
     switch (delta['type']) {
       case 'text_delta':
