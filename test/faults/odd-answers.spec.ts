@@ -141,7 +141,7 @@ const ODD: readonly Odd[] = [
 /** A model that is away, or an operator's fault, for some turns alone: from the outside it looks like the real thing. */
 const DOUBTFUL: readonly [name: string, script: object, code: string][] = [
   ['failing', { status: 500, error_type: 'api_error' }, 'model_unavailable'],
-  ['no answer at all', { body: '', content_type: 'text/event-stream' }, 'model_unavailable'],
+  ['no answer at all', { hang_before_headers: true }, 'model_unavailable'],
   ['the key refused', { status: 401, error_type: 'authentication_error' }, 'model_unauthorized'],
   ['no right', { status: 403, error_type: 'permission_error' }, 'model_unauthorized'],
   [

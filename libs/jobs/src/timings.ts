@@ -95,6 +95,12 @@ export const LONGEST_OPEN_MS = 15_000;
 export const SUSPECT_MS = 60_000;
 export const ANSWERED_LATELY_MS = 3_000;
 
+/**
+ * While an attempt tries whether the model is back, and is not answered yet, a job that was never tried may do so, too, after this
+ * long, in milliseconds: somebody else's call may be silent for as long as a call may.
+ */
+export const AFRESH_BESIDE_MS = 2_000;
+
 /** How long nothing is tried when an operator has to act (key, credit, a model that is gone), in milliseconds: at first, and at most. */
 export const SHORTEST_HOLD_MS = 1_000;
 export const LONGEST_HOLD_MS = 60_000;

@@ -60,7 +60,7 @@ describe('a circuit', () => {
     expect(asked).toBe(1);
     const trial = probe();
     await pass(10_000);
-    expect([circuit.mayTry, asked]).toEqual([false, 1]);
+    expect(circuit.mayTry).toBe(false);
     trial.answered();
     expect([circuit.isOpen, closed]).toEqual([false, 1]);
   });
@@ -152,6 +152,20 @@ describe('a circuit', () => {
     expect(circuit.isOpen).toBe(false);
     second.answered();
     expect(closed).toBe(1);
+  });
+
+  it('lets a job that was never tried do so beside one that is silent, every two seconds', async () => {
+    open();
+    await pass(1_010);
+    probe();
+    for (let n = 0; n < 3; n++) {
+      asked = 0;
+      await pass(1_900);
+      expect([circuit.mayTryAfresh, asked]).toEqual([false, 0]);
+      await pass(200);
+      expect([circuit.mayTry, circuit.mayTryAfresh, asked]).toEqual([false, true, 1]);
+      circuit.begin(true);
+    }
   });
 
   it('stays open longer each time it opens right after it closed, until there is peace', async () => {

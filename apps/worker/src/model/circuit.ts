@@ -1,4 +1,5 @@
 import {
+  AFRESH_BESIDE_MS,
   ANSWERED_LATELY_MS,
   FIRST_AFTER_OUTAGE,
   LONGEST_HOLD_MS,
@@ -53,8 +54,8 @@ export class Circuit {
   private openedAt = -Infinity;
   private closedAt = -Infinity;
   private answeredAt = -Infinity;
-  /** The attempt that tries whether the model is back. */
-  private prober: symbol | undefined;
+  /** The attempts that try whether the model is back, and since when. */
+  private readonly probers = new Map<symbol, number>();
   private timer: NodeJS.Timeout | undefined;
   /** Attempts that have begun and of which nothing is known yet. */
   private pending = 0;
@@ -79,12 +80,12 @@ export class Circuit {
 
   /** It is open, and somebody should try whether the model is back. */
   get mayTry(): boolean {
-    return this.isOpen && this.prober === undefined && this.opensInMs === 0;
+    return this.isOpen && this.probers.size === 0 && this.opensInMs === 0;
   }
 
-  /** The same for a job that was never tried: it need not wait because of others' failures for long. */
+  /** The same for a job that was never tried: it need not wait for long because of what others have come to, or keep quiet about. */
   get mayTryAfresh(): boolean {
-    return this.isOpen && this.prober === undefined && performance.now() >= this.afreshFrom;
+    return this.isOpen && performance.now() >= this.afreshFrom;
   }
 
   /** How many attempts may begin now; where few come after an outage, nothing holds them back for long. */
@@ -114,9 +115,9 @@ export class Circuit {
     if (ramp !== undefined) ramp.waiting += 1;
     this.pending += 1;
     if (probes) {
-      this.prober = me;
-      // A silent one must not keep all others waiting for as long as it is waited for.
-      this.tryIn(LONGEST_OPEN_MS);
+      this.probers.set(me, begun);
+      this.afreshFrom = begun + AFRESH_BESIDE_MS;
+      this.next();
     }
     let over = false;
     const ends = (): boolean => {
@@ -137,14 +138,10 @@ export class Circuit {
       },
       failed: (job, fault) => {
         if (!ends()) return true;
-        const tried = this.prober === me;
-        if (tried) this.prober = undefined;
-        return this.failed(job, fault, tried);
+        return this.failed(job, fault, this.probers.delete(me));
       },
       unused: () => {
-        if (!ends() || this.prober !== me) return;
-        this.prober = undefined;
-        this.next();
+        if (ends() && this.probers.delete(me)) this.next();
       },
     };
   }
@@ -208,7 +205,6 @@ export class Circuit {
     const longest = fault.operator === undefined ? LONGEST_OPEN_MS : LONGEST_HOLD_MS;
     if (!this.isOpen) this.openedAt = performance.now();
     this.fault = fault;
-    this.prober = undefined;
     this.ramp = undefined;
     this.period = Math.min(period, longest);
     const ms = Math.ceil(Math.max(this.period, fault.retryAfterMs ?? 0));
@@ -227,7 +223,7 @@ export class Circuit {
 
   private close(now: number): void {
     this.fault = undefined;
-    this.prober = undefined;
+    this.probers.clear();
     this.closedAt = now;
     for (const id of this.failing.keys()) this.disproved.set(id, now + SUSPECT_MS);
     this.failing.clear();
@@ -252,28 +248,23 @@ export class Circuit {
     if (ramp.allowed >= RAMP_ENDS_AT) this.ramp = undefined;
   }
 
-  private tryIn(ms: number): void {
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => {
-      this.prober = undefined;
-      this.next();
-    }, ms);
-  }
-
-  /** Has somebody try, as soon as that may be: first one that was never tried, then anybody. */
+  /** Has somebody try, if that may be, and looks again when more may: a job that was never tried, or any. */
   private next(): void {
-    if (!this.isOpen || this.prober !== undefined) return;
-    // A timer may be early by a millisecond.
-    const afreshInMs = Math.ceil(this.afreshFrom - performance.now());
-    if (afreshInMs > 0) return this.tryIn(afreshInMs);
-    if (this.opensInMs > 0) this.tryIn(Math.ceil(this.opensInMs));
-    else this.tryOrGiveUp();
-    this.events.mayTry();
-  }
-
-  private tryOrGiveUp(): void {
+    if (!this.isOpen) return;
+    const now = performance.now();
+    // A silent one must not keep all others waiting for as long as it is waited for.
+    for (const [prober, since] of this.probers) if (now >= since + LONGEST_OPEN_MS) this.probers.delete(prober);
+    const moments = [
+      this.afreshFrom,
+      this.until,
+      ...[...this.probers.values()].map((since) => since + LONGEST_OPEN_MS),
+    ];
+    const ms = Math.min(...moments.map((moment) => moment - now).filter((wait) => wait > 0));
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.giveUpWaiting(), STALE_HOLD_SECONDS * 1_000).unref();
+    // A timer may be early by a millisecond.
+    if (ms < Infinity) this.timer = setTimeout(() => this.next(), Math.ceil(ms));
+    else this.timer = setTimeout(() => this.giveUpWaiting(), STALE_HOLD_SECONDS * 1_000).unref();
+    if (this.mayTry || this.mayTryAfresh) this.events.mayTry();
   }
 }
 
