@@ -119,7 +119,7 @@ describe('the job of a turn', () => {
       message: 'messages.0: words of the model',
     });
     const turn = await ned.turn(chat.id, 'bad words');
-    expect([turn.status, turn.body.code]).toEqual([502, 'assistant_failed']);
+    expect([turn.status, turn.body.code, turn.body.job_error]).toEqual([502, 'assistant_failed', 'model_rejected']);
     expect(JSON.stringify(turn.body)).not.toContain('words of the model');
     const { body } = await ned.get(`/api/v1/jobs/${turn.body.job_id}`);
     expect(body).toMatchObject({

@@ -1,4 +1,4 @@
-import type { ErrorBody, ErrorCode, ErrorDetail, Job } from './types.js';
+import type { ErrorBody, ErrorCode, ErrorDetail, Job, JobErrorCode } from './types.js';
 
 /** Whatever this client throws of its own is one of these; what a caller's `AbortSignal` says is thrown as it is. */
 export abstract class RejoinderError extends Error {}
@@ -13,6 +13,8 @@ export class ApiError extends RejoinderError {
   readonly details: readonly ErrorDetail[];
   /** The job that is in the way, or that came to nothing. */
   readonly jobId: string | undefined;
+  /** Why that job failed, with the code `assistant_failed`; `remedyFor` says what helps. */
+  readonly jobError: JobErrorCode | undefined;
 
   constructor(
     /** HTTP status; 0 when the error was told by an event. */
@@ -26,6 +28,7 @@ export class ApiError extends RejoinderError {
     this.requestId = body.request_id;
     this.details = body.details ?? [];
     this.jobId = body.job_id;
+    this.jobError = body.job_error;
   }
 }
 

@@ -1033,6 +1033,8 @@ export interface components {
             /** @description The fields at fault; of those that are not known the first twenty. */
             details?: components["schemas"]["ErrorDetail"][];
             job_id?: components["schemas"]["Id"];
+            /** @description Only with `assistant_failed`. Why the job failed, and so what can be done about it. */
+            job_error?: components["schemas"]["JobErrorCode"];
         };
         ErrorDetail: {
             field: string;

@@ -3,6 +3,9 @@ import type { components } from '#contract/openapi.gen.js';
 /** The codes of the contract; the catalogue below must name each of them and no other. */
 export type ErrorCode = components['schemas']['ErrorCode'];
 
+/** Why a job failed; the contract says of each code what helps. */
+export type JobErrorCode = components['schemas']['JobErrorCode'];
+
 interface CatalogueEntry {
   /** HTTP status the code is answered with. */
   readonly status: number;

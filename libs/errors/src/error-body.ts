@@ -14,6 +14,7 @@ export function errorBody(error: ServiceError, requestId: string): ErrorBody {
     request_id: requestId,
     ...(error.details && { details: error.details.map((fault) => ({ ...fault })) }),
     ...(error.jobId && { job_id: error.jobId }),
+    ...(error.jobError && { job_error: error.jobError }),
   };
 }
 

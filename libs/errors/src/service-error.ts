@@ -1,4 +1,4 @@
-import { CATALOGUE, type ErrorCode } from './catalogue.js';
+import { CATALOGUE, type ErrorCode, type JobErrorCode } from './catalogue.js';
 
 export interface FieldFault {
   readonly field: string;
@@ -10,6 +10,8 @@ export interface ErrorExtras {
   readonly details?: readonly FieldFault[];
   /** The job the error is about, so that a client can go on from it. */
   readonly jobId?: string;
+  /** Why that job failed, for `assistant_failed`. */
+  readonly jobError?: JobErrorCode | undefined;
   /** Headers the answer must carry (RFC 9110: `Allow` with 405, `Retry-After` with 503). */
   readonly headers?: Readonly<Record<string, string>>;
   readonly cause?: unknown;
@@ -20,6 +22,7 @@ export class ServiceError extends Error {
   readonly status: number;
   readonly details: readonly FieldFault[] | undefined;
   readonly jobId: string | undefined;
+  readonly jobError: JobErrorCode | undefined;
   readonly headers: Readonly<Record<string, string>>;
 
   constructor(
@@ -32,8 +35,20 @@ export class ServiceError extends Error {
     this.status = CATALOGUE[code].status;
     this.details = extras.details;
     this.jobId = extras.jobId;
+    this.jobError = extras.jobError;
     this.headers = extras.headers ?? {};
   }
+}
+
+/** What a job that failed answers whoever waits for its reply. */
+export function assistantFailed(job: {
+  readonly id: string;
+  readonly errorCode: string | null;
+  readonly errorMessage: string | null;
+}): ServiceError {
+  const jobError = (job.errorCode ?? undefined) as JobErrorCode | undefined;
+  const message = job.errorMessage ?? 'The assistant gave no reply.';
+  return new ServiceError('assistant_failed', message, { jobId: job.id, jobError });
 }
 
 /** The same words for an unknown resource and for somebody else's: nobody learns which it was. */

@@ -2,7 +2,7 @@ import { Logger } from '@nestjs/common';
 import type { JobRow } from '#database/columns.js';
 import type { Message } from '#database/entities/message.entity.js';
 import { errorBody } from '#errors/error-body.js';
-import { notFound, ServiceError } from '#errors/service-error.js';
+import { assistantFailed, notFound, ServiceError } from '#errors/service-error.js';
 import { isStoreAway } from '#errors/store-away.js';
 import type { JobFeed } from '#feed/job-feed.js';
 import type { Piece, ReplyFeed } from '#feed/reply-feed.js';
@@ -174,8 +174,7 @@ export class FollowedJob {
       this.stream.send('message', eventId(this.have), presentMessage(message));
     }
     if (job.status === 'failed') {
-      const error = new ServiceError('assistant_failed', job.errorMessage ?? '', { jobId: job.id });
-      this.stream.send('error', eventId(this.have), errorBody(error, this.following.requestId));
+      this.stream.send('error', eventId(this.have), errorBody(assistantFailed(job), this.following.requestId));
     }
     this.showState(job, END, message);
     this.stream.end();

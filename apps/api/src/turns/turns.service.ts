@@ -5,7 +5,7 @@ import type { Message } from '#database/entities/message.entity.js';
 import { messageColumns } from '#database/columns.js';
 import { newId } from '#database/ids.js';
 import type { RequestKey } from '#database/request-key.js';
-import { notFound, ServiceError } from '#errors/service-error.js';
+import { assistantFailed, notFound, ServiceError } from '#errors/service-error.js';
 import { isStoreAway } from '#errors/store-away.js';
 import { type AcceptedTurn, acceptTurn, asAccepted, isConflict, type NewTurn } from '#jobs/accept.js';
 import { isFinal } from '#jobs/states.js';
@@ -172,7 +172,7 @@ export function replyOf(sent: SentTurn): Message {
     throw new ServiceError('turn_canceled', 'The turn was canceled.', { jobId: job.id });
   }
   if (isFinal(job.status)) {
-    throw new ServiceError('assistant_failed', job.errorMessage ?? 'The assistant gave no reply.', { jobId: job.id });
+    throw assistantFailed(job);
   }
   throw new Error('The turn is not finished.');
 }
