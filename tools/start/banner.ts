@@ -29,7 +29,7 @@ export function banner(facts: BannerFacts): string {
   }[facts.queue];
   const model =
     facts.model === 'stand-in'
-      ? 'STAND-IN: it answers, but does not think. Set ANTHROPIC_API_KEY for a real one'
+      ? 'STAND-IN: it answers, and is no real model. Set ANTHROPIC_API_KEY for one'
       : `real, at ${facts.model}`;
   return `
   Rejoinder ${facts.version} is ready (${(facts.ms / 1000).toFixed(1)} s)
