@@ -15,7 +15,7 @@ describe('the ledger', () => {
   });
   afterAll(() => stack.stop());
 
-  /** Sends a turn, and does something once so many characters of its reply were seen. */
+  /** Sends a turn, and acts once this number of characters of its reply was seen. */
   const whileWriting = async (
     user: Client,
     text: string,

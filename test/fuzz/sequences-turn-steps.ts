@@ -124,7 +124,7 @@ export class TurnSteps extends Answered {
     this.must(state.jobs[jobId] === undefined, 'the job is not new');
     const { key, print } = this.call;
     const chat = state.chats[chatId] as Chat;
-    // Whoever asks once more for a reply to what was left out has it sent after all.
+    // A reply that is asked for once more takes in again what was left out.
     const messages = takenIn(chat.messages, chat.messages.at(-1)?.leftOutBy ?? null);
     const job: Job = {
       chatId,

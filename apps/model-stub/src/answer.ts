@@ -87,7 +87,7 @@ function unscripted(
   return { ...text, blocks: [...blocks, ...text.blocks] };
 }
 
-/** As much of a text as so many tokens hold, in a block if that is any. */
+/** The beginning of a text that this number of tokens holds, as a block; none where nothing is left. */
 function within(all: string, tokens: number): { blocks: Block[]; whole: boolean } {
   const text = withinTokens(all, tokens);
   return { blocks: tokens > 0 ? [textBlock(inPieces(text))] : [], whole: text === all };

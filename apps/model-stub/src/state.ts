@@ -11,7 +11,7 @@ export class Clock {
 
   readonly now = (): number => Date.now() + this.ahead;
 
-  /** Puts the clock forward by so many milliseconds. @throws Error when that is no whole number */
+  /** Puts the clock forward, by milliseconds. @throws Error when that is no whole number */
   pass(request: unknown): void {
     const { ms } = (request ?? {}) as Record<string, unknown>;
     if (!Number.isInteger(ms) || (ms as number) < 0) throw new Error('ms must be a whole number');

@@ -171,7 +171,7 @@ class MessageStream {
     if (cut) await this.cut();
   }
 
-  /** Lets go wrong whatever the script wants to after so many pieces. */
+  /** Makes the trouble that the script wants before this piece. */
   private async trouble(): Promise<void> {
     const { script, requestId } = this.plan;
     if (this.response.destroyed) throw new Ended('client_closed');

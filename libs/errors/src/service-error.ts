@@ -40,7 +40,7 @@ export class ServiceError extends Error {
   }
 }
 
-/** What a job that failed answers whoever waits for its reply. */
+/** The error that a client gets whose turn failed. */
 export function assistantFailed(job: {
   readonly id: string;
   readonly errorCode: string | null;

@@ -90,7 +90,7 @@ export function endCalls(job: string, { outcome, code = 'NULL', figuresFrom, tex
 }
 
 /**
- * A call whose job was canceled is canceled, whoever cleared the job meanwhile; in any other case its worker was too late, and it is
+ * The call of a canceled job is canceled, also when the job was cleared meanwhile. Otherwise its worker was too late, and it is
  * lost.
  */
 const LATE_OUTCOME = (job: string): string =>
