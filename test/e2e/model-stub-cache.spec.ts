@@ -25,7 +25,7 @@ describe('the prompt cache of the stand-in model', () => {
   const FIVE: Mark = { type: 'ephemeral' };
   const HOUR: Mark = { type: 'ephemeral', ttl: '1h' };
 
-  /** A block of so many tokens; the same name, the same text. */
+  /** A block of this many tokens; the same name gives the same text. */
   const block = (name: string, tokens: number, cache_control?: Mark): Anthropic.TextBlockParam => ({
     type: 'text',
     text: name.padEnd(tokens * 4, '.'),
@@ -125,15 +125,21 @@ describe('the prompt cache of the stand-in model', () => {
     const marks = (most: number): Anthropic.TextBlockParam[] =>
       Array.from({ length: most }, (_, n) => block(`${n}`, 10, FIVE));
     await ask([], marks(4));
-    const refused: [Promise<unknown>, string][] = [
-      [ask([], marks(5)), 'A maximum of 4 blocks with cache_control may be provided. Found 5.'],
-      [ask([], [...marks(4), block('x', 1)], { cache_control: FIVE }), 'may be provided. Found 5.'],
-      [ask([block('a', 9, FIVE)], [block('b', 9, HOUR)]), "a ttl='1h' cache_control block must not come after"],
-      [ask([], [block('b', 9, HOUR)], { cache_control: FIVE }), "Top-level cache_control has ttl='5m' but the target"],
-      [ask([], [block('b', 9, { type: 'eternal' } as never)]), "cache_control.type: Input should be 'ephemeral'"],
-      [ask([{ type: 'text', text: '', cache_control: FIVE }], [block('b', 9)]), 'cannot be set for empty text blocks'],
+    const refused: [() => Promise<unknown>, string][] = [
+      [() => ask([], marks(5)), 'A maximum of 4 blocks with cache_control may be provided. Found 5.'],
+      [() => ask([], [...marks(4), block('x', 1)], { cache_control: FIVE }), 'may be provided. Found 5.'],
+      [() => ask([block('a', 9, FIVE)], [block('b', 9, HOUR)]), "a ttl='1h' cache_control block must not come after"],
+      [
+        () => ask([], [block('b', 9, HOUR)], { cache_control: FIVE }),
+        "Top-level cache_control has ttl='5m' but the target",
+      ],
+      [() => ask([], [block('b', 9, { type: 'eternal' } as never)]), "cache_control.type: Input should be 'ephemeral'"],
+      [
+        () => ask([{ type: 'text', text: '', cache_control: FIVE }], [block('b', 9)]),
+        'cannot be set for empty text blocks',
+      ],
     ];
-    for (const [promise, message] of refused) await expect(promise).rejects.toThrow(message);
+    for (const [asking, message] of refused) await expect(asking()).rejects.toThrow(message);
   });
 
   it('is on the bill of every call, also of those that broke or were given up', async () => {
