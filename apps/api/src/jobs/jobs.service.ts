@@ -80,7 +80,8 @@ export class JobsService {
         this.callAgain(earlier);
         return { job: asAccepted(earlier), allowance: undefined, replayed: true };
       }
-      if (refusal !== undefined) throw refusal;
+      // A deletion in between may have taken the key, and it was the key that was in the way: then what is there now counts.
+      if (refusal !== undefined && (asked.requestKey === undefined || tries > 0)) throw refusal;
     }
     throw new ServiceError('turn_in_progress', 'The chat has a turn in progress.');
   }

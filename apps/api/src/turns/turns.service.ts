@@ -118,7 +118,8 @@ export class TurnsService {
       // Looked at after it: what is in the way may be the turn of a twin.
       const kept = await this.kept.find(origin.userId, origin.requestKey);
       if (kept?.jobId) return this.earlier(origin.userId, kept.jobId);
-      if (refusal !== undefined) throw refusal;
+      // A deletion in between may have taken the key, and it was the key that was in the way: then what is there now counts.
+      if (refusal !== undefined && (origin.requestKey === undefined || tries > 0)) throw refusal;
     }
     throw new ServiceError('turn_in_progress', 'The chat has a turn in progress.');
   }
