@@ -11,7 +11,7 @@ export interface Surroundings {
   readonly now: Date;
   /** Dispatch is paused. */
   readonly paused: boolean;
-  /** What keeps workers from making calls such as the job's. */
+  /** Why workers do not call the job's model at the moment, if they do not. */
   readonly hold?: Hold | undefined;
 }
 

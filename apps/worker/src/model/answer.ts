@@ -194,7 +194,7 @@ function count(value: unknown): number | undefined {
   return typeof value === 'number' && value >= 0 && value < LARGEST_COUNT ? Math.round(value) : undefined;
 }
 
-/** What the model reports: all input, whether read from the prompt cache, written to it, or neither; and the output so far. */
+/** The token counts that the model reports. Input includes what was read from the prompt cache and written to it. */
 function reported(usage: Partial<Anthropic.Usage> | null | undefined): Reported {
   const { input_tokens, cache_creation_input_tokens, cache_read_input_tokens, output_tokens } = usage ?? {};
   const inputs = [input_tokens, cache_creation_input_tokens, cache_read_input_tokens]
@@ -206,7 +206,7 @@ function reported(usage: Partial<Anthropic.Usage> | null | undefined): Reported 
   };
 }
 
-/** What the model says of a refusal, bounded; null where it says nothing that can be read. */
+/** The model's details of a refusal, cut to a bounded length; null if there are none, or none in the documented shape. */
 function detailsOf(details: unknown): Answer['stopDetails'] {
   if (typeof details !== 'object' || details === null) return null;
   const { category, explanation } = details as Record<string, unknown>;

@@ -98,7 +98,7 @@ export class Call {
     this.hiddenSince = thinking ? now : undefined;
   }
 
-  /** What the model has reported so far: the same object until it reports more. */
+  /** The figures of this call so far. The object is replaced, never changed, when the model reports more. */
   get told(): CallFigures {
     const { input, output } = this.reported;
     this.latest ??= {

@@ -14,7 +14,7 @@ import {
 } from '#jobs/timings.js';
 import type { ModelFault } from './model-fault.js';
 
-/** What a circuit needs to know of a job: whose it is. */
+/** A job, and the user it belongs to. */
 export interface OfUser {
   readonly id: string;
   readonly userId: string;

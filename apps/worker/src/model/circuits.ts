@@ -6,7 +6,7 @@ import { line } from '#process/log-line.js';
 import { Circuit, type OfUser } from './circuit.js';
 import type { ModelFault } from './model-fault.js';
 
-/** What the circuits need to know of a job. */
+/** A job with the model and the assistant that it calls. */
 export interface JobOfModel extends OfUser {
   readonly model: string;
   readonly assistant: string;
@@ -18,7 +18,7 @@ export interface Probe {
   readonly afresh: boolean;
 }
 
-/** What may be claimed at the moment. */
+/** Which jobs a worker may claim now. */
 export interface Gate {
   /** Scopes that somebody should try, or (`afresh`) somebody who was never tried. */
   readonly probes: readonly Probe[];
