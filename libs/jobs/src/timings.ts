@@ -109,6 +109,12 @@ export const LONGEST_HOLD_MS = 60_000;
 export const FIRST_AFTER_OUTAGE = 2;
 export const RAMP_ENDS_AT = 32;
 
+/**
+ * An attempt that gets no answer counts among those only this long, in milliseconds. Else a few silent calls of one user would hold
+ * all others back for as long as a call may be silent.
+ */
+export const RAMP_COUNTS_MS = 1_000;
+
 /** Jobs among which the one with the fewest attempts is chosen to try whether the model is back. */
 export const PROBE_AMONG = 100;
 

@@ -199,6 +199,21 @@ describe('a circuit', () => {
     expect(RAMP_ENDS_AT).toBe(32);
   });
 
+  it('does not hold others back for as long as the first after an outage are silent', async () => {
+    open();
+    await pass(1_010);
+    probe().answered();
+    const silent = Array.from({ length: FIRST_AFTER_OUTAGE }, () => circuit.begin(false));
+    asked = 0;
+    await pass(900);
+    expect([circuit.room(), asked]).toEqual([0, 0]);
+    await pass(200);
+    expect([circuit.room(), asked]).toEqual([FIRST_AFTER_OUTAGE, FIRST_AFTER_OUTAGE]);
+    // That they end later frees no more.
+    silent.forEach((trial) => trial.unused());
+    expect([circuit.room(), asked]).toEqual([FIRST_AFTER_OUTAGE, FIRST_AFTER_OUTAGE]);
+  });
+
   it('does not hold attempts back for long where few come after an outage', async () => {
     open();
     await pass(1_010);

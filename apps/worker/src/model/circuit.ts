@@ -6,6 +6,7 @@ import {
   LONGEST_OPEN_MS,
   OUTAGE_JOBS,
   OUTAGE_MS,
+  RAMP_COUNTS_MS,
   RAMP_ENDS_AT,
   SHORTEST_HOLD_MS,
   SHORTEST_OPEN_MS,
@@ -112,7 +113,7 @@ export class Circuit {
     const me = Symbol('attempt');
     const begun = performance.now();
     const { ramp } = this;
-    if (ramp !== undefined) ramp.waiting += 1;
+    const leaveRamp = ramp === undefined ? undefined : this.enter(ramp);
     this.pending += 1;
     if (probes) {
       this.probers.set(me, begun);
@@ -124,10 +125,7 @@ export class Circuit {
       if (over) return false;
       over = true;
       this.pending -= 1;
-      if (ramp !== undefined) {
-        ramp.waiting -= 1;
-        this.events.mayTry();
-      }
+      leaveRamp?.();
       return true;
     };
     return {
@@ -240,6 +238,21 @@ export class Circuit {
     this.failing.clear();
     this.ramp = { allowed: FIRST_AFTER_OUTAGE, waiting: 0 };
     this.events.closed('forgotten');
+  }
+
+  /** An attempt begins after an outage. It leaves by itself when it is silent for long. @returns leaves, once */
+  private enter(ramp: { waiting: number }): () => void {
+    ramp.waiting += 1;
+    let isIn = true;
+    const leave = (): void => {
+      if (!isIn) return;
+      isIn = false;
+      clearTimeout(timer);
+      ramp.waiting -= 1;
+      this.events.mayTry();
+    };
+    const timer = setTimeout(leave, RAMP_COUNTS_MS).unref();
+    return leave;
   }
 
   /** An answer has begun after an outage: one more may wait for theirs, until there are enough. */
