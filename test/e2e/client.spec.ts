@@ -302,7 +302,7 @@ describe('the client', () => {
     expect(await thrown(kim.sendTurn(chat.id, 'refused'))).toMatchObject({ status: 502, code: 'assistant_failed' });
     const stream = kim.streamTurn(chat.id, 'refused');
     const events = await all(stream);
-    expect(events.at(-2)).toMatchObject({ type: 'error', error: { code: 'assistant_failed', job_id: stream.jobId } });
+    expect(events.at(-2)).toMatchObject({ type: 'failure', error: { code: 'assistant_failed', job_id: stream.jobId } });
     const failed = await thrown(kim.followJob(stream.jobId ?? '').reply());
     expect(failed).toBeInstanceOf(TurnError);
     expect(failed).toMatchObject({ job: { id: stream.jobId, status: 'failed', error: { code: 'model_rejected' } } });

@@ -120,7 +120,7 @@ describe('a stream of events', () => {
     const chat = await leo.chat();
     await stack.model.script('refused', { status: 400, error_type: 'invalid_request_error', message: 'no' });
     const failed = await collect(await send('leo', chat.id, 'refused'));
-    expect(withoutDeltas(failed).slice(-2)).toEqual(['error', 'job failed']);
+    expect(withoutDeltas(failed).slice(-2)).toEqual(['failure', 'job failed']);
     expect(failed.at(-2)?.data).toMatchObject({ code: 'assistant_failed', job_id: failed[0]?.data.id });
 
     const another = await leo.chat('billing');

@@ -7,7 +7,7 @@ const EVENTS: Readonly<Record<string, string>> = {
   delta: 'DeltaEvent',
   reset: 'ResetEvent',
   message: 'Message',
-  error: 'Error',
+  failure: 'Error',
 };
 
 /** What is wrong with the events that have come so far, which may be cut within one. */

@@ -13,7 +13,7 @@ const SCHEMAS: Readonly<Record<string, string>> = {
   delta: 'DeltaEvent',
   reset: 'ResetEvent',
   message: 'Message',
-  error: 'Error',
+  failure: 'Error',
 };
 
 interface ParsedEvent {

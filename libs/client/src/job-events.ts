@@ -15,7 +15,7 @@ export type JobEvent =
   /** The reply as it is kept. It decides: a canceled one may be shorter than what was shown. */
   | { readonly type: 'message'; readonly message: Message }
   /** The job failed; the `job` that follows says why. */
-  | { readonly type: 'error'; readonly error: ErrorBody };
+  | { readonly type: 'failure'; readonly error: ErrorBody };
 
 export interface FollowOptions {
   /** Ends the following, with what the signal says. It never cancels the turn. */
@@ -203,8 +203,8 @@ export class JobEvents implements AsyncIterable<JobEvent> {
         this.message = data as Message;
         this.text = this.message.content;
         return { type: 'message', message: this.message };
-      case 'error':
-        return { type: 'error', error: data as ErrorBody };
+      case 'failure':
+        return { type: 'failure', error: data as ErrorBody };
       default:
         return undefined; // a later contract's
     }

@@ -174,7 +174,7 @@ export class FollowedJob {
       this.stream.send('message', eventId(this.have), presentMessage(message));
     }
     if (job.status === 'failed') {
-      this.stream.send('error', eventId(this.have), errorBody(assistantFailed(job), this.following.requestId));
+      this.stream.send('failure', eventId(this.have), errorBody(assistantFailed(job), this.following.requestId));
     }
     this.showState(job, END, message);
     this.stream.end();

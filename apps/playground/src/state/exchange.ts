@@ -197,7 +197,7 @@ export class Exchange {
         return this.patchTurn({ startedOver: event.attempt });
       case 'message':
         return this.place(event.message);
-      case 'error':
+      case 'failure':
         return this.patchTurn({ problem: problemFrom(event.error) });
     }
   }
