@@ -118,7 +118,7 @@ describe('the client, whatever it is answered', () => {
       expect(await within(700_000, polled)).toHaveLength(11);
     }
     for (const said of [0, 99_999_999_999]) {
-      const goodbye = `retry: ${said}\n\n${event('job', '1.0', job('running'))}`;
+      const goodbye = `retry: ${said}\n${event('job', '1.0', job('running'))}`;
       const { client, asked } = answered((n) => stream(n < 20 ? goodbye : end));
       const followed = all(client.followJob('j'));
       expect(await within(1_000, followed)).toBe('pending');
@@ -298,7 +298,7 @@ describe('the client, whatever it is answered', () => {
       const told = { offset, text: piece };
       return event('delta', `1.${(offset += piece.length)}`, told);
     });
-    const whole = `retry: 600\n\n:\n\n${event('job', '1.0', job('running'))}${deltas[0]}${event('news', `1.${text[0]?.length}`, {})}: x\n\n`;
+    const whole = `retry: 600\n${event('job', '1.0', job('running'))}:\n:\n${deltas[0]}:\n\n${event('news', `1.${text[0]?.length}`, {})}: x\n\n`;
     const bytes = new TextEncoder().encode(whole + deltas.slice(1).join('') + deltas[1] + end);
     for (const [eol, size] of [
       ['\n', 1],

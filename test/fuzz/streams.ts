@@ -22,8 +22,13 @@ export function eventFaults(contract: Contract, text: string): string[] {
     },
     onError: ({ message }) => void faults.push(message),
   });
-  parser.feed(text.slice(0, text.lastIndexOf('\n\n') + 2));
-  return faults;
+  const whole = text.slice(0, text.lastIndexOf('\n\n') + 2);
+  parser.feed(whole);
+  const empty = whole
+    .split('\n\n')
+    .slice(0, -1)
+    .filter((block) => !/^data: /m.test(block));
+  return [...faults, ...empty.map((block) => `a block without data: ${JSON.stringify(block)}`)];
 }
 
 /** What is wrong with the lines of a whole export. */

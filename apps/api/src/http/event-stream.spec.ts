@@ -51,6 +51,19 @@ describe('a stream', () => {
     jest.useRealTimers();
   });
 
+  it('has data in each of its blocks: when to come back and beats have none of their own', () => {
+    stream.beat();
+    stream.send('job', '0.0', {});
+    stream.beat();
+    stream.beat();
+    stream.send('job', 'end', {});
+    stream.end();
+    while (!response.ended) response.take();
+    const [first, last, ...rest] = Buffer.concat(response.written).toString().split('\n\n');
+    expect(first).toMatch(/^:\nretry: \d+\nevent: job\nid: 0\.0\ndata: \{\}$/);
+    expect([last, ...rest]).toEqual([':\n:\nevent: job\nid: end\ndata: {}', '']);
+  });
+
   it('hands a long event over in parts, and all of it', () => {
     const text = `x${'😀'.repeat(500_000)}`;
     stream.send('delta', '1.0', { offset: 0, text });

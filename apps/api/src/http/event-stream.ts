@@ -35,7 +35,8 @@ export class EventStream {
   private static total = 0;
   private response: ServerResponse | undefined;
   /** What the response has not taken yet. */
-  private waiting = [`retry: ${Math.round(RETRY_MS * (0.5 + Math.random()))}\n\n`];
+  private waiting: string[] = [];
+  private begun = false;
   private backlog = 0;
   private takenAt = 0;
   /** Nothing more is sent; what waits still is. */
@@ -85,18 +86,23 @@ export class EventStream {
     this.flush();
   }
 
-  /** One event. Its data is one line, whatever it says. */
+  /**
+   * One event. Its data is one line, whatever it says. The first one also says when to come back: many clients take a block without
+   * data for an event, and fail to parse it.
+   */
   send(event: string, id: string, data: object): void {
-    this.write(`event: ${event}\nid: ${id}\ndata: ${jsonLine(data)}\n\n`);
+    const retry = this.begun ? '' : `retry: ${Math.round(RETRY_MS * (0.5 + Math.random()))}\n`;
+    this.begun = true;
+    this.write(`${retry}event: ${event}\nid: ${id}\ndata: ${jsonLine(data)}\n\n`);
   }
 
   /**
-   * A comment: nothing to the client, but proof to everything on the way that the stream lives. To be called now and then
-   * until the stream is closed, for it is also what finds a reader that has stopped reading.
+   * A comment: nothing to the client, but proof to everything on the way that the stream lives. It is a line of the block to come, not
+   * a block of its own. To be called now and then until the stream is closed, for it also finds a reader that has stopped reading.
    */
   beat(): void {
     if (this.hasStalled()) this.destroy();
-    else this.write(':\n\n');
+    else this.write(':\n');
   }
 
   /** The end; what was sent before it still leaves. */
