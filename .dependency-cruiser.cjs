@@ -30,6 +30,21 @@ module.exports = {
       to: { path: '^(dist/libs|node_modules)', pathNot: '@jest' },
     },
     {
+      name: 'the-worker-dispatches-attempts-that-call-the-model',
+      comment:
+        'dispatch → attempt → model: an attempt that calls back into dispatch, or a model that knows of attempts, is a knot.',
+      severity: 'error',
+      from: { path: '^dist/apps/worker/src/(attempt|model)/' },
+      to: { path: '^dist/apps/worker/src/(dispatch|reconciler)/' },
+    },
+    {
+      name: 'the-model-knows-no-attempt',
+      comment: 'The same: what the model needs of an attempt is handed to it.',
+      severity: 'error',
+      from: { path: '^dist/apps/worker/src/model/' },
+      to: { path: '^dist/apps/worker/src/attempt/' },
+    },
+    {
       name: 'no-circles',
       comment: 'Files that import one another cannot be understood apart.',
       severity: 'error',

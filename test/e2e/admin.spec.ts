@@ -374,7 +374,7 @@ describe('operators', () => {
       }
       expect(await job(lost)).toMatchObject({ status: 'running', attempts: 1, why: { code: 'dispatch_paused' } });
       expect(await job(overdue)).toMatchObject({ status: 'queued', attempts: 0, why: { code: 'dispatch_paused' } });
-      expect((stack.workers[0]?.output() ?? '').slice(rung)).not.toContain('nobody had come');
+      expect((stack.workers[0]?.output() ?? '').slice(rung)).not.toContain('no worker had claimed');
       for (const id of expired) {
         expect((await requeue(id)).body).toMatchObject({ status: 'queued', why: { code: 'dispatch_paused' } });
       }

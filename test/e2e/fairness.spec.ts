@@ -43,6 +43,6 @@ describe('workers are shared among users', () => {
     );
     expect(new Set(ended.map(({ status }) => status))).toEqual(new Set(['succeeded']));
     // What waits in a long line is not lost.
-    expect(stack.workers[0]?.output()).not.toContain('nobody had come');
+    expect(stack.workers[0]?.output()).not.toContain('no worker had claimed');
   });
 });

@@ -134,7 +134,7 @@ describe('metrics', () => {
     expect(count(after, 'rejoinder_turn_duration_seconds_sum{assistant="support",status="failed"}')).toBeGreaterThan(
       3_600,
     );
-    for (const kind of ['rung_again', 'abandoned', 'spent', 'orphaned_call']) {
+    for (const kind of ['unclaimed', 'abandoned', 'spent', 'orphaned_call']) {
       expect(after.has(`rejoinder_reconciler_repairs_total{kind="${kind}"}`)).toBe(true);
     }
   });

@@ -55,7 +55,7 @@ describe('an outage of the model', () => {
     expect(new Set(ended.map(({ status }) => status))).toEqual(new Set(['succeeded']));
     expect(stack.workers[0]?.output()).toContain('the model is back');
     // None had to be found by the reconciler.
-    expect(stack.workers[0]?.output()).not.toContain('nobody had come');
+    expect(stack.workers[0]?.output()).not.toContain('no worker had claimed');
     await stack.as('before').patch(`/api/v1/jobs/${before.id}`, { status: 'canceled' });
   });
 

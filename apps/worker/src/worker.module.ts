@@ -13,6 +13,14 @@ import { QueueModule } from '#queue/queue.module.js';
 import type { Settings } from '#settings/settings.js';
 import { StoreMetrics } from '#telemetry/stores.js';
 import { Tracing } from '#telemetry/tracing.js';
+import { Attempts } from './attempt/attempts.js';
+import { Endings } from './attempt/endings.js';
+import { Heartbeats } from './attempt/heartbeats.js';
+import { ReplyPublisher } from './attempt/publisher.js';
+import { StopNotices } from './attempt/stop-notices.js';
+import { Claimer } from './dispatch/claimer.js';
+import { QueueProcessor } from './dispatch/queue.processor.js';
+import { Slots } from './dispatch/slots.js';
 import { MetricsController } from './metrics/metrics.controller.js';
 import { WorkerMetrics } from './metrics/worker-metrics.js';
 import { Circuits } from './model/circuits.js';
@@ -22,12 +30,6 @@ import { LARGEST_MODELS } from './model/models.js';
 import { ModelWatch } from './model/model-watch.js';
 import { Clearing } from './reconciler/clearing.js';
 import { Reconciler } from './reconciler/reconciler.js';
-import { Heartbeats } from './reply/heartbeats.js';
-import { Line } from './reply/line.js';
-import { ReplyProcessor } from './reply/reply.processor.js';
-import { ReplyPublisher } from './reply/publisher.js';
-import { ReplyRunner } from './reply/reply.runner.js';
-import { Slots } from './reply/slots.js';
 
 /**
  * Connections of a worker that are its heartbeats': one does for thousands of attempts, and the other is there while a statement on
@@ -67,11 +69,13 @@ export class WorkerModule {
             new Heartbeats(await connect({ ...dataSourceOptions(leases), entities: [], migrations: [] })),
         },
         { provide: Slots, useFactory: () => new Slots(settings.workerConcurrency) },
-        ReplyRunner,
-        Line,
-        UserTags,
+        Claimer,
+        QueueProcessor.on(store),
+        Attempts,
+        Endings,
+        StopNotices,
         ReplyPublisher,
-        ReplyProcessor.on(store),
+        UserTags,
         Reconciler,
         Clearing,
         HealthService,

@@ -1,10 +1,10 @@
 import { Counter } from 'prom-client';
 import { registry } from '#telemetry/registry.js';
 
-const KINDS = ['rung_again', 'abandoned', 'spent', 'expired', 'orphaned_call'] as const;
+const KINDS = ['unclaimed', 'abandoned', 'spent', 'expired', 'orphaned_call'] as const;
 
 /**
- * What the reconciler repairs. `rung_again`: nobody had come for a due job; `abandoned`: an attempt was lost with its worker, and the job taken over;
+ * What the reconciler repairs. `unclaimed`: no worker had claimed a job that was due; `abandoned`: an attempt was lost with its worker, and the job taken over;
  * `spent` and `expired`: ended as failed, for want of attempts or of time; `orphaned_call`: the ledger's line of a dead worker.
  */
 export type Repair = (typeof KINDS)[number];

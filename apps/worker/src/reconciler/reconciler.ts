@@ -9,11 +9,11 @@ import { PURGE_BATCH, PURGE_MS, RECONCILE_MS } from '#jobs/timings.js';
 import { line } from '#process/log-line.js';
 import { turnEnded } from '#telemetry/turns.js';
 import { repaired } from '../metrics/repairs.js';
-import { Line } from '../reply/line.js';
+import { Claimer } from '../dispatch/claimer.js';
 
 /**
- * Repairs from PostgreSQL alone what the queue lost: a crash between commit and ring, an emptied store, a worker that died. Where nobody
- * comes for a job, its worker goes to the line uncalled. Every worker runs it; many at once only look twice.
+ * Repairs from PostgreSQL alone what the queue lost: a crash between commit and ticket, an emptied store, a worker that died. When no
+ * worker claims a job that is due, it wakes this worker's claimer. Every worker runs it; several at once only look twice.
  */
 @Injectable()
 export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShutdown {
@@ -25,7 +25,7 @@ export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShut
 
   constructor(
     private readonly manager: EntityManager,
-    private readonly atLine: Line,
+    private readonly claimer: Claimer,
     private readonly dispatch: DispatchFeed,
   ) {}
 
@@ -61,29 +61,29 @@ export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShut
       repaired('expired', expired.length);
       for (const turn of [...spent, ...expired]) turnEnded(turn, 'failed');
       repaired('orphaned_call', await endOrphans(this.manager));
-      await this.comeUncalled();
+      await this.wakeClaimer();
       await this.purge();
     } catch (error) {
       this.logger.warn(line('cannot reconcile', {}, error));
     }
   }
 
-  /** Attempts may be begun again: whatever is due has lost its ticket meanwhile. */
+  /** Attempts may begin again. The tickets of what is due were used up meanwhile. */
   private resumed(): void {
-    if (!this.stopped) void this.atLine.come();
+    if (!this.stopped) void this.claimer.wake();
   }
 
   /**
-   * Goes to the line where nobody was called to it: for attempts that were lost with their worker, and for a job that is overdue while this
-   * worker has room and is not there already. With a long line, there is somebody; and a worker without room leaves it to others.
+   * Wakes the claimer without a ticket: for attempts that were lost with their worker, and for a job that is overdue while the claimer
+   * sleeps and slots are free. A claimer that is awake takes the job itself, and a full worker leaves it to others.
    */
-  private async comeUncalled(): Promise<void> {
+  private async wakeClaimer(): Promise<void> {
     const abandoned = await abandonedJobs(this.manager);
-    if (abandoned.length > 0) void this.atLine.come(abandoned);
-    else if (this.atLine.isAway && (await this.atLine.isMissed()) && this.atLine.isAway) {
-      this.logger.log('nobody had come for a job that is due');
-      repaired('rung_again', 1);
-      void this.atLine.come();
+    if (abandoned.length > 0) void this.claimer.wake(abandoned);
+    else if (this.claimer.isAsleep && (await this.claimer.isMissed()) && this.claimer.isAsleep) {
+      this.logger.log('no worker had claimed a job that is due');
+      repaired('unclaimed', 1);
+      void this.claimer.wake();
     }
   }
 

@@ -1,23 +1,21 @@
 import { Waiters } from '#process/waiters.js';
 
-/** Why an attempt is stopped by the process. */
-export const SHUTDOWN = 'shutdown';
-
 interface Taken {
   readonly jobId: string;
   /** Resolves when all of the attempt is done. */
-  readonly ended: Promise<void>;
+  readonly ended: Promise<unknown>;
 }
 
-/** The attempts that this process runs: so many at once at most. */
+/** The attempts that this process runs, and how many more it may run. */
 export class Slots {
   /** Each with what stops it. */
   private readonly taken = new Map<AbortController, Taken>();
   private readonly waiters = new Waiters();
 
+  /** @param most attempts that may run at once */
   constructor(private readonly most: number) {}
 
-  /** So many attempts may be begun. */
+  /** How many more attempts may begin. */
   get room(): number {
     return this.most - this.taken.size;
   }
@@ -32,14 +30,18 @@ export class Slots {
     return [...this.taken.values()].map(({ jobId }) => jobId);
   }
 
-  /** Takes a slot for an attempt at a job until it has ended; it is told by the controller when it is to stop, and must not reject. */
-  take(jobId: string, attempt: (controller: AbortController) => Promise<void>): void {
+  /**
+   * Takes a slot for an attempt at a job until it has ended. `stop` aborts when the attempt has to stop; the attempt must not reject.
+   * @returns what the attempt comes to, once its slot is free again
+   */
+  take<T>(jobId: string, attempt: (stop: AbortSignal) => Promise<T>): Promise<T> {
     const controller = new AbortController();
-    const ended = attempt(controller).finally(() => {
+    const ended = attempt(controller.signal).finally(() => {
       this.taken.delete(controller);
       this.waiters.wakeAll();
     });
     this.taken.set(controller, { jobId, ended });
+    return ended;
   }
 
   /** Waits until an attempt has ended, or `stop`. */
@@ -49,7 +51,7 @@ export class Slots {
 
   /** Stops every attempt: the jobs are put back, for other workers to take at once. */
   stopAll(): void {
-    for (const controller of this.taken.keys()) controller.abort(SHUTDOWN);
+    for (const controller of this.taken.keys()) controller.abort();
   }
 
   /** Resolves when no attempt runs. */

@@ -1,32 +1,31 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Logger } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
-import type { ClaimedJob } from '#jobs/claim.js';
 import type { Doorbell } from '#queue/doorbell.js';
+import type { Attempts } from '../attempt/attempts.js';
+import type { Ended } from '../attempt/endings.js';
 import { Circuits } from '../model/circuits.js';
-import { Line } from './line.js';
-import type { ReplyRunner } from './reply.runner.js';
+import { Claimer } from './claimer.js';
 import { Slots } from './slots.js';
 
 const turns = async (): Promise<void> => {
   for (let n = 0; n < 20; n++) await new Promise(setImmediate);
 };
 
-describe('a worker at the line', () => {
-  /** The jobs that are due, in order; what each look took, and who else was called. */
+describe('the claimer of a worker', () => {
+  /** How many jobs are due, how many each claim took, and how often another worker was woken. */
   let due: number;
   let looks: number[];
   let calls: number;
   let failing: boolean;
-  let running: (() => void)[];
-  let more: () => void;
+  let running: ((more?: boolean) => void)[];
   beforeAll(() => Logger.overrideLogger(false));
   afterAll(() => Logger.overrideLogger(['log']));
   beforeEach(() => {
     [due, looks, calls, failing, running] = [0, [], 0, false, []];
   });
 
-  const worker = (slots: Slots): Line => {
+  const worker = (slots: Slots): Claimer => {
     const query = async (text: string): Promise<unknown[]> => {
       if (failing) throw new Error('away');
       const most = Number(/LIMIT (\d)/.exec(text)?.[1]);
@@ -35,55 +34,54 @@ describe('a worker at the line', () => {
       looks.push(took);
       return Array.from({ length: took }, (_, n) => ({ id: `job-${looks.length}-${n}`, more: due > 0 }));
     };
-    const runner = {
-      onMore: (told: () => void) => (more = told),
-      run: ({ id }: ClaimedJob) => slots.take(id, () => new Promise((end) => running.push(end))),
+    const attempts = {
+      run: () => new Promise<Ended>((end) => running.push((more = false) => end({ more }))),
     };
     const doorbell = { call: async () => (calls += 1) };
     const manager = { query } as unknown as EntityManager;
-    return new Line(
+    return new Claimer(
       manager,
       new Circuits(manager),
-      runner as unknown as ReplyRunner,
+      attempts as unknown as Attempts,
       slots,
       doorbell as unknown as Doorbell,
     );
   };
 
   it('takes all that is due, and looks once when nothing is', async () => {
-    const line = worker(new Slots(100));
+    const claimer = worker(new Slots(100));
     due = 20;
-    await line.come();
+    await claimer.wake();
     // Seven of the fairest, then the oldest one.
     expect(looks).toEqual([7, 1, 7, 1, 4]);
-    await line.come();
+    await claimer.wake();
     expect(looks.slice(5)).toEqual([0]);
-    expect(line.isAway).toBe(true);
+    expect(claimer.isAsleep).toBe(true);
   });
 
-  it('calls one other worker when there is more than it takes, and none when there is not', async () => {
-    const line = worker(new Slots(100));
+  it('wakes one other worker when more is due than it takes, and none when no more is', async () => {
+    const claimer = worker(new Slots(100));
     due = 7;
-    await line.come();
+    await claimer.wake();
     expect(calls).toBe(0);
     due = 30;
-    await line.come();
+    await claimer.wake();
     expect(calls).toBe(1);
   });
 
-  it('takes no more than it has room for, and is not to be called again before it has room', async () => {
-    const line = worker(new Slots(2));
+  it('takes no more than it has slots for, and needs no other ticket before one is free', async () => {
+    const claimer = worker(new Slots(2));
     due = 2;
     let left = false;
-    const come = line.come().then(() => (left = true));
+    const woken = claimer.wake().then(() => (left = true));
     await turns();
-    expect([looks, left, line.isAway]).toEqual([[2], false, false]);
+    expect([looks, left, claimer.isAsleep]).toEqual([[2], false, false]);
     running.shift()?.();
-    await come;
+    await woken;
     expect([looks, calls]).toEqual([[2], 0]);
-    // Full again, and called all the same: somebody else is.
+    // Full again, and woken all the same: another worker is.
     due = 2;
-    void line.come();
+    void claimer.wake();
     await turns();
     expect([looks, calls]).toEqual([[2, 1], 1]);
     running.shift()?.();
@@ -92,40 +90,42 @@ describe('a worker at the line', () => {
     expect(calls).toBe(1);
   });
 
-  it('looks once more when it is called while it looks, or told by an attempt that others wait', async () => {
-    const line = worker(new Slots(10));
-    const first = line.come();
-    const second = line.come();
+  it('looks once more when it is woken while it looks, or when an attempt ends and others wait', async () => {
+    const claimer = worker(new Slots(10));
+    const first = claimer.wake();
+    const second = claimer.wake();
     await Promise.all([first, second]);
     expect(looks.length).toBeLessThanOrEqual(2);
     due = 1;
-    more();
+    await claimer.wake();
+    due = 1;
+    running[0]?.(true);
     await turns();
-    expect(looks.at(-1)).toBe(1);
+    expect([looks.at(-1), due]).toEqual([1, 0]);
   });
 
-  it('takes nothing once it stops, and calls another for what it was called for', async () => {
+  it('takes nothing once it stops, and wakes another worker for what it was woken for', async () => {
     const slots = new Slots(1);
-    const line = worker(slots);
+    const claimer = worker(slots);
     due = 2;
-    const come = line.come();
+    const woken = claimer.wake();
     await turns();
-    await line.stop();
-    await come;
+    await claimer.stop();
+    await woken;
     expect([looks, due]).toEqual([[1], 1]);
     expect(calls).toBeGreaterThan(0);
     running.shift()?.();
-    await line.come();
+    await claimer.wake();
     expect(looks).toEqual([1]);
   });
 
-  it('is not kept from coming again by a database that is away', async () => {
-    const line = worker(new Slots(1));
+  it('claims again after a database was away', async () => {
+    const claimer = worker(new Slots(1));
     failing = true;
-    await line.come();
+    await claimer.wake();
     failing = false;
     due = 1;
-    void line.come();
+    void claimer.wake();
     await turns();
     expect(looks).toEqual([1]);
   });

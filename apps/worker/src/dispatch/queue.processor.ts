@@ -5,26 +5,25 @@ import { CLOSE_MS, DRAIN_MS, HAND_BACK_MS } from '#jobs/timings.js';
 import { line } from '#process/log-line.js';
 import { within } from '#process/within.js';
 import { queueConnection, type QueueStore, REPLY_QUEUE } from '#queue/connection.js';
-import { Line } from './line.js';
+import { Claimer } from './claimer.js';
 import { Slots } from './slots.js';
 
 /** How soon the queue's worker is started again should it end by itself, in milliseconds. */
 const AGAIN_MS = 1_000;
 
 /**
- * BullMQ's end: takes a ticket and goes to the line. Whatever BullMQ makes of stalls, of locks it could not renew and of failures,
- * the rows decide: a ticket too many finds nothing to claim, and an attempt ends when its lease is lost.
+ * Takes tickets from BullMQ and wakes the claimer. The rows decide, whatever BullMQ makes of stalls, of locks it could not renew and of
+ * failures: a ticket too many finds nothing to claim, and an attempt ends when its lease is lost.
  *
- * It takes one ticket at a time, and keeps it until it has been served and the worker has room: one without room leaves the tickets to
- * others.
+ * It takes one ticket at a time and keeps it until nothing is due and a slot is free. So a full worker leaves the tickets to others.
  */
 @Injectable()
-export class ReplyProcessor extends WorkerHost implements OnApplicationBootstrap, BeforeApplicationShutdown {
-  private readonly logger = new Logger(ReplyProcessor.name);
+export class QueueProcessor extends WorkerHost implements OnApplicationBootstrap, BeforeApplicationShutdown {
+  private readonly logger = new Logger(QueueProcessor.name);
   private stopping = false;
 
   constructor(
-    private readonly atLine: Line,
+    private readonly claimer: Claimer,
     private readonly slots: Slots,
   ) {
     super();
@@ -34,7 +33,7 @@ export class ReplyProcessor extends WorkerHost implements OnApplicationBootstrap
    * Ties the class to the queue, on this store. Nest would have a worker share the producer's connection options; but a producer must
    * fail fast where a worker must wait.
    */
-  static on(store: QueueStore): typeof ReplyProcessor {
+  static on(store: QueueStore): typeof QueueProcessor {
     Processor(REPLY_QUEUE, {
       connection: queueConnection(store, 'worker'),
       concurrency: 1,
@@ -43,12 +42,12 @@ export class ReplyProcessor extends WorkerHost implements OnApplicationBootstrap
       lockDuration: 30_000,
       // How soon it is tried again after the store was away; BullMQ's default is 15 s.
       runRetryDelay: 1_000,
-    })(ReplyProcessor);
-    return ReplyProcessor;
+    })(QueueProcessor);
+    return QueueProcessor;
   }
 
   override process(): Promise<void> {
-    return this.atLine.come();
+    return this.claimer.wake();
   }
 
   onApplicationBootstrap(): void {
@@ -69,7 +68,7 @@ export class ReplyProcessor extends WorkerHost implements OnApplicationBootstrap
   /** Takes no more tickets, lets running attempts finish for a while, then hands the rest back. */
   async beforeApplicationShutdown(): Promise<void> {
     this.stopping = true;
-    const left = this.atLine.stop();
+    const left = this.claimer.stop();
     const handBack = setTimeout(() => this.slots.stopAll(), DRAIN_MS);
     // That no attempt runs is what counts: the queue knows of none. One whose store is away never says that it is closed.
     const drained = left.then(() => this.slots.idle());

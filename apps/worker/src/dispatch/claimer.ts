@@ -6,73 +6,73 @@ import { OLDEST_EVERY, SHORTEST_OPEN_MS } from '#jobs/timings.js';
 import { line } from '#process/log-line.js';
 import { Waiters } from '#process/waiters.js';
 import { Doorbell } from '#queue/doorbell.js';
+import { Attempts } from '../attempt/attempts.js';
 import { repaired } from '../metrics/repairs.js';
-import { Circuits, type Gate, type Probe } from '../model/circuits.js';
-import { ReplyRunner } from './reply.runner.js';
+import { Circuits, type Gate, type Permit, type Probe } from '../model/circuits.js';
 import { Slots } from './slots.js';
 
 /**
- * This worker's place at the line of jobs that are due. Called there, by a ticket or by what it learns itself, it takes as many as it has
- * room for, a few in each statement, until nobody waits; and it calls another worker when there is more than it takes. So the queue
- * carries a call for each while in which nobody is at the line, not one for each turn.
+ * Claims jobs for this worker and begins their attempts. A ticket wakes it, or something that this process learns itself. It then
+ * claims jobs, a few with each statement, until none is due or the slots are full. If more are due than it has slots for, it wakes
+ * another worker. A busy worker needs no tickets: the queue carries one per burst of turns, not one per turn.
  */
 @Injectable()
-export class Line {
-  private readonly logger = new Logger(Line.name);
-  /** Somebody has called since the last look began. */
-  private called = false;
+export class Claimer {
+  private readonly logger = new Logger(Claimer.name);
+  /** It was woken since its last claim began. */
+  private woken = false;
   /** Jobs whose attempts were lost, to be taken over. */
   private lost: readonly string[] = [];
-  private serving: Promise<void> | undefined;
-  /** Jobs taken so far: every eighth is that which has waited longest. */
-  private taken = 0;
+  private claiming: Promise<void> | undefined;
+  /** Jobs claimed so far. Every eighth is the one that has waited longest. */
+  private claimed = 0;
   private readonly stopping = new AbortController();
-  private readonly callers = new Waiters();
+  private readonly resting = new Waiters();
 
   constructor(
     private readonly manager: EntityManager,
     private readonly circuits: Circuits,
-    private readonly runner: ReplyRunner,
+    private readonly attempts: Attempts,
     private readonly slots: Slots,
     private readonly doorbell: Doorbell,
   ) {
-    runner.onMore(() => void this.come());
-    circuits.onChange(() => void this.come());
+    circuits.onChange(() => void this.wake());
   }
 
-  /** Nobody is at the line for this worker, though it has room. */
-  get isAway(): boolean {
-    return this.serving === undefined && this.slots.room > 0;
+  /** It sleeps although slots are free. */
+  get isAsleep(): boolean {
+    return this.claiming === undefined && this.slots.room > 0;
   }
 
-  /** Whether a job is overdue that this worker does not hold back. */
+  /** Whether a job is overdue that no circuit of this worker holds back. */
   async isMissed(): Promise<boolean> {
     const { closed, probes } = this.circuits.gate();
     return (!closed || probes.length > 0) && anyOverdue(this.manager, { withheld: this.circuits.waiting() });
   }
 
   /**
-   * Goes to the line, or has whoever is there look once more; takes over those of `lost` first whose attempts were lost. Never throws.
-   * @returns resolves when nobody waits, and this worker has room: until then it is not to be called again
+   * Claims what is due, or, if it is claiming already, looks once more. Never throws.
+   * @param lost jobs whose attempts may be lost; those that are come first
+   * @returns resolves when nothing is due and a slot is free. The queue hands this worker no further ticket before that
    */
-  async come(lost: readonly string[] = []): Promise<void> {
-    this.called = true;
-    this.callers.wakeAll();
+  async wake(lost: readonly string[] = []): Promise<void> {
+    this.woken = true;
+    this.resting.wakeAll();
     if (lost.length > 0) this.lost = lost;
-    // Called in the very moment in which the last look ended, somebody has to look again.
-    while (this.called && !this.stopping.signal.aborted) {
-      this.serving ??= this.serve().finally(() => (this.serving = undefined));
-      await this.serving;
+    // It may be woken in the very moment in which the last claim ended.
+    while (this.woken && !this.stopping.signal.aborted) {
+      this.claiming ??= this.claimAll().finally(() => (this.claiming = undefined));
+      await this.claiming;
     }
   }
 
-  /** Takes nothing more: others are called for what waits. Resolves when nobody is at the line for this worker. */
+  /** Claims nothing more, and wakes another worker for what is due. Resolves when no claim is under way. */
   async stop(): Promise<void> {
     this.stopping.abort();
-    await this.serving;
+    await this.claiming;
   }
 
-  private async serve(): Promise<void> {
+  private async claimAll(): Promise<void> {
     const { signal } = this.stopping;
     let passedOn = false;
     const passOn = (): void => {
@@ -80,55 +80,55 @@ export class Line {
       passedOn = true;
     };
     try {
-      while (this.called && !signal.aborted) {
+      while (this.woken && !signal.aborted) {
         if (this.slots.room === 0) {
           passOn();
           await this.slots.freed(signal);
           continue;
         }
-        this.called = false;
-        if (await this.take()) {
-          this.called = true;
+        this.woken = false;
+        if (await this.claimSome()) {
+          this.woken = true;
           passOn();
         } else if (this.slots.room === 0) {
-          // A ticket that a full worker takes would be kept from all others.
+          // A full worker that took another ticket would keep it from all others.
           await this.slots.freed(signal);
-        } else if (!this.called && this.circuits.isOpen) {
+        } else if (!this.woken && this.circuits.isOpen) {
           await this.leaveToOthers(signal);
         }
       }
-      if (this.called) await this.doorbell.call();
+      if (this.woken) await this.doorbell.call();
     } catch (error) {
-      // The database is away, or a fault of ours: what is due is found again by the reconciler.
+      // The database is away, or the fault is ours. The reconciler finds what is due.
       this.logger.error(line('nothing could be claimed', {}, error));
     }
-    this.called = false;
+    this.woken = false;
   }
 
   /**
-   * The model may be away for this worker alone. Another one is called for what is due, and this one keeps its own ticket for a
-   * moment, so that it takes no more of them from the others.
+   * The model may be away for this worker alone. It wakes another one for what is due, and keeps its own ticket for a moment, so that it
+   * takes no more tickets from the others.
    */
   private async leaveToOthers(signal: AbortSignal): Promise<void> {
-    if (!(await anyOverdue(this.manager, { seconds: 0 })) || this.called) return;
+    if (!(await anyOverdue(this.manager, { seconds: 0 })) || this.woken) return;
     await this.doorbell.call();
     const rest = new AbortController();
     const stop = (): void => rest.abort();
     const timer = setTimeout(stop, SHORTEST_OPEN_MS);
     signal.addEventListener('abort', stop, { once: true });
-    await this.callers.wait(rest.signal);
+    await this.resting.wait(rest.signal);
     clearTimeout(timer);
     signal.removeEventListener('abort', stop);
   }
 
-  /** Claims some of what is due and begins it. @returns whether there is more to claim */
-  private async take(): Promise<boolean> {
+  /** Claims some of what is due and begins it. @returns whether more is due */
+  private async claimSome(): Promise<boolean> {
     const gate = this.circuits.gate();
     for (const probe of gate.probes) await this.probe(probe);
     if (gate.closed || gate.room === 0 || this.slots.room === 0) return false;
     const { jobs, more } = await this.claim(gate);
-    for (const job of jobs) this.runner.run(job, this.circuits.begin(job));
-    this.taken += jobs.length;
+    for (const job of jobs) this.begin(job, this.circuits.begin(job));
+    this.claimed += jobs.length;
     this.tookOver(jobs);
     return more;
   }
@@ -138,11 +138,20 @@ export class Line {
     if (this.slots.room === 0) return;
     const { only, withheld } = this.circuits.probe(probe);
     const job = await claimProbe(this.manager, { ...only, withheld, afresh: probe.afresh, run: this.slots.running });
-    if (job !== undefined) this.runner.run(job, this.circuits.begin(job, true));
+    if (job !== undefined) this.begin(job, this.circuits.begin(job, true));
+  }
+
+  /** Begins an attempt that was claimed. It has a slot until it has ended. */
+  private begin(job: ClaimedJob, permit: Permit): void {
+    void this.slots
+      .take(job.id, (stop) => this.attempts.run(job, permit, stop))
+      .then(({ more }) => {
+        if (more) void this.wake();
+      });
   }
 
   private claim({ withheld, room }: Gate): Promise<Claimed> {
-    const untilOldest = OLDEST_EVERY - 1 - (this.taken % OLDEST_EVERY);
+    const untilOldest = OLDEST_EVERY - 1 - (this.claimed % OLDEST_EVERY);
     return claim(this.manager, {
       most: Math.min(this.slots.room, untilOldest, room),
       // An attempt that runs here renews its own lease with its next heartbeat, once the database is back.

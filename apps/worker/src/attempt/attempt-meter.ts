@@ -4,7 +4,7 @@ import type { ClaimedJob } from '#jobs/claim.js';
 import type { Reply } from '#jobs/transitions.js';
 import { registry, TURN_SECONDS } from '#telemetry/registry.js';
 import { turnEnded } from '#telemetry/turns.js';
-import { AttemptTrace } from '../reply/attempt-trace.js';
+import { AttemptTrace } from './attempt-trace.js';
 
 const registers = [registry];
 

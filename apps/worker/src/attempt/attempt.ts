@@ -1,0 +1,68 @@
+import type { ClaimedJob } from '#jobs/claim.js';
+import type { LogFields } from '#process/log-line.js';
+import { Call } from '../model/call.js';
+import type { Permit } from '../model/circuits.js';
+import { AttemptMeter } from './attempt-meter.js';
+import { Draft } from './draft.js';
+
+/**
+ * Why an attempt is stopped from outside. `cancel`: a user asks for it, and the attempt writes it, with all of its text. `canceled`:
+ * the row says so already. `lost`: the job is another attempt's by now. `shutdown`: the worker stops.
+ */
+export type Stop = 'cancel' | 'canceled' | 'lost' | 'shutdown';
+
+/** One attempt at a job, from its claim to its end: what its call has come to, its text so far, its measures, and what stops it. */
+export class Attempt {
+  readonly call: Call;
+  readonly draft: Draft;
+  readonly meter: AttemptMeter;
+  /** Says in the log which attempt it is. */
+  readonly ids: LogFields;
+  private readonly begunAt = performance.now();
+  private readonly stopping = new AbortController();
+
+  /** @param userTag the job's user as the log writes it */
+  constructor(
+    readonly job: ClaimedJob,
+    readonly permit: Permit,
+    userTag: string,
+  ) {
+    this.call = new Call(job.maxOutputTokens, () => permit.answered());
+    this.draft = new Draft(job, this.call);
+    this.meter = new AttemptMeter(job);
+    this.ids = {
+      request_id: job.requestId,
+      job_id: job.id,
+      attempt: job.attempt,
+      chat_id: job.chatId,
+      assistant: job.assistant,
+      user: userTag,
+    };
+  }
+
+  /** Aborted when the attempt is to stop. */
+  get signal(): AbortSignal {
+    return this.stopping.signal;
+  }
+
+  /** Why it was stopped; undefined: it was not. */
+  get stoppedFor(): Stop | undefined {
+    return this.signal.reason as Stop | undefined;
+  }
+
+  /** Stops the attempt. The first reason counts. */
+  stop(why: Stop): void {
+    this.stopping.abort(why);
+  }
+
+  /** Says in the log how it went so far: {@link ids}, time, tokens. */
+  progress(): LogFields {
+    const { inputTokens, outputTokens } = this.call.told;
+    return {
+      ...this.ids,
+      ms: Math.round(performance.now() - this.begunAt),
+      ...(inputTokens !== null && { input_tokens: inputTokens }),
+      ...(outputTokens !== null && { output_tokens: outputTokens }),
+    };
+  }
+}

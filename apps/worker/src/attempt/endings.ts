@@ -1,0 +1,129 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Injectable, Logger } from '@nestjs/common';
+import { EntityManager } from 'typeorm';
+import { isStoreAway } from '#errors/store-away.js';
+import { settleCall } from '#jobs/ledger.js';
+import { backoffMs, LONGEST_WRITING_MS, MAX_ATTEMPTS, WRITE_AGAIN_MS } from '#jobs/timings.js';
+import { cancelAttempt, finish, giveUp, handBack, type Reply } from '#jobs/transitions.js';
+import { line } from '#process/log-line.js';
+import { Doorbell } from '#queue/doorbell.js';
+import { Circuits } from '../model/circuits.js';
+import { knownStopReason } from '../model/labels.js';
+import { ModelFault } from '../model/model-fault.js';
+import type { Attempt, Stop } from './attempt.js';
+
+/** What the end of an attempt tells of others. */
+export interface Ended {
+  /** Jobs are due, as far as the statement that wrote the end has seen. */
+  readonly more: boolean;
+}
+
+const NO_MORE: Ended = { more: false };
+
+/** Writes how attempts end: the job's row, the ledger, metrics and log. */
+@Injectable()
+export class Endings {
+  private readonly logger = new Logger(Endings.name);
+
+  constructor(
+    private readonly manager: EntityManager,
+    private readonly circuits: Circuits,
+    private readonly doorbell: Doorbell,
+  ) {}
+
+  /** The model has replied. */
+  async succeeded(attempt: Attempt, reply: Reply): Promise<Ended> {
+    const { job, call, meter } = attempt;
+    const figures = call.figures();
+    const finished = await written(() => finish(this.manager, job.id, job.attempt, reply, figures));
+    if (finished === undefined) await this.lateFor(attempt);
+    else meter.ended('completed', figures, 'succeeded');
+    const words = finished === undefined ? 'fenced off' : 'replied';
+    this.logger.log(line(words, { ...attempt.progress(), stop_reason: knownStopReason(reply.stopReason) }));
+    return finished ?? NO_MORE;
+  }
+
+  /** The attempt was stopped from outside. */
+  async stopped(attempt: Attempt, why: Stop): Promise<Ended> {
+    this.logger.log(line(`stopped (${why})`, attempt.progress()));
+    if (why === 'cancel') await this.canceled(attempt);
+    else if (why === 'shutdown') await this.handedBack(attempt);
+    else await this.lateFor(attempt);
+    return NO_MORE;
+  }
+
+  /** The attempt failed: the job is tried again later, or ends. */
+  async failed(attempt: Attempt, error: unknown): Promise<Ended> {
+    const { job, call, meter, permit } = attempt;
+    const fault =
+      error instanceof ModelFault
+        ? error
+        : new ModelFault('internal', 'The reply could not be made.', { most: MAX_ATTEMPTS }, { cause: error });
+    const blamed = fault.outage || fault.operator !== undefined;
+    const counts = blamed && permit.failed(fault);
+    const held = counts && this.circuits.holds(job);
+    // What is held back here is due at once: the circuit has it tried, and a worker for which the model is there takes it.
+    const delayMs = Math.max(fault.retryAfterMs ?? 0, held ? 0 : backoffMs(job.attempt));
+    const failed = {
+      code: fault.code,
+      message: fault.message,
+      most: fault.most,
+      leavesOut: fault.leavesOut,
+      // Neither the model's outage nor the database's is the job's fault. (A model that cannot be reached looks like either.)
+      free: held || (!(error instanceof ModelFault) && isStoreAway(error)),
+      delayMs,
+    };
+    const figures = call.figures();
+    const state = await written(() => giveUp(this.manager, job.id, job.attempt, failed, figures));
+    if (state === undefined) await this.lateFor(attempt);
+    else meter.ended('failed', figures, state === 'failed' && 'failed');
+    if (state === 'queued') meter.retried(fault.code);
+    // A fault of our own is logged with the place where it came up, not where it was made one of the model's.
+    const shown = fault.code === 'internal' ? (fault.cause ?? fault) : fault;
+    this.logger.warn(
+      line(`attempt failed: ${state ?? 'fenced off'}`, { ...attempt.progress(), code: fault.code }, shown),
+    );
+    if (state === 'queued' && delayMs > 0) await this.doorbell.ring(job.id, job.attempt + 1, delayMs);
+    return NO_MORE;
+  }
+
+  private async canceled(attempt: Attempt): Promise<void> {
+    const { job, call, draft, meter } = attempt;
+    const figures = call.figures();
+    const canceled = await written(() => cancelAttempt(this.manager, job.id, job.attempt, draft.whole(), figures));
+    if (canceled) meter.ended('canceled', figures, 'canceled');
+    else await this.lateFor(attempt);
+  }
+
+  private async handedBack(attempt: Attempt): Promise<void> {
+    const { job, call, meter } = attempt;
+    const figures = call.figures();
+    const handedBack = await written(() => handBack(this.manager, job.id, job.attempt, figures));
+    if (!handedBack) return this.lateFor(attempt);
+    meter.ended('handed_back', figures, false);
+    await this.doorbell.call();
+  }
+
+  /** The job is no longer the attempt's: it was ended, or begun anew. What the call came to is added to the ledger all the same. */
+  private async lateFor({ job, call, meter }: Attempt): Promise<void> {
+    const figures = call.figures();
+    const outcome = await written(() => settleCall(this.manager, job.id, job.attempt, figures));
+    meter.ended(outcome === 'canceled' ? 'canceled' : 'lost', figures, false);
+  }
+}
+
+/**
+ * Writes how an attempt ended, again and again while the database is away: a reply that was paid for is not thrown away for
+ * that. Should the first write have been done and its answer lost, the second finds nothing to do.
+ */
+async function written<T>(write: () => Promise<T>): Promise<T> {
+  const deadline = Date.now() + LONGEST_WRITING_MS;
+  for (;;) {
+    try {
+      return await write();
+    } catch (error) {
+      if (!isStoreAway(error) || Date.now() > deadline) throw error;
+      await sleep(WRITE_AGAIN_MS);
+    }
+  }
+}

@@ -1,0 +1,31 @@
+import { Injectable } from '@nestjs/common';
+import { CancelFeed } from '#feed/cancel-feed.js';
+import { JobFeed } from '#feed/job-feed.js';
+import type { Attempt } from './attempt.js';
+
+/** Stops attempts whose jobs are canceled. */
+@Injectable()
+export class StopNotices {
+  constructor(
+    private readonly jobs: JobFeed,
+    private readonly cancels: CancelFeed,
+  ) {}
+
+  /**
+   * Stops the attempt when its job is canceled, or a user asks for that, until the returned function is called.
+   * @param checkLease called when a notice may have been missed: the lease then shows whether the job is still the attempt's
+   */
+  subscribe(attempt: Attempt, checkLease: () => void): () => void {
+    const { id } = attempt.job;
+    const unsubscribe = [
+      this.jobs.follow(id, (status) => {
+        if (status === 'canceled') attempt.stop('canceled');
+        else if (status === undefined) checkLease();
+      }),
+      this.cancels.follow(id, () => attempt.stop('cancel')),
+    ];
+    return () => {
+      for (const each of unsubscribe) each();
+    };
+  }
+}
