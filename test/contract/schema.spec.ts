@@ -1,7 +1,13 @@
 import 'reflect-metadata';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import pg from 'pg';
 import { DataSource } from 'typeorm';
 import { dataSourceOptions } from '#database/data-source.js';
+import { ROOT } from '#process/root.js';
+import { dumpSchema } from '../schema/dump.js';
+import { SCHEMA_FILE } from '../schema/file.js';
 import { freshDatabase, type TestDatabase } from '../support/database.js';
 
 /** Tables that are no entity's. */
@@ -66,6 +72,13 @@ describe('entities and migrations', () => {
     const indexed = rows.filter(({ indexes }) => indexes > 0).map(({ place }) => place);
     expect(indexed).toEqual(['jobs.status']);
     expect(rows).toHaveLength(1 + Object.values(changed).flat().length);
+  });
+
+  it('come to the schema in git: `npm run schema` writes it anew', async () => {
+    const client = new pg.Client(database.url);
+    await client.connect();
+    const dump = await dumpSchema(client).finally(() => client.end());
+    expect(await readFile(join(ROOT, SCHEMA_FILE), 'utf8')).toBe(dump);
   });
 
   it('are complete: nothing is pending on a migrated database', async () => {

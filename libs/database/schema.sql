@@ -1,0 +1,292 @@
+-- What the migrations make, for readers: nothing runs this file. `npm run schema` writes it; a test holds it to be current.
+
+CREATE TABLE admin_sessions (
+  secret_hash bytea NOT NULL,
+  user_id text NOT NULL,
+  link_until timestamp(3) with time zone,
+  expires_at timestamp(3) with time zone NOT NULL,
+  CONSTRAINT admin_sessions_pkey PRIMARY KEY (secret_hash),
+  CONSTRAINT admin_sessions_secret_hash_check CHECK ((length(secret_hash) = 32))
+);
+
+CREATE TABLE assistants (
+  slug text NOT NULL,
+  name text NOT NULL,
+  description text NOT NULL,
+  system_prompt text NOT NULL,
+  welcome_message text NOT NULL,
+  model text NOT NULL,
+  max_output_tokens integer NOT NULL,
+  version integer NOT NULL DEFAULT 1,
+  retired_at timestamp(3) with time zone,
+  retention_days integer,
+  thinking text,
+  effort text,
+  CONSTRAINT assistants_pkey PRIMARY KEY (slug),
+  CONSTRAINT assistants_effort_check CHECK ((effort = ANY (ARRAY['low'::text, 'medium'::text, 'high'::text, 'xhigh'::text, 'max'::text]))),
+  CONSTRAINT assistants_max_output_tokens_check CHECK ((max_output_tokens > 0)),
+  CONSTRAINT assistants_retention_days_check CHECK ((retention_days >= 1)),
+  CONSTRAINT assistants_slug_check CHECK ((slug ~ '^[a-z][a-z0-9-]{0,62}$'::text)),
+  CONSTRAINT assistants_thinking_check CHECK ((thinking = ANY (ARRAY['adaptive'::text, 'between_tools'::text, 'disabled'::text]))),
+  CONSTRAINT assistants_version_check CHECK ((version >= 1))
+);
+
+CREATE TABLE callers (
+  user_id text NOT NULL,
+  turns_until timestamp with time zone NOT NULL,
+  CONSTRAINT callers_pkey PRIMARY KEY (user_id)
+) WITH (fillfactor=70);
+
+CREATE TABLE chats (
+  id uuid NOT NULL,
+  user_id text,
+  assistant_slug text NOT NULL,
+  status text NOT NULL,
+  title text,
+  metadata jsonb NOT NULL DEFAULT '{}'::jsonb,
+  last_seq integer NOT NULL DEFAULT 0,
+  created_at timestamp(3) with time zone NOT NULL DEFAULT now(),
+  updated_at timestamp(3) with time zone NOT NULL DEFAULT now(),
+  last_message_at timestamp(3) with time zone NOT NULL DEFAULT now(),
+  released_from text,
+  rested_at timestamp(3) with time zone GENERATED ALWAYS AS (
+CASE
+    WHEN (status <> 'active'::text) THEN last_message_at
+    ELSE NULL::timestamp with time zone
+END) STORED,
+  idle_since timestamp(3) with time zone NOT NULL DEFAULT '-infinity'::timestamp with time zone,
+  CONSTRAINT chats_pkey PRIMARY KEY (id),
+  CONSTRAINT chats_last_seq_check CHECK ((last_seq >= 0)),
+  CONSTRAINT chats_one_owner CHECK ((num_nonnulls(user_id, released_from) = 1)),
+  CONSTRAINT chats_status_check CHECK ((status = ANY (ARRAY['active'::text, 'archived'::text, 'closed'::text]))),
+  CONSTRAINT chats_assistant_slug_fkey FOREIGN KEY (assistant_slug) REFERENCES assistants(slug)
+) WITH (fillfactor=80);
+CREATE INDEX chats_at_rest ON chats USING btree (user_id, status, rested_at, id) WHERE (status <> 'active'::text);
+CREATE INDEX chats_at_rest_with ON chats USING btree (user_id, assistant_slug, status, rested_at, id) WHERE (status <> 'active'::text);
+CREATE INDEX chats_of_user ON chats USING btree (user_id, created_at, id);
+CREATE UNIQUE INDEX chats_one_active ON chats USING btree (user_id, assistant_slug) WHERE (status = 'active'::text);
+CREATE INDEX chats_released ON chats USING btree (released_from) WHERE (user_id IS NULL);
+CREATE INDEX chats_retention ON chats USING btree (assistant_slug, idle_since);
+
+CREATE TABLE deployment (
+  is_this boolean NOT NULL DEFAULT true,
+  log_key bytea NOT NULL,
+  CONSTRAINT deployment_pkey PRIMARY KEY (is_this),
+  CONSTRAINT deployment_is_this_check CHECK (is_this)
+);
+
+CREATE TABLE dispatch (
+  one boolean NOT NULL DEFAULT true,
+  paused boolean NOT NULL DEFAULT false,
+  changed_at timestamp(3) with time zone NOT NULL DEFAULT now(),
+  changed_by text,
+  CONSTRAINT dispatch_pkey PRIMARY KEY (one),
+  CONSTRAINT dispatch_one_check CHECK (one)
+);
+
+CREATE TABLE idempotency_keys (
+  user_id text NOT NULL,
+  key text NOT NULL,
+  fingerprint bytea NOT NULL,
+  job_id uuid,
+  message_id uuid,
+  chat jsonb,
+  created boolean NOT NULL,
+  created_at timestamp(3) with time zone NOT NULL DEFAULT now(),
+  CONSTRAINT idempotency_keys_pkey PRIMARY KEY (user_id, key),
+  CONSTRAINT idempotency_keys_fingerprint_check CHECK ((length(fingerprint) = 32)),
+  CONSTRAINT idempotency_keys_one_effect CHECK ((num_nonnulls(job_id, message_id, chat) = 1)),
+  CONSTRAINT idempotency_keys_job_id_fkey FOREIGN KEY (job_id) REFERENCES jobs(id),
+  CONSTRAINT idempotency_keys_message_id_fkey FOREIGN KEY (message_id) REFERENCES messages(id)
+);
+CREATE INDEX idempotency_keys_age ON idempotency_keys USING btree (created_at);
+CREATE INDEX idempotency_keys_chat ON idempotency_keys USING btree (((chat ->> 'id'::text))) WHERE (chat IS NOT NULL);
+CREATE INDEX idempotency_keys_job ON idempotency_keys USING btree (job_id) WHERE (job_id IS NOT NULL);
+CREATE INDEX idempotency_keys_message ON idempotency_keys USING btree (message_id) WHERE (message_id IS NOT NULL);
+
+CREATE TABLE jobs (
+  id uuid NOT NULL,
+  type text NOT NULL,
+  status text NOT NULL,
+  chat_id uuid NOT NULL,
+  user_id text NOT NULL,
+  user_message_id uuid NOT NULL,
+  request_id text NOT NULL,
+  attempts integer NOT NULL DEFAULT 0,
+  attempts_left smallint NOT NULL,
+  available_at timestamp(3) with time zone NOT NULL DEFAULT now(),
+  lease_until timestamp(3) with time zone,
+  draft text NOT NULL DEFAULT ''::text,
+  error_code text,
+  error_message text,
+  created_at timestamp(3) with time zone NOT NULL DEFAULT now(),
+  started_at timestamp(3) with time zone,
+  finished_at timestamp(3) with time zone,
+  round integer NOT NULL DEFAULT 0,
+  traceparent text,
+  requeued_at timestamp(3) with time zone,
+  free_attempts smallint NOT NULL DEFAULT 0,
+  CONSTRAINT jobs_pkey PRIMARY KEY (id),
+  CONSTRAINT jobs_attempts_check CHECK ((attempts >= 0)),
+  CONSTRAINT jobs_attempts_left_check CHECK ((attempts_left >= 0)),
+  CONSTRAINT jobs_failed_has_error CHECK (((status = 'failed'::text) = (error_code IS NOT NULL))),
+  CONSTRAINT jobs_final_has_end CHECK (((status = ANY (ARRAY['succeeded'::text, 'failed'::text, 'canceled'::text])) = (finished_at IS NOT NULL))),
+  CONSTRAINT jobs_running_has_lease CHECK (((status = 'running'::text) = (lease_until IS NOT NULL))),
+  CONSTRAINT jobs_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'running'::text, 'succeeded'::text, 'failed'::text, 'canceled'::text]))),
+  CONSTRAINT jobs_type_check CHECK ((type = 'assistant-reply'::text)),
+  CONSTRAINT jobs_chat_id_fkey FOREIGN KEY (chat_id) REFERENCES chats(id),
+  CONSTRAINT jobs_user_message FOREIGN KEY (user_message_id) REFERENCES messages(id)
+) WITH (autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=50000, vacuum_index_cleanup=on);
+CREATE INDEX jobs_age ON jobs USING btree (COALESCE(requeued_at, created_at)) WHERE ((status || ' age'::text) = 'queued age'::text);
+CREATE INDEX jobs_by_age ON jobs USING btree (created_at, id);
+CREATE INDEX jobs_by_user ON jobs USING btree (user_id, created_at, id);
+CREATE INDEX jobs_chat ON jobs USING btree (chat_id, id);
+CREATE INDEX jobs_due ON jobs USING btree (available_at) WHERE (status = 'queued'::text);
+CREATE INDEX jobs_failed ON jobs USING btree (created_at, id) WHERE (status = 'failed'::text);
+CREATE INDEX jobs_in_line ON jobs USING btree (round, id) WHERE ((status || ' line'::text) = 'queued line'::text);
+CREATE INDEX jobs_of_user ON jobs USING btree (user_id, round) WHERE ((status || ' user'::text) = ANY (ARRAY['queued user'::text, 'running user'::text]));
+CREATE UNIQUE INDEX jobs_one_unfinished ON jobs USING btree (chat_id) WHERE (finished_at IS NULL);
+CREATE INDEX jobs_running ON jobs USING btree (id) WHERE (status = 'running'::text);
+CREATE INDEX jobs_user_message_id ON jobs USING btree (user_message_id);
+
+CREATE TABLE messages (
+  id uuid NOT NULL,
+  chat_id uuid NOT NULL,
+  seq integer NOT NULL,
+  role text NOT NULL,
+  content text NOT NULL,
+  status text NOT NULL DEFAULT 'complete'::text,
+  metadata jsonb NOT NULL DEFAULT '{}'::jsonb,
+  job_id uuid,
+  model text,
+  stop_reason text,
+  input_tokens integer,
+  output_tokens integer,
+  created_at timestamp(3) with time zone NOT NULL DEFAULT now(),
+  left_out_by uuid,
+  stop_details jsonb,
+  usage_estimated boolean NOT NULL DEFAULT false,
+  CONSTRAINT messages_pkey PRIMARY KEY (id),
+  CONSTRAINT messages_one_per_job UNIQUE (job_id),
+  CONSTRAINT messages_seq UNIQUE (chat_id, seq),
+  CONSTRAINT messages_job_is_assistants CHECK (((role = 'assistant'::text) = (job_id IS NOT NULL))),
+  CONSTRAINT messages_role_check CHECK ((role = ANY (ARRAY['system'::text, 'user'::text, 'assistant'::text]))),
+  CONSTRAINT messages_seq_check CHECK ((seq >= 1)),
+  CONSTRAINT messages_status_check CHECK ((status = ANY (ARRAY['complete'::text, 'incomplete'::text]))),
+  CONSTRAINT messages_chat_id_fkey FOREIGN KEY (chat_id) REFERENCES chats(id),
+  CONSTRAINT messages_job_id_fkey FOREIGN KEY (job_id) REFERENCES jobs(id)
+);
+
+CREATE TABLE model_calls (
+  job_id uuid NOT NULL,
+  attempt integer NOT NULL,
+  model text NOT NULL,
+  outcome text NOT NULL DEFAULT 'running'::text,
+  error_code text,
+  message_id text,
+  input_tokens integer,
+  output_tokens integer,
+  first_text_ms integer,
+  started_at timestamp(3) with time zone NOT NULL DEFAULT now(),
+  ended_at timestamp(3) with time zone,
+  user_id text,
+  assistant_slug text,
+  estimated boolean NOT NULL DEFAULT false,
+  CONSTRAINT model_calls_pkey PRIMARY KEY (job_id, attempt),
+  CONSTRAINT model_calls_attempt_check CHECK ((attempt >= 1)),
+  CONSTRAINT model_calls_ended CHECK (((outcome = 'running'::text) = (ended_at IS NULL))),
+  CONSTRAINT model_calls_failed_has_code CHECK (((outcome = 'failed'::text) = (error_code IS NOT NULL))),
+  CONSTRAINT model_calls_first_text_ms_check CHECK ((first_text_ms >= 0)),
+  CONSTRAINT model_calls_input_tokens_check CHECK ((input_tokens >= 0)),
+  CONSTRAINT model_calls_outcome_check CHECK ((outcome = ANY (ARRAY['running'::text, 'completed'::text, 'failed'::text, 'canceled'::text, 'handed_back'::text, 'lost'::text]))),
+  CONSTRAINT model_calls_output_tokens_check CHECK ((output_tokens >= 0))
+) WITH (autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=50000, vacuum_index_cleanup=on);
+CREATE INDEX model_calls_by_day ON model_calls USING btree (started_at);
+CREATE INDEX model_calls_by_user ON model_calls USING btree (user_id, started_at);
+CREATE INDEX model_calls_running ON model_calls USING btree (started_at) WHERE (ended_at IS NULL);
+
+CREATE TABLE model_holds (
+  scope text NOT NULL,
+  code text NOT NULL,
+  message text NOT NULL,
+  since timestamp(3) with time zone NOT NULL DEFAULT now(),
+  until timestamp(3) with time zone NOT NULL,
+  CONSTRAINT model_holds_pkey PRIMARY KEY (scope)
+);
+
+CREATE UNLOGGED TABLE open_streams (
+  user_id text NOT NULL,
+  process uuid NOT NULL,
+  streams integer NOT NULL,
+  CONSTRAINT open_streams_pkey PRIMARY KEY (user_id, process),
+  CONSTRAINT open_streams_streams_check CHECK ((streams >= 0))
+);
+
+CREATE TABLE receipts (
+  id uuid NOT NULL,
+  user_id text,
+  begun_at timestamp(3) with time zone NOT NULL DEFAULT now(),
+  ended_at timestamp(3) with time zone,
+  chats bigint NOT NULL DEFAULT 0,
+  messages bigint NOT NULL DEFAULT 0,
+  jobs bigint NOT NULL DEFAULT 0,
+  idempotency_keys bigint NOT NULL DEFAULT 0,
+  CONSTRAINT receipts_pkey PRIMARY KEY (id),
+  CONSTRAINT receipts_chats_check CHECK ((chats >= 0)),
+  CONSTRAINT receipts_forget CHECK (((user_id IS NULL) = (ended_at IS NOT NULL))),
+  CONSTRAINT receipts_idempotency_keys_check CHECK ((idempotency_keys >= 0)),
+  CONSTRAINT receipts_jobs_check CHECK ((jobs >= 0)),
+  CONSTRAINT receipts_messages_check CHECK ((messages >= 0))
+);
+CREATE UNIQUE INDEX receipts_open ON receipts USING btree (user_id) WHERE (user_id IS NOT NULL);
+
+CREATE UNLOGGED TABLE stream_holders (
+  process uuid NOT NULL,
+  alive_until timestamp with time zone NOT NULL,
+  CONSTRAINT stream_holders_pkey PRIMARY KEY (process)
+);
+
+CREATE OR REPLACE FUNCTION close_streams(of_users text[], closed integer[], by_process uuid)
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+      BEGIN
+        UPDATE open_streams s SET streams = greatest(0, s.streams - c.gone)
+          FROM unnest(of_users, closed) AS c (user_id, gone)
+         WHERE s.process = by_process AND s.user_id = c.user_id;
+        DELETE FROM open_streams s WHERE s.process = by_process AND s.user_id = ANY (of_users) AND s.streams = 0;
+      END $function$;
+
+CREATE OR REPLACE FUNCTION next_place(of_user text, most integer, OUT round integer, OUT unfinished integer)
+ RETURNS record
+ LANGUAGE plpgsql
+AS $function$
+      DECLARE
+        head integer;
+        mine integer;
+      BEGIN
+        SELECT count(*) INTO unfinished FROM (
+          SELECT FROM jobs j WHERE j.user_id = of_user AND (j.status || ' user') IN ('queued user', 'running user') LIMIT most
+        ) j;
+        SELECT j.round INTO mine FROM jobs j
+         WHERE j.user_id = of_user AND (j.status || ' user') IN ('queued user', 'running user') ORDER BY j.round DESC LIMIT 1;
+        SELECT j.round INTO head FROM jobs j WHERE (j.status || ' line') = 'queued line' ORDER BY j.round, j.id LIMIT 1;
+        -- Null is passed over.
+        round := greatest(head, mine + 1, 0);
+      END $function$;
+
+CREATE OR REPLACE FUNCTION open_stream(of_user text, by_process uuid, most integer)
+ RETURNS boolean
+ LANGUAGE plpgsql
+AS $function$
+      BEGIN
+        PERFORM pg_advisory_xact_lock(hashtextextended('stream:' || of_user, 0));
+        IF most <= (SELECT coalesce(sum(s.streams), 0)
+                      FROM open_streams s JOIN stream_holders h ON h.process = s.process
+                     WHERE s.user_id = of_user AND h.alive_until > clock_timestamp()) THEN
+          RETURN false;
+        END IF;
+        INSERT INTO open_streams AS s (user_id, process, streams) VALUES (of_user, by_process, 1)
+        ON CONFLICT (user_id, process) DO UPDATE SET streams = s.streams + 1;
+        RETURN true;
+      END $function$;
