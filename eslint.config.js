@@ -3,6 +3,13 @@ import { defineConfig, globalIgnores } from 'eslint/config';
 import regexp from 'eslint-plugin-regexp';
 import tseslint from 'typescript-eslint';
 
+/** Node 20 loses what these abort: it holds their sources weakly, and the garbage collector takes a time limit away. */
+const LOST_SIGNALS = ['any', 'timeout'].map((property) => ({
+  object: 'AbortSignal',
+  property,
+  message: 'Node 20 may never abort it: use timeLimit() or linkedSignal() of libs/process.',
+}));
+
 export default defineConfig([
   globalIgnores(['**/dist/', 'node_modules/', '.data/', '**/*.gen.ts']),
   js.configs.recommended,
@@ -32,6 +39,7 @@ export default defineConfig([
       '@typescript-eslint/no-extraneous-class': 'off', // Nest's modules are empty classes
       '@typescript-eslint/prefer-promise-reject-errors': 'off',
       eqeqeq: 'error',
+      'no-restricted-properties': ['error', ...LOST_SIGNALS],
       'no-case-declarations': 'off',
     },
   },
@@ -40,7 +48,11 @@ export default defineConfig([
     ignores: ['apps/model-stub/**', '**/*.spec.ts', 'libs/settings/**', '**/vite.config.ts'],
     rules: {
       // libs/settings is the only reader of the environment.
-      'no-restricted-properties': ['error', { object: 'process', property: 'env', message: 'Read settings instead.' }],
+      'no-restricted-properties': [
+        'error',
+        ...LOST_SIGNALS,
+        { object: 'process', property: 'env', message: 'Read settings instead.' },
+      ],
     },
   },
   {

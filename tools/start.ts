@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
+import { timeLimit } from '#process/time-limit.js';
 import { loadEnvFile, MODEL_ADDRESS, readSettings } from '#settings/settings.js';
 import { type EmbeddedPostgres, refuseAnothersData, startEmbeddedPostgres } from './embedded-postgres.js';
 import { signToken } from './sign-token.js';
@@ -105,7 +106,7 @@ async function untilReady(urls: readonly string[]): Promise<void> {
   const deadline = Date.now() + READY_TIMEOUT_MS;
   for (const url of urls) {
     for (;;) {
-      const ready = await fetch(url, { signal: AbortSignal.timeout(5_000) }).then(
+      const ready = await fetch(url, { signal: timeLimit(5_000).signal }).then(
         (response) => response.ok,
         () => false,
       );

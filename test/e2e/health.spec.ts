@@ -1,6 +1,7 @@
 import { connect } from 'node:net';
 import { isDeepStrictEqual } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { timeLimit } from '#process/time-limit.js';
 import { Client } from '../support/client.js';
 import { onServer } from '../support/database.js';
 import { metricsOf } from '../support/figures.js';
@@ -21,7 +22,7 @@ describe('health, on the API’s port and on the worker’s', () => {
     Promise.all(
       [stack.api.url, stack.workers[0]?.url].map(async (url) => {
         const response = await fetch(`${url}/health/${path}`, {
-          signal: AbortSignal.timeout(5_000),
+          signal: timeLimit(5_000).signal,
           // A probe that remembers must not be told that nothing has changed.
           headers: { 'if-none-match': '*' },
         });

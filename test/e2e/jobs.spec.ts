@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { timeLimit } from '#process/time-limit.js';
 import { onQueue } from '../support/queue.js';
 import { type Stack, startStack } from '../support/stack.js';
 import { until } from '../support/until.js';
@@ -161,7 +162,7 @@ describe('the job of a turn', () => {
     await expect(
       sam.request('POST', `/api/v1/chats/${chat.id}/turns`, {
         body: { user_message: 'leaving' },
-        signal: AbortSignal.timeout(300),
+        signal: timeLimit(300).signal,
       }),
     ).rejects.toThrow();
     await until(async () => {

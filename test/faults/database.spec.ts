@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { timeLimit } from '#process/time-limit.js';
 import type { Answer } from '../support/client.js';
 import { ledgerOf } from '../support/ledger.js';
 import { Pace } from '../support/pace.js';
@@ -119,7 +120,7 @@ describe('a PostgreSQL that fails in mid-work', () => {
     if (stack.redis === undefined) expect(cuts).toBeGreaterThan(0);
     for (const { url } of [api, worker]) {
       await until(async () => {
-        const ready = await fetch(`${url}/health/ready`, { signal: AbortSignal.timeout(3_000) });
+        const ready = await fetch(`${url}/health/ready`, { signal: timeLimit(3_000).signal });
         return ((await ready.json()) as { checks: { queue: string } }).checks.queue === 'ok';
       }, `the queue of ${url}`);
     }

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { timeLimit } from '#process/time-limit.js';
 import { type Answer, Client } from '../support/client.js';
 import { NoStream, type OpenedStream, openStream, textOf } from '../support/events.js';
 import { tokenFor } from '../support/stack.js';
@@ -116,7 +117,7 @@ export class User {
 
   /** Leaves before the answer is there, and comes again. */
   private async hurry(turn: Turn): Promise<any> {
-    const leave = AbortSignal.timeout(Math.round(this.random.between(1, 400)));
+    const leave = timeLimit(Math.round(this.random.between(1, 400))).signal;
     const client = new Client(this.api(), tokenFor(this.name));
     const path = `/api/v1/chats/${turn.chatId}/turns`;
     const options = { body: { user_message: turn.text }, headers: { 'idempotency-key': turn.key }, signal: leave };

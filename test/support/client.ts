@@ -1,4 +1,5 @@
 import type { components } from '#contract/openapi.gen.js';
+import { timeLimit } from '#process/time-limit.js';
 import { Contract, type Exchange } from './contract.js';
 
 type Schemas = components['schemas'];
@@ -55,7 +56,7 @@ export class Client {
       },
       body:
         (options.raw as string | undefined) ?? (options.body === undefined ? undefined : JSON.stringify(options.body)),
-      signal: options.signal ?? AbortSignal.timeout(70_000),
+      signal: options.signal ?? timeLimit(70_000).signal,
       redirect: 'manual',
     });
     const text = await response.text();

@@ -1,4 +1,5 @@
 import { EventSourceParserStream } from 'eventsource-parser/stream';
+import { timeLimit } from '#process/time-limit.js';
 import { contract, judge } from './client.js';
 
 /** An event of a stream, its data held against the contract. */
@@ -81,7 +82,7 @@ export async function openStream(
       ...options.headers,
     },
     body: options.body && JSON.stringify(options.body),
-    signal: AbortSignal.any([leave.signal, AbortSignal.timeout(60_000)]),
+    signal: timeLimit(60_000, leave.signal).signal,
   });
   const { status, headers } = response;
   if (status !== 200 || response.body === null) throw new NoStream(status, await response.text());

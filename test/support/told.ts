@@ -1,3 +1,4 @@
+import { timeLimit } from '#process/time-limit.js';
 import type { Client, RequestOptions } from './client.js';
 
 /** An answer to the byte, but for the moment in it. */
@@ -23,7 +24,7 @@ export async function told(
       ...headers,
     },
     body: (raw as string | undefined) ?? (body === undefined ? undefined : JSON.stringify(body)),
-    signal: AbortSignal.timeout(20_000),
+    signal: timeLimit(20_000).signal,
   });
   const text = await answer.text();
   const kept = [...answer.headers].filter(([name]) => name !== 'date');

@@ -1,6 +1,7 @@
 import type { KeyObject } from 'node:crypto';
 import { Logger, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import { ServiceError } from '#errors/service-error.js';
+import { timeLimit } from '#process/time-limit.js';
 import { ALGORITHMS, KeySet } from './key-set.js';
 import type { TokenHeader } from './token-header.js';
 import type { TokenKeys } from './token-keys.js';
@@ -118,11 +119,20 @@ export class ProviderKeys implements TokenKeys, OnApplicationBootstrap, OnModule
   }
 
   private async read(): Promise<string> {
+    const limit = timeLimit(this.timings.fetch, this.stopping.signal);
+    try {
+      return await this.readWithin(limit.signal);
+    } finally {
+      limit.release();
+    }
+  }
+
+  private async readWithin(signal: AbortSignal): Promise<string> {
     const response = await fetch(this.uri, {
       headers: { accept: 'application/jwk-set+json, application/json' },
       // It might lead to another machine, or away from https.
       redirect: 'error',
-      signal: AbortSignal.any([this.stopping.signal, AbortSignal.timeout(this.timings.fetch)]),
+      signal,
     });
     if (response.status !== 200) {
       await response.body?.cancel();

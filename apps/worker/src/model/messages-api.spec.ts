@@ -5,8 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import v8 from 'node:v8';
 import vm from 'node:vm';
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
+import { timeLimit } from '#process/time-limit.js';
 import type { Settings } from '#settings/settings.js';
-import { linkedSignal } from './linked-signal.js';
 import { createStream, messagesApi } from './messages-api.js';
 
 const PARAMS = {
@@ -141,15 +141,15 @@ describe('the client of the Messages API', () => {
     });
     const client = messagesApi(settings());
     const call = async (): Promise<void> => {
-      // Nobody else holds this timer's signal: with `AbortSignal.any` Node 20 loses it, and the calls never end.
-      const linked = linkedSignal(new AbortController().signal, AbortSignal.timeout(2_000));
+      // With `AbortSignal.any` Node 20 loses the timer, and the calls never end.
+      const limit = timeLimit(2_000, new AbortController().signal);
       try {
-        const { stream } = await createStream(client, PARAMS, { signal: linked.signal });
+        const { stream } = await createStream(client, PARAMS, { signal: limit.signal });
         for await (const _ of stream);
       } catch {
         // Stopped before its headers were there, on a machine that is slow.
       } finally {
-        linked.release();
+        limit.release();
       }
     };
     let over = false;

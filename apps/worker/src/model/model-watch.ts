@@ -4,8 +4,8 @@ import { EntityManager } from 'typeorm';
 import type { HealthDetails } from '#health/health-details.js';
 import { inBrief } from '#process/described-error.js';
 import { type LogFields, line } from '#process/log-line.js';
+import { timeLimit } from '#process/time-limit.js';
 import { checkModels, type Finding, type OfferedAssistant } from './model-check.js';
-import { linkedSignal } from './linked-signal.js';
 import { askForModels, type KnownModels, NoModelList } from './models.js';
 
 /** How often assistants are looked at: an API that starts with other definitions is found out within a minute. In milliseconds. */
@@ -93,19 +93,18 @@ export class ModelWatch implements OnApplicationBootstrap, BeforeApplicationShut
   private async ask(names: ReadonlySet<string>): Promise<void> {
     this.askAgainAt = performance.now() + ASK_MS;
     this.asked = names;
-    const late = AbortSignal.timeout(LONGEST_ASKING_MS);
-    const linked = linkedSignal(late, this.stop.signal);
+    const limit = timeLimit(LONGEST_ASKING_MS, this.stop.signal);
     try {
-      this.models = await askForModels(this.api, names, linked.signal);
+      this.models = await askForModels(this.api, names, limit.signal);
       this.saidSo = false;
     } catch (error) {
       // Its earlier answer holds as long as it does not say otherwise.
       if (this.stop.signal.aborted || this.saidSo) return;
       this.saidSo = true;
-      const why = late.aborted ? { reason: 'no answer in time' } : reasonOf(error);
+      const why = limit.late ? { reason: 'no answer in time' } : reasonOf(error);
       this.logger.log(line('the server of the model does not tell of its models: assistants are not checked', why));
     } finally {
-      linked.release();
+      limit.release();
     }
   }
 

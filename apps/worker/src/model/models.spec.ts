@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type Anthropic from '@anthropic-ai/sdk';
+import { timeLimit } from '#process/time-limit.js';
 import { messagesApi } from './messages-api.js';
 import { askForModels, LARGEST_MODELS, NoModelList } from './models.js';
 
@@ -51,7 +52,7 @@ describe('the models of a server', () => {
     };
   };
   const ask = (names: ReadonlySet<string>, ms = 30_000): ReturnType<typeof askForModels> =>
-    askForModels(api, names, AbortSignal.timeout(ms));
+    askForModels(api, names, timeLimit(ms).signal);
 
   it('are those of all pages of its list', async () => {
     serve({

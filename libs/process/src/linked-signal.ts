@@ -8,8 +8,8 @@ export interface LinkedSignal {
 
 /**
  * Links the signals that may end a call. `AbortSignal.any` does the same, but on Node 20 it holds its sources by weak references
- * only: one that nobody else holds, as that of `AbortSignal.timeout`, is lost with the next garbage collection, and a silent model
- * is waited for until its connection breaks. Here each source has a plain listener, which holds the controller until `release`.
+ * only: the next garbage collection takes one that nobody else holds, and a silent server is waited for until its connection
+ * breaks. Here each source has a plain listener, which holds the controller until `release`.
  */
 export function linkedSignal(...sources: readonly AbortSignal[]): LinkedSignal {
   const controller = new AbortController();
