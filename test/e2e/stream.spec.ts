@@ -70,6 +70,59 @@ describe('a stream of events', () => {
     expect(text).toBe(assistant_message.content);
   });
 
+  it.each(['chats', 'assistants/support/chats'])(
+    'is resumed by sending the turn again with its key, at every piece, and never sends another: %s',
+    async (space) => {
+      const user = `again by ${space}`;
+      const uma = stack.as(user);
+      const chat = await uma.chat();
+      await stack.model.script('sent again', slowPieces(15, 60));
+      const headers = { 'idempotency-key': 'one turn' };
+      const again = (last: string, app: App): Promise<OpenedStream> =>
+        openStream(app.url, tokenFor(user), `/api/v1/${space}/${chat.id}/turns`, {
+          body: { user_message: 'sent again' },
+          headers: { ...headers, 'last-event-id': last },
+        });
+      let text = '';
+      let last = ''; // so the first request says that it has nothing
+      let streams = 0;
+      while (last !== 'end') {
+        const stream = await again(last, streams % 2 === 0 ? stack.api : other);
+        expect(stream.headers.get('idempotent-replayed')).toBe(streams === 0 ? null : 'true');
+        streams += 1;
+        for await (const event of stream.events) {
+          text = textOf([event], text);
+          last = event.id;
+          if (event.event === 'delta') break;
+        }
+        stream.close();
+      }
+      expect(streams).toBeGreaterThan(3);
+      const { data } = (await uma.get(`/api/v1/chats/${chat.id}/messages`)).body;
+      expect([data.length, data.at(-1).content]).toEqual([3, text]);
+      expect(await stack.model.calls('sent again')).toHaveLength(space === 'chats' ? 1 : 2);
+
+      const ask = (key: string | undefined, lastEventId: string, content = 'sent again') =>
+        uma.post(
+          `/api/v1/${space}/${chat.id}/turns`,
+          { user_message: content },
+          { accept: 'text/event-stream', 'last-event-id': lastEventId, ...(key && { 'idempotency-key': key }) },
+        );
+      const all = await ask('one turn', 'end');
+      expect([all.status, all.body, all.headers.get('idempotent-replayed')]).toEqual([204, undefined, 'true']);
+      for (const id of ['1.6', '0.0', 'end', 'x']) {
+        for (const key of [undefined, 'another turn']) {
+          const { status, body } = await ask(key, id);
+          expect([status, body.code, body.details[0].field]).toEqual([422, 'validation_failed', 'Last-Event-ID']);
+        }
+      }
+      expect((await ask('one turn', '1.6', 'something else')).body.code).toBe('idempotency_key_reused');
+      expect((await uma.get(`/api/v1/chats/${chat.id}/messages`)).body.data).toHaveLength(3);
+      expect((await uma.request('DELETE', `/api/v1/chats/${chat.id}`)).status).toBe(204);
+      expect([(await ask('one turn', '1.6')).status, (await ask('one turn', 'end')).status]).toEqual([404, 404]);
+    },
+  );
+
   it('gives whoever comes late the text so far at once, and the rest as it comes', async () => {
     const eva = stack.as('eva');
     const chat = await eva.chat();

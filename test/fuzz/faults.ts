@@ -9,10 +9,12 @@ import { THEIRS } from './world.js';
 /** Statuses that say that the request itself is wrong, not the moment or the thing it asks for. */
 const WRONG_REQUEST: readonly number[] = [400, 406, 413, 415, 422];
 
-/** Fields whose schema cannot say everything: days must be in order, nothing may be named twice, and an event's id must be one. */
+/** Fields whose schema cannot say everything: days must be in order, nothing may be named twice, and an event's id must be one, of a known turn. */
 const MORE_THAN_ITS_SCHEMA: Readonly<Record<string, readonly string[]>> = {
   getUsage: ['from', 'to', 'group_by'],
   followJob: ['last_event_id', 'Last-Event-ID'],
+  createTurn: ['Last-Event-ID'],
+  createAssistantChatTurn: ['Last-Event-ID'],
 };
 
 /** Longest error, in characters: what is wrong with a request is told in fewer than were sent, whatever was sent. */

@@ -154,7 +154,8 @@ export interface paths {
          *
          *     * `Prefer: respond-async`: `202` at once.
          *     * `Prefer: wait=N`: waits N seconds at most, then `202`.
-         *     * `Accept: text/event-stream`: `200` with the job's events (see above), and `Location` to resume from.
+         *     * `Accept: text/event-stream`: `200` with the job's events (see above), and `Location` to resume from. Sent again with its
+         *       `Idempotency-Key` and `Last-Event-ID`, the same request goes on where the stream broke.
          *
          *     The turn is safe once it is accepted: it goes on when the client leaves.
          *
@@ -1297,6 +1298,11 @@ export interface components {
          */
         IdempotencyKey: string;
         /**
+         * @description With `Accept: text/event-stream` and the `Idempotency-Key` of a turn that was sent before: the id of its last event that the
+         *     client got. The stream goes on after it. Without such a turn it is `422`: the request would send another one.
+         */
+        TurnLastEventId: string;
+        /**
          * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
          *     change `412`.
          */
@@ -1438,6 +1444,7 @@ export type ResponseInternal = components['responses']['Internal'];
 export type ResponseUnavailable = components['responses']['Unavailable'];
 export type ParameterRequestId = components['parameters']['RequestId'];
 export type ParameterIdempotencyKey = components['parameters']['IdempotencyKey'];
+export type ParameterTurnLastEventId = components['parameters']['TurnLastEventId'];
 export type ParameterIfNoneMatch = components['parameters']['IfNoneMatch'];
 export type ParameterIfMatch = components['parameters']['IfMatch'];
 export type ParameterPrefer = components['parameters']['Prefer'];
@@ -1943,6 +1950,11 @@ export interface operations {
                  *     characters.
                  */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description With `Accept: text/event-stream` and the `Idempotency-Key` of a turn that was sent before: the id of its last event that the
+                 *     client got. The stream goes on after it. Without such a turn it is `422`: the request would send another one.
+                 */
+                "Last-Event-ID"?: components["parameters"]["TurnLastEventId"];
                 /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
             };
@@ -1993,6 +2005,16 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Job"];
                 };
+            };
+            /** @description The client has seen the end of the turn's events. Do not come again. */
+            204: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Cache-Control": components["headers"]["CopyCacheControl"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             400: components["responses"]["MalformedRequest"];
             401: components["responses"]["Unauthorized"];
@@ -2204,7 +2226,7 @@ export interface operations {
     followJob: {
         parameters: {
             query?: {
-                /** @description The same, for clients that cannot set headers; the header, where there is one, counts. */
+                /** @description The same, for polyfills that put it into the address; the header, where there is one, counts. */
                 last_event_id?: string;
             };
             header?: {
@@ -2380,6 +2402,11 @@ export interface operations {
                  *     characters.
                  */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description With `Accept: text/event-stream` and the `Idempotency-Key` of a turn that was sent before: the id of its last event that the
+                 *     client got. The stream goes on after it. Without such a turn it is `422`: the request would send another one.
+                 */
+                "Last-Event-ID"?: components["parameters"]["TurnLastEventId"];
                 /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
             };
@@ -2435,6 +2462,16 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Job"];
                 };
+            };
+            /** @description The client has seen the end of the turn's events. Do not come again. */
+            204: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Cache-Control": components["headers"]["CopyCacheControl"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             400: components["responses"]["MalformedRequest"];
             401: components["responses"]["Unauthorized"];

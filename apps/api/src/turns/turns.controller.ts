@@ -16,15 +16,16 @@ import { applyPreference, LONGEST_WAIT_SECONDS, readPreference } from '../http/p
 import { sayReplayed, TheRequestKey } from '../idempotency/request-key.js';
 import { JobEvents } from '../jobs/job-events.js';
 import { POLL_SECONDS } from '../jobs/jobs.controller.js';
+import { END, readEventId } from '../jobs/position.js';
 import { presentJob } from '../jobs/present-job.js';
 import { Limits } from '../limits/limits.js';
 import { presentMessage } from '../messages/present-message.js';
 import { replyOf, type TurnOrigin, TurnsService } from './turns.service.js';
 
 type Schemas = components['schemas'];
-type Answer = Schemas['Turn'] | Schemas['Job'] | EventStream;
+type Answer = Schemas['Turn'] | Schemas['Job'] | EventStream | undefined;
 
-const STATUSES = [200, 202, 404, 409, 413, 415, 422, 429, 502];
+const STATUSES = [200, 202, 204, 404, 409, 413, 415, 422, 429, 502];
 
 /** Turns, by the chat's own path and by its assistant's. */
 @Controller('api/v1')
@@ -42,11 +43,13 @@ export class TurnsController {
     @Param('chat_id', ChatId) chatId: string,
     @Body() body: TurnRequest,
     @Headers('prefer') prefer: string | undefined,
+    @Headers('last-event-id') lastEventId: string | undefined,
     @TheRequestKey() requestKey: RequestKey | undefined,
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Answer> {
-    return this.answer(caller, { chatId, assistantSlug: undefined, requestKey }, body, prefer, request, reply);
+    const asked = { chatId, assistantSlug: undefined, requestKey };
+    return this.answer(caller, asked, body, { prefer, lastEventId }, request, reply);
   }
 
   @Post('assistants/:slug/chats/:chat_id/turns')
@@ -57,39 +60,25 @@ export class TurnsController {
     @Param('chat_id', ChatId) chatId: string,
     @Body() body: TurnRequest,
     @Headers('prefer') prefer: string | undefined,
+    @Headers('last-event-id') lastEventId: string | undefined,
     @TheRequestKey() requestKey: RequestKey | undefined,
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Answer> {
-    return this.answer(caller, { chatId, assistantSlug: slug, requestKey }, body, prefer, request, reply);
+    const asked = { chatId, assistantSlug: slug, requestKey };
+    return this.answer(caller, asked, body, { prefer, lastEventId }, request, reply);
   }
 
   private async answer(
-    { userId, expiresAt }: Caller,
+    caller: Caller,
     asked: Pick<TurnOrigin, 'chatId' | 'assistantSlug' | 'requestKey'>,
     body: TurnRequest,
-    prefer: string | undefined,
+    { prefer, lastEventId }: Readonly<Record<'prefer' | 'lastEventId', string | undefined>>,
     request: FastifyRequest,
     reply: FastifyReply,
   ): Promise<Answer> {
-    const origin = { userId, ...asked, requestId: request.id, span: spanOf(request) };
-    if (prefersEvents(request)) {
-      // First: a turn whose reply could not be shown as asked is not accepted.
-      const place = await this.events.reserve(userId);
-      try {
-        const { job, replayed, allowance } = await this.turns.accept(origin, body);
-        void reply.status(200).header('location', `/api/v1/jobs/${job.id}`);
-        const from = { attempt: 0, offset: 0 };
-        const following = { jobId: job.id, userId, requestId: request.id, from, until: expiresAt };
-        const stream = await this.events.follow(following, place, replayed ? undefined : job);
-        sayReplayed(reply, replayed);
-        this.limits.tell(reply, allowance);
-        return stream;
-      } catch (error) {
-        place.leave();
-        throw error;
-      }
-    }
+    const origin = { userId: caller.userId, ...asked, requestId: request.id, span: spanOf(request) };
+    if (prefersEvents(request)) return this.stream(caller, origin, body, lastEventId, reply);
     const preference = readPreference(prefer);
     // Waiting for 0 seconds is another thing: what has become of an earlier turn is told at once.
     const seconds =
@@ -108,5 +97,38 @@ export class TurnsController {
       assistant_message: presentMessage(replyOf(sent)),
       job_id: sent.job.id,
     };
+  }
+
+  /** The turn as events. A client that has received some of them is given the rest of that turn, and never another one. */
+  private async stream(
+    { userId, expiresAt }: Caller,
+    origin: TurnOrigin,
+    body: TurnRequest,
+    lastEventId: string | undefined,
+    reply: FastifyReply,
+  ): Promise<EventStream | undefined> {
+    const from = readEventId('Last-Event-ID', lastEventId);
+    if (from === END) {
+      sayReplayed(reply, (await this.turns.resume(origin)).replayed);
+      void reply.status(204);
+      return undefined;
+    }
+    // First: a turn whose reply could not be shown as asked is not accepted.
+    const place = await this.events.reserve(userId);
+    try {
+      const hasEvents = lastEventId !== undefined && lastEventId !== '';
+      const { job, replayed, allowance } = await (hasEvents
+        ? this.turns.resume(origin)
+        : this.turns.accept(origin, body));
+      void reply.status(200).header('location', `/api/v1/jobs/${job.id}`);
+      const following = { jobId: job.id, userId, requestId: origin.requestId, from, until: expiresAt };
+      const stream = await this.events.follow(following, place, replayed ? undefined : job);
+      sayReplayed(reply, replayed);
+      this.limits.tell(reply, allowance);
+      return stream;
+    } catch (error) {
+      place.leave();
+      throw error;
+    }
   }
 }

@@ -5,7 +5,7 @@ import type { Message } from '#database/entities/message.entity.js';
 import { messageColumns } from '#database/columns.js';
 import { newId } from '#database/ids.js';
 import type { RequestKey } from '#database/request-key.js';
-import { assistantFailed, notFound, ServiceError } from '#errors/service-error.js';
+import { assistantFailed, invalidField, notFound, ServiceError } from '#errors/service-error.js';
 import { isStoreAway } from '#errors/store-away.js';
 import { type AcceptedTurn, acceptTurn, asAccepted, isConflict, type NewTurn } from '#jobs/accept.js';
 import { isFinal } from '#jobs/states.js';
@@ -122,6 +122,20 @@ export class TurnsService {
       if (refusal !== undefined && (origin.requestKey === undefined || tries > 0)) throw refusal;
     }
     throw new ServiceError('turn_in_progress', 'The chat has a turn in progress.');
+  }
+
+  /**
+   * Finds the turn of an earlier request with the same key, for a client that has received some of its events: without such a turn, the
+   * request would be another one.
+   * @throws ServiceError `not_found`, `idempotency_key_reused`, `validation_failed`
+   */
+  async resume(origin: TurnOrigin): Promise<TakenTurn> {
+    const kept = await this.kept.find(origin.userId, origin.requestKey);
+    if (kept?.jobId) return this.earlier(origin.userId, kept.jobId);
+    await this.chats.get(origin.userId, origin.chatId, origin.assistantSlug);
+    const missing =
+      origin.requestKey === undefined ? 'the Idempotency-Key of its turn' : 'a turn with this Idempotency-Key';
+    throw invalidField('Last-Event-ID', `needs ${missing}; GET the job's events instead`);
   }
 
   private tryToAccept(turn: NewTurn): Promise<AcceptedTurn | undefined> {
