@@ -76,14 +76,14 @@ export class AttemptMeter {
     wait.observe({ assistant: job.assistant }, job.waitedSeconds);
   }
 
-  /** A piece of text has left; the turn's first counts. */
+  /** A piece of text was published. Only the turn's first piece is measured. */
   published(): void {
     if (this.textCame || this.job.hadText) return;
     this.textCame = true;
     firstText.observe({ assistant: this.job.assistant }, this.ageSeconds());
   }
 
-  /** Measures the call of the model; `told` gives what the model has said of it by its end. */
+  /** Measures the call of the model. `told` gives the figures that the model has reported by the call's end. */
   async during(call: () => Promise<Reply>, told: () => CallFigures): Promise<Reply> {
     const began = performance.now();
     try {
@@ -94,8 +94,9 @@ export class AttemptMeter {
   }
 
   /**
-   * The attempt's end is written: that of its call, with the outcome that the ledger has, and that of the turn, unless it goes on
-   * or was ended by somebody else (false).
+   * The attempt's end is written.
+   * @param outcome the outcome of its call, as the ledger has it
+   * @param turn the final state of the turn; false: the turn goes on, or something else ended it
    */
   ended(outcome: Outcome, figures: CallFigures, turn: 'succeeded' | 'failed' | 'canceled' | false): void {
     const { assistant, model } = this.job;
@@ -107,7 +108,7 @@ export class AttemptMeter {
       tokens.inc({ assistant, direction: 'output' }, figures.outputTokens ?? 0);
     }
     if (turn === false) return;
-    // A reply that was whole before a piece of it could leave came with its end.
+    // A short reply may be complete before its first piece is published. Its end is then its first text.
     if (turn === 'succeeded') this.published();
     turnEnded({ assistant, seconds: this.ageSeconds() }, turn);
   }
@@ -117,13 +118,13 @@ export class AttemptMeter {
     retries.inc({ code });
   }
 
-  /** The worker is done with the attempt. */
+  /** The attempt no longer runs here. */
   left(): void {
     running.dec();
     this.trace.left();
   }
 
-  /** Seconds since the turn was accepted: by the database's clock up to the claim, by ours from there on. */
+  /** Seconds since the turn was accepted: by the database's clock up to the claim, by this process's clock after it. */
   private ageSeconds(): number {
     return this.job.ageSeconds + (performance.now() - this.claimed) / 1_000;
   }

@@ -7,8 +7,9 @@ import { knownStopReason, nameOf } from '../model/labels.js';
 import { ModelFault } from '../model/model-fault.js';
 
 /**
- * One attempt in the trace of its turn: a span below that of the request which asked for it, however long ago that was, and below it
- * one of the model's call, with the names of OpenTelemetry's conventions for generative AI. Never what was said.
+ * One attempt in the trace of its turn. Its span stands below the span of the request that sent the turn, however long ago that was; the
+ * span of the model's call stands below it. Attributes have the names of OpenTelemetry's conventions for generative AI. No attribute holds
+ * text of a chat.
  */
 export class AttemptTrace {
   private readonly span: Span | undefined;
@@ -26,7 +27,7 @@ export class AttemptTrace {
     });
   }
 
-  /** Traces the call of the model; `told` gives what the model has said of it by its end. */
+  /** Traces the call of the model. `told` gives the figures that the model has reported by the call's end. */
   async call(call: () => Promise<Reply>, told: () => CallFigures): Promise<Reply> {
     const { span: parent, job } = this;
     if (parent === undefined) return call();
@@ -60,13 +61,13 @@ export class AttemptTrace {
     }
   }
 
-  /** The attempt has come to this end. */
+  /** The attempt's end is written. */
   ended(outcome: string): void {
     this.span?.setAttribute('rejoinder.outcome', outcome);
     if (outcome === 'failed' || outcome === 'lost') failSpan(this.span, outcome);
   }
 
-  /** The worker is done with it. */
+  /** The attempt no longer runs here. */
   left(): void {
     this.span?.end();
   }

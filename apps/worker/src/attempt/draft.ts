@@ -5,23 +5,23 @@ import { type CallFigures, NO_FIGURES } from '#jobs/ledger.js';
 import type { Call } from '../model/call.js';
 
 /**
- * The text of a running attempt so far. It goes two ways: into the row with each heartbeat, which extends the lease too
- * ({@link Heartbeats}), and out to whoever follows the reply, piece by piece.
+ * The text of a running attempt so far. {@link Heartbeats} saves it in the job's row, and {@link ReplyPublisher} publishes it, piece by
+ * piece, to the clients that stream the reply.
  */
 export class Draft {
   private text = '';
-  /** So much of the text is in the row, and was handed out; offsets count UTF-16 code units. */
+  /** How much of the text is saved in the row, and how much was published, in UTF-16 code units. */
   private saved = 0;
   private published = 0;
   /**
-   * What is not, in a string of its own each. Cut from the whole text, with each piece that came, all of it would be copied:
-   * V8 joins strings only when somebody looks into them.
+   * The rest of the text, each in a string of its own. To slice it from `text` would copy the whole text with every delta: V8 joins
+   * concatenated strings only when they are read.
    */
   private notSaved = '';
   private notPublished = '';
   /** The same as `saved`, in code points. */
   private savedCharacters = 0;
-  /** What of the call is in the ledger. */
+  /** The figures of the call that the ledger has. */
   private entered: CallFigures = NO_FIGURES;
 
   constructor(
@@ -35,12 +35,12 @@ export class Draft {
     this.notPublished += text;
   }
 
-  /** All of it, as PostgreSQL can hold it. */
+  /** The whole text, in a form that PostgreSQL can store. */
   whole(): string {
     return wholeCharacters(this.text).toWellFormed();
   }
 
-  /** The pieces that nobody has been sent yet; they count as sent from now on. */
+  /** Takes the pieces that were not published yet. They count as published from now on. */
   takePieces(): Piece[] {
     const { id: jobId, attempt } = this.job;
     const pieces: Piece[] = [];
@@ -55,8 +55,10 @@ export class Draft {
   }
 
   /**
-   * Somebody lacks the text from `offset` on: it is handed out once more. Without one, nobody knows what anybody lacks: what is
-   * not in the row is handed out, and the end of the text in any case. Whoever lacks more of it sees the gap, and asks.
+   * Publishes the text from `offset` once more, for a reader that lacks it.
+   *
+   * Without an offset the feed was cut and nobody knows what readers lack. What is not saved is then published again, and in any case the
+   * last character, so that a reader that lacks more sees the gap and asks for it.
    */
   rewind(offset = Math.min(this.saved, this.text.length - 1)): void {
     const from = Math.max(0, offset);
@@ -65,7 +67,7 @@ export class Draft {
     this.notPublished = this.text.slice(from);
   }
 
-  /** What is not in the row yet, nor in the ledger. It is told by `written`, once, when it is: until then it is given again, and more. */
+  /** What row and ledger lack. Call `written` once it is saved; until then the next heartbeat brings the same text again, and more. */
   unsaved(): { beat: Beat; written: () => void } {
     const { id: jobId, attempt } = this.job;
     const text = wholeCharacters(this.notSaved);
@@ -89,7 +91,7 @@ export class Draft {
   }
 }
 
-/** Code points of a text that ends with a whole one. Counted one by one: an array of them would be many times as large. */
+/** Counts the code points of a text that ends with a whole one. It makes no array of them, which would be many times as large. */
 function characters(text: string): number {
   let count = 0;
   for (const _ of text) count += 1;
@@ -98,7 +100,7 @@ function characters(text: string): number {
 
 const FIRST_HALF_AT_END = /[\uD800-\uDBFF]$/;
 
-/** A text without the half of a surrogate pair at its end: the pieces of a reply may split one. */
+/** Cuts half a surrogate pair off the end of a text: the model's deltas may split a pair. */
 export function wholeCharacters(text: string): string {
   return text.replace(FIRST_HALF_AT_END, '');
 }

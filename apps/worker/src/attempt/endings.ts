@@ -62,14 +62,14 @@ export class Endings {
     const blamed = fault.outage || fault.operator !== undefined;
     const counts = blamed && permit.failed(fault);
     const held = counts && this.circuits.holds(job);
-    // What is held back here is due at once: the circuit has it tried, and a worker for which the model is there takes it.
+    // A job that a circuit holds back is due at once: the circuit decides when it is tried, and another worker may reach the model.
     const delayMs = Math.max(fault.retryAfterMs ?? 0, held ? 0 : backoffMs(job.attempt));
     const failed = {
       code: fault.code,
       message: fault.message,
       most: fault.most,
       leavesOut: fault.leavesOut,
-      // Neither the model's outage nor the database's is the job's fault. (A model that cannot be reached looks like either.)
+      // An outage of the model or of the database is not the job's fault. (A model that cannot be reached looks like either.)
       free: held || (!(error instanceof ModelFault) && isStoreAway(error)),
       delayMs,
     };
@@ -78,7 +78,7 @@ export class Endings {
     if (state === undefined) await this.lateFor(attempt);
     else meter.ended('failed', figures, state === 'failed' && 'failed');
     if (state === 'queued') meter.retried(fault.code);
-    // A fault of our own is logged with the place where it came up, not where it was made one of the model's.
+    // A fault in our code is logged with its own stack, not with that of the ModelFault around it.
     const shown = fault.code === 'internal' ? (fault.cause ?? fault) : fault;
     this.logger.warn(
       line(`attempt failed: ${state ?? 'fenced off'}`, { ...attempt.progress(), code: fault.code }, shown),
@@ -104,7 +104,7 @@ export class Endings {
     await this.doorbell.call();
   }
 
-  /** The job is no longer the attempt's: it was ended, or begun anew. What the call came to is added to the ledger all the same. */
+  /** The job ended, or another attempt has begun. The ledger gets the call's figures all the same: the call is paid for. */
   private async lateFor({ job, call, meter }: Attempt): Promise<void> {
     const figures = call.figures();
     const outcome = await written(() => settleCall(this.manager, job.id, job.attempt, figures));
@@ -113,8 +113,8 @@ export class Endings {
 }
 
 /**
- * Writes how an attempt ended, again and again while the database is away: a reply that was paid for is not thrown away for
- * that. Should the first write have been done and its answer lost, the second finds nothing to do.
+ * Writes how an attempt ended, and tries again while the database is away, so that an outage does not cost a reply that is paid for. If
+ * the first write was committed and its answer lost, the second finds nothing to do.
  */
 async function written<T>(write: () => Promise<T>): Promise<T> {
   const deadline = Date.now() + LONGEST_WRITING_MS;

@@ -6,40 +6,40 @@ import { HEARTBEAT_MS } from '#jobs/timings.js';
 import { within } from '#process/within.js';
 import type { Draft } from './draft.js';
 
-/** How often is looked which heartbeats are due, in milliseconds: those of one look go together. */
+/** How often it is checked which heartbeats are due, in milliseconds. Heartbeats of one check share a statement. */
 const LOOK_MS = 250;
 
 /** How soon a heartbeat that failed is tried again, in milliseconds. */
 const AGAIN_MS = 500;
 
 /**
- * How long one is waited for before it is tried again, on another connection, in milliseconds: twice within a lease, and well before a
- * connection on which nothing comes is given up. Should both be carried out, nothing is written twice.
+ * How long a heartbeat may take before it is tried again on another connection, in milliseconds. It is short enough for two tries within
+ * a lease, and for a try before a silent connection is given up. If both tries are carried out, nothing is written twice.
  */
 const LONGEST_BEAT_MS = 4_000;
 
-/** Most attempts, and most text, in UTF-16 code units, of one statement; one attempt's text goes whole, however long it is. */
+/** How many attempts, and how much text in UTF-16 code units, one statement takes. A longer text of one attempt is not split. */
 const MOST_AT_ONCE = 100;
 const MOST_TEXT = 512 * 1024;
 
-/** One attempt whose lease is kept. */
+/** An attempt whose lease is kept. */
 interface Kept {
   readonly draft: Draft;
-  /** Told when the attempt is no longer the job's. */
+  /** Called when the job is another attempt's. */
   readonly lost: () => void;
   due: number;
   /** The heartbeat under way. */
   writing: Promise<void> | undefined;
-  /** It was in a statement that failed, and not because the database was away: it goes by itself, so that it takes no other along. */
+  /** Its last statement failed although the database was there. It gets a statement of its own, so that no other attempt fails with it. */
   alone: boolean;
 }
 
 /**
- * The heartbeats of all attempts of this process: extends their leases and writes down their drafts. Those that are due go together,
- * in one statement; a thousand attempts with a statement each would leave no connection to anybody else.
+ * Extends the leases of all attempts of this process and saves their drafts. Heartbeats that are due together share a statement: a
+ * thousand attempts with a statement each would leave no connection for anything else.
  *
- * They have connections of their own: whatever waits for one of the pool's, a thousand claims at once for instance, no lease runs out
- * for it.
+ * Heartbeats have connections of their own, so that no lease runs out because other statements, such as a thousand claims, wait for the
+ * pool's.
  */
 @Injectable()
 export class Heartbeats implements OnApplicationShutdown {
@@ -49,14 +49,14 @@ export class Heartbeats implements OnApplicationShutdown {
   constructor(private readonly source: DataSource) {}
 
   /**
-   * Keeps the lease of the draft's attempt, from now on until `stop`; `lost` is called when the attempt is no longer the job's.
+   * Keeps the lease of the draft's attempt until `stop` is called. `lost` is called when the job is another attempt's.
    */
   keep(draft: Draft, lost: () => void): { beat: () => void; stop: () => Promise<void> } {
     const one: Kept = { draft, lost, due: performance.now() + HEARTBEAT_MS, writing: undefined, alone: false };
     this.kept.add(one);
     this.timer ??= setInterval(() => this.look(), LOOK_MS);
     return {
-      /** Something may have been missed: whether the attempt is still the job's is found out now. */
+      /** Sends the next heartbeat now, which shows whether the job is still this attempt's. */
       beat: () => (one.due = 0),
       /** Waits for a heartbeat under way. */
       stop: async () => {
@@ -112,7 +112,7 @@ export class Heartbeats implements OnApplicationShutdown {
     for (const { one } of batch) one.writing = writing;
   }
 
-  /** Never rejects. `away`: the database is, and leases run on; the first moment it is back counts. */
+  /** Never rejects. `away`: the database is away while leases run out, so the statement is repeated until it is back. */
   private async extend(beats: readonly Beat[]): Promise<(Extended | 'away' | 'failed')[]> {
     const all = (what: 'away' | 'failed') => beats.map(() => what);
     try {

@@ -4,37 +4,37 @@ import type { ClaimedJob } from '#jobs/claim.js';
 import type { Draft } from './draft.js';
 
 /**
- * Shortest time between two publications of this process, in milliseconds: a reader sees text flow, and many attempts
- * share one statement. Whoever asks for text lacks what comes next, and waits for it; it follows the last publication sooner.
+ * Shortest time between two publications of this process, in milliseconds: readers see text flow, and many attempts share one statement.
+ * It is shorter for text that a reader has asked for, since that reader waits.
  */
 const COALESCE_MS = 40;
 const ASKED_MS = 5;
 
-/** Hands the text of all running attempts out to whoever follows them: what is asked for at once, the rest in bundles. */
+/** Publishes the text of all running attempts on the feed: text that a reader asked for soon, the rest in bundles. */
 @Injectable()
 export class ReplyPublisher {
   private readonly fresh = new Set<Draft>();
-  /** Drafts of which somebody asked for text, and was sent none since: who begins to follow asks before there is any. */
+  /** Drafts of which a reader asked for text and got none since. A reader asks as soon as it subscribes, before there is text. */
   private readonly asked = new Set<Draft>();
   /** The next publication. */
   private next: { readonly at: number; readonly timer: NodeJS.Timeout | undefined } | undefined;
   private publishing = false;
   private last = 0;
-  /** Who is to be told once the first piece of an attempt's text has left, by job. */
+  /** By job: called once the first piece of the attempt's text is published. */
   private readonly onFirst = new Map<string, () => void>();
 
   constructor(private readonly feed: ReplyFeed) {}
 
   /**
-   * Lets followers ask for text of the draft, until the returned function is called. `onFirst` is called when the first piece has
-   * left.
+   * Lets readers ask for text of the draft until the returned function is called. `onFirst` is called when the first piece is
+   * published.
    */
   open({ id, attempt }: ClaimedJob, draft: Draft, onFirst: () => void): () => void {
     this.onFirst.set(id, onFirst);
     const close = this.feed.answer(id, (lacks) => {
       if (lacks !== undefined && lacks.attempt !== attempt) return;
       draft.rewind(lacks?.offset);
-      // Without a place it is the feed that was cut: that is no reader who waits.
+      // Without an offset the feed itself was cut, and no reader waits.
       if (lacks !== undefined) this.asked.add(draft);
       this.touch(draft);
     });
@@ -46,7 +46,7 @@ export class ReplyPublisher {
     };
   }
 
-  /** The draft has text that was not handed out. */
+  /** The draft has text that was not published. */
   touch(draft: Draft): void {
     this.fresh.add(draft);
     this.plan(draft);
@@ -58,7 +58,7 @@ export class ReplyPublisher {
     if (this.publishing || (this.next !== undefined && this.next.at <= at)) return;
     clearTimeout(this.next?.timer);
     const publish = (): void => void this.publish();
-    // No timer is shorter than a millisecond; the text of one moment goes together either way.
+    // No timer is shorter than a millisecond. Text of the same event loop turn is published together either way.
     if (at === now) setImmediate(publish);
     this.next = { at, timer: at === now ? undefined : setTimeout(publish, at - now) };
   }
@@ -69,11 +69,11 @@ export class ReplyPublisher {
     const drafts = [...this.fresh];
     this.fresh.clear();
     const pieces = drafts.flatMap((draft) => this.take(draft));
-    // Whoever asks before there is any text must not keep its first piece from leaving at once.
+    // A reader that asks before there is text must not delay the first piece.
     if (pieces.length > 0) this.last = Date.now();
-    // While this is under way, more text comes together: a slow store makes for larger pieces, not for a queue of them.
+    // More text arrives meanwhile: a slow store makes pieces larger, and does not make a queue of them.
     if (pieces.length > 0 && !(await this.feed.publish(pieces))) {
-      // Nobody got them. The feed has every writer look once it is back; until then nothing can be sent.
+      // No reader got them. The feed asks every writer for its text once it is back; nothing can be sent before that.
       for (const draft of drafts) draft.rewind();
     } else {
       for (const { jobId } of pieces) this.saidFirst(jobId);

@@ -12,9 +12,9 @@ import { Circuits, type Gate, type Permit, type Probe } from '../model/circuits.
 import { Slots } from './slots.js';
 
 /**
- * Claims jobs for this worker and begins their attempts. A ticket wakes it, or something that this process learns itself. It then
- * claims jobs, a few with each statement, until none is due or the slots are full. If more are due than it has slots for, it wakes
- * another worker. A busy worker needs no tickets: the queue carries one per burst of turns, not one per turn.
+ * Claims jobs for this worker and begins their attempts. A ticket of the queue wakes it, or the end of an attempt, a circuit or the
+ * reconciler. It claims jobs, a few with each statement, until none is due or the slots are full. If more jobs are due than slots are
+ * free, it wakes another worker. A busy worker needs no tickets: the queue carries one ticket per burst of turns, not one per turn.
  */
 @Injectable()
 export class Claimer {
@@ -39,7 +39,7 @@ export class Claimer {
     circuits.onChange(() => void this.wake());
   }
 
-  /** It sleeps although slots are free. */
+  /** It claims nothing at the moment although slots are free. */
   get isAsleep(): boolean {
     return this.claiming === undefined && this.slots.room > 0;
   }

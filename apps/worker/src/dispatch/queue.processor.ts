@@ -8,7 +8,7 @@ import { queueConnection, type QueueStore, REPLY_QUEUE } from '#queue/connection
 import { Claimer } from './claimer.js';
 import { Slots } from './slots.js';
 
-/** How soon the queue's worker is started again should it end by itself, in milliseconds. */
+/** How soon BullMQ's worker is started again if it ends by itself, in milliseconds. */
 const AGAIN_MS = 1_000;
 
 /**
@@ -30,7 +30,7 @@ export class QueueProcessor extends WorkerHost implements OnApplicationBootstrap
   }
 
   /**
-   * Ties the class to the queue, on this store. Nest would have a worker share the producer's connection options; but a producer must
+   * Binds the class to the queue on this store. By default Nest gives a worker the producer's connection options; but a producer must
    * fail fast where a worker must wait.
    */
   static on(store: QueueStore): typeof QueueProcessor {
@@ -40,7 +40,7 @@ export class QueueProcessor extends WorkerHost implements OnApplicationBootstrap
       autorun: false,
       maxStalledCount: 100,
       lockDuration: 30_000,
-      // How soon it is tried again after the store was away; BullMQ's default is 15 s.
+      // How soon it tries again after the store was away. BullMQ's default is 15 s.
       runRetryDelay: 1_000,
     })(QueueProcessor);
     return QueueProcessor;
@@ -70,7 +70,7 @@ export class QueueProcessor extends WorkerHost implements OnApplicationBootstrap
     this.stopping = true;
     const left = this.claimer.stop();
     const handBack = setTimeout(() => this.slots.stopAll(), DRAIN_MS);
-    // That no attempt runs is what counts: the queue knows of none. One whose store is away never says that it is closed.
+    // Only the attempts matter, which BullMQ knows nothing of. Its worker never reports that it is closed while the store is away.
     const drained = left.then(() => this.slots.idle());
     const closed = Promise.all([drained, this.worker.close()]);
     await within(DRAIN_MS + HAND_BACK_MS, Promise.race([closed, drained.then(() => sleep(CLOSE_MS))]), undefined);

@@ -8,7 +8,7 @@ interface Taken {
 
 /** The attempts that this process runs, and how many more it may run. */
 export class Slots {
-  /** Each with what stops it. */
+  /** Each attempt, by the controller that stops it. */
   private readonly taken = new Map<AbortController, Taken>();
   private readonly waiters = new Waiters();
 
@@ -49,7 +49,7 @@ export class Slots {
     return this.waiters.wait(stop);
   }
 
-  /** Stops every attempt: the jobs are put back, for other workers to take at once. */
+  /** Stops every attempt. They hand their jobs back, and other workers take them at once. */
   stopAll(): void {
     for (const controller of this.taken.keys()) controller.abort();
   }

@@ -4,8 +4,9 @@ import { registry } from '#telemetry/registry.js';
 const KINDS = ['unclaimed', 'abandoned', 'spent', 'expired', 'orphaned_call'] as const;
 
 /**
- * What the reconciler repairs. `unclaimed`: no worker had claimed a job that was due; `abandoned`: an attempt was lost with its worker, and the job taken over;
- * `spent` and `expired`: ended as failed, for want of attempts or of time; `orphaned_call`: the ledger's line of a dead worker.
+ * What the reconciler repairs. `unclaimed`: no worker had claimed a job that was due. `abandoned`: an attempt was lost with its worker, and
+ * another took the job over. `spent` and `expired`: the job ended as failed because its attempts or its time were used up.
+ * `orphaned_call`: a dead worker had left a call open in the ledger.
  */
 export type Repair = (typeof KINDS)[number];
 
@@ -15,7 +16,7 @@ const repairs = new Counter({
   labelNames: ['kind'],
   registers: [registry],
 });
-// There from the start: an increase from nothing is one that Prometheus does not see.
+// They exist from the start: Prometheus does not see an increase from nothing.
 for (const kind of KINDS) repairs.inc({ kind }, 0);
 
 /** Counts repairs. */

@@ -4,10 +4,10 @@ import { measureProcess, registry } from '#telemetry/registry.js';
 import { Circuits } from '../model/circuits.js';
 import type { ModelWatch } from '../model/model-watch.js';
 
-/** The codes of faults that only an operator can mend. They are told from the start, so that an alert sees them rise. */
+/** Codes of faults that only an operator can mend. They are reported from the start, so that an alert sees them rise. */
 const OPERATOR_CODES = ['model_unauthorized', 'model_budget', 'model_misconfigured'] as const;
 
-/** What the worker as a whole is at, looked at when somebody asks. */
+/** State of the whole worker, read when Prometheus asks. */
 @Injectable()
 export class WorkerMetrics {
   constructor(circuits: Circuits, models: ModelWatch, slots: number) {

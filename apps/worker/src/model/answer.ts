@@ -3,27 +3,27 @@ import { broken, rejected } from './model-fault.js';
 import type { Call, Reported } from './call.js';
 
 /**
- * Longest reply, in UTF-16 code units: far beyond any model's bound on output. Escaped at its worst, six for one, an event that
- * holds it is still one that the client reads.
+ * Longest reply, in UTF-16 code units: far beyond any model's own bound. Even if JSON escapes each unit with six characters, the client
+ * still reads the event that holds it.
  */
 const LONGEST_REPLY = 8 * 1024 * 1024;
 
-/** Longest text of a refusal's details that is kept, in UTF-16 code units. */
+/** How much of each detail of a refusal is kept, in UTF-16 code units. */
 const LONGEST_DETAIL = 1_000;
 
-/** Content blocks of one answer. Today's answers have some dozens. */
+/** Most content blocks of one answer. Today's answers have some dozens. */
 const MOST_BLOCKS = 10_000;
 
 type StreamEvent = Anthropic.RawMessageStreamEvent;
 type Block = Record<string, unknown>;
 
-/** White space at the end, and at the beginning. */
+/** Text that ends, or begins, with white space. */
 const ENDS_BLANK = /\s$/u;
 const BEGINS_BLANK = /^\s/u;
 
 /**
- * An answer as its events build it up: its text for people, and its blocks as they came. A paused answer is continued by another
- * stream, whose text and blocks follow those of the first.
+ * An answer as its events build it up: its text, for people, and its content blocks, for the model. A paused answer is continued by
+ * another stream, whose text and blocks follow those of the first.
  */
 export class Answer {
   content = '';
@@ -31,13 +31,13 @@ export class Answer {
   stopReason: string | null = null;
   stopDetails: { category: string | null; explanation: string | null } | null = null;
   private readonly finished: Block[] = [];
-  /** How many of them are of streams before this one. */
+  /** How many finished blocks came with earlier streams. */
   private kept = 0;
   private citations = 0;
   private readonly open = new Map<number, { block: Block; json: string }>();
   private started = false;
   private stopped = false;
-  /** Another block has come since the last text: what follows is a paragraph of its own. */
+  /** A block of another kind has come since the last text, so the next text is a paragraph of its own. */
   private apart = false;
 
   constructor(
@@ -45,17 +45,17 @@ export class Answer {
     private readonly onText: (text: string) => void,
   ) {}
 
-  /** The message has come to its end in this stream. */
+  /** The message came to its end in this stream. */
   get isWhole(): boolean {
     return this.stopped && this.stopReason !== null;
   }
 
-  /** Nothing to read has come. */
+  /** No text has come but white space. */
   get isBlank(): boolean {
     return this.content.trim() === '';
   }
 
-  /** The blocks so far, as the model wants them back. */
+  /** The finished blocks, in the form in which the model takes them back. */
   get blocks(): Anthropic.ContentBlockParam[] {
     return this.finished as unknown as Anthropic.ContentBlockParam[];
   }
@@ -66,7 +66,7 @@ export class Answer {
     this.again();
   }
 
-  /** Another stream begins, in the place of the one before, of which nobody could read anything. White space that was shown stays. */
+  /** Another stream begins in place of the last one, which had no text. White space that was published stays. */
   again(): void {
     this.finished.length = this.kept;
     this.open.clear();
@@ -76,15 +76,15 @@ export class Answer {
   }
 
   /**
-   * Takes in an event of the stream.
-   * @returns whether it was the last one that matters
-   * @throws ModelFault, or any error for an event that is none
+   * Adds an event of the stream.
+   * @returns whether the message is complete
+   * @throws ModelFault, or another error for an event of the wrong shape
    */
   take(event: StreamEvent): boolean {
     if (this.stopped) return true;
     switch (event.type) {
       case 'message_start':
-        // Something on the way has asked once more: what follows is another reply, not the rest of this one.
+        // A proxy has sent the request again. What follows is another reply, not the rest of this one.
         if (this.started) throw broken('The model’s answer began twice.');
         this.started = true;
         this.model = label(event.message.model);
@@ -135,7 +135,7 @@ export class Answer {
         append('text', delta['text']);
         break;
       case 'thinking_delta':
-        // What is shown of it is counted as it comes.
+        // Visible thinking is counted by its text, not by time.
         this.call.hides(false);
         this.call.unseen(String(delta['thinking']));
         append('thinking', delta['thinking']);
@@ -162,13 +162,13 @@ export class Answer {
     this.open.delete(index);
     if (open === undefined) return;
     if (open.json !== '') open.block['input'] = JSON.parse(open.json);
-    // The model gives text blocks without text, but does not take them.
+    // The model sends empty text blocks, but refuses them in a request.
     if (open.block['type'] !== 'text' || open.block['text'] !== '') this.finished.push(open.block);
   }
 
   private text(said: unknown): void {
     if (typeof said !== 'string') throw broken('The model’s answer cannot be read.');
-    // PostgreSQL holds no NUL.
+    // PostgreSQL cannot store NUL.
     const text = said.replaceAll('\0', '');
     if (text === '') return;
     const gap =
@@ -182,19 +182,19 @@ export class Answer {
 }
 
 /*
- * What comes with a reply is not ours to trust: a server that only resembles the API may leave figures out or get them
- * wrong, and a good reply must not be lost for that.
+ * Figures are not trusted: a server that only resembles the API may leave them out or get them wrong, and a good reply must not be lost
+ * for that.
  */
 
-/** Ten times the largest context there is. More would count against its user's day, and is no number of tokens. */
+/** Ten times the largest context of any model. A larger figure is wrong, and would use up the user's day. */
 const LARGEST_COUNT = 10_000_000;
 
-/** A number of tokens; undefined for what is none. */
+/** A number of tokens; undefined: the value is not one. */
 function count(value: unknown): number | undefined {
   return typeof value === 'number' && value >= 0 && value < LARGEST_COUNT ? Math.round(value) : undefined;
 }
 
-/** The token counts that the model reports. Input includes what was read from the prompt cache and written to it. */
+/** The token counts that the model reports. Input includes tokens read from the prompt cache and written to it. */
 function reported(usage: Partial<Anthropic.Usage> | null | undefined): Reported {
   const { input_tokens, cache_creation_input_tokens, cache_read_input_tokens, output_tokens } = usage ?? {};
   const inputs = [input_tokens, cache_creation_input_tokens, cache_read_input_tokens]
@@ -206,7 +206,7 @@ function reported(usage: Partial<Anthropic.Usage> | null | undefined): Reported 
   };
 }
 
-/** The model's details of a refusal, cut to a bounded length; null if there are none, or none in the documented shape. */
+/** Details of a refusal, each cut to a bounded length; null: the model gave none in the documented shape. */
 function detailsOf(details: unknown): Answer['stopDetails'] {
   if (typeof details !== 'object' || details === null) return null;
   const { category, explanation } = details as Record<string, unknown>;
@@ -215,7 +215,7 @@ function detailsOf(details: unknown): Answer['stopDetails'] {
   return { category: text(category), explanation: text(explanation) };
 }
 
-/** A short word that PostgreSQL can hold. */
+/** A short text that PostgreSQL can store. */
 function label(value: unknown): string {
   return (typeof value === 'string' ? value : (JSON.stringify(value) ?? ''))
     .replaceAll('\0', '')

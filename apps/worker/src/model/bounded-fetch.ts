@@ -1,22 +1,22 @@
 import { type ModelFault, rejected } from './model-fault.js';
 
 /**
- * Bytes that are read of an answer, and of a refusal. The longest reply that is kept has a third of that at its longest in UTF-8, and
- * a model's longest today a hundredth; what is left is for the events around its pieces. They are counted as they are once unpacked.
+ * How many bytes of an answer, and of a refusal, are read, after decompression. The longest reply that is kept takes at most a third of
+ * this in UTF-8, and the longest of today's models a hundredth. The rest is room for the events around the text.
  */
 export const LARGEST_ANSWER = 64 * 1024 * 1024;
 export const LARGEST_REFUSAL = 1024 * 1024;
 
-/** How many bytes are read at most. */
+/** Most bytes that are read. */
 export interface Largest {
   readonly answer: number;
   readonly refusal: number;
 }
 
 /**
- * A `fetch` whose answers end: the SDK holds a line until its end has come, and a refusal whole, however long they are.
+ * A `fetch` whose answers are bounded. The SDK keeps a line until its end has come, and a refusal whole, however long they are.
  *
- * Reading more than the bound fails with {@link ModelFault} `model_rejected`: an answer that does not end is as long the next time.
+ * Reading beyond the bound fails with {@link ModelFault} `model_rejected`: an endless answer would be endless the next time, too.
  */
 export function boundedFetch(
   fetch: typeof globalThis.fetch,
@@ -27,7 +27,7 @@ export function boundedFetch(
     const { body, status, statusText, headers } = response;
     if (body === null) return response;
     if (response.ok && /^text\/event-stream\b/i.test(headers.get('content-type') ?? '')) {
-      // The SDK reads events from whatever can be iterated. A stream through which all goes would cost a third of what it costs to read.
+      // The SDK reads events from any iterable. A TransformStream in between would add a third to the cost of reading.
       return Object.defineProperty(response, 'body', { value: counted(response, body, largest.answer) });
     }
     let left = response.ok ? largest.answer : largest.refusal;
@@ -42,15 +42,15 @@ export function boundedFetch(
   };
 }
 
-/** Called with each chunk of a response's body. The SDK swallows pings, which are all that comes while a model thinks unseen. */
+/** By response: called with each chunk of its body. The SDK drops pings, and nothing but pings comes while a model thinks unseen. */
 const listeners = new WeakMap<Response, () => void>();
 
-/** Has `listener` called whenever bytes of the body come, whatever they say. The response is one of {@link boundedFetch}. */
+/** Calls `listener` whenever bytes of the body arrive, whatever they are. The response must come from {@link boundedFetch}. */
 export function onBytes(response: Response, listener: () => void): void {
   listeners.set(response, listener);
 }
 
-/** The chunks of a response's body; to leave off, or a body that is too long, ends its reading. @throws ModelFault */
+/** The chunks of a response's body. Stopping the iteration, or a body that is too long, cancels the body. @throws ModelFault */
 async function* counted(
   response: Response,
   body: ReadableStream<Uint8Array>,

@@ -1,9 +1,9 @@
-/** Why a call was given up: no byte came for too long, or it took too long in all. */
+/** Why a call was given up. `silent`: no byte came for too long. `endless`: it took too long in all. */
 export type GivenUp = 'silent' | 'endless';
 
 /**
- * Aborts a call when no byte has come for `idleMs`, after `totalMs` whatever has come, or when `outer` does. The SDK's own time-out ends
- * with the headers, so without this a stalled body would hang for ever.
+ * Aborts a call when no byte has come for `idleMs`, after `totalMs` in any case, and when `outer` aborts. The SDK's own time-out covers
+ * the headers only, so a stalled body would hang for ever without this.
  *
  * The timers and the controller are held by this object, not by signals: on Node 20 `AbortSignal.any` lets go of its sources, and a
  * collector that comes while a body is awaited would take the time-out with it.
@@ -14,7 +14,7 @@ export class CallTimer {
   private readonly total: NodeJS.Timeout;
   private ending = false;
   private readonly stopped = (): void => this.controller.abort(this.outer.reason);
-  /** Set when the call was given up, and not stopped from outside. */
+  /** Why the call was given up; undefined: it was not, or it was stopped from outside. */
   givenUp: GivenUp | undefined;
 
   constructor(
@@ -32,12 +32,12 @@ export class CallTimer {
     return this.controller.signal;
   }
 
-  /** A byte has come. */
+  /** A byte has arrived. */
   touch(): void {
     if (!this.ending) this.idle.refresh();
   }
 
-  /** All that matters has come: `ms` milliseconds are left, whatever comes. */
+  /** The message is complete. The rest of the body has `ms` milliseconds left. */
   endIn(ms: number): void {
     this.ending = true;
     clearTimeout(this.idle);

@@ -1,7 +1,7 @@
 import { estimateInput, estimateOutput } from '#jobs/estimates.js';
 import type { CallFigures } from '#jobs/ledger.js';
 
-/** Tokens as the model reports them; undefined: it did not, or no number of tokens. */
+/** Tokens as the model reports them; undefined: it reported none, or no valid number. */
 export interface Reported {
   readonly input: number | undefined;
   readonly output: number | undefined;
@@ -10,14 +10,14 @@ export interface Reported {
 const NOTHING: Reported = { input: undefined, output: undefined };
 
 /**
- * What an attempt's call of the model has come to so far, for the ledger. An answer that is paused is continued by another request, and
- * a prompt that is too long is sent again, shorter: the figures are those of all requests together.
+ * The figures of an attempt's call of the model, for the ledger. A paused answer is continued by another request, and a prompt that is too
+ * long is sent again, shorter. The figures are the sum over these requests.
  */
 export class Call {
   private messageId: string | null = null;
   private firstTextMs: number | null = null;
   private begun: number | undefined;
-  /** The requests that are over, and the present one. */
+  /** The sum over finished requests, and the figures of the current one. */
   private before = { input: 0, output: 0, estimated: false };
   private reported = NOTHING;
   private state: 'unsent' | 'waiting' | 'refused' | 'answering' | 'counted' = 'unsent';
@@ -28,15 +28,15 @@ export class Call {
   private latest: CallFigures | undefined;
 
   /**
-   * @param most tokens that the call may put out
-   * @param onAnswer told when the model begins to answer, each time
+   * @param most output tokens that a request may have
+   * @param onAnswer called each time the model begins to answer
    */
   constructor(
     private readonly most: number,
     private readonly onAnswer: () => void,
   ) {}
 
-  /** A request leaves now; `bytes` gives its size, should that be asked for. */
+  /** A request is sent now. `bytes` gives its size, and is called only if an estimate is needed. */
   begin(bytes: () => number): void {
     this.begun ??= performance.now();
     const { input, output, estimated } = this.now();
@@ -54,12 +54,12 @@ export class Call {
     this.state = 'waiting';
   }
 
-  /** The request came to nothing that costs: no connection, or something else than an answer. */
+  /** The request costs nothing: there was no connection, or no answer of a model. */
   refused(): void {
     if (this.state === 'waiting') this.state = 'refused';
   }
 
-  /** Whether the model has begun to answer the present request. */
+  /** Whether the model has begun to answer the current request. */
   get answered(): boolean {
     return this.state === 'answering' || this.state === 'counted';
   }
@@ -72,13 +72,13 @@ export class Call {
     this.onAnswer();
   }
 
-  /** The answer is whole, with the tokens that it reports at its end. Reported counts only grow. */
+  /** The answer is complete, with the tokens that it reports at its end. Reported counts only grow. */
   ends(tokens: Reported): void {
     if (tokens.output !== undefined) this.state = 'counted';
     this.report(tokens);
   }
 
-  /** Text came; the first counts. */
+  /** Text arrived. The time to the first text is measured. */
   text(text: string): void {
     this.seenBytes += Buffer.byteLength(text);
     if (this.firstTextMs !== null || this.begun === undefined) return;
@@ -86,19 +86,19 @@ export class Call {
     this.latest = undefined;
   }
 
-  /** Output came that is paid for and shown to nobody. */
+  /** Output arrived that is paid for and not shown. */
   unseen(text: string): void {
     this.seenBytes += Buffer.byteLength(text);
   }
 
-  /** The model thinks without showing it from now on, or (false) no longer. */
+  /** True: from now on the model thinks without showing it. False: no longer. */
   hides(thinking: boolean): void {
     const now = performance.now();
     if (this.hiddenSince !== undefined) this.hiddenMs += now - this.hiddenSince;
     this.hiddenSince = thinking ? now : undefined;
   }
 
-  /** The figures of this call so far. The object is replaced, never changed, when the model reports more. */
+  /** The figures so far, without estimates. The object is replaced, never changed, when the model reports more. */
   get told(): CallFigures {
     const { input, output } = this.reported;
     this.latest ??= {
@@ -112,8 +112,8 @@ export class Call {
   }
 
   /**
-   * What the call comes to when nothing more is expected of it. Output that the model did not count to the end is estimated, at no less
-   * than it had reported; input that it never reported is estimated by what was sent, unless the request was refused.
+   * The figures at the end of the call. Output that the model did not count to the end is estimated, at no less than it had reported.
+   * Input that it never reported is estimated by what was sent, unless the request was refused.
    */
   figures(): CallFigures {
     if (this.state === 'unsent' || this.state === 'refused') return this.told;
@@ -126,7 +126,7 @@ export class Call {
     };
   }
 
-  /** The tokens of the present request, by the best that is known. */
+  /** The tokens of the current request: reported where possible, else estimated. */
   private now(): { input: number; output: number; estimated: boolean } {
     if (this.state === 'unsent' || this.state === 'refused') return { input: 0, output: 0, estimated: false };
     const { input = estimateInput(this.sentBytes()), output = 0 } = this.reported;
@@ -147,7 +147,7 @@ function most(one: number | undefined, other: number | undefined): number | unde
   return one === undefined ? other : Math.max(one, other ?? 0);
 }
 
-/** A sum that is unknown while nothing of it is known. */
+/** The sum of both; null: neither is known. */
 function plus(before: number, now: number | undefined): number | null {
   return now === undefined ? before || null : before + now;
 }

@@ -21,7 +21,7 @@ export interface OfUser {
   readonly userId: string;
 }
 
-/** Told when a circuit opens (for how long, and why), when more attempts may begin than before, and when it closes. */
+/** Called when a circuit opens (for how long, and why), when more attempts may begin than before, and when it closes. */
 export interface CircuitEvents {
   opened(ms: number, fault: ModelFault): void;
   mayTry(): void;
@@ -29,38 +29,38 @@ export interface CircuitEvents {
 }
 
 /**
- * Keeps one kind of call from being made in vain, for all attempts of this process. It opens
+ * A circuit breaker for one kind of call, shared by all attempts of this process. It opens
  *
- * - in an outage: when several jobs fail in a row without an answer beginning in between;
+ * - in an outage: when several jobs fail in a row and no answer begins in between;
  * - at once, when the model says that an operator has to act (the key, credit, a model that is gone).
  *
- * While it is open no attempt begins; then one at a time tries, and as soon as the model begins an answer, the others follow, few at
- * first. Should it open again right after, it stays open longer each time.
+ * While it is open no attempt begins. After a while one attempt at a time probes whether the model is back. As soon as the model begins an
+ * answer, the circuit closes and the other attempts follow, few at first. If it opens again soon, it stays open longer each time.
  *
- * A job that failed before others were answered, and fails again while others are answered, is itself at fault: neither it nor its
- * user's other jobs count as long as that goes on. Should such jobs open it all the same, it is for the shortest time.
+ * A job that failed before others were answered, and fails again while others are answered, is itself at fault. Its failures and those of
+ * its user's other jobs do not count while that goes on. If such jobs open the circuit all the same, it stays open for the shortest time.
  */
 export class Circuit {
-  /** The jobs that have failed, since when, and whose they are. */
+  /** The jobs whose failures count: when each failed, and its user. */
   private readonly failing = new Map<string, { at: number; userId: string }>();
-  /** Jobs that failed before others were answered, and users of whom one failed again; until when that is remembered. */
+  /** Jobs that failed before others were answered, and users one of whose jobs failed again after that; until when each is remembered. */
   private readonly disproved = new Map<string, number>();
   private readonly suspects = new Map<string, number>();
   private fault: ModelFault | undefined;
-  /** How long it was opened for the last time, in milliseconds, and until when. */
+  /** For how long it last opened, in milliseconds, and until when. */
   private period = 0;
   private until = 0;
-  /** From when on a job that was never tried may try. */
+  /** When a job that was never tried may probe. */
   private afreshFrom = 0;
   private openedAt = -Infinity;
   private closedAt = -Infinity;
   private answeredAt = -Infinity;
-  /** The attempts that try whether the model is back, and since when. */
+  /** The attempts that probe, and since when. */
   private readonly probers = new Map<symbol, number>();
   private timer: NodeJS.Timeout | undefined;
-  /** Attempts that have begun and of which nothing is known yet. */
+  /** Attempts that have begun and neither were answered nor failed. */
   private pending = 0;
-  /** After an outage: how many attempts may wait for an answer, and those that do. */
+  /** After an outage: how many attempts may wait for an answer at once, and how many do. */
   private ramp: { allowed: number; waiting: number } | undefined;
 
   constructor(private readonly events: CircuitEvents) {}
@@ -74,28 +74,28 @@ export class Circuit {
     return this.fault;
   }
 
-  /** Time until an attempt may try, in milliseconds. */
+  /** Time until an attempt may probe, in milliseconds. */
   get opensInMs(): number {
     return this.isOpen ? Math.max(0, this.until - performance.now()) : 0;
   }
 
-  /** It is open, and somebody should try whether the model is back. */
+  /** It is open, and an attempt should probe. */
   get mayTry(): boolean {
     return this.isOpen && this.probers.size === 0 && this.opensInMs === 0;
   }
 
-  /** The same for a job that was never tried: it need not wait for long because of what others have come to, or keep quiet about. */
+  /** The same for a job that was never tried: failures, or silence, of others do not keep it waiting for long. */
   get mayTryAfresh(): boolean {
     return this.isOpen && performance.now() >= this.afreshFrom;
   }
 
-  /** How many attempts may begin now; where few come after an outage, nothing holds them back for long. */
+  /** How many attempts may begin now. The ramp after an outage ends after a while, even if few attempts come. */
   room(): number {
     if (performance.now() > this.closedAt + OUTAGE_MS) this.ramp = undefined;
     return this.ramp === undefined ? Infinity : Math.max(0, this.ramp.allowed - this.ramp.waiting);
   }
 
-  /** Whether nothing of the past matters to it any more. */
+  /** Whether it is closed and remembers nothing. */
   isIdle(): boolean {
     const now = performance.now();
     this.forget(now);
@@ -108,7 +108,7 @@ export class Circuit {
     );
   }
 
-  /** An attempt begins; `probes` says that it tries whether the model is back. */
+  /** An attempt begins. @param probes it probes whether the model is back */
   begin(probes: boolean): Trial {
     const me = Symbol('attempt');
     const begun = performance.now();
@@ -144,7 +144,7 @@ export class Circuit {
     };
   }
 
-  /** Ends its timer. */
+  /** Stops its timer. */
   stop(): void {
     clearTimeout(this.timer);
   }
@@ -158,7 +158,7 @@ export class Circuit {
       this.failing.delete(id);
       this.disproved.set(id, now + SUSPECT_MS);
     }
-    // An answer to what was asked before it opened says nothing of the model as it is now.
+    // A request that left before the circuit opened says nothing about the model now.
     if (this.isOpen && begun >= this.openedAt) this.close(now);
   }
 
@@ -166,7 +166,7 @@ export class Circuit {
   private failed({ id, userId }: OfUser, fault: ModelFault, tried: boolean): boolean {
     const now = performance.now();
     this.forget(now);
-    // Nobody is answered while it is open, so nobody is suspected.
+    // While it is open nobody is answered, so no job is suspected.
     if (this.isOpen) {
       this.failing.set(id, { at: now, userId });
       if (tried) this.stayOpen(fault);
@@ -180,13 +180,13 @@ export class Circuit {
     return true;
   }
 
-  /** It stays open longer when it opens again soon, unless that is for jobs whose failure was disproved before. */
+  /** It stays open longer if it opens again soon, unless all failures are of suspected users. */
   private firstPeriod(now: number): number {
     const isDoubtful = [...this.failing.values()].every(({ userId }) => this.suspects.has(userId));
     return now < this.closedAt + OUTAGE_MS && !isDoubtful ? this.period * 2 : SHORTEST_OPEN_MS;
   }
 
-  /** Whether the job, or one of its user's before it, failed once more after others were answered. */
+  /** Whether this job, or an earlier one of its user, failed again after others were answered. */
   private suspect(id: string, userId: string, now: number): boolean {
     if (this.disproved.delete(id) || this.suspects.has(userId)) this.suspects.set(userId, now + SUSPECT_MS);
     return this.suspects.has(userId);
@@ -212,7 +212,7 @@ export class Circuit {
     this.events.opened(ms, fault);
   }
 
-  /** A try has failed. Only one that came in its time makes the next one wait longer. */
+  /** A probe has failed. Only a regular probe makes the next one wait longer; an early one, by a job that was never tried, does not. */
   private stayOpen(fault: ModelFault): void {
     if (this.opensInMs === 0) return this.openFor(this.period * 2, fault);
     this.afreshFrom = performance.now() + Math.max(SHORTEST_OPEN_MS, fault.retryAfterMs ?? 0);
@@ -230,7 +230,7 @@ export class Circuit {
     this.events.closed('answered');
   }
 
-  /** Nobody has tried for long, since nothing waits: whether the model is back, the next turns will show, a few at first. */
+  /** Nothing has probed for long, since no job waits. The next turns show whether the model is back, a few at first. */
   private giveUpWaiting(): void {
     if (!this.mayTry) return;
     this.fault = undefined;
@@ -240,7 +240,7 @@ export class Circuit {
     this.events.closed('forgotten');
   }
 
-  /** An attempt begins after an outage. It leaves by itself when it is silent for long. @returns leaves, once */
+  /** An attempt enters the ramp. It leaves by itself if it is silent for too long. @returns lets it leave, once */
   private enter(ramp: { waiting: number }): () => void {
     ramp.waiting += 1;
     let isIn = true;
@@ -255,17 +255,17 @@ export class Circuit {
     return leave;
   }
 
-  /** An answer has begun after an outage: one more may wait for theirs, until there are enough. */
+  /** An answer has begun after an outage, so one more attempt may wait for its own. At some number the ramp ends. */
   private widen(ramp: { allowed: number }): void {
     ramp.allowed += 1;
     if (ramp.allowed >= RAMP_ENDS_AT) this.ramp = undefined;
   }
 
-  /** Has somebody try, if that may be, and looks again when more may: a job that was never tried, or any. */
+  /** Asks for a probe if one may begin, and sets the timer for the moment at which the next one may. */
   private next(): void {
     if (!this.isOpen) return;
     const now = performance.now();
-    // A silent one must not keep all others waiting for as long as it is waited for.
+    // A silent prober must not keep all others waiting for its whole idle time.
     for (const [prober, since] of this.probers) if (now >= since + LONGEST_OPEN_MS) this.probers.delete(prober);
     const moments = [
       this.afreshFrom,
@@ -274,14 +274,14 @@ export class Circuit {
     ];
     const ms = Math.min(...moments.map((moment) => moment - now).filter((wait) => wait > 0));
     clearTimeout(this.timer);
-    // A timer may be early by a millisecond.
+    // A timer may fire a millisecond early.
     if (ms < Infinity) this.timer = setTimeout(() => this.next(), Math.ceil(ms));
     else this.timer = setTimeout(() => this.giveUpWaiting(), STALE_HOLD_SECONDS * 1_000).unref();
     if (this.mayTry || this.mayTryAfresh) this.events.mayTry();
   }
 }
 
-/** One attempt, as a circuit sees it. Only the first of these counts. */
+/** One attempt, as a circuit sees it. Only the first call of these three counts. */
 export interface Trial {
   /** The model has begun to answer. */
   answered(): void;
@@ -290,6 +290,6 @@ export interface Trial {
    * @returns whether the failure counts as the model's; false: it is the job's own
    */
   failed(job: OfUser, fault: ModelFault): boolean;
-  /** Nothing was learned: there was no attempt, or it was stopped, or failed for reasons of its own. */
+  /** The circuit learns nothing: there was no attempt, it was stopped, or it failed for reasons of its own. */
   unused(): void;
 }

@@ -6,13 +6,13 @@ import { line } from '#process/log-line.js';
 import { Circuit, type OfUser } from './circuit.js';
 import type { ModelFault } from './model-fault.js';
 
-/** A job with the model and the assistant that it calls. */
+/** A job, with the model and the assistant it is for. */
 export interface JobOfModel extends OfUser {
   readonly model: string;
   readonly assistant: string;
 }
 
-/** Somebody should try whether the model is back for `scope`; `afresh`: only a job that was never tried. */
+/** An attempt should probe whether the model is back for `scope`. `afresh`: only a job that was never tried may. */
 export interface Probe {
   readonly scope: Scope;
   readonly afresh: boolean;
@@ -20,22 +20,22 @@ export interface Probe {
 
 /** Which jobs a worker may claim now. */
 export interface Gate {
-  /** Scopes that somebody should try, or (`afresh`) somebody who was never tried. */
+  /** The probes that should begin. */
   readonly probes: readonly Probe[];
-  /** No calls but probes, of any model. */
+  /** Only probes may begin. */
   readonly closed: boolean;
-  /** Models and assistants for which none but probes are made, or no more at the moment; undefined: all may be called. */
+  /** Models and assistants whose jobs may not begin, but for probes; undefined: all may. */
   readonly withheld: Withheld | undefined;
   /** Attempts that may begin at once. */
   readonly room: number;
 }
 
-/** Leave to make one attempt; to be given back by saying what came of it. */
+/** Permission for one attempt. It is given back by reporting how the attempt went. */
 export interface Permit {
   /** The model has begun to answer. */
   answered(): void;
   /**
-   * The attempt failed without an answer, because of an outage or for want of an operator.
+   * The attempt failed without an answer, in an outage or because an operator has to act.
    * @returns whether the failure counts as the model's; false: it is the job's own
    */
   failed(fault: ModelFault): boolean;
@@ -46,8 +46,8 @@ export interface Permit {
 const NOTHING: Withheld = { models: [], assistants: [] };
 
 /**
- * The circuits of this process: for all calls, for those of each model, for those for each assistant. One that is gone, or
- * asks for what its model does not take, does not stop the others.
+ * The circuits of this process: one for all calls, one for each model, one for each assistant. So a model that is gone, or an assistant
+ * whose settings its model refuses, does not stop the others.
  */
 @Injectable()
 export class Circuits implements OnApplicationShutdown {
@@ -58,7 +58,7 @@ export class Circuits implements OnApplicationShutdown {
 
   constructor(private readonly manager: EntityManager) {}
 
-  /** Names the one who is told that more may be claimed than before. */
+  /** Sets the function that is called when more may be claimed than before. */
   onChange(change: () => void): void {
     this.change = change;
   }
@@ -80,14 +80,14 @@ export class Circuits implements OnApplicationShutdown {
 
   /** What may be claimed now. */
   gate(): Gate {
-    // As good as always.
+    // The usual case: nothing has failed lately.
     if (this.circuits.size === 0) return { probes: [], closed: false, withheld: undefined, room: Infinity };
     for (const [scope, circuit] of this.circuits) if (circuit.isIdle()) this.circuits.delete(scope);
     const all = this.circuits.get('all');
     const rooms = [...this.circuits.values()].map((circuit) => circuit.room()).filter((room) => room > 0);
     const isHeld = (circuit: Circuit): boolean => circuit.isOpen || circuit.room() === 0;
     return {
-      // While nothing may be called, a narrower scope has nothing to find out.
+      // While all calls are held back, a narrower scope cannot find anything out.
       probes: this.open.flatMap(([scope, circuit]) =>
         (all?.isOpen === true && scope !== 'all') || !circuit.mayTryAfresh ? [] : [{ scope, afresh: !circuit.mayTry }],
       ),
@@ -97,20 +97,20 @@ export class Circuits implements OnApplicationShutdown {
     };
   }
 
-  /** Which jobs may try whether the model is back, and which must not, since another scope holds them back for longer. */
+  /** Which jobs may take this probe, and which may not, because another scope holds them back for longer. */
   probe({ scope, afresh }: Probe): { only: Only; withheld: Withheld } {
     const [kind, name] = [scope.slice(0, scope.indexOf(':')), scope.slice(scope.indexOf(':') + 1)];
     const only = scope === 'all' ? {} : kind === 'model' ? { model: name } : { assistant: name };
     return { only, withheld: this.waiting(afresh) ?? NOTHING };
   }
 
-  /** What may not even be tried yet, or (`afresh`) by nobody; undefined: nothing is. */
+  /** What may not even be probed yet (`afresh`: not even by jobs that were never tried); undefined: nothing is held back. */
   waiting(afresh = false): Withheld | undefined {
     if (!this.isOpen) return undefined;
     return this.withheld(({ isOpen, mayTry, mayTryAfresh }) => isOpen && !(afresh ? mayTryAfresh : mayTry));
   }
 
-  /** Leave to begin an attempt that is claimed already. It `probes` whether the model is back in every scope where somebody should. */
+  /** Permission for an attempt that was claimed. @param probes it probes in every scope in which a probe should begin */
   begin(job: JobOfModel, probes = false): Permit {
     const trials = new Map(
       scopesOf(job).flatMap((scope) => {
@@ -148,7 +148,7 @@ export class Circuits implements OnApplicationShutdown {
     return [...this.circuits].filter(([, { isOpen }]) => isOpen);
   }
 
-  /** The models and assistants of the circuits of which `holds` is true. */
+  /** The models and assistants of the circuits for which `holds` is true. */
   private withheld(holds: (circuit: Circuit) => boolean): Withheld {
     const names = (kind: string): string[] =>
       [...this.circuits].flatMap(([scope, circuit]) =>
@@ -184,8 +184,8 @@ export class Circuits implements OnApplicationShutdown {
   }
 
   /**
-   * Writes to the rows that operators read, one after the other, so that the last word stands. A database that is away keeps no
-   * circuit from working.
+   * Writes the rows that operators read, one write after the other, so that the last one stands. The circuits themselves work without
+   * the database.
    */
   private write(writing: () => Promise<void>): void {
     this.written = this.written

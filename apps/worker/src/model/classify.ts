@@ -4,36 +4,36 @@ import { broken, type Concern, ModelFault, operatorMust, rejected, tooLong, unav
 
 type AnyApiError = APIError<number | undefined, Headers | undefined, object | undefined>;
 
-/** Error types of the Messages API that may pass, whatever status they come with. */
+/** Error types of the Messages API that are temporary, whatever their status. */
 const PASSING = new Set(['overloaded_error', 'rate_limit_error', 'api_error', 'timeout_error']);
 
-/** Codes (`error.details.error_code`) of a limit that only a person raises. Waiting does not help. */
+/** Codes (`error.details.error_code`) of a limit that only a person can raise. Waiting does not help. */
 const BUDGET_CODE = /spend_limit|billing|credit|quota|not_billable/;
 
 /** Codes of an account that is closed, or whose keys cannot be used. */
 const ACCOUNT_CODE = /^(?:organization_on_hold|cmek_key_disabled|cmek_key_network_blocked)$/;
 
 /*
- * The real API tells these by their words alone. The words must stand at the beginning: servers that resemble it repeat parts of the
- * request in their errors, and a user who wrote them would stop everybody's turns.
+ * The real API marks these by their words alone. The words must stand at the beginning: servers that resemble the API repeat parts of the
+ * request in their errors, and a user who wrote these words would stop everybody's turns.
  */
 const BUDGET_WORDS = /^(?:Your credit balance is too low|You have reached your specified API usage limits)/;
 const ACCOUNT_WORDS = /^This organization has been disabled/;
 
-/** A parameter that comes from the assistant's definition and that the model does not take. */
+/** A parameter from the assistant's definition that the model refuses. */
 const SETTING =
   /^["'`]?(?:max_tokens|model|system|thinking|output_config|temperature|top_p|top_k|stop_sequences|tools|tool_choice|cache_control)["'`:.]/;
 
-/** Ways in which servers of this wire say that a prompt is too long. They only concern the turn, so they may stand anywhere. */
+/** How servers of this API say that a prompt is too long. It concerns this turn alone, so the words may stand anywhere. */
 const TOO_LONG =
   /prompt is too long|input (?:is too long|length)|too many (?:input )?tokens|exceeds? (?:the )?(?:model'?s )?(?:maximum |available )?context|maximum context|context[ _](?:length|window|limit)|request_too_large/i;
 
 /**
- * Sorts what went wrong with a call, by what was seen of the model: no connection and a status that may pass are an outage; a status
- * that names the key, the account or the assistant's settings is the operator's to mend; any other refusal is the turn's. Once the
- * answer has begun (`started`), the model is there, and whatever comes is the turn's alone.
+ * Decides what a failed call means, by what was seen of the model. No connection, or a temporary status, is an outage. A status that names
+ * the key, the account or the assistant's settings needs an operator. Any other refusal concerns this turn alone. Once the answer has
+ * begun (`started`), the model is there, and every fault concerns this turn alone.
  *
- * Messages say what a chat's user may know; the model's own words stay in the log, as `cause`.
+ * The fault's message says what a user may know. The model's own words go to the log, as `cause`.
  */
 export function classify(error: unknown, started = false): ModelFault {
   if (error instanceof ModelFault) return error;
@@ -44,14 +44,14 @@ export function classify(error: unknown, started = false): ModelFault {
   if (error instanceof APIError && !(error instanceof APIConnectionError)) {
     return started ? inAnswer(error as AnyApiError, options) : refused(error as AnyApiError, options);
   }
-  // Broken JSON, a cut body and the like surface as plain errors of fetch or of the parser.
+  // Broken JSON, a cut body and the like arrive as plain errors of fetch or of the parser.
   if (started) return broken('The model’s answer broke off.', undefined, options);
   return error instanceof APIConnectionError
     ? unavailable('The model cannot be reached.', {}, options)
     : unavailable('The model’s answer was broken.', {}, options);
 }
 
-/** An error event of an answer that had begun. */
+/** An error event in an answer that had begun. */
 function inAnswer(error: AnyApiError, options: ErrorOptions): ModelFault {
   const { type, words } = parts(error);
   if (TOO_LONG.test(words)) return tooLong(options);
@@ -77,11 +77,11 @@ function refused(error: AnyApiError, options: ErrorOptions): ModelFault {
   if (status === 401 || type === 'authentication_error' || ACCOUNT_CODE.test(code) || ACCOUNT_WORDS.test(words)) {
     return operatorMust('model_unauthorized', 'The model refused the key.', 'all', options);
   }
-  // A firewall answers 403, too, to what somebody wrote: then it is no error of the API, and concerns the turn.
+  // A firewall that dislikes a message answers 403, too. That is no error of the API, and concerns the turn.
   if (type === 'permission_error') {
     return operatorMust('model_unauthorized', 'The key may not use this model.', 'model', options);
   }
-  // A limit that passes may be said in the same words.
+  // A rate limit may have the same words.
   const isOfRequest = status === 400 || status === 413 || status === 422;
   if (status === 413 || (isOfRequest && (type === 'request_too_large' || TOO_LONG.test(words))))
     return tooLong(options);
@@ -102,7 +102,7 @@ function refused(error: AnyApiError, options: ErrorOptions): ModelFault {
   return rejected(`The model refused the request (${status}).`, options);
 }
 
-/** What an error body says of itself; empty where it does not. */
+/** Type, code and words of an error body; empty where it has none. */
 function parts({ error }: AnyApiError): { type: string | undefined; code: string; words: string } {
   const body = (error ?? {}) as { error?: unknown; type?: unknown; message?: unknown };
   const inner = (typeof body.error === 'object' && body.error !== null ? body.error : body) as Record<string, unknown>;
@@ -115,17 +115,17 @@ function parts({ error }: AnyApiError): { type: string | undefined; code: string
   };
 }
 
-/** How long the model asks to wait, in milliseconds: `retry-after-ms`, else `Retry-After` (RFC 9110, section 10.2.3); capped. */
+/** How long the model asks to wait, in milliseconds, capped: `retry-after-ms`, else `Retry-After` (RFC 9110, section 10.2.3). */
 function retryAfterMs(headers: Headers | undefined): number | undefined {
   const exact = Number(headers?.get('retry-after-ms') || NaN);
   const ms = Number.isNaN(exact) ? retryAfter(headers?.get('retry-after')) : exact;
   return Number.isNaN(ms) ? undefined : Math.min(Math.max(0, ms), LONGEST_RETRY_AFTER_MS);
 }
 
-/** Seconds or a date, in milliseconds from now; NaN where it is neither. */
+/** Seconds or a date, as milliseconds from now; NaN: the value is neither. */
 function retryAfter(value: string | null | undefined): number {
   if (!value) return NaN;
   if (/^\d+(\.\d+)?$/.test(value.trim())) return Number(value) * 1_000;
-  // `Date.parse` makes a date of nearly anything; an HTTP-date begins with the day's name.
+  // `Date.parse` makes a date of nearly anything. An HTTP-date begins with the day's name.
   return /^[A-Z][a-z]{2}/.test(value) ? Date.parse(value) - Date.now() : NaN;
 }

@@ -1,6 +1,6 @@
 /*
- * Words of the model for the log and for traces. A server that only resembles the Messages API may put anything there, what it was asked
- * for instance: what is not of the shape that is expected is left out.
+ * The model's own words, for the log and for traces. A server that only resembles the Messages API may put anything there, even parts of
+ * the request. A value of an unexpected shape is left out.
  */
 
 const STOP_REASONS = new Set(['end_turn', 'max_tokens', 'stop_sequence', 'refusal', 'pause_turn', 'tool_use']);

@@ -6,18 +6,18 @@ import { boundedFetch, type Largest } from './bounded-fetch.js';
 import { proxiedFetch } from './proxied-fetch.js';
 
 /**
- * The SDK's client of the Messages API, as the settings want it and no otherwise.
+ * Makes the SDK's client of the Messages API. Only our settings configure it.
  *
- * The SDK reads a dozen variables of the environment as a client is made: headers for all requests, another credential, another
- * address, a profile in the user's home, its log, its traces. Most have an option, which is set here. `ANTHROPIC_CUSTOM_HEADERS` has
- * none, though it can replace even the key's header, and a later version may read other variables. So all of them are hidden
- * while the client is made. A list of headers that may pass was not taken: other values of the same headers would pass it, and a
- * header that cannot be sent would still fail each call.
+ * The SDK reads a dozen environment variables when a client is made: headers for all requests, another credential, another address, a
+ * profile in the user's home, its log, its traces. Most of them have an option, which is set here. `ANTHROPIC_CUSTOM_HEADERS` has none,
+ * though it can replace even the key's header, and a later version may read other variables. So all of them are hidden while the client
+ * is made. Rejected: a list of allowed headers. Other values of the same headers would pass it, and a header that cannot be sent would
+ * still fail each call.
  *
- * @param largest how many bytes are read of an answer; left out: as many as the longest reply has
+ * @param largest most bytes of an answer that are read; left out: enough for the longest reply
  */
 export function messagesApi(settings: Settings['model'], largest?: Largest): Anthropic {
-  // Without a key the SDK would look for one in the user's files.
+  // If the key is left out, the SDK looks for one in the user's files.
   const apiKey = settings.apiKey ?? 'none';
   return withoutVariables(
     'ANTHROPIC_',
@@ -26,16 +26,16 @@ export function messagesApi(settings: Settings['model'], largest?: Largest): Ant
         apiKey,
         webhookKey: null,
         baseURL: settings.baseUrl ?? MODEL_ADDRESS,
-        // The SDK sends the key as a bearer token unless it is told otherwise; null leaves a header out.
+        // By default the SDK sends the key as a bearer token, too. Null leaves the header out.
         ...(settings.authHeader === 'x-api-key' && { defaultHeaders: { 'x-api-key': apiKey, authorization: null } }),
         fetch: boundedFetch(settings.proxy === undefined ? globalThis.fetch : proxiedFetch(settings.proxy), largest),
-        // Trying again is the job's business: it frees the worker's slot while it waits and counts attempts.
+        // The job retries: that frees the worker's slot during the wait, and counts attempts.
         maxRetries: 0,
         timeout: settings.idleMs,
         logLevel: 'off',
-        // The attempt has a span of its own for the call, and the ids of our traces are not the provider's to know.
+        // The attempt has its own span for the call, and the provider must not learn the ids of our traces.
         openTelemetry: { traces: false, propagation: false },
-        // It might lead to another machine, or away from https: `fetch` would take the key and the chat there.
+        // A redirect could lead to another machine, or away from https, and `fetch` would send the key and the chat there.
         fetchOptions: { redirect: 'manual' },
       }),
   );
@@ -44,17 +44,17 @@ export function messagesApi(settings: Settings['model'], largest?: Largest): Ant
 /** A reply that has begun. */
 export interface BegunReply {
   readonly stream: Stream<Anthropic.RawMessageStreamEvent>;
-  /** Its status and headers. The body is the stream's to read. */
+  /** Status and headers. The stream reads the body. */
   readonly response: Response;
 }
 
 /**
- * Asks for a streamed reply, and waits for its headers.
+ * Sends a request for a streamed reply and waits for the headers.
  *
- * It is what `client.messages.create` does, which beside that prints two lines by `console.warn` with each call of a model that the
- * SDK knows to be deprecated: amid a log of JSON, and from a list that is as old as the SDK.
+ * `client.messages.create` does the same, and prints two lines with `console.warn` for each call of a model that the SDK takes for
+ * deprecated. These lines would stand in a log of JSON, and the SDK's list is as old as the SDK.
  *
- * @throws what the SDK throws; `classify` sorts it
+ * @throws what the SDK throws; `classify` decides what it means
  */
 export async function createStream(
   client: Anthropic,

@@ -1,7 +1,7 @@
 import type { Effort, Thinking } from '#database/entities/assistant.entity.js';
 import type { KnownModel, KnownModels } from './models.js';
 
-/** An assistant as far as its model has to suit it. */
+/** The part of an assistant that its model has to support. */
 export interface OfferedAssistant {
   readonly slug: string;
   readonly model: string;
@@ -10,7 +10,7 @@ export interface OfferedAssistant {
   readonly effort: Effort | null;
 }
 
-/** Something about an assistant that its model refuses, or will. */
+/** A setting of an assistant that its model refuses, or will refuse. */
 export interface Finding {
   readonly assistant: string;
   readonly model: string;
@@ -19,7 +19,7 @@ export interface Finding {
   readonly message: string;
 }
 
-/** Holds assistants against what is known of their models. Nothing is found about a model of which nothing is known. */
+/** Compares assistants with what is known of their models. A model of which nothing is known gives no findings. */
 export function checkModels(assistants: readonly OfferedAssistant[], models: KnownModels): Finding[] {
   return assistants.flatMap((assistant) => {
     const { slug, model: name } = assistant;
@@ -45,7 +45,7 @@ function unknown(name: string): Fault {
 function faultsOf(assistant: OfferedAssistant, model: KnownModel): Fault[] {
   const { maxOutputTokens, thinking, effort } = assistant;
   const name = JSON.stringify(assistant.model);
-  // Nothing else matters then.
+  // The other checks say nothing then.
   if (model.lifecycle === 'retired') {
     return [['retired', `has the model ${name}, which is retired: its turns fail. Give it another model.`]];
   }

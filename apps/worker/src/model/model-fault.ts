@@ -1,26 +1,26 @@
 import { MAX_ATTEMPTS } from '#jobs/timings.js';
 import type { JobFault } from '#jobs/transitions.js';
 
-/** Which calls an operator's fault concerns: all, those of the same model, or those for the same assistant. */
+/** Which calls fail until an operator acts: all, those of the same model, or those for the same assistant. */
 export type Concern = 'all' | 'model' | 'assistant';
 
-/** What a fault means for the job, and for others. */
+/** What a fault means for the job, and for other jobs. */
 interface Meaning {
-  /** How many attempts of a job may fail with this code; 1: trying again cannot help. */
+  /** How many attempts of a job may fail with this code; 1: a retry cannot help. */
   readonly most?: number;
-  /** The model was not there: no connection, a status that may pass, or no beginning of an answer. */
+  /** The model was not reached: no connection, a temporary status, or no beginning of an answer. */
   readonly outage?: boolean;
-  /** An operator has to act before any such call can succeed; which calls that are. */
+  /** Set when an operator has to act: the calls that fail until then. */
   readonly operator?: Concern;
-  /** The turn itself is what the model does not take: later prompts leave it out. */
+  /** The model refuses the turn itself, so later prompts leave it out. */
   readonly leavesOut?: boolean;
-  /** The prompt is too long: a shorter one may do. */
+  /** The prompt is too long. A shorter one may succeed. */
   readonly tooLong?: boolean;
-  /** The model asked to wait this long, in milliseconds. */
+  /** How long the model asked to wait, in milliseconds. */
   readonly retryAfterMs?: number | undefined;
 }
 
-/** Why a model call gave no reply, and what that means. */
+/** Why a call gave no reply, and what that means. */
 export class ModelFault extends Error {
   readonly most: number;
   readonly outage: boolean;
@@ -46,28 +46,28 @@ export class ModelFault extends Error {
   }
 }
 
-/** The model is away, overloaded or limits us; that passes. */
+/** The model is away, overloaded, or limits our rate. That is temporary. */
 export function unavailable(message: string, meaning: Meaning = {}, options?: ErrorOptions): ModelFault {
   return new ModelFault('model_unavailable', message, { most: MAX_ATTEMPTS, outage: true, ...meaning }, options);
 }
 
-/** The model does not take this turn, and never will. */
+/** The model refuses this turn for good. */
 export function rejected(message: string, options?: ErrorOptions): ModelFault {
   return new ModelFault('model_rejected', message, { leavesOut: true }, options);
 }
 
-/** The prompt is longer than the model takes. */
+/** The prompt is longer than the model accepts. */
 export function tooLong(options?: ErrorOptions): ModelFault {
   const message = 'The message is too long for the model.';
   return new ModelFault('message_too_long', message, { tooLong: true, leavesOut: true }, options);
 }
 
-/** The answer began and did not end as it should. */
+/** The answer began and broke off. */
 export function broken(message: string, most = MAX_ATTEMPTS, options?: ErrorOptions): ModelFault {
   return new ModelFault('answer_broken', message, { most }, options);
 }
 
-/** An operator has to act: nothing that a client does can help. */
+/** An operator has to act. A client can do nothing about it. */
 export function operatorMust(
   code: 'model_unauthorized' | 'model_budget' | 'model_misconfigured',
   message: string,

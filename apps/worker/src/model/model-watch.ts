@@ -8,10 +8,10 @@ import { timeLimit } from '#process/time-limit.js';
 import { checkModels, type Finding, type OfferedAssistant } from './model-check.js';
 import { askForModels, type KnownModels, NoModelList } from './models.js';
 
-/** How often assistants are looked at: an API that starts with other definitions is found out within a minute. In milliseconds. */
+/** How often assistants are read, in milliseconds. An API may start with other definitions at any time. */
 const LOOK_MS = 60_000;
 
-/** How often the model's server is asked, and how long it has to answer, in milliseconds. */
+/** How often the model's server is asked, and how long it may take to answer, in milliseconds. */
 const ASK_MS = 3_600_000;
 const LONGEST_ASKING_MS = 10_000;
 
@@ -20,10 +20,10 @@ const OFFERED = `
     FROM assistants WHERE retired_at IS NULL ORDER BY slug`;
 
 /**
- * Holds the assistants on offer against what their model's server knows of the models, from the start on and beside everything else.
- * Else a wrong name, or a setting that a model does not take, is found out by users, whose turns fail.
+ * Compares the assistants on offer with what the model's server says of the models, from the start on, in the background. Without it the
+ * first to notice a wrong model name or a refused setting would be users, whose turns fail.
  *
- * It only tells: in the log, each finding once, and in the readiness. A server that does not tell of its models is as good as any.
+ * It only reports: each finding once in the log, and in the readiness detail. A server that has no list of models is no fault.
  */
 @Injectable()
 export class ModelWatch implements OnApplicationBootstrap, BeforeApplicationShutdown, HealthDetails {
@@ -31,12 +31,12 @@ export class ModelWatch implements OnApplicationBootstrap, BeforeApplicationShut
   private readonly stop = new AbortController();
   private timer: NodeJS.Timeout | undefined;
   private running: Promise<void> = Promise.resolve();
-  /** The server's last answer; undefined: none so far. */
+  /** The server's last answer; undefined: there was none yet. */
   private models: KnownModels | undefined;
   private askAgainAt = -Infinity;
-  /** The names that were asked for at last. */
+  /** The names in the last question. */
   private asked: ReadonlySet<string> = new Set();
-  /** It was said that the server does not tell. */
+  /** The log says already that the server has no list. */
   private saidSo = false;
   private checkedAt: Date | undefined;
   private found: readonly Finding[] = [];
@@ -46,7 +46,7 @@ export class ModelWatch implements OnApplicationBootstrap, BeforeApplicationShut
     private readonly api: Anthropic,
   ) {}
 
-  /** The findings of the last look. */
+  /** The findings of the last check. */
   get findings(): readonly Finding[] {
     return this.found;
   }
@@ -65,11 +65,11 @@ export class ModelWatch implements OnApplicationBootstrap, BeforeApplicationShut
     return { model: { checked_at: this.checkedAt?.toISOString() ?? null, findings: this.found } };
   }
 
-  /** Looks at the assistants, and asks the server where that is due or one of them has a model that it was not asked for. Never fails. */
+  /** Checks the assistants. Asks the server first if that is due, or if an assistant has a model not asked for before. Never rejects. */
   async look(): Promise<void> {
     try {
       const due = performance.now() >= this.askAgainAt;
-      // A server that does not tell is not asked again each time a definition changes.
+      // A server without a list is not asked again each time a definition changes.
       if (!due && this.models === undefined) return;
       const assistants = await this.manager.query<OfferedAssistant[]>(OFFERED);
       const names = new Set(assistants.map(({ model }) => model));
@@ -85,7 +85,7 @@ export class ModelWatch implements OnApplicationBootstrap, BeforeApplicationShut
   private lookAndGoOn(): void {
     this.running = this.look().finally(() => {
       if (this.stop.signal.aborted) return;
-      // Spread, so that many workers do not look in the same instant.
+      // Spread, so that many workers do not look at the same moment.
       this.timer = setTimeout(() => this.lookAndGoOn(), LOOK_MS * (0.75 + Math.random() / 2)).unref();
     });
   }
@@ -98,7 +98,7 @@ export class ModelWatch implements OnApplicationBootstrap, BeforeApplicationShut
       this.models = await askForModels(this.api, names, limit.signal);
       this.saidSo = false;
     } catch (error) {
-      // Its earlier answer holds as long as it does not say otherwise.
+      // The earlier answer stays valid until the server gives another.
       if (this.stop.signal.aborted || this.saidSo) return;
       this.saidSo = true;
       const why = limit.late ? { reason: 'no answer in time' } : reasonOf(error);
@@ -108,7 +108,7 @@ export class ModelWatch implements OnApplicationBootstrap, BeforeApplicationShut
     }
   }
 
-  /** Logs findings that are new, and that all is well again. */
+  /** Logs new findings, and that there are none any more. */
   private tell(findings: readonly Finding[]): void {
     const before = new Set(this.found.map(({ message }) => message));
     for (const { assistant, message } of findings) {

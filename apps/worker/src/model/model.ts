@@ -14,17 +14,17 @@ import { createStream, messagesApi } from './messages-api.js';
 import { broken, ModelFault, rejected, unavailable } from './model-fault.js';
 import { shorter, toModelMessages } from './prompt.js';
 
-/** Time the body has to end after its last event, in milliseconds. */
+/** How long the body may take to end after the last event, in milliseconds. */
 const END_MS = 1_000;
 
 export interface ModelRequest {
   readonly model: string;
   readonly maxOutputTokens: number;
-  /** Null, or left out: nothing is said of it, and the model does as it does by itself. */
+  /** Null or left out: the request does not mention it, and the model uses its default. */
   readonly thinking?: Thinking | null;
   readonly effort?: Effort | null;
   readonly systemPrompt: string;
-  /** Newest first, the message to answer among the first. */
+  /** Newest first. The message to answer is among the first. */
   readonly history: readonly HistoryRow[];
 }
 
@@ -38,10 +38,10 @@ export class Model {
   }
 
   /**
-   * Streams a reply; `onText` gets each piece as it comes, `call` what the model reports of the call.
+   * Streams a reply. `onText` gets each piece of text as it arrives; `call` gets the figures that the model reports.
    *
-   * An answer that the model pauses is continued, and a prompt that it finds too long is sent again with less history, as often as that
-   * helps: neither costs the job an attempt.
+   * A paused answer is continued. A prompt that is too long is sent again with less history, as long as there is less to send. Neither
+   * costs the job an attempt.
    *
    * @throws ModelFault
    */
@@ -71,7 +71,7 @@ export class Model {
         continue;
       }
       if (answer.stopReason === 'model_context_window_exceeded' && answer.isBlank) {
-        // The answer was paid for: a second one may have room, a third would only cost as much again.
+        // Each answer is paid for. A second one, with less history, may have room; a third would only cost as much again.
         const less = outOfContext++ === 0 ? shorter(history) : undefined;
         if (less === undefined) throw outOfRoom();
         history = less;
@@ -82,7 +82,7 @@ export class Model {
     }
   }
 
-  /** Makes one request, and takes its answer in. @throws ModelFault, unless the message came to its end */
+  /** Sends one request and reads its answer. @throws ModelFault unless the message is complete */
   private async ask(
     request: ModelRequest,
     history: readonly HistoryRow[],
@@ -115,7 +115,7 @@ export class Model {
   private fault(error: unknown, call: Call, timer: CallTimer): ModelFault {
     const options = { cause: error };
     const { answered } = call;
-    // A call that we stopped may have been begun, and is counted; what the model did not begin to answer by itself costs nothing.
+    // The model may have begun to work on a call that we stopped, so it is counted. A call that the model refused costs nothing.
     if (!answered && (timer.givenUp !== undefined || !timer.signal.aborted)) call.refused();
     switch (timer.givenUp) {
       case 'silent':
@@ -137,26 +137,26 @@ async function read(
   answer: Answer,
   timer: CallTimer,
 ): Promise<void> {
-  // An HTML page with status 200 arrives here as a string.
+  // The SDK gives an HTML page with status 200 as a string.
   if (typeof stream !== 'object') throw new Error('not an event stream');
   let stopped = false;
   try {
     for await (const event of stream) {
       if (stopped || !answer.take(event)) continue;
       stopped = true;
-      // What remains is the end of the body. To read it keeps the connection for the next call; but nothing more is worth waiting for.
+      // Only the end of the body remains. Reading it keeps the connection for the next call, and is not worth a long wait.
       timer.endIn(END_MS);
     }
   } catch (error) {
-    // The message is whole, whatever becomes of the connection.
+    // The message is complete, whatever happens to the connection.
     if (!stopped) throw error;
     timer.givenUp = undefined;
   }
-  // A stream that is cut ends the SDK's iteration like a complete one.
+  // The SDK's iteration ends in the same way after a stream that was cut.
   if (!answer.isWhole) throw new Error('the stream ended before the message did');
 }
 
-/** What becomes of an answer that came to its end. @throws ModelFault when it is none */
+/** The reply that a complete answer makes. @throws ModelFault if it makes none */
 function replyOf(answer: Answer): Reply {
   const { model, stopReason, stopDetails } = answer;
   const reply = { content: answer.content.toWellFormed(), model, stopReason: stopReason ?? '', stopDetails: null };

@@ -2,40 +2,41 @@ import Anthropic from '@anthropic-ai/sdk';
 import { EFFORTS, type Effort, THINKING, type Thinking } from '#database/entities/assistant.entity.js';
 import type { Largest } from './bounded-fetch.js';
 
-/** A model as far as it is known. Fields that its server leaves out are undefined, and nothing is concluded from them. */
+/** What is known of a model. Fields that its server leaves out are undefined, and say nothing. */
 export interface KnownModel {
   readonly lifecycle: string | undefined;
   /** Days, as `2026-11-30`. */
   readonly deprecatedOn: string | undefined;
   readonly retiresOn: string | undefined;
-  /** The largest `max_tokens` that it takes. */
+  /** The largest `max_tokens` that it accepts. */
   readonly maxTokens: number | undefined;
   readonly thinking: Readonly<Partial<Record<Thinking, boolean>>>;
   readonly effort: Readonly<Partial<Record<Effort, boolean>>>;
 }
 
-/** By the names that were asked for; `unknown` for what the server says it does not have. A name that is left out was not answered. */
+/** By the name that was asked for. `unknown`: the server says that it has no such model. A name that is missing got no answer. */
 export type KnownModels = ReadonlyMap<string, KnownModel | 'unknown'>;
 
-/** The server answers, and not with a list of models as the Messages API has it. */
+/** The server's answer is not a list of models as the Messages API has it. */
 export class NoModelList extends Error {
   override name = 'NoModelList';
 }
 
-/** How much is read of an answer. A page of a hundred models has about 100 KB. */
+/** Most bytes of an answer that are read. A page of a hundred models has about 100 KB. */
 export const LARGEST_MODELS: Largest = { answer: 4 * 1024 * 1024, refusal: 64 * 1024 };
 const MODELS_A_PAGE = 100;
 const MOST_PAGES = 20;
-/** Names that are asked for one by one. */
+/** Most names that are asked for one by one. */
 const MOST_NAMES = 50;
 
 /**
  * Asks the model's server for these models.
  *
- * A list holds no aliases, and models that are retired only when they are asked for. So a name that the list lacks is asked for by
- * itself, and then looked for among the retired, before it counts as unknown.
+ * The list has no aliases, and no retired models unless they are asked for. So a name that the list lacks is asked for by itself, then
+ * searched among the retired models, before it counts as unknown.
  *
- * @throws NoModelList, and whatever the client throws when the list cannot be had; `signal` ends it
+ * @param signal ends the question
+ * @throws NoModelList, or what the client throws when there is no list
  */
 export async function askForModels(
   client: Anthropic,
@@ -57,7 +58,7 @@ export async function askForModels(
   }
   const unknown = missing.filter((name) => found.get(name) === 'unknown');
   if (unknown.length === 0) return found;
-  // A server that knows nothing of lifecycles may refuse the question, or answer another one: it has none of these names.
+  // A server without lifecycles may refuse this question or answer another one. It has none of these names.
   const retired = await list(client, { lifecycle: ['retired'] }, signal).catch(() => new Map<string, KnownModel>());
   for (const name of unknown) found.set(name, retired.get(name) ?? 'unknown');
   return found;
@@ -72,7 +73,7 @@ async function list(
   const first = await client.models.list({ limit: MODELS_A_PAGE, ...params }, { signal });
   let pages = 0;
   for await (const page of first.iterPages()) {
-    // Answers of a server that only resembles the API arrive here, too: a page of HTML as a page without models.
+    // A server that only resembles the API may answer with anything: HTML looks like a page without models.
     if (!Array.isArray(page.data)) throw new NoModelList('the answer has no list');
     for (const entry of page.data) {
       const model = readModel(entry);
@@ -97,7 +98,7 @@ async function retrieve(
   }
 }
 
-/** A model as a server tells of it; undefined when it is none. */
+/** A model of the server's list; undefined: the entry is not one. */
 export function readModel(told: unknown): KnownModel | undefined {
   const { type, id, lifecycle, deprecated_at, retires_at, max_tokens, capabilities } = fieldsOf(told);
   if (type !== 'model' || typeof id !== 'string') return undefined;
@@ -109,7 +110,7 @@ export function readModel(told: unknown): KnownModel | undefined {
     retiresOn: dayOf(retires_at),
     maxTokens: typeof max_tokens === 'number' && max_tokens > 0 ? max_tokens : undefined,
     thinking: {
-      // Only this one asks for thinking: models that do not think take `disabled`, too.
+      // `disabled` says nothing: models that cannot think accept it, too.
       ...(supported(thinking) === false && { adaptive: false }),
       ...supportedOf(THINKING, types),
     },
@@ -128,7 +129,7 @@ function supportedOf<Name extends string>(
   return Object.fromEntries(known) as Partial<Record<Name, boolean>>;
 }
 
-/** Null, and whatever else is no yes or no, says nothing. */
+/** True or false; undefined for any other value. */
 function supported(capability: unknown): boolean | undefined {
   const { supported: value } = fieldsOf(capability);
   return typeof value === 'boolean' ? value : undefined;

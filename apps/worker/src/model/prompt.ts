@@ -1,18 +1,18 @@
 import type Anthropic from '@anthropic-ai/sdk';
 import type { HistoryRow } from '#jobs/history.js';
 
-/** White space to us, or to the model, which goes by another list: Python's has U+001C to U+001F and U+0085, too. */
+/** White space by JavaScript's list or by the model's: Python's list also has U+001C to U+001F and U+0085. */
 const BLANK = /^[\s\p{Cc}]*$/u;
 
 /**
- * The messages in the form that the Messages API takes: turns of user and assistant in alternation, beginning with the user. Messages of
- * one role that follow one another (a message stored without asking for a reply, a turn whose reply failed) become one.
+ * Makes the messages of a request: user and assistant alternate, and the user begins. Adjacent messages of one role (one that was stored
+ * without asking for a reply, a turn whose reply failed) are joined.
  */
 export function toModelMessages(newestFirst: readonly HistoryRow[]): Anthropic.MessageParam[] {
   const messages: { role: 'user' | 'assistant'; content: string }[] = [];
   for (const row of [...newestFirst].reverse()) {
     const { role, content } = row;
-    // The model takes no blank message, and one that a reply or a cancel left behind must not spoil the chat for good.
+    // The model refuses blank messages. A blank one that a reply or a cancel left must not spoil the chat for good.
     if (role === 'system' || (BLANK.test(content) && row !== newestFirst[0])) continue;
     const last = messages.at(-1);
     if (last === undefined && role === 'assistant') continue;
@@ -23,9 +23,8 @@ export function toModelMessages(newestFirst: readonly HistoryRow[]): Anthropic.M
 }
 
 /**
- * The newer half of a history, for a model that found the whole too long. The user messages since the last reply are what is to be
- * answered, so they stay.
- * @returns undefined when nothing but them is left
+ * The newer half of a history that the model found too long. The user messages since the last reply stay: they are to be answered.
+ * @returns undefined: only they are left
  */
 export function shorter(newestFirst: readonly HistoryRow[]): readonly HistoryRow[] | undefined {
   const lastReply = newestFirst.findIndex(({ role }) => role === 'assistant');

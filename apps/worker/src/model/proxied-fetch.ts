@@ -1,6 +1,6 @@
 import type { ModelProxy } from '#settings/model-proxy.js';
 
-/** A call that failed on its way through the proxy. Its words name the proxy's variable, and hold nothing of its value. */
+/** A call that failed on its way through the proxy. Its message names the proxy's variable, and nothing of its value. */
 export class ProxyFault extends Error {
   constructor(message: string, options: ErrorOptions) {
     super(message, options);
@@ -8,17 +8,17 @@ export class ProxyFault extends Error {
   }
 }
 
-/** How undici tells of a proxy's refusal of a request. That of a tunnel has a status. */
+/** undici's words when a proxy refuses a request. The refusal of a tunnel has a status instead. */
 const REFUSED = /^Proxy Authentication Required \((407)\)/;
 
-/** Marks of errors where no connection came about: calls of the system, and undici's limit of time. */
+/** Errors that mean that there was no connection: failed system calls, and undici's time-out. */
 const AWAY = new Set(['connect', 'getaddrinfo', 'UND_ERR_CONNECT_TIMEOUT']);
 
 /**
  * A `fetch` through the proxy. undici is loaded with the first call.
  *
- * It throws {@link ProxyFault} where the proxy is away, refuses, or the connection through it breaks before the answer begins; the
- * cause has what the system said. A call that was stopped throws what `fetch` throws then.
+ * It throws {@link ProxyFault} if the proxy is away, if it refuses, or if its connection breaks before the answer begins; the cause is the
+ * system's error. A call that was stopped throws what `fetch` throws.
  */
 export function proxiedFetch(proxy: ModelProxy): typeof globalThis.fetch {
   let through: Promise<typeof globalThis.fetch> | undefined;
@@ -34,9 +34,9 @@ export function proxiedFetch(proxy: ModelProxy): typeof globalThis.fetch {
   };
 }
 
-/** Through a proxy all connections are made to it: one that cannot be made says that it is away, not the model. */
+/** All connections lead to the proxy. One that fails means that the proxy is away, not the model. */
 function faultOf(name: string, error: unknown): ProxyFault {
-  // `fetch` wraps what happened.
+  // `fetch` wraps the error.
   const cause = (error as Error).cause ?? error;
   const { message, code, syscall, status } = cause as NodeJS.ErrnoException & { status?: number };
   return new ProxyFault(words(name, status ?? Number(REFUSED.exec(message)?.[1]), syscall ?? code), { cause });

@@ -1,40 +1,39 @@
 import { type Dispatcher, fetch, Pool, ProxyAgent, type RequestInit } from 'undici';
 
-/** Time a proxy has to make a tunnel, in milliseconds: as long as undici gives a connection. */
+/** How long a proxy may take to open a tunnel, in milliseconds: undici's own limit for a connection. */
 const TUNNEL_MS = 10_000;
 
 /**
- * undici's `fetch` through a proxy, given by its address, which may hold a user and a password. For a server of `https://` it asks
- * the proxy for a tunnel (`CONNECT`), so that the proxy sees a name and a port, and no key. A request to `http://` is sent to the
- * proxy as it is, as all clients do: many proxies refuse tunnels to other ports than 443.
+ * undici's `fetch` through a proxy. The proxy's address may hold a user and a password. For an `https://` server it asks the proxy for a
+ * tunnel (`CONNECT`), so that the proxy sees name and port but not the key. A request to `http://` is sent to the proxy itself, as all
+ * clients do: many proxies refuse tunnels to ports other than 443.
  *
- * It is undici's own `fetch`, as that of Node is of another version than the agent and need not take it. `ProxyAgent` and not
- * `EnvHttpProxyAgent`: whether there is a proxy on the way is known from the settings, and the latter reads the environment for
- * whatever it is not given.
+ * It is undici's own `fetch`: Node's is of another version, which may not accept this agent. It is `ProxyAgent`, not `EnvHttpProxyAgent`:
+ * the settings say whether there is a proxy, and the latter reads the environment for options that it is not given.
  *
- * This ships as a program's own file, which is read only where there is a proxy: so it must share no module of ours with the program.
+ * This file is a bundle of its own that only a worker with a proxy loads. So it must share no module of ours with the program.
  */
 export function fetchThrough(url: string): typeof globalThis.fetch {
   const dispatcher = new ProxyAgent({
     uri: url,
     proxyTunnel: false,
     clientFactory: tunnels,
-    // How long the model may be silent is the call's to say.
+    // The call itself limits how long the model may be silent.
     factory: (origin, options) => new Pool(origin, { ...options, headersTimeout: 0, bodyTimeout: 0 }),
   });
   return ((input: string, init?: RequestInit) => fetch(input, { ...init, dispatcher })) as typeof globalThis.fetch;
 }
 
-/** The connections by which tunnels are asked for. */
+/** The connections to the proxy that ask for tunnels. */
 function tunnels(proxy: URL, options: object): Dispatcher {
   const pool = new Pool(proxy, options);
   return Object.assign(pool, { connect: tunnel.bind(undefined, pool.connect.bind(pool)) });
 }
 
 /**
- * Asks for a tunnel. A failure is thrown as an error of our own kind: undici takes a connection that breaks (`UND_ERR_SOCKET`) for
- * one that was idle, and asks again at once, without end, where a proxy breaks off each. The wait is bounded: undici would wait
- * minutes for a proxy that says nothing, with all calls behind this one.
+ * Asks for a tunnel. It throws an error of our own kind on failure: undici takes a broken connection (`UND_ERR_SOCKET`) for one that was
+ * idle, and tries again at once, endlessly if the proxy breaks each one. The wait is bounded: undici would wait minutes for a silent
+ * proxy, and all calls would wait behind this one.
  */
 async function tunnel(
   connect: (options: Dispatcher.ConnectOptions) => Promise<Dispatcher.ConnectData>,
@@ -60,7 +59,7 @@ async function tunnel(
 class NoTunnel extends Error {
   readonly code = 'NO_TUNNEL';
 
-  /** `status`: what the proxy answered, if it did. */
+  /** @param status the proxy's answer, if it gave one */
   constructor(
     readonly status: number | undefined,
     options?: ErrorOptions,

@@ -8,9 +8,9 @@ import { releaseExpired } from '#jobs/release.js';
 import { CLEAR_AFTER_SECONDS, CLEAR_MS, PURGE_MS } from '#jobs/timings.js';
 
 /**
- * Removes what is to be removed, from PostgreSQL alone: chats that their assistant keeps no longer, and what requests that deleted
- * something left behind, because there was much of it or they died. Every worker runs it, beside the reconciler, which must
- * not wait for it; many at once take different rows.
+ * Deletes what is due for deletion: chats that are older than their assistant's retention, and rows that a deleting request left behind
+ * because there were many or its process died. Every worker runs it; several at once take different rows. It is apart from the
+ * reconciler, which must not wait for it.
  */
 @Injectable()
 export class Clearing implements OnApplicationBootstrap, BeforeApplicationShutdown {
@@ -34,7 +34,7 @@ export class Clearing implements OnApplicationBootstrap, BeforeApplicationShutdo
 
   private schedule(): void {
     if (this.stopped) return;
-    // Spread, so that many workers do not look in the same instant.
+    // Spread, so that many workers do not look at the same moment.
     this.timer = setTimeout(
       () => {
         this.running = this.look().finally(() => this.schedule());
@@ -47,7 +47,7 @@ export class Clearing implements OnApplicationBootstrap, BeforeApplicationShutdo
     try {
       await this.releaseExpired();
       await this.goOnWithErasures();
-      // A batch at a time, each by itself: replies have the connections and the database in between.
+      // Each batch is a transaction of its own, so that replies get the connections and the database in between.
       while (!this.stopped && (await clear(this.manager, { afterSeconds: CLEAR_AFTER_SECONDS }))) await sleep(0);
     } catch (error) {
       this.logger.warn(line('cannot clear', {}, error));

@@ -42,7 +42,7 @@ export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShut
 
   private schedule(): void {
     if (this.stopped) return;
-    // Spread, so that many workers do not look in the same instant.
+    // Spread, so that many workers do not look at the same moment.
     this.timer = setTimeout(
       () => {
         this.running = this.reconcile().finally(() => this.schedule());
@@ -90,7 +90,7 @@ export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShut
   private async purge(): Promise<void> {
     if (Date.now() < this.purgedAt + PURGE_MS) return;
     this.purgedAt = Date.now();
-    // A full batch says that there is more.
+    // After a full batch there may be more.
     while (!this.stopped && (await purgeKeys(this.manager))) continue;
     await purgeHolds(this.manager);
     while (!this.stopped && (await purgeCallers(this.manager, PURGE_BATCH))) continue;
