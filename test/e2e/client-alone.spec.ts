@@ -80,7 +80,23 @@ describe('the client, whatever it is answered', () => {
       { reconnectForMs: 20_000 },
     );
     expect(await within(300_000, client.sendTurn('c', 'hello'))).toEqual({ job_id: 'j' });
-    expect(prefers).toEqual(Array.from({ length: 4 }, () => ['wait=60', 'wait=10']).flat());
+    expect(prefers).toEqual(Array.from({ length: 4 }, () => ['wait=55', 'wait=10']).flat());
+  });
+
+  it('changes what is unchanged though a proxy made its tag weak, and takes a weak and a strong one for the same', async () => {
+    const tags = ['W/"1"', '"1"', 'W/"2"'];
+    const { client, asked } = answered((n, { init }) =>
+      init.method === 'GET'
+        ? json({ ...job(n < 2 ? 'running' : 'succeeded'), n }, { etag: tags[n] ?? '"1"', 'retry-after': '0' })
+        : json({ id: 'c' }, { etag: 'W/"3"' }),
+    );
+    const seen: unknown[] = [];
+    for await (const one of client.pollJob('j')) seen.push(one);
+    expect(seen).toEqual([expect.objectContaining({ n: 0 }), expect.objectContaining({ n: 2 })]);
+    const chat = await client.getChat('c');
+    const changed = await client.updateChat('c', { title: 'x' }, { ifUnchanged: chat });
+    await client.deleteChat('c', { ifUnchanged: changed });
+    expect(asked.slice(-2).map(({ init }) => new Headers(init.headers).get('if-match'))).toEqual(['"1"', '"3"']);
   });
 
   it('does not take a page for a stream, and says in the end what answered', async () => {

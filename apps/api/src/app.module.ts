@@ -27,6 +27,7 @@ import { ApiHealthController } from './health/health.controller.js';
 import { Answers } from './http/answers.js';
 import { Connections } from './http/connections.js';
 import { Farewell } from './http/farewell.js';
+import { Preferences } from './http/prefer.js';
 import { RepresentationInterceptor } from './http/representation.interceptor.js';
 import { RequestSpans } from './http/request-spans.js';
 import { StrictQueryInterceptor } from './http/strict-query.interceptor.js';
@@ -98,6 +99,7 @@ export class AppModule {
         QueueMetrics,
         ApiMetrics,
         { provide: Connections, useValue: connections },
+        { provide: Preferences, useValue: new Preferences(settings.longestWaitSeconds) },
         Farewell,
         Answers,
         RequestSpans,

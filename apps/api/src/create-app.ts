@@ -23,6 +23,7 @@ import { checkHeads, originForm } from './http/request-head.js';
 import { keepRequestsInOrder } from './http/request-order.js';
 import { answerWrongMethods, KnownRoutes } from './http/routes.js';
 import { SECURITY_HEADERS, tellBrowsers } from './http/security-headers.js';
+import { keepUnusedOpen } from './http/unused-connections.js';
 import { servePlayground } from './playground/playground.js';
 
 /** Where the operations of the contract are. */
@@ -49,6 +50,7 @@ export async function createApp(settings: Settings): Promise<NestFastifyApplicat
     bodyLimit: LARGEST_BODY_BYTES,
     requestTimeout: REQUEST_TIMEOUT_MS,
     connectionTimeout: SILENCE_TIMEOUT_MS,
+    keepAliveTimeout: settings.keepAliveMs,
     http: {
       headersTimeout: HEADERS_TIMEOUT_MS,
       // Node looks for requests that take too long at this interval; its default, 30 s, would double the time they have.
@@ -66,6 +68,7 @@ export async function createApp(settings: Settings): Promise<NestFastifyApplicat
   });
   const fastify = adapter.getInstance();
   connections.follow(fastify.server);
+  keepUnusedOpen(fastify.server, settings.keepAliveMs);
   tellRequestId(fastify);
   tellBrowsers(fastify);
   new ConnectionBounds(fastify, connections, mostConnections(settings.maxConnections));

@@ -101,7 +101,7 @@ export class Http {
           if (status === 204) return { status, headers: told, body: undefined as T };
           const { body, characters } = await readJson(response);
           const answer = { status: response.status, headers: response.headers, body: body as T };
-          const etag = response.headers.get('etag');
+          const etag = strongTag(response.headers.get('etag'));
           if (etag !== null) this.etags.set(body, etag);
           if (request.method === 'GET' && etag !== null && characters <= LONGEST_KEPT) {
             freeze(body);
@@ -236,6 +236,14 @@ async function readJson(response: Response): Promise<{ body: object; characters:
     cause = error;
   }
   throw new ConnectionError('The answer was cut off, or is not the service’s.', { cause });
+}
+
+/**
+ * The service's own tag, which is strong. A proxy that compresses an answer makes it weak (RFC 9110, section 8.8.1), and `If-Match`
+ * never takes a weak one; the resource that the service compares is the same, however its bytes were packed.
+ */
+function strongTag(etag: string | null): string | null {
+  return etag?.replace(/^W\//, '') ?? null;
 }
 
 function freeze(json: unknown): void {

@@ -62,7 +62,7 @@ export interface ListChatsOptions extends ListMessagesOptions {
 }
 
 /** What the service lets one request wait, in seconds. */
-const LONGEST_WAIT_SECONDS = 60;
+const LONGEST_WAIT_SECONDS = 55;
 
 /** How long the service is asked to wait until all is deleted, in seconds. */
 const DELETING_SECONDS = 20;

@@ -16,6 +16,10 @@ export interface Settings {
   readonly host: string;
   /** Connections that the API may have to its clients. */
   readonly maxConnections: number;
+  /** How long the API keeps a connection open on which nothing is asked, in milliseconds. */
+  readonly keepAliveMs: number;
+  /** The longest that a request waits for a reply, in seconds. */
+  readonly longestWaitSeconds: number;
   readonly logLevel: LogLevel;
   readonly logFormat: 'json' | 'text';
   /** Whether traces are kept: OpenTelemetry's variables say where to send them. Its SDK reads these, and the rest, itself. */
@@ -177,6 +181,8 @@ export function readSettings(app: 'api' | 'worker' | 'migrate', env: NodeJS.Proc
     metricsPort: metricsPort(),
     host: text('HOST') ?? (production ? '0.0.0.0' : '127.0.0.1'),
     maxConnections: integer('MAX_CONNECTIONS', 12_000, 10, 1_000_000),
+    keepAliveMs: integer('KEEP_ALIVE_SECONDS', 75, 1, 3_600) * 1_000,
+    longestWaitSeconds: integer('LONGEST_WAIT_SECONDS', 55, 1, 60),
     logLevel,
     logFormat: logFormat === 'json' ? 'json' : 'text',
     traces: tracesAreKept(),

@@ -1,7 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
-import { readPreference } from './prefer.js';
+import { Preferences } from './prefer.js';
 
 describe('Prefer (RFC 7240)', () => {
+  const preferences = new Preferences(55);
+
   it.each([
     [undefined, undefined, undefined],
     ['respond-async', 0, 'respond-async'],
@@ -16,7 +18,7 @@ describe('Prefer (RFC 7240)', () => {
     ['foo="a, wait=5, b", wait=9', 9, 'wait=9'],
     ['foo="a\\", respond-async, "', undefined, undefined],
     ['foo="a, wait=5', undefined, undefined],
-    ['wait=999999', 60, 'wait=60'],
+    ['wait=999999', 55, 'wait=55'],
     ['wait=-1', undefined, undefined],
     ['wait=soon', undefined, undefined],
     ['wait', undefined, undefined],
@@ -36,10 +38,10 @@ describe('Prefer (RFC 7240)', () => {
     ['wait=5=6', undefined, undefined],
     [', ,wait=5,', 5, 'wait=5'],
   ])('%j waits %p seconds and says %j', (header, waitSeconds, applied) => {
-    expect(readPreference(header)).toEqual({ waitSeconds, applied });
+    expect(preferences.read(header)).toEqual({ waitSeconds, applied });
   });
 
   it('reads a header that came in several lines', () => {
-    expect(readPreference(['respond-async', 'wait=3'])).toEqual({ waitSeconds: 3, applied: 'respond-async, wait=3' });
+    expect(preferences.read(['respond-async', 'wait=3'])).toEqual({ waitSeconds: 3, applied: 'respond-async, wait=3' });
   });
 });

@@ -9,23 +9,26 @@ export interface Preference {
   readonly applied: string | undefined;
 }
 
-/** The longest a request waits for a reply, in seconds; also what a turn waits when nothing is asked. */
-export const LONGEST_WAIT_SECONDS = 60;
+/** Reads how callers want to wait, within what this service allows. */
+export class Preferences {
+  /** `longestSeconds`: the longest that a request waits for a reply, and what a turn waits when nothing is asked. */
+  constructor(readonly longestSeconds: number) {}
 
-/**
- * Reads `Prefer: respond-async` and `Prefer: wait=N` (RFC 7240, sections 4.1 and 4.3). With both, the request is
- * asynchronous after N seconds. Preferences that are not understood are ignored, as section 2 demands; of one
- * given twice the first counts, also when that is not understood.
- */
-export function readPreference(header: string | string[] | undefined): Preference {
-  const given = preferences(Array.isArray(header) ? header.join(',') : (header ?? ''));
-  const respondAsync = given.get('respond-async') === '';
-  const seconds = given.get('wait') ?? '';
-  if (/^\d{1,9}$/.test(seconds)) {
-    const wait = Math.min(Number(seconds), LONGEST_WAIT_SECONDS);
-    return { waitSeconds: wait, applied: respondAsync ? `respond-async, wait=${wait}` : `wait=${wait}` };
+  /**
+   * Reads `Prefer: respond-async` and `Prefer: wait=N` (RFC 7240, sections 4.1 and 4.3). With both, the request is
+   * asynchronous after N seconds. Preferences that are not understood are ignored, as section 2 demands; of one
+   * given twice the first counts, also when that is not understood.
+   */
+  read(header: string | string[] | undefined): Preference {
+    const given = preferences(Array.isArray(header) ? header.join(',') : (header ?? ''));
+    const respondAsync = given.get('respond-async') === '';
+    const seconds = given.get('wait') ?? '';
+    if (/^\d{1,9}$/.test(seconds)) {
+      const wait = Math.min(Number(seconds), this.longestSeconds);
+      return { waitSeconds: wait, applied: respondAsync ? `respond-async, wait=${wait}` : `wait=${wait}` };
+    }
+    return respondAsync ? { waitSeconds: 0, applied: 'respond-async' } : { waitSeconds: undefined, applied: undefined };
   }
-  return respondAsync ? { waitSeconds: 0, applied: 'respond-async' } : { waitSeconds: undefined, applied: undefined };
 }
 
 /** By name, in small letters; none and an empty value are the same (RFC 7240, section 2). */

@@ -6,6 +6,7 @@ import { requestId } from '#process/request-id.js';
 import type { Connections, OpenAnswer } from './connections.js';
 import { endGently } from './gentle-end.js';
 import { SECURITY_HEADERS } from './security-headers.js';
+import { isUnused } from './unused-connections.js';
 
 /** Connections on which there will be no further request. */
 const over = new WeakSet<Socket>();
@@ -15,6 +16,7 @@ const over = new WeakSet<Socket>();
  * follows cannot be trusted to be a request. Answers under way go first, for each is the next in line to its client.
  */
 export function answerRawError(error: NodeJS.ErrnoException, socket: Socket, connections: Connections): void {
+  if (isUnused(error, socket)) return;
   // Node says so of whatever comes later, too.
   if (over.has(socket)) return;
   over.add(socket);

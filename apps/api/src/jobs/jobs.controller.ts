@@ -13,7 +13,7 @@ import { spanOf } from '../http/request-spans.js';
 import { Operation } from '../http/operation.decorator.js';
 import { JobId } from '../http/path.pipe.js';
 import { type Preconditions, ThePreconditions } from '../http/preconditions.js';
-import { applyPreference, readPreference } from '../http/prefer.js';
+import { applyPreference, Preferences } from '../http/prefer.js';
 import { sayReplayed, TheRequestKey } from '../idempotency/request-key.js';
 import { Limits } from '../limits/limits.js';
 import { JobEvents } from './job-events.js';
@@ -32,6 +32,7 @@ export class JobsController {
     private readonly jobs: JobsService,
     private readonly events: JobEvents,
     private readonly limits: Limits,
+    private readonly preferences: Preferences,
   ) {}
 
   @Post('assistant-reply')
@@ -65,7 +66,7 @@ export class JobsController {
     @Headers('prefer') prefer: string | undefined,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Schemas['Job']> {
-    const preference = readPreference(prefer);
+    const preference = this.preferences.read(prefer);
     const wait = preference.waitSeconds ?? 0;
     const { job, message, atOnce }: AwaitedJob =
       wait > 0 ? await this.jobs.getFinal(userId, jobId, wait, clientLeft(reply)) : await this.jobs.get(userId, jobId);

@@ -6,7 +6,7 @@ import { UserId } from '../auth/caller.decorator.js';
 import type { LineStream } from '../http/line-stream.js';
 import { Operation } from '../http/operation.decorator.js';
 import { ReceiptId } from '../http/path.pipe.js';
-import { applyPreference, readPreference } from '../http/prefer.js';
+import { applyPreference, Preferences } from '../http/prefer.js';
 import { ExportService } from './export.service.js';
 import { MeService } from './me.service.js';
 import { presentReceipt } from './present-receipt.js';
@@ -25,6 +25,7 @@ export class MeController {
   constructor(
     private readonly me: MeService,
     private readonly exports: ExportService,
+    private readonly preferences: Preferences,
   ) {}
 
   @Delete('me')
@@ -36,8 +37,9 @@ export class MeController {
     @Headers('prefer') prefer: string | undefined,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Schemas['Receipt']> {
-    const preference = readPreference(prefer);
-    const receipt = await this.me.erase(userId, preference.waitSeconds ?? WAIT_SECONDS);
+    const preference = this.preferences.read(prefer);
+    const seconds = preference.waitSeconds ?? Math.min(WAIT_SECONDS, this.preferences.longestSeconds);
+    const receipt = await this.me.erase(userId, seconds);
     applyPreference(reply, preference);
     if (receipt.endedAt === null) {
       const location = `/api/v1/receipts/${receipt.id}`;

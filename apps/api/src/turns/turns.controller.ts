@@ -12,7 +12,7 @@ import { prefersEvents } from '../http/negotiation.js';
 import { spanOf } from '../http/request-spans.js';
 import { Operation } from '../http/operation.decorator.js';
 import { ChatId, ChatSpace } from '../http/path.pipe.js';
-import { applyPreference, LONGEST_WAIT_SECONDS, readPreference } from '../http/prefer.js';
+import { applyPreference, Preferences } from '../http/prefer.js';
 import { sayReplayed, TheRequestKey } from '../idempotency/request-key.js';
 import { JobEvents } from '../jobs/job-events.js';
 import { POLL_SECONDS } from '../jobs/jobs.controller.js';
@@ -34,6 +34,7 @@ export class TurnsController {
     private readonly turns: TurnsService,
     private readonly events: JobEvents,
     private readonly limits: Limits,
+    private readonly preferences: Preferences,
   ) {}
 
   @Post('chats/:chat_id/turns')
@@ -79,10 +80,10 @@ export class TurnsController {
   ): Promise<Answer> {
     const origin = { userId: caller.userId, ...asked, requestId: request.id, span: spanOf(request) };
     if (prefersEvents(request)) return this.stream(caller, origin, body, lastEventId, reply);
-    const preference = readPreference(prefer);
+    const preference = this.preferences.read(prefer);
     // Waiting for 0 seconds is another thing: what has become of an earlier turn is told at once.
     const seconds =
-      preference.applied === 'respond-async' ? undefined : (preference.waitSeconds ?? LONGEST_WAIT_SECONDS);
+      preference.applied === 'respond-async' ? undefined : (preference.waitSeconds ?? this.preferences.longestSeconds);
     const sent = await this.turns.send(origin, body, seconds, clientLeft(reply));
     sayReplayed(reply, sent.replayed);
     this.limits.tell(reply, sent.allowance);
