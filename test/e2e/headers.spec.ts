@@ -6,6 +6,7 @@ import { wire } from '../support/wire.js';
 
 const OURS = 'https://app.example.com';
 const ALSO_OURS = 'http://localhost:5173';
+const OUR_APP = 'capacitor://localhost';
 const THEIRS = 'https://evil.example';
 
 /** What every answer says to a browser, whatever it is. */
@@ -37,7 +38,7 @@ describe('every answer', () => {
   };
 
   beforeAll(async () => {
-    stack = await startStack({ env: { CORS_ORIGINS: `${OURS}, ${ALSO_OURS}` } });
+    stack = await startStack({ env: { CORS_ORIGINS: `${OURS}, ${ALSO_OURS}, ${OUR_APP}` } });
     ana = new Client(stack.api.url, token);
     chat = (await ana.chat()).id;
     job = (await ana.turn(chat, 'hello')).body.job_id;
@@ -69,6 +70,7 @@ describe('every answer', () => {
     ['another type', 415, `/api/v1/chats/${chat}/turns`, json('hello', { 'content-type': 'text/plain' })],
     ['bad fields', 422, `/api/v1/chats/${chat}/turns`, json('{}')],
     ['no JSON', 400, `/api/v1/chats/${chat}/turns`, json('{')],
+    ['no address at all', 400, '/api/v1/chats/%zz'],
   ];
 
   describe('tells a browser what it may do with it', () => {
@@ -76,7 +78,6 @@ describe('every answer', () => {
       const more: Ask[] = [
         ['health', 200, '/health/live'],
         ['no address of ours', 404, '/nothing'],
-        ['no address at all', 400, '/api/v1/chats/%zz'],
         ['an operator’s', 200, '/api/v1/admin/dispatch'],
         ['no file of the docs', 404, '/docs/package.json'],
         ['no file of the page', 404, '/assets/nothing.js'],
@@ -146,11 +147,23 @@ describe('every answer', () => {
       ...init,
       headers: { ...(init.headers as Record<string, string>), origin },
     });
-    const preflight = (path: string, origin: string, method = 'POST'): Promise<Record<string, unknown>> =>
+    const preflight = (
+      path: string,
+      origin: string,
+      method = 'POST',
+      more: Record<string, string> = {},
+    ): Promise<Record<string, unknown>> =>
       told(path, {
         method: 'OPTIONS',
-        headers: { origin, 'access-control-request-method': method, authorization: '' },
+        headers: { origin, 'access-control-request-method': method, authorization: '', ...more },
       });
+    /** As a browser asks whether a page may send such headers: in small letters, in order. */
+    const allowed = async (names: string): Promise<string[]> => {
+      const asking = { 'access-control-request-headers': names };
+      const answer = await preflight(`/api/v1/chats/${chat}`, OURS, 'PATCH', asking);
+      expect(answer).toMatchObject({ status: 204, vary: 'Origin, Access-Control-Request-Headers' });
+      return String(answer['access-control-allow-headers']).toLowerCase().split(', ');
+    };
     const ofCors = (answer: Record<string, unknown>): string[] =>
       Object.keys(answer).filter((name) => name.startsWith('access-control-'));
 
@@ -168,7 +181,25 @@ describe('every answer', () => {
         ]);
         expect(answer['access-control-allow-credentials']).toBeUndefined();
       }
-      expect(await told('/api/v1/chats', from(ALSO_OURS))).toMatchObject({ 'access-control-allow-origin': ALSO_OURS });
+      for (const also of [ALSO_OURS, OUR_APP]) {
+        expect(await told('/api/v1/chats', from(also))).toMatchObject({ 'access-control-allow-origin': also });
+      }
+    });
+
+    it.each([
+      ['headers beyond the bound', 431, `X-Big: ${'x'.repeat(20_000)}\r\n\r\n`],
+      ['two lengths', 400, 'Content-Length: 1\r\nContent-Length: 2\r\n\r\n'],
+    ])('of the list that they may read also what its parser refused: %s, %i', async (_, status, rest) => {
+      const ask = async (path: string, origin: string): Promise<string> => {
+        const answer = await wire(stack.api.url, `POST ${path} HTTP/1.1\r\nHost: x\r\nOrigin: ${origin}\r\n${rest}`);
+        expect(answer).toContain(`HTTP/1.1 ${status} `);
+        expect(answer).toMatch(/\r\nvary: Origin\r\n/i);
+        return /\r\naccess-control-allow-origin: (.*)\r\n/i.exec(answer)?.[1] ?? 'nobody';
+      };
+      expect(await ask('/api/v1/chats', OURS)).toBe(OURS);
+      expect(await ask('/api/v1/chats', THEIRS)).toBe('nobody');
+      expect(await ask('/docs', OURS)).toBe('nobody');
+      expect(await ask('/api/v1/chats', `${THEIRS}\r\nOrigin: ${OURS}`)).toBe('nobody');
     });
 
     it.each([[THEIRS], ['null'], [`${OURS}.evil.example`], ['https://APP.example.com'], [`${OURS}, ${THEIRS}`], ['*']])(
@@ -207,6 +238,35 @@ describe('every answer', () => {
       });
     });
 
+    it('of the list that they may read what broke within a body', async () => {
+      const head = `POST /api/v1/assistants/support/chats HTTP/1.1\r\nHost: x\r\nAuthorization: ${authorization}\r\nOrigin: ${OURS}`;
+      const answer = await wire(
+        stack.api.url,
+        `${head}\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n`,
+      );
+      expect(answer).toContain('HTTP/1.1 400 ');
+      expect(answer).toContain(`\r\naccess-control-allow-origin: ${OURS}\r\n`);
+    });
+
+    it.each([
+      ['W3C', 'authorization,baggage,traceparent,tracestate'],
+      ['Sentry', 'authorization,baggage,sentry-trace'],
+      ['Datadog', 'x-datadog-origin,x-datadog-parent-id,x-datadog-sampling-priority,x-datadog-trace-id'],
+      ['New Relic', 'newrelic,traceparent,tracestate'],
+      ['Zipkin', 'b3,x-b3-sampled,x-b3-spanid,x-b3-traceid'],
+      ['Elastic, AWS', 'elastic-apm-traceparent,x-amzn-trace-id'],
+      ['a name of its own', 'x-my.app_1'],
+    ])('that they may send what watches pages adds to requests: %s', async (_, names) => {
+      expect(await allowed(names)).toEqual(expect.arrayContaining(names.split(',')));
+    });
+
+    it('of other names not one that is none, nor more than a few', async () => {
+      const ours = ALLOWED_HEADERS.map((name) => name.toLowerCase());
+      expect(await allowed('x y,a:b,"q",,x-ok,X-OK, prefer')).toEqual([...ours, 'x-ok']);
+      const many = Array.from({ length: 500 }, (_, n) => `x-${n}`);
+      expect(await allowed(['x'.repeat(101), ...many].join(','))).toEqual([...ours, ...many.slice(0, 64)]);
+    });
+
     it('of operators’ addresses nothing that an unknown one would not say', async () => {
       const kept = ({ date: _, 'x-request-id': __, ...answer }: Record<string, unknown>): object => answer;
       const [unknown, ...hidden] = await Promise.all(
@@ -239,6 +299,29 @@ describe('every answer', () => {
           allow: 'DELETE, GET, HEAD, PATCH',
         });
         expect(await told('/api/v1/nothing', init)).toMatchObject({ status: 404 });
+      }
+    });
+
+    it('what is wrong with OPTIONS as with any method: in the one shape, with the request’s id, to be kept by nobody', async () => {
+      const asking = { 'access-control-request-method': 'GET' };
+      const wrong: [string, number, Record<string, string>][] = [
+        [`/api/v1/chats/${chat}`, 405, {}],
+        [`/api/v1/chats/${chat}`, 405, { origin: THEIRS, ...asking }],
+        ['/api/v1/nothing', 404, { origin: OURS, ...asking }],
+        ['/api/v1/admin/jobs', 404, { origin: OURS, ...asking }],
+        ['/nothing', 404, {}],
+        ['/api/v1/chats/%zz', 400, { origin: OURS, ...asking }],
+        ['/api/v1/chats?%zz', 400, { origin: OURS }],
+      ];
+      for (const [path, status, headers] of wrong) {
+        const response = await call(path, { method: 'OPTIONS', headers });
+        const body = (await response.json()) as { request_id: string };
+        expect([path, response.status]).toEqual([path, status]);
+        expect(contract.schemaFaults('/components/schemas/Error', body, path)).toEqual([]);
+        expect(response.headers.get('x-request-id')).toBe(body.request_id);
+        expect(response.headers.get('cache-control')).toBe('no-store');
+        const reader = headers['origin'] === OURS ? OURS : null;
+        expect([path, response.headers.get('access-control-allow-origin')]).toEqual([path, reader]);
       }
     });
 

@@ -12,7 +12,7 @@ import { guardEarly } from './auth/early-guard.js';
 import { serveDocs } from './docs/docs.js';
 import { ConnectionBounds } from './http/connection-bounds.js';
 import { Connections } from './http/connections.js';
-import { allowOrigins } from './http/cors.js';
+import { answerPreflights, Origins, tellOrigins } from './http/cors.js';
 import { answerEarlyRequests } from './http/gentle-end.js';
 import { tellNoFalseLength } from './http/head.js';
 import { acceptJsonOnly } from './http/json-body.js';
@@ -46,6 +46,7 @@ const SILENCE_TIMEOUT_MS = 90_000;
 /** The API app, ready to listen. */
 export async function createApp(settings: Settings): Promise<NestFastifyApplication> {
   const connections = new Connections();
+  const origins = new Origins(settings.corsOrigins, `${API_PREFIX}/`);
   const adapter: FastifyAdapter = new FastifyAdapter({
     bodyLimit: LARGEST_BODY_BYTES,
     requestTimeout: REQUEST_TIMEOUT_MS,
@@ -62,8 +63,9 @@ export async function createApp(settings: Settings): Promise<NestFastifyApplicat
     return503OnClosing: false,
     genReqId: requestId,
     rewriteUrl: originForm,
-    clientErrorHandler: (error, socket) => answerRawError(error, socket, connections),
-    frameworkErrors: answerFrameworkError,
+    clientErrorHandler: (error, socket) => answerRawError(error, socket, connections, origins),
+    frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) =>
+      answerFrameworkError(error, request, reply, origins),
     routerOptions: { maxParamLength: 200 },
   });
   const fastify = adapter.getInstance();
@@ -71,11 +73,12 @@ export async function createApp(settings: Settings): Promise<NestFastifyApplicat
   keepUnusedOpen(fastify.server, settings.keepAliveMs);
   tellRequestId(fastify);
   tellBrowsers(fastify);
+  tellOrigins(fastify, origins);
   new ConnectionBounds(fastify, connections, mostConnections(settings.maxConnections));
   const routes = new KnownRoutes(fastify);
-  await allowOrigins(fastify, settings.corsOrigins, `${API_PREFIX}/`, routes);
+  answerPreflights(fastify, origins, routes);
   checkHeads(fastify);
-  refuseTunnels(fastify, connections);
+  refuseTunnels(fastify, connections, origins);
   keepRequestsInOrder(fastify, connections);
   answerEarlyRequests(fastify);
   answerWrongMethods(fastify, routes);
@@ -96,11 +99,12 @@ export async function createApp(settings: Settings): Promise<NestFastifyApplicat
 }
 
 /** Addresses that cannot be decoded never reach a route, and so not the error filter. */
-function answerFrameworkError(thrown: Error, request: FastifyRequest, reply: FastifyReply): void {
+function answerFrameworkError(thrown: Error, request: FastifyRequest, reply: FastifyReply, origins: Origins): void {
   const error = translate(thrown);
   void reply
     .status(error.status)
-    .headers({ ...SECURITY_HEADERS, 'x-request-id': request.id, 'cache-control': 'no-store' })
+    .headers({ ...SECURITY_HEADERS, ...origins.headersFor(request.headers.origin, request.url) })
+    .headers({ 'x-request-id': request.id, 'cache-control': 'no-store' })
     .type('application/json; charset=utf-8')
     .send(JSON.stringify(errorBody(error, request.id)));
 }

@@ -149,7 +149,7 @@ export interface paths {
         put?: never;
         /**
          * Send a turn
-         * @description Stores the user's message and has it answered. By default the request waits for the reply, for 60 seconds at most:
+         * @description Stores the user's message and has it answered. By default the request waits for the reply, for 55 seconds at most:
          *     `200` with both messages, or `202` with the job if the reply is not there by then.
          *
          *     * `Prefer: respond-async`: `202` at once.
@@ -196,7 +196,7 @@ export interface paths {
         /**
          * Poll a job
          * @description While the job is unfinished the answer carries `Retry-After`. With `Prefer: wait=N` the request itself waits until the
-         *     job is final, N seconds at most (60 is the longest). Whoever has as many requests that wait as they may have event streams
+         *     job is final, N seconds at most (55 is the longest). Whoever has as many requests that wait as they may have event streams
          *     is answered at once, without `Preference-Applied`.
          */
         get: operations["getJob"];
@@ -1307,11 +1307,14 @@ export interface components {
          *     change `412`.
          */
         IfNoneMatch: string;
-        /** @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. */
+        /**
+         * @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. A weak tag never matches:
+         *     where a proxy compresses answers and so puts `W/` before their tags, take it off.
+         */
         IfMatch: string;
         /**
-         * @description How to wait (RFC 7240): `respond-async`, or `wait=N` with whole seconds (more than 60 counts as 60). What was honoured
-         *     is in `Preference-Applied`; anything else is ignored.
+         * @description How to wait (RFC 7240): `respond-async`, or `wait=N` with whole seconds. More than 55 counts as 55; an operator may allow
+         *     less. What was honoured is in `Preference-Applied`; anything else is ignored.
          */
         Prefer: string;
         /**
@@ -1476,7 +1479,10 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. */
+                /**
+                 * @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. A weak tag never matches:
+                 *     where a proxy compresses answers and so puts `W/` before their tags, take it off.
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /**
                  * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
@@ -1518,7 +1524,10 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. */
+                /**
+                 * @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. A weak tag never matches:
+                 *     where a proxy compresses answers and so puts `W/` before their tags, take it off.
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /**
                  * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
@@ -1644,7 +1653,10 @@ export interface operations {
                 after?: components["parameters"]["After"];
             };
             header?: {
-                /** @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. */
+                /**
+                 * @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. A weak tag never matches:
+                 *     where a proxy compresses answers and so puts `W/` before their tags, take it off.
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /**
                  * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
@@ -1686,7 +1698,10 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. */
+                /**
+                 * @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. A weak tag never matches:
+                 *     where a proxy compresses answers and so puts `W/` before their tags, take it off.
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /**
                  * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
@@ -1732,7 +1747,10 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. */
+                /**
+                 * @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. A weak tag never matches:
+                 *     where a proxy compresses answers and so puts `W/` before their tags, take it off.
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /**
                  * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
@@ -1775,7 +1793,10 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. */
+                /**
+                 * @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. A weak tag never matches:
+                 *     where a proxy compresses answers and so puts `W/` before their tags, take it off.
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /**
                  * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
@@ -1843,7 +1864,10 @@ export interface operations {
                 after?: components["parameters"]["After"];
             };
             header?: {
-                /** @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. */
+                /**
+                 * @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. A weak tag never matches:
+                 *     where a proxy compresses answers and so puts `W/` before their tags, take it off.
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /**
                  * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
@@ -1941,8 +1965,8 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description How to wait (RFC 7240): `respond-async`, or `wait=N` with whole seconds (more than 60 counts as 60). What was honoured
-                 *     is in `Preference-Applied`; anything else is ignored.
+                 * @description How to wait (RFC 7240): `respond-async`, or `wait=N` with whole seconds. More than 55 counts as 55; an operator may allow
+                 *     less. What was honoured is in `Preference-Applied`; anything else is ignored.
                  */
                 Prefer?: components["parameters"]["Prefer"];
                 /**
@@ -2115,11 +2139,14 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description How to wait (RFC 7240): `respond-async`, or `wait=N` with whole seconds (more than 60 counts as 60). What was honoured
-                 *     is in `Preference-Applied`; anything else is ignored.
+                 * @description How to wait (RFC 7240): `respond-async`, or `wait=N` with whole seconds. More than 55 counts as 55; an operator may allow
+                 *     less. What was honoured is in `Preference-Applied`; anything else is ignored.
                  */
                 Prefer?: components["parameters"]["Prefer"];
-                /** @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. */
+                /**
+                 * @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. A weak tag never matches:
+                 *     where a proxy compresses answers and so puts `W/` before their tags, take it off.
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /**
                  * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
@@ -2167,7 +2194,10 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. */
+                /**
+                 * @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. A weak tag never matches:
+                 *     where a proxy compresses answers and so puts `W/` before their tags, take it off.
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /**
                  * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
@@ -2285,7 +2315,10 @@ export interface operations {
                 after?: components["parameters"]["After"];
             };
             header?: {
-                /** @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. */
+                /**
+                 * @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. A weak tag never matches:
+                 *     where a proxy compresses answers and so puts `W/` before their tags, take it off.
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /**
                  * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
@@ -2393,8 +2426,8 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description How to wait (RFC 7240): `respond-async`, or `wait=N` with whole seconds (more than 60 counts as 60). What was honoured
-                 *     is in `Preference-Applied`; anything else is ignored.
+                 * @description How to wait (RFC 7240): `respond-async`, or `wait=N` with whole seconds. More than 55 counts as 55; an operator may allow
+                 *     less. What was honoured is in `Preference-Applied`; anything else is ignored.
                  */
                 Prefer?: components["parameters"]["Prefer"];
                 /**
@@ -2536,7 +2569,10 @@ export interface operations {
                 after?: components["parameters"]["After"];
             };
             header?: {
-                /** @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. */
+                /**
+                 * @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. A weak tag never matches:
+                 *     where a proxy compresses answers and so puts `W/` before their tags, take it off.
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /**
                  * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
@@ -2579,7 +2615,10 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. */
+                /**
+                 * @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. A weak tag never matches:
+                 *     where a proxy compresses answers and so puts `W/` before their tags, take it off.
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /**
                  * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
@@ -2625,7 +2664,10 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. */
+                /**
+                 * @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. A weak tag never matches:
+                 *     where a proxy compresses answers and so puts `W/` before their tags, take it off.
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /**
                  * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
@@ -2685,7 +2727,10 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. */
+                /**
+                 * @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. A weak tag never matches:
+                 *     where a proxy compresses answers and so puts `W/` before their tags, take it off.
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /**
                  * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
@@ -2728,7 +2773,10 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. */
+                /**
+                 * @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. A weak tag never matches:
+                 *     where a proxy compresses answers and so puts `W/` before their tags, take it off.
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /**
                  * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
@@ -2790,7 +2838,10 @@ export interface operations {
                 after?: string;
             };
             header?: {
-                /** @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. */
+                /**
+                 * @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. A weak tag never matches:
+                 *     where a proxy compresses answers and so puts `W/` before their tags, take it off.
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /**
                  * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
@@ -2869,8 +2920,8 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description How to wait (RFC 7240): `respond-async`, or `wait=N` with whole seconds (more than 60 counts as 60). What was honoured
-                 *     is in `Preference-Applied`; anything else is ignored.
+                 * @description How to wait (RFC 7240): `respond-async`, or `wait=N` with whole seconds. More than 55 counts as 55; an operator may allow
+                 *     less. What was honoured is in `Preference-Applied`; anything else is ignored.
                  */
                 Prefer?: components["parameters"]["Prefer"];
                 /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
@@ -2923,7 +2974,10 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. */
+                /**
+                 * @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. A weak tag never matches:
+                 *     where a proxy compresses answers and so puts `W/` before their tags, take it off.
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /**
                  * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a

@@ -1,6 +1,15 @@
 /**
+ * Schemes whose origins say who asks, beside those of the web: shells of apps and extensions have their own
+ * (`capacitor://localhost`, `tauri://localhost`, `chrome-extension://…`). Under these the origin is `null`, or no page ever is.
+ */
+const NO_ORIGINS = /^(?:about|blob|data|file|ftp|javascript|mailto|wss?):/i;
+
+/** `scheme "://" host [ ":" port ]`, as a page of an app's own scheme has it. */
+const OF_AN_APP = /^[a-z][a-z\d+.-]*:\/\/[\w.~-]+(?::\d{1,5})?$/;
+
+/**
  * Parses `CORS_ORIGINS`: origins as a browser sends them (RFC 6454, section 6.2), with commas between. What a browser would never send is a fault,
- * for it would let nobody in; so is `*`, for whoever is let in is to be named.
+ * for it would let nobody in; so are `*` and `null`, for whoever is let in is to be named.
  */
 export function readOrigins(text: string | undefined, faults: string[]): readonly string[] {
   const origins = (text ?? '').split(',').map((origin) => origin.trim());
@@ -14,10 +23,22 @@ export function readOrigins(text: string | undefined, faults: string[]): readonl
 
 function faultOf(origin: string): string | undefined {
   if (origin.includes('*')) return 'a * is no origin; each one that is let in must be named.';
-  const url = URL.canParse(origin) ? new URL(origin) : undefined;
-  if (url === undefined || !/^https?:$/.test(url.protocol) || url.username !== '' || url.password !== '') {
-    // It is not repeated: it may be an address with a password.
-    return 'origins are written like https://app.example.com or http://localhost:5173, with commas between.';
+  if (/^(?:null|file:.*)$/i.test(origin)) {
+    return 'null and file:// are what any file and any sandboxed frame sends; serve the page from an origin of its own.';
   }
-  return url.origin === origin ? undefined : `an origin has no path and no more: write ${url.origin}.`;
+  const right = originOf(origin);
+  if (right === undefined) {
+    // It is not repeated: it may be an address with a password.
+    return 'origins are written like https://app.example.com or capacitor://localhost, with commas between.';
+  }
+  return right === origin ? undefined : `an origin has no path and no more: write ${right}.`;
+}
+
+/** The origin that a browser sends from an address; undefined: there is none that names anybody. */
+function originOf(address: string): string | undefined {
+  const url = URL.canParse(address) ? new URL(address) : undefined;
+  if (url === undefined || url.username !== '' || url.password !== '') return undefined;
+  if (/^https?:$/.test(url.protocol)) return url.origin;
+  const origin = `${url.protocol}//${url.host}`;
+  return OF_AN_APP.test(origin) && !NO_ORIGINS.test(origin) ? origin : undefined;
 }

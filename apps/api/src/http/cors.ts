@@ -1,9 +1,9 @@
-import cors, { type FastifyCorsOptions } from '@fastify/cors';
 import type { FastifyInstance } from 'fastify';
-import type { KnownRoutes } from './routes.js';
 import { isHidden } from './hidden.js';
+import type { KnownRoutes } from './routes.js';
+import { varyBy } from './vary.js';
 
-/** What pages of other origins may send. A header that Fetch allows anyway is not listed; one that is missing here fails in the browser. */
+/** What pages of other origins may send, asked for or not. A header that Fetch allows anyway is not listed. */
 export const ALLOWED_HEADERS = [
   'Authorization',
   'Content-Type',
@@ -33,41 +33,92 @@ export const EXPOSED_HEADERS = [
 ];
 
 /** How long a browser remembers what it may send, in seconds: as long as Chromium lets it. */
-const REMEMBERED_SECONDS = 7_200;
+const REMEMBERED_SECONDS = '7200';
+
+/** Names of headers that are allowed because a page asks, beside ours; and how long one may be. */
+const MOST_ASKED = 64;
+const TOKEN = /^[\w!#$%&'*+.^`|~-]{1,100}$/;
 
 /**
- * Lets pages of `origins` use what is below `prefix` (CORS, Fetch standard, section 3.3); to all others nothing is said. Without origins nothing
- * is hooked in.
+ * The origins whose pages may use what is below `prefix` (CORS, Fetch standard, section 3.3). To all others nothing is said, and without
+ * origins nothing to anybody.
  *
- * There are no cookies there, so credentials in the sense of Fetch are never allowed: a page sends the token that it was given. An address
- * of operators answers like an unknown one, as everywhere: its preflight finds nothing, so that no page elsewhere can use it.
- * Must be called before the wrong methods are answered, among which a preflight would be one.
+ * There are no cookies there, so credentials in the sense of Fetch are never allowed: a page sends the token that it was given.
+ * @fastify/cors was not kept: its route for `OPTIONS` answers errors in the framework's shape, and what no hook sees needs the headers, too.
  */
-export async function allowOrigins(
-  fastify: FastifyInstance,
-  origins: readonly string[],
-  prefix: string,
-  routes: KnownRoutes,
-): Promise<void> {
-  if (origins.length === 0) return;
-  const allowed = new Set(origins);
-  const none: FastifyCorsOptions = { origin: false };
-  await fastify.register(cors, {
-    delegator: (request, done) => {
-      const { origin, 'access-control-request-method': asked } = request.headers;
-      const path = request.url.split('?', 1)[0] ?? '';
-      if (origin === undefined || !allowed.has(origin) || !path.startsWith(prefix)) return done(null, none);
-      const preflight = request.method === 'OPTIONS' && asked !== undefined;
-      const methods = preflight && !isHidden(path) ? routes.methodsOf(path) : [];
-      done(null, {
-        origin,
-        exposedHeaders: EXPOSED_HEADERS,
-        // Where there is nothing, it is said by whoever says so of any method.
-        preflight: methods.length > 0,
-        methods: [...methods],
-        allowedHeaders: ALLOWED_HEADERS,
-        maxAge: REMEMBERED_SECONDS,
-      });
-    },
+export class Origins {
+  private readonly allowed: ReadonlySet<string>;
+
+  constructor(
+    origins: readonly string[],
+    private readonly prefix: string,
+  ) {
+    this.allowed = new Set(origins);
+  }
+
+  /** Whether there are any. */
+  get any(): boolean {
+    return this.allowed.size > 0;
+  }
+
+  /** Whether pages of an origin may use what is at an address, which begins with its path. */
+  mayUse(origin: string | undefined, address: string): origin is string {
+    return origin !== undefined && address.startsWith(this.prefix) && this.allowed.has(origin);
+  }
+
+  /** The headers by which a browser lets a page of `origin` read an answer, whatever it is. */
+  headersFor(origin: string | undefined, address: string): Readonly<Record<string, string>> {
+    if (!this.any) return {};
+    if (!this.mayUse(origin, address)) return { vary: 'Origin' };
+    return {
+      vary: 'Origin',
+      'access-control-allow-origin': origin,
+      'access-control-expose-headers': EXPOSED_HEADERS.join(', '),
+    };
+  }
+}
+
+/** Has answers say whose pages may read them. Must be called before any hook that may refuse a request: pages read refusals, too. */
+export function tellOrigins(fastify: FastifyInstance, origins: Origins): void {
+  if (!origins.any) return;
+  fastify.addHook('onRequest', ({ headers, url }, reply, done) => {
+    void reply.headers(origins.headersFor(headers.origin, url));
+    done();
   });
+}
+
+/**
+ * Answers preflights. An address of operators answers like an unknown one, as everywhere: its preflight finds nothing, so that no page
+ * elsewhere can use it. Must be called before the wrong methods are answered, among which a preflight would be one.
+ */
+export function answerPreflights(fastify: FastifyInstance, origins: Origins, routes: KnownRoutes): void {
+  if (!origins.any) return;
+  fastify.addHook('onRequest', ({ method, headers, url }, reply, done) => {
+    if (method !== 'OPTIONS' || headers['access-control-request-method'] === undefined) return done();
+    const path = url.split('?', 1)[0] ?? '';
+    const methods = origins.mayUse(headers.origin, path) && !isHidden(path) ? routes.methodsOf(path) : [];
+    // Where there is nothing, it is said by whoever says so of any method.
+    if (methods.length === 0) return done();
+    varyBy(reply, 'Access-Control-Request-Headers');
+    void reply
+      .status(204)
+      .headers({
+        'access-control-allow-methods': methods.join(', '),
+        'access-control-allow-headers': allowedHeaders(headers['access-control-request-headers']).join(', '),
+        'access-control-max-age': REMEMBERED_SECONDS,
+        'content-length': '0',
+      })
+      .send();
+  });
+}
+
+/**
+ * Ours, and those that a page asks for: what watches pages adds headers of its own to their requests (`baggage`, `sentry-trace`,
+ * `newrelic`, `x-datadog-trace-id`), and none has a meaning here that not every client might give it.
+ */
+function allowedHeaders(asked = ''): string[] {
+  const known = new Set(ALLOWED_HEADERS.map((name) => name.toLowerCase()));
+  const names = asked.split(',').map((name) => name.trim().toLowerCase());
+  const others = names.filter((name) => TOKEN.test(name) && !known.has(name));
+  return [...ALLOWED_HEADERS, ...[...new Set(others)].slice(0, MOST_ASKED)];
 }

@@ -4,9 +4,16 @@ import { v4 } from 'uuid';
 import { rawErrorResponse } from '#errors/error-body.js';
 import { requestId } from '#process/request-id.js';
 import type { Connections, OpenAnswer } from './connections.js';
+import type { Origins } from './cors.js';
 import { endGently } from './gentle-end.js';
 import { SECURITY_HEADERS } from './security-headers.js';
 import { isUnused } from './unused-connections.js';
+
+/** A complaint of Node's parser. */
+type RawError = NodeJS.ErrnoException & {
+  /** What it was reading. */
+  readonly rawPacket?: unknown;
+};
 
 /** Connections on which there will be no further request. */
 const over = new WeakSet<Socket>();
@@ -15,7 +22,7 @@ const over = new WeakSet<Socket>();
  * Answers what Node's HTTP parser refuses (it would answer in its own words) in the one error shape, and ends the connection: what
  * follows cannot be trusted to be a request. Answers under way go first, for each is the next in line to its client.
  */
-export function answerRawError(error: NodeJS.ErrnoException, socket: Socket, connections: Connections): void {
+export function answerRawError(error: RawError, socket: Socket, connections: Connections, origins: Origins): void {
   if (isUnused(error, socket)) return;
   // Node says so of whatever comes later, too.
   if (over.has(socket)) return;
@@ -32,33 +39,44 @@ export function answerRawError(error: NodeJS.ErrnoException, socket: Socket, con
   // What broke within its body is known already, and may even have its answer.
   const broken = latest?.raw.req.complete === false ? latest : undefined;
   const before = broken === undefined ? latest : answers.at(-2);
-  if (before === undefined) end(error, socket, broken);
-  else before.raw.once('close', () => end(error, socket, broken));
+  if (before === undefined) end(error, socket, broken, origins);
+  else before.raw.once('close', () => end(error, socket, broken, origins));
 }
 
-function end(error: NodeJS.ErrnoException, socket: Socket, broken: OpenAnswer | undefined): void {
-  const isAnswered = broken?.raw.headersSent === true;
-  endGently(
-    socket,
-    isAnswered ? undefined : responseTo(error, broken === undefined ? v4() : requestId(broken.raw.req)),
-  );
+function end(error: RawError, socket: Socket, broken: OpenAnswer | undefined, origins: Origins): void {
+  if (broken?.raw.headersSent === true) return endGently(socket);
+  const request = broken?.raw.req;
+  const { origin, address } = request ? { origin: request.headers.origin, address: request.url } : senderOf(error);
+  const headers = { ...SECURITY_HEADERS, ...origins.headersFor(origin, address ?? '') };
+  endGently(socket, responseTo(error, request ? requestId(request) : v4(), headers));
 }
 
-function responseTo({ code }: NodeJS.ErrnoException, id: string): string {
+/**
+ * Whose page sent what the parser refused, as far as what came last tells: its request line, and an `Origin` that is the only one. It
+ * decides nothing but who may read the refusal.
+ */
+function senderOf({ rawPacket }: RawError): { origin?: string; address?: string } {
+  const text = Buffer.isBuffer(rawPacket) ? rawPacket.toString('latin1') : '';
+  const address = /^[A-Z]+ (\/\S*) HTTP\/1/.exec(text)?.[1];
+  const [origin, ...others] = new Set([...text.matchAll(/\r\norigin:[ \t]*(\S+)[ \t]*\r\n/gi)].map(([, name]) => name));
+  return others.length === 0 ? { origin, address } : {};
+}
+
+function responseTo({ code }: RawError, id: string, headers: Readonly<Record<string, string>>): string {
   if (code === 'HPE_HEADER_OVERFLOW') {
-    return rawErrorResponse('header_fields_too_large', 'The headers are too large.', id, SECURITY_HEADERS);
+    return rawErrorResponse('header_fields_too_large', 'The headers are too large.', id, headers);
   }
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
-    return rawErrorResponse('request_timeout', 'The request took too long to arrive.', id, SECURITY_HEADERS);
+    return rawErrorResponse('request_timeout', 'The request took too long to arrive.', id, headers);
   }
-  return rawErrorResponse('malformed_request', 'This is not an HTTP request.', id, SECURITY_HEADERS);
+  return rawErrorResponse('malformed_request', 'This is not an HTTP request.', id, headers);
 }
 
 /** What Node would refuse without a word: there is nothing here to connect to (RFC 9110, section 9.3.6). */
-export function refuseTunnels(fastify: FastifyInstance, connections: Connections): void {
+export function refuseTunnels(fastify: FastifyInstance, connections: Connections, origins: Origins): void {
   fastify.server.on('connect', (_request, socket: Socket) => {
     socket.on('error', () => undefined);
-    answerRawError(new Error('CONNECT'), socket, connections);
+    answerRawError(new Error('CONNECT'), socket, connections, origins);
     socket.resume();
   });
 }

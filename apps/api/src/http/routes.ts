@@ -35,8 +35,8 @@ export class KnownRoutes {
 export function answerWrongMethods(fastify: FastifyInstance, routes: KnownRoutes): void {
   fastify.addHook('onRequest', ({ method, url, is404 }, _reply, done) => {
     const [path = ''] = url.split('?', 1);
-    // Where pages of other origins are let in, OPTIONS has a route that is all of them; a preflight has been answered by now.
-    if (!is404 && method !== 'OPTIONS' && !routes.knowsNotBy(path, method)) return done();
+    // A preflight has been answered by now.
+    if (!is404 && !routes.knowsNotBy(path, method)) return done();
     const methods = routes.methodsOf(path);
     // Before a body is looked at, so that nothing else is ever said of such an address.
     if (methods.length === 0) throw nothingHere();

@@ -4,6 +4,7 @@ import { type AddressInfo, connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Connections } from './connections.js';
+import { Origins } from './cors.js';
 import { answerRawError } from './raw-errors.js';
 import { keepUnusedOpen } from './unused-connections.js';
 
@@ -23,7 +24,7 @@ describe('a connection that was opened and not used', () => {
     connections.follow(server);
     keepUnusedOpen(server, KEPT_MS);
     server.on('clientError', (error, socket) =>
-      answerRawError(error, socket as Socket, connections),
+      answerRawError(error, socket as Socket, connections, new Origins([], '/')),
     );
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
