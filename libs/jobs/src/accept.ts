@@ -21,20 +21,20 @@ export interface NewTurn {
   readonly jobId: string;
   readonly chatId: string;
   readonly userId: string;
-  /** Set when the turn came by an assistant's own paths: the chat must be that assistant's. */
+  /** Set when the turn was sent to an assistant's path. The chat must then be that assistant's. */
   readonly assistantSlug: string | undefined;
   readonly content: string;
   readonly metadata: Record<string, string>;
   readonly requestId: string;
-  /** The place in a trace from which it is asked for (W3C Trace Context); none where no traces are kept. */
+  /** The trace context of the request (W3C Trace Context); null: no traces are kept. */
   readonly traceparent?: string | null;
-  /** Kept with the turn, so that it is not accepted twice. */
+  /** Stored with the turn, so that a repeated request is not accepted twice. */
   readonly requestKey: RequestKey | undefined;
 }
 
 export interface AcceptedReply {
   readonly job: JobRow;
-  /** What is left of the user's turns; undefined when they are not counted. */
+  /** How many turns the user may still send; undefined: they are not counted. */
   readonly allowance: Allowance | undefined;
 }
 
@@ -52,21 +52,21 @@ type AcceptedRow = JobRow & Pick<Message, 'seq' | 'metadata'> & { messageCreated
 const HAS_UNFINISHED = `SELECT 1 FROM jobs u WHERE u.chat_id = chats.id AND ${isUnfinished('u')}`;
 
 /*
- * Lock order is caller, chat, job. The caller's row comes first because a turn refused for its sake must not have moved the
- * chat's numbers on; and whoever holds it sees what the user's other turns have come to.
+ * The lock order is caller, chat, job. The caller's row comes first because a refused turn must not advance the chat's numbers, and because
+ * its lock shows what the user's other turns have used.
  */
 
-/** A statement that takes a user's turn, for users whose tokens are counted and for those whose are not. */
+/** The statement that accepts a turn: once with a limit on tokens, once without. */
 interface Taking {
   readonly counted: string;
   readonly uncounted: string;
 }
 
 /**
- * Makes both. One text that passed over the tokens where there is no limit (`$1 IS NULL OR …`) would do the same; but PostgreSQL saw that
- * the value spares it a part, and planned it anew for each turn, which is as much work again as carrying it out.
+ * Makes both statements. A single text that skips the limit by its value (`$1 IS NULL OR …`) would do the same, but PostgreSQL then plans
+ * it anew for each turn, which costs as much as running it.
  *
- * @param tokens the number of the last value, the tokens that a user may have today; it is there only if they are counted
+ * @param tokens the number of the last value, the tokens that a user may have per day; given only if tokens are counted
  */
 function taking(tokens: number, text: (alsoWorth: string) => string): Taking {
   return { counted: text(`AND ${hasTokens(2, tokens)}`), uncounted: text('') };
@@ -111,9 +111,11 @@ const ACCEPT_TURN = taking(
 /**
  * Accepts a turn: the user's message and the job for its reply, in one statement and so in one transaction.
  *
- * Gives `undefined` when the chat cannot take a turn, the user has reached a limit, or the request's key is kept already; the
- * caller finds out why, off the hot path. Two turns at once for one chat wait for one another at the chat's row; the later one then either sees the
- * other's job or breaks the index `jobs_one_unfinished`, or that of the keys (see {@link isConflict}).
+ * Two turns for one chat at the same moment wait for one another at the chat's row. The later one sees the other's job, or breaks the index
+ * `jobs_one_unfinished` or that of the keys (see {@link isConflict}).
+ *
+ * @returns undefined when the chat cannot take a turn, the user has reached a limit, or the request's key is stored already. The caller
+ * finds out which, off the hot path
  */
 export async function acceptTurn(
   manager: EntityManager,
@@ -183,15 +185,17 @@ const ACCEPT_REPLY = `
   )
   SELECT ${jobColumns('job')} FROM job`;
 
-/** Undoes a transaction in which nothing could be accepted: a turn of the user's must not be gone for that. */
+/** Rolls back a transaction that accepted nothing: it must not use up one of the user's turns. */
 class NothingAccepted extends Error {}
 
 /**
- * Accepts a job that answers the user messages stored so far. `undefined` when the chat is not active, has a turn in
- * flight, or its newest message is not the user's; when the user has reached a limit; or the request's key is kept already.
+ * Accepts a job that answers the user messages stored so far.
  *
- * The caller and the chat are locked first, and looked at in a second statement, which sees what the wait for the locks let
- * pass: another message, another job, a closing or the deletion of the chat.
+ * It locks the caller and the chat first and reads them with a second statement. That one sees what happened during the wait for the locks:
+ * another message, another job, the closing or the deletion of the chat.
+ *
+ * @returns undefined when the chat is not active, has a turn in flight, or its newest message is not the user's; when the user has reached
+ * a limit; or when the request's key is stored already
  */
 export async function acceptReply(
   manager: EntityManager,
@@ -215,12 +219,12 @@ export async function acceptReply(
   }
 }
 
-/** Whether a statement failed because, in the same moment, the chat got another unfinished job or the request a twin. */
+/** Whether a statement failed because another request was quicker: one for the same chat, or one with the same key. */
 export function isConflict(error: unknown): boolean {
   return breaks(error, 'jobs_one_unfinished') || isKeyConflict(error);
 }
 
-/** The row as it was when the job was accepted: what changes in it began like this. */
+/** The row as it was when the job was accepted. Its changing fields have these first values. */
 export function asAccepted(job: JobRow): JobRow {
   return {
     ...job,

@@ -7,12 +7,12 @@ import { announce, LIVES_SINCE, waits } from './states.js';
 import { CLAIMED_AT_ONCE, LEASE_SECONDS, LONGEST_LIFE_SECONDS, PROBE_AMONG } from './timings.js';
 
 /*
- * Who is served next. A ticket says that some job is due, not which: whoever takes one claims the jobs whose turn it is, several at
- * once, each with what its call needs, so that between a claim and the call of the model there is no other statement.
+ * Which job is next. A ticket says that some job is due, not which. A worker that has one claims the jobs whose turn it is, several at
+ * once, each with what its call needs. So no other statement stands between a claim and the call of the model.
  *
- * Jobs stand in rounds. A user's first job joins the round that is being served, each further one a round of its own after that
- * (`next_place`, in the migration): so everybody is served once before anybody is served twice, and who sends ten thousand turns delays
- * another's single one by about one turn. Nothing is counted for it: it follows from the jobs that are unfinished.
+ * Jobs are ordered by rounds. A user's first job joins the current round; each further one joins a round of its own after that (the
+ * function `next_place`). So every user is served once before any user is served twice, and a user who sends ten thousand turns delays
+ * another's single turn by about one turn. The rounds follow from the unfinished jobs; nothing else is counted.
  */
 
 /** What a worker needs to begin an attempt. */
@@ -23,20 +23,20 @@ export interface ClaimedJob {
   /** Slug of the chat's assistant. */
   readonly assistant: string;
   readonly requestId: string;
-  /** Where in its trace the turn was accepted; null where no traces are kept. */
+  /** The trace context in which the turn was accepted; null: no traces are kept. */
   readonly traceparent: string | null;
-  /** The number of this attempt: the fencing token of every later write. */
+  /** The number of this attempt, the fencing token of all its writes. */
   readonly attempt: number;
   readonly systemPrompt: string;
   readonly model: string;
   readonly maxOutputTokens: number;
-  /** Null: as the model does by itself. */
+  /** Null: the model's default. */
   readonly thinking: Thinking | null;
   readonly effort: Effort | null;
   /** Seconds since the turn was accepted (or put back by an operator), and since this attempt was due. */
   readonly ageSeconds: number;
   readonly waitedSeconds: number;
-  /** An earlier attempt has shown text. */
+  /** An earlier attempt has published text. */
   readonly hadText: boolean;
   /** The attempt before this one was lost. */
   readonly takenOver: boolean;
@@ -44,10 +44,10 @@ export interface ClaimedJob {
   readonly history: readonly HistoryRow[];
 }
 
-/** What a worker got that came to the line. */
+/** What a claim gives. */
 export interface Claimed {
   readonly jobs: readonly ClaimedJob[];
-  /** Others are due that it has not got. */
+  /** More jobs are due. */
   readonly more: boolean;
 }
 
@@ -58,36 +58,36 @@ const IS_DUE = `available_at <= now() AND ${MAY_BEGIN}`;
 
 const SINCE = 'coalesce(job.requeued_at, job.created_at)';
 
-/** When a claimed attempt was due. `before` is the row as it was: one statement sees its own change only through what it returns. */
+/** When a claimed attempt was due. `before` is the row before this statement, which sees its own change only in what it returns. */
 const DUE = `CASE WHEN before.status = 'running' THEN before.lease_until ELSE job.available_at END`;
 
-/** Which jobs a claim passes over, because calls for them would be in vain. */
+/** Which jobs a claim passes over, because their calls would fail. */
 export interface Withheld {
   /** Names of models, and slugs of assistants. */
   readonly models: readonly string[];
   readonly assistants: readonly string[];
 }
 
-/** Which jobs a claim is for: those of a model, of an assistant, or (neither is given) any. */
+/** Which jobs a claim is for: those of a model, of an assistant, or (neither is given) all. */
 export interface Only {
   readonly model?: string;
   readonly assistant?: string;
 }
 
-/** SQL: a job's chat is with an assistant for which `holds` is true, `a` being its row. */
+/** SQL: `holds` is true for the assistant of a job's chat, whose row is `a`. */
 const assistantOf = (job: string, holds: string): string => `EXISTS (
   SELECT FROM chats ac JOIN assistants a ON a.slug = ac.assistant_slug WHERE ac.id = ${job}.chat_id AND (${holds}))`;
 
-/** SQL: a job is not withheld; for statements whose second and third values say what is. */
+/** SQL: a job is not withheld. The statement's second and third values are the models and assistants that are. */
 export const NOT_WITHHELD = `NOT ${assistantOf('jobs', 'a.model = ANY ($2::text[]) OR a.slug = ANY ($3::text[])')}`;
 const IS_THAT = assistantOf('jobs', 'a.model = coalesce($4, a.model) AND a.slug = coalesce($5, a.slug)');
 
-/** The jobs that a claim chooses from: all, those that are not withheld, or one that tries whether the model is back. */
+/** The jobs that a claim chooses from: all, those that are not withheld, or one that probes whether the model is back. */
 type Choice = 'all' | 'not withheld' | 'probe';
 
 /**
- * A probe is the job with the fewest attempts among those whose turn it is next, so that a turn that always fails is not tried again and
- * again while others wait.
+ * The probe is the job with the fewest attempts among the next ones, so that a turn that always fails is not tried again and again while
+ * others wait.
  */
 const chosen = (choice: Choice, index: 'line' | 'age', order: string, limit: number): string => {
   const due = `${waits(index)} AND ${IS_DUE}`;
@@ -105,7 +105,7 @@ const chosen = (choice: Choice, index: 'line' | 'age', order: string, limit: num
   }
 };
 
-/** Which lost attempts a claim takes over. A probe takes any of its scope: nobody else takes them over while it is held back. */
+/** Which lost attempts a claim takes over. A probe takes any lost one of its scope: no other claim does while the scope is held back. */
 const LOST: Readonly<Record<Choice, string>> = {
   all: 'id = ANY ($1::uuid[])',
   'not withheld': `id = ANY ($1::uuid[]) AND ${NOT_WITHHELD}`,
@@ -113,10 +113,10 @@ const LOST: Readonly<Record<Choice, string>> = {
 };
 
 /*
- * The limit is in the text, not a value: PostgreSQL makes one plan for all values, and one for any limit could be to sort the whole line.
- * What is withheld has texts of its own, since it costs a look at each job's assistant.
+ * The limit stands in the text and is no value: PostgreSQL makes one plan for all values, and a plan for any limit may sort all jobs that
+ * are due. Withheld jobs have texts of their own, since these read each job's assistant.
  *
- * The entry of the call in the ledger is opened with the claim. There is no call without its entry, and hardly an entry without its call.
+ * The claim opens the call's entry in the ledger. So no call is without an entry, and hardly an entry is without its call.
  */
 const claimNext = (choice: Choice, index: 'line' | 'age', order: string, limit: number): string => `
   WITH lost AS (
@@ -169,10 +169,10 @@ const PROBE = claimNext('probe', 'line', 'round, id', 1);
 type ClaimedRow = ClaimedJob & { more: boolean };
 
 /**
- * Begins the next attempt at the jobs of `lost` whose last one was lost; if there are none, at those that are due and whose users' turn
- * it is. At `most` at once, no more than {@link CLAIMED_AT_ONCE}. Jobs that are `withheld` are passed over.
+ * Begins the next attempt at the jobs of `lost` whose last attempt was lost; if there are none, at jobs that are due, in the order of
+ * rounds. It claims at most `most`, and at most {@link CLAIMED_AT_ONCE}, and passes over jobs that are `withheld`.
  *
- * `order` says whether that is the users who were served least (`fair`), or whoever has waited longest (`oldest`, one).
+ * @param options.order `fair`: by rounds. `oldest`: the one job that has waited longest
  */
 export async function claim(
   manager: EntityManager,
@@ -187,18 +187,18 @@ export async function claim(
   return { jobs: rows, more: rows[0]?.more ?? false };
 }
 
-/** Which job tries whether the model is back. */
+/** Which job may probe whether the model is back. */
 export interface Probing extends Only {
   readonly withheld: Withheld;
-  /** Only one that was never tried. */
+  /** Only a job that was never tried. */
   readonly afresh: boolean;
-  /** Jobs whose attempts run here: they are not lost, should their leases be over. */
+  /** Jobs whose attempts run here. They are not lost even if their leases have run out. */
   readonly run: readonly string[];
 }
 
 /**
- * Begins an attempt that tries whether the model is back: at a job that is due, with as few attempts behind it as can be. One whose
- * attempt was lost comes first: nobody else takes it over.
+ * Begins an attempt that probes whether the model is back, at a due job with as few attempts as possible. A job whose attempt was lost
+ * comes first, since no other claim takes it over.
  */
 export async function claimProbe(manager: EntityManager, probing: Probing): Promise<ClaimedJob | undefined> {
   const { run, withheld, model = null, assistant = null, afresh } = probing;

@@ -3,21 +3,21 @@ import { oneRow } from '#database/rows.js';
 import { CLEAR_BATCH, CLEAR_CHATS } from './timings.js';
 
 /*
- * Removing chats, second half: the rows of chats that were released (see release.ts) go, a batch in each transaction, so that it
- * does not matter how much there is, or who dies meanwhile: whoever comes next goes on. Messages go from the newest to the oldest,
- * and the chat's last number with them, which says where to go on without looking through what is gone. A message's jobs go
- * before it, each with the reply that names it; idempotency keys with what they stand for; the chat last of all.
+ * Deleting chats, second half: the rows of released chats (see release.ts) are deleted, a batch in each transaction. So their number does
+ * not matter, and if a process dies, the next one goes on. Messages go from the newest to the oldest, and the chat's last number with them,
+ * which says where to go on. A message's jobs go before it, each with its reply; idempotency keys go with what they stand for; the chat
+ * goes last.
  *
- * The ledger's lines stay, for usage is billed by them, but nothing leads back from them: neither to the job nor, by the id of its
- * answer, to what the model's maker has of the call.
+ * The ledger's entries stay, since usage is billed by them. They lead neither to the job nor, by the id of the answer, to what the model's
+ * provider keeps of the call.
  */
 
-/** Which of the released chats. */
+/** Which of the released chats are cleared. */
 export interface ClearOptions {
   readonly chatId?: string;
-  /** Those that were this user's. */
+  /** Only those that were this user's. */
   readonly userId?: string;
-  /** Only what was released so long ago, in seconds. */
+  /** Only those that were released at least this long ago, in seconds. */
   readonly afterSeconds?: number;
 }
 
@@ -32,7 +32,7 @@ const MESSAGES = `
   SELECT m.id FROM unnest($1::uuid[], $2::int[]) AS part (chat_id, above)
    CROSS JOIN LATERAL (SELECT id FROM messages WHERE chat_id = part.chat_id AND seq > part.above LIMIT ${CLEAR_BATCH}) AS m`;
 
-// As arrays: of what a join would find here PostgreSQL expects so much that it reads whole tables for it.
+// Arrays, not joins: the planner overestimates the join and scans the tables.
 const CLEAR_JOBS = `
   WITH job AS (
     SELECT j.id FROM (${MESSAGES}) AS message
@@ -64,7 +64,8 @@ const CLEAR_MESSAGES = `
 const CLEAR_CHATS_THEMSELVES = `DELETE FROM chats WHERE id = ANY ($1)`;
 
 /**
- * Clears a batch of released chats. Many at once take different ones, so none left to take does not mean that all is done.
+ * Clears a batch of released chats. Processes that clear at the same moment take different ones, so that nothing to take does not mean that
+ * all is done.
  * @returns whether there was something to do
  */
 export function clear(manager: EntityManager, options: ClearOptions = {}): Promise<boolean> {
@@ -82,7 +83,7 @@ export function clear(manager: EntityManager, options: ClearOptions = {}): Promi
     }
     const batch = [parts.map(({ id }) => id), parts.map(({ above }) => above)];
     const { jobs } = oneRow(await within.query<{ jobs: number }[]>(CLEAR_JOBS, batch));
-    // There may be more of them, which name these messages.
+    // There may be more jobs that name these messages.
     if (jobs === CLEAR_BATCH) return true;
     await within.query(CLEAR_MESSAGES, batch);
     await within.query(CLEAR_CHATS_THEMSELVES, [parts.filter(({ above }) => above === 0).map(({ id }) => id)]);

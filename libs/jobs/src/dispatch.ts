@@ -4,15 +4,15 @@ import { oneRow } from '#database/rows.js';
 import { DISPATCH_CHANNEL } from './states.js';
 
 /*
- * Whether attempts are begun. Operators pause it, to keep what runs while something around it is mended; turns are accepted all
- * the same, attempts under way end, and a turn's hour goes on. It is a row, so it holds for every worker, whatever the queue
- * runs on, and outlives all of them.
+ * The switch that pauses dispatch. While it is off no attempt begins; turns are still accepted, attempts under way end, and a turn's hour
+ * goes on. Operators pause dispatch to protect jobs while they mend something. The switch is a row, so it holds for all workers on both
+ * queue stores and survives restarts.
  */
 
-/** SQL: attempts may be begun. What looks for work, and what claims it, looks here. */
+/** SQL: attempts may begin. The statements that look for due jobs and that claim them have this condition. */
 export const DISPATCH_IS_ON = 'NOT EXISTS (SELECT FROM dispatch WHERE paused)';
 
-/** The switch as it stands. */
+/** The state of the switch. */
 export type DispatchState = Pick<Dispatch, 'paused' | 'changedAt' | 'changedBy'>;
 
 const COLUMNS = 'paused, changed_at AS "changedAt", changed_by AS "changedBy"';
@@ -22,12 +22,12 @@ export async function readDispatch(manager: EntityManager): Promise<DispatchStat
   return oneRow(await manager.query<DispatchState[]>(`SELECT ${COLUMNS} FROM dispatch`));
 }
 
-/** Reads the switch, which nobody else turns until the transaction ends. */
+/** Reads the switch and locks it until the transaction ends. */
 export async function lockDispatch(manager: EntityManager): Promise<DispatchState> {
   return oneRow(await manager.query<DispatchState[]>(`SELECT ${COLUMNS} FROM dispatch FOR UPDATE`));
 }
 
-/** Workers are told to look at once when it goes on. */
+/** Wakes all workers when dispatch resumes. */
 const SET = `
   WITH switched AS (
     UPDATE dispatch SET paused = $1, changed_at = now(), changed_by = $2 WHERE paused <> $1
@@ -38,8 +38,8 @@ const SET = `
   SELECT ${COLUMNS} FROM switched LEFT JOIN notice ON true`;
 
 /**
- * Turns the switch for the operator `userId`. Once this is committed no claim that begins finds anything while it is off.
- * @returns the switch, and whether it was turned: to what it is already is no change
+ * Sets the switch for the operator `userId`. From the commit on no new claim finds a job while the switch is off.
+ * @returns the switch, and whether its state has changed
  */
 export async function setDispatch(
   manager: EntityManager,

@@ -6,8 +6,8 @@ import { release, settled } from './release.js';
 import { CLEAR_BATCH, RELEASE_BATCH } from './timings.js';
 
 /*
- * Removing all that a user has. The receipt is made first, and says whose data goes until it has gone: whoever asked may leave,
- * and the process may die, a worker goes on. What the user makes after having asked stays.
+ * Erasing a user's data. The receipt comes first and names the user until the data is gone. So the client may leave and the process may
+ * die: a worker goes on. Data that the user makes after the request stays.
  */
 
 const COLUMNS = `id, user_id AS "userId", begun_at AS "begunAt", ended_at AS "endedAt", chats, messages, jobs,
@@ -25,8 +25,8 @@ const BEGIN = `
   RETURNING ${COLUMNS}`;
 
 /**
- * Begins to remove all that the user has, or goes on with what was begun before: then what was made since goes, too.
- * @returns the receipt; of a user who has nothing one that has ended, and is not kept
+ * Begins the erasure of a user's data, or goes on with one that has begun; data that was made since then goes, too.
+ * @returns the receipt; for a user without data a finished one, which is not stored
  */
 export async function beginErasure(manager: EntityManager, userId: string): Promise<Receipt> {
   const id = newId();
@@ -36,7 +36,7 @@ export async function beginErasure(manager: EntityManager, userId: string): Prom
   return { id, userId: null, begunAt: now, endedAt: now, chats: '0', messages: '0', jobs: '0', idempotencyKeys: '0' };
 }
 
-/** The receipt as it is now; undefined when it is not kept. */
+/** Reads a receipt; undefined: there is none. */
 export async function readReceipt(manager: EntityManager, id: string): Promise<Receipt | undefined> {
   const [receipt] = await manager.query<Receipt[]>(`SELECT ${COLUMNS} FROM receipts WHERE id = $1`, [id]);
   return receipt;
@@ -44,7 +44,7 @@ export async function readReceipt(manager: EntityManager, id: string): Promise<R
 
 const OPEN = `SELECT ${COLUMNS} FROM receipts WHERE user_id IS NOT NULL ORDER BY begun_at LIMIT 10`;
 
-/** Receipts of users whose data is still being removed, the oldest ones. */
+/** The oldest receipts whose erasure is not finished. */
 export function openReceipts(manager: EntityManager): Promise<Receipt[]> {
   return manager.query<Receipt[]>(OPEN);
 }
@@ -68,7 +68,7 @@ const FORGET_KEYS = `
   )
   SELECT key FROM gone LIMIT 1`;
 
-/** What calls cost stays, in numbers, without the user. */
+/** The figures of calls stay, without the user. */
 const FORGET_CALLS = `
   WITH chosen AS (
     SELECT c.job_id, c.attempt FROM model_calls c, receipts r
@@ -78,7 +78,7 @@ const FORGET_CALLS = `
   UPDATE model_calls c SET user_id = NULL FROM chosen
    WHERE c.job_id = chosen.job_id AND c.attempt = chosen.attempt RETURNING c.attempt`;
 
-/** A row of `callers` that says something yet is left: what was used of a minute is not had again by deleting. It goes by itself. */
+/** A row of `callers` that still limits the user stays: deleting data must not give a used minute back. The row is removed later. */
 const END = `
   WITH caller AS (
     DELETE FROM callers USING receipts r WHERE r.id = $1 AND callers.user_id = r.user_id AND callers.turns_until < now()
@@ -95,13 +95,13 @@ const END = `
   )
   SELECT id FROM ended`;
 
-/** What a step came to: there is more to do; the rest is held by others, or too young, at the moment; all is done. */
+/** What a step did. `more`: there is more to do. `waits`: the rest is locked by others, or too young. `done`: all is deleted. */
 export type Step = 'more' | 'waits' | 'done';
 
 /**
- * Removes a batch of what a receipt's user has. Any number of processes may do so at once.
+ * Deletes a batch of the data of a receipt's user. Any number of processes may do so at once.
  *
- * Chats that were released less than `afterSeconds` ago are left to whoever released them.
+ * Chats that were released less than `afterSeconds` ago are left to the request that released them.
  */
 export async function eraseSome(manager: EntityManager, receipt: Receipt, afterSeconds = 0): Promise<Step> {
   const { id, userId } = receipt;

@@ -3,27 +3,26 @@ import { type CallFigures, NO_FIGURES } from './ledger.js';
 import { runs } from './states.js';
 import { LEASE_SECONDS } from './timings.js';
 
-/** One attempt's heartbeat: its lease goes on, and what is new of its text and of its call is written down. */
+/** One attempt's heartbeat: it extends the lease and saves what is new of the text and of the call's figures. */
 export interface Beat {
   readonly jobId: string;
   readonly attempt: number;
-  /** Goes into the draft from position `at` on, counted in code points as PostgreSQL does. */
+  /** Where in the draft the text goes, in code points, as PostgreSQL counts. */
   readonly text: string;
   readonly at: number;
-  /** What the model has told of the call since the last time; undefined: nothing. */
+  /** The call's figures, if the model has reported new ones since the last heartbeat. */
   readonly news?: CallFigures | undefined;
 }
 
 /**
- * What a heartbeat came to. `lost`: the attempt is no longer the job's, so the caller must stop the model call and write nothing.
- * `busy`: somebody else holds the job's row, or the call's line, just now; nothing is known, and it is to be tried again soon.
+ * What a heartbeat did. `lost`: the job is another attempt's, so the caller must stop the call and write nothing. `busy`: another session
+ * has locked the job's row or the call's entry; nothing is known, and the caller tries again soon.
  */
 export type Extended = 'extended' | 'busy' | 'lost';
 
 /*
- * Rows that others hold are passed over, not waited for: one chat that is being canceled, or a session that an operator left open, would
- * else keep all the leases of a process from being extended. So no lock is waited for here at all, and the order in which they
- * are taken does not matter.
+ * Locked rows are skipped. Otherwise one chat that is being canceled, or a session that an operator left open, would keep all leases of a
+ * process from being extended. Since no lock is waited for, the order of locks does not matter here.
  */
 const EXTEND = `
   WITH beat AS (
@@ -61,10 +60,10 @@ const EXTEND = `
     LEFT JOIN jobs ON jobs.id = beat.id AND jobs.attempts = beat.attempt AND ${runs('jobs')}`;
 
 /**
- * Extends the leases of attempts, of different jobs or of one, all of them in one statement. Each beat is fenced by its own attempt and
- * comes to something of its own. Saying where the text goes makes it harmless to write the same stretch twice, as after an answer that
- * got lost; and a draft is only ever made longer, should a statement that was given up be carried out late.
- * @returns what each of `beats` came to, in their order
+ * Extends the leases of attempts in one statement. Each heartbeat is fenced by its own attempt and has its own result. The text goes to a
+ * given place, so writing the same text twice is harmless, for instance after an answer that was lost. A draft only grows, even if a
+ * statement that was given up is carried out late.
+ * @returns what each of `beats` did, in their order
  */
 export async function extend(manager: EntityManager, beats: readonly Beat[]): Promise<Extended[]> {
   const figures = beats.map(({ news }) => news ?? NO_FIGURES);

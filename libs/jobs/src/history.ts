@@ -1,32 +1,32 @@
 import type { MessageRole } from '#database/entities/message.entity.js';
 
-/** Messages looked at, newest first. */
+/** How many messages are read, newest first. */
 const MOST_MESSAGES = 200;
 
-/** The smallest context in use, and what of it frames the messages, in tokens. */
+/** The smallest context of a model in use, and how much of it the frame of the messages takes, in tokens. */
 const CONTEXT_TOKENS = 200_000;
 const FRAME_TOKENS = 10 * MOST_MESSAGES;
 
-/** Of instructions, which are the operator's own, a token is taken to have so many bytes: a cautious guess in any script. */
+/** Bytes of instructions for one token. Operators write these, so a cautious guess for any script is enough. */
 const PROMPT_BYTES_A_TOKEN = 2;
 
-/** A message as the model is sent it. */
+/** A message as it is sent to the model. */
 export interface HistoryRow {
   readonly role: MessageRole;
   readonly content: string;
 }
 
 /**
- * SQL: bytes of history, in UTF-8, that fit beside the instructions and the longest reply of an assistant `a`. No token has less than
- * a byte, so they fit whatever was said and in whatever script: a chat that is too long for its model would be refused for good.
+ * SQL: bytes of history, in UTF-8, that fit beside the instructions and the longest reply of an assistant `a`. A token has at least one
+ * byte, so the history fits whatever its script: the model would refuse a chat that is too long, turn after turn.
  */
 export const ROOM = `greatest(0, ${CONTEXT_TOKENS - FRAME_TOKENS} - a.max_output_tokens
   - ceil(octet_length(a.system_prompt) / ${PROMPT_BYTES_A_TOKEN}.0))`;
 
 /**
- * SQL: what to send for a job `job` of an assistant `a` that is to answer the message `m`, as JSON: the newest messages of its chat, and
- * only of that, up to this one, newest first, as many as fit. One that does not fit is left out, and all that are older; so are refused
- * turns ({@link leaveOut}). A row's text is sized without reading it.
+ * SQL: what to send for a job `job` of an assistant `a` that answers the message `m`, as JSON: the newest messages of the chat up to that
+ * one, newest first, as many as fit. A message that does not fit is left out, with all older ones; so are refused turns ({@link leaveOut}).
+ * The size of a row's text is known without reading the text.
  */
 export const HISTORY = `
   SELECT json_agg(json_build_object('role', role, 'content', content) ORDER BY seq DESC) FROM (
@@ -39,8 +39,8 @@ export const HISTORY = `
   WHERE total <= ${ROOM} OR seq = m.seq`;
 
 /**
- * SQL: leaves what a job asked out of all later prompts. That is every user message since the last reply that prompts include, not only
- * the turn's own: they were sent as one, so any of them may be what the model does not take. `job` has `id`, `chat_id` and
+ * SQL: leaves the question of a job out of all later prompts. The question is every user message since the last reply in the prompt, not
+ * only the turn's own: they were sent as one message, so the model may have refused any of them. `job` has `id`, `chat_id` and
  * `user_message_id`.
  */
 export const leaveOut = (job: string): string => `
@@ -52,12 +52,12 @@ export const leaveOut = (job: string): string => `
                                            AND a.left_out_by IS NULL
                                          ORDER BY a.seq DESC LIMIT 1), 0) AND m.seq`;
 
-/** SQL: takes in again what a job's turn had left out, for an operator puts the job back. */
+/** SQL: includes again what a job's turn had left out, because an operator puts the job back. */
 export const takeIn = (job: string): string => `
   UPDATE messages SET left_out_by = NULL FROM ${job}
    WHERE messages.chat_id = ${job}.chat_id AND messages.left_out_by = ${job}.id`;
 
-/** SQL: takes in again what was left out together with the message that a new job is to answer: its user asks for a reply once more. */
+/** SQL: includes again what was left out together with the message that a new job answers, because its user asks for a reply once more. */
 export const takeInAgain = (job: string): string => `
   UPDATE messages SET left_out_by = NULL
     FROM ${job} JOIN messages m ON m.id = ${job}.user_message_id

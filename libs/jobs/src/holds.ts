@@ -3,14 +3,14 @@ import type { JobFault } from './transitions.js';
 import { STALE_HOLD_SECONDS } from './timings.js';
 
 /*
- * What keeps workers from calling the model, for operators to read: the API says so in an operator's view of a job and in its readiness.
- * Each worker holds back by itself, from what it has seen; nothing is decided by these rows.
+ * Why workers do not call the model, for operators: the API shows these rows in an operator's view of a job and in its readiness. Each
+ * worker decides by itself, from what it has seen; these rows decide nothing.
  */
 
 /** All calls (`all`), those of a model (`model:NAME`), or those for an assistant (`assistant:SLUG`). */
 export type Scope = 'all' | `model:${string}` | `assistant:${string}`;
 
-/** Why nothing is called, since when, and when the model is tried next. */
+/** Why nothing is called, since when, and when the next probe begins. */
 export interface Hold {
   readonly scope: Scope;
   readonly code: JobFault['code'];
@@ -19,13 +19,13 @@ export interface Hold {
   readonly until: Date;
 }
 
-/** Of two workers the one that tries later is kept; the first to find the model back removes the row. */
+/** Of two workers the later probe is kept. The first worker that reaches the model again removes the row. */
 const WRITE = `
   INSERT INTO model_holds (scope, code, message, until) VALUES ($1, $2, $3, now() + make_interval(secs => $4::float8 / 1000))
   ON CONFLICT (scope) DO UPDATE SET code = excluded.code, message = excluded.message,
     until = greatest(model_holds.until, excluded.until)`;
 
-/** Writes a hold down, or that it goes on for `ms` milliseconds. */
+/** Writes a hold, or extends it by `ms` milliseconds. */
 export async function writeHold(
   manager: EntityManager,
   { scope, code, message, ms }: Pick<Hold, 'scope' | 'code' | 'message'> & { ms: number },
@@ -44,17 +44,17 @@ const READ = `
   SELECT scope, code, message, since, until FROM model_holds WHERE ${FRESH}
    ORDER BY (scope = 'all') DESC, scope`;
 
-/** The holds that are in force, that of all calls first. */
+/** The holds in force, that of all calls first. */
 export function readHolds(manager: EntityManager): Promise<Hold[]> {
   return manager.query<Hold[]>(READ);
 }
 
-/** Removes what dead workers left. */
+/** Removes holds of dead workers. */
 export async function purgeHolds(manager: EntityManager): Promise<void> {
   await manager.query(`DELETE FROM model_holds WHERE NOT (${FRESH})`);
 }
 
-/** Whether a hold concerns jobs for this assistant, of this model. */
+/** Whether a hold concerns jobs of this assistant and model. */
 export function concerns(scope: Scope, { model, assistant }: { model: string; assistant: string }): boolean {
   return scope === 'all' || scope === `model:${model}` || scope === `assistant:${assistant}`;
 }

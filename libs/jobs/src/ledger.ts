@@ -4,20 +4,20 @@ import { estimatedTokens } from './estimates.js';
 import { RECONCILE_BATCH } from './timings.js';
 
 /*
- * The ledger has an entry for each attempt's call of the model. It is opened before the call, by the statement that claims the job and
- * reads what to send, and ended by the transition that ends the attempt. A worker that was fenced off, or that learned of it
- * too late, adds what it knows; the reconciler ends what a dead one left open as `lost`.
+ * The ledger has an entry for each attempt's call of the model. The statement that claims the job opens it, before the call, and the
+ * transition that ends the attempt ends it. A worker that was fenced off, or that learned of it too late, adds its figures. The reconciler
+ * ends entries that a dead worker left open, as `lost`.
  */
 
-/** What the model has reported of a call so far; null: not yet. */
+/** The figures of a call; null: the model has not reported it yet. */
 export interface CallFigures {
-  /** The id it gave its answer. */
+  /** The id of the answer. */
   readonly messageId: string | null;
   readonly inputTokens: number | null;
   readonly outputTokens: number | null;
-  /** Some of the tokens are estimated from what was seen. */
+  /** Some of the tokens are estimates. */
   readonly estimated: boolean;
-  /** From the call's beginning to its first text, in milliseconds. */
+  /** From the beginning of the call to its first text, in milliseconds. */
   readonly firstTextMs: number | null;
 }
 
@@ -36,10 +36,10 @@ export function figureValues(figures: CallFigures): (string | number | boolean |
 }
 
 /**
- * A known figure is never forgotten: each one that a statement brings replaces the one that is there. A statement that brings tokens
- * also says whether they are estimates.
+ * A figure replaces the earlier one only if the statement brings it. A statement that brings tokens also says whether they are estimates.
  *
- * @param text SQL: the text that was seen of the answer, where the statement knows of it. Should it bring no output, that is estimated
+ * @param text SQL: the text of the answer that arrived, where the statement has it. Output that the statement does not bring is estimated
+ * by it
  */
 function setFigures(from: number, text?: string): string {
   const value = (n: number, type: string): string => `$${from + n}::${type}`;
@@ -53,15 +53,15 @@ function setFigures(from: number, text?: string): string {
            estimated = ${text === undefined ? estimated : `CASE WHEN ${brought(2)} THEN ${estimated} ELSE (${estimated}) OR ${isEstimate(text)} END`}`;
 }
 
-/** At least the tokens of the text, if there is any. */
+/** At least the estimated tokens of the text, if there is text. */
 const outputOf = (text: string): string =>
   `CASE WHEN ${text} = '' THEN model_calls.output_tokens ELSE greatest(model_calls.output_tokens, ${estimatedTokens(text)}) END`;
 
-/** An estimate as soon as the model had begun. */
+/** The figure is an estimate as soon as the model had begun to answer. */
 const isEstimate = (text: string): string =>
   `model_calls.estimated OR model_calls.message_id IS NOT NULL OR ${text} <> ''`;
 
-/** SQL, for a SET list: the tokens of a call of which nothing is left but the draft `text`. */
+/** SQL, for a SET list: the tokens of a call that left nothing but the draft `text`. */
 export const tokensOfDraft = (text: string): string =>
   `output_tokens = ${outputOf(text)}, estimated = ${isEstimate(text)}`;
 
@@ -70,15 +70,15 @@ interface End {
   /** SQL. */
   readonly outcome: string;
   readonly code?: string;
-  /** The number of the first of the values that {@link figureValues} gives. */
+  /** The number of the first value of {@link figureValues}. */
   readonly figuresFrom: number;
-  /** SQL: the text that was seen of the answer. */
+  /** SQL: the text of the answer that arrived. */
   readonly text?: string;
 }
 
 /**
- * Ends the entry of the attempt that the CTE `job` holds (with its `id` and `attempts`), if it is open. It ends one entry at most: an
- * earlier attempt's may be open still, and is not this one's.
+ * Ends the entry of the attempt in the CTE `job` (with `id` and `attempts`) if it is open. It ends at most one entry: an earlier attempt's
+ * may be open, too, and is not this one's.
  */
 export function endCalls(job: string, { outcome, code = 'NULL', figuresFrom, text }: End): string {
   return `
@@ -90,8 +90,8 @@ export function endCalls(job: string, { outcome, code = 'NULL', figuresFrom, tex
 }
 
 /**
- * The call of a canceled job is canceled, also when the job was cleared meanwhile. Otherwise its worker was too late, and it is
- * lost.
+ * The call of a canceled job is canceled, even if the job was cleared meanwhile. Any other call that ends here is lost: its worker came too
+ * late.
  */
 const LATE_OUTCOME = (job: string): string =>
   `CASE WHEN coalesce((SELECT j.status FROM jobs j WHERE j.id = ${job}), 'canceled') = 'canceled' THEN 'canceled' ELSE 'lost' END`;
@@ -104,8 +104,8 @@ const SETTLE = `
   RETURNING outcome`;
 
 /**
- * Adds what a call came to that is no longer its job's: it is paid for all the same.
- * @returns what the entry says became of the call; undefined when the entry is gone or complete
+ * Adds the figures of a call whose job is another attempt's, or has ended. The call is paid for all the same.
+ * @returns the outcome in the entry; undefined: there is no entry, or it is complete
  */
 export async function settleCall(
   manager: EntityManager,
@@ -121,7 +121,7 @@ export async function settleCall(
   return rows[0]?.outcome;
 }
 
-/** `ended_at` alone says which entries are open here, as in their index: an attempt's entry is found by its key. */
+/** The condition names only `ended_at`, as the index does: an attempt's own entry is found by its key. */
 const END_ORPHANS = `
   WITH orphan AS (
     SELECT c.job_id, c.attempt FROM model_calls c LEFT JOIN jobs j ON j.id = c.job_id
@@ -134,9 +134,9 @@ const END_ORPHANS = `
     FROM orphan WHERE c.job_id = orphan.job_id AND c.attempt = orphan.attempt AND c.outcome = 'running'`;
 
 /**
- * Ends entries whose attempt is over and whose worker never said so: it died, or began the call in the moment in which the job
- * was taken from it.
- * @returns how many.
+ * Ends entries whose attempt is over and whose worker never wrote so: it died, or began the call at the moment at which the job was taken
+ * from it.
+ * @returns how many
  */
 export async function endOrphans(manager: EntityManager): Promise<number> {
   const [, ended] = await manager.query<[unknown[], number]>(END_ORPHANS);

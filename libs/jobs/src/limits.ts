@@ -1,13 +1,13 @@
 import type { EntityManager } from 'typeorm';
 import { unfinishedOfUser } from './states.js';
 
-/** How much one user may have. Undefined: as much as they like. */
+/** The limits of one user; undefined: there is no limit. */
 export interface UserLimits {
-  /** Turns a minute, and at once after a minute's rest. */
+  /** Turns per minute; also how many may be sent at once after a minute's rest. */
   readonly turnsPerMinute: number | undefined;
-  /** Turns under way, in all chats together. */
+  /** Unfinished turns, in all chats together. */
   readonly unfinishedTurns: number | undefined;
-  /** Tokens of the model, sent and received, from midnight to midnight (UTC). */
+  /** Tokens of the model, input and output, from midnight to midnight (UTC). */
   readonly tokensPerDay: number | undefined;
 }
 
@@ -20,39 +20,38 @@ export const NO_LIMITS: UserLimits = {
 /** The span of `turnsPerMinute`, in seconds. */
 export const WINDOW_SECONDS = 60;
 
-/** What a turn takes of its minute, in seconds. */
+/** What one turn takes of the minute, in seconds. */
 const spacing = ({ turnsPerMinute }: UserLimits): number =>
   turnsPerMinute === undefined ? 0 : WINDOW_SECONDS / turnsPerMinute;
 
-/** What {@link takeTurn} takes. */
+/** Values of {@link takeTurn}. */
 export function takeValues(limits: UserLimits): [number] {
   return [spacing(limits)];
 }
 
-/** What {@link place} takes. */
+/** Values of {@link place}. */
 export function placeValues({ unfinishedTurns }: UserLimits): [number | null] {
   return [unfinishedTurns ?? null];
 }
 
 const TODAY = `date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'`;
 
-/** Tokens that the calls begun for a user today have taken so far, those under way included. */
+/** Tokens of the calls that the user began today, those under way included. */
 const tokensToday = (user: string): string => `
   SELECT coalesce(sum(coalesce(input_tokens, 0) + coalesce(output_tokens, 0)), 0) FROM model_calls
    WHERE user_id = ${user} AND started_at >= ${TODAY}`;
 
-/** Whether the user ($user) has tokens left of those that they may have today ($most). */
+/** Whether the user ($user) has tokens left of the day's limit ($most). */
 export function hasTokens(user: number, most: number): string {
   return `(${tokensToday(`$${user}::text`)}) < $${most}::bigint`;
 }
 
 /**
- * Takes one turn of the user's minute ($user), if they have one left and `worth` holds: a turn that cannot be taken
- * anyway costs nothing. Of all statements that take a user's turns one at a time gets past this; `share` is the number of what
- * {@link takeValues} gives.
+ * Takes one turn of the user's minute ($user) if one is left and `worth` holds: a turn that cannot be accepted anyway costs nothing. The
+ * row lock lets one of a user's requests through at a time. `share` is the number of the parameter that {@link takeValues} gives.
  *
- * The minute is the generic cell rate algorithm (ITU-T I.371): one moment per user says how far it is used up, and it runs
- * down by itself.
+ * The minute follows the generic cell rate algorithm (ITU-T I.371): one timestamp per user says how far it is used up, and it frees itself
+ * as time passes.
  */
 export function takeTurn(at: { user: number; share: number }, worth: string): string {
   const [user, share] = [`$${at.user}::text`, `make_interval(secs => $${at.share}::float8)`];
@@ -65,7 +64,7 @@ export function takeTurn(at: { user: number; share: number }, worth: string): st
     RETURNING user_id, extract(epoch FROM turns_until - now())::float8 AS "usedSeconds"`;
 }
 
-/** The place in line of the turn that the CTE `caller` (see {@link takeTurn}) took, if the user has not too many under way. */
+/** The round of the turn that the CTE `caller` (see {@link takeTurn}) took, if the user has not too many unfinished turns. */
 export function place(caller: string, limit: number): string {
   const most = `$${limit}::int`;
   return `
@@ -73,32 +72,32 @@ export function place(caller: string, limit: number): string {
      WHERE ${most} IS NULL OR p.unfinished < ${most}`;
 }
 
-/** How much of a minute's turns is left. */
+/** What is left of a user's turns. */
 export interface Allowance {
-  /** Turns that may be sent at once. */
+  /** Turns that may be sent now. */
   readonly turns: number;
-  /** Until all of them may, in seconds. */
+  /** Time until all of them may be sent again, in seconds. */
   readonly fullAfterSeconds: number;
 }
 
-/** What is left when so many seconds of the minute are used up. Undefined when turns are not counted. */
+/** What is left when `used` seconds of the minute are used up; undefined: turns are not counted. */
 export function allowance(limits: UserLimits, usedSeconds: number): Allowance | undefined {
   if (limits.turnsPerMinute === undefined) return undefined;
   const left = (WINDOW_SECONDS - usedSeconds) / spacing(limits);
   return {
-    // A hair less than a whole turn is one: the moments are kept in microseconds.
+    // Slightly less than a whole turn counts as one: timestamps have microseconds.
     turns: Math.max(0, Math.floor(left + 1e-3)),
     fullAfterSeconds: Math.max(0, Math.ceil(usedSeconds)),
   };
 }
 
-/** Which limit a user has reached, and when it is worth to try again. */
+/** Which limit a user has reached, and when to try again. */
 export interface Reached {
   readonly limit: 'turns' | 'unfinished' | 'tokens';
   readonly retryAfterSeconds: number;
 }
 
-/** Turns end when they end; in a while it is worth asking again. */
+/** Nobody knows when a turn ends. This is when it is worth asking again. */
 const UNFINISHED_AGAIN_SECONDS = 2;
 
 const STANDING = `
@@ -108,7 +107,7 @@ const STANDING = `
          CASE WHEN $3::bigint IS NULL THEN 0 ELSE (${tokensToday('$1')}) END AS tokens,
          extract(epoch FROM ${TODAY} + interval '1 day' - now())::float8 AS "untilMidnight"`;
 
-/** Which of the limits a user has reached; undefined when none. For the way of refusals: it costs a query. */
+/** Which limit a user has reached; undefined: none. It costs a query, so only refusals call it. */
 export async function reachedLimit(
   manager: EntityManager,
   userId: string,
@@ -131,7 +130,7 @@ export async function reachedLimit(
 
 const GIVE_BACK = `UPDATE callers SET turns_until = turns_until - make_interval(secs => $2::float8) WHERE user_id = $1`;
 
-/** Gives a turn back that was taken and then could not be used. */
+/** Gives back a turn that was taken and not used. */
 export async function giveBackTurn(manager: EntityManager, userId: string, limits: UserLimits): Promise<void> {
   if (limits.turnsPerMinute !== undefined) await manager.query(GIVE_BACK, [userId, spacing(limits)]);
 }
@@ -140,7 +139,7 @@ const PURGE_CALLERS = `
   DELETE FROM callers WHERE user_id IN (
     SELECT user_id FROM callers WHERE turns_until < now() LIMIT $1 FOR UPDATE SKIP LOCKED)`;
 
-/** Removes a batch of callers whose rows say nothing any more. @returns whether it was a full one */
+/** Removes a batch of callers whose rows limit nothing any more. @returns whether the batch was full */
 export async function purgeCallers(manager: EntityManager, batch: number): Promise<boolean> {
   const [, removed] = await manager.query<[unknown[], number]>(PURGE_CALLERS, [batch]);
   return removed === batch;

@@ -8,18 +8,18 @@ export interface JobAndMessage<Row extends JobRow = JobRow> {
   readonly message: Message | null;
 }
 
-/** The same with the text of the running attempt as far as it is in the row: what a client follows. */
+/** The same with the saved text of the running attempt, for a client that streams it. */
 export type JobWithDraft = JobAndMessage<JobRow & { readonly draft: string }>;
 
-/** Before the names of the message's fields in a row that has a job's as well. */
+/** Prefix of the message's fields in a row that has a job's as well. */
 const MESSAGE = 'message.';
 
-/** A user's job: what a client polls. `undefined` when there is none, or it is somebody else's. */
+/** Reads a user's job. `undefined`: there is none, or it is another user's. */
 export function readJob(manager: EntityManager, jobId: string, userId: string): Promise<JobAndMessage | undefined> {
   return read(manager, jobColumns('j'), jobId, userId);
 }
 
-/** The same as it is followed. */
+/** The same with the saved text. */
 export function readJobWithDraft(
   manager: EntityManager,
   jobId: string,
@@ -34,7 +34,7 @@ async function read<Row extends JobRow>(
   jobId: string,
   userId: string,
 ): Promise<JobAndMessage<Row> | undefined> {
-  // By its chat: whoever's that is no more, at once has no more of its jobs. Of a join the user's chats would be looked through, all of them.
+  // Ownership is read from the chat: a deleted chat has no owner, so its jobs vanish at once. A join would scan all the user's chats.
   const [row] = await manager.query<(Row & Record<string, unknown>)[]>(
     `SELECT ${columns}, ${messageColumns('m', MESSAGE)}
        FROM jobs j LEFT JOIN messages m ON m.job_id = j.id

@@ -34,8 +34,8 @@ const END_SPENT = `
     FROM job JOIN chats c ON c.id = job.chat_id`;
 
 /**
- * Ends the jobs whose last attempt was lost, or one of which no more may be made. Without this they would stay `running` for ever.
- * @returns them.
+ * Ends jobs whose last attempt was lost, or whose hour was over when an attempt was lost. Without this they would stay `running` for ever.
+ * @returns them
  */
 export function endSpent(manager: EntityManager): Promise<EndedTurn[]> {
   return manager.query<EndedTurn[]>(END_SPENT, [
@@ -58,8 +58,8 @@ const END_EXPIRED = `
     FROM job JOIN chats c ON c.id = job.chat_id`;
 
 /**
- * Ends the jobs that have waited too long: whatever keeps the model or the queue away, a turn's end is bounded.
- * @returns them.
+ * Ends jobs that have waited for longer than their hour. So every turn ends, whatever keeps the model or the queue away.
+ * @returns them
  */
 export function endExpired(manager: EntityManager): Promise<EndedTurn[]> {
   return manager.query<EndedTurn[]>(END_EXPIRED, [EXPIRED]);
@@ -70,7 +70,7 @@ const ABANDONED = `
    WHERE status = 'running' AND lease_until < now() AND ${DISPATCH_IS_ON}
    ORDER BY lease_until LIMIT ${RECONCILE_BATCH}`;
 
-/** Jobs whose worker no longer holds them, longest first. None while dispatch is paused. */
+/** Jobs whose lease has run out, the longest first. None while dispatch is paused. */
 export async function abandonedJobs(manager: EntityManager): Promise<string[]> {
   return (await manager.query<{ id: string }[]>(ABANDONED)).map(({ id }) => id);
 }
@@ -84,9 +84,9 @@ const OVERDUE = overdue();
 const OVERDUE_NOT_WITHHELD = overdue(`AND ${NOT_WITHHELD}`);
 
 /**
- * Whether there is a job that nobody has come for in time: a call got lost, or there are more jobs than workers.
+ * Whether a job is overdue: its ticket was lost, or there are more jobs than workers.
  * @param seconds how long ago it was due
- * @param withheld jobs that do not count, for calls for them would be in vain
+ * @param withheld jobs that do not count, because their calls would fail
  */
 export async function anyOverdue(
   manager: EntityManager,
@@ -105,7 +105,7 @@ const PURGE_KEYS = `
      WHERE created_at < now() - make_interval(hours => ${KEY_HOURS})
      ORDER BY created_at LIMIT ${PURGE_BATCH} FOR UPDATE SKIP LOCKED)`;
 
-/** Removes a batch of idempotency keys that have had their time. @returns whether it was a full one */
+/** Removes a batch of old idempotency keys. @returns whether the batch was full */
 export async function purgeKeys(manager: EntityManager): Promise<boolean> {
   const [, removed] = await manager.query<[unknown[], number]>(PURGE_KEYS);
   return removed === PURGE_BATCH;

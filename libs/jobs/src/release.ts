@@ -6,9 +6,9 @@ import { JOB_CHANNEL } from './states.js';
 import { CANCEL_MS, RELEASE_BATCH } from './timings.js';
 
 /*
- * Removing chats, first half: they are released from their user, in one short transaction. From its commit on no request finds
- * them, nothing is written into them, and the turns that were in flight in them are canceled; their workers hear of it as of
- * any cancel, and stop. Keys that keep a chat as it was go at once, too. What rows there are goes afterwards, a batch at a time (see clear.ts).
+ * Deleting chats, first half: they are released from their user in one short transaction. From its commit on no request finds them, nothing
+ * is written into them, and their turns in flight are canceled; workers stop these as they do after any cancel. Idempotency keys that hold
+ * a copy of a chat go at once, too. The rows are deleted afterwards, a batch at a time (see clear.ts).
  */
 
 const RELEASE = `
@@ -28,18 +28,18 @@ const RELEASE = `
          (SELECT count(*) FROM jobs WHERE chat_id = ANY (ARRAY(SELECT id FROM chat)))::int AS jobs,
          ARRAY(SELECT id FROM notice) AS "endedJobs"`;
 
-/** What was released. A chat's messages are numbered without gaps: its last number counts them. */
+/** What was released. A chat's messages are numbered without gaps, so its last number is their count. */
 export interface Released {
   readonly chats: number;
   readonly messages: number;
   readonly jobs: number;
-  /** The jobs that were canceled by it. */
+  /** The jobs that this canceled. */
   readonly endedJobs: readonly string[];
 }
 
 /**
- * Releases chats from their user. To be called in a transaction that has locked them by an earlier statement: only then a turn
- * that was accepted in the last moment is seen. Call {@link settled} once it is committed.
+ * Releases chats from their user. The transaction must have locked them by an earlier statement: only then this one sees a turn that was
+ * accepted at the last moment. Call {@link settled} after the commit.
  */
 export async function release(manager: EntityManager, chatIds: readonly string[]): Promise<Released> {
   return oneRow(await manager.query<Released[]>(RELEASE, [chatIds]));
@@ -47,12 +47,12 @@ export async function release(manager: EntityManager, chatIds: readonly string[]
 
 const UNSETTLED = `SELECT FROM model_calls WHERE job_id = ANY($1) AND outcome = 'running' LIMIT 1`;
 
-/** How often it is looked whether calls have ended, in milliseconds. */
+/** How often it is checked whether the calls have ended, in milliseconds. */
 const LOOK_MS = 20;
 
 /**
- * Waits until the model calls of released jobs have ended and what they cost is in the ledger; for as long as a cancel waits at
- * most. Once the rows are cleared, nothing leads from such a job to its line.
+ * Waits until the calls of released jobs have ended and their figures are in the ledger, for at most as long as a cancel waits. Once the
+ * rows are cleared, nothing leads from such a job to its entry.
  */
 export async function settled(manager: EntityManager, jobIds: readonly string[]): Promise<void> {
   if (jobIds.length === 0) return;
@@ -64,8 +64,8 @@ export async function settled(manager: EntityManager, jobIds: readonly string[])
 }
 
 /**
- * Chats that may be too old: by `idle_since`, which is in an index, as the last message, which each turn moves, is not. It is moved on to
- * the last message of those that are younger, so a chat is looked at in vain about once in the time it is kept.
+ * Chats that may be too old. The index holds `idle_since`, since the time of the last message changes with each turn. For younger chats
+ * `idle_since` is set to the time of the last message. So a chat is read in vain about once in its retention time.
  */
 const EXPIRED = `
   WITH due AS (
@@ -82,16 +82,16 @@ const EXPIRED = `
   )
   SELECT id, "isOver" FROM due`;
 
-/** Looked at under the locks: a reply that was just asked for keeps its chat. */
+/** Checked under the locks: a reply that was asked for just now keeps its chat. */
 const WITHOUT_TURN = `
   SELECT c.id FROM chats c
    WHERE c.id = ANY($1)
      AND NOT EXISTS (SELECT FROM jobs j WHERE j.chat_id = c.id AND ${isUnfinished('j')})`;
 
 /**
- * Releases chats whose last message is older than their assistant keeps them; one with a turn in flight waits for its end. Many
- * at once take different ones.
- * @returns how many, and whether there may be more to look at
+ * Releases chats whose last message is older than their assistant's retention. A chat with a turn in flight waits for its end. Processes
+ * that do so at the same moment take different chats.
+ * @returns how many, and whether there may be more
  */
 export function releaseExpired(manager: EntityManager): Promise<{ chats: number; more: boolean }> {
   return manager.transaction(async (within) => {

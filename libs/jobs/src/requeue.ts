@@ -5,9 +5,9 @@ import { JOB_CHANNEL } from './states.js';
 import { MAX_ATTEMPTS } from './timings.js';
 
 /*
- * The one way out of a final state: an operator puts a failed job back. The chat is locked first, and a reply may come only where it
- * would have come: right after the message it answers. The attempts go on counting, for their numbers are fencing tokens; how many
- * may follow, and the job's hour, begin anew.
+ * The only way out of a final state: an operator puts a failed job back. The chat is locked first. The reply may come only where it would
+ * have come, right after the message that it answers. Attempts go on counting, since their numbers are fencing tokens; how many may follow,
+ * and the job's hour, begin anew.
  */
 const REQUEUE = `
   WITH chat AS (
@@ -27,10 +27,10 @@ const REQUEUE = `
   SELECT job.attempts FROM job LEFT JOIN notice ON true`;
 
 /**
- * Puts a failed job back on the queue, due at once. Another turn that is accepted in the same moment breaks the index
+ * Puts a failed job back on the queue, due at once. If another turn is accepted at the same moment, the statement breaks the index
  * `jobs_one_unfinished` (see `isConflict` in accept.ts).
- * @returns the attempts so far; undefined when it is not failed, its chat is deleted, not active or has another turn in flight,
- * or something was said in it since
+ * @returns the attempts so far; undefined: the job is not failed, its chat is deleted, not active or has another turn in flight, or the
+ * chat has a later message
  */
 export async function requeue(manager: EntityManager, jobId: string): Promise<number | undefined> {
   const rows = await manager.query<{ attempts: number }[]>(REQUEUE, [jobId]);

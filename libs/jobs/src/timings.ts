@@ -19,15 +19,15 @@ export const LOST_AFTER_SECONDS = 5;
 export const MAX_ATTEMPTS = 5;
 
 /**
- * Attempts of a job that may fail without counting, because the model is away or an operator has to act. A job that is alone in an
+ * How many attempts of a job may fail without counting, because the model is away or an operator has to act. A job that is alone in an
  * outage is tried every 15 s (LONGEST_OPEN_MS), so this lasts for its hour.
  */
 export const MOST_FREE_ATTEMPTS = 240;
 
-/** Attempts that may end without text: the second one may have some, and a third would only be paid for. */
+/** How many attempts may end without text. A second one may have some; a third would only be paid for. */
 export const MOST_EMPTY_ANSWERS = 2;
 
-/** Attempts whose call may last longer than a call may: each of them is paid for in full. */
+/** How many attempts may be cut because their call took too long. Each of them is paid for in full. */
 export const MOST_ENDLESS_ANSWERS = 2;
 
 /** How often an answer that the model pauses (`pause_turn`) is continued within an attempt. */
@@ -37,23 +37,23 @@ export const MOST_CONTINUATIONS = 8;
 export const LONGEST_LIFE_SECONDS = 60 * 60;
 
 /**
- * Of so many jobs that a worker claims one is that which has waited longest, whoever's it is. Without it, a user's second turn would
- * wait for as long as ever new users come.
+ * Every eighth job claimed is the one that has waited longest, whichever user owns it. Otherwise a user's second turn would wait for as
+ * long as new users come.
  */
 export const OLDEST_EVERY = 8;
 
-/** Jobs that a worker claims in one statement at most: as many as there are between two claims of the oldest. */
+/** Most jobs that one statement claims: as many as stand between two claims of the oldest. */
 export const CLAIMED_AT_ONCE = OLDEST_EVERY - 1;
 
-/** Rows the reconciler looks at in one go. */
+/** Most rows that one statement of the reconciler reads. */
 export const RECONCILE_BATCH = 500;
 
-/** Old rows that are removed in one go. */
+/** Most old rows that one statement removes. */
 export const PURGE_BATCH = 10 * RECONCILE_BATCH;
 
 /** Waiting time before attempt `attempts + 1`, in milliseconds: 1 s, 2 s, 4 s, 8 s, with up to a quarter more by chance. */
 export function backoffMs(attempts: number): number {
-  // An attempt handed back, or made while the model was away, has a number but costs nothing: the wait stays bounded.
+  // Attempts that were handed back, or failed in an outage, have numbers and cost nothing. So the wait is bounded.
   const steps = Math.min(Math.max(0, attempts - 1), MAX_ATTEMPTS - 2);
   return Math.round(1_000 * 2 ** steps * (1 + Math.random() / 4));
 }
@@ -80,8 +80,8 @@ export const HAND_BACK_MS = 4_000;
 export const CLOSE_MS = 2_000;
 
 /*
- * The circuit of a worker: when the model is away, attempts are not begun in vain. It opens when OUTAGE_JOBS different jobs fail
- * within OUTAGE_MS while the model begins no answer; one attempt at a time then tries whether the model is back.
+ * A worker's circuit keeps attempts from beginning while the model is away. It opens when OUTAGE_JOBS different jobs fail within OUTAGE_MS
+ * and no answer begins. One attempt at a time then probes whether the model is back.
  */
 export const OUTAGE_JOBS = 5;
 export const OUTAGE_MS = 20_000;
@@ -89,41 +89,43 @@ export const SHORTEST_OPEN_MS = 1_000;
 export const LONGEST_OPEN_MS = 15_000;
 
 /**
- * A job that fails again after others were answered does not count towards an outage, nor do its user's others: for SUSPECT_MS
+ * A job that fails again after others were answered does not count towards an outage, nor do its user's other jobs: for SUSPECT_MS
  * milliseconds, and only while somebody was answered in the last ANSWERED_LATELY_MS.
  */
 export const SUSPECT_MS = 60_000;
 export const ANSWERED_LATELY_MS = 3_000;
 
 /**
- * While an attempt tries whether the model is back, and is not answered yet, a job that was never tried may do so, too, after this
- * long, in milliseconds: somebody else's call may be silent for as long as a call may.
+ * How long after a probe has begun, and is not answered yet, a job that was never tried may probe, too, in milliseconds. Another user's
+ * call may be silent for as long as a call may.
  */
 export const AFRESH_BESIDE_MS = 2_000;
 
-/** How long nothing is tried when an operator has to act (key, credit, a model that is gone), in milliseconds: at first, and at most. */
+/**
+ * How long nothing is tried when an operator has to act (key, credit, a model that is gone), in milliseconds: the shortest and the longest.
+ */
 export const SHORTEST_HOLD_MS = 1_000;
 export const LONGEST_HOLD_MS = 60_000;
 
-/** Attempts that begin at once after an outage; each answer that begins allows one more, until this many are under way. */
+/** After an outage this many attempts begin at once. Each answer that begins allows one more, until this many are under way. */
 export const FIRST_AFTER_OUTAGE = 2;
 export const RAMP_ENDS_AT = 32;
 
 /**
- * An attempt that gets no answer counts among those only this long, in milliseconds. Else a few silent calls of one user would hold
- * all others back for as long as a call may be silent.
+ * How long an attempt without an answer counts among those, in milliseconds. Otherwise a few silent calls of one user would hold all others
+ * back for as long as a call may be silent.
  */
 export const RAMP_COUNTS_MS = 1_000;
 
-/** Jobs among which the one with the fewest attempts is chosen to try whether the model is back. */
+/** The probe is the job with the fewest attempts among this many. */
 export const PROBE_AMONG = 100;
 
-/** A hold (a row for operators) that was not renewed this long after it was due is a dead worker's, in seconds. */
+/** A hold (a row for operators) that was not renewed this long after its time is a dead worker's, in seconds. */
 export const STALE_HOLD_SECONDS = 120;
 
 /*
- * Data that is removed. So many chats are taken from their user at a time, and so many of each kind of their rows removed, so that
- * no statement takes long however much there is. Workers leave a chat for so long, in seconds, to the request that removes it.
+ * Deletion works in batches, so that no statement is long: this many chats are released at a time, and this many rows of each kind deleted.
+ * Workers leave a chat alone for CLEAR_AFTER_SECONDS, so that the request that deleted it clears it first.
  */
 export const RELEASE_BATCH = 500;
 export const CLEAR_BATCH = 1_000;

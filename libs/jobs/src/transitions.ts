@@ -9,27 +9,28 @@ import { announce, CANCEL_CHANNEL, endedTurn, type EndedTurn, LIVES_SINCE } from
 import { LONGEST_LIFE_SECONDS, MAX_ATTEMPTS, MOST_FREE_ATTEMPTS } from './timings.js';
 
 /*
- * Every transition of a job after it was accepted, but for its beginning (claim.ts) and its heartbeat (extend.ts). Each is one conditional statement on the
- * database's clock; no row back means "not yours any more: stop". A running attempt is fenced by its number (`attempts`): a worker
- * whose lease ran out holds a number that no row carries any more.
+ * The transitions of a job that a worker or a user makes, but for its beginning (claim.ts) and its heartbeat (extend.ts). The reconciler's
+ * are in reconcile.ts, a deletion's in release.ts, an operator's in requeue.ts. Each is one conditional statement on the database's clock.
+ * No row back means "not yours any more: stop". The number of a running attempt (`attempts`) fences it: a worker whose lease ran out has a
+ * number that no row carries any more.
  *
- * Lock order is chat, then job, then ledger, then messages, here and in accept.ts, so that no two statements wait for one another. When something
- * happened is read from the clock once the locks are held (`clock_timestamp()`): `now()` is when the statement began to wait, and a job
- * would end before it started. What only has to be early enough (a lease, what is due) is counted from `now()`.
+ * The lock order is chat, job, ledger, messages, here and in accept.ts, so that no two statements wait for one another. The time of an
+ * event is read once the locks are held (`clock_timestamp()`). `now()` is when the statement began to wait, so a job could end before it
+ * started. A lease and a due time only have to be early enough, so they count from `now()`.
  *
- * Each statement announces the new state itself, so the notice leaves at commit or not at all; and each ends the line of
- * the attempt's call in the ledger with it.
+ * Each statement announces the new state itself, so the notice leaves with the commit or not at all. Each also ends the entry of the
+ * attempt's call in the ledger.
  */
 
-/** The model's answer, as its message keeps it. */
+/** The reply as its message stores it. */
 export interface Reply {
   readonly content: string;
   readonly model: string;
   readonly stopReason: string;
-  /** `incomplete`: the model ended it early, for want of room or by refusing. */
+  /** `incomplete`: the model ended it early, because it had no room or refused. */
   readonly status: MessageStatus;
   readonly stopDetails: StopDetails | null;
-  /** Later prompts leave the turn out, this reply and what it answers: the model refused it, and would again. */
+  /** Later prompts leave the turn out, question and reply, because the model refused it and would again. */
   readonly leftOut: boolean;
 }
 
@@ -58,19 +59,18 @@ const finishing = (alsoDoes: string): string => `
   SELECT EXISTS (SELECT FROM jobs WHERE status = 'queued' AND available_at <= now()) AS more
     FROM message LEFT JOIN notice ON true`;
 
-/** The second one is for turns that later prompts leave out. Ordinary turns have a statement without that part: it is planned less. */
+/** The second text is for turns that later prompts leave out. Ordinary turns have a text without that part, which is planned faster. */
 const FINISH = finishing('');
 const FINISH_LEFT_OUT = finishing(`, left_out AS (${leaveOut('job')})`);
 
-/** What a finished attempt leaves: others may be due, and there is room for one. */
+/** What the end of an attempt tells of other jobs. */
 export interface Finished {
   readonly more: boolean;
 }
 
 /**
- * Ends the attempt with its reply: the assistant's message and the state `succeeded`, together.
- * The message's usage is that of the ledger.
- * @returns undefined when the attempt is no longer the job's; nothing was written then.
+ * Ends the attempt with its reply: the assistant's message and the state `succeeded`, together. The message's usage is that of the ledger.
+ * @returns undefined: the job is another attempt's, and nothing was written
  */
 export async function finish(
   manager: EntityManager,
@@ -94,18 +94,18 @@ export async function finish(
   return finished;
 }
 
-/** What a failed job says of itself; `code` is one of the contract's `JobError` codes. */
+/** The error of a failed job. `code` is one of the contract's `JobError` codes. */
 export interface JobFault {
   readonly code: components['schemas']['JobErrorCode'];
   readonly message: string;
 }
 
-/** Whether the attempt costs nothing: its worker says so, and the job has not had too many of that kind. */
+/** SQL: the attempt does not count. Its worker says so, and the job has not had too many of that kind. */
 const IS_FREE = `($6 AND free_attempts < ${MOST_FREE_ATTEMPTS})`;
 
 /**
- * Whether the job goes on: fewer of its attempts have failed with this code than may, an attempt is left or this one is free, and it is
- * not too old. Where as many may fail as there are attempts, those that are left say it all: free ones would count otherwise.
+ * SQL: the job goes on. Fewer of its attempts have failed with this code than may, an attempt is left or this one is free, and it is not
+ * too old. If as many may fail as there are attempts, the attempts that are left decide alone: otherwise free ones would count.
  */
 const GOES_ON = `($3 >= ${MAX_ATTEMPTS} OR $3 > 1 + (
     SELECT count(*) FROM model_calls earlier
@@ -138,20 +138,20 @@ const FAIL_LEFT_OUT = failing(`, left_out AS (${leaveOut('job')} AND job.status 
 
 /** How an attempt failed, and what that means for the job. */
 export interface FailedAttempt extends JobFault {
-  /** How many of the job's attempts may fail with this code; 1: it would be in vain to try again. */
+  /** How many of the job's attempts may fail with this code; 1: a retry cannot help. */
   readonly most: number;
-  /** The attempt does not count: the model is away, or an operator has to act. Bounded per job. */
+  /** The attempt does not count, because the model is away or an operator has to act. A job has a bounded number of these. */
   readonly free: boolean;
-  /** Should the job end with it, later prompts leave its turn out: the turn itself is what the model does not take. */
+  /** If the job ends with this fault, later prompts leave its turn out, because the model refuses the turn itself. */
   readonly leavesOut: boolean;
-  /** When it may be tried again, in milliseconds from now. */
+  /** Time until it may be tried again, in milliseconds. */
   readonly delayMs: number;
 }
 
 /**
- * Ends the attempt without a reply. A fault that may pass puts the job back, due after `delayMs`, while it has
- * attempts left and has not failed that way too often; any other ends the job as `failed`.
- * @returns the job's state now, or undefined when the attempt is no longer the job's.
+ * Ends the attempt without a reply. After a temporary fault the job is queued again, due after `delayMs`, if it has attempts left and has
+ * not failed in that way too often. Any other fault ends the job as `failed`.
+ * @returns the job's state; undefined: the job is another attempt's
  */
 export async function giveUp(
   manager: EntityManager,
@@ -202,14 +202,14 @@ const ASK_CANCEL = `
 
 /**
  * Asks the worker that runs a job of `userId` to cancel it, with all of its text.
- * @returns false when nobody runs it.
+ * @returns false: no worker runs it
  */
 export async function askCancel(manager: EntityManager, jobId: string, userId: string): Promise<boolean> {
   const rows = await manager.query<unknown[]>(ASK_CANCEL, [jobId, userId]);
   return rows.length > 0;
 }
 
-/** Whose cancel: the user's ($2), whatever the job's state, or that of the attempt ($4) which brings its text ($5). */
+/** A cancel by the user ($2), whatever the job's state, or by the attempt ($4), which brings its text ($5). */
 const CANCEL = `
   WITH chat AS (
     SELECT c.id FROM chats c JOIN jobs j ON j.chat_id = c.id
