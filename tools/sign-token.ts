@@ -1,4 +1,4 @@
-import { readTokenKeys } from '#settings/token-keys.js';
+import { readTokenClaims, readTokenKeys } from '#settings/token-keys.js';
 import { signToken as sign } from '../apps/api/src/auth/sign-token.js';
 
 export interface TokenOptions {
@@ -10,7 +10,7 @@ export interface TokenOptions {
 
 /**
  * A token for `user` that a service with this environment accepts: signed with `JWT_SECRET` (or the development secret
- * under `DATA_DIR`), for `JWT_ISSUER` and `JWT_AUDIENCE` where they are set.
+ * under `DATA_DIR`), for `JWT_ISSUER`, `JWT_AUDIENCE` and the first of `JWT_CLIENT_IDS` where they are set.
  *
  * @throws Error when the environment has no secret that the service would take, or has the keys of an identity provider, or
  * when the span means nothing
@@ -19,7 +19,7 @@ export function signToken(user: string, env: NodeJS.ProcessEnv, options: TokenOp
   const setting = (name: string): string | undefined => env[name]?.trim() || undefined;
   const faults: string[] = [];
   const keys = readTokenKeys(setting('NODE_ENV') === 'production', setting, faults);
+  const claims = readTokenClaims(setting, faults);
   if (faults.length > 0) throw new Error(faults.join('\n'));
-  const jwt = { ...keys, issuer: setting('JWT_ISSUER'), audience: setting('JWT_AUDIENCE') };
-  return sign(user, jwt, options.expiresIn, options.scope);
+  return sign(user, { ...keys, ...claims }, options.expiresIn, options.scope);
 }

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { constants, sign } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { type Answer, Client } from '../support/client.js';
 import { hmac, KeyServer, newKey, signedBy, type SigningKey, tokenOf } from '../support/key-server.js';
 import type { App } from '../support/processes.js';
@@ -8,6 +9,7 @@ import { until } from '../support/until.js';
 
 const ISSUER = 'https://id.example';
 const AUDIENCE = 'rejoinder';
+const LOG = { LOG_LEVEL: 'debug', LOG_FORMAT: 'json' };
 
 describe('tokens of an identity provider', () => {
   const provider = new KeyServer();
@@ -16,6 +18,7 @@ describe('tokens of an identity provider', () => {
   const next = newKey('ec-2', 'ES256');
   const weak = newKey('weak', 'RS256', 1024);
   const forEncryption = newKey('enc', 'RS256');
+  const others = (['PS256', 'ES384', 'EdDSA'] as const).map((alg) => newKey(`of-${alg}`, alg));
   const shared = 'a secret that is published as a key';
   const foreign = newKey('foreign', 'ES256');
   let stack: Stack;
@@ -24,13 +27,14 @@ describe('tokens of an identity provider', () => {
       rsa.jwk,
       ec.jwk,
       weak.jwk,
+      ...others.map(({ jwk, alg }) => ({ ...jwk, alg })),
       { ...forEncryption.jwk, use: 'enc' },
       { kty: 'oct', kid: 'oct', k: Buffer.from(shared).toString('base64url') },
     ];
     await provider.start();
     stack = await startStack({
       workers: 0,
-      env: { JWT_SECRET: '', JWT_JWKS_URI: provider.url, JWT_ISSUER: ISSUER, JWT_AUDIENCE: AUDIENCE },
+      env: { JWT_SECRET: '', JWT_JWKS_URI: provider.url, JWT_ISSUER: ISSUER, JWT_AUDIENCE: AUDIENCE, ...LOG },
     });
   });
   afterAll(async () => {
@@ -61,6 +65,8 @@ describe('tokens of an identity provider', () => {
     const good = {
       RS256: from(rsa),
       ES256: from(ec),
+      ...Object.fromEntries(others.map((key) => [key.alg, from(key)])),
+      'EdDSA by its other name': from(others.at(-1) as SigningKey, {}, { alg: 'Ed25519' }),
       'without kid, by the only key of its kind': tokenOf({ alg: 'ES256' }, claims(), signedBy(ec)),
       'for several': from(ec, { aud: ['another', AUDIENCE] }),
       'just over': from(ec, { exp: now() - 2 }),
@@ -156,9 +162,58 @@ describe('tokens of an identity provider', () => {
     expect(provider.asked.filter((path) => path !== '/keys')).toEqual([]);
   });
 
+  it('that are refused are so for a reason that the log has, without anything of the token', async () => {
+    const { alg, kid } = rsa;
+    const secret = 'hunter2';
+    const named = (more: object): string => from(rsa, { sub: secret, ...more });
+    const why: Record<string, string> = {
+      '': 'there is no bearer token',
+      'a b': 'there is no bearer token',
+      'YQ.YQ.YQ': 'its header cannot be read, or has crit',
+      [tokenOf({ alg: 'HS256' }, claims({ sub: secret }), hmac(secret))]:
+        'its alg is none of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA, Ed25519',
+      [from(foreign, { sub: secret })]: 'there is no key with its kid for ES256',
+      [tokenOf({ alg: 'RS512' }, claims({ sub: secret }), signedBy(rsa))]:
+        'it has no kid, and there is not just one key for RS512',
+      [tokenOf({ alg, kid }, claims({ sub: secret }), () => '')]: 'its signature does not fit the key',
+      [tokenOf({ alg, kid }, secret, signedBy(rsa))]: 'it cannot be read as a signed JWT',
+      [named({ exp: now() - 10 })]: 'it has expired',
+      [named({ nbf: now() + 60 })]: 'it does not hold yet (nbf)',
+      [from(rsa, { sub: undefined })]: 'it has no sub',
+      [named({ exp: undefined })]: 'it has no exp',
+      [named({ aud: undefined })]: 'it has no aud',
+      [named({ iss: undefined })]: 'it has no iss',
+      [named({ exp: secret })]: 'its exp is no number',
+      [named({ nbf: secret })]: 'its nbf is no number',
+      [named({ iat: secret })]: 'its iat is no number',
+      [named({ sub: secret.repeat(40) })]: 'its sub is no text of 1 to 255 characters',
+      [named({ aud: secret })]: 'its aud is not JWT_AUDIENCE',
+      [named({ iss: secret })]: 'its iss is not JWT_ISSUER',
+    };
+    const page = readFileSync('docs/operations/tokens.md', 'utf8');
+    for (const [token, words] of Object.entries(why)) {
+      const { status, headers, body } = await ask(token);
+      const id = headers.get('x-request-id') ?? '';
+      const line = await until(async () => {
+        const lines = stack.api.output().split('\n');
+        return lines.find((one) => one.includes(id) && one.includes('"msg":"refused"'));
+      }, 'its line in the log');
+      expect([status, JSON.parse(line)]).toEqual([
+        401,
+        expect.objectContaining({ code: 'unauthorized', error: { type: 'TokenFault', message: words } }),
+      ]);
+      expect(JSON.stringify(body)).not.toContain(words);
+      // As the page has it, where what follows is another each time.
+      expect(page).toContain(
+        `\`${words.replace(/(none of R|key for R|kid for E).*/, (part) => `${part.slice(0, 7)} …`)}\``,
+      );
+    }
+    expect(stack.api.output()).not.toContain(secret);
+  });
+
   it('with keys that are known go on while the provider is away; of others nobody says that they are not good', async () => {
     await provider.stop();
-    const api = await stack.startApi();
+    const api = await stack.startApi({ LOG_LEVEL: 'info', LOG_FORMAT: 'text' });
     expect((await new Client(api.url, undefined).get('/health/ready')).status).toBe(200);
     const early = await ask(from(rsa), api);
     expect([early.status, early.body.code, early.headers.get('retry-after')]).toEqual([503, 'unavailable', '5']);
@@ -184,9 +239,9 @@ describe('tokens of an identity provider', () => {
     provider.keys = [...provider.keys, later.jwk];
     await provider.start();
     await until(async () => (await ask(from(later), api)).status === 200, 'the new key');
-    expect(api.output()).toMatch(
-      /keys of the identity provider cannot be fetched[\s\S]*keys of the identity provider:/,
-    );
-    expect(api.output()).toContain('a key of the identity provider is not used: "weak": it has 1024 bits');
+    const said = api.output();
+    expect(said).toMatch(/identity provider cannot be asked for its keys[\s\S]*keys of the identity provider: "/);
+    expect(said).toContain('a key of the identity provider is not used: "weak": it has 1024 bits');
+    expect(said).toContain('a key of the identity provider is not used: "oct": its type ("oct") is not supported');
   });
 });

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-type Alg = 'RS256' | 'ES256';
+type Alg = 'RS256' | 'PS256' | 'ES256' | 'ES384' | 'EdDSA';
 
 /** A key that an identity provider signs with. */
 export interface SigningKey {
@@ -16,11 +16,15 @@ export interface SigningKey {
 }
 
 export function newKey(kid: string, alg: Alg, bits = 2048): SigningKey {
-  const { privateKey, publicKey } =
-    alg === 'RS256'
-      ? generateKeyPairSync('rsa', { modulusLength: bits })
-      : generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const { privateKey, publicKey } = pairFor(alg, bits);
   return { alg, kid, privateKey, publicKey, jwk: { ...publicKey.export({ format: 'jwk' }), kid } };
+}
+
+function pairFor(alg: Alg, bits: number): { privateKey: KeyObject; publicKey: KeyObject } {
+  if (alg === 'EdDSA') return generateKeyPairSync('ed25519');
+  if (alg === 'ES256') return generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  if (alg === 'ES384') return generateKeyPairSync('ec', { namedCurve: 'P-384' });
+  return generateKeyPairSync('rsa', { modulusLength: bits });
 }
 
 const encoded = (part: unknown): string =>
@@ -32,13 +36,17 @@ export function tokenOf(header: object, payload: unknown, signature: (text: stri
   return `${text}.${Buffer.from(signature(text)).toString('base64url')}`;
 }
 
-/** Signs as RS256 and ES256 want it (RFC 7518, sections 3.3 and 3.4). */
+/** Signs as its algorithm wants it (RFC 7518, sections 3.3 to 3.5; RFC 8037, section 3.1). */
 export const signedBy =
-  ({ alg, privateKey }: Pick<SigningKey, 'alg' | 'privateKey'>) =>
-  (text: string): Buffer =>
-    alg === 'RS256'
-      ? sign('sha256', Buffer.from(text), { key: privateKey, padding: constants.RSA_PKCS1_PADDING })
-      : sign('sha256', Buffer.from(text), { key: privateKey, dsaEncoding: 'ieee-p1363' });
+  ({ alg, privateKey: key }: Pick<SigningKey, 'alg' | 'privateKey'>) =>
+  (text: string): Buffer => {
+    const bytes = Buffer.from(text);
+    if (alg === 'EdDSA') return sign(null, bytes, key);
+    if (alg === 'RS256') return sign('sha256', bytes, { key, padding: constants.RSA_PKCS1_PADDING });
+    if (alg === 'PS256')
+      return sign('sha256', bytes, { key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 });
+    return sign(alg === 'ES384' ? 'sha384' : 'sha256', bytes, { key, dsaEncoding: 'ieee-p1363' });
+  };
 
 export const hmac =
   (secret: string | Buffer) =>

@@ -37,6 +37,7 @@ const KIND = /^[a-z_]{1,40}_error$/;
 const OURS = new Set([
   'ModelFault',
   'ProxyFault',
+  'TokenFault',
   'StartFault',
   'SettingsError',
   'PendingMigrationsError',

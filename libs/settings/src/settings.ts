@@ -4,7 +4,7 @@ import { readModelAddress } from './model-address.js';
 import { type ModelProxy, readModelProxy } from './model-proxy.js';
 import { readOrigins } from './origins.js';
 import { parseRedisUrl } from './redis-address.js';
-import { readTokenKeys, type TokenKeySettings } from './token-keys.js';
+import { readTokenClaims, readTokenKeys, type TokenClaimSettings, type TokenKeySettings } from './token-keys.js';
 
 /** Every setting of the two apps, parsed once at start. Nothing else reads the environment. */
 export interface Settings {
@@ -27,7 +27,7 @@ export interface Settings {
   readonly database: { readonly url: string; readonly poolSize: number };
   /** Unset: BullMQ runs on PostgreSQL, and the text of replies goes over it. */
   readonly redisUrl: string | undefined;
-  readonly jwt: TokenKeySettings & { readonly issuer?: string; readonly audience?: string };
+  readonly jwt: TokenKeySettings & TokenClaimSettings;
   /** Origins whose pages may use the API from a browser; none: only pages of its own. */
   readonly corsOrigins: readonly string[];
   /** Whether the API serves the playground, at `/`. */
@@ -190,8 +190,7 @@ export function readSettings(app: 'api' | 'worker' | 'migrate', env: NodeJS.Proc
     redisUrl: redisUrl(text, faults),
     jwt: {
       ...(app === 'api' ? readTokenKeys(production, text, faults) : NO_TOKENS),
-      issuer: text('JWT_ISSUER'),
-      audience: text('JWT_AUDIENCE'),
+      ...readTokenClaims(text, faults),
     },
     corsOrigins: readOrigins(text('CORS_ORIGINS'), faults),
     playground: isOn('PLAYGROUND', !production),

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { readTokenKeys, type TokenKeySettings } from './token-keys.js';
+import { readTokenClaims, readTokenKeys, type TokenKeySettings } from './token-keys.js';
 
 const GOOD = 'Zx0o1cT5mVb8Qe7Lr2Wf9Kd4Hs6Ny3Ua';
 const URI = 'https://id.example/.well-known/jwks.json';
@@ -109,4 +109,25 @@ describe('what tokens are verified with', () => {
       expect(faults.join()).not.toContain('hunter2');
     },
   );
+});
+
+describe('what tokens must say', () => {
+  const claims = (env: Record<string, string>): unknown => {
+    const faults: string[] = [];
+    const read = readTokenClaims((name) => env[name], faults);
+    return faults.length > 0 ? faults : read;
+  };
+
+  it('is nothing, or what is set; clients are a list', () => {
+    expect(claims({})).toEqual({});
+    expect(claims({ JWT_ISSUER: 'i', JWT_AUDIENCE: 'a', JWT_CLIENT_IDS: 'web, ios' })).toEqual({
+      issuer: 'i',
+      audience: 'a',
+      clientIds: ['web', 'ios'],
+    });
+  });
+
+  it.each([',', 'web,', 'web,,ios'])('is no list of clients with a hole in it: %j', (list) => {
+    expect(claims({ JWT_CLIENT_IDS: list })).toEqual([expect.stringContaining('JWT_CLIENT_IDS')]);
+  });
 });

@@ -6,8 +6,16 @@ export interface TokenKeySettings {
   readonly secret: string | undefined;
   /** The secret is the one kept under DATA_DIR, because nothing is set: whoever uses this machine may have tokens. */
   readonly development: boolean;
-  /** Where an identity provider publishes its keys (RFC 7517, section 5), for RS256 and ES256. */
+  /** Where an identity provider publishes its keys (RFC 7517, section 5), for the algorithms that have public keys. */
   readonly jwksUri: string | undefined;
+}
+
+/** What tokens must say; undefined: whatever they like. */
+export interface TokenClaimSettings {
+  readonly issuer?: string;
+  readonly audience?: string;
+  /** The clients whose tokens are accepted, by `client_id` or `azp`; not empty. */
+  readonly clientIds?: readonly string[];
 }
 
 type Read = (name: string) => string | undefined;
@@ -29,6 +37,15 @@ export function readTokenKeys(production: boolean, text: Read, faults: string[])
     return { secret: undefined, development: false, jwksUri: undefined };
   }
   return { secret: developmentSecret(text('DATA_DIR') ?? '.data'), development: true, jwksUri: undefined };
+}
+
+/** Reads `JWT_ISSUER`, `JWT_AUDIENCE` and `JWT_CLIENT_IDS`. */
+export function readTokenClaims(text: Read, faults: string[]): TokenClaimSettings {
+  const listed = text('JWT_CLIENT_IDS')
+    ?.split(',')
+    .map((id) => id.trim());
+  if (listed?.includes('') === true) faults.push('JWT_CLIENT_IDS must be names with commas between them.');
+  return { issuer: text('JWT_ISSUER'), audience: text('JWT_AUDIENCE'), clientIds: listed };
 }
 
 /** HS256 wants a key of at least its hash's size: 32 bytes (RFC 7518, section 3.2). */

@@ -2,9 +2,10 @@ import { type ExecutionContext, Injectable } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
 import { AuthGuard } from '@nestjs/passport';
 import { nothingHere, ServiceError } from '#errors/service-error.js';
-import type { Caller } from './jwt.strategy.js';
+import { type Caller, tokenIn } from './jwt.strategy.js';
 import { PUBLIC } from './public.decorator.js';
 import { REQUIRES } from './requires.decorator.js';
+import { TokenFault } from './token-fault.js';
 import { VerifiedTokens } from './verified-tokens.js';
 
 interface Asking {
@@ -38,7 +39,7 @@ export class BearerGuard extends AuthGuard('jwt') {
 
   /** The reason is for the log. */
   override handleRequest<User>(error: unknown, user: User | false, reason: unknown): User {
-    if (user === false || error) throw (error ?? reason ?? new Error('it names no user, or no end')) as Error;
+    if (user === false || error) throw (error ?? reason ?? new TokenFault('it names no user')) as Error;
     return user;
   }
 
@@ -59,6 +60,8 @@ export class BearerGuard extends AuthGuard('jwt') {
    */
   private async authenticate(context: ExecutionContext): Promise<void> {
     try {
+      const { authorization = '' } = context.switchToHttp().getRequest<Asking>().headers;
+      if (tokenIn(authorization) === null) throw new TokenFault('there is no bearer token');
       await super.canActivate(context);
     } catch (cause) {
       if (cause instanceof ServiceError) throw cause;

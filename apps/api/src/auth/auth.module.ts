@@ -26,12 +26,12 @@ export class AuthModule {
   }
 }
 
-function tokenKeys({ secret, jwksUri, audience }: Settings['jwt']): TokenKeys {
+function tokenKeys({ secret, jwksUri, audience, clientIds }: Settings['jwt']): TokenKeys {
   if (secret !== undefined) return new SecretKey(secret);
   if (jwksUri === undefined) throw new Error('There is nothing to verify tokens with.');
-  if (audience === undefined) {
-    const what = 'what the identity provider signed for any other service is accepted here, too';
-    new Logger(AuthModule.name).warn(`JWT_AUDIENCE is not set: ${what}`);
+  if (audience === undefined && clientIds === undefined) {
+    const what = 'the tokens that the identity provider signs for all other services are accepted here, too';
+    new Logger(AuthModule.name).warn(`Neither JWT_AUDIENCE nor JWT_CLIENT_IDS is set: ${what}`);
   }
   return new ProviderKeys(jwksUri);
 }

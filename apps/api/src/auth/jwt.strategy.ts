@@ -1,10 +1,12 @@
 import type { KeyObject } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { PassportStrategy } from '@nestjs/passport';
-import { Strategy } from 'passport-jwt';
+import { Strategy, type StrategyOptionsWithoutRequest } from 'passport-jwt';
 import type { Settings } from '#settings/settings.js';
+import { TokenFault } from './token-fault.js';
 import { readHeader } from './token-header.js';
 import type { TokenKeys } from './token-keys.js';
+import { verifyToken } from './verify-token.js';
 
 /** Who is asking. */
 export interface Caller {
@@ -19,35 +21,46 @@ export interface Caller {
   readonly scopes: ReadonlySet<string>;
 }
 
+type Claims = Partial<Record<'sub' | 'exp' | 'scope' | 'scp' | 'client_id' | 'azp', unknown>>;
+
 const LONGEST_SUB = 255;
 
 /** What the clock of whoever signs may be off, for `exp` and `nbf`. */
 export const LEEWAY_SECONDS = 5;
 
+// passport-jwt has no other place for a verifier, and its types do not know of this one. There is one strategy in a process.
+Object.assign(Strategy, { JwtVerifier: verifyToken });
+
 /** Verifies the bearer token (RFC 6750) as a JWT (RFC 7519) signed with one of our keys. */
 @Injectable()
 export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
-  constructor({ issuer, audience }: Settings['jwt'], keys: TokenKeys) {
+  private readonly clientIds: readonly string[] | undefined;
+
+  constructor({ issuer, audience, clientIds }: Settings['jwt'], keys: TokenKeys) {
     super({
       jwtFromRequest: ({ headers }: { headers: { authorization?: string } }) => tokenIn(headers.authorization ?? ''),
       secretOrKeyProvider: (_request: unknown, token: string, done: (error: unknown, key?: Buffer) => void) => {
         keyOf(token, keys)
           // Passport's types know of texts only.
           .then((key) => done(null, key as unknown as Buffer))
-          // Also what the verification itself throws: it is done within `done`, and a payload may be anything.
           .catch(done);
       },
-      algorithms: [...keys.algorithms],
+      // Passport's types know the algorithms of jsonwebtoken only.
+      algorithms: [...keys.algorithms] as StrategyOptionsWithoutRequest['algorithms'],
       issuer,
       audience,
       jsonWebTokenOptions: { clockTolerance: LEEWAY_SECONDS },
     });
+    this.clientIds = clientIds;
   }
 
-  /** A token without a usable `sub`, or one that never expires, names nobody. */
-  validate(payload: Record<'sub' | 'exp' | 'scope' | 'scp', unknown>): Caller | false {
-    const { sub, exp, scope, scp } = payload;
-    if (!isUserId(sub) || typeof exp !== 'number' || !Number.isFinite(exp)) return false;
+  /** The caller that a verified token names. @throws TokenFault when it names none */
+  validate({ sub, exp, scope, scp, client_id: clientId, azp }: Claims): Caller {
+    if (!isUserId(sub)) throw new TokenFault(`its sub is no text of 1 to ${LONGEST_SUB} characters`);
+    if (typeof exp !== 'number' || !Number.isFinite(exp)) throw new TokenFault('its exp is no number');
+    if (this.clientIds !== undefined && !this.clientIds.includes((clientId ?? azp) as string)) {
+      throw new TokenFault('its client_id (or azp) is none of JWT_CLIENT_IDS');
+    }
     return { userId: sub, expiresAt: exp * 1_000, scopes: scopesOf(scope ?? scp) };
   }
 }
@@ -66,17 +79,26 @@ function scopesOf(scope: unknown): ReadonlySet<string> {
   return new Set(words.filter((word) => typeof word === 'string'));
 }
 
-/** @throws Error when no key of ours can have signed the token, ServiceError when that cannot be known now */
+/** @throws TokenFault when no key of ours can have signed the token, ServiceError when that cannot be known now */
 async function keyOf(token: string, keys: TokenKeys): Promise<KeyObject> {
   const header = readHeader(token);
-  const key = header && (await keys.keyFor(header));
-  if (key === undefined) throw new Error('no key for its header');
-  return key;
+  if (header === undefined) throw new TokenFault('its header cannot be read, or has crit');
+  const accepted = keys.algorithms as readonly string[];
+  if (!accepted.includes(header.alg)) throw new TokenFault(`its alg is none of ${accepted.join(', ')}`);
+  const key = await keys.keyFor(header);
+  if (key !== undefined) return key;
+  // The name is one of ours by now.
+  const { alg, kid } = header;
+  if (kid !== undefined) throw new TokenFault(`there is no key with its kid for ${alg}`);
+  throw new TokenFault(`it has no kid, and there is not just one key for ${alg}`);
 }
 
-/** Whether a token may say so of its user: text that can be stored, 255 characters at most. */
+/** Whether a token may say so of its user: text that can be stored, 255 characters (code points) at most. */
 export function isUserId(sub: unknown): sub is string {
-  return (
-    typeof sub === 'string' && sub !== '' && sub.length <= LONGEST_SUB && !sub.includes('\0') && sub.isWellFormed()
-  );
+  return typeof sub === 'string' && sub !== '' && isShort(sub) && !sub.includes('\0') && sub.isWellFormed();
+}
+
+/** A character has one or two units; nothing is taken apart that is too long anyway. */
+function isShort(sub: string): boolean {
+  return sub.length <= LONGEST_SUB || (sub.length <= 2 * LONGEST_SUB && [...sub].length <= LONGEST_SUB);
 }

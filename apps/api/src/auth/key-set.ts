@@ -1,56 +1,74 @@
 import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
+import { type Algorithm, algorithmsOf } from './algorithms.js';
 import type { TokenHeader } from './token-header.js';
-
-/** What providers sign with. A key is made for the one that fits its type: none can serve for another. */
-export const ALGORITHMS = ['RS256', 'ES256'] as const;
 
 /** RFC 7518, section 3.3. */
 const FEWEST_RSA_BITS = 2048;
 
+/** Longest `kid` that is repeated to operators, in characters. */
+const LONGEST_NAME = 100;
+
+/** There are keys, and none of them can be used: for these reasons. */
+export class NoUsableKey extends Error {}
+
+interface UsableKey {
+  readonly algorithms: readonly Algorithm[];
+  readonly kid: string | undefined;
+  readonly key: KeyObject;
+}
+
 /** The keys of a JWK set (RFC 7517) that verify tokens, made once. */
 export class KeySet {
-  private readonly keys: { readonly alg: string; readonly kid: string | undefined; readonly key: KeyObject }[] = [];
-  /** What was not taken though it is meant for verifying, and why: in words for an operator. */
+  private readonly keys: UsableKey[] = [];
+  /** Keys that are not used though they may be meant for tokens, and why: in words for an operator. */
   readonly refused: string[] = [];
 
-  /** @throws Error when there is no key in it that verifies */
+  /** @throws NoUsableKey when there are keys and none verifies; Error when `text` is no set of keys */
   constructor(text: string) {
     const keys = (JSON.parse(text) as { keys?: unknown } | null)?.keys;
     if (!Array.isArray(keys)) throw new Error('what came is no JWK set');
+    const others: string[] = [];
     for (const jwk of keys as (JsonWebKey | null)[]) {
-      const alg = typeof jwk === 'object' && jwk !== null ? algorithmOf(jwk) : undefined;
-      if (alg !== undefined) this.add(alg, jwk as JsonWebKey);
+      const name = nameOf(jwk?.['kid']);
+      if (jwk === null || typeof jwk !== 'object') others.push('what is no key');
+      else if (isForOtherUse(jwk)) others.push(`${name}: it is for another use`);
+      else this.add(jwk, name);
     }
-    if (this.keys.length === 0) throw new Error(['no key that verifies is in it', ...this.refused].join('; '));
+    if (this.keys.length > 0) return;
+    if (keys.length === 0) throw new NoUsableKey('the set is empty');
+    throw new NoUsableKey([...this.refused, ...others].join('; '));
   }
 
   /** The ids of the keys, for the log. */
   get ids(): string {
-    return this.keys.map(({ alg, kid }) => `${JSON.stringify(kid) ?? 'no kid'} (${alg})`).join(', ');
+    return this.keys.map(({ algorithms, kid }) => `${nameOf(kid)} (${algorithms[0]})`).join(', ');
   }
 
   /** The key with the token's `kid`. A token without one may mean only the one key there is for its algorithm. */
   find({ alg, kid }: TokenHeader): KeyObject | undefined {
-    const keys = this.keys.filter((key) => key.alg === alg && (kid === undefined || key.kid === kid));
+    const fits = (key: UsableKey): boolean => key.algorithms.some((name) => name === alg);
+    const keys = this.keys.filter((key) => fits(key) && (kid === undefined || key.kid === kid));
     return keys.length === 1 ? keys[0]?.key : undefined;
   }
 
-  private add(alg: string, jwk: JsonWebKey): void {
-    const kid = typeof jwk['kid'] === 'string' ? jwk['kid'] : undefined;
+  private add(jwk: JsonWebKey, name: string): void {
     try {
-      this.keys.push({ alg, kid, key: publicKey(jwk) });
+      const kid = typeof jwk['kid'] === 'string' ? jwk['kid'] : undefined;
+      this.keys.push({ algorithms: algorithmsOf(jwk), kid, key: publicKey(jwk) });
     } catch (error) {
-      this.refused.push(`${JSON.stringify(kid) ?? 'no kid'}: ${(error as Error).message}`);
+      this.refused.push(`${name}: ${(error as Error).message}`);
     }
   }
 }
 
-/** What a key verifies, by its type and what it is said to be for (RFC 7517, section 4); undefined: nothing of ours. */
-function algorithmOf({ kty, crv, use, key_ops: operations, alg }: JsonWebKey): string | undefined {
-  if (use !== undefined && use !== 'sig') return undefined;
-  if (operations !== undefined && !(Array.isArray(operations) && operations.includes('verify'))) return undefined;
-  const fitting = kty === 'RSA' ? 'RS256' : kty === 'EC' && crv === 'P-256' ? 'ES256' : undefined;
-  return alg === undefined || alg === fitting ? fitting : undefined;
+function nameOf(kid: unknown): string {
+  return typeof kid === 'string' ? JSON.stringify(kid.slice(0, LONGEST_NAME)) : 'no kid';
+}
+
+/** Whether a key says that it is for something else than verifying (RFC 7517, section 4): sets hold such keys as well. */
+function isForOtherUse({ use, key_ops: operations }: JsonWebKey): boolean {
+  if (use !== undefined && use !== 'sig') return true;
+  return operations !== undefined && !(Array.isArray(operations) && operations.includes('verify'));
 }
 
 /** @throws Error when it is broken, weak, or no secret any more */

@@ -126,6 +126,29 @@ describe('the keys of a provider', () => {
     await untilIt(byItself, 'a', 'known');
   });
 
+  it('that cannot be used are reported as such, and not as a server that is away', async () => {
+    const logged: unknown[] = [];
+    Logger.overrideLogger({ log: () => undefined, error: () => undefined, warn: (text) => void logged.push(text) });
+    try {
+      const { publicKey } = generateKeyPairSync('ed448');
+      published = [
+        { ...publicKey.export({ format: 'jwk' }), kid: 'b' },
+        { ...jwk('c'), use: 'enc' },
+      ];
+      const keys = keysWith({ retry: 0 });
+      expect([await look(keys, 'b'), await look(keys, 'b')]).toEqual(['unavailable', 'unavailable']);
+      answer = (_, response) => void response.writeHead(503).end();
+      await look(keys, 'b');
+    } finally {
+      Logger.overrideLogger(false);
+    }
+    expect(logged).toEqual([
+      'the identity provider has no key that can be used (JWT_JWKS_URI): ' +
+        '"b": its type ("OKP" "Ed448") is not supported; "c": it is for another use',
+      'the identity provider cannot be asked for its keys (JWT_JWKS_URI): it answered 503',
+    ]);
+  });
+
   it('are trusted for a time only when their server stays away', async () => {
     const keys = keysWith({ trusted: 300, retry: 10 });
     await look(keys, 'a');

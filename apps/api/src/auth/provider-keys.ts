@@ -2,7 +2,8 @@ import type { KeyObject } from 'node:crypto';
 import { Logger, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import { ServiceError } from '#errors/service-error.js';
 import { timeLimit } from '#process/time-limit.js';
-import { ALGORITHMS, KeySet } from './key-set.js';
+import { ALGORITHMS } from './algorithms.js';
+import { KeySet, NoUsableKey } from './key-set.js';
 import type { TokenHeader } from './token-header.js';
 import type { TokenKeys } from './token-keys.js';
 
@@ -111,7 +112,8 @@ export class ProviderKeys implements TokenKeys, OnApplicationBootstrap, OnModule
     } catch (error) {
       const fault = reason(error);
       if (fault !== this.fault && !this.stopping.signal.aborted) {
-        this.logger.warn(`the keys of the identity provider cannot be fetched (JWT_JWKS_URI): ${fault}`);
+        const what = error instanceof NoUsableKey ? 'has no key that can be used' : 'cannot be asked for its keys';
+        this.logger.warn(`the identity provider ${what} (JWT_JWKS_URI): ${fault}`);
       }
       this.failedAt = performance.now();
       this.fault = fault;

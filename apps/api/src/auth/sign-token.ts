@@ -9,14 +9,16 @@ import type { Settings } from '#settings/settings.js';
  */
 export function signToken(
   user: string,
-  { secret, issuer, audience }: Pick<Settings['jwt'], 'secret' | 'issuer' | 'audience'>,
+  { secret, issuer, audience, clientIds }: Omit<Settings['jwt'], 'development' | 'jwksUri'>,
   expiresIn: string | number,
   scope?: string,
 ): string {
   if (secret === undefined) {
     throw new Error('Tokens come from the identity provider of JWT_JWKS_URI; none can be signed here.');
   }
-  return jwt.sign(scope === undefined ? {} : { scope }, secret, {
+  const clientId = clientIds?.[0];
+  const claims = { ...(scope !== undefined && { scope }), ...(clientId !== undefined && { client_id: clientId }) };
+  return jwt.sign(claims, secret, {
     algorithm: 'HS256',
     subject: user,
     expiresIn: expiresIn as jwt.SignOptions['expiresIn'],
