@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { IsOptional, IsString } from 'class-validator';
+import { isDeepStrictEqual } from 'node:util';
 import { parse } from 'yaml';
 import { METADATA_KEY_LENGTH, METADATA_KEYS, METADATA_VALUE_LENGTH } from '#contract/metadata.js';
 import { LARGEST_PAGE } from '#contract/queries.dto.js';
@@ -142,6 +143,17 @@ describe('the contract', () => {
     expect(result.valid).toBe(true);
   });
 
+  it('calls no schema as TypeScript or a browser calls something of its own, which a generated type would shadow', () => {
+    const libraries = ['es5', 'es2015.core', 'es2015.promise', 'dom', 'webworker'];
+    const taken = libraries.flatMap((name) => {
+      const declared = readFileSync(`node_modules/typescript/lib/lib.${name}.d.ts`, 'utf8');
+      return [...declared.matchAll(/^(?:interface|declare var|type) (\w+)/gm)].map(([, type]) => type);
+    });
+    expect(taken).toEqual(expect.arrayContaining(['Error', 'Promise', 'MessageEvent', 'Response']));
+    const names = Object.keys(contract.at('/components/schemas') as object);
+    expect(names.filter((name) => taken.includes(name))).toEqual([]);
+  });
+
   it('declares every parameter that its paths name, first of all', () => {
     for (const { id, path, method } of contract.operations) {
       const list = contract.at(`/paths/${escape(path)}/${method.toLowerCase()}/parameters`) as any[] | undefined;
@@ -170,11 +182,16 @@ describe('the contract', () => {
           if (names.length === 0) faults.push(`${id} ${place}: no example`);
           for (const name of names) {
             const media = `${pointer}/content/${escape(type)}`;
-            const { value } = contract.at(contract.resolve(`${media}/examples/${name}`)) as { value: unknown };
+            const { value, description = '' } = contract.at(contract.resolve(`${media}/examples/${name}`)) as {
+              value: unknown;
+              description?: string;
+            };
             faults.push(...contract.schemaFaults(`${media}/schema`, value, `${id} ${place} ${name}`));
             if (type === 'text/event-stream') {
               const events = [];
-              for await (const event of parseEvents(new Blob([value as string]).stream())) events.push(event);
+              const [, stream = ''] = /^```text\n([\s\S]*?)```$/m.exec(description) ?? [];
+              for await (const event of parseEvents(new Blob([`${stream}\n`]).stream())) events.push(event);
+              if (!events.some(({ data }) => isDeepStrictEqual(data, value))) faults.push(`${name}: of another stream`);
               const last = events.findLastIndex(({ event }) => event === 'reset');
               const text = events.slice(last + 1).map(({ event, data }) => (event === 'delta' ? data.text : ''));
               const message = events.find(({ event }) => event === 'message')?.data;

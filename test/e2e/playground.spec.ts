@@ -25,7 +25,7 @@ describe('the playground, as it is served', () => {
   /** An error in the one shape. */
   const refusal = async (response: Response): Promise<[number, unknown]> => {
     const body: any = await response.json();
-    expect(contract.schemaFaults('/components/schemas/Error', body, response.url)).toEqual([]);
+    expect(contract.schemaFaults('/components/schemas/ErrorBody', body, response.url)).toEqual([]);
     expect(response.headers.get('x-request-id')).toBe(body.request_id);
     return [response.status, body.code];
   };

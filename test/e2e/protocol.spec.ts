@@ -35,7 +35,7 @@ describe('on the wire', () => {
   const expectError = (answer: WireAnswer | undefined, status: number, code: string): void => {
     const body = JSON.parse(answer?.text ?? 'null') as Record<string, unknown>;
     expect([answer?.status, body['code']]).toEqual([status, code]);
-    expect(contract.schemaFaults('/components/schemas/Error', body, '')).toEqual([]);
+    expect(contract.schemaFaults('/components/schemas/ErrorBody', body, '')).toEqual([]);
     expect(answer?.headers.get('x-request-id')).toBe(body['request_id']);
     expect(answer?.headers.get('cache-control')).toBe('no-store');
     // RFC 9110, section 6.6.1.

@@ -1,24 +1,14 @@
 import { createParser } from 'eventsource-parser';
 import type { Contract } from '../support/contract.js';
 
-/** What the data of an event is. */
-const EVENTS: Readonly<Record<string, string>> = {
-  job: 'Job',
-  delta: 'DeltaEvent',
-  reset: 'ResetEvent',
-  message: 'Message',
-  failure: 'Error',
-};
-
 /** What is wrong with the events that have come so far, which may be cut within one. */
 export function eventFaults(contract: Contract, text: string): string[] {
   const faults: string[] = [];
   const parser = createParser({
     onEvent: ({ event = '', id = '', data }) => {
-      const schema = EVENTS[event];
-      if (schema === undefined) return void faults.push(`an event called ${event}`);
-      if (!/^(\d+\.\d+|end)$/.test(id)) faults.push(`event ${event} has the id ${JSON.stringify(id)}`);
-      faults.push(...jsonFaults(contract, schema, data));
+      const parsed = parse(data);
+      if (parsed === undefined) faults.push(`an event ${event} that is no JSON: ${data.slice(0, 200)}`);
+      else faults.push(...contract.eventFaults({ event, id, data: parsed }));
     },
     onError: ({ message }) => void faults.push(message),
   });
@@ -37,14 +27,18 @@ export function lineFaults(contract: Contract, text: string): string[] {
   const ends = lines.pop() === '' && lines.at(-1)?.includes('"type":"end"') === true;
   return [
     ...(ends ? [] : ['the export has no end']),
-    ...lines.flatMap((line) => jsonFaults(contract, 'ExportLine', line)),
+    ...lines.flatMap((line) => {
+      const parsed = parse(line);
+      if (parsed === undefined) return [`a line that is no JSON: ${line.slice(0, 200)}`];
+      return contract.schemaFaults('/components/schemas/ExportLine', parsed, 'line');
+    }),
   ];
 }
 
-function jsonFaults(contract: Contract, schema: string, text: string): string[] {
+function parse(text: string): unknown {
   try {
-    return contract.schemaFaults(`/components/schemas/${schema}`, JSON.parse(text), schema);
+    return JSON.parse(text);
   } catch {
-    return [`a ${schema} that is no JSON: ${text.slice(0, 200)}`];
+    return undefined;
   }
 }

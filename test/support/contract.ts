@@ -59,7 +59,7 @@ export class Contract {
     if (operation === undefined) {
       // No operation of the contract: whatever it is, it is an error in the one shape.
       if (exchange.status < 400) faults.push(`${where}: not in the contract`);
-      return [...faults, ...this.schemaFaults('/components/schemas/Error', exchange.body, where)];
+      return [...faults, ...this.schemaFaults('/components/schemas/ErrorBody', exchange.body, where)];
     }
     if (!operation.statuses.includes(exchange.status)) return [...faults, `${where}: status not in the contract`];
     // Whatever was accepted must be what the contract lets in: a service more lenient than its contract is drift, too.
@@ -79,7 +79,17 @@ export class Contract {
     }
     const type = exchange.headers.get('content-type')?.split(';', 1)[0] ?? '';
     if (!(type in response.content)) return [...faults, `${where}: content type ${type} not in the contract`];
+    // Its events are held against the contract one by one, as they come.
+    if (type === 'text/event-stream') return faults;
     return [...faults, ...this.schemaFaults(`${pointer}/content/${escape(type)}/schema`, exchange.body, where)];
+  }
+
+  /** Everything about one event of a job's stream that the contract does not allow. */
+  eventFaults(event: { readonly event: string; readonly id: string; readonly data: unknown }): string[] {
+    const schemas = this.at('/components/schemas/JobEvent/discriminator/mapping') as Record<string, string>;
+    const schema = schemas[event.event];
+    if (schema === undefined) return [`There is no event called ${event.event}.`];
+    return this.schemaFaults(schema.slice(1), event, `event ${event.event} ${event.id}`);
   }
 
   private requestFaults(operation: ContractOperation, sent: NonNullable<Exchange['sent']>, where: string): string[] {

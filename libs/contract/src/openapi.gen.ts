@@ -11,7 +11,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List the assistants on offer */
+        /**
+         * List the assistants on offer
+         * @description All assistants that you can open a chat with, in the order of their slugs.
+         */
         get: operations["listAssistants"];
         put?: never;
         post?: never;
@@ -28,7 +31,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Read an assistant */
+        /**
+         * Read an assistant
+         * @description One assistant, by its slug.
+         */
         get: operations["getAssistant"];
         put?: never;
         post?: never;
@@ -68,7 +74,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List your chats, newest activity first */
+        /**
+         * List your chats, newest activity first
+         * @description A page of your chats with all assistants. `before` leads to less recent activity, `after` to more recent.
+         */
         get: operations["listChats"];
         put?: never;
         post?: never;
@@ -85,7 +94,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Read a chat */
+        /**
+         * Read a chat
+         * @description The chat without its messages. It also names the job of the turn in flight, if there is one.
+         */
         get: operations["getChat"];
         put?: never;
         post?: never;
@@ -178,7 +190,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Ask for a reply to the messages stored so far */
+        /**
+         * Ask for a reply to the messages stored so far
+         * @description Has all messages that were stored since the last reply answered at once, and gives the job. The chat takes no other turn meanwhile.
+         */
         post: operations["requestReply"];
         delete?: never;
         options?: never;
@@ -341,7 +356,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Read whether attempts are begun */
+        /**
+         * Read whether attempts are begun
+         * @description Whether workers begin attempts, and who last changed that.
+         */
         get: operations["getDispatch"];
         put?: never;
         post?: never;
@@ -568,7 +586,7 @@ export interface components {
             created_at: string;
             /**
              * Format: date-time
-             * @description When status
+             * @description When status, title or metadata last changed.
              */
             updated_at: string;
             /** Format: date-time */
@@ -605,7 +623,7 @@ export interface components {
         Message: {
             id: components["schemas"]["Id"];
             chat_id: components["schemas"]["Id"];
-            /** @description Position in the chat */
+            /** @description Position in the chat, without gaps. */
             seq: number;
             /**
              * @description `system` is the assistant's welcome message.
@@ -723,20 +741,87 @@ export interface components {
          * @enum {string}
          */
         JobErrorCode: "model_unavailable" | "model_unauthorized" | "model_budget" | "model_misconfigured" | "model_rejected" | "message_too_long" | "context_exceeded" | "answer_empty" | "answer_broken" | "answer_paused" | "attempts_exhausted" | "expired" | "internal";
-        /** @description Server-sent events (WHATWG HTML, section 9.2); the data of each is one of the schemas named above. */
-        Events: string;
-        /** @description The data of a `delta`. */
+        /**
+         * @description `<attempt>.<offset>`, or `end`; to be sent back as `Last-Event-ID`.
+         * @example 1.42
+         * @example end
+         */
+        EventId: string;
+        /**
+         * @description An event of a job's stream, as a parser of server-sent events (WHATWG HTML, section 9.2) gives it, with its data parsed as JSON.
+         *     Later versions may add events: pass over one whose name you do not know.
+         */
+        JobEvent: components["schemas"]["JobStateEvent"] | components["schemas"]["DeltaEvent"] | components["schemas"]["ResetEvent"] | components["schemas"]["ReplyEvent"] | components["schemas"]["FailureEvent"];
+        /** @description The job's state. It comes first while the job is unfinished, whenever the job changes, and last of all. */
+        JobStateEvent: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            event: "job";
+            id: components["schemas"]["EventId"];
+            data: components["schemas"]["Job"];
+        };
+        /** @description The next stretch of the reply's text. */
         DeltaEvent: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            event: "delta";
+            id: components["schemas"]["EventId"];
+            data: components["schemas"]["Delta"];
+        };
+        /** @description Another attempt begins: forget the text so far. */
+        ResetEvent: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            event: "reset";
+            id: components["schemas"]["EventId"];
+            data: components["schemas"]["Reset"];
+        };
+        /** @description The reply as it is kept. */
+        ReplyEvent: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            event: "message";
+            id: components["schemas"]["EventId"];
+            data: components["schemas"]["Message"];
+        };
+        /** @description The job failed. The `job` event that follows says so, too. */
+        FailureEvent: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            event: "failure";
+            id: components["schemas"]["EventId"];
+            data: components["schemas"]["ErrorBody"];
+        };
+        /**
+         * @description The data of one event of a job's stream. A field tells which: `offset` a `delta`, `role` a `message`, `code` a `failure`, `status`
+         *     without `role` a `job`, and `attempt` a `reset`.
+         */
+        JobEventData: components["schemas"]["Job"] | components["schemas"]["Delta"] | components["schemas"]["Reset"] | components["schemas"]["Message"] | components["schemas"]["ErrorBody"];
+        /** @description The data of a `delta`. */
+        Delta: {
             /** @description Where in the reply the text begins, in UTF-16 code units. */
             offset: number;
             text: string;
         };
         /** @description The data of a `reset`. */
-        ResetEvent: {
+        Reset: {
             /** @description The number of the attempt that starts over. */
             attempt: number;
         };
+        /** @description Both messages of a turn. Its `type` tells it from a `Job`, which the same operation may answer. */
         Turn: {
+            /** @constant */
+            type: "turn";
             user_message: components["schemas"]["Message"];
             assistant_message: components["schemas"]["Message"];
             job_id: components["schemas"]["Id"];
@@ -1026,7 +1111,7 @@ export interface components {
             status: "canceled";
         };
         /** @description The one shape of every error. */
-        Error: {
+        ErrorBody: {
             code: components["schemas"]["ErrorCode"];
             /** @description For people; its words may change. */
             message: string;
@@ -1066,7 +1151,7 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
-                "application/json": components["schemas"]["Error"];
+                "application/json": components["schemas"]["ErrorBody"];
             };
         };
         /** @description No valid token. The reason is not told. */
@@ -1077,7 +1162,7 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
-                "application/json": components["schemas"]["Error"];
+                "application/json": components["schemas"]["ErrorBody"];
             };
         };
         /** @description The token is no operator's; the answer is that of an unknown path. */
@@ -1087,7 +1172,7 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
-                "application/json": components["schemas"]["Error"];
+                "application/json": components["schemas"]["ErrorBody"];
             };
         };
         /** @description There is no such job. Or the token is no operator's; then the answer is that of an unknown path. */
@@ -1097,7 +1182,7 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
-                "application/json": components["schemas"]["Error"];
+                "application/json": components["schemas"]["ErrorBody"];
             };
         };
         /** @description There is no such assistant on offer. */
@@ -1107,7 +1192,7 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
-                "application/json": components["schemas"]["Error"];
+                "application/json": components["schemas"]["ErrorBody"];
             };
         };
         /** @description There is no such chat, or it is not yours; nobody learns which. */
@@ -1117,7 +1202,7 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
-                "application/json": components["schemas"]["Error"];
+                "application/json": components["schemas"]["ErrorBody"];
             };
         };
         /** @description There is no such job, or it is not yours; nobody learns which. */
@@ -1127,7 +1212,7 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
-                "application/json": components["schemas"]["Error"];
+                "application/json": components["schemas"]["ErrorBody"];
             };
         };
         /** @description The caller's `Accept` rules out what there is. */
@@ -1137,7 +1222,7 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
-                "application/json": components["schemas"]["Error"];
+                "application/json": components["schemas"]["ErrorBody"];
             };
         };
         /** @description The chat has a turn in flight, or is not active. */
@@ -1147,7 +1232,7 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
-                "application/json": components["schemas"]["Error"];
+                "application/json": components["schemas"]["ErrorBody"];
             };
         };
         /** @description What is there is no longer what `If-Match` names; or, of a change, it is what `If-None-Match` rules out. */
@@ -1157,7 +1242,7 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
-                "application/json": components["schemas"]["Error"];
+                "application/json": components["schemas"]["ErrorBody"];
             };
         };
         /** @description The body is larger than 256 KiB. */
@@ -1167,7 +1252,7 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
-                "application/json": components["schemas"]["Error"];
+                "application/json": components["schemas"]["ErrorBody"];
             };
         };
         /** @description The body is not `application/json` in UTF-8, or has a `Content-Encoding`: then `Accept-Encoding` says what would be taken. */
@@ -1177,7 +1262,7 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
-                "application/json": components["schemas"]["Error"];
+                "application/json": components["schemas"]["ErrorBody"];
             };
         };
         /** @description The request can be read, but something in it cannot be. `details` names the fields at fault. */
@@ -1187,7 +1272,7 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
-                "application/json": components["schemas"]["Error"];
+                "application/json": components["schemas"]["ErrorBody"];
             };
         };
         /**
@@ -1200,7 +1285,7 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
-                "application/json": components["schemas"]["Error"];
+                "application/json": components["schemas"]["ErrorBody"];
             };
         };
         /**
@@ -1216,7 +1301,7 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
-                "application/json": components["schemas"]["Error"];
+                "application/json": components["schemas"]["ErrorBody"];
             };
         };
         /**
@@ -1232,7 +1317,7 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
-                "application/json": components["schemas"]["Error"];
+                "application/json": components["schemas"]["ErrorBody"];
             };
         };
         /**
@@ -1248,7 +1333,7 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
-                "application/json": components["schemas"]["Error"];
+                "application/json": components["schemas"]["ErrorBody"];
             };
         };
         /** @description You have too many streams open. `RateLimit` names the limit. */
@@ -1261,7 +1346,7 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
-                "application/json": components["schemas"]["Error"];
+                "application/json": components["schemas"]["ErrorBody"];
             };
         };
         /** @description A fault of ours; the logs have it under the request's id. */
@@ -1271,7 +1356,7 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
-                "application/json": components["schemas"]["Error"];
+                "application/json": components["schemas"]["ErrorBody"];
             };
         };
         /**
@@ -1285,7 +1370,7 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
-                "application/json": components["schemas"]["Error"];
+                "application/json": components["schemas"]["ErrorBody"];
             };
         };
     };
@@ -1391,9 +1476,16 @@ export type SchemaJob = components['schemas']['Job'];
 export type SchemaJobStatus = components['schemas']['JobStatus'];
 export type SchemaJobError = components['schemas']['JobError'];
 export type SchemaJobErrorCode = components['schemas']['JobErrorCode'];
-export type SchemaEvents = components['schemas']['Events'];
+export type SchemaEventId = components['schemas']['EventId'];
+export type SchemaJobEvent = components['schemas']['JobEvent'];
+export type SchemaJobStateEvent = components['schemas']['JobStateEvent'];
 export type SchemaDeltaEvent = components['schemas']['DeltaEvent'];
 export type SchemaResetEvent = components['schemas']['ResetEvent'];
+export type SchemaReplyEvent = components['schemas']['ReplyEvent'];
+export type SchemaFailureEvent = components['schemas']['FailureEvent'];
+export type SchemaJobEventData = components['schemas']['JobEventData'];
+export type SchemaDelta = components['schemas']['Delta'];
+export type SchemaReset = components['schemas']['Reset'];
 export type SchemaTurn = components['schemas']['Turn'];
 export type SchemaAdminJob = components['schemas']['AdminJob'];
 export type SchemaAdminJobPage = components['schemas']['AdminJobPage'];
@@ -1421,7 +1513,7 @@ export type SchemaTurnRequest = components['schemas']['TurnRequest'];
 export type SchemaUserText = components['schemas']['UserText'];
 export type SchemaReplyRequest = components['schemas']['ReplyRequest'];
 export type SchemaUpdateJobRequest = components['schemas']['UpdateJobRequest'];
-export type SchemaError = components['schemas']['Error'];
+export type SchemaErrorBody = components['schemas']['ErrorBody'];
 export type SchemaErrorDetail = components['schemas']['ErrorDetail'];
 export type SchemaErrorCode = components['schemas']['ErrorCode'];
 export type ResponseNotModified = components['responses']['NotModified'];
@@ -1842,7 +1934,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Error"];
+                    "application/json": components["schemas"]["ErrorBody"];
                 };
             };
             412: components["responses"]["PreconditionFailed"];
@@ -2009,7 +2101,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Turn"];
-                    "text/event-stream": components["schemas"]["Events"];
+                    "text/event-stream": components["schemas"]["JobEventData"];
                 };
             };
             /** @description The turn is accepted and will be answered; the job tells when. */
@@ -2052,7 +2144,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Error"];
+                    "application/json": components["schemas"]["ErrorBody"];
                 };
             };
             413: components["responses"]["PayloadTooLarge"];
@@ -2068,7 +2160,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Error"];
+                    "application/json": components["schemas"]["ErrorBody"];
                 };
             };
             503: components["responses"]["Unavailable"];
@@ -2123,7 +2215,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Error"];
+                    "application/json": components["schemas"]["ErrorBody"];
                 };
             };
             413: components["responses"]["PayloadTooLarge"];
@@ -2242,7 +2334,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Error"];
+                    "application/json": components["schemas"]["ErrorBody"];
                 };
             };
             412: components["responses"]["PreconditionFailed"];
@@ -2282,7 +2374,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "text/event-stream": components["schemas"]["Events"];
+                    "text/event-stream": components["schemas"]["JobEventData"];
                 };
             };
             /** @description The client has seen the end. Do not come again. */
@@ -2475,7 +2567,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Turn"];
-                    "text/event-stream": components["schemas"]["Events"];
+                    "text/event-stream": components["schemas"]["JobEventData"];
                 };
             };
             /** @description The turn is accepted and will be answered; the job tells when. */
@@ -2518,7 +2610,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Error"];
+                    "application/json": components["schemas"]["ErrorBody"];
                 };
             };
             413: components["responses"]["PayloadTooLarge"];
@@ -2534,7 +2626,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Error"];
+                    "application/json": components["schemas"]["ErrorBody"];
                 };
             };
             503: components["responses"]["Unavailable"];
@@ -2712,7 +2804,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Error"];
+                    "application/json": components["schemas"]["ErrorBody"];
                 };
             };
             412: components["responses"]["PreconditionFailed"];
@@ -3018,7 +3110,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Error"];
+                    "application/json": components["schemas"]["ErrorBody"];
                 };
             };
             406: components["responses"]["NotAcceptable"];
@@ -3080,6 +3172,7 @@ export interface operations {
                     "application/json": components["schemas"]["Health"];
                 };
             };
+            400: components["responses"]["MalformedRequest"];
         };
     };
     getReadiness: {
@@ -3101,7 +3194,8 @@ export interface operations {
                     "application/json": components["schemas"]["Health"];
                 };
             };
-            /** @description No. (The one answer of status 4xx or 5xx that is not an `Error`.) */
+            400: components["responses"]["MalformedRequest"];
+            /** @description No. (The one answer of status 4xx or 5xx that is not an `ErrorBody`.) */
             503: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];

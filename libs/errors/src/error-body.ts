@@ -4,7 +4,7 @@ import type { ErrorCode } from './catalogue.js';
 import { ServiceError } from './service-error.js';
 
 /** The one shape every error leaves in. */
-export type ErrorBody = components['schemas']['Error'];
+export type ErrorBody = components['schemas']['ErrorBody'];
 
 /** What an error looks like on the wire. */
 export function errorBody(error: ServiceError, requestId: string): ErrorBody {

@@ -17,13 +17,13 @@ export class ApiHealthController extends HealthController {
   }
 
   @Get('live')
-  @Operation('getLiveness', [200], [])
+  @Operation('getLiveness', [200, 400], [])
   override live(): Health {
     return super.live();
   }
 
   @Get('ready')
-  @Operation('getReadiness', [200, 503], [])
+  @Operation('getReadiness', [200, 400, 503], [])
   override ready(@Res({ passthrough: true }) reply: FastifyReply): Promise<Health> {
     return super.ready(reply);
   }

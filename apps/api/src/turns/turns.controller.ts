@@ -94,6 +94,7 @@ export class TurnsController {
     }
     void reply.status(200);
     return {
+      type: 'turn',
       user_message: presentMessage(sent.userMessage),
       assistant_message: presentMessage(replyOf(sent)),
       job_id: sent.job.id,
