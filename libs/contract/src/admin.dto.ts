@@ -27,7 +27,7 @@ type QueryOf<Id extends keyof operations> = NonNullable<operations[Id]['paramete
 
 const LONGEST_USER = 255;
 
-/** A cursor that holds a user's id, each of whose characters may take six. */
+/** A cursor that holds a user's id, of which each character may take six. */
 const LONGEST_PLACE = 3_000;
 
 export const JOB_STATUSES = ['queued', 'running', 'succeeded', 'failed', 'canceled'] as const;
@@ -57,19 +57,19 @@ const WholeNumber = (): PropertyDecorator =>
 const MOMENT = /^[1-9]\d{3}-\d\d-\d\dT([01]\d|2[0-3]):\d\d:\d\d(\.\d{1,9})?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$/i;
 const DAY = /^[1-9]\d{3}-\d\d-\d\d$/;
 
-/** A day that does not exist, such as the 30th of February, JavaScript would take for another. */
+/** JavaScript would take a day that does not exist, such as 30 February, for another day. */
 const isDay = (text: string): boolean =>
   DAY.test(text) && !Number.isNaN(Date.parse(text)) && new Date(text).toISOString().startsWith(text);
 
-/** A year of four digits also in UTC, where an offset may take it out of them. */
+/** An offset may move the year out of four digits. */
 const isMoment = (text: string): boolean =>
   MOMENT.test(text) && isDay(text.slice(0, 10)) && !Number.isNaN(Date.parse(text)) && Date.parse(text) < YEAR_10000;
 
 const YEAR_10000 = Date.parse('+010000-01-01T00:00:00Z');
 
 /**
- * A moment as PostgreSQL takes it: in UTC, for it knows no offsets beyond 16 hours, where RFC 3339 has them up to 24. What is less
- * than a millisecond counts as one, so that jobs, which have whole ones, stand on the same side of it.
+ * A moment in UTC, for PostgreSQL: it knows offsets up to 16 hours, RFC 3339 up to 24. A fraction of a millisecond is rounded up, so that
+ * jobs, which have whole milliseconds, stay on the same side of it.
  */
 const Moment = (): PropertyDecorator =>
   Transform(({ value }: { value: unknown }) => {
@@ -90,7 +90,7 @@ const Holds = (check: (text: string) => boolean, otherwise: string): PropertyDec
 const IsMoment = (): PropertyDecorator => Holds(isMoment, 'must be a moment, such as 2026-11-23T09:00:00Z');
 const IsDay = (): PropertyDecorator => Holds(isDay, 'must be a day, such as 2026-11-23');
 
-/** Which jobs an operator asks for. */
+/** Filters of an operator's list of jobs. */
 export class AdminJobsQuery extends PageQuery implements QueryOf<'listAdminJobs'> {
   @IsOptional()
   @IsIn(JOB_STATUSES)
@@ -138,7 +138,7 @@ export class AdminJobsQuery extends PageQuery implements QueryOf<'listAdminJobs'
 
 const GROUPS = /^(day|assistant|user)(,(day|assistant|user)){0,2}$/;
 
-/** Which usage an operator asks for. */
+/** Filters of an operator's list of usage. */
 export class UsageQuery implements QueryOf<'getUsage'> {
   @IsOptional()
   @IsDay()

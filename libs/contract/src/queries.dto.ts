@@ -16,7 +16,7 @@ const WholeNumber = (): PropertyDecorator =>
     typeof value === 'string' && /^\d{1,6}$/.test(value) ? Number(value) : value,
   );
 
-/** The page asked for. */
+/** Which page a list gives. */
 export class PageQuery implements MessagesPageQuery {
   @IsOptional()
   @WholeNumber()

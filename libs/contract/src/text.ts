@@ -2,20 +2,20 @@ import { registerDecorator } from 'class-validator';
 
 const BLANK = /^\s*$/u;
 
-/** What is wrong with a text, or undefined. Lengths are counted in code points, as JSON Schema counts them. */
+/** What is wrong with a text; undefined: nothing. Lengths count code points, as JSON Schema does. */
 export function textFault(value: unknown, min: number, max: number): string | undefined {
   if (typeof value !== 'string') return 'must be a string';
-  // A code point takes one or two units, so most texts are judged without counting.
+  // A code point takes one or two units, so most texts need no counting.
   const tooLong = value.length > max && (value.length > 2 * max || [...value].length > max);
   if (tooLong) return `must be at most ${max} characters long`;
   if (min > 0 && BLANK.test(value)) return 'must not be blank';
-  // PostgreSQL takes neither NUL nor, unharmed, half a surrogate pair.
+  // PostgreSQL stores neither NUL nor half a surrogate pair.
   if (value.includes('\0')) return 'must not contain NUL';
   if (!value.isWellFormed()) return 'must be well-formed Unicode, without lone surrogates';
   return undefined;
 }
 
-/** A text of `min` to `max` code points that PostgreSQL can hold; with `min` ≥ 1 not blank either. */
+/** A text of `min` to `max` code points that PostgreSQL can store; with `min` ≥ 1 not blank either. */
 export function IsText(min: number, max: number): PropertyDecorator {
   return (target, propertyName) => {
     registerDecorator({

@@ -1,15 +1,9 @@
 import type { Job } from './entities/job.entity.js';
 import type { Message } from './entities/message.entity.js';
 
-/*
- * Select lists for statements written by hand: each gives rows in the shape of its entity.
- * `t` is the table's alias in the statement.
- */
+/* Select lists for hand-written statements. Each gives rows in the shape of its entity. `t` is the table's alias in the statement. */
 
-/**
- * A job without its draft, which may be long and is of use to hardly anybody, and without its place in line and what only its
- * worker needs.
- */
+/** A job without its draft, which may be long and is rarely needed, without its round, and without what only its worker needs. */
 export type JobRow = Omit<Job, 'draft' | 'round' | 'traceparent' | 'freeAttempts'>;
 
 export const jobColumns = (t: string): string => `
@@ -20,7 +14,7 @@ export const jobColumns = (t: string): string => `
   ${t}.created_at AS "createdAt", ${t}.requeued_at AS "requeuedAt", ${t}.started_at AS "startedAt",
   ${t}.finished_at AS "finishedAt"`;
 
-/** A message; `prefix` goes before the names of its fields where a statement gives other things beside it (see {@link messageIn}). */
+/** A message. `prefix` stands before the names of its fields if the statement also gives other rows (see {@link messageIn}). */
 export const messageColumns = (t: string, prefix = ''): string =>
   Object.entries(MESSAGE_COLUMNS)
     .map(([field, column]) => `${t}.${column} AS "${prefix}${field}"`)
@@ -45,7 +39,7 @@ const MESSAGE_COLUMNS: Readonly<Record<keyof Message, string>> = {
   createdAt: 'created_at',
 };
 
-/** Takes the message out of a row whose statement has {@link messageColumns} with this prefix; null where it joined none. */
+/** Takes the message out of a row of a statement that has {@link messageColumns} with this prefix; null: it joined none. */
 export function messageIn(row: Record<string, unknown>, prefix: string): Message | null {
   if (row[`${prefix}id`] === null) return null;
   return Object.fromEntries(
@@ -53,24 +47,24 @@ export function messageIn(row: Record<string, unknown>, prefix: string): Message
   ) as unknown as Message;
 }
 
-/** A chat, for statements that name its table by `t`. */
+/** A chat, for statements whose table has the alias `t`. */
 export const chatColumns = (t: string): string => `
   ${t}.id, ${t}.user_id AS "userId", ${t}.released_from AS "releasedFrom", ${t}.assistant_slug AS "assistantSlug", ${t}.status,
   ${t}.title, ${t}.metadata, ${t}.last_seq AS "lastSeq", ${t}.created_at AS "createdAt", ${t}.updated_at AS "updatedAt",
   ${t}.last_message_at AS "lastMessageAt", (${unfinishedJob(t)}) AS "unfinishedJobId"`;
 
 /**
- * SQL: a job is neither succeeded, failed nor canceled, for statements that look for that of a chat (`jobs_one_unfinished`), or for any. Not
- * by its status: whoever asks for one of them, `running` say, would be offered that index, too (see states.ts in libs/jobs).
+ * SQL: a job is unfinished, for statements that look for the one of a chat (`jobs_one_unfinished`), or for any. It does not name the
+ * status: a statement that looks for `running` jobs, say, could then use this index, too (see states.ts in libs/jobs).
  */
 export const isUnfinished = (t: string): string => `${t}.finished_at IS NULL`;
 
-/** The unfinished job of a chat, for the select list of a statement that reads it: there is one at most, by an index of their own. */
+/** The unfinished job of a chat, for the select list of a statement that reads the chat. The index allows at most one. */
 export const unfinishedJob = (chat: string): string =>
   `SELECT u.id FROM jobs u WHERE u.chat_id = ${chat}.id AND ${isUnfinished('u')}`;
 
 /**
- * The moment of a chat's next message, for the row of `chats` that a statement holds locked. `now()` is the transaction's
- * beginning, which is before the wait for the lock: with it, messages would be dated against their order.
+ * The time of a chat's next message, for a row of `chats` that the statement has locked. `now()` would be the transaction's beginning,
+ * before the wait for the lock, and messages would have dates against their order.
  */
 export const NEXT_MOMENT = 'greatest(last_message_at, clock_timestamp())';

@@ -50,7 +50,7 @@ export const ENTITIES = [
   Deployment,
 ];
 
-/** Listed by hand, oldest first: what runs is what this line says. */
+/** Listed by hand, oldest first: these run, in this order. */
 export const MIGRATIONS = [
   Core1764000000000,
   Ledger1795564800000,
@@ -72,7 +72,7 @@ export const MIGRATIONS = [
 
 export interface DatabaseOptions {
   readonly url: string;
-  /** Connections of this process at most. */
+  /** Most connections of this process. */
   readonly poolSize: number;
   /** Shown by PostgreSQL in `pg_stat_activity`. */
   readonly applicationName: string;
@@ -109,7 +109,7 @@ const LONGEST_IDLE_MS = 8_000;
 export function dataSourceOptions(options: DatabaseOptions): DataSourceOptions {
   return {
     type: 'postgres',
-    // Given, not found by name: its clients are heard, and prepare.
+    // Passed in and not found by name, because its clients have an error listener and prepare statements.
     driver: preparingPg,
     url: options.url,
     applicationName: options.applicationName,
@@ -132,7 +132,7 @@ export function dataSourceOptions(options: DatabaseOptions): DataSourceOptions {
   };
 }
 
-/** The server's time-outs are of no help when it is the server, or the way to it, that hangs. */
+/** The server's time-outs do not help when the server, or the way to it, hangs. */
 function socketThatGivesUp(): Socket {
   const socket = new Socket();
   return socket.setTimeout(LONGEST_SILENCE_MS, () => {
@@ -149,7 +149,7 @@ export class PendingMigrationsError extends StartFault {
   }
 }
 
-/** Thrown at start when there is no getting in. PostgreSQL's own words never hold the password. */
+/** Thrown at start when the database refuses the connection. PostgreSQL's own words never hold the password. */
 export class DatabaseUnreachableError extends StartFault {
   constructor(cause: unknown) {
     const { message, code } = cause as { message?: string; code?: string };

@@ -2,10 +2,11 @@ import type { EventEmitter } from 'node:events';
 import pg from 'pg';
 
 /*
- * A connection that PostgreSQL ends in the very moment it is made: the word that it is ready and the word that it is over
- * arrive together, and the second is an `error` event before whoever waits for the first can listen. Nobody hears it, and an
- * error that nobody hears ends the process. So every client has a listener from the start, whoever makes it: our pools, and
- * BullMQ's. Nothing is kept from anybody: whoever listens next is told, and the next statement on such a connection fails.
+ * Gives every client of pg a listener for errors from the start: those of our pools, and BullMQ's.
+ *
+ * PostgreSQL may end a connection at the very moment it is ready. Both events then arrive together, and the second, an `error`, comes
+ * before the code that waits for the first can listen. An `error` event without a listener ends the process. Later listeners still get
+ * later errors, and the next statement on such a connection fails.
  */
 
 type Connect = (this: pg.Client, ...args: unknown[]) => unknown;

@@ -8,23 +8,23 @@ import { StartFault } from '#process/start-fault.js';
 import { loadEnvFile, readSettings } from '#settings/settings.js';
 import { connect, dataSourceOptions } from './data-source.js';
 
-/** Any number; the same in every process, so that two migrations at once run one after the other. */
+/** Any number, the same in every process, so that two migrations at the same time run one after the other. */
 const MIGRATION_LOCK = 7_265_106_111;
 
 /**
- * How long a migration waits for a lock, in milliseconds. All who come to the table after it stand in line behind it: had it to wait for a
- * long report or a backup, the service would wait, too. So it steps out of the line before anybody there gives up, and tries again.
+ * How long a migration waits for a lock, in milliseconds. Every statement on the table queues up behind a waiting migration: if it waited
+ * for a long report or a backup, the whole service would. So it gives up before the others do, and tries again.
  */
 const LOCK_WAIT_MS = 1_000;
 const LOCK_AGAIN_MS = 2_000;
 const LONGEST_TRYING_MS = 60_000;
 
-/** How long it waits for another migration to end, in milliseconds. */
+/** How long it waits for another migration, in milliseconds. */
 const LONGEST_TURN_MS = 10 * 60_000;
 
 const LOCK_NOT_AVAILABLE = '55P03';
 
-/** Does `work` as soon as the locks it needs can be had. What is done twice must not matter. @throws StartFault after a minute */
+/** Does `work` as soon as it gets its locks. It may be done twice, so it must be repeatable. @throws StartFault after a minute */
 async function withoutBlocking(work: () => Promise<unknown>): Promise<void> {
   const deadline = Date.now() + LONGEST_TRYING_MS;
   for (;;) {
@@ -45,12 +45,12 @@ async function withoutBlocking(work: () => Promise<unknown>): Promise<void> {
   }
 }
 
-/** Brings Rejoinder's own tables and BullMQ's up to date. Safe to run at any time, also many at once. */
+/** Brings Rejoinder's own tables and BullMQ's up to date. It is safe at any time, and in several processes at once. */
 async function migrate(): Promise<void> {
   const settings = readSettings('migrate');
   const source = await connect({
     ...dataSourceOptions({ url: settings.database.url, poolSize: 2, applicationName: 'rejoinder-migrate' }),
-    // A migration may take as long as it takes, once it has begun.
+    // Once it has its lock, a migration may take any time.
     extra: { lock_timeout: LOCK_WAIT_MS, keepAlive: true },
   });
   const lock = source.createQueryRunner();
@@ -75,7 +75,7 @@ async function migrate(): Promise<void> {
 }
 
 loadEnvFile();
-// Each migration is a transaction: one that is broken off has not happened.
+// Each migration is a transaction, so one that breaks off changes nothing.
 leaveOnSignal();
 migrate().catch((error: unknown) => {
   console.error(error instanceof StartFault ? error.message : inspectable(error));

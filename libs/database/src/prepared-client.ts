@@ -1,9 +1,9 @@
 import pg from 'pg';
 
-/** Statements that a process prepares at most. What it says at run time is bounded; a list of any length within one would not be. */
+/** Most statements that a process prepares. Statement texts must be a fixed set: texts with lists of variable length would use this up. */
 const MOST_STATEMENTS = 500;
 
-/** By text, for all connections of the process. */
+/** Names by text, for all connections of the process. */
 const names = new Map<string, string>();
 
 function nameOf(text: string): string | undefined {
@@ -33,7 +33,7 @@ class PreparingClient extends pg.Client {
   }
 }
 
-/** The driver for TypeORM: pg, with clients that prepare. */
+/** pg as the driver for TypeORM, with clients that prepare. */
 export const preparingPg = {
   ...pg,
   Pool: class extends pg.Pool {

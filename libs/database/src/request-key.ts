@@ -1,23 +1,23 @@
-/** What a client names a request by that must not be done twice. */
+/** The idempotency key of a request. */
 export interface RequestKey {
   readonly key: string;
-  /** SHA-256 of what is asked for. */
+  /** SHA-256 of the request. */
   readonly fingerprint: Buffer;
 }
 
-/** The values of a statement that keeps a key: null and null when the request has none. */
+/** The values of a statement that stores a key; twice null: the request has none. */
 export function keyValues(request: RequestKey | undefined): [string | null, Buffer | null] {
   return [request?.key ?? null, request?.fingerprint ?? null];
 }
 
-/** Whether the user ($user) has used the key ($key) already, as far as the statement can see. */
+/** SQL: the user ($user) has used the key ($key) already, as far as the statement can see. */
 export function keyIsKept(user: number, key: number): string {
   return `EXISTS (SELECT FROM idempotency_keys k WHERE k.user_id = $${user} AND k.key = $${key})`;
 }
 
 /**
- * Keeps a key with the effect it belongs to, in the very statement that brings the effect about. A twin that got as far at the
- * same moment breaks `idempotency_keys_pkey` (see {@link isKeyConflict}) and all of its statement is undone.
+ * SQL: stores a key with its effect, in the statement that makes the effect. A twin request that got as far at the same moment breaks
+ * `idempotency_keys_pkey` (see {@link isKeyConflict}), and all of its statement is rolled back.
  */
 export function keepKey(
   at: { user: number; key: number },
@@ -29,12 +29,12 @@ export function keepKey(
     SELECT $${user}, $${key}, $${key + 1}, ${effect.value}, true FROM ${effect.from} WHERE $${key}::text IS NOT NULL`;
 }
 
-/** Whether a statement failed because a twin of the request was quicker. */
+/** Whether a statement failed because a twin request was quicker. */
 export function isKeyConflict(error: unknown): boolean {
   return breaks(error, 'idempotency_keys_pkey');
 }
 
-/** Whether a statement failed at this unique index. */
+/** Whether a statement broke this unique index. */
 export function breaks(error: unknown, constraint: string): boolean {
   const driver = (error as { driverError?: { code?: string; constraint?: string } }).driverError;
   return driver?.code === '23505' && driver.constraint === constraint;

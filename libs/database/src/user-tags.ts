@@ -3,13 +3,13 @@ import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
 import { oneRow } from './rows.js';
 
-/** Users whose tags are kept at most; a tag costs more than all else about a line of the log. */
+/** Most users whose tags are cached. A tag costs more than the rest of a log line. */
 const MOST_KEPT = 10_000;
 
 /**
- * How users stand in the log: the same for the same user, in every process on this database, and nobody's name. Ids of users are
- * often e-mail addresses or numbers in a row, so a hash of one would be guessed in no time; this is one under a key (HMAC-SHA-256,
- * RFC 2104) that is nowhere but in the database, cut to 64 bits.
+ * How users appear in the log: the same tag for the same user in every process on this database, and nobody's name. Ids of users are often
+ * e-mail addresses or consecutive numbers, so a plain hash could be guessed. This is a keyed hash (HMAC-SHA-256, RFC 2104), cut to 64 bits,
+ * whose key is in the database alone.
  */
 @Injectable()
 export class UserTags implements OnModuleInit {
@@ -23,7 +23,7 @@ export class UserTags implements OnModuleInit {
     this.key = key;
   }
 
-  /** The user as the log has it. */
+  /** The user's tag in the log. */
   tagOf(userId: string): string {
     const kept = this.kept.get(userId);
     if (kept !== undefined) return kept;

@@ -3,17 +3,17 @@ import type { components } from '#contract/openapi.gen.js';
 /** The codes of the contract; the catalogue below must name each of them and no other. */
 export type ErrorCode = components['schemas']['ErrorCode'];
 
-/** Why a job failed; the contract says of each code what helps. */
+/** Why a job failed. The contract says of each code what helps. */
 export type JobErrorCode = components['schemas']['JobErrorCode'];
 
 interface CatalogueEntry {
-  /** HTTP status the code is answered with. */
+  /** The HTTP status of the answer. */
   readonly status: number;
-  /** What the log makes of it: a client's fault is no news, ours is. */
+  /** The level in the log: `debug` for a client's fault, a higher one for ours. */
   readonly log: 'debug' | 'warn' | 'error';
 }
 
-/** Every error that can leave the service. One code, one status; `openapi.yaml` says which operation answers which. */
+/** Every error that the service answers with. One code has one status; `openapi.yaml` says which operation may answer with it. */
 export const CATALOGUE: Readonly<Record<ErrorCode, CatalogueEntry>> = {
   malformed_request: { status: 400, log: 'debug' },
   unauthorized: { status: 401, log: 'debug' },

@@ -3,10 +3,10 @@ import type { components } from '#contract/openapi.gen.js';
 import type { ErrorCode } from './catalogue.js';
 import { ServiceError } from './service-error.js';
 
-/** The one shape every error leaves in. */
+/** The shape of every error. */
 export type ErrorBody = components['schemas']['ErrorBody'];
 
-/** What an error looks like on the wire. */
+/** An error as JSON. */
 export function errorBody(error: ServiceError, requestId: string): ErrorBody {
   return {
     code: error.code,
@@ -19,8 +19,8 @@ export function errorBody(error: ServiceError, requestId: string): ErrorBody {
 }
 
 /**
- * A whole HTTP/1.1 answer for requests that Node's parser refuses before any framework sees them.
- * The connection ends with it: what follows on it cannot be trusted to be a request.
+ * A whole HTTP/1.1 answer for requests that Node's parser refuses before any framework sees them. The connection closes with it: what
+ * follows on it may not be a request.
  */
 export function rawErrorResponse(
   code: ErrorCode,
@@ -34,7 +34,7 @@ export function rawErrorResponse(
     `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status] ?? ''}`,
     'Content-Type: application/json; charset=utf-8',
     `Content-Length: ${Buffer.byteLength(body)}`,
-    // A clock is at hand, so it must be told (RFC 9110, section 6.6.1).
+    // A server with a clock must send the date (RFC 9110, section 6.6.1).
     `Date: ${new Date().toUTCString()}`,
     'Cache-Control: no-store',
     `X-Request-Id: ${requestId}`,

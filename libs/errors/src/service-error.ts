@@ -6,9 +6,9 @@ export interface FieldFault {
 }
 
 export interface ErrorExtras {
-  /** The fields at fault, for `validation_failed`. */
+  /** The wrong fields, for `validation_failed`. */
   readonly details?: readonly FieldFault[];
-  /** The job the error is about, so that a client can go on from it. */
+  /** The job that the error is about, so that a client can go on from it. */
   readonly jobId?: string;
   /** Why that job failed, for `assistant_failed`. */
   readonly jobError?: JobErrorCode | undefined;
@@ -40,7 +40,7 @@ export class ServiceError extends Error {
   }
 }
 
-/** The error that a client gets whose turn failed. */
+/** The error of a client whose turn failed. */
 export function assistantFailed(job: {
   readonly id: string;
   readonly errorCode: string | null;
@@ -51,7 +51,7 @@ export function assistantFailed(job: {
   return new ServiceError('assistant_failed', message, { jobId: job.id, jobError });
 }
 
-/** The same words for an unknown resource and for somebody else's: nobody learns which it was. */
+/** An unknown resource and another user's get the same words, so that nobody learns which it was. */
 export function notFound(what: 'assistant' | 'chat' | 'job' | 'receipt'): ServiceError {
   return new ServiceError('not_found', `There is no such ${what}.`);
 }
@@ -61,7 +61,7 @@ export function invalidField(field: string, message: string): ServiceError {
   return new ServiceError('validation_failed', 'The request has invalid fields.', { details: [{ field, message }] });
 }
 
-/** What an unknown address answers. */
+/** The error for an unknown path. */
 export function nothingHere(cause?: unknown): ServiceError {
   return new ServiceError('not_found', 'There is nothing at this address.', { cause });
 }

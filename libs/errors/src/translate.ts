@@ -5,7 +5,7 @@ import { nothingHere, ServiceError } from './service-error.js';
 /** Seconds after which a client may try again while the store is away. */
 const RETRY_AFTER_SECONDS = '2';
 
-/** Fastify's own errors, by code; their messages are replaced, for they echo input and internals. */
+/** Fastify's own errors, by code. Their messages are replaced, because they repeat input and internals. */
 const FASTIFY: Readonly<Record<string, () => ServiceError>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: () => new ServiceError('payload_too_large', 'The body is too large.'),
   FST_ERR_CTP_INVALID_MEDIA_TYPE: () =>
@@ -16,7 +16,7 @@ const FASTIFY: Readonly<Record<string, () => ServiceError>> = {
   FST_ERR_MAX_PARAM_LENGTH: () => nothingHere(),
 };
 
-/** Makes one of our errors of whatever was thrown: by us, by Nest, by Fastify, by the store, or by a fault of ours. */
+/** Turns anything thrown, by us, by Nest, by Fastify, by the store or by a bug, into one of our errors. */
 export function translate(thrown: unknown): ServiceError {
   if (thrown instanceof ServiceError) return thrown;
 

@@ -3,9 +3,8 @@ import type { Listener } from './listener.js';
 import { Listeners } from './listeners.js';
 
 /**
- * Requests to cancel a job, for the worker that runs it. They are sent by SQL, beside the row they are about, so they come
- * from PostgreSQL whatever the queue runs on. One that was missed is made up for by whoever asked: the row is canceled over
- * the worker's head.
+ * Requests to cancel a job, for the worker that runs it. They come from PostgreSQL on both queue stores, since the SQL that reads the row
+ * sends them. If one is lost, the API cancels the row itself.
  */
 export class CancelFeed {
   private readonly cancels = new Listeners<() => void>();
@@ -19,7 +18,7 @@ export class CancelFeed {
     });
   }
 
-  /** Calls `cancel` when somebody asks for the job's cancel, until the returned function is called. */
+  /** Calls `cancel` when a user asks for the job's cancel, until the returned function is called. */
   follow(jobId: string, cancel: () => void): () => void {
     return this.cancels.add(jobId, cancel);
   }

@@ -2,8 +2,8 @@ import { DISPATCH_CHANNEL } from '#jobs/states.js';
 import type { Listener } from './listener.js';
 
 /**
- * Tells that attempts may be begun again after dispatch was paused. A hint, so that nobody waits until the reconciler looks by
- * itself: it is sent by the statement that changes the row, and the row decides.
+ * Tells workers that dispatch has resumed, so that none waits for the reconciler. It is a hint, sent by the statement that changes the row;
+ * the row decides.
  */
 export class DispatchFeed {
   private resumed: () => void = () => undefined;
@@ -12,7 +12,7 @@ export class DispatchFeed {
     listener.on(DISPATCH_CHANNEL, { heard: () => this.resumed(), missed: () => undefined });
   }
 
-  /** Names the one who is told. */
+  /** Sets the function that is called. */
   onResumed(resumed: () => void): void {
     this.resumed = resumed;
   }

@@ -10,8 +10,8 @@ import { RedisReplyFeed } from './redis-reply-feed.js';
 import { type FeedEnd, ReplyFeed } from './reply-feed.js';
 
 /**
- * What a process hears of jobs, and of replies in the making. Replies go where the queue is; what becomes of jobs leaves with
- * the commit, so it comes from PostgreSQL in either case.
+ * What a process receives about jobs and about replies that are being written. Replies travel through the queue's store. Notices of a job's
+ * state are sent with the commit, so they come from PostgreSQL on both stores.
  */
 @Module({})
 export class FeedModule {
@@ -19,7 +19,7 @@ export class FeedModule {
     const listener = new Listener(store.databaseUrl, applicationName);
     const jobFeed = new JobFeed(listener);
     const providers: DynamicModule['providers'] = [{ provide: JobFeed, useValue: jobFeed }];
-    // Cancels, and that dispatch goes on, are for who runs jobs: the others need not hear of them.
+    // Only a process that runs jobs needs cancels and the notice that dispatch has resumed.
     if (end === 'writes') {
       providers.push({ provide: CancelFeed, useValue: new CancelFeed(listener) });
       providers.push({ provide: DispatchFeed, useValue: new DispatchFeed(listener) });

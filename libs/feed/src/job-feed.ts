@@ -3,14 +3,13 @@ import { JOB_CHANNEL } from '#jobs/states.js';
 import type { Listener } from './listener.js';
 import { Listeners } from './listeners.js';
 
-/** Told of every change of one job's state; `undefined` says "look for yourself, a notice may have been missed". */
+/** Called with each new state of one job. `undefined`: a notice may have been missed, so read the row. */
 export type JobListener = (status: JobStatus | undefined) => void;
 
 /**
- * Changes of jobs, live. A waiting client costs an entry in a map and no query.
- *
- * The notices leave with the commit that changes the row, so they come from PostgreSQL whatever the queue runs on. They are
- * hints: each time the connection comes back, every listener is told to look.
+ * Changes of jobs, live. A waiting client costs an entry in a map and no query. The statement that changes the row sends the notice with
+ * its commit, so notices come from PostgreSQL on both queue stores. They are hints: whenever the connection comes back, every subscriber is
+ * asked to read its row.
  */
 export class JobFeed {
   private readonly listeners = new Listeners<JobListener>();
@@ -27,7 +26,7 @@ export class JobFeed {
     });
   }
 
-  /** Calls `listener` on each change of the job until the returned function is called. */
+  /** Calls `listener` on each change of the job, until the returned function is called. */
   follow(jobId: string, listener: JobListener): () => void {
     return this.listeners.add(jobId, listener);
   }

@@ -1,16 +1,16 @@
-/** Told of who is followed at all: once for the first listener of an id, and once when its last has left. */
+/** Called when an id gets its first subscriber, and when it has lost its last. */
 export interface Interest {
   first(id: string): void;
   last(id: string): void;
 }
 
-/** Who follows what, by id. */
+/** Subscribers by id. */
 export class Listeners<T extends (...args: never[]) => void> {
   private readonly sets = new Map<string, Set<T>>();
 
   constructor(private readonly interest?: Interest) {}
 
-  /** Adds a listener until the returned function is called. */
+  /** Adds a subscriber until the returned function is called. */
   add(id: string, listener: T): () => void {
     let set = this.sets.get(id);
     if (set === undefined) {
@@ -27,7 +27,7 @@ export class Listeners<T extends (...args: never[]) => void> {
     };
   }
 
-  /** The listeners of an id at this moment. */
+  /** The current subscribers of an id. */
   of(id: string): readonly T[] {
     const set = this.sets.get(id);
     return set === undefined ? [] : [...set];

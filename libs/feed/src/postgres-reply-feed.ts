@@ -6,8 +6,8 @@ const PIECES = 'rejoinder_pieces';
 const ASKED = 'rejoinder_asked';
 
 /**
- * The reply feed over PostgreSQL's notices, on the connection that listens anyway. There is one channel for all jobs: a
- * channel for each would cost a LISTEN, and a look through all channels of all sessions with every notice.
+ * The reply feed over PostgreSQL's notices, on the connection that is there for the job feed. All jobs share one channel: a channel for
+ * each job would cost a LISTEN, and with every notice a search through all channels of all sessions.
  */
 export class PostgresReplyFeed extends ReplyFeed {
   private readonly followers = new Listeners<Follower>();
@@ -19,7 +19,7 @@ export class PostgresReplyFeed extends ReplyFeed {
   ) {
     super();
     if (end === 'reads') {
-      // Pieces that were missed need no word of their own: the job feed, on the same connection, has followers look.
+      // Missed pieces need no notice of their own: the job feed, on the same connection, has subscribers read the row.
       listener.on(PIECES, { heard: (payload) => this.heardPiece(payload), missed: () => undefined });
     } else {
       listener.on(ASKED, { heard: (payload) => this.heardAsked(payload), missed: () => this.missedAsked() });

@@ -9,33 +9,32 @@ import { parseRedisUrl } from '#settings/redis-address.js';
 /** How long Redis may take for an answer, in milliseconds. */
 const ANSWER_MS = 5_000;
 
-/** How often the connections are tried, in milliseconds. */
+/** Time between two tries to connect, in milliseconds. */
 const CHECK_MS = 10_000;
 
-/** Channels of one SUBSCRIBE, when all are subscribed to anew. */
+/** Channels in one SUBSCRIBE when all are subscribed to anew. */
 const AT_ONCE = 1_000;
 
-/** What comes in. */
+/** What a channel receives. */
 export interface Ear {
-  /** A message came. */
+  /** A message arrived. */
   heard(channel: string, message: string): void;
-  /** Messages may have been missed, in either direction: a connection was down. Both stand now, and hear what they should. */
+  /** Messages may have been lost in either direction, because a connection was down. Both are up now and subscribed. */
   missed(): void;
 }
 
 /**
- * What a process hears and says by Redis's channels, on two connections: one that has subscribed may say nothing else (so it
- * is in RESP2, which the client speaks). However many clients follow something, they share them.
+ * What a process receives and sends through Redis's channels. It has two connections, since in RESP2, which the client speaks, a connection
+ * with subscriptions may send nothing else. All subscribers of the process share them.
  *
- * In a Cluster, each is to some node, and to another once that one is lost: what is said to one is heard at all of them. Redis 7
- * could keep a channel to the node of its slot; but then all hangs on that node, and on a client that follows it about.
+ * In a Cluster each connection is to some node, and to another if that one is lost: a message to one node arrives at all. Redis 7 could
+ * bind a channel to the node of its slot, but then everything depends on that node, and on a client that follows the slot.
  *
- * Messages are hints: while a connection is down what is said is dropped, and nothing waits to be sent. Neither start nor stop
- * waits for Redis.
+ * Messages are hints. While a connection is down they are dropped, and nothing waits to be sent. Neither start nor stop waits for Redis.
  */
 @Injectable()
 export class RedisListener implements OnApplicationShutdown {
-  /** The channels that are listened to, each with whether Redis has confirmed that it sends them. */
+  /** The subscribed channels, and whether Redis has confirmed each. */
   private readonly channels = new Map<string, Promise<boolean>>();
   private readonly hears: Redis;
   private readonly says: Redis;
@@ -53,34 +52,34 @@ export class RedisListener implements OnApplicationShutdown {
     this.says.on('ready', () => this.backAgain());
   }
 
-  /** Begins; the connections come when they can. */
+  /** Begins to connect. It does not wait for the connections. */
   start(ear: Ear): void {
     this.ear = ear;
-    // That one cannot be made is told by its events, and it is tried again.
+    // Its events report a connection that fails, and it is tried again.
     for (const redis of [this.hears, this.says]) redis.connect().catch(() => undefined);
-    // One that owes nothing may be dead for hours before anybody notices.
+    // An idle connection may be dead for hours before anybody notices.
     this.check = setInterval(() => {
       for (const redis of [this.hears, this.says]) if (redis.status === 'ready') void answered(redis, redis.ping());
     }, CHECK_MS);
   }
 
-  /** Listens to a channel, now or as soon as Redis is there. */
+  /** Subscribes to a channel, now or as soon as Redis is there. */
   join(channel: string): void {
     this.channels.set(channel, this.subscribe([channel]));
   }
 
   leave(channel: string): void {
     this.channels.delete(channel);
-    // On a connection that is down there is nothing to leave: its successor is told of what is left.
+    // A connection that is down has no subscriptions, and the next one is given only those that remain.
     if (this.hears.status === 'ready') void answered(this.hears, this.hears.unsubscribe(channel));
   }
 
-  /** Whether Redis has confirmed that it sends a channel's messages here; resolves within seconds, one way or the other. */
+  /** Whether Redis has confirmed the subscription to a channel. It resolves within seconds in any case. */
   async listensTo(channel: string): Promise<boolean> {
     return this.channels.get(channel) ?? false;
   }
 
-  /** Says messages, in order and in one go. @returns whether Redis took them all, within seconds */
+  /** Sends messages, in order and together. @returns whether Redis took them all, within seconds */
   async say(messages: readonly (readonly [channel: string, message: string])[]): Promise<boolean> {
     if (this.says.status !== 'ready') return false;
     const commands = messages.map(([channel, message]) => ['publish', channel, message]);
@@ -95,13 +94,13 @@ export class RedisListener implements OnApplicationShutdown {
 
   onApplicationShutdown(): void {
     clearInterval(this.check);
-    // Nothing is owed: no farewell that a Redis which is away would not answer.
+    // It does not wait for a reply to QUIT, which an absent Redis would not send.
     for (const redis of [this.hears, this.says]) redis.disconnect();
   }
 
   /**
-   * A new connection hears nothing. It is told here what to hear, and not by the client (`autoResubscribe`): that one does not
-   * learn which channels were left while the connection was down, and does not say when it is done.
+   * A new connection has no subscriptions. They are made here and not by the client (`autoResubscribe`): the client does not learn which
+   * channels were left while the connection was down, and does not report when it is done.
    */
   private async listenAgain(): Promise<void> {
     const channels = [...this.channels.keys()];
@@ -112,12 +111,12 @@ export class RedisListener implements OnApplicationShutdown {
       for (const channel of some) this.channels.set(channel, subscribed);
       confirmed.push(subscribed);
     }
-    // If not, the connection is lost again, and this is done anew.
+    // If it fails, the connection is lost again, and this is repeated.
     this.hearing = (await Promise.all(confirmed)).every(Boolean);
     this.backAgain();
   }
 
-  /** Said once, by whichever connection is back last: whoever is told asks at once, on one, and is answered on the other. */
+  /** Only the connection that comes back last reports this: subscribers then ask on one connection and are answered on the other. */
   private backAgain(): void {
     if (this.hearing && this.says.status === 'ready') this.ear?.missed();
   }
@@ -132,12 +131,12 @@ function connection(redisUrl: string, connectionName: string): Redis {
   const redis = plainRedis(parseRedisUrl(redisUrl), {
     connectionName,
     lazyConnect: true,
-    // Nothing waits for a Redis that is away, or is sent twice: it would come late, and without end.
+    // No message waits for an absent Redis or is sent twice: it would arrive late, and the queue would grow without bound.
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
     autoResubscribe: false,
-    // Not `socketTimeout`: when a connection is lost that owed an answer, its timer goes on, and ends the next one.
+    // Not `socketTimeout`: if a connection is lost while an answer is due, its timer runs on and ends the next connection.
     commandTimeout: ANSWER_MS,
   });
   redis.on('error', reportStoreError);
@@ -145,8 +144,8 @@ function connection(redisUrl: string, connectionName: string): Redis {
 }
 
 /**
- * Whether Redis has done what it was asked. A connection that does not answer in time is given up, and another is made; else
- * questions would heap up behind the one that has no answer.
+ * Whether Redis has done what was asked. A connection that does not answer in time is replaced; otherwise questions would pile up behind
+ * the unanswered one.
  */
 async function answered(redis: Redis, asked: Promise<unknown>): Promise<boolean> {
   try {

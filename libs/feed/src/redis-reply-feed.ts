@@ -3,14 +3,17 @@ import { Listeners } from './listeners.js';
 import type { RedisListener } from './redis-listener.js';
 import { type FeedEnd, type Follower, type Piece, ReplyFeed, type Writer } from './reply-feed.js';
 
-/** Channels: one for each job, with its id behind, and one for all questions. Redis has them once for all its databases, and may serve others. */
+/**
+ * Channels: one for each job, whose name ends with its id, and one for all questions. All of Redis's databases share channels, and Redis
+ * may serve others.
+ */
 const PIECES = `${QUEUE_PREFIX}:pieces:`;
 const ASKED = `${QUEUE_PREFIX}:asked`;
 
 /**
- * The reply feed over Redis's channels. For its pieces each job has its own, and a process listens to those of the jobs that are followed
- * there: it hears nothing of the others. Questions, a short one for each reader who comes, go to whoever writes anything: a
- * channel for each attempt would be entered and left though most have no reader.
+ * The reply feed over Redis's channels. Each job has a channel for its pieces, and a process subscribes to those of jobs that its clients
+ * stream. Questions, a short one for each new reader, share one channel to all writers: a channel for each attempt would be joined and left
+ * although most attempts have no reader.
  */
 export class RedisReplyFeed extends ReplyFeed {
   private readonly followers: Listeners<Follower>;
@@ -28,7 +31,7 @@ export class RedisReplyFeed extends ReplyFeed {
     if (end === 'writes') redis.join(ASKED);
   }
 
-  /** Begins to listen; neither waits for Redis nor fails without it. */
+  /** Begins to listen. It neither waits for Redis nor fails without it. */
   start(): void {
     this.redis.start({
       heard: (channel, message) => {
@@ -53,7 +56,7 @@ export class RedisReplyFeed extends ReplyFeed {
   }
 
   async ask(jobId: string, attempt: number, offset: number): Promise<boolean> {
-    // The answer comes by another connection than the question goes: until that one is known to hear it, it would be lost.
+    // The answer arrives on another connection than the one that asks. It would be lost before that one has subscribed.
     if (!(await this.redis.listensTo(PIECES + jobId))) return false;
     return this.redis.say([[ASKED, `${jobId} ${attempt} ${offset}`]]);
   }

@@ -6,7 +6,7 @@ import { HealthService } from './health.service.js';
 
 type Health = components['schemas']['Health'];
 
-/** For whoever runs the process: is it alive, and should it get work? */
+/** Probes: does the process live, and may it get work? */
 @Controller('health')
 export class HealthController {
   constructor(
@@ -14,7 +14,7 @@ export class HealthController {
     @Optional() private readonly details?: HealthDetails,
   ) {}
 
-  /** Alive: the event loop turns. Nothing else is asked, so that a database outage restarts no process. */
+  /** Alive: the event loop turns. It asks nothing else, so that an outage of the database restarts no process. */
   @Get('live')
   live(): Health {
     return { status: 'ok' };

@@ -28,7 +28,7 @@ export class HealthService implements OnModuleDestroy {
     return this.checking;
   }
 
-  /** The first thing Nest does when it closes: what is under way may take its time, but no more is to come here. */
+  /** Nest calls this first when it closes: what is under way may finish, and no more work is to come here. */
   onModuleDestroy(): void {
     this.stopping = true;
   }
@@ -45,7 +45,7 @@ export class HealthService implements OnModuleDestroy {
     };
   }
 
-  /** Asks the database what keeps workers from calling the model; undefined: it does not answer. */
+  /** Reads the holds, which keep workers from calling the model; undefined: the database does not answer. */
   private askDatabase(): Promise<Hold[] | undefined> {
     const asked = readHolds(this.manager).catch(() => undefined);
     return within(DATABASE_TIMEOUT_MS, asked, undefined);

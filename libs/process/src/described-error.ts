@@ -1,39 +1,39 @@
 /*
- * Errors quote what they complain of. A JSON parser repeats the body, PostgreSQL the value ("invalid input syntax", "Key (…)
- * already exists"), V8 the text on which a property was set, the model the prompt, an address its password. So of an error the log has what
- * kind it is, its codes, and where in our code it came up; its words only where they are known to be nobody's.
+ * Errors quote input. A JSON parser repeats the body, PostgreSQL the value ("invalid input syntax", "Key (…) already exists"), V8 the text
+ * on which a property was set, the model the prompt, an address its password. So the log has an error's kind, its codes and where in our
+ * code it came up. It has the message only if that is known to quote nobody.
  */
 
-/** An error as the log has it. */
+/** An error as the log shows it. */
 export interface DescribedError {
   readonly type: string;
-  /** SQLSTATE, the system's code, or a status of HTTP. */
+  /** SQLSTATE, the system's code, or an HTTP status. */
   readonly code?: string | number;
   readonly message?: string;
-  /** What PostgreSQL says it is about, by names of ours. */
+  /** The table, column or constraint that PostgreSQL names. */
   readonly constraint?: string;
   readonly table?: string;
   readonly column?: string;
-  /** The model's kind of error, and its name for the request, to ask for it there. */
+  /** The type of the model's error, and the provider's id of the request, to ask about it there. */
   readonly kind?: string;
   readonly model_request_id?: string;
   readonly stack?: string;
   readonly cause?: DescribedError;
 }
 
-/** Deepest cause that is told. */
+/** How many causes are logged. */
 const DEEPEST = 3;
 
-/** Frames of a stack that are told. */
+/** How many frames of a stack are logged. */
 const MOST_FRAMES = 12;
 
-/** Names and codes: short, and without anything a sentence needs. */
+/** Names and codes are short and hold no characters of a sentence. */
 const WORD = /^[\w.:-]{1,80}$/;
 
-/** Kinds of error of the Messages API, and what a server that resembles it may make up beside them. */
+/** Error types of the Messages API, and others that a similar server may make up. */
 const KIND = /^[a-z_]{1,40}_error$/;
 
-/** Errors whose messages are written by this project, with nothing in them that a caller has sent. */
+/** Errors whose messages this project writes, without anything that a caller has sent. */
 const OURS = new Set([
   'ModelFault',
   'ProxyFault',
@@ -45,10 +45,13 @@ const OURS = new Set([
   'AssistantsFileError',
 ]);
 
-/** States of a PostgreSQL that is away, overloaded or not ours to enter (appendix A), or whose tables are not as we expect: its words are of itself and of us. */
+/**
+ * Codes of a PostgreSQL that is away, overloaded or closed to us (appendix A), or whose tables are not as expected. Their messages describe
+ * PostgreSQL and us alone.
+ */
 const SERVER_STATE = /^(08|28|3D|53|57|58)...$|^(40001|40P01|55P03|25P03|25006|42501|42703|42883|42P01)$/;
 
-/** Words of pg, of its pool, of TypeORM and of ioredis about connections, whole. */
+/** Whole messages of pg, its pool, TypeORM and ioredis about connections. */
 const CONNECTION_WORDS = new Set([
   'Connection terminated',
   'Connection terminated unexpectedly',
@@ -64,23 +67,23 @@ const CONNECTION_WORDS = new Set([
   'Command timed out',
   "Stream isn't writeable and enableOfflineQueue options is false",
   'too many questions are unanswered',
-  // Ours, of what the model sent.
+  // Our own, about what the model sent.
   'not an event stream',
   'the stream ended before the message did',
   'the message is empty',
 ]);
 
-/** Answers of Redis that speak of itself or of our rights; `ERR` repeats what it was sent. */
+/** Answers of Redis about itself or our rights. `ERR` repeats what it was sent. */
 const REDIS_STATE =
   /^(NOPERM|NOAUTH|WRONGPASS|OOM|READONLY|LOADING|MISCONF|CLUSTERDOWN|MASTERDOWN|NOREPLICAS|BUSY|TRYAGAIN)\b/;
 
-/** What the log may know of whatever was thrown. */
+/** What the log may show of anything thrown. */
 export function describeError(thrown: unknown, depth = 0): DescribedError {
   if (!(thrown instanceof Error)) return { type: typeof thrown };
   const error = thrown as Error & Record<string, unknown>;
   const inner = error.cause ?? error['driverError'];
   const message = safeMessage(error);
-  // Ours say by their words where they come from; of an error and its causes the outermost has the whole way.
+  // The message of our own errors says where they come from. The outermost of an error and its causes has the whole stack.
   const stack = depth === 0 && !OURS.has(error.name) ? framesOf(error) : undefined;
   return {
     type: word(error.name) ?? 'Error',
@@ -101,20 +104,20 @@ export function inBrief(thrown: unknown): string {
   return message ?? (code === undefined ? type : `${type} ${code}`);
 }
 
-/** The same to be printed where there is no log, yet or at all. */
+/** The same, to be printed where there is no log, yet or at all. */
 export function inspectable(thrown: unknown): string {
   const { stack, ...told } = describeError(thrown);
   return `${JSON.stringify(told)}${stack === undefined ? '' : `\n${stack}`}`;
 }
 
-/** The message of an error where it is known to quote nobody. */
+/** The message of an error, if it is known to quote nobody. */
 function safeMessage(error: Error & Record<string, unknown>): string | undefined {
   const { message } = error;
-  // The first line: some have an address's worth of hints below.
+  // The first line only: some messages go on with long hints.
   const words = message.split('\n', 1)[0]?.slice(0, 300);
   if (words === undefined || words === '') return undefined;
   if (OURS.has(error.name)) return message.slice(0, 2_000);
-  // The system's: what was tried, and the address it was tried at.
+  // A system error: the call, and the address.
   if (typeof error['syscall'] === 'string') return words;
   if (CONNECTION_WORDS.has(message)) return words;
   const { code, severity } = (error['driverError'] ?? error) as { code?: unknown; severity?: unknown };
@@ -124,13 +127,13 @@ function safeMessage(error: Error & Record<string, unknown>): string | undefined
   return undefined;
 }
 
-/** Errors of the model's client carry its kind of error and its name for the request. */
+/** Errors of the model's client have the type of the error and the provider's id of the request. */
 function modelFields({ type, requestID }: Record<string, unknown>): Pick<DescribedError, 'kind' | 'model_request_id'> {
   const kind = typeof type === 'string' && KIND.test(type) ? type : undefined;
   return { ...pick('kind', kind), ...pick('model_request_id', word(requestID)) };
 }
 
-/** Where it came up: the frames, which come after the message. A stack that does not hold the message as it is tells nothing. */
+/** The frames, which follow the message in a stack. A stack that does not contain the message as it is gives none. */
 function framesOf({ stack, message }: Error): string | undefined {
   const at = stack?.indexOf(message) ?? -1;
   if (stack === undefined || at === -1) return undefined;

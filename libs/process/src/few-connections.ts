@@ -1,12 +1,12 @@
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 
-/** Connections of a listener that only probes and scrapers have reason to ask. */
+/** Most connections of a port that only probes and scrapers use. */
 const MOST = 100;
 
 /**
- * Keeps such a listener to few connections: the oldest makes room for a new one, so that nobody who merely connects can shut out
- * a probe. And to short requests: whoever does not send one, or does not read, is left.
+ * Limits such a port to few connections: the oldest is closed for a new one, so that open connections cannot shut out a probe. It also
+ * limits requests to short ones: a client that does not send or does not read is cut.
  */
 export function keepFewConnections(server: Server, most = MOST): void {
   const open = new Set<Socket>();

@@ -1,8 +1,8 @@
 import { describeError } from './described-error.js';
 
 /**
- * What a line of the log may say beside its words. It is a closed list, so that nothing gets in by way of an object at hand: never
- * a prompt, a reply, a title, metadata, a token, a key, or an address that a client asked for.
+ * The fields of a log line. The list is closed, so that no object at hand gets in: never a prompt, a reply, a title, metadata, a token, a
+ * key, or an address that a client asked for.
  */
 export interface LogFields {
   readonly request_id?: string;
@@ -10,12 +10,12 @@ export interface LogFields {
   readonly chat_id?: string;
   readonly assistant?: string;
   readonly attempt?: number;
-  /** A user as {@link UserTags} writes it: the same for the same user, and nobody's name. */
+  /** A user's tag (see {@link UserTags}): the same for the same user, and nobody's name. */
   readonly user?: string;
-  /** The same of an operator, for what operators do. */
+  /** An operator's tag, for what operators do. */
   readonly operator?: string;
   readonly method?: string;
-  /** The path as the contract writes it. */
+  /** The path as in the contract. */
   readonly route?: string;
   readonly status?: number | string;
   /** How long it took, in milliseconds. */
@@ -29,7 +29,7 @@ export interface LogFields {
   readonly count?: number;
 }
 
-/** A line of the log with fields; handed to Nest's `Logger` as its message. */
+/** A log line with fields. Nest's `Logger` takes it as its message. */
 export class LogLine {
   constructor(
     readonly words: string,
@@ -38,7 +38,7 @@ export class LogLine {
   ) {}
 }
 
-/** A line of the log: its words, which hold nothing that anybody has sent, its fields, and the error it tells of. */
+/** Makes a log line. @param words must hold nothing that a client has sent @param error the error that the line is about */
 export function line(words: string, fields: LogFields = {}, error?: unknown): LogLine {
   return new LogLine(words, fields, error === undefined ? undefined : describeError(error));
 }

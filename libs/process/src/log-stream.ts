@@ -1,9 +1,9 @@
 import { destination } from 'pino';
 
-/** Text that is gathered at most before it is written, in characters. */
+/** Most text that is gathered before it is written, in characters. */
 const LONGEST_BUNDLE = 8 * 1024;
 
-/** Where the lines of a log go. */
+/** Where log lines go. */
 export interface LogStream {
   write(line: string): void;
 }
@@ -14,7 +14,7 @@ export interface LogStream {
  * slow, as what is written is to be complete and in order; when the reader is gone, the process goes on without.
  */
 export function standardOutput(): LogStream {
-  // The bundles are made here: those of the destination end with its `flushSync`, which never ends when the reader is gone.
+  // The lines are gathered here: the destination's own buffer ends with `flushSync`, which never returns when the reader is gone.
   const stdout = destination({ dest: 1, sync: true });
   let bundle = '';
   let due = false;

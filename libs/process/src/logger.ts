@@ -7,10 +7,10 @@ import { standardOutput } from './log-stream.js';
 import { masked } from './masked.js';
 import { asText } from './text-line.js';
 
-/** What Nest says of its own wiring at start, a line for each module and route. */
+/** Contexts of Nest's own wiring at start: a line for each module and route. */
 const WIRING = new Set(['NestFactory', 'InstanceLoader', 'RoutesResolver', 'RouterExplorer', 'NestApplication']);
 
-/** Errors of a start are printed by `startApp`, once. */
+/** `startApp` prints errors of a start, once. */
 const START_ERRORS = new Set(['ExceptionHandler', 'TypeOrmModule']);
 
 /**
@@ -62,7 +62,7 @@ export class AppLogger implements LoggerService {
     this.write('fatal', message, rest);
   }
 
-  /** Of what the framework hands over besides its words only the context is taken: a stack begins with its error's message. */
+  /** Only the context is taken from what the framework adds: a stack begins with its error's message. */
   private write(level: Level, message: unknown, rest: readonly unknown[]): void {
     if (!this.pino.isLevelEnabled(level)) return;
     const { words, fields, error } = linesOf(message);
@@ -74,7 +74,7 @@ function linesOf(message: unknown): { words: string; fields: LogFields; error?: 
   if (message instanceof LogLine) return message;
   if (typeof message === 'string') return { words: message, fields: {} };
   if (message instanceof Error) return { words: 'an error', fields: {}, error: describeError(message) };
-  // An object of whoever: nobody knows what is in it.
+  // An object of unknown content.
   return { words: `(${typeof message})`, fields: {} };
 }
 

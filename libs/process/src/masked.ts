@@ -6,16 +6,16 @@ const MASK = '***';
 /** A JSON Web Token (RFC 7519), signed: three parts, of which the first begins with `{"`. */
 const TOKEN = /eyJ[\w-]{8,}\.[\w-]+\.[\w-]*/g;
 
-/** Shorter ones are words that occur anywhere. */
+/** Shorter secrets are words that occur anywhere. */
 const SHORTEST_SECRET = 6;
 
-/** The last line of defence of the log: replaces tokens, and the secrets that the settings hold, in a line. */
+/** The log's last line of defence: replaces tokens, and the secrets of the settings, in a line. */
 export function masked(settings: Settings): (line: string) => string {
   const { jwt, model, database, redisUrl } = settings;
   const passwords = [database.url, redisUrl, model.proxy?.url].flatMap(passwordOf);
   const secrets = [jwt.secret, model.apiKey, ...passwords]
     .filter((secret) => secret !== undefined && secret.length >= SHORTEST_SECRET)
-    // As it would stand in a line of JSON.
+    // As it is written in JSON.
     .map((secret) => JSON.stringify(secret).slice(1, -1));
   return (line) => {
     let safe = line.includes('eyJ') ? line.replace(TOKEN, MASK) : line;
@@ -24,7 +24,7 @@ export function masked(settings: Settings): (line: string) => string {
   };
 }
 
-/** The password of an address, as it is written there and as it is meant. */
+/** The password of an address, encoded and decoded. */
 function passwordOf(url: string | undefined): string[] {
   if (url === undefined || !URL.canParse(url)) return [];
   const { password } = new URL(url);

@@ -11,11 +11,11 @@ import { StartFault } from './start-fault.js';
  */
 export async function startApp(name: string, start: () => Promise<INestApplication>): Promise<void> {
   process.on('unhandledRejection', (reason) => {
-    // A fault of ours, but no reason to drop every other request: it is logged and the process goes on.
+    // A bug, but no reason to drop every other request. It is logged and the process goes on.
     new Logger(name).error(line('unhandled rejection', {}, reason));
   });
   process.on('uncaughtException', (error) => {
-    // Node would print it, and what it quotes.
+    // Node would print it with what it quotes.
     new Logger(name).fatal(line('uncaught exception', {}, error));
     process.exit(1);
   });
@@ -50,7 +50,7 @@ function stopOnSignal(name: string, app: INestApplication): void {
         logger.error(`could not stop within ${GRACE_MS / 1_000} s`);
         process.exit(1);
       }, GRACE_MS).unref();
-      // With the port closed everything that matters is done. What is left is stores to take leave of, which may be away.
+      // Once the port is closed only the stores are left to disconnect from, and they may be away.
       (app.getHttpServer() as Server).once('close', () => {
         setTimeout(() => {
           logger.warn('a store is away: not all connections were closed in order');

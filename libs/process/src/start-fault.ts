@@ -1,4 +1,4 @@
-/** Why a process cannot start, where its operator can mend it: the message says all, and no stack is printed. */
+/** A fault that keeps a process from starting and that its operator can mend. The message says all, and no stack is printed. */
 export class StartFault extends Error {
   constructor(message: string, options?: ErrorOptions) {
     super(message, options);

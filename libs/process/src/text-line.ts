@@ -1,11 +1,11 @@
-/** Fields of a line that stand elsewhere in it than among the others. */
+/** Fields that a line shows elsewhere than among the others. */
 const PLACED = new Set(['time', 'level', 'app', 'context', 'msg', 'error']);
 
-/** What a terminal takes for orders, or shows as another line or another order of letters (C0, DEL, C1, and Unicode's own). */
+/** Characters that a terminal takes for commands, or that change lines or the order of letters (C0, DEL, C1, and Unicode's own). */
 // eslint-disable-next-line no-control-regex -- these
 const ORDERS = /[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]/g;
 
-/** A line of the log, given as JSON, for people: when, how bad, where, what; then its fields; then, below it, an error. */
+/** Formats a log line, given as JSON, for people: time, level, context, words; then the fields; then, below, an error. */
 export function asText(json: string): string {
   const line = JSON.parse(json) as Record<'time' | 'level' | 'context' | 'msg', string> & {
     error?: Record<string, unknown>;
@@ -29,7 +29,7 @@ function errorText({ stack, cause, ...told }: Record<string, unknown>): string {
   return `      ${words.join(' ')}\n${below}${because}`;
 }
 
-/** In JSON whatever would do something is written out; here it must be done by hand. */
+/** JSON escapes these characters; here it must be done by hand. */
 function shown(value: unknown): string {
   return String(value).replace(ORDERS, (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }

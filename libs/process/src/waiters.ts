@@ -1,8 +1,8 @@
-/** Those who wait for something to happen in this process, in the order they came. */
+/** Waits for an event in this process, in order of arrival. */
 export class Waiters {
   private readonly waiting = new Set<() => void>();
 
-  /** Resolves when it is its turn, or everybody's, or with `stop`. */
+  /** Resolves when this waiter is woken, or all are, or when `stop` aborts. */
   wait(stop: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const wake = (): void => {

@@ -1,4 +1,4 @@
-/** What `work` comes to, or `late` when it takes longer than `ms` milliseconds. The work itself goes on. */
+/** The result of `work`, or `late` if it takes longer than `ms` milliseconds. The work itself goes on. */
 export async function within<T>(ms: number, work: Promise<T>, late: T): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise<T>((resolve) => {

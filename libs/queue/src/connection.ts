@@ -2,10 +2,10 @@ import type { ConnectionOptions } from 'bullmq';
 import { examineRedis } from './redis-examination.js';
 import { redisQueueConnection } from './redis-queue-client.js';
 
-/** The one queue. */
+/** The name of the queue. */
 export const REPLY_QUEUE = 'assistant-reply';
 
-/** Prefix of all keys in Redis; the braces keep them in one slot of a Redis Cluster. */
+/** Prefix of all keys in Redis. The braces keep them in one slot of a Redis Cluster. */
 export const QUEUE_PREFIX = '{rejoinder}';
 
 /** Where BullMQ keeps its tables when it runs on PostgreSQL. */
@@ -18,10 +18,8 @@ export interface QueueStore {
 }
 
 /**
- * What BullMQ connects to, for producers and workers alike.
- *
- * `forProducer`: a request must not hang while the store is away, so commands fail at once instead of
- * queueing up; a worker, on the other hand, waits for its store for ever (BullMQ demands that of Redis).
+ * BullMQ's connection, for producers and workers. A producer's commands fail at once while the store is away, since a request must not
+ * hang. A worker waits for its store without end, as BullMQ demands on Redis.
  */
 export function queueConnection(store: QueueStore, role: 'producer' | 'worker'): ConnectionOptions {
   if (store.redisUrl !== undefined) {
@@ -36,7 +34,7 @@ export function queueConnection(store: QueueStore, role: 'producer' | 'worker'):
     statement_timeout: 10_000,
     lock_timeout: 5_000,
     idle_in_transaction_session_timeout: 15_000,
-    // The server's time-out is of no help when it is the server, or the way to it, that hangs.
+    // A time-out of the server does not help when the server, or the way to it, hangs.
     query_timeout: 12_000,
     keepAlive: true,
   }; // BullMQ types this option for Redis only; its PostgreSQL backend takes pg's.

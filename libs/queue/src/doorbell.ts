@@ -6,28 +6,28 @@ import { REPLY_QUEUE } from './connection.js';
 import { reportStoreError } from './heard.js';
 
 /**
- * A ticket calls a worker to the line of jobs that are due, in the database; whoever takes it serves those whose turn it is. All it carries
- * is for which job it was made, if for one. Text never travels through the queue.
+ * A ticket wakes a worker. The worker claims the jobs whose turn it is from the database, so a ticket carries at most the id of the job
+ * that it was made for. Text never travels through the queue.
  */
 export interface ReplyTicket {
   readonly jobId?: string;
 }
 
-/** How long a request waits for the queue to take a ticket; the reconciler repairs what did not get in. */
+/** How long a request waits for the queue to take a ticket. The reconciler replaces a ticket that did not get in. */
 const RING_TIMEOUT_MS = 500;
 
-/** For how long nobody waits for a store that has not answered in time; tickets are sent all the same. */
+/** How long no request waits after the store has failed to answer in time, in milliseconds. Tickets are sent all the same. */
 const UNHEARD_MS = 2_000;
 
 /**
- * Questions to the store under way at most. One that was never reached gathers them without end: BullMQ waits for its first
- * connection, and no limit of the client's counts before that.
+ * Most unanswered questions to the store. BullMQ gathers questions without bound before its first connection, when no limit of the client
+ * applies yet.
  */
 const MOST_UNDER_WAY = 1_000;
 
 const ticketId = (jobId: string, attempt: number): string => `${jobId}-${attempt}`;
 
-/** Calls workers to the line. A ring may get lost or come twice: the rows decide what happens. */
+/** Wakes workers. A ticket may get lost or come twice: the rows decide what happens. */
 @Injectable()
 export class Doorbell {
   private unheardUntil = 0;
@@ -36,25 +36,25 @@ export class Doorbell {
   constructor(@InjectQueue(REPLY_QUEUE) private readonly queue: Queue<ReplyTicket>) {}
 
   /**
-   * Calls a worker for a job's next attempt, after `delayMs` milliseconds. Never throws and never takes longer than half a second: by now
-   * the turn is committed, and a queue that is away only delays it. While it is known not to answer, nobody waits.
+   * Wakes a worker for a job's next attempt, after `delayMs` milliseconds. Never throws and never takes longer than half a second: the turn
+   * is committed by now, and a queue that is away only delays it. While the store is known not to answer, no request waits.
    *
-   * The ticket's id is made of the row's id and the attempt, because BullMQ silently ignores an id it still holds:
-   * ringing twice for one attempt is one ticket, ringing for the next attempt is another.
+   * The ticket's id is made of the row's id and the attempt, because BullMQ silently ignores an id that it still holds: two calls for one
+   * attempt make one ticket, a call for the next attempt makes another.
    */
   ring(jobId: string, attempt: number, delayMs = 0): Promise<void> {
     // Whole milliseconds: BullMQ on PostgreSQL refuses any other.
     return this.add({ jobId }, { jobId: ticketId(jobId, attempt), delay: Math.ceil(delayMs) });
   }
 
-  /** Calls any other worker: there is more to do than its caller can take. Like {@link ring}. */
+  /** Wakes any worker, because more is due than the caller can take. Like {@link ring}. */
   call(): Promise<void> {
     return this.add({}, {});
   }
 
   /**
-   * What became of the ticket for a job's attempt: it waits in the queue, a worker has taken it, or it is gone.
-   * `undefined` when the queue's store does not answer.
+   * Where the ticket of a job's attempt is: it waits in the queue, a worker has taken it, or it is gone. `undefined`: the queue's store
+   * does not answer.
    */
   async ticket(jobId: string, attempt: number): Promise<'waiting' | 'taken' | 'gone' | undefined> {
     const asked = this.ask(() => this.queue.getJobState(ticketId(jobId, attempt))).catch(() => undefined);

@@ -2,19 +2,19 @@ import { Logger } from '@nestjs/common';
 import { Queue, Worker } from 'bullmq';
 import { inBrief } from '#process/described-error.js';
 
-/** The same words about a store that is away are written again after this long, in milliseconds. */
+/** How long the same complaint about a store is not repeated, in milliseconds. */
 const AGAIN_MS = 30_000;
 
 const logger = new Logger('queue');
 const written = new Map<string, number>();
 
-/** Writes what a queue's store complains of; an outage makes hundreds of the same complaint. */
+/** Logs a store's complaint. An outage makes hundreds of the same complaint. */
 export function reportStoreError(error: Error): void {
   const words = inBrief(error);
   if (isNew(words)) logger.warn(`the queue's store is in trouble: ${words}`);
 }
 
-/** Writes what is wrong with a queue's store and does not pass by itself: its operator must change something. */
+/** Logs a fault of a store that its operator must mend. */
 export function reportStoreFault(words: string): void {
   if (isNew(words)) logger.error(words);
 }
@@ -27,10 +27,7 @@ function isNew(words: string): boolean {
   return true;
 }
 
-/*
- * BullMQ's classes, heard from their first moment on: an error that comes before anybody listens is printed with its
- * stack, past the log.
- */
+/* BullMQ's classes, with a listener for errors from the start: an error before anybody listens is printed with its stack, past the log. */
 
 export class HeardQueue extends Queue {
   constructor(...args: ConstructorParameters<typeof Queue>) {

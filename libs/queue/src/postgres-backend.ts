@@ -1,23 +1,22 @@
 import { createPostgresBackend, type PostgresQueueBackend } from 'bullmq';
 
-/** What BullMQ keeps of being ready: the first look's result, for ever, and be it a failure. */
+/** BullMQ's promise to be ready. It keeps the first result for ever, even a failure. */
 interface Ready {
   readyPromise: Promise<void> | undefined;
   waitUntilReady(): Promise<void>;
 }
 
-/** Longest time a worker waits for a notice before it looks by itself, in seconds. */
+/** How long a worker waits for a notice before it looks by itself, in seconds. */
 const LONGEST_BLOCK_SECONDS = 5;
 
 /**
- * BullMQ's backend on PostgreSQL, but for two things.
+ * BullMQ's backend on PostgreSQL, with two changes.
  *
- * A first connection that fails (PostgreSQL restarts, or has no connection to spare, just as a process starts) is not
- * remembered. BullMQ would refuse every question from then on, and its worker would spin, deaf to everything, until
- * somebody restarts the process.
+ * It does not remember a first connection that fails, because PostgreSQL restarts or has no connection to spare while a process starts.
+ * BullMQ would refuse every question from then on, and its worker would spin until somebody restarts the process.
  *
- * After an error a worker waits for a notice for an hour at most, trusting that a connection that is lost wakes it. One that is
- * lost in the moment before it begins to wait does not: it waits for seconds here.
+ * It waits seconds for a notice. BullMQ's worker waits for up to an hour after an error and trusts that a lost connection wakes it. A
+ * connection that is lost in the moment before the wait does not wake it.
  */
 export const postgresBackend: typeof createPostgresBackend = (...args) => {
   const backend = createPostgresBackend(...args);

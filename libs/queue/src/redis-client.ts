@@ -1,25 +1,25 @@
 import { Cluster, type ClusterOptions, Redis, type RedisOptions } from 'ioredis';
 import type { RedisAddress, RedisNode } from '#settings/redis-address.js';
 
-/** How long Redis, and a Sentinel, may take for a connection, in milliseconds. */
+/** How long Redis or a Sentinel may take to connect, in milliseconds. */
 export const CONNECT_MS = 5_000;
 
-/** How long a Sentinel may take for an answer, in milliseconds; then the next one is asked. */
+/** How long a Sentinel may take to answer, in milliseconds. Then the next one is asked. */
 const SENTINEL_MS = 2_000;
 
-/** How long it is waited when no Sentinel answers, in milliseconds. It is part of the complaint, so it is always the same. */
+/** Wait after no Sentinel has answered, in milliseconds. The complaint repeats it, so it is constant. */
 const NO_SENTINEL_MS = 1_000;
 
-/** How long a node of a Cluster may take to say who has which slots, its connection included, in milliseconds. */
+/** How long a node of a Cluster may take to tell which node has which slots, with its connection, in milliseconds. */
 const SLOTS_MS = 3_000;
 
 const RECONNECT_MS = 100;
 const LONGEST_RECONNECT_MS = 2_000;
 
-/** When to try again what has failed so many times, in milliseconds from then. */
+/** Wait after this many failures, in milliseconds. */
 export const reconnectIn = (tries: number): number => Math.min(tries * RECONNECT_MS, LONGEST_RECONNECT_MS);
 
-/** How one server is reached: the one, the one that Sentinels name, or a node of a Cluster, all but which. */
+/** Options for a connection to one server, be it alone, named by Sentinels, or a node of a Cluster. */
 export function reach(address: RedisAddress): RedisOptions {
   const { kind, nodes, username, password, db, sentinel } = address;
   const tls = address.tls ? {} : undefined;
@@ -46,8 +46,8 @@ export function reach(address: RedisAddress): RedisOptions {
 }
 
 /**
- * A connection that knows nothing of slots: of a Cluster it is to any one of the nodes in its address, and to another each time
- * it is lost. For what has no keys.
+ * A connection that knows no slots, for commands without keys. In a Cluster it is to any node of the address, and to another one each time
+ * it is lost.
  */
 export function plainRedis(address: RedisAddress, options: RedisOptions): Redis {
   if (address.kind !== 'cluster') return new Redis({ ...reach(address), ...options });
@@ -67,7 +67,7 @@ export function plainRedis(address: RedisAddress, options: RedisOptions): Redis 
   return redis;
 }
 
-/** A client of a Cluster, which knows what is where. `options` are those of its connections, one to each node. */
+/** A client of a Cluster, which knows the slots. `options` are those of its connections, one to each node. */
 export function clusterRedis({ nodes }: RedisAddress, options: RedisOptions, cluster: ClusterOptions): Cluster {
   return new Cluster(
     nodes.map((node) => ({ ...node })),
@@ -76,18 +76,18 @@ export function clusterRedis({ nodes }: RedisAddress, options: RedisOptions, clu
       redisOptions: options,
       clusterRetryStrategy: reconnectIn,
       slotsRefreshTimeout: SLOTS_MS,
-      // With it, ioredis's connect() never ends when the Cluster is found to be down, and BullMQ's worker, which connects anew when a
-      // node hangs, waits for it for ever. Without it, commands are answered that the Cluster is down, and tried again.
+      // With it, ioredis's connect() never ends if the Cluster is found down, and BullMQ's worker, which reconnects when a node hangs,
+      // waits for ever. Without it, commands fail because the Cluster is down, and are tried again.
       enableReadyCheck: false,
-      // Names are looked up by each connection, as certificates are made out to names.
+      // Each connection looks names up itself, since certificates are for names.
       dnsLookup: (host, found) => found(null, host),
     },
   );
 }
 
 /**
- * Has a connection's time limit end with the connection. ioredis lets the timer of `socketTimeout` run on when a connection is
- * lost that owed an answer, and then ends the next one by it, however well that is.
+ * Ends a connection's timer with the connection. If a connection is lost while an answer is due, ioredis lets the timer of `socketTimeout`
+ * run on, which then ends the next connection.
  */
 export function endTimerWithConnection(redis: Redis): void {
   redis.on('close', () => {

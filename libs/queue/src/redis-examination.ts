@@ -1,21 +1,21 @@
 import { type Redis, ReplyError } from 'ioredis';
 import { reportStoreFault } from './heard.js';
 
-/** BullMQ refuses all below 5, and is at its best from here on. So are the commands we use. */
+/** BullMQ refuses versions below 5 and recommends this one. Our own commands need it, too. */
 const OLDEST = [6, 2] as const;
 
 /**
- * Looks at a Redis that has just been reached, and writes what is wrong with it, at level error: what its operator must change.
- * Nobody is refused for it, as the service runs on any Redis or none, and the next one to be reached may be another.
+ * Examines a Redis that was just reached, and logs at level error what its operator must change. It refuses none: the service runs on any
+ * Redis or without, and the next one reached may be another.
  */
 export async function examineRedis(redis: Redis, prefix: string): Promise<void> {
   try {
     for (const fault of faultsOf(String(await redis.call('INFO')))) reportStoreFault(fault);
   } catch {
-    // It may not be asked, or is gone again: BullMQ has the same question, and says so.
+    // The user may not ask this, or Redis is gone again. BullMQ asks the same and reports it.
   }
   try {
-    // Nobody listens. Whether one may is the same right as for the channels of replies.
+    // Nobody listens to this channel. The right to publish is the same for the channels of replies.
     await redis.publish(`${prefix}:examination`, '');
   } catch (error) {
     if (error instanceof ReplyError && (error as Error).message.startsWith('NOPERM'))
@@ -23,12 +23,12 @@ export async function examineRedis(redis: Redis, prefix: string): Promise<void> 
   }
 }
 
-/** What streams lack when Redis's user may not use channels. */
+/** What streams lack if Redis's user may not use channels. */
 export const noChannels = (prefix: string): string =>
   `the user of REDIS_URL may not use the channels ${prefix}:* (or not publish or subscribe): ` +
   'streams show no text before the end. ACL SETUSER grants it; docs/operations/redis.md has the line';
 
-/** What is wrong with a Redis that says this of itself (`INFO`). */
+/** Faults of a Redis that reports this about itself (`INFO`). */
 export function faultsOf(info: string): string[] {
   const value = (name: string): string | undefined => new RegExp(`^${name}:(.*?)\r?$`, 'm').exec(info)?.[1];
   const faults: string[] = [];
@@ -39,7 +39,7 @@ export function faultsOf(info: string): string[] {
         'turns then wait until they are found again. Set it to noeviction',
     );
   }
-  // Others that speak as Redis does count differently, and say for themselves what they are.
+  // Other servers of this protocol number versions differently, and name themselves.
   const version = value('(?:valkey|dragonfly)_version') === undefined ? value('redis_version') : undefined;
   const [major = 0, minor = 0] = (version ?? '').split('.').map(Number);
   if (version !== undefined && (major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1]))) {

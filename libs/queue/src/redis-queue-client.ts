@@ -3,25 +3,23 @@ import { type Cluster, Redis, type RedisOptions } from 'ioredis';
 import { parseRedisUrl, type RedisAddress } from '#settings/redis-address.js';
 import { clusterRedis, endTimerWithConnection, reach } from './redis-client.js';
 
-/** What BullMQ hands on with ioredis's options, and what is not for ioredis. */
+/** Options that BullMQ passes on with ioredis's own and that ioredis must not get. */
 interface Ours {
   readonly address: RedisAddress;
   readonly role: 'producer' | 'worker';
   readonly reached: (redis: Redis) => void;
 }
 
-/** Redirections in a Cluster that a producer follows: as many as one slot's move needs. A worker has time. */
+/** Redirections in a Cluster that a producer follows: enough for one slot that moves. A worker has time. */
 const PRODUCER_REDIRECTIONS = 3;
 const WORKER_REDIRECTIONS = 16;
 
 /**
- * What BullMQ connects to on Redis.
+ * BullMQ's connection to Redis. BullMQ makes and ends its connections itself, one for commands and one for waiting, but they are created
+ * here (`RedisConnection.clientFactory`, one for a process). From plain options it would know no Cluster; a client that it is given it
+ * would share, and never close.
  *
- * It makes and ends its connections itself, one for commands and one for waiting, but has them made here
- * (`RedisConnection.clientFactory`, which it has once for a process): given options it would know of no Cluster, and given a client
- * it would share it, and leave it to others to close.
- *
- * `reached` is called with each connection of a producer that is ready, in a Cluster with each node's.
+ * `reached` is called for each connection of a producer that is ready; in a Cluster, for each node's.
  */
 export function redisQueueConnection(url: string, role: Ours['role'], reached: Ours['reached']): BullOptions {
   RedisConnection.clientFactory = (options) => createIORedisClient(queueClient(options));
@@ -31,11 +29,11 @@ export function redisQueueConnection(url: string, role: Ours['role'], reached: O
   const options: RedisOptions & { ours: Ours } = {
     ...reach(address),
     ours,
-    // A producer becomes impatient later on.
+    // A producer gets its short limits later.
     maxRetriesPerRequest: null,
-    // A connection that owes an answer and has fallen silent is made anew. A worker's wait for a ticket lasts up to 10 s.
+    // A connection that falls silent while an answer is due is replaced. A worker's wait for a ticket lasts up to 10 s.
     socketTimeout: producer ? 5_000 : 20_000,
-    // It was the primary, and another is now: its name, or the Sentinels, lead there.
+    // It was the primary and is not any more. Its name, or the Sentinels, lead to the new one.
     reconnectOnError: (error) => error.message.includes('READONLY'),
   };
   return options as BullOptions;
@@ -68,9 +66,9 @@ function queueClient({ ours, ...options }: RedisOptions & { ours?: Ours }): Redi
 }
 
 /**
- * Calls `then` once a new client has told BullMQ of its server (`INFO`). That is the first question, before which there is no
- * other; and what comes of it BullMQ keeps for ever, be it a failure. So until then a producer is as patient as a worker: else
- * one whose Redis dies as soon as it is reached would refuse every ticket until the process is started anew.
+ * Calls `then` once a new client has told BullMQ about its server (`INFO`). This is BullMQ's first question, and it keeps the result for
+ * ever, even a failure. So a producer is as patient as a worker until then: otherwise a producer whose Redis dies right after the
+ * connection would refuse every ticket until the process is restarted.
  */
 function afterFirstInfo(client: Redis | Cluster, then: () => void): void {
   const ask = client.info.bind(client) as (...args: unknown[]) => Promise<string>;
@@ -79,6 +77,6 @@ function afterFirstInfo(client: Redis | Cluster, then: () => void): void {
     then();
     return said;
   };
-  // With a callback it is ioredis that asks, whether the server is ready.
+  // With a callback it is ioredis that asks whether the server is ready.
   client.info = (...args: unknown[]) => (args.length > 0 ? ask(...args) : heard());
 }

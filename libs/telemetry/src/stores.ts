@@ -4,14 +4,14 @@ import { DataSource } from 'typeorm';
 import { HealthService } from '#health/health.service.js';
 import { registry } from './registry.js';
 
-/** What TypeORM's driver keeps: the pool of pg. */
+/** TypeORM's driver holds pg's pool. */
 interface Pool {
   readonly totalCount: number;
   readonly idleCount: number;
   readonly waitingCount: number;
 }
 
-/** The stores as this process sees them: its pool of connections, and whether they answer. Looked at when somebody asks. */
+/** The stores as this process sees them: its pool of connections, and whether they answer. They are read when Prometheus asks. */
 @Injectable()
 export class StoreMetrics {
   constructor(source: DataSource, health: HealthService) {

@@ -5,10 +5,10 @@ import { defaultResource, detectResources, envDetector, resourceFromAttributes }
 import { BasicTracerProvider, BatchSpanProcessor } from '@opentelemetry/sdk-trace-base';
 
 /**
- * Loads OpenTelemetry's SDK, which reads what it wants of the environment itself (`OTEL_…`: where to, with which headers, which
- * traces). Spans are sent in batches beside the work; those that nobody takes are dropped, 2,048 are kept at most.
+ * Loads OpenTelemetry's SDK, which reads its own variables (`OTEL_…`: the address, headers, which traces). It sends spans in batches in the
+ * background, keeps at most 2,048, and drops those that nobody accepts.
  *
- * It ships as a program's second file, which is read only where traces are kept: so it must share no module of ours with the program.
+ * This file is a bundle of its own that only a program with traces loads. So it must share no module of ours with the program.
  */
 export function startSdk(serviceName: string): { provider: TracerProvider; flush: () => Promise<void> } {
   const provider = new BasicTracerProvider({

@@ -10,18 +10,18 @@ import {
 } from '@opentelemetry/api';
 
 /*
- * Traces, made by hand: what instruments libraries when they are loaded cannot reach into a program of one file. Where none
- * are kept (the default), nothing of OpenTelemetry's SDK is loaded, and each function here returns at once.
+ * Traces, made by hand: instrumentation that patches libraries as they load cannot reach into a bundle. If no traces are kept (the
+ * default), nothing of OpenTelemetry's SDK is loaded, and each function here returns at once.
  */
 
-/** The place of a span in its trace, as it travels between processes (W3C Trace Context, section 3.2). */
+/** A span's trace context, as it travels between processes (W3C Trace Context, section 3.2). */
 const TRACEPARENT = 'traceparent';
 
 const tracer = trace.getTracer('rejoinder');
 let kept = false;
 let flush: (() => Promise<void>) | undefined;
 
-/** Begins to keep traces. To be called once, before anything is traced. */
+/** Begins to keep traces. It is called once, before anything is traced. */
 export function keepTraces(provider: TracerProvider, flushed: () => Promise<void>): void {
   trace.setGlobalTracerProvider(provider);
   flush = flushed;
@@ -33,13 +33,13 @@ export function areTracesKept(): boolean {
   return kept;
 }
 
-/** Sends what was not sent yet, and ends. */
+/** Sends the remaining spans and ends. */
 export async function endTraces(): Promise<void> {
   kept = false;
   await flush?.();
 }
 
-/** A span below another one, which may be of another process (a `traceparent`); or the first of a trace. */
+/** Starts a span below another one, which may be another process's (a `traceparent`), or the first of a trace. */
 export function startSpan(
   name: string,
   kind: SpanKind,
@@ -56,7 +56,7 @@ export function startSpan(
   return tracer.startSpan(name, { kind, attributes }, context);
 }
 
-/** Where a span is in its trace, to be continued by another process; null: there is none. */
+/** A span's trace context, for another process; null: there is none. */
 export function traceparentOf(span: Span | undefined): string | null {
   if (span === undefined) return null;
   const carrier: Record<string, string> = {};
@@ -64,7 +64,7 @@ export function traceparentOf(span: Span | undefined): string | null {
   return carrier[TRACEPARENT] ?? null;
 }
 
-/** Marks a span as failed, by a short word for the fault (`error.type`). Its message stays out: it may quote anything. */
+/** Marks a span as failed, with a short word for the fault (`error.type`). The message stays out, since it may quote anything. */
 export function failSpan(span: Span | undefined, type: string): void {
   span?.setAttribute('error.type', type).setStatus({ code: SpanStatusCode.ERROR });
 }

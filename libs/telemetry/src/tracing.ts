@@ -3,10 +3,10 @@ import { within } from '#process/within.js';
 import type { Settings } from '#settings/settings.js';
 import { endTraces, keepTraces } from './traces.js';
 
-/** Time the last spans have to leave, in milliseconds: less than the process has when all else is done. */
+/** How long the last spans may take to be sent, in milliseconds: less than the process has after everything else is done. */
 const FLUSH_MS = 1_500;
 
-/** Starts to keep the traces of an app, if the settings say where to send them. To be called before the app is made. */
+/** Starts an app's traces if the settings say where to send them. It is called before the app is made. */
 export async function beginTracing(settings: Settings, app: 'api' | 'worker'): Promise<void> {
   if (!settings.traces) return;
   const { startSdk } = await import('#telemetry/traces-sdk.js');
@@ -18,7 +18,7 @@ export async function beginTracing(settings: Settings, app: 'api' | 'worker'): P
 @Injectable()
 export class Tracing implements OnApplicationShutdown {
   async onApplicationShutdown(): Promise<void> {
-    // A collector that is away or hangs is nobody to wait for.
+    // The stop does not wait for a collector that is away or hangs.
     await within(
       FLUSH_MS,
       endTraces().catch(() => undefined),

@@ -11,8 +11,8 @@ const duration = new Histogram({
 });
 
 /**
- * Counts a turn's end. To be called by whoever wrote the final state (the worker, the API for a cancel over its head, the
- * reconciler), once the statement gave its row back: so each turn is counted once.
+ * Counts the end of a turn. The process that wrote the final state calls it (the worker, the API for a cancel without the worker, the
+ * reconciler) once the statement has returned its row. So each turn is counted once.
  */
 export function turnEnded(turn: EndedTurn, status: 'succeeded' | 'failed' | 'canceled'): void {
   duration.observe({ assistant: turn.assistant, status }, turn.seconds);

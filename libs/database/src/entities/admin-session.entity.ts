@@ -1,9 +1,9 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 
-/** A browser's leave to see the board. It begins as a link, which is good once, and goes on as a cookie. */
+/** A browser's session on the board. It begins as a link that works once, and goes on as a cookie. */
 @Entity('admin_sessions')
 export class AdminSession {
-  /** SHA-256 of the secret in the link, or in the cookie. */
+  /** SHA-256 of the secret in the link or in the cookie. */
   @PrimaryColumn('bytea', { name: 'secret_hash' })
   secretHash: Buffer;
 
@@ -11,7 +11,7 @@ export class AdminSession {
   @Column('text', { name: 'user_id' })
   userId: string;
 
-  /** Until when the link can be opened; null once it was. */
+  /** When the link expires; null: it was opened. */
   @Column({ type: 'timestamptz', name: 'link_until', precision: 3, nullable: true })
   linkUntil: Date | null;
 

@@ -1,14 +1,14 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 
-/** How a model is asked to think; the words of the Messages API (`thinking.type`). */
+/** How the model is asked to think, in the words of the Messages API (`thinking.type`). */
 export const THINKING = ['adaptive', 'between_tools', 'disabled'] as const;
 export type Thinking = (typeof THINKING)[number];
 
-/** How much effort a model is asked to make; the words of the Messages API (`output_config.effort`). */
+/** How much effort the model is asked to make, in the words of the Messages API (`output_config.effort`). */
 export const EFFORTS = ['low', 'medium', 'high', 'xhigh', 'max'] as const;
 export type Effort = (typeof EFFORTS)[number];
 
-/** An assistant as `ASSISTANTS_FILE` defines it; the file is loaded into this table at start. */
+/** An assistant as `ASSISTANTS_FILE` defines it. The API loads the file into this table at start. */
 @Entity('assistants')
 export class Assistant {
   @PrimaryColumn('text')
@@ -30,7 +30,7 @@ export class Assistant {
   @Column('text')
   model: string;
 
-  /** Upper bound on the tokens of one reply; what the model thinks counts towards it. */
+  /** Most tokens of one reply, thinking included. */
   @Column('integer', { name: 'max_output_tokens' })
   maxOutputTokens: number;
 
@@ -42,15 +42,15 @@ export class Assistant {
   @Column('text', { nullable: true })
   effort: Effort | null;
 
-  /** Days a chat is kept after its last message; null: for ever. */
+  /** Days that a chat is kept after its last message; null: for ever. */
   @Column('integer', { name: 'retention_days', nullable: true })
   retentionDays: number | null;
 
-  /** Raised by one whenever the definition changes. */
+  /** Grows by one whenever the definition changes. */
   @Column('integer')
   version: number;
 
-  /** Set when the file no longer defines it: no new chats, the old ones go on. */
+  /** Set when the file no longer defines it. There are no new chats then; existing ones go on. */
   @Column({ type: 'timestamptz', name: 'retired_at', precision: 3, nullable: true })
   retiredAt: Date | null;
 }

@@ -1,12 +1,12 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 
-/** What a user has used of what one may have. A row that lies in the past says nothing, and is removed in time. */
+/** How much of the turn limit a user has used. A row whose time is past limits nothing, and is removed. */
 @Entity('callers')
 export class Caller {
   @PrimaryColumn('text', { name: 'user_id' })
   userId: string;
 
-  /** Until when the turns sent so far use the minute up: each moves it on by its share. */
+  /** When the turns sent so far stop counting. Each turn moves it on by its share of the minute. */
   @Column('timestamptz', { name: 'turns_until' })
   turnsUntil: Date;
 }

@@ -3,7 +3,7 @@ import { unfinishedJob } from '../columns.js';
 
 export type ChatStatus = 'active' | 'archived' | 'closed';
 
-/** Columns that only statements written by hand know. */
+/** Columns that only hand-written statements use. */
 const OF_STATEMENTS = { select: false, insert: false, update: false } as const;
 
 /** A user's chat with one assistant. */
@@ -13,11 +13,11 @@ export class Chat {
   @PrimaryColumn('uuid')
   id: string;
 
-  /** The token's `sub`; null once the chat is being removed: then it is nobody's, and no request finds it. */
+  /** The token's `sub`; null: the chat is being deleted, and no request finds it. */
   @Column('text', { name: 'user_id', nullable: true })
   userId: string | null;
 
-  /** Whose it was, while its rows are being removed. */
+  /** The former user, while its rows are being deleted. */
   @Column('text', { name: 'released_from', nullable: true })
   releasedFrom: string | null;
 
@@ -33,7 +33,7 @@ export class Chat {
   @Column('jsonb')
   metadata: Record<string, string>;
 
-  /** `seq` of the newest message; the next one is this plus one, taken under the row's lock. */
+  /** `seq` of the newest message. The next message takes the next number, under the row's lock. */
   @Column('integer', { name: 'last_seq' })
   lastSeq: number;
 
@@ -46,15 +46,18 @@ export class Chat {
   @Column({ type: 'timestamptz', name: 'last_message_at', precision: 3 })
   lastMessageAt: Date;
 
-  /** `last_message_at` of a chat that is not active: its place in its user's list, in an index that no turn writes to. Kept by PostgreSQL. */
+  /**
+   * `last_message_at` of a chat that is not active, for its place in its user's list. No turn changes it, so no turn writes to its index.
+   * PostgreSQL computes it.
+   */
   @Column({ type: 'timestamptz', name: 'rested_at', precision: 3, nullable: true, ...OF_STATEMENTS })
   restedAt?: Date | null;
 
-  /** A moment not after `last_message_at`: when retention last looked at the chat. */
+  /** A time not after `last_message_at`: when retention last checked the chat. */
   @Column({ type: 'timestamptz', name: 'idle_since', precision: 3, ...OF_STATEMENTS })
   idleSince?: Date;
 
-  /** The job of the turn in flight. No column: looked up in the index of unfinished jobs by the statement that reads the chat. */
+  /** The job of the turn in flight. It is no column: the statement that reads the chat finds it in the index of unfinished jobs. */
   @VirtualColumn({ type: 'uuid', query: unfinishedJob })
   unfinishedJobId: string | null;
 }

@@ -1,6 +1,6 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 
-/** Whether attempts are begun: the one row that operators switch. */
+/** The switch that pauses dispatch, as one row. */
 @Entity('dispatch')
 export class Dispatch {
   @PrimaryColumn('boolean')
@@ -12,7 +12,7 @@ export class Dispatch {
   @Column({ type: 'timestamptz', name: 'changed_at', precision: 3 })
   changedAt: Date;
 
-  /** The operator's user id; null: nobody has touched it. */
+  /** The operator's user id; null: nobody has used the switch. */
   @Column('text', { name: 'changed_by', nullable: true })
   changedBy: string | null;
 }

@@ -1,16 +1,16 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 
-/** A request that must not be done twice, and what it came to: one of a job, a message or a chat. */
+/** A request that must not be done twice, and its effect: a job, a message or a chat. */
 @Entity('idempotency_keys')
 export class IdempotencyKey {
-  /** Keys are a user's own: nobody meets another's. */
+  /** Each user has keys of their own. */
   @PrimaryColumn('text', { name: 'user_id' })
   userId: string;
 
   @PrimaryColumn('text')
   key: string;
 
-  /** SHA-256 of method, path and body: the same key with another request is refused. */
+  /** SHA-256 of method, path and body. The same key with another request is refused. */
   @Column('bytea')
   fingerprint: Buffer;
 
@@ -20,11 +20,11 @@ export class IdempotencyKey {
   @Column('uuid', { name: 'message_id', nullable: true })
   messageId: string | null;
 
-  /** The row of the chat as it was answered: unlike the others it changes. */
+  /** The chat as it was answered: unlike jobs and messages, a chat changes. */
   @Column('jsonb', { nullable: true })
   chat: object | null;
 
-  /** Whether the request made what it names, or found it. */
+  /** Whether the request created its effect or found it. */
   @Column('boolean')
   created: boolean;
 

@@ -2,7 +2,7 @@ import { Column, Entity, PrimaryColumn } from 'typeorm';
 
 export type JobStatus = 'queued' | 'running' | 'succeeded' | 'failed' | 'canceled';
 
-/** The reply to a turn, from accepted to final. `libs/jobs` holds every statement that changes a row. */
+/** The job of a turn, from accepted to final. Every statement that changes a row is in `libs/jobs`. */
 @Entity('jobs')
 export class Job {
   /** UUIDv7. */
@@ -22,23 +22,23 @@ export class Job {
   @Column('text', { name: 'user_id' })
   userId: string;
 
-  /** The newest user message the reply answers. */
+  /** The newest user message that the reply answers. */
   @Column('uuid', { name: 'user_message_id' })
   userMessageId: string;
 
-  /** `X-Request-Id` of the request that asked, carried into the worker's log. */
+  /** `X-Request-Id` of the request that sent the turn. The worker's log has it, too. */
   @Column('text', { name: 'request_id' })
   requestId: string;
 
-  /** The place in its trace from which the turn was accepted (W3C Trace Context); null where no traces are kept. */
+  /** The trace context in which the turn was accepted (W3C Trace Context); null: no traces are kept. */
   @Column('text', { nullable: true })
   traceparent: string | null;
 
-  /** Attempts begun so far; the number of the running one is its fencing token. */
+  /** Attempts begun so far. It is the fencing token of the running one. */
   @Column('integer')
   attempts: number;
 
-  /** Attempts that may still begin. An attempt handed back unharmed does not count, but keeps its number. */
+  /** Attempts that may still begin. An attempt that was handed back does not count, but keeps its number. */
   @Column('smallint', { name: 'attempts_left' })
   attemptsLeft: number;
 
@@ -46,21 +46,19 @@ export class Job {
   @Column('smallint', { name: 'free_attempts' })
   freeAttempts: number;
 
-  /**
-   * When it is its turn: jobs of a lower round go first, and each of a user's unfinished jobs has another round.
-   */
+  /** Its round: jobs of a lower round go first, and each of a user's unfinished jobs has another round. */
   @Column('integer')
   round: number;
 
-  /** A queued job is not started before this moment (the one retry clock). */
+  /** A queued job does not begin before this time. No other clock decides on retries. */
   @Column({ type: 'timestamptz', name: 'available_at', precision: 3 })
   availableAt: Date;
 
-  /** While running: the moment at which the attempt counts as lost unless its worker extends it. */
+  /** While running: when the attempt counts as lost, unless its worker extends it. */
   @Column({ type: 'timestamptz', name: 'lease_until', precision: 3, nullable: true })
   leaseUntil: Date | null;
 
-  /** Text of the running attempt as last checkpointed. */
+  /** Text of the running attempt, as last saved. */
   @Column('text')
   draft: string;
 
@@ -73,7 +71,7 @@ export class Job {
   @Column({ type: 'timestamptz', name: 'created_at', precision: 3 })
   createdAt: Date;
 
-  /** When an operator last put it back, after it had failed. */
+  /** When an operator last put the job back after it had failed. */
   @Column({ type: 'timestamptz', name: 'requeued_at', precision: 3, nullable: true })
   requeuedAt: Date | null;
 

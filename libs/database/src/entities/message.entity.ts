@@ -3,13 +3,13 @@ import { Column, Entity, PrimaryColumn } from 'typeorm';
 export type MessageRole = 'system' | 'user' | 'assistant';
 export type MessageStatus = 'complete' | 'incomplete';
 
-/** Why the model refused, in its own words; null where it does not say. */
+/** The model's own words about a refusal; null: it gave none. */
 export interface StopDetails {
   readonly category: string | null;
   readonly explanation: string | null;
 }
 
-/** One message of a chat. Messages are only ever added; only `leftOutBy` changes afterwards. */
+/** A message of a chat. Messages are only added; only `leftOutBy` changes later. */
 @Entity('messages')
 export class Message {
   /** UUIDv7. */
@@ -19,7 +19,7 @@ export class Message {
   @Column('uuid', { name: 'chat_id' })
   chatId: string;
 
-  /** Position in the chat, from 1, without gaps. */
+  /** The message's number in its chat, from 1, without gaps. */
   @Column('integer')
   seq: number;
 
@@ -29,14 +29,14 @@ export class Message {
   @Column('text')
   content: string;
 
-  /** `incomplete`: the partial text of a canceled reply, or of one that the model ended early (see `stopReason`). */
+  /** `incomplete`: the partial text of a canceled reply, or of a reply that the model ended early (see `stopReason`). */
   @Column('text')
   status: MessageStatus;
 
   @Column('jsonb')
   metadata: Record<string, string>;
 
-  /** The job that wrote it (assistant messages only); unique, so that a job writes one at most. */
+  /** The job that wrote it, for assistant messages. It is unique, so that a job writes at most one. */
   @Column('uuid', { name: 'job_id', nullable: true })
   jobId: string | null;
 
@@ -46,11 +46,11 @@ export class Message {
   @Column('text', { name: 'stop_reason', nullable: true })
   stopReason: string | null;
 
-  /** What the model says of a refusal; null for every other reply. */
+  /** Details of a refusal; null for every other reply. */
   @Column('jsonb', { name: 'stop_details', nullable: true })
   stopDetails: StopDetails | null;
 
-  /** The job for whose sake later prompts leave it out, since the model refused or rejected its turn; null: they do not. */
+  /** The job whose turn the model refused or rejected, so that later prompts leave this message out; null: they include it. */
   @Column('uuid', { name: 'left_out_by', nullable: true })
   leftOutBy: string | null;
 
@@ -60,7 +60,7 @@ export class Message {
   @Column('integer', { name: 'output_tokens', nullable: true })
   outputTokens: number | null;
 
-  /** The tokens are estimated from what was seen: the model never reported them. */
+  /** The tokens are estimates: the model never reported them. */
   @Column('boolean', { name: 'usage_estimated' })
   usageEstimated: boolean;
 

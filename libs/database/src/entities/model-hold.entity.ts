@@ -1,8 +1,8 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 
 /**
- * Why workers make no calls of the model at the moment, for operators to read. Each worker decides for itself, from what it has seen;
- * the row is what the last of them reported.
+ * Why workers do not call the model at the moment, for operators. Each worker decides for itself, from what it has seen; the row is what
+ * the last of them reported.
  */
 @Entity('model_holds')
 export class ModelHold {
@@ -20,7 +20,7 @@ export class ModelHold {
   @Column({ type: 'timestamptz', precision: 3 })
   since: Date;
 
-  /** When the model is tried next. A row that is long past this moment is a dead worker's. */
+  /** When the next probe begins. A row whose time is long past is a dead worker's. */
   @Column({ type: 'timestamptz', precision: 3 })
   until: Date;
 }

@@ -19,7 +19,7 @@ export class StreamHolder {
   @PrimaryColumn('uuid')
   process: string;
 
-  /** After that it is taken for dead, and its streams are counted no more. */
+  /** After this time the process counts as dead, and its streams do not count. */
   @Column('timestamptz', { name: 'alive_until' })
   aliveUntil: Date;
 }

@@ -1,8 +1,8 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 
 /**
- * What was removed when a user asked for all of it to be. While that goes on it says whose, so that any process can go on with it;
- * afterwards it counts, and names nobody.
+ * What was deleted when a user asked to erase all their data. Until it is done it names the user, so that any process can go on; afterwards
+ * it has counts and names nobody.
  */
 @Entity('receipts')
 export class Receipt {
@@ -13,14 +13,14 @@ export class Receipt {
   @Column('text', { name: 'user_id', nullable: true })
   userId: string | null;
 
-  /** What was made later stays. */
+  /** Data that was made later stays. */
   @Column({ type: 'timestamptz', name: 'begun_at', precision: 3 })
   begunAt: Date;
 
   @Column({ type: 'timestamptz', name: 'ended_at', precision: 3, nullable: true })
   endedAt: Date | null;
 
-  // Counts come as text, as the driver gives what may be larger than a number holds.
+  // Counts are text: the driver gives integers of 64 bits so.
   @Column('bigint')
   chats: string;
 
