@@ -15,17 +15,6 @@ describe('a stream of events on which nothing happens for long', () => {
   const follow = (user: string, jobId: string): Promise<OpenedStream> =>
     openStream(stack.api.url, tokenFor(user), `/api/v1/jobs/${jobId}/events`);
 
-  it.concurrent('ends with the token that opened it, and the turn goes on', async () => {
-    const sam = stack.as('sam');
-    const chat = await sam.chat();
-    await stack.model.script('patience', { delay_ms: 14_000 });
-    const job = await sam.turnAsync(chat.id, 'patience');
-    const token = tokenFor('sam', { exp: Math.floor(Date.now() / 1000) + 1 });
-    const events = await collect(await openStream(stack.api.url, token, `/api/v1/jobs/${job.id}/events`));
-    expect(events.at(-1)).toMatchObject({ event: 'job', id: '1.0', data: { status: 'running' } });
-    expect((await sam.finalJob(job.id)).status).toBe('succeeded');
-  });
-
   it.concurrent(
     'is told when to come back, shown to be alive, and neither held back nor packed on the way',
     async () => {

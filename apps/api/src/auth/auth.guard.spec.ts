@@ -22,7 +22,7 @@ describe('the guard of a route', () => {
   const guard = new BearerGuard(new Reflector(), new VerifiedTokens(new SecretKey('of no use')));
   const enter = (target: typeof Closed, user?: Caller) =>
     guard.canActivate(new ExecutionContextHost([{ user, headers: {} }, {}], target, () => undefined));
-  const caller = (...scopes: string[]): Caller => ({ userId: 'ana', expiresAt: Infinity, scopes: new Set(scopes) });
+  const caller = (...scopes: string[]): Caller => ({ userId: 'ana', endsAt: Infinity, scopes: new Set(scopes) });
 
   it('verifies nobody twice', async () => {
     expect(await enter(Closed, caller())).toBe(true);
@@ -33,6 +33,10 @@ describe('the guard of a route', () => {
     await expect(enter(Closed)).rejects.toMatchObject({ code: 'unauthorized' });
     await expect(enter(Operators)).rejects.toMatchObject({ code: 'unauthorized' });
     expect(await enter(Open)).toBe(true);
+  });
+
+  it('lets in nobody whose token ended while the request was on its way', async () => {
+    await expect(enter(Closed, { ...caller(), endsAt: Date.now() })).rejects.toMatchObject({ code: 'unauthorized' });
   });
 
   it('is not there to who lacks its scope', async () => {

@@ -31,6 +31,8 @@ export class BearerGuard extends AuthGuard('jwt') {
     if (this.reflector.getAllAndOverride<boolean>(PUBLIC, targets)) return true;
     const request = context.switchToHttp().getRequest<Asking>();
     request.user ??= await this.caller(request, context);
+    // Its body may have taken its time, or another request on its connection.
+    if (Date.now() >= request.user.endsAt) throw refusal(new TokenFault('it has expired'));
     const scope = this.reflector.getAllAndOverride<string | undefined>(REQUIRES, targets);
     // What an unknown address answers: whoever may not use a route need not know of it.
     if (scope !== undefined && !request.user.scopes.has(scope)) throw nothingHere();
@@ -65,10 +67,14 @@ export class BearerGuard extends AuthGuard('jwt') {
       await super.canActivate(context);
     } catch (cause) {
       if (cause instanceof ServiceError) throw cause;
-      throw new ServiceError('unauthorized', 'A valid bearer token is required.', {
-        headers: { 'www-authenticate': 'Bearer realm="rejoinder"' },
-        cause,
-      });
+      throw refusal(cause);
     }
   }
+}
+
+function refusal(cause: unknown): ServiceError {
+  return new ServiceError('unauthorized', 'A valid bearer token is required.', {
+    headers: { 'www-authenticate': 'Bearer realm="rejoinder"' },
+    cause,
+  });
 }

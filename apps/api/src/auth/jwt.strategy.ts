@@ -12,8 +12,8 @@ import { verifyToken } from './verify-token.js';
 export interface Caller {
   /** The token's `sub`. */
   readonly userId: string;
-  /** When the token ends, in milliseconds since the epoch. */
-  readonly expiresAt: number;
+  /** When the token ends, in milliseconds since the epoch: its `exp`, and what clocks may be off. */
+  readonly endsAt: number;
   /**
    * What the token allows beyond its user's own things: the words of its `scope` (RFC 8693, section 4.2), or of `scp`, as
    * Entra ID and Okta call it.
@@ -61,7 +61,7 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
     if (this.clientIds !== undefined && !this.clientIds.includes((clientId ?? azp) as string)) {
       throw new TokenFault('its client_id (or azp) is none of JWT_CLIENT_IDS');
     }
-    return { userId: sub, expiresAt: exp * 1_000, scopes: scopesOf(scope ?? scp) };
+    return { userId: sub, endsAt: (exp + LEEWAY_SECONDS) * 1_000, scopes: scopesOf(scope ?? scp) };
   }
 }
 

@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto';
-import { type Caller, LEEWAY_SECONDS, tokenIn } from './jwt.strategy.js';
+import { type Caller, tokenIn } from './jwt.strategy.js';
 import { readHeader, type TokenHeader } from './token-header.js';
 import type { TokenKeys } from './token-keys.js';
 
@@ -31,8 +31,7 @@ export class VerifiedTokens {
     const verified = this.known.get(authorization);
     if (verified === undefined) return undefined;
     const { caller, header, key } = verified;
-    if (Date.now() < caller.expiresAt + LEEWAY_SECONDS * 1_000 && (await this.keys.keyFor(header)) === key)
-      return caller;
+    if (Date.now() < caller.endsAt && (await this.keys.keyFor(header)) === key) return caller;
     this.known.delete(authorization);
     return undefined;
   }

@@ -1,12 +1,18 @@
 import type { FastifyReply } from 'fastify';
+import { whenTokenEnds } from '../auth/token-end.js';
 
 /** How long requests have waited so far, in milliseconds, found by their answers and by their clients' leave. */
 const waits = new WeakMap<FastifyReply | AbortSignal, { ms: number }>();
 
-/** Aborts when the client's connection closes before it was answered. */
-export function clientLeft(reply: FastifyReply): AbortSignal {
+/**
+ * Aborts when nobody may wait for the answer any more: the client's connection closes before it was answered, or the token of the
+ * request ends (`tokenEndsAt`, in milliseconds since the epoch).
+ */
+export function clientLeft(reply: FastifyReply, tokenEndsAt: number): AbortSignal {
   const controller = new AbortController();
+  const keepOn = whenTokenEnds(tokenEndsAt, () => controller.abort());
   reply.raw.once('close', () => {
+    keepOn();
     if (!reply.raw.writableFinished) controller.abort();
   });
   const wait = { ms: 0 };

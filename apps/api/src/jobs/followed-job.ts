@@ -9,6 +9,7 @@ import type { Piece, ReplyFeed } from '#feed/reply-feed.js';
 import type { JobWithDraft } from '#jobs/read.js';
 import { isFinal } from '#jobs/states.js';
 import { line } from '#process/log-line.js';
+import { whenTokenEnds } from '../auth/token-end.js';
 import { EventStream } from '../http/event-stream.js';
 import { presentMessage } from '../messages/present-message.js';
 import { END, eventId, type Position } from './position.js';
@@ -30,7 +31,7 @@ export interface Following {
   readonly requestId: string;
   /** What the client has. */
   readonly from: Position;
-  /** When the caller's token ends (milliseconds since the epoch), and the stream with it. */
+  /** When the caller's token ends (milliseconds since the epoch): the stream ends with it, and has nothing that comes later. */
   readonly until: number;
 }
 
@@ -44,6 +45,7 @@ export class FollowedJob {
   private waiting: Piece[] = [];
   private asked = 0;
   private asking: NodeJS.Timeout | undefined;
+  private endsWithToken = false;
 
   constructor(
     readonly following: Following,
@@ -72,6 +74,14 @@ export class FollowedJob {
       this.looking = undefined;
     }
     this.afterLook();
+  }
+
+  /** Ends the stream in the moment in which its token ends, if that is within `ms`: so only few streams need a timer at a time. */
+  endWithToken(ms: number): void {
+    const { until } = this.following;
+    if (this.endsWithToken || until - Date.now() > ms) return;
+    this.endsWithToken = true;
+    this.stream.onceClosed(whenTokenEnds(until, () => this.stream.end()));
   }
 
   private changed(): void {
@@ -147,14 +157,19 @@ export class FollowedJob {
     const hasText = this.have.offset > 0;
     this.have = { attempt, offset: 0 };
     // Of a job that nobody has begun the client cannot have text: what it says it has is of another job, or of a lost database.
-    if (hasText) this.stream.send('reset', eventId(this.have), { attempt: Math.max(attempt, 1) });
+    if (hasText) this.send('reset', eventId(this.have), { attempt: Math.max(attempt, 1) });
   }
 
   private showState(job: JobRow, id: string, message: Message | null = null): void {
     const state = `${job.status} ${job.attempts}`;
     if (state === this.shown) return;
     this.shown = state;
-    this.stream.send('job', id, presentJob(job, message));
+    this.send('job', id, presentJob(job, message));
+  }
+
+  private send(event: string, id: string, data: object): void {
+    if (Date.now() < this.following.until) this.stream.send(event, id, data);
+    else this.stream.end();
   }
 
   /** The rest of the text so far. */
@@ -165,16 +180,16 @@ export class FollowedJob {
   private showDelta(text: string): void {
     const { attempt, offset } = this.have;
     this.have = { attempt, offset: offset + text.length };
-    this.stream.send('delta', eventId(this.have), { offset, text });
+    this.send('delta', eventId(this.have), { offset, text });
   }
 
   private showEnd(job: JobRow, message: Message | null): void {
     if (message !== null) {
       this.showText(message.content);
-      this.stream.send('message', eventId(this.have), presentMessage(message));
+      this.send('message', eventId(this.have), presentMessage(message));
     }
     if (job.status === 'failed') {
-      this.stream.send('failure', eventId(this.have), errorBody(assistantFailed(job), this.following.requestId));
+      this.send('failure', eventId(this.have), errorBody(assistantFailed(job), this.following.requestId));
     }
     this.showState(job, END, message);
     this.stream.end();

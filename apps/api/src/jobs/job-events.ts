@@ -45,6 +45,7 @@ export class JobEvents implements BeforeApplicationShutdown {
   async follow(following: Following, place: Place, accepted?: JobRow): Promise<EventStream> {
     const followed = new FollowedJob(following, this.looks, this.jobs, this.replies);
     followed.stream.onceClosed(this.open.add(followed));
+    followed.endWithToken(2 * BEAT_MS);
     followed.stream.onceClosed(() => place.leave());
     try {
       // A client's first look belongs to its request: it does not stand in line with those of streams.
@@ -65,8 +66,8 @@ export class JobEvents implements BeforeApplicationShutdown {
   }
 }
 
-/** Shows that a stream lives, as long as the token that opened it does. */
-function beat({ stream, following }: FollowedJob): void {
-  if (Date.now() > following.until) stream.end();
-  else stream.beat();
+/** Shows that a stream lives, and has it end with its token if that ends before the next time, which may be late. */
+function beat(followed: FollowedJob): void {
+  followed.stream.beat();
+  followed.endWithToken(2 * BEAT_MS);
 }

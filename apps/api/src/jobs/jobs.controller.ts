@@ -61,7 +61,7 @@ export class JobsController {
   @Get(':job_id')
   @Operation('getJob', [200, 304, 404, 412, 422])
   async get(
-    @UserId() userId: string,
+    @TheCaller() { userId, endsAt }: Caller,
     @Param('job_id', JobId) jobId: string,
     @Headers('prefer') prefer: string | undefined,
     @Res({ passthrough: true }) reply: FastifyReply,
@@ -69,7 +69,9 @@ export class JobsController {
     const preference = this.preferences.read(prefer);
     const wait = preference.waitSeconds ?? 0;
     const { job, message, atOnce }: AwaitedJob =
-      wait > 0 ? await this.jobs.getFinal(userId, jobId, wait, clientLeft(reply)) : await this.jobs.get(userId, jobId);
+      wait > 0
+        ? await this.jobs.getFinal(userId, jobId, wait, clientLeft(reply, endsAt))
+        : await this.jobs.get(userId, jobId);
     if (atOnce !== true) applyPreference(reply, preference);
     if (!isFinal(job.status)) void reply.header('retry-after', POLL_SECONDS);
     return presentJob(job, message);
@@ -78,7 +80,7 @@ export class JobsController {
   @Get(':job_id/events')
   @Operation('followJob', [200, 204, 404, 422, 429])
   async follow(
-    @TheCaller() { userId, expiresAt }: Caller,
+    @TheCaller() { userId, endsAt }: Caller,
     @Param('job_id', JobId) jobId: string,
     @Headers('last-event-id') lastEventId: string | undefined,
     @Query() query: EventsQuery,
@@ -92,7 +94,7 @@ export class JobsController {
         : readEventId('Last-Event-ID', lastEventId);
     if (from !== END) {
       const place = await this.events.reserve(userId);
-      return this.events.follow({ jobId, userId, requestId: request.id, from, until: expiresAt }, place);
+      return this.events.follow({ jobId, userId, requestId: request.id, from, until: endsAt }, place);
     }
     await this.jobs.get(userId, jobId);
     void reply.status(204);

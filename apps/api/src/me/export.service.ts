@@ -6,6 +6,7 @@ import { chatColumns, jobColumns, type JobRow, messageColumns } from '#database/
 import type { Chat } from '#database/entities/chat.entity.js';
 import type { Message } from '#database/entities/message.entity.js';
 import { isStoreAway } from '#errors/store-away.js';
+import { whenTokenEnds } from '../auth/token-end.js';
 import { presentChat } from '../chats/present-chat.js';
 import { LineStream } from '../http/line-stream.js';
 import { presentJob } from '../jobs/present-job.js';
@@ -64,11 +65,11 @@ export class ExportService implements BeforeApplicationShutdown {
   ) {}
 
   /**
-   * An export is one of the streams that a user may have open. The first page is read before the answer begins, so that it can
+   * An export is one of the streams that a user may have open, and breaks off when the token ends (`endsAt`). The first page is read before the answer begins, so that it can
    * still say that something is wrong.
    * @throws ServiceError `rate_limited`
    */
-  async open(userId: string): Promise<LineStream> {
+  async open(userId: string, endsAt: number): Promise<LineStream> {
     const place = await this.streams.enter(userId);
     const first = await this.inLine(() => this.chats(userId, undefined)).catch((error: unknown) => {
       place.leave();
@@ -80,9 +81,11 @@ export class ExportService implements BeforeApplicationShutdown {
       () => {
         this.running.delete(stream);
         place.leave();
+        keepOn();
       },
     );
     this.running.add(stream);
+    const keepOn = whenTokenEnds(endsAt, () => stream.destroy());
     return stream;
   }
 

@@ -2,7 +2,8 @@ import { Body, Controller, Delete, Get, Headers, HttpCode, Param, Res } from '@n
 import type { FastifyReply } from 'fastify';
 import type { components } from '#contract/openapi.gen.js';
 import { NoFields } from '#contract/requests.dto.js';
-import { UserId } from '../auth/caller.decorator.js';
+import { TheCaller, UserId } from '../auth/caller.decorator.js';
+import type { Caller } from '../auth/jwt.strategy.js';
 import type { LineStream } from '../http/line-stream.js';
 import { Operation } from '../http/operation.decorator.js';
 import { ReceiptId } from '../http/path.pipe.js';
@@ -32,14 +33,14 @@ export class MeController {
   @HttpCode(200)
   @Operation('deleteMe', [200, 202, 413, 415, 422])
   async delete(
-    @UserId() userId: string,
+    @TheCaller() { userId, endsAt }: Caller,
     @Body() _body: NoFields,
     @Headers('prefer') prefer: string | undefined,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Schemas['Receipt']> {
     const preference = this.preferences.read(prefer);
     const seconds = preference.waitSeconds ?? Math.min(WAIT_SECONDS, this.preferences.longestSeconds);
-    const receipt = await this.me.erase(userId, seconds);
+    const receipt = await this.me.erase(userId, Math.min(Date.now() + seconds * 1_000, endsAt));
     applyPreference(reply, preference);
     if (receipt.endedAt === null) {
       const location = `/api/v1/receipts/${receipt.id}`;
@@ -59,7 +60,7 @@ export class MeController {
 
   @Get('me/export')
   @Operation('exportMe', [200, 422, 429])
-  export(@UserId() userId: string): Promise<LineStream> {
-    return this.exports.open(userId);
+  export(@TheCaller() { userId, endsAt }: Caller): Promise<LineStream> {
+    return this.exports.open(userId, endsAt);
   }
 }

@@ -17,15 +17,14 @@ export class MeService implements BeforeApplicationShutdown {
   constructor(private readonly manager: EntityManager) {}
 
   /**
-   * Removes all that the user has, for `seconds` at most; the workers go on with what is left. Asked again meanwhile, it is the
-   * same receipt.
+   * Removes all that the user has, until `deadline` (milliseconds since the epoch); the workers go on with what is left. Asked again
+   * meanwhile, it is the same receipt.
    * @returns the receipt, ended or not
    */
-  async erase(userId: string, seconds: number): Promise<Receipt> {
+  async erase(userId: string, deadline: number): Promise<Receipt> {
     const begun = await beginErasure(this.manager, userId);
     if (begun.endedAt !== null) return begun;
     this.logger.log(`erasure begun receipt=${begun.id}`);
-    const deadline = Date.now() + seconds * 1_000;
     while (!this.closing && Date.now() < deadline) {
       const step = await eraseSome(this.manager, begun);
       if (step === 'done') break;

@@ -84,7 +84,7 @@ export class TurnsController {
     // Waiting for 0 seconds is another thing: what has become of an earlier turn is told at once.
     const seconds =
       preference.applied === 'respond-async' ? undefined : (preference.waitSeconds ?? this.preferences.longestSeconds);
-    const sent = await this.turns.send(origin, body, seconds, clientLeft(reply));
+    const sent = await this.turns.send(origin, body, seconds, clientLeft(reply, caller.endsAt));
     sayReplayed(reply, sent.replayed);
     this.limits.tell(reply, sent.allowance);
     if (sent.atOnce !== true) applyPreference(reply, preference);
@@ -103,7 +103,7 @@ export class TurnsController {
 
   /** The turn as events. A client that has received some of them is given the rest of that turn, and never another one. */
   private async stream(
-    { userId, expiresAt }: Caller,
+    { userId, endsAt }: Caller,
     origin: TurnOrigin,
     body: TurnRequest,
     lastEventId: string | undefined,
@@ -123,7 +123,7 @@ export class TurnsController {
         ? this.turns.resume(origin)
         : this.turns.accept(origin, body));
       void reply.status(200).header('location', `/api/v1/jobs/${job.id}`);
-      const following = { jobId: job.id, userId, requestId: origin.requestId, from, until: expiresAt };
+      const following = { jobId: job.id, userId, requestId: origin.requestId, from, until: endsAt };
       const stream = await this.events.follow(following, place, replayed ? undefined : job);
       sayReplayed(reply, replayed);
       this.limits.tell(reply, allowance);

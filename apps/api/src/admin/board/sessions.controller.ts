@@ -23,10 +23,10 @@ export class SessionsController {
   @Post()
   @Operation('createAdminSession', [201, 404, 413, 415, 422])
   async create(
-    @TheCaller() { userId, expiresAt }: Caller,
+    @TheCaller() { userId, endsAt }: Caller,
     @Body() _body: NoFields,
   ): Promise<components['schemas']['AdminSession']> {
-    const { secret, until } = await this.sessions.create(userId, expiresAt);
+    const { secret, until } = await this.sessions.create(userId, endsAt);
     this.logger.log(line('a link to the board was made', { operator: this.users.tagOf(userId) }));
     return { url: `${BOARD_PREFIX}/enter?key=${secret}`, expires_at: until.toISOString() };
   }

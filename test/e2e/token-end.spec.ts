@@ -1,0 +1,137 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { Client } from '../support/client.js';
+import { openStream } from '../support/events.js';
+import { Pace } from '../support/pace.js';
+import { type Stack, startStack, tokenFor } from '../support/stack.js';
+
+/** What clocks may be off, in seconds: a token ends so long after its `exp`. */
+const LEEWAY = 5;
+
+/** A history that no buffer on the way to a client holds. */
+const LONG = `
+  WITH chat AS (
+    INSERT INTO chats (id, user_id, assistant_slug, status, last_seq) VALUES (gen_random_uuid(), $1, 'support', 'archived', 300)
+    RETURNING id
+  )
+  INSERT INTO messages (id, chat_id, seq, role, content)
+  SELECT gen_random_uuid(), chat.id, n, 'user', repeat('0123456789', 10000) FROM chat, generate_series(1, 300) AS n`;
+
+// They wait more than they work, so they do it side by side, with tokens that end in about three seconds.
+describe('nothing outlives its token', () => {
+  let stack: Stack;
+  let pace: Pace;
+  beforeAll(async () => {
+    stack = await startStack();
+    await stack.model.script('at length', { pieces: Array.from({ length: 120 }, () => 'word '), piece_delay_ms: 50 });
+    pace = await Pace.watch();
+  });
+  afterAll(() => stack.stop());
+
+  /** A token, and when it ends (milliseconds since the epoch). */
+  const ending = (user: string, claims: object = {}): { token: string; endsAt: number } => {
+    const exp = Math.ceil(Date.now() / 1_000) + 3 - LEEWAY;
+    return { token: tokenFor(user, { exp, ...claims }), endsAt: (exp + LEEWAY) * 1_000 };
+  };
+  /** A timer may be early by a millisecond. */
+  const expectNow = (endsAt: number): void => {
+    const late = Date.now() - endsAt;
+    expect(late).toBeGreaterThanOrEqual(-2);
+    expect(late).toBeLessThan(pace.bound(500));
+  };
+
+  it.concurrent('a stream ends with it, in mid-reply and without a word after it; the turn goes on', async () => {
+    const sam = stack.as('sam');
+    const chat = await sam.chat();
+    const { token, endsAt } = ending('sam');
+    const stream = await openStream(stack.api.url, token, `/api/v1/chats/${chat.id}/turns`, {
+      body: { user_message: 'at length' },
+    });
+    const events = [];
+    for await (const event of stream.events) events.push({ ...event, at: Date.now() });
+    expectNow(endsAt);
+    const texts = events.filter(({ event }) => event === 'delta');
+    expect(texts.length).toBeGreaterThan(10);
+    // To be sent takes time, too.
+    expect(texts.at(-1)?.at).toBeLessThan(pace.bound(endsAt + 100));
+    expect(events.at(-1)?.event).toBe('delta');
+    expect((await new Client(stack.api.url, token).get('/api/v1/chats')).status).toBe(401);
+    expect((await sam.finalJob(events[0]?.data.id)).status).toBe('succeeded');
+  });
+
+  it.concurrent('a stream on which nothing happens ends with it', async () => {
+    const mia = stack.as('mia');
+    await stack.model.script('silence', { delay_ms: 30_000 });
+    const silent = await mia.turnAsync((await mia.chat()).id, 'silence');
+    const { token, endsAt } = ending('mia');
+    const stream = await openStream(stack.api.url, token, `/api/v1/jobs/${silent.id}/events`);
+    for await (const { event } of stream.events) expect(event).toBe('job');
+    expectNow(endsAt);
+    await mia.request('PATCH', `/api/v1/jobs/${silent.id}`, { body: { status: 'canceled' } });
+  });
+
+  it.concurrent('a request that waits for its turn, or for a job, is answered with the job as it is then', async () => {
+    const ida = stack.as('ida');
+    const chat = await ida.chat();
+    const { token, endsAt } = ending('ida');
+    const client = new Client(stack.api.url, token);
+    const turn = client.turn(chat.id, 'at length').then((answer) => (expectNow(endsAt), answer));
+    const jobId = async (): Promise<string> => (await ida.get(`/api/v1/chats/${chat.id}`)).body.unfinished_job_id;
+    let id = await jobId();
+    while (id === null) id = await jobId();
+    const poll = client.get(`/api/v1/jobs/${id}`, { headers: { prefer: 'wait=30' } });
+    const polled = await poll.then((answer) => (expectNow(endsAt), answer));
+    expect([polled.status, polled.body.status]).toEqual([200, 'running']);
+    const answered = await turn;
+    expect([answered.status, answered.body.id]).toEqual([202, id]);
+  });
+
+  it.concurrent('an export breaks off with it, without its last line', async () => {
+    await stack.database.query(LONG, ['eva']);
+    const { token, endsAt } = ending('eva');
+    const response = await fetch(new URL('/api/v1/me/export', stack.api.url), {
+      headers: { authorization: `Bearer ${token}` },
+    });
+    const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+    expect(Buffer.from((await reader.read()).value ?? []).toString()).toMatch(/^{"type":"export"/);
+    // A reader that takes its time: at once it would have all of it.
+    await new Promise((resolve) => setTimeout(resolve, endsAt - Date.now() + 100));
+    const rest = async (): Promise<void> => {
+      while (!(await reader.read()).done);
+    };
+    await expect(rest()).rejects.toThrow();
+  });
+
+  it.concurrent('a browser’s session on the board ends with it', async () => {
+    const { token, endsAt } = ending('ops', { scope: 'admin' });
+    const { body } = await new Client(stack.api.url, token).post('/api/v1/admin/sessions');
+    const entered = await fetch(new URL(body.url, stack.api.url));
+    const [cookie = ''] = (entered.headers.get('set-cookie') ?? '').split(';');
+    const look = async (): Promise<number> =>
+      (await fetch(new URL('/admin/queues', stack.api.url), { headers: { cookie } })).status;
+    expect(await look()).toBe(200);
+    await new Promise((resolve) => setTimeout(resolve, endsAt - Date.now() + 50));
+    expect(await look()).toBe(404);
+  });
+
+  it.concurrent('a request whose body comes after it is not done', async () => {
+    const zoe = stack.as('zoe');
+    const chat = await zoe.chat();
+    const { token, endsAt } = ending('zoe');
+    const { hostname, port } = new URL(stack.api.url);
+    const socket = connect(Number(port), hostname);
+    const body = JSON.stringify({ content: 'too late' });
+    socket.write(
+      `POST /api/v1/chats/${chat.id}/messages HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\n` +
+        `Content-Type: application/json\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n`,
+    );
+    await new Promise((resolve) => setTimeout(resolve, endsAt - Date.now() + 10));
+    socket.write(body);
+    let answer = '';
+    socket.setEncoding('utf8').on('data', (piece) => (answer += String(piece)));
+    await once(socket, 'close');
+    expect(answer).toMatch(/^HTTP\/1\.1 401 /);
+    expect((await zoe.get(`/api/v1/chats/${chat.id}/messages`)).body.data).toHaveLength(1);
+  });
+});
