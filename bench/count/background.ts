@@ -11,6 +11,7 @@
 
 /** Statements, their white space made one blank each. */
 const STATEMENTS: readonly RegExp[] = [
+  /^SET statement_timeout = \d+; DEALLOCATE ALL; SELECT pg_catalog\.set_config\(/, // a session begins
   /^SELECT 1$/, // the connection that listens is tried
   /^SELECT count\(\*\)::int AS unfinished FROM \(SELECT FROM jobs/, // how much there is to do, looked at once in a while
   /\bUPDATE jobs(?: AS)?(?: \w)? SET lease_until = now\(\) \+/, // heartbeats

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type pg from 'pg';
 import { preparingPg } from '#database/prepared-client.js';
@@ -26,6 +27,28 @@ describe('a connection', () => {
       await pool.query(`SELECT ${n}; SELECT ${n}`);
     }
     expect(await prepared()).toBe(1);
+  });
+
+  it('gives a statement the name that every other process gives it, whatever either has prepared before', async () => {
+    const text = 'SELECT $1::text AS said';
+    await pool.query(text, ['here']);
+    const { rows } = await pool.query<{ name: string }>(
+      `SELECT name FROM pg_prepared_statements WHERE statement = '${text}'`,
+    );
+    const program = `
+      import { preparingPg } from './dist/libs/database/src/prepared-client.js';
+      const pool = new preparingPg.Pool({ connectionString: process.env.DATABASE_URL, max: 1 });
+      await pool.query('SELECT $1::int, 1', [1]);
+      await pool.query('${text}', ['there']);
+      const { rows } = await pool.query("SELECT name FROM pg_prepared_statements WHERE statement = '${text}'");
+      console.log(JSON.stringify(rows));
+      await pool.end();`;
+    const elsewhere = execFileSync(process.execPath, ['--input-type=module', '-e', program], {
+      env: { DATABASE_URL: database.url },
+      encoding: 'utf8',
+    });
+    expect(JSON.parse(elsewhere)).toEqual(rows);
+    expect(rows).toHaveLength(1);
   });
 
   it('holds five hundred statements at most; what comes after them is answered as well', async () => {

@@ -18,6 +18,7 @@ export default async function setUp(): Promise<void> {
   if (!has('curl') || !has('bash')) {
     console.log('\nNo curl or no bash on this machine: the README is not pasted into a shell.');
   }
+  if (!has('pgbouncer')) console.log('\nNo PgBouncer on this machine: the tests behind a pooler are skipped.');
   const dataDir = await mkdtemp(join(tmpdir(), 'rejoinder-test-'));
   keepContract(join(dataDir, 'contract.json'));
   const postgres = await startEmbeddedPostgres({ dataDir, persistent: false, fast: true });

@@ -1,8 +1,10 @@
 import { Socket } from 'node:net';
+import type { PoolConfig } from 'pg';
 import { DataSource, type DataSourceOptions } from 'typeorm';
 import { StartFault } from '#process/start-fault.js';
-import './heard-client.js';
 import { preparingPg } from './prepared-client.js';
+import { refuseSharedSessions } from './own-session.js';
+import type { SessionOptions, SessionSettings } from './session-client.js';
 import { Assistant } from './entities/assistant.entity.js';
 import { AdminSession } from './entities/admin-session.entity.js';
 import { Caller } from './entities/caller.entity.js';
@@ -78,9 +80,6 @@ export interface DatabaseOptions {
   readonly applicationName: string;
 }
 
-/** A statement is ended by the server after this long, in milliseconds. */
-const LONGEST_STATEMENT_MS = 10_000;
-
 /**
  * How long a statement waits for a lock, and for a connection, in milliseconds. A row that somebody's session holds is waited for twice,
  * first in line and then at its head; even so a connection must be free again before those who wait for it give up. And a machine that
@@ -89,6 +88,13 @@ const LONGEST_STATEMENT_MS = 10_000;
  */
 const LONGEST_LOCK_WAIT_MS = 2_000;
 const LONGEST_CONNECTION_WAIT_MS = 10_000;
+
+/** The server ends a statement, and a transaction in which nothing happens, after this long. */
+const BOUNDS: SessionSettings = {
+  statement_timeout: 10_000,
+  lock_timeout: LONGEST_LOCK_WAIT_MS,
+  idle_in_transaction_session_timeout: 15_000,
+};
 
 /**
  * A connection is used for this long, in seconds. However busy it is: after a failover an address may lead to a server that only
@@ -107,11 +113,19 @@ const LONGEST_IDLE_MS = 8_000;
  * waited for 2 s at most, a statement ends after 10 s, and a server that has fallen silent is given up after 12 s.
  */
 export function dataSourceOptions(options: DatabaseOptions): DataSourceOptions {
+  const extra: SessionOptions<PoolConfig> = {
+    // Here, and not as `url`: TypeORM takes an address apart in its own way, and knows no sockets.
+    connectionString: options.url,
+    session: BOUNDS,
+    maxLifetimeSeconds: LONGEST_USE_SECONDS,
+    idleTimeoutMillis: LONGEST_IDLE_MS,
+    keepAlive: true,
+    stream: socketThatGivesUp,
+  };
   return {
     type: 'postgres',
     // Passed in and not found by name, because its clients have an error listener and prepare statements.
     driver: preparingPg,
-    url: options.url,
     applicationName: options.applicationName,
     entities: ENTITIES,
     migrations: MIGRATIONS,
@@ -120,15 +134,7 @@ export function dataSourceOptions(options: DatabaseOptions): DataSourceOptions {
     logging: false,
     poolSize: options.poolSize,
     connectTimeoutMS: LONGEST_CONNECTION_WAIT_MS,
-    extra: {
-      statement_timeout: LONGEST_STATEMENT_MS,
-      lock_timeout: LONGEST_LOCK_WAIT_MS,
-      idle_in_transaction_session_timeout: 15_000,
-      maxLifetimeSeconds: LONGEST_USE_SECONDS,
-      idleTimeoutMillis: LONGEST_IDLE_MS,
-      keepAlive: true,
-      stream: socketThatGivesUp,
-    },
+    extra,
   };
 }
 
@@ -168,11 +174,38 @@ export async function connect(options: DataSourceOptions): Promise<DataSource> {
 }
 
 /**
+ * Connects, and refuses a database that we cannot work with, or that we do not reach by sessions of our own.
+ * @throws DatabaseUnreachableError, SharedSessionError, StartFault
+ */
+export async function connectChecked(options: DataSourceOptions): Promise<DataSource> {
+  const source = await connect(options);
+  try {
+    await refuseSharedSessions(source);
+    await refuseOtherEncodings(source);
+  } catch (error) {
+    await source.destroy();
+    throw error;
+  }
+  return source;
+}
+
+/** Text of all languages is stored: PostgreSQL must not have to convert it. */
+async function refuseOtherEncodings(source: DataSource): Promise<void> {
+  const [{ encoding }] = await source.query<[{ encoding: string }]>(
+    "SELECT current_setting('server_encoding') AS encoding",
+  );
+  if (encoding === 'UTF8') return;
+  throw new StartFault(
+    `The database of DATABASE_URL has the encoding ${encoding}, and must have UTF8: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0.`,
+  );
+}
+
+/**
  * Connects, and refuses a database whose migrations are not all applied.
- * @throws DatabaseUnreachableError, PendingMigrationsError
+ * @throws DatabaseUnreachableError, SharedSessionError, PendingMigrationsError
  */
 export async function connectMigrated(options: DataSourceOptions): Promise<DataSource> {
-  const source = await connect(options);
+  const source = await connectChecked(options);
   if (await source.showMigrations()) {
     await source.destroy();
     throw new PendingMigrationsError();

@@ -1,12 +1,14 @@
 import 'reflect-metadata';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { PoolConfig } from 'pg';
 import { MigrationExecutor } from 'typeorm';
 import { migrateQueue } from '#queue/migrate.js';
 import { inspectable } from '#process/described-error.js';
 import { leaveOnSignal } from '#process/leave-on-signal.js';
 import { StartFault } from '#process/start-fault.js';
 import { loadEnvFile, readSettings } from '#settings/settings.js';
-import { connect, dataSourceOptions } from './data-source.js';
+import { connectChecked, dataSourceOptions } from './data-source.js';
+import type { SessionOptions } from './session-client.js';
 
 /** Any number, the same in every process, so that two migrations at the same time run one after the other. */
 const MIGRATION_LOCK = 7_265_106_111;
@@ -48,10 +50,16 @@ async function withoutBlocking(work: () => Promise<unknown>): Promise<void> {
 /** Brings Rejoinder's own tables and BullMQ's up to date. It is safe at any time, and in several processes at once. */
 async function migrate(): Promise<void> {
   const settings = readSettings('migrate');
-  const source = await connect({
-    ...dataSourceOptions({ url: settings.database.url, poolSize: 2, applicationName: 'rejoinder-migrate' }),
-    // Once it has its lock, a migration may take any time.
-    extra: { lock_timeout: LOCK_WAIT_MS, keepAlive: true },
+  const { url } = settings.database;
+  // Once it has its lock, a migration may take any time.
+  const extra: SessionOptions<PoolConfig> = {
+    connectionString: url,
+    session: { lock_timeout: LOCK_WAIT_MS },
+    keepAlive: true,
+  };
+  const source = await connectChecked({
+    ...dataSourceOptions({ url, poolSize: 2, applicationName: 'rejoinder-migrate' }),
+    extra,
   });
   const lock = source.createQueryRunner();
   const pending = new Set<string>();
@@ -65,7 +73,7 @@ async function migrate(): Promise<void> {
     });
     for (const name of pending) console.log(`applied ${name}`);
     if (settings.redisUrl === undefined) {
-      await withoutBlocking(() => migrateQueue(settings.database.url, LOCK_WAIT_MS));
+      await withoutBlocking(() => migrateQueue(url, LOCK_WAIT_MS));
     }
     console.log('The database is up to date.');
   } finally {

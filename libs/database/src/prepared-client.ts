@@ -1,4 +1,6 @@
+import { createHash } from 'node:crypto';
 import pg from 'pg';
+import { SessionClient, type SessionOptions } from './session-client.js';
 
 /** Most statements that a process prepares. Statement texts must be a fixed set: texts with lists of variable length would use this up. */
 const MOST_STATEMENTS = 500;
@@ -6,10 +8,14 @@ const MOST_STATEMENTS = 500;
 /** Names by text, for all connections of the process. */
 const names = new Map<string, string>();
 
+/** Letters of a name: 128 bits of its text's hash. */
+const NAME_LENGTH = 22;
+
+/** A name comes from its text, so that it means the same statement in every process: a session may be passed on to another one. */
 function nameOf(text: string): string | undefined {
   const known = names.get(text);
   if (known !== undefined || names.size >= MOST_STATEMENTS) return known;
-  const name = `r${names.size}`;
+  const name = `r_${createHash('sha256').update(text).digest('base64url').slice(0, NAME_LENGTH)}`;
   names.set(text, name);
   return name;
 }
@@ -20,8 +26,8 @@ function nameOf(text: string): string | undefined {
  *
  * What has no values is sent as it is: `BEGIN`, and statements of migrations, which may be several.
  */
-class PreparingClient extends pg.Client {
-  constructor(options?: pg.ClientConfig) {
+class PreparingClient extends SessionClient {
+  constructor(options?: SessionOptions) {
     super(options);
     const send = this.query.bind(this) as (...args: unknown[]) => unknown;
     const prepared = (...args: unknown[]): unknown => {
@@ -37,7 +43,7 @@ class PreparingClient extends pg.Client {
 export const preparingPg = {
   ...pg,
   Pool: class extends pg.Pool {
-    constructor(options?: pg.PoolConfig) {
+    constructor(options?: SessionOptions<pg.PoolConfig>) {
       super({ ...options, Client: PreparingClient });
     }
   },

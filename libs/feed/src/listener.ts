@@ -1,5 +1,5 @@
 import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
-import pg from 'pg';
+import { SessionClient } from '#database/session-client.js';
 import { inBrief } from '#process/described-error.js';
 import { within } from '#process/within.js';
 
@@ -29,7 +29,7 @@ interface Channel {
 export class Listener implements OnApplicationShutdown {
   private readonly logger = new Logger(Listener.name);
   private readonly channels = new Map<string, Channel>();
-  private client: pg.Client | undefined;
+  private client: SessionClient | undefined;
   private retry: NodeJS.Timeout | undefined;
   private check: NodeJS.Timeout | undefined;
   private stopped = false;
@@ -71,7 +71,7 @@ export class Listener implements OnApplicationShutdown {
   }
 
   private async connect(): Promise<void> {
-    const client = new pg.Client({
+    const client = new SessionClient({
       connectionString: this.databaseUrl,
       application_name: this.applicationName,
       connectionTimeoutMillis: 5_000,

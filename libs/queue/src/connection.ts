@@ -1,4 +1,6 @@
 import type { ConnectionOptions } from 'bullmq';
+import type { PoolConfig } from 'pg';
+import type { SessionOptions } from '#database/session-client.js';
 import { examineRedis } from './redis-examination.js';
 import { redisQueueConnection } from './redis-queue-client.js';
 
@@ -25,17 +27,22 @@ export function queueConnection(store: QueueStore, role: 'producer' | 'worker'):
   if (store.redisUrl !== undefined) {
     return redisQueueConnection(store.redisUrl, role, (redis) => void examineRedis(redis, QUEUE_PREFIX));
   }
-  return {
+  const options: SessionOptions<PoolConfig> = {
     connectionString: store.databaseUrl,
-    schema: QUEUE_SCHEMA,
-    max: 4,
+    // Four for statements, and one that listens.
+    max: 5,
     application_name: `rejoinder-queue-${role}`,
     connectionTimeoutMillis: 5_000,
-    statement_timeout: 10_000,
-    lock_timeout: 5_000,
-    idle_in_transaction_session_timeout: 15_000,
+    session: {
+      statement_timeout: 10_000,
+      lock_timeout: 5_000,
+      idle_in_transaction_session_timeout: 15_000,
+      schema: QUEUE_SCHEMA,
+    },
     // A time-out of the server does not help when the server, or the way to it, hangs.
     query_timeout: 12_000,
     keepAlive: true,
-  }; // BullMQ types this option for Redis only; its PostgreSQL backend takes pg's.
+  };
+  // BullMQ types this option for Redis only: `postgresBackend` makes a pool of it.
+  return options;
 }

@@ -1,13 +1,17 @@
 import { runMigrations } from 'bullmq';
-import pg from 'pg';
+import { SessionClient } from '#database/session-client.js';
 import { QUEUE_SCHEMA } from './connection.js';
+
+const LONGEST_CONNECTION_WAIT_MS = 10_000;
 
 /** Brings BullMQ's own tables (schema `bullmq`) up to date. It waits at most `lockWaitMs` for each lock (0: without end). */
 export async function migrateQueue(databaseUrl: string, lockWaitMs = 0): Promise<void> {
-  const client = new pg.Client({
+  const client = new SessionClient({
     connectionString: databaseUrl,
     application_name: 'rejoinder-migrate',
-    lock_timeout: lockWaitMs,
+    connectionTimeoutMillis: LONGEST_CONNECTION_WAIT_MS,
+    keepAlive: true,
+    session: { lock_timeout: lockWaitMs, schema: QUEUE_SCHEMA },
   });
   await client.connect();
   try {

@@ -1,0 +1,50 @@
+import { randomUUID } from 'node:crypto';
+import type { DataSource, QueryRunner } from 'typeorm';
+import { StartFault } from '#process/start-fault.js';
+
+/** Thrown at start when something between us and PostgreSQL gives connections sessions that are not theirs alone. */
+export class SharedSessionError extends StartFault {
+  constructor() {
+    super(
+      'DATABASE_URL leads to a pooler in transaction mode: a connection has another session of PostgreSQL for each transaction. ' +
+        'Rejoinder needs sessions of its own, for LISTEN, locks, settings and prepared statements. Give the address of PostgreSQL ' +
+        'itself, or of a pooler in session mode (PgBouncer: pool_mode = session; Neon: the host without -pooler; Supabase: port 5432).',
+    );
+  }
+}
+
+/** A setting of nobody's, that a session keeps. */
+const MARK = 'rejoinder.session';
+
+/** Looks in vain before the sessions are taken for our own. A busy pooler may hand out the right one by chance, but not each time. */
+const LOOKS = 3;
+
+/**
+ * Refuses a pooler that shares sessions among connections. Two connections mark their sessions; in transaction mode they meet in one, or
+ * the first finds itself in a session without its mark.
+ * @throws SharedSessionError
+ */
+export async function refuseSharedSessions(source: DataSource): Promise<void> {
+  const [one, other] = [source.createQueryRunner(), source.createQueryRunner()];
+  try {
+    for (let look = 0; look < LOOKS; look++) {
+      const mark = await marked(one);
+      await marked(other);
+      // Twice: with two sessions that take turns, every other statement is in the right one.
+      for (let again = 0; again < 2; again++) if ((await markOf(one)) !== mark) throw new SharedSessionError();
+    }
+  } finally {
+    await Promise.all([one.release(), other.release()]);
+  }
+}
+
+async function marked(connection: QueryRunner): Promise<string> {
+  const mark = randomUUID();
+  await connection.query(`SELECT set_config('${MARK}', '${mark}', false)`);
+  return mark;
+}
+
+async function markOf(connection: QueryRunner): Promise<unknown> {
+  const [row] = (await connection.query(`SELECT current_setting('${MARK}', true) AS mark`)) as { mark: unknown }[];
+  return row?.mark;
+}

@@ -1,0 +1,106 @@
+import pg from 'pg';
+import './heard-client.js';
+
+/**
+ * Settings of a session that this service relies on. Every session asks for them, because a database or a role may have any default
+ * (`ALTER DATABASE … SET`). What changes speed or durability alone (`enable_…`, `synchronous_commit`) is left to the operator.
+ */
+const RELIED_ON = {
+  // Values that pg parses, and statements that reckon with days.
+  TimeZone: 'UTC',
+  DateStyle: 'ISO, YMD',
+  IntervalStyle: 'postgres',
+  extra_float_digits: '1',
+  bytea_output: 'hex',
+  // How PostgreSQL reads statements.
+  standard_conforming_strings: 'on',
+  array_nulls: 'on',
+  transform_null_equals: 'off',
+  // A statement waits for a row's lock, and then sees what its holder wrote. With a snapshot it would fail instead.
+  default_transaction_isolation: 'read committed',
+  default_transaction_read_only: 'off',
+  default_transaction_deferrable: 'off',
+  row_security: 'on',
+  // A twin that breaks an index is an answer, not the end of the session.
+  exit_on_error: 'off',
+  // Sessions that listen say nothing for hours.
+  idle_session_timeout: '0',
+  transaction_timeout: '0',
+};
+
+/**
+ * The schema of our tables: the first one that has them on the default path, or `public`. Before there are any, it is where they will be
+ * made. Only this one is on the path, so that nobody else's table of the same name is taken for ours.
+ */
+const OUR_SCHEMA = `
+  coalesce(
+    (SELECT relnamespace::pg_catalog.regnamespace::text FROM pg_catalog.pg_class
+      WHERE oid = coalesce(pg_catalog.to_regclass('model_calls'), pg_catalog.to_regclass('public.model_calls'))),
+    pg_catalog.quote_ident(nullif(pg_catalog.current_schema(), 'pg_catalog')),
+    'public')`;
+
+/** How long PostgreSQL may take to begin a session once it is logged in, in milliseconds. */
+const LONGEST_BEGINNING_MS = 10_000;
+
+/** Bounds of a session, in milliseconds (0: none), and the schema it works in, if it is not ours. */
+export interface SessionSettings {
+  readonly statement_timeout?: number;
+  readonly lock_timeout?: number;
+  readonly idle_in_transaction_session_timeout?: number;
+  readonly schema?: string;
+}
+
+/** Options of a client, or of a pool whose clients are of this class. */
+export type SessionOptions<Options = pg.ClientConfig> = Options & { readonly session?: SessionSettings };
+
+/**
+ * A client of PostgreSQL whose session has the settings that we rely on, whatever the defaults of its database and its role are.
+ *
+ * It asks for them by statements. In the message that opens a session a pooler (PgBouncer) refuses most of them.
+ */
+export class SessionClient extends pg.Client {
+  private readonly beginning: string;
+
+  constructor(options: SessionOptions = {}) {
+    super(options);
+    this.beginning = beginningOf(options.session ?? {});
+  }
+
+  override connect(): Promise<this>;
+  override connect(callback: (error: Error) => void): void;
+  override connect(callback?: (error: Error) => void): Promise<this> | void {
+    const begun = this.begin();
+    if (callback === undefined) return begun;
+    // As pg does: no error at all when it has worked.
+    begun.then(() => (callback as () => void)(), callback);
+  }
+
+  private async begin(): Promise<this> {
+    await super.connect();
+    try {
+      await this.query({ text: this.beginning, query_timeout: LONGEST_BEGINNING_MS } as pg.QueryConfig);
+      return this;
+    } catch (error) {
+      // Nobody was given it, so nobody else would close it. `end` may never end.
+      (this as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
+      throw error;
+    }
+  }
+}
+
+/**
+ * The statements a session begins with. The time-out goes first, as a short one would end the others. A pooler may pass on a session with
+ * what its last client has prepared (PgBouncer, without its `server_reset_query`): those names would be taken.
+ */
+function beginningOf(session: SessionSettings): string {
+  const { statement_timeout = 0, lock_timeout = 0, idle_in_transaction_session_timeout = 0, schema } = session;
+  const settings = { ...RELIED_ON, lock_timeout, idle_in_transaction_session_timeout };
+  const wanted = Object.entries(settings).map(([name, value]) => `('${name}', '${value}')`);
+  const path = schema === undefined ? OUR_SCHEMA : `'${schema}'`;
+  // A setting that this PostgreSQL does not have yet is left out.
+  return `SET statement_timeout = ${statement_timeout};
+    DEALLOCATE ALL;
+    SELECT pg_catalog.set_config(name, value, false)
+    FROM (VALUES ${wanted.join(', ')}, ('search_path', ${path})) AS wanted (name, value)
+    WHERE pg_catalog.current_setting(name, true) IS NOT NULL`;
+}

@@ -1,0 +1,104 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { preparingPg } from '#database/prepared-client.js';
+import { freshDatabase, type TestDatabase } from '../support/database.js';
+import { has } from '../support/machine.js';
+import { type PgBouncer, startPgBouncer } from '../support/pgbouncer.js';
+import { Pace } from '../support/pace.js';
+import { SECRET, type Stack, startStack } from '../support/stack.js';
+
+/** Skipped where there is none; CI installs it. */
+const withPgBouncer = has('pgbouncer') || process.env['CI'] === 'true' ? describe : describe.skip;
+
+const SETTINGS = { JWT_SECRET: SECRET, PORT: '0', WORKER_PORT: '0', ANTHROPIC_API_KEY: 'none' };
+
+/** Runs a program to its end. */
+const run = (program: string, env: Record<string, string>): Promise<{ code: number; printed: string }> =>
+  promisify(execFile)(process.execPath, [`dist/bin/${program}.js`], {
+    env: { PATH: process.env['PATH'], NODE_ENV: 'test', ...SETTINGS, ...env },
+    timeout: 30_000,
+  }).then(
+    ({ stdout, stderr }) => ({ code: 0, printed: stdout + stderr }),
+    ({ code, stdout, stderr }: { code: number; stdout: string; stderr: string }) => ({
+      code,
+      printed: stdout + stderr,
+    }),
+  );
+
+withPgBouncer('PgBouncer in session mode, set up as the page says', () => {
+  let stack: Stack;
+  let pooler: Promise<PgBouncer> | undefined;
+  beforeAll(async () => {
+    stack = await startStack({
+      through: async (_, { DATABASE_URL }) => {
+        pooler ??= startPgBouncer(DATABASE_URL);
+        return { DATABASE_URL: (await pooler).url };
+      },
+    });
+  });
+  afterAll(async () => {
+    await stack?.stop();
+    await (await pooler)?.stop();
+  });
+
+  it('turns begin at once, streams and cancels work, and the queue is up', async () => {
+    const ana = stack.as('ana');
+    const ready = await ana.get('/health/ready');
+    expect(ready.body.checks).toMatchObject({ database: 'ok', queue: 'ok' });
+    const chat = await ana.chat();
+    const pace = await Pace.watch();
+    const begun = Date.now();
+    for (let n = 0; n < 3; n++) expect((await ana.turn(chat.id, `question ${n}`)).status).toBe(200);
+    expect(Date.now() - begun).toBeLessThan(pace.bound(4_000));
+    for (const app of [stack.api, ...stack.workers]) expect(app.output()).not.toMatch(/WARN|ERROR|startup parameter/);
+  });
+
+  it('migrations run through it', async () => {
+    expect(await run('migrate', { DATABASE_URL: (await pooler)?.url ?? '' })).toEqual({
+      code: 0,
+      printed: 'The database is up to date.\n',
+    });
+  });
+});
+
+withPgBouncer('PgBouncer that does not reset its sessions', () => {
+  it('passes them on with what is prepared in them, and the next client prepares the same', async () => {
+    const database = await freshDatabase();
+    const pooler = await startPgBouncer(database.url, { default_pool_size: '1', server_reset_query: '' });
+    try {
+      for (let client = 0; client < 2; client++) {
+        const pool = new preparingPg.Pool({ connectionString: pooler.url, max: 1 });
+        expect((await pool.query('SELECT $1::int AS n', [client])).rows).toEqual([{ n: client }]);
+        await pool.end();
+      }
+    } finally {
+      await pooler.stop();
+      await database.drop();
+    }
+  });
+});
+
+withPgBouncer('PgBouncer in transaction mode', () => {
+  let database: TestDatabase;
+  let pooler: PgBouncer;
+  beforeAll(async () => {
+    database = await freshDatabase();
+    pooler = await startPgBouncer(database.url, { pool_mode: 'transaction' });
+  });
+  afterAll(async () => {
+    await pooler?.stop();
+    await database?.drop();
+  });
+
+  it.each(['api', 'worker', 'migrate'])(
+    'is found out when %s starts: it refuses, and names the setting',
+    async (program) => {
+      const { code, printed } = await run(program, { DATABASE_URL: pooler.url });
+      expect([code, printed]).toEqual([
+        1,
+        expect.stringMatching(/^DATABASE_URL leads to a pooler in transaction mode: .*\n$/),
+      ]);
+    },
+  );
+});
