@@ -1,11 +1,11 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 
-/** What the line does to one connection. */
+/** A fault of one connection. */
 export interface Fault {
-  /** Cuts it after so many bytes of the answer. */
+  /** Cuts it after this many bytes of the answer. */
   readonly cutAfter?: number;
-  /** Keeps the answer to itself, and cuts it once there is one: what was asked was done. */
+  /** Withholds the answer, and cuts the connection once there is one. The request was carried out. */
   readonly loseAnswer?: boolean;
   /** Answers in the server's place. */
   readonly answer?: string;
@@ -23,7 +23,7 @@ export class BadLine {
     readonly url: string,
   ) {}
 
-  /** `faultOf` says what happens to the n-th connection, from 0; undefined: nothing. */
+  /** `faultOf` gives the fault of the n-th connection, from 0; undefined: none. */
   static async to(target: string, faultOf: (n: number) => Fault | undefined): Promise<BadLine> {
     const { hostname, port } = new URL(target);
     const server = createServer((client) => {

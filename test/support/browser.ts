@@ -3,7 +3,7 @@ import { type Browser, chromium } from 'playwright-core';
 
 const PLACES = [
   process.env['CHROMIUM_PATH'],
-  // The same engine without the windows: half the work, and nothing that these tests look at is missing.
+  // The same engine without windows: half the work, and these tests miss nothing.
   '/usr/bin/chromium-headless-shell',
   '/usr/bin/chromium',
   '/usr/bin/chromium-browser',
@@ -17,14 +17,14 @@ export function findChromium(): string | undefined {
   return PLACES.find((path) => path !== undefined && existsSync(path));
 }
 
-/** How long to wait for something on a page: for what hangs, and sooner than Jest gives up, so that what was waited for is told. */
+/** How long to wait for something on a page: it ends what hangs, before Jest gives up, so that the report says what was waited for. */
 export const PATIENCE_MS = 60_000;
 
-/** A browser of the machine's own: none is ever downloaded. */
+/** The machine's own browser. None is ever downloaded. */
 export function startBrowser(): Promise<Browser> {
   return chromium.launch({
     executablePath: findChromium(),
-    // Chromium's sandbox cannot be had as root, which continuous integration often is.
+    // Chromium has no sandbox as root, which continuous integration often is.
     chromiumSandbox: process.getuid?.() !== 0,
   });
 }

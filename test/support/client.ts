@@ -6,26 +6,26 @@ type Schemas = components['schemas'];
 
 export interface RequestOptions {
   readonly body?: unknown;
-  /** Sent as it is, instead of `body` as JSON. */
+  /** Sent as it is, in place of `body` as JSON. */
   readonly raw?: string | Uint8Array;
   readonly headers?: Record<string, string>;
   readonly signal?: AbortSignal;
 }
 
-/** An answer, held against the contract before a test sees it. */
+/** An answer. It was checked against the contract before a test sees it. */
 export interface Answer<T = any> {
   readonly status: number;
   readonly headers: Headers;
   readonly body: T;
 }
 
-/** The contract every exchange is held to. */
+/** The contract that every exchange is checked against. */
 export const contract = new Contract();
 
-/** What this test file has seen: operation ids with the statuses they answered, as `getJob 200`. */
+/** Operations with the statuses that they answered in this test file, as `getJob 200`. */
 export const seen = new Set<string>();
 
-/** Holds an exchange against the contract and notes it. @throws Error with every fault */
+/** Checks an exchange against the contract and notes it. @throws Error with every fault */
 export function judge(exchange: Exchange): void {
   const faults = contract.faults(exchange);
   if (faults.length > 0) {
@@ -36,7 +36,7 @@ export function judge(exchange: Exchange): void {
   if (id !== undefined) seen.add(`${id} ${exchange.status}`);
 }
 
-/** Talks to the API as one user. Every exchange must be one the contract allows. */
+/** A client of the API for one user. Every exchange must be one that the contract allows. */
 export class Client {
   constructor(
     readonly url: string,

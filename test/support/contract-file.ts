@@ -2,10 +2,10 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { parse } from 'yaml';
 import { CONTRACT_FILE } from '#contract/file.js';
 
-/** Where the contract is kept as JSON while tests run: each test file reads it, and JSON is read twenty times as fast. */
+/** Where the contract is stored as JSON while tests run. Each test file reads it, and JSON is read twenty times as fast as YAML. */
 const KEPT = 'TEST_CONTRACT';
 
-/** Keeps the contract for this run, in the file `path`. */
+/** Stores the contract for this run, in the file `path`. */
 export function keepContract(path: string): void {
   writeFileSync(path, JSON.stringify(parse(readFileSync(CONTRACT_FILE, 'utf8'))));
   process.env[KEPT] = path;

@@ -17,20 +17,20 @@ export interface ContractOperation {
   readonly hasBody: boolean;
 }
 
-/** An HTTP exchange as the client saw it. */
+/** An HTTP exchange as a client saw it. */
 export interface Exchange {
   readonly method: string;
   readonly path: string;
   readonly status: number;
   readonly headers: Headers;
   readonly body: unknown;
-  /** What was sent, where it is known. */
+  /** The request body, where it is known. */
   readonly sent?: { readonly query: URLSearchParams; readonly body: unknown };
 }
 
 /**
- * `openapi.yaml`, ready to judge exchanges. Object schemas are closed here unless they say otherwise: the file leaves
- * room for fields to come, but a field that comes without being written there is drift.
+ * `openapi.yaml`, ready to check exchanges. Object schemas are closed here unless they say otherwise: the contract leaves room for new
+ * fields, but a field that it does not name is drift.
  */
 export class Contract {
   readonly document: Json;
@@ -50,19 +50,19 @@ export class Contract {
     return this.operations.find((operation) => operation.method === method && operation.pattern.test(path));
   }
 
-  /** Everything about an exchange that the contract does not allow; empty when all is well. */
+  /** What the contract does not allow in an exchange; empty: nothing. */
   faults(exchange: Exchange): string[] {
     const where = `${exchange.method} ${exchange.path} → ${exchange.status}`;
     const faults: string[] = [];
     if (!exchange.headers.get('x-request-id')) faults.push(`${where}: no X-Request-Id`);
     const operation = this.find(exchange.method, exchange.path.split('?', 1)[0] ?? '');
     if (operation === undefined) {
-      // No operation of the contract: whatever it is, it is an error in the one shape.
+      // This is no operation of the contract, so the answer must be an error in the common shape.
       if (exchange.status < 400) faults.push(`${where}: not in the contract`);
       return [...faults, ...this.schemaFaults('/components/schemas/ErrorBody', exchange.body, where)];
     }
     if (!operation.statuses.includes(exchange.status)) return [...faults, `${where}: status not in the contract`];
-    // Whatever was accepted must be what the contract lets in: a service more lenient than its contract is drift, too.
+    // An accepted request must be valid by the contract: a service that accepts more is drift, too.
     if (exchange.sent !== undefined && exchange.status < 400)
       faults.push(...this.requestFaults(operation, exchange.sent, where));
     const pointer = this.resolve(
@@ -79,12 +79,12 @@ export class Contract {
     }
     const type = exchange.headers.get('content-type')?.split(';', 1)[0] ?? '';
     if (!(type in response.content)) return [...faults, `${where}: content type ${type} not in the contract`];
-    // Its events are held against the contract one by one, as they come.
+    // Its events are checked one by one, as they arrive.
     if (type === 'text/event-stream') return faults;
     return [...faults, ...this.schemaFaults(`${pointer}/content/${escape(type)}/schema`, exchange.body, where)];
   }
 
-  /** Everything about one event of a job's stream that the contract does not allow. */
+  /** What the contract does not allow in one event of a job's stream. */
   eventFaults(event: { readonly event: string; readonly id: string; readonly data: unknown }): string[] {
     const schemas = this.at('/components/schemas/JobEvent/discriminator/mapping') as Record<string, string>;
     const schema = schemas[event.event];
@@ -103,7 +103,7 @@ export class Contract {
         if (parameter.in === 'query') schemas.set(parameter.name, `${pointer}/schema`);
       }
     }
-    // Probes may send what they like.
+    // Probes may send anything.
     for (const [name, value] of operation.open ? [] : sent.query) {
       const schema = schemas.get(name);
       if (schema === undefined) faults.push(`${where}: accepted the query field ${name}`);
@@ -119,7 +119,7 @@ export class Contract {
     return faults;
   }
 
-  /** What a value breaks of the schema at a JSON pointer of the document. */
+  /** How a value breaks the schema at a JSON pointer of the document. */
   schemaFaults(pointer: string, value: unknown, where: string): string[] {
     let validate = this.validators.get(pointer);
     if (validate === undefined) {
@@ -140,7 +140,7 @@ export class Contract {
       .reduce<unknown>((node, key) => (node as Json | undefined)?.[unescape(key)], this.document);
   }
 
-  /** Follows references until something is there. */
+  /** Follows references until there is a value. */
   resolve(pointer: string): string {
     const reference = (this.at(pointer) as { $ref?: string } | undefined)?.$ref;
     return reference === undefined ? pointer : this.resolve(reference.slice(1));
@@ -151,7 +151,7 @@ export class Contract {
   }
 }
 
-/** A query's text as the type its schema asks for. */
+/** A query parameter as the type that its schema asks for. */
 function asTyped(schema: unknown, text: string): unknown {
   return (schema as { type?: string }).type === 'integer' && /^-?\d+$/.test(text) ? Number(text) : text;
 }
@@ -169,7 +169,7 @@ function operationsOf(document: Json): ContractOperation[] {
           id: operation.operationId,
           method: method.toUpperCase(),
           path,
-          // Literal paths must win over parameters: `/jobs/assistant-reply` is not a job id.
+          // Literal paths come before parameters: `/jobs/assistant-reply` has no job id.
           pattern: new RegExp(`^${path.replace(/\{[^{}]+\}/g, '(?!assistant-reply$)[^/]+')}$`),
           statuses: Object.keys(operation.responses).map(Number),
           open: operation.security?.length === 0,

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { TEMPLATE } from './template.js';
 
-/** A migrated database of a test's own. */
+/** A migrated database for one test file. */
 export interface TestDatabase {
   readonly name: string;
   readonly url: string;

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { type Copy, DockerfileParser, type Instruction, type JSONInstruction } from 'dockerfile-ast';
 
-/** One `COPY`: from where (`from`: a stage, or the context), which paths, whereto. */
+/** One `COPY`: its source (`from`: a stage, or the context), its paths, its target. */
 export interface CopyLine {
   readonly from: string | undefined;
   readonly sources: readonly string[];
@@ -13,7 +13,7 @@ export interface Stage {
   readonly image: string;
   readonly name: string | undefined;
   readonly workdir: string;
-  /** `COPY` and `RUN` in their order. */
+  /** `COPY` and `RUN`, in their order. */
   readonly steps: readonly ({ readonly copy: CopyLine } | { readonly run: string })[];
   readonly env: Readonly<Record<string, string>>;
   readonly user: string | undefined;
@@ -21,7 +21,7 @@ export interface Stage {
   readonly command: readonly string[];
 }
 
-/** The stages of the Dockerfile at `path`, as far as its instructions are of the kinds used here; others are a fault. */
+/** The stages of the Dockerfile at `path`. An instruction of another kind than those used here is a fault. */
 export function readDockerfile(path = 'Dockerfile'): Stage[] {
   const stages: (Stage & { steps: Stage['steps'][number][]; env: Record<string, string> })[] = [];
   for (const instruction of DockerfileParser.parse(readFileSync(path, 'utf8')).getInstructions()) {
@@ -73,14 +73,14 @@ function copyLine(copy: Copy): CopyLine {
   return { from: copy.getFlags()[0]?.getValue() ?? undefined, sources: words.slice(0, -1), target: words.at(-1) ?? '' };
 }
 
-/** The words of the `exec` form. With the other form a shell would be process 1, and get the signals. */
+/** The words of the `exec` form. In the other form a shell would be process 1 and get the signals. */
 function jsonWords(instruction: Instruction): string[] {
   const strings = (instruction as JSONInstruction).getJSONStrings().map((one) => one.getJSONValue());
   if (strings.length === 0) throw new Error(`${instruction.getKeyword()} must have the form of a JSON array.`);
   return strings;
 }
 
-/** What the image takes from the build, relative to the project's top: all that the programs may need. */
+/** What the image takes from the build, relative to the project's top: everything that the programs may need. */
 export function shippedFiles(): string[] {
   const [build, image] = readDockerfile();
   return (image?.steps ?? []).flatMap((step) =>

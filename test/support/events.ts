@@ -2,7 +2,7 @@ import { EventSourceParserStream } from 'eventsource-parser/stream';
 import { timeLimit } from '#process/time-limit.js';
 import { contract, judge } from './client.js';
 
-/** An event of a stream, its data held against the contract. */
+/** An event of a stream. Its data was checked against the contract. */
 export interface StreamEvent {
   readonly event: string;
   readonly id: string;
@@ -16,9 +16,10 @@ interface ParsedEvent {
 }
 
 /**
- * Parses a stream of events as a browser does. The body is taken at once: one that nobody reads yet `fetch` gives up, without an
- * error, as soon as its Response is garbage.
- * @throws Error for an event the contract does not know
+ * Parses a stream of events as a browser does. It takes the body at once: `fetch` gives a body up that nobody reads, without an error, as
+ * soon as its Response is garbage.
+ *
+ * @throws Error for an event that the contract does not know
  */
 export function parseEvents(body: ReadableStream<Uint8Array>): AsyncGenerator<StreamEvent> {
   const parsed = body
@@ -39,7 +40,7 @@ async function* judged(parsed: AsyncIterable<ParsedEvent>): AsyncGenerator<Strea
 export interface OpenedStream {
   readonly status: number;
   readonly headers: Headers;
-  /** The events as they come; leaving the loop leaves the stream. */
+  /** The events as they arrive. Leaving the loop leaves the stream. */
   readonly events: AsyncGenerator<StreamEvent>;
   close(): void;
 }
@@ -86,7 +87,7 @@ export async function collect(stream: OpenedStream): Promise<StreamEvent[]> {
   return events;
 }
 
-/** The text a client shows after these events. @throws Error when a delta does not go on where the text ends */
+/** The text that a client shows after these events. @throws Error when a delta does not begin where the text ends */
 export function textOf(events: readonly StreamEvent[], before = ''): string {
   let text = before;
   for (const { event, data } of events) {

@@ -3,11 +3,11 @@ import type { Stack } from './stack.js';
 
 type AppKind = 'api' | 'worker';
 
-/** The connections of a stack's processes by which the text of replies travels, wherever the stack has its queue. */
+/** The connections of a stack's processes that carry the text of replies, on either queue store. */
 export class FeedConnections {
   private constructor(
     private readonly stack: Stack,
-    /** To the stack's Redis, past all that is tested. */
+    /** Connects to the stack's Redis directly. */
     readonly redis: Redis | undefined,
   ) {}
 
@@ -18,7 +18,7 @@ export class FeedConnections {
     return new FeedConnections(stack, redis);
   }
 
-  /** Which there are now, of processes of one kind or of all; each has an id that never comes again. */
+  /** The current ones, of processes of one kind or of all. Each has an id that never comes again. */
   async list(kind?: AppKind, part: 'hears' | 'says' | undefined = undefined): Promise<number[]> {
     if (this.redis === undefined) {
       const { rows } = await this.stack.database.query(
@@ -35,7 +35,7 @@ export class FeedConnections {
       .map(Number);
   }
 
-  /** Cuts those that there are now. @returns how many */
+  /** Cuts the current ones. @returns how many */
   async cut(kind?: AppKind, part?: 'hears' | 'says'): Promise<number> {
     const ids = await this.list(kind, part);
     if (this.redis === undefined) {
@@ -46,7 +46,7 @@ export class FeedConnections {
     return ids.length;
   }
 
-  /** The jobs whose text some process has Redis send it. Only on Redis. */
+  /** The jobs whose text some process has subscribed to. Only on Redis. */
   async followed(): Promise<string[]> {
     const channels = (await this.redis?.pubsub('CHANNELS', '*:pieces:*')) as string[];
     return channels.map((channel) => channel.split(':').at(-1) ?? '');

@@ -1,7 +1,7 @@
-/** Figures in the text format of Prometheus: by name and labels as they are written there. */
+/** Metrics in the text format of Prometheus, by name and labels as written there. */
 export type Figures = ReadonlyMap<string, number>;
 
-/** Asks a process for its metrics. */
+/** Reads the metrics of a process. */
 export async function metricsOf(url: string): Promise<Figures> {
   const response = await fetch(new URL('/metrics', url));
   if (response.status !== 200) throw new Error(`${url} has no metrics: ${response.status}`);
@@ -18,7 +18,7 @@ export function readMetrics(text: string): Figures {
   );
 }
 
-/** Where an API serves its metrics, as its log says. */
+/** The address of an API's metrics, from its log. */
 export function metricsUrl(output: string): string {
   const url = /(http:\/\/[^\s"]+\/metrics)/.exec(output)?.[1];
   if (url === undefined) throw new Error('The API does not say where its metrics are.');

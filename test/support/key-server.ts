@@ -5,13 +5,13 @@ import type { AddressInfo } from 'node:net';
 
 type Alg = 'RS256' | 'PS256' | 'ES256' | 'ES384' | 'EdDSA';
 
-/** A key that an identity provider signs with. */
+/** A signing key of an identity provider. */
 export interface SigningKey {
   readonly alg: Alg;
   readonly kid: string;
   readonly privateKey: KeyObject;
   readonly publicKey: KeyObject;
-  /** Its public half as in a JWK set. */
+  /** Its public half, as in a JWK set. */
   readonly jwk: Record<string, unknown>;
 }
 
@@ -30,7 +30,7 @@ function pairFor(alg: Alg, bits: number): { privateKey: KeyObject; publicKey: Ke
 const encoded = (part: unknown): string =>
   Buffer.from(typeof part === 'string' ? part : JSON.stringify(part)).toString('base64url');
 
-/** A token of any header and payload, signed by whatever `signature` makes of its text. */
+/** A token with any header and payload. `signature` makes the signature from its text. */
 export function tokenOf(header: object, payload: unknown, signature: (text: string) => Buffer | string): string {
   const text = `${encoded(header)}.${encoded(payload)}`;
   return `${text}.${Buffer.from(signature(text)).toString('base64url')}`;
@@ -75,7 +75,7 @@ export class KeyServer {
     this.port = (this.server.address() as AddressInfo).port;
   }
 
-  /** Nothing listens there any more, until it is started again. */
+  /** Nothing listens there until it is started again. */
   async stop(): Promise<void> {
     const { server } = this;
     if (server === undefined) return;

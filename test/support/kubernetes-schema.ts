@@ -20,8 +20,8 @@ const SCHEMAS: Readonly<Record<string, Kinds>> = {
 };
 
 /**
- * What is wrong with a Kubernetes object by the schema of its kind. The schemas allow fields that they do not name, but Kubernetes
- * drops those without a word: so a field that the check never looked at is a fault, too.
+ * What is wrong with a Kubernetes object by the schema of its kind. The schemas allow fields that they do not name, and Kubernetes drops
+ * such fields silently. So a field that the check never reads is a fault, too.
  */
 export function schemaFaults(object: { readonly apiVersion: string; readonly kind: string }): string[] {
   const kind = SCHEMAS[object.apiVersion]?.[object.kind] as
@@ -46,7 +46,7 @@ class Watched {
     this.proxy = new Proxy(object, { get: (_, name) => this.read(name) });
   }
 
-  /** The paths of the fields that were not. */
+  /** The paths of the fields that were not read. */
   unseen(path: string): string[] {
     return Object.keys(this.object).flatMap((name) =>
       this.seen.has(name) ? (this.below.get(name)?.unseen(`${path}/${name}`) ?? []) : [`${path}/${name}`],

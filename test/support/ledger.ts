@@ -1,6 +1,6 @@
 import type { Stack } from './stack.js';
 
-/** A line of the ledger. */
+/** An entry of the ledger. */
 export interface LedgerLine {
   readonly job_id: string;
   readonly attempt: number;
@@ -16,7 +16,7 @@ export interface LedgerLine {
   readonly ended_at: Date | null;
 }
 
-/** The calls of the model made for a job, by attempt. */
+/** The entries of a job's calls, by attempt. */
 export async function ledgerOf(stack: Stack, jobId: string): Promise<LedgerLine[]> {
   const { rows } = await stack.database.query<LedgerLine>(
     'SELECT * FROM model_calls WHERE job_id = $1 ORDER BY attempt',

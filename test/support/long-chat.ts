@@ -1,9 +1,9 @@
 import type pg from 'pg';
 
 /**
- * Makes a chat of the user's as long as it would be after so many turns: the message, the job with its call in the ledger and the
- * key it was sent with, the reply. It must be active, and have no turn in flight. PostgreSQL is told to look at the tables anew, or else
- * goes on planning by what it knew of them.
+ * Makes a chat as long as it would be after this many turns, each with its message, its job with the call in the ledger and the idempotency
+ * key, and its reply. The chat must be active and have no turn in flight. PostgreSQL is asked to ANALYZE, since it would plan by the old
+ * size otherwise.
  */
 export async function lengthen(database: pg.Pool, chatId: string, turns: number, told = true): Promise<void> {
   const client = await database.connect();

@@ -2,12 +2,12 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import sequencer from '@jest/test-sequencer';
 
-// What its types call the module is its class already.
+// By its types this is the module; it is the class.
 const TestSequencer = sequencer as unknown as typeof sequencer.default;
 type Tests = Parameters<InstanceType<typeof TestSequencer>['sort']>[0];
 type Test = Tests[number];
 
-/** The test files that take longest, by time and by work: some are of few lines. */
+/** The test files that take longest, although some of them are short. */
 const LONGEST = [
   'faults/chaos',
   'browser/playground-chats',
@@ -25,8 +25,8 @@ const LONGEST = [
 ].map((name) => join(import.meta.dirname, `../${name}.spec.js`));
 
 /**
- * The order of the test files. Jest begins with what took longest the last time; where there was no last time, as in continuous
- * integration, with the largest file. What takes longest would begin late then, and end with nothing to do beside it.
+ * The order of the test files. Jest begins with those that took longest the last time. Without a last time, as in continuous integration,
+ * it begins with the largest file, and a long-running one may begin late and end alone.
  */
 export default class LongestFirst extends TestSequencer {
   constructor(options: ConstructorParameters<typeof TestSequencer>[0]) {
@@ -41,7 +41,7 @@ export default class LongestFirst extends TestSequencer {
       return found < 0 ? LONGEST.length : found;
     };
     const sorted = await super.sort(tests);
-    // Stable: the others stay as Jest has them.
+    // The sort is stable: the others stay as Jest orders them.
     return sorted.sort((one, other) => place(one) - place(other));
   }
 }

@@ -1,10 +1,7 @@
 import type pg from 'pg';
 import { newId } from '#database/ids.js';
 
-/**
- * Active chats of one user, more than there are assistants on offer: each with an assistant of its own that nobody else knows.
- * @returns their ids
- */
+/** Makes more active chats for one user than there are assistants: each is with an assistant of its own. @returns their ids */
 export async function manyChats(database: pg.Pool, user: string, count: number): Promise<string[]> {
   await database.query(
     `INSERT INTO assistants (slug, name, description, system_prompt, welcome_message, model, max_output_tokens)

@@ -1,4 +1,4 @@
-/** What a metric is, and its labels. */
+/** A metric's type and labels. */
 export interface Metric {
   readonly type: 'counter' | 'gauge' | 'histogram';
   readonly labels: readonly string[];
@@ -8,14 +8,14 @@ const gauge = (...labels: string[]): Metric => ({ type: 'gauge', labels });
 const counter = (...labels: string[]): Metric => ({ type: 'counter', labels });
 const histogram = (...labels: string[]): Metric => ({ type: 'histogram', labels });
 
-/** The metrics of API and workers that alerts and dashboards may rest on: their names and labels are a promise to operators. */
+/** The metrics of API and workers that alerts and dashboards may use. Their names and labels are a promise to operators. */
 export const METRICS: Readonly<Record<string, Metric>> = {
   rejoinder_http_request_duration_seconds: histogram('method', 'route', 'status'),
   rejoinder_http_open_streams: gauge(),
   rejoinder_turn_first_text_seconds: histogram('assistant'),
   rejoinder_turn_duration_seconds: histogram('assistant', 'status'),
   rejoinder_turn_wait_seconds: histogram('assistant'),
-  // Read from the database, so every API says the same: `max`, not `sum`.
+  // Read from the database, so every API reports the same: use `max`, not `sum`.
   rejoinder_queue_jobs: gauge('state'),
   rejoinder_queue_oldest_seconds: gauge(),
   rejoinder_running_attempts: gauge(),
@@ -31,17 +31,17 @@ export const METRICS: Readonly<Record<string, Metric>> = {
   rejoinder_database_pool_connections: gauge('state'),
   rejoinder_rate_limited_total: counter('limit'),
   rejoinder_build_info: gauge('version'),
-  // Of prom-client's own, those that are looked at.
+  // Those of prom-client's own that are used.
   nodejs_eventloop_lag_p99_seconds: gauge(),
   process_cpu_seconds_total: counter(),
   process_resident_memory_bytes: gauge(),
   process_start_time_seconds: gauge(),
 };
 
-/** What Prometheus adds to every sample of a target, and to alerts. */
+/** Labels that Prometheus adds to every sample of a target, and to alerts. */
 const ADDED = ['instance', 'job', 'alertname', 'alertstate'];
 
-/** The metric that a time series of this name belongs to, and the labels it may have; undefined for one that nobody promises. */
+/** The metric of a time series of this name, and the labels that it may have; undefined: nobody promises it. */
 export function seriesLabels(series: string): readonly string[] | undefined {
   if (series === 'ALERTS') return ADDED;
   const part = /^(.*)_(bucket|sum|count)$/.exec(series);

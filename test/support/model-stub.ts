@@ -10,9 +10,9 @@ export interface SeenCall {
   readonly system: unknown;
   /** Null for all but the newest calls. */
   readonly messages: { role: string; content: unknown }[];
-  /** The end of what the user said last, of 200 characters at most. */
+  /** The end of the user's last message, at most 200 characters. */
   readonly asked: string;
-  /** It continues an answer that was paused. */
+  /** The call continues an answer that was paused. */
   readonly continues: boolean;
   /** As they were sent. */
   readonly thinking?: unknown;
@@ -27,7 +27,7 @@ export interface SeenCall {
   readonly received_at: string;
   readonly ended_at: string | null;
   readonly output_tokens: number;
-  /** Its cost, whatever became of it. */
+  /** Its cost, however it ended. */
   readonly billed: Billed;
 }
 
@@ -49,7 +49,7 @@ export interface Billed {
   readonly output_tokens: number;
 }
 
-/** The bill of all calls, also of those that were refused (nothing), broke or were given up. */
+/** The bill of all calls, those included that were refused (they cost nothing), broke, or were given up. */
 export interface Bill {
   readonly calls: (Billed & Pick<SeenCall, 'id' | 'request_id' | 'model' | 'asked' | 'outcome' | 'received_at'>)[];
   readonly total: Billed;
@@ -59,7 +59,7 @@ export interface Bill {
 export class ModelStub {
   private constructor(private readonly app: App) {}
 
-  /** Starts one; on a given port when somebody expects it there. */
+  /** Starts one, on a given port if somebody expects it there. */
   static async start(port = 0): Promise<ModelStub> {
     const env = { MODEL_STUB_DELAY_MS: '0', MODEL_STUB_PORT: String(port) };
     return new ModelStub(await startProcess('model-stub', env));
@@ -69,12 +69,12 @@ export class ModelStub {
     return this.app.url;
   }
 
-  /** How to answer turns whose text contains `match`, `times` times (for ever when left out). */
+  /** Scripts the answer to turns whose text contains `match`, `times` times (left out: for ever). */
   async script(match: string, script: object, times?: number): Promise<void> {
     await this.control('POST', '/control/scripts', { match, script, ...(times !== undefined && { times }) });
   }
 
-  /** From here on all calls are answered as usual. */
+  /** From now on all calls get the usual answers. */
   async clearScripts(): Promise<void> {
     await this.control('DELETE', '/control/scripts');
   }
@@ -90,12 +90,12 @@ export class ModelStub {
     return ((await this.control('GET', '/control/calls')) as { calls: SeenCall[] }).calls;
   }
 
-  /** The state of the account that all calls are made with, until it is changed: `ok`, `bad_key`, `no_credit` and others. */
+  /** Sets the state of the account: `ok`, `bad_key`, `no_credit` and others. */
   async account(state: AccountState): Promise<void> {
     await this.control('POST', '/control/account', { state });
   }
 
-  /** Changes what a model is; one that nobody knows is there from then on. Without a name all are as they were. */
+  /** Changes a model, or adds one. Without a name all models are reset. */
   async models(id?: string, changes?: ModelChanges): Promise<void> {
     if (id === undefined) await this.control('DELETE', '/control/models');
     else await this.control('POST', '/control/models', { id, ...changes });
@@ -106,7 +106,7 @@ export class ModelStub {
     return (await this.control('GET', '/control/bill')) as Bill;
   }
 
-  /** Puts the clock of the prompt cache forward, by milliseconds. */
+  /** Moves the clock of the prompt cache forward, by milliseconds. */
   async pass(ms: number): Promise<void> {
     await this.control('POST', '/control/clock', { ms });
   }
@@ -116,7 +116,7 @@ export class ModelStub {
     await this.control('DELETE', '/control/cache');
   }
 
-  /** Says nothing more to anybody, until it is thawed. */
+  /** Stops answering until it is thawed. */
   freeze(): void {
     this.app.freeze();
   }

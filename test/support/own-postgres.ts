@@ -12,17 +12,17 @@ import { until } from './until.js';
 const DATABASE = 'rejoinder';
 const TRIES = 3;
 
-/** A PostgreSQL of a stack's own, with a migrated database, that a test may kill. */
+/** A PostgreSQL for one stack, with a migrated database. A test may kill it. */
 export interface OwnPostgres {
-  /** The process that all sessions are children of. */
+  /** The process whose children all sessions are. */
   readonly pid: number;
   /** The migrated database; the same after a restart. */
   readonly url: string;
-  /** SIGKILL to the server; resolves once its sessions have ended, too. What was committed is kept. */
+  /** Sends SIGKILL to the server and resolves once its sessions have ended, too. What was committed is kept. */
   kill(): Promise<void>;
-  /** Starts it again on its data and its port. Does nothing while it runs. */
+  /** Starts it again, with its data and its port. Does nothing while it runs. */
   restart(): Promise<void>;
-  /** SIGSTOP to the server and all its sessions: connections stay open, and nothing comes. */
+  /** Sends SIGSTOP to the server and all its sessions: connections stay open, and nothing comes. */
   freeze(): Promise<void>;
   /** SIGCONT. */
   thaw(): void;
@@ -31,8 +31,9 @@ export interface OwnPostgres {
 }
 
 /**
- * Starts one. `env` is what the migration is told besides the address: whether the queue is on Redis. It acknowledges what no power cut
- * would leave of it, unless it is to be `durable`, as PostgreSQL comes.
+ * Starts one.
+ * @param env settings of the migration besides the address, such as the queue's store
+ * @param options.durable with PostgreSQL's own defaults; otherwise it acknowledges commits that a power cut would lose
  */
 export async function startOwnPostgres(
   env: Record<string, string> = {},
@@ -97,7 +98,7 @@ async function prepare(server: EmbeddedPostgres, env: Record<string, string>): P
   const admin = new pg.Client(server.url('postgres'));
   await admin.connect();
   await admin.query(`CREATE DATABASE ${DATABASE}`);
-  // A fast server acknowledges commits that it holds in memory only: a kill would lose them, and that would be no fault.
+  // A fast server acknowledges commits that are only in memory. A kill would lose them, which would be no fault of ours.
   await admin.query(`ALTER DATABASE ${DATABASE} SET synchronous_commit = on`);
   await admin.end();
   await promisify(execFile)(process.execPath, ['dist/bin/migrate.js'], {
@@ -105,16 +106,16 @@ async function prepare(server: EmbeddedPostgres, env: Record<string, string>): P
   });
 }
 
-/** The sessions outlive their server for a moment, and while they do no other starts on the data. */
+/** Sessions outlive their server for a moment, and no other server starts on the data meanwhile. */
 async function killServer(server: EmbeddedPostgres): Promise<void> {
   const { pid } = server;
-  // Stopped first: it begins no more sessions while they are listed.
+  // It is stopped first, so that it begins no more sessions while they are listed.
   process.kill(pid, 'SIGSTOP');
   const theirs = new Set(await sessionsOf(pid));
   server.kill();
   await server.ended;
   await until(async () => {
-    // One that has ended and that nobody asked for its exit code has no line any more.
+    // A process that has ended, and whose exit code nobody has read, has no command line.
     const left = (await runningProcesses()).filter((one) => theirs.has(one.pid) && /postgres/.test(one.line));
     return left.length === 0;
   }, 'the end of the sessions of a killed PostgreSQL');
@@ -124,7 +125,7 @@ async function sessionsOf(server: number): Promise<number[]> {
   return (await runningProcesses()).filter(({ parent }) => parent === server).map(({ pid }) => pid);
 }
 
-/** A signal to a session, which may have ended meanwhile. */
+/** Sends a signal to a session, which may have ended meanwhile. */
 function signal(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name);

@@ -1,11 +1,13 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 
-/** How often to look, and how many times what was found is granted on top of a promise. */
+/** Time between two steps, in milliseconds, and how many of the longest step are added to a promise. */
 const EVERY_MS = 100;
 const GRANTED = 50;
 
-/** Two milliseconds of work at each word, on a thread of its own: nothing of what is tested makes it slower, unless it takes the machine. */
+/**
+ * Works for two milliseconds at each message, on a thread of its own, so that the tested code slows it down only by using up the machine.
+ */
 const STEP = `
   const { parentPort } = require('node:worker_threads');
   parentPort.on('message', () => {
@@ -15,10 +17,10 @@ const STEP = `
   });`;
 
 /**
- * What the machine gives while something is awaited. The service's promises in seconds are of a machine that runs; tests share theirs
- * with one another and with whatever else is on it, and it may stand still for as long as a promise lasts. So a step of work is
- * timed again and again meanwhile, and a promise is held to its own time and fifty of the longest step: about a tenth of a second more
- * on a machine at rest, and seconds where everything takes seconds.
+ * Measures how slow the machine is while a test waits. The service's promises in seconds assume a machine that runs. Tests share theirs
+ * with other tests and programs, and it may stand still for as long as a promise lasts. So a step of work is timed again and again, and a
+ * promise may take its own time and fifty of the longest step: a tenth of a second more on an idle machine, and seconds where everything
+ * takes seconds.
  */
 export class Pace {
   private readonly worker = new Worker(STEP, { eval: true });
@@ -29,7 +31,7 @@ export class Pace {
 
   private constructor() {}
 
-  /** Begins to watch, once the thread that takes the steps is there: to start it is work, too, and no part of what is awaited. */
+  /** Begins to measure, once the thread of the steps has started. */
   static async watch(): Promise<Pace> {
     const pace = new Pace();
     pace.worker.postMessage(undefined);
@@ -40,13 +42,13 @@ export class Pace {
     return pace;
   }
 
-  /** Ends the watch. @returns the time that a promise of `ms` may have taken meanwhile, in milliseconds */
+  /** Ends the measurement. @returns how long a promise of `ms` may have taken meanwhile, in milliseconds */
   bound(ms: number): number {
     if (!this.ended) {
       this.ended = true;
       clearTimeout(this.timer);
       void this.worker.terminate();
-      // A step that is under way has taken that long already.
+      // A step that is under way has taken this long already.
       this.longest = Math.max(this.longest, performance.now() - this.begun - EVERY_MS);
     }
     return ms + GRANTED * this.longest;

@@ -12,20 +12,20 @@ import { type Stack, startStack } from './stack.js';
 export const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true };
 export const DESK = { viewport: { width: 1280, height: 900 } };
 
-/** A reply of many words, each so long after the last. Of two thousand nobody waits for the end. */
+/** A reply of many words with this pause between them. Nobody waits for the end of two thousand words. */
 export const slowly = (words = 2_000, ms = 100): object => ({
   pieces: Array.from({ length: words }, (_, n) => `word${n} `),
   piece_delay_ms: ms,
 });
 
-/** A stack, a browser, and whoever visits the playground with it. */
+/** A stack, a browser, and the playground's visitors. */
 export class Playground {
   private readonly visitors: Visitor[] = [];
 
   private constructor(
     readonly stack: Stack,
     private readonly browser: Browser,
-    /** The API with the secret of development: the page signs in by itself. */
+    /** The API with the development secret: the page signs in by itself. */
     readonly api: App,
     readonly dataDir: string,
   ) {}
@@ -65,7 +65,7 @@ export class Playground {
     return (await (await this.as(visitor)).get(`/api/v1/chats/${visitor.chatId}/messages?limit=100`)).body.data;
   }
 
-  /** Everybody leaves, and no reply is scripted any more. */
+  /** Closes all visitors' pages and removes all scripts. */
   async clear(): Promise<void> {
     await Promise.all(this.visitors.splice(0).map((visitor) => visitor.leave()));
     await this.stack.model.clearScripts();
@@ -80,7 +80,7 @@ export class Playground {
 
 /** How to look at the page. */
 export interface VisitOptions extends BrowserContextOptions {
-  /** Who is signed in from the start, in development; a new user unless told. */
+  /** The user who is signed in from the start, in development; left out: a new user. */
   readonly user?: string;
   /** Further tabs of an earlier visitor. */
   readonly context?: BrowserContext;
@@ -89,9 +89,9 @@ export interface VisitOptions extends BrowserContextOptions {
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 let visitors = 0;
 
-/** A visitor of the playground, with eyes for what the browser complains of. */
+/** A visitor of the playground, who notes what the browser complains of. */
 export class Visitor {
-  /** Errors on the console, thrown, or of the Content-Security-Policy; and requests to elsewhere. */
+  /** Errors on the console, uncaught errors, violations of the Content-Security-Policy, and requests to other hosts. */
   readonly complaints: string[] = [];
 
   private constructor(
@@ -125,7 +125,7 @@ export class Visitor {
     });
   }
 
-  /** Picks an assistant where there is no chat open yet. */
+  /** Picks an assistant if no chat is open. */
   async pick(name: string): Promise<void> {
     await this.page.getByRole('main').getByRole('button', { name }).click();
     await this.field.waitFor();
@@ -144,7 +144,7 @@ export class Visitor {
     return this.page.getByRole('list', { name: 'Messages' }).getByRole('listitem');
   }
 
-  /** The chat that is open, by its address. */
+  /** The id of the open chat, from the page's address. */
   get chatId(): string {
     return /#\/chats\/([\w-]+)$/.exec(this.page.url())?.[1] ?? '';
   }
@@ -152,11 +152,11 @@ export class Visitor {
   /** Waits until the newest message shows `text` and nothing is being written any more. */
   async reply(text: string | RegExp): Promise<void> {
     await this.messages.last().filter({ hasText: text }).filter({ hasText: 'Details' }).waitFor();
-    // The reply is told of a little before its job is final.
+    // The reply arrives a little before its job is final.
     await this.page.getByRole('button', { name: 'Stop the reply' }).waitFor({ state: 'detached' });
   }
 
-  /** The page is behind another one, or seen again. */
+  /** Hides the page behind another one, or shows it again. */
   async hide(isHidden: boolean): Promise<void> {
     await this.page.evaluate(
       `Object.defineProperty(document, 'visibilityState', { value: '${isHidden ? 'hidden' : 'visible'}', configurable: true });
@@ -169,19 +169,19 @@ export class Visitor {
     await this.page.getByText(text).first().waitFor();
   }
 
-  /** The page looks by itself every few seconds; or when one comes back to it. */
+  /** The page updates by itself every few seconds, or when it is shown again. */
   async lookAgain(): Promise<void> {
     await this.page.evaluate(`dispatchEvent(new Event('focus'))`);
   }
 
-  /** What stands in the way of some readers, in light or in dark: axe's serious and critical findings. */
+  /** Accessibility faults, in light or in dark: axe's serious and critical findings. */
   async barriers(): Promise<string[]> {
     if (!(await this.page.evaluate<boolean>(`'axe' in globalThis`))) await this.page.evaluate(AXE);
     const found: string[] = [];
     for (const colorScheme of ['dark', 'light'] as const) {
       await this.page.emulateMedia({ colorScheme });
       await this.settled();
-      // Only colours depend on it.
+      // Only colours depend on the scheme.
       found.push(...(await this.findings(colorScheme === 'dark' ? ['color-contrast'] : undefined)));
     }
     return found;
@@ -199,7 +199,7 @@ export class Visitor {
     }, rules);
   }
 
-  /** Keeps what is seen, where somebody asked for pictures. */
+  /** Takes a picture of the page, if pictures were asked for. */
   async picture(name: string): Promise<void> {
     const directory = process.env['SCREENSHOTS'];
     if (!directory) return;
@@ -210,7 +210,7 @@ export class Visitor {
     }
   }
 
-  /** What moves in is half transparent, and has no contrast yet: it is moved to its end. */
+  /** An element that moves in is half transparent and lacks contrast, so animations are finished first. */
   private async settled(): Promise<void> {
     await this.page.evaluate(
       `for (const one of document.getAnimations()) one.effect.getTiming().iterations === Infinity ? one.cancel() : one.finish()`,

@@ -7,17 +7,17 @@ export interface App {
   readonly process: ChildProcess;
   /** Everything it has printed so far. */
   output(): string;
-  /** SIGTERM, and the exit code; SIGKILL if it has not ended after `ms` (20 s). */
+  /** Sends SIGTERM, and SIGKILL if it has not ended after `ms` (20 s). @returns the exit code */
   stop(ms?: number): Promise<number | null>;
-  /** SIGKILL; resolves once it is gone. */
+  /** Sends SIGKILL. Resolves once it is gone. */
   kill(): Promise<void>;
-  /** SIGSTOP: it lives, and does nothing. */
+  /** Sends SIGSTOP: the process lives and does nothing. */
   freeze(): void;
-  /** SIGCONT. */
+  /** Sends SIGCONT. */
   thaw(): void;
 }
 
-/** The apps there are. */
+/** The names of the apps. */
 export type AppName = keyof typeof APPS;
 
 const APPS = {
@@ -29,8 +29,8 @@ const APPS = {
 const READY_TIMEOUT_MS = 60_000;
 
 /**
- * Starts one of the built apps, as production does, on a port of its own choosing, and waits until it says where
- * it listens. Nothing of this process's environment reaches it but PATH. `home` is where it was built, if not here.
+ * Starts a built app, as production does, on any free port, and waits until it says where it listens. It gets nothing of this process's
+ * environment but PATH. `home` is where it was built, if not here.
  */
 export function startProcess(
   app: AppName,
@@ -41,7 +41,7 @@ export function startProcess(
   return startProgram(APPS[app], env, home, flags);
 }
 
-/** The same with any program that says where it listens; `flags` are for Node. */
+/** The same for any program that says where it listens. `flags` are for Node. */
 export async function startProgram(
   program: string,
   env: Record<string, string>,
@@ -64,7 +64,7 @@ export async function startProgram(
     let found = false;
     const read = (chunk: Buffer): void => {
       printed += chunk.toString();
-      // Whoever says much is not read from the beginning again and again.
+      // A long output is not searched from the beginning again and again.
       if (found) return;
       const address = /(?:listening on |"listening":")(http:\/\/[^\s"]+)/.exec(printed)?.[1];
       if (address === undefined) return;
@@ -76,7 +76,7 @@ export async function startProgram(
     child.stderr.on('data', read);
     child.once('exit', (code) => fail(`ended with ${code}`));
   });
-  // An app that ends by itself takes a test with it, whose own complaint does not say why.
+  // An app that ends by itself makes a test fail whose own message does not say why.
   child.once('exit', (code) => {
     if (code) console.error(`${program} ended with ${code}:\n${printed.slice(-4_000)}`);
   });

@@ -2,8 +2,8 @@ import { parser } from '@prometheus-io/lezer-promql';
 import { seriesLabels } from './metrics.js';
 
 /**
- * What is wrong with a PromQL expression: it does not parse by Prometheus' own grammar, asks for a series that nobody promises, or
- * for a label that the series in it do not have. Grafana's variables may stand in it.
+ * What is wrong with a PromQL expression: Prometheus' own grammar refuses it, or it names a series that nobody promises or a label that its
+ * series do not have. It may hold Grafana's variables.
  */
 export function faultsOfExpression(expression: string): string[] {
   const text = expression.replaceAll('$__rate_interval', '5m');

@@ -3,20 +3,20 @@ import { createServer, request, type Server } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 
 export interface ProxyOptions {
-  /** The user and password that it wants, as `user:password`. */
+  /** The user and password that it demands, as `user:password`. */
   readonly credentials?: string;
-  /** The port that it listens on; any, when left out. */
+  /** The port that it listens on; left out: any. */
   readonly port?: number;
 }
 
 /**
- * A forward proxy: tunnels (`CONNECT`), and requests with a whole address. It knows all names by itself and leads each to the same
- * port of this machine, so that whoever gets there came through it.
+ * A forward proxy: tunnels (`CONNECT`), and requests with an absolute address. It resolves every name to the same port of this machine, so
+ * a request that arrives there came through it.
  */
 export class Proxy {
-  /** Each request that came: a method, and an address or a name with a port. */
+  /** Each request: a method, and an address or a name with a port. */
   readonly asked: string[] = [];
-  /** All that it could read, of requests and within tunnels, with whatever it was sent. */
+  /** Everything that it could read, of requests and in tunnels. */
   seen = '';
   private readonly sockets = new Set<Socket>();
 
@@ -25,7 +25,7 @@ export class Proxy {
     private readonly credentials: string | undefined,
   ) {}
 
-  /** Starts one that leads to the port `target`. */
+  /** Starts a proxy that connects to the port `target`. */
   static async start(target: number, { credentials, port = 0 }: ProxyOptions = {}): Promise<Proxy> {
     const server = createServer();
     const proxy = new Proxy(server, credentials);

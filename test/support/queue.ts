@@ -17,7 +17,7 @@ export async function onQueue<T>(stack: Stack, work: (queue: Queue) => Promise<T
   }
 }
 
-/** Takes the next ticket, once there is one, and never comes back with it, as a worker that dies. @returns what it says */
+/** Takes the next ticket and never reports back, like a worker that dies. @returns the ticket's content */
 export async function takeTicket(stack: Stack): Promise<unknown> {
   const worker = new Worker(REPLY_QUEUE, null, {
     connection: queueConnection(storeOf(stack), 'worker'),
@@ -25,7 +25,7 @@ export async function takeTicket(stack: Stack): Promise<unknown> {
   });
   worker.on('error', () => undefined);
   try {
-    // A turn is accepted before it is rung for; and BullMQ, asked for the first time, does not wait.
+    // A turn is accepted before its ticket is made, and BullMQ does not wait when it is asked for the first time.
     const ticket = await until(() => worker.getNextJob('nobody', { block: false }), 'a ticket');
     return ticket.data as unknown;
   } finally {

@@ -4,7 +4,7 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 
-/** The certificate of a {@link RecordingModel} that speaks TLS, as `model.example`. */
+/** The certificate of a {@link RecordingModel} with TLS, for `model.example`. */
 export const MODEL_CERTIFICATE = 'test/support/tls/model-cert.pem';
 
 /** A request, as it came. */
@@ -26,11 +26,11 @@ const EVENTS = [
 /** The events of a whole reply, as they are sent. */
 export const REPLY = EVENTS.map((event) => `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`);
 
-/** A server of the Messages API that keeps what it is sent, and answers every call with the same short reply. */
+/** A server of the Messages API that records requests and answers every call with the same short reply. */
 export class RecordingModel {
   /** The calls of the model. */
   readonly requests: Recorded[] = [];
-  /** Questions about models, by the check of the assistants. This server does not tell. */
+  /** Questions about models, from the check of the assistants. This server does not answer them. */
   readonly questions: Recorded[] = [];
 
   private constructor(
@@ -60,7 +60,7 @@ export class RecordingModel {
     return model;
   }
 
-  /** Its address, where nothing is in between. */
+  /** Its address without a proxy. */
   get url(): string {
     return `http://127.0.0.1:${this.port}`;
   }

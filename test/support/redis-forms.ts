@@ -8,31 +8,31 @@ import { type RedisServer, startRedis } from './redis.js';
 import { steadyPort } from './steady-port.js';
 import { until } from './until.js';
 
-/** What several Redis are called together, and how one of them is taken away. */
+/** A group of Redis servers, and how to take one away. */
 export interface RedisForm {
   readonly url: string;
-  /** The one that has the queue's keys now. */
+  /** The server that has the queue's keys now. */
   current(): Promise<RedisServer>;
   stop(): Promise<void>;
 }
 
 const PASSWORD = 'p@ss/word';
-/** Theirs, as they are in an address. */
+/** Their user and password, as in an address. */
 export const CREDENTIALS = `rejoinder:${encodeURIComponent(PASSWORD)}`;
 
-/** What a certificate and its key for this machine are; the certificate is its own authority. */
+/** The certificate and key of this machine. The certificate is its own authority. */
 export const TLS = {
   certificate: resolve('test/support/tls/localhost-cert.pem'),
   key: resolve('test/support/tls/localhost-key.pem'),
 };
 
-/** A Redis speaks TLS on this port, and demands no certificate of others. */
+/** Options for a Redis that speaks TLS on this port and demands no client certificate. */
 const tlsArguments = (port: number): string[] => [
   ...['--port', '0', '--tls-port', String(port), '--tls-replication', 'yes', '--tls-auth-clients', 'no'],
   ...['--tls-cert-file', TLS.certificate, '--tls-key-file', TLS.key, '--tls-ca-cert-file', TLS.certificate],
 ];
 
-/** The user whom the operators' page tells to make, by the very line that is there. */
+/** The Redis user from the operators' page, made by the line that the page shows. */
 export async function limitedUser(): Promise<string[]> {
   const page = await readFile('docs/operations/redis.md', 'utf8');
   const line = /^ *ACL SETUSER (rejoinder .*)$/m.exec(page)?.[1];
@@ -40,7 +40,7 @@ export async function limitedUser(): Promise<string[]> {
   return line.replace('>a-long-password', `>${PASSWORD}`).split(' ');
 }
 
-/** Three primaries on this machine, which share the slots; our user has no more rights than it needs. */
+/** A Cluster of three primaries on this machine. Our user has no more rights than it needs. */
 export async function startCluster(): Promise<RedisForm> {
   const dir = await mkdtemp(join(tmpdir(), 'rejoinder-cluster-'));
   const user = (await limitedUser()).join(' ');
@@ -95,7 +95,7 @@ export async function startCluster(): Promise<RedisForm> {
   };
 }
 
-/** A primary, a replica and a Sentinel on this machine, all of whom speak TLS only. The address has one more, who is not there. */
+/** A primary, a replica and a Sentinel on this machine, with TLS only. The address also names a Sentinel that does not exist. */
 export async function startSentinels(): Promise<RedisForm & { readonly serverUrl: string }> {
   const dir = await mkdtemp(join(tmpdir(), 'rejoinder-sentinel-'));
   const user = ['--user', ...(await limitedUser())];

@@ -3,23 +3,23 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { steadyPort } from './steady-port.js';
 
-/** A Redis of a stack's own, from the machine's `redis-server`, in memory only. */
+/** A Redis for one stack, from the machine's `redis-server`, in memory only. */
 export interface RedisServer {
   readonly url: string;
-  /** The one that runs now, or ran last. */
+  /** The process that runs now, or ran last. */
   readonly process: ChildProcess;
-  /** SIGKILL; what it held is lost. */
+  /** Sends SIGKILL. Its data is lost. */
   kill(): Promise<void>;
-  /** Starts it again, empty, where it was. Does nothing while it runs. */
+  /** Starts it again, empty, on its port. Does nothing while it runs. */
   restart(): Promise<void>;
-  /** SIGSTOP: connections stay open, and nothing comes. */
+  /** Sends SIGSTOP: connections stay open, and nothing comes. */
   freeze(): void;
   /** SIGCONT. */
   thaw(): void;
   stop(): Promise<void>;
 }
 
-/** Starts a Redis; on a given port when one comes back where it was. `more` is put behind what it is started with. */
+/** Starts a Redis, on a given port if it comes back there. `more` are further options. */
 export async function startRedis(port?: number, more: readonly string[] = []): Promise<RedisServer> {
   const at = port ?? (await steadyPort());
   let child = await launch(at, more);

@@ -1,12 +1,12 @@
 import type pg from 'pg';
 import { until } from './until.js';
 
-/** Rows that statements have read since PostgreSQL counts, by table: from indexes and in scans of the whole. */
+/** Rows that statements have read since PostgreSQL began to count, by table: from indexes and in sequential scans. */
 export type RowsRead = Readonly<Record<string, number>>;
 
 /**
- * Rows that the service reads while `work` goes on: a measure of what it costs that no busy machine changes. Sessions tell of what they
- * have read once a second, and when they end; so all of them are ended.
+ * Rows that the service reads while `work` runs: a measure of cost that a busy machine does not change. Sessions report what they have read
+ * once a second and when they end, so all sessions are ended.
  */
 export async function rowsRead(
   database: pg.Pool,
@@ -20,7 +20,7 @@ export async function rowsRead(
 }
 
 async function settled(database: pg.Pool, tables: readonly string[]): Promise<RowsRead> {
-  // What the test itself has read or written may not be told yet.
+  // What the test itself has read or written may not be reported yet.
   await database.query('SELECT pg_stat_force_next_flush()');
   const { rows: theirs } = await database.query<{ pid: number }>(
     `SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'rejoinder%'`,

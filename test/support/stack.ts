@@ -22,11 +22,11 @@ export interface Stack {
   readonly database: pg.Pool;
   readonly databaseName: string;
   readonly databaseUrl: string;
-  /** A client of the API for this user; all its exchanges are held against the contract. */
+  /** A client of the API for this user. All its exchanges are checked against the contract. */
   as(user: string, through?: App): Client;
   startApi(env?: Record<string, string>): Promise<App>;
   startWorker(env?: Record<string, string>): Promise<App>;
-  /** Starts once more an app that has ended: with what it was started with, and listening where it did. */
+  /** Starts an app again that has ended, with the same settings and address. */
   again(app: App): Promise<App>;
   stop(): Promise<void>;
 }
@@ -34,11 +34,11 @@ export interface Stack {
 export interface StackOptions {
   readonly workers?: number;
   readonly env?: Record<string, string>;
-  /** A PostgreSQL for this stack alone, which a test may kill; `durable`: with all that durability costs. */
+  /** A PostgreSQL for this stack alone, which a test may kill. `durable`: with PostgreSQL's own defaults for durability. */
   readonly ownPostgres?: boolean | 'durable';
   /** Where API and workers were built, if not in this project. */
   readonly home?: string;
-  /** Told of each app and of its stores; says where it is to look for them instead. */
+  /** Called for each app with the addresses of its stores. It may return other addresses. */
   readonly through?: (
     app: 'api' | 'worker',
     stores: { readonly DATABASE_URL: string; readonly REDIS_URL?: string },
@@ -65,7 +65,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     WORKER_PORT: '0',
     ANTHROPIC_BASE_URL: model.url,
     ANTHROPIC_API_KEY: 'stand-in',
-    // They are counted, but a test's user does more than a person would.
+    // Limits count, but a test's user does more than a person would.
     USER_TURNS_PER_MINUTE: '6000',
     USER_UNFINISHED_TURNS: '1000',
     USER_OPEN_STREAMS: '1000',
@@ -78,7 +78,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     const relayed = await options.through?.(name, { DATABASE_URL: databaseUrl, ...queue });
     const app = await startProcess(name, { ...env, ...relayed, ...extra }, options.home);
     apps.set(app, { name, extra });
-    // It was on its way when the stack was stopped.
+    // It was starting when the stack was stopped.
     if (stopped) await app.kill();
     return app;
   };
@@ -121,10 +121,10 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   };
 }
 
-/** A token as the service wants them, unless `claims` (undefined: left out) or `secret` say otherwise. */
+/** A token that the service accepts, unless `claims` (undefined: left out) or `secret` change that. */
 export function tokenFor(user: string, claims: object = {}, secret = SECRET): string {
   const all = { sub: user, exp: Math.floor(Date.now() / 1000) + 3600, ...claims };
-  // As a key, for of a text the library finds out first, by failing, that it is no private key: that takes a millisecond.
+  // As a key object: given a text, the library first tries to read it as a private key and fails, which takes a millisecond.
   const key = createSecretKey(Buffer.from(secret));
   return jwt.sign(Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)), key);
 }

@@ -1,11 +1,11 @@
 import { freePort } from '../../tools/free-port.js';
 
-/** Below what systems give to outgoing connections, which would take the port of whoever is away for a moment. */
+/** Below the range for outgoing connections, which could take the port while its server is away. */
 const LOWEST = 20_000;
 const HIGHEST = 32_000;
 const TRIES = 50;
 
-/** A free port for a server that is killed and comes back where it was. */
+/** Finds a free port for a server that is killed and comes back on it. */
 export async function steadyPort(): Promise<number> {
   for (let tries = 0; tries < TRIES; tries++) {
     const port = LOWEST + Math.floor(Math.random() * (HIGHEST - LOWEST));

@@ -2,22 +2,22 @@ import type pg from 'pg';
 import { ASKED_LENGTH } from '../../apps/model-stub/src/calls.js';
 import type { SeenCall } from './model-stub.js';
 
-/** What is swept: a stack, or whatever has these two. */
+/** What is checked: a stack, or anything with these two. */
 export interface Swept {
   readonly database: Pick<pg.Pool, 'query'>;
   readonly model: { allCalls(): Promise<SeenCall[]> };
 }
 
-/** Time for jobs to end and for the calls of dead workers to be closed, in milliseconds. */
+/** How long jobs may take to end and calls of dead workers to be closed, in milliseconds. */
 const SETTLE_MS = 30_000;
 
-/** Findings of one kind that are told one by one. */
+/** Most findings of one kind that are listed. */
 const MOST_TOLD = 20;
 
-/** How calls end that the model has refused for what they are: they cost nothing, and need not be in the ledger. */
+/** Outcomes of calls that the model refused for what they are. They cost nothing and need not be in the ledger. */
 const REFUSED = ['rejected', 'too_long'];
 
-/** A statement that gives a row, with its finding as `what`, for everything that must not be. */
+/** A statement that returns a row for each fault, with the finding as `what`. */
 interface Rule {
   readonly name: string;
   readonly sql: string;
@@ -25,10 +25,10 @@ interface Rule {
 
 const FINAL = `('succeeded', 'failed', 'canceled')`;
 
-/** Why a message may be incomplete. */
+/** Stop reasons of incomplete messages. */
 const CUT = `('canceled', 'max_tokens', 'model_context_window_exceeded', 'refusal')`;
 
-/** What the database alone shows. */
+/** Faults that the database alone shows. */
 export const RULES: readonly Rule[] = [
   {
     name: 'every job is final',
@@ -111,7 +111,7 @@ export const RULES: readonly Rule[] = [
   },
 ];
 
-/** A line of the ledger, with what the user had said. */
+/** An entry of the ledger, with the user's message. */
 interface LedgerRow {
   readonly job_id: string;
   readonly attempt: number;
@@ -127,9 +127,10 @@ interface Question {
 }
 
 /**
- * Holds everything in a stack's database, and the ledger against the calls the stand-in model saw, to what the service
- * promises whatever happened. To be called when no client sends any more; waits a while for what is under way to end.
- * Tells turns apart by what the user said, so each must say something else.
+ * Checks a stack's database, and its ledger against the calls that the stand-in model saw, against the service's guarantees. It is called
+ * when no client sends any more, and waits a while for what is under way. It tells turns apart by the user's message, so each must be
+ * different.
+ *
  * @returns every violation, in words
  */
 export async function sweep(stack: Swept, settleMs = SETTLE_MS): Promise<string[]> {
@@ -164,7 +165,7 @@ export async function expectSound(stack: Swept): Promise<void> {
   if (findings.length > 0) throw new Error(`${findings.length} violations:\n${findings.join('\n')}`);
 }
 
-/** Looks at what a stack has come to, and stops it whatever that is. @throws Error with every violation */
+/** Checks a stack, and stops it whatever the result is. @throws Error with every violation */
 export async function stopSound(stack: Swept & { stop(): Promise<void> }): Promise<void> {
   try {
     await expectSound(stack);
@@ -178,7 +179,7 @@ function told(name: string, found: readonly string[]): string[] {
   return found.length > MOST_TOLD ? [...lines, `${name}: and ${found.length - MOST_TOLD} more`] : lines;
 }
 
-/** Waits until nothing is under way any more, or the time is up: what is left then is found by the rules. */
+/** Waits until nothing is under way, or the time is up. The rules find what is left then. */
 async function settle(stack: Swept, ms: number): Promise<void> {
   const deadline = Date.now() + ms;
   while (Date.now() < deadline) {
@@ -230,14 +231,14 @@ function againstTheModel(
     }
   }
   const turnOf = turnsByText(questions);
-  // A paused answer and what continues it have one entry, with the id of the last of them.
+  // A paused answer and its continuation have one entry, with the id of the last of them.
   for (const { asked, continues, outcome } of calls) {
     const turn = continues && !REFUSED.includes(outcome) ? turnOf(asked) : undefined;
     if (turn !== undefined) unnamed.set(turn, (unnamed.get(turn) ?? 0) + 1);
   }
   for (const { id, asked, outcome } of calls) {
     if (told.has(id) || REFUSED.includes(outcome)) continue;
-    // Its worker died before it wrote down the id: a line of the same turn without one is this call's.
+    // Its worker died before it wrote the id down. An entry of the same turn without an id is this call's.
     const turn = turnOf(asked);
     const left = turn === undefined ? 0 : (unnamed.get(turn) ?? 0);
     if (turn !== undefined && left > 0) unnamed.set(turn, left - 1);
@@ -246,7 +247,7 @@ function againstTheModel(
   return findings;
 }
 
-/** Finds the user message a call was about. What was left without a reply comes before it, an empty line between. */
+/** Finds the user message of a call. Unanswered messages stand before it, with an empty line between. */
 function turnsByText(questions: readonly Question[]): (asked: string) => string | undefined {
   const byEnd = new Map(questions.map(({ id, content }) => [content.slice(-ASKED_LENGTH), id]));
   return (asked) => {

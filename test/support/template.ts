@@ -1,2 +1,2 @@
-/** The migrated database that every stack of the tests is a copy of. */
+/** The migrated database whose copies the stacks use. */
 export const TEMPLATE = 'rejoinder_template';

@@ -1,14 +1,14 @@
 import { timeLimit } from '#process/time-limit.js';
 import type { Client, RequestOptions } from './client.js';
 
-/** An answer to the byte, but for the moment in it. */
+/** An answer to the byte, except for its time. */
 export interface Told {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
 }
 
-/** What a client is told, so that two answers can be held against one another: under one request id, with all headers. */
+/** An answer with all its headers, under one request id, so that two answers can be compared. */
 export async function told(
   { url, token }: Client,
   method: string,

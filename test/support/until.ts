@@ -1,6 +1,6 @@
 /**
- * Looks again and again until `look` gives something other than undefined or false; for `ms` at the longest. That is a minute,
- * for what hangs: what must be quicker says so.
+ * Repeats `look` until it gives something other than undefined or false, for at most `ms`: a minute, for what hangs. A test that promises a
+ * shorter time says so.
  */
 export async function until<T>(look: () => Promise<T | undefined | false>, what: string, ms = 60_000): Promise<T> {
   const deadline = Date.now() + ms;

@@ -1,6 +1,6 @@
 /**
- * Turns that wait, and have for longer than any that come later, each of a user (`waits1` and so on) and in a chat of its own, with the
- * assistant `slug`: as many as make a long queue, at once.
+ * Makes turns that have waited for longer than any that come later, each of another user (`waits1` and so on), in a chat with the assistant
+ * `slug`. It makes a long queue at once.
  */
 export async function waitingTurns(
   database: { query(text: string, values: unknown[]): Promise<unknown> },

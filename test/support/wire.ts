@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 
-/** Sends bytes as they are and gives what comes back until the server ends the connection or falls silent for `ms`. */
+/** Sends bytes as they are. @returns what comes back until the server ends the connection, or is silent for `ms` */
 export function wire(url: string, request: string, ms = 1_000): Promise<string> {
   return new Promise((resolve, reject) => {
     const { hostname, port } = new URL(url);
@@ -27,14 +27,14 @@ export interface WireAnswer {
 }
 
 export interface WireExchange {
-  /** All that came back, in its order, `100 Continue` among them. */
+  /** Everything that came back, in order, `100 Continue` included. */
   readonly answers: WireAnswer[];
   /** Whether the server ended the connection. */
   readonly ended: boolean;
 }
 
 /**
- * Sends bytes as they are, without reading while it sends, and reads until so many answers are there, or the server ends the
+ * Sends bytes as they are, without reading while it sends. It then reads until this many answers are there, or the server ends the
  * connection. @throws Error when the connection is reset, or silent for ten seconds
  */
 export function exchange(url: string, bytes: string | Buffer, count = Infinity): Promise<WireExchange> {
@@ -65,7 +65,7 @@ export function exchange(url: string, bytes: string | Buffer, count = Infinity):
   });
 }
 
-/** The answer that the bytes begin with, and its length; undefined while it has not all come. */
+/** The answer at the beginning of the bytes, and its length; undefined: it is not complete. */
 function firstAnswer(bytes: Buffer): { answer: WireAnswer; length: number } | undefined {
   const headEnd = bytes.indexOf('\r\n\r\n');
   if (headEnd < 0) return undefined;
