@@ -1,4 +1,5 @@
 import { developmentSecret } from './development-secret.js';
+import { canBeGuessed } from './guessable.js';
 
 /** What tokens are verified with. At most one of `secret` and `jwksUri` is set; neither is where none are verified. */
 export interface TokenKeySettings {
@@ -51,39 +52,11 @@ export function readTokenClaims(text: Read, faults: string[]): TokenClaimSetting
 /** HS256 wants a key of at least its hash's size: 32 bytes (RFC 7518, section 3.2). */
 const SHORTEST_SECRET = 32;
 
-/** Secrets made at random, also of digits alone, have fewer different characters than this once in ten million. */
-const FEWEST_CHARACTERS = 6;
-
-/** What stands in examples for a secret, and in the debugger of jwt.io, also where nobody has replaced it. */
-const PLACEHOLDER =
-  /(change|replace)[-_ ]?(me|this|with)|placeholder|your[-_ ].*(secret|key)|(secret|key)[-_ ]?(goes[-_ ]?)?here|a-string-secret-at-least/i;
-
 /** Why a secret must not be used; in production also because it can be guessed. */
 export function faultOfSecret(secret: string, production: boolean): string | undefined {
   if (Buffer.byteLength(secret) < SHORTEST_SECRET) return `JWT_SECRET must be at least ${SHORTEST_SECRET} bytes long.`;
   if (!production || !canBeGuessed(secret)) return undefined;
   return 'JWT_SECRET can be guessed; make one with `openssl rand -base64 48`.';
-}
-
-function canBeGuessed(secret: string): boolean {
-  return new Set(secret).size < FEWEST_CHARACTERS || repeats(secret) || counts(secret) || PLACEHOLDER.test(secret);
-}
-
-/** Whether it is a shorter piece, written at least twice. */
-function repeats(secret: string): boolean {
-  for (let length = 1; length <= secret.length / 2; length++) {
-    if (secret.startsWith(secret.slice(length))) return true;
-  }
-  return false;
-}
-
-/** Whether most characters are the neighbour of the one before, as in abcd and 4321. */
-function counts(secret: string): boolean {
-  let steps = 0;
-  for (let at = 1; at < secret.length; at++) {
-    if (Math.abs(secret.charCodeAt(at) - secret.charCodeAt(at - 1)) === 1) steps += 1;
-  }
-  return steps > secret.length * 0.7;
 }
 
 /** The names by which a provider on this machine is reached, which no network lies before. */
