@@ -64,7 +64,7 @@ function ourPostgres(store: QueueStore): Candidate {
       const listener = new Listener(store.databaseUrl, `bench-${side}`);
       const jobs = new JobFeed(listener);
       const feed = new PostgresReplyFeed(listener, side);
-      await listener.start();
+      await listener.start({ query: () => Promise.reject(new Error('There is no pool.')) });
       return {
         follow: async (jobId, heard, told) => {
           feed.follow(jobId, (piece) => piece && heard(piece.text));

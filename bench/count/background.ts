@@ -12,7 +12,9 @@
 /** Statements, their white space made one blank each. */
 const STATEMENTS: readonly RegExp[] = [
   /^SET statement_timeout = \d+; DEALLOCATE ALL; SELECT pg_catalog\.set_config\(/, // a session begins
-  /^SELECT 1$/, // the connection that listens is tried
+  // The connection that listens is tried.
+  /^SELECT current_setting\('transaction_read_only'\) AS "readOnly"$/,
+  /^SELECT pg_notify\(\$1, \$2\)$/,
   /^SELECT count\(\*\)::int AS unfinished FROM \(SELECT FROM jobs/, // how much there is to do, looked at once in a while
   /\bUPDATE jobs(?: AS)?(?: \w)? SET lease_until = now\(\) \+/, // heartbeats
   /\bUPDATE jobs(?: AS)?(?: \w)? SET draft/, // drafts

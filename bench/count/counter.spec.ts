@@ -52,7 +52,7 @@ describe('counting', () => {
 
   it('counts neither what is said by the clock nor the transaction around it', () => {
     const { counter, ask } = connected('rejoinder-worker');
-    for (const text of ['START TRANSACTION', 'SELECT id, user_id FROM receipts', 'COMMIT', 'SELECT 1'])
+    for (const text of ['START TRANSACTION', 'SELECT id, user_id FROM receipts', 'COMMIT', 'SELECT pg_notify($1, $2)'])
       ask(query(text));
     expect(noted(counter)).toEqual([]);
     for (const text of ['START TRANSACTION', 'DELETE FROM jobs', 'COMMIT']) ask(query(text));

@@ -9,7 +9,8 @@ import { runningProcesses } from './machine.js';
 import { steadyPort } from './steady-port.js';
 import { until } from './until.js';
 
-const DATABASE = 'rejoinder';
+/** The database of a server of its own. */
+export const DATABASE = 'rejoinder';
 const TRIES = 3;
 
 /** A PostgreSQL for one stack, with a migrated database. A test may kill it. */
@@ -55,7 +56,7 @@ export async function startOwnPostgres(
     for (const path of new Set([place, dataDir])) await rm(path, { recursive: true, force: true });
   };
   try {
-    await prepare(server, env);
+    await prepareDatabase(server, env);
   } catch (error) {
     await stop();
     throw error;
@@ -94,7 +95,8 @@ export async function startOwnPostgres(
   };
 }
 
-async function prepare(server: EmbeddedPostgres, env: Record<string, string>): Promise<void> {
+/** Makes the database and migrates it. */
+export async function prepareDatabase(server: EmbeddedPostgres, env: Record<string, string>): Promise<void> {
   const admin = new pg.Client(server.url('postgres'));
   await admin.connect();
   await admin.query(`CREATE DATABASE ${DATABASE}`);

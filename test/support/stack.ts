@@ -36,6 +36,8 @@ export interface StackOptions {
   readonly env?: Record<string, string>;
   /** A PostgreSQL for this stack alone, which a test may kill. `durable`: with PostgreSQL's own defaults for durability. */
   readonly ownPostgres?: boolean | 'durable';
+  /** A migrated database that the stack does not make; whoever gives it ends it. */
+  readonly databaseUrl?: string;
   /** Where API and workers were built, if not in this project. */
   readonly home?: string;
   /** Called for each app with the addresses of its stores. It may return other addresses. */
@@ -52,8 +54,9 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const postgres = options.ownPostgres
     ? await startOwnPostgres(queue, { durable: options.ownPostgres === 'durable' })
     : undefined;
-  const copy = postgres === undefined ? await freshDatabase() : undefined;
-  const databaseUrl = postgres?.url ?? copy?.url ?? '';
+  const given = postgres?.url ?? options.databaseUrl;
+  const copy = given === undefined ? await freshDatabase() : undefined;
+  const databaseUrl = given ?? copy?.url ?? '';
   const databaseName = new URL(databaseUrl).pathname.slice(1);
   const database = new pg.Pool({ connectionString: databaseUrl, max: 3 });
   database.on('error', () => undefined); // tests cut connections on purpose

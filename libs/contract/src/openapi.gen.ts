@@ -1074,14 +1074,17 @@ export interface components {
             /** @enum {string} */
             status: "ok" | "unavailable";
             checks?: {
-                /** @enum {string} */
-                database: "ok" | "down";
-                /** @enum {string} */
-                queue: "ok" | "down";
+                database: components["schemas"]["StoreHealth"];
+                queue: components["schemas"]["StoreHealth"];
                 /** @description Why workers hold calls back, be it all of them, those of a model or those for an assistant. `ok` where they do not. Readiness does not depend on it. */
                 model?: "ok" | components["schemas"]["JobErrorCode"];
             };
         };
+        /**
+         * @description `down`: the store does not answer. `read_only`: it answers, and takes nothing: PostgreSQL is a standby or was shut for writing, or Redis is a replica.
+         * @enum {string}
+         */
+        StoreHealth: "ok" | "down" | "read_only";
         OpenChatRequest: {
             /** @description Not blank. */
             title?: string | null;
@@ -1506,6 +1509,7 @@ export type SchemaExportLines = components['schemas']['ExportLines'];
 export type SchemaExportLine = components['schemas']['ExportLine'];
 export type SchemaExportedJob = components['schemas']['ExportedJob'];
 export type SchemaHealth = components['schemas']['Health'];
+export type SchemaStoreHealth = components['schemas']['StoreHealth'];
 export type SchemaOpenChatRequest = components['schemas']['OpenChatRequest'];
 export type SchemaUpdateChatRequest = components['schemas']['UpdateChatRequest'];
 export type SchemaCreateMessageRequest = components['schemas']['CreateMessageRequest'];

@@ -2,6 +2,7 @@ import { Socket } from 'node:net';
 import type { PoolConfig } from 'pg';
 import { DataSource, type DataSourceOptions } from 'typeorm';
 import { StartFault } from '#process/start-fault.js';
+import { onlyReads, ReadOnlyServerError } from './read-only.js';
 import { preparingPg } from './prepared-client.js';
 import { refuseSharedSessions } from './own-session.js';
 import type { SessionOptions, SessionSettings } from './session-client.js';
@@ -175,13 +176,14 @@ export async function connect(options: DataSourceOptions): Promise<DataSource> {
 
 /**
  * Connects, and refuses a database that we cannot work with, or that we do not reach by sessions of our own.
- * @throws DatabaseUnreachableError, SharedSessionError, StartFault
+ * @throws DatabaseUnreachableError, SharedSessionError, ReadOnlyServerError, StartFault
  */
 export async function connectChecked(options: DataSourceOptions): Promise<DataSource> {
   const source = await connect(options);
   try {
     await refuseSharedSessions(source);
     await refuseOtherEncodings(source);
+    if (await onlyReads(source)) throw new ReadOnlyServerError();
   } catch (error) {
     await source.destroy();
     throw error;
@@ -202,13 +204,15 @@ async function refuseOtherEncodings(source: DataSource): Promise<void> {
 
 /**
  * Connects, and refuses a database whose migrations are not all applied.
- * @throws DatabaseUnreachableError, SharedSessionError, PendingMigrationsError
+ * @throws DatabaseUnreachableError, SharedSessionError, ReadOnlyServerError, PendingMigrationsError
  */
 export async function connectMigrated(options: DataSourceOptions): Promise<DataSource> {
   const source = await connectChecked(options);
-  if (await source.showMigrations()) {
+  try {
+    if (await source.showMigrations()) throw new PendingMigrationsError();
+    return source;
+  } catch (error) {
     await source.destroy();
-    throw new PendingMigrationsError();
+    throw error;
   }
-  return source;
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import pg from 'pg';
 import { SessionClient, type SessionOptions } from './session-client.js';
+import { attendPool } from './sessions.js';
 
 /** Most statements that a process prepares. Statement texts must be a fixed set: texts with lists of variable length would use this up. */
 const MOST_STATEMENTS = 500;
@@ -39,12 +40,13 @@ class PreparingClient extends SessionClient {
   }
 }
 
-/** pg as the driver for TypeORM, with clients that prepare. */
+/** pg as the driver for TypeORM, with clients that prepare, and that are left after a switchover. */
 export const preparingPg = {
   ...pg,
   Pool: class extends pg.Pool {
     constructor(options?: SessionOptions<pg.PoolConfig>) {
       super({ ...options, Client: PreparingClient });
+      attendPool(this);
     }
   },
 };

@@ -3,7 +3,8 @@ import './heard-client.js';
 
 /**
  * Settings of a session that this service relies on. Every session asks for them, because a database or a role may have any default
- * (`ALTER DATABASE … SET`). What changes speed or durability alone (`enable_…`, `synchronous_commit`) is left to the operator.
+ * (`ALTER DATABASE … SET`). What changes speed or durability alone (`enable_…`, `synchronous_commit`) is left to the operator. So is
+ * `default_transaction_read_only`: it shuts a server, after a switchover for example, and nobody may write past that.
  */
 const RELIED_ON = {
   // Values that pg parses, and statements that reckon with days.
@@ -18,7 +19,6 @@ const RELIED_ON = {
   transform_null_equals: 'off',
   // A statement waits for a row's lock, and then sees what its holder wrote. With a snapshot it would fail instead.
   default_transaction_isolation: 'read committed',
-  default_transaction_read_only: 'off',
   default_transaction_deferrable: 'off',
   row_security: 'on',
   // A twin that breaks an index is an answer, not the end of the session.

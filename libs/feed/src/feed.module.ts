@@ -1,4 +1,5 @@
 import { type DynamicModule, Module } from '@nestjs/common';
+import { EntityManager } from 'typeorm';
 import type { QueueStore } from '#queue/connection.js';
 import { CancelFeed } from './cancel-feed.js';
 import { DispatchFeed } from './dispatch-feed.js';
@@ -42,8 +43,9 @@ export class FeedModule {
     }
     providers.push({
       provide: Listener,
-      useFactory: async () => {
-        await listener.start();
+      inject: [EntityManager],
+      useFactory: async (manager: EntityManager) => {
+        await listener.start(manager);
         return listener;
       },
     });

@@ -1,18 +1,32 @@
+import { randomBytes } from 'node:crypto';
 import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
+import { onlyReads, ReadOnlyServerError } from '#database/read-only.js';
 import { SessionClient } from '#database/session-client.js';
+import { leaveSessions, onSwitchover } from '#database/sessions.js';
 import { inBrief } from '#process/described-error.js';
 import { within } from '#process/within.js';
 
 const RECONNECT_MS = 250;
 const LONGEST_RECONNECT_MS = 5_000;
 
-/**
- * How often the connection is tried, and how long its answer may take, in milliseconds: one that is only half there would
- * hear nothing for hours.
- */
-const CHECK_MS = 10_000;
 const CONNECT_TIMEOUT_MS = 8_000;
-const CHECK_TIMEOUT_MS = 5_000;
+
+/** The times of a listener, in milliseconds. */
+export interface ListenerTimings {
+  /** How often the connection is asked whether its server may be written to. One that is only half there would hear nothing for hours. */
+  readonly check: number;
+  /** How often a notice is sent from where this process writes. */
+  readonly hear: number;
+  /** How long the answer, and that notice, may take. */
+  readonly answer: number;
+}
+
+const TIMINGS: ListenerTimings = { check: 5_000, hear: 30_000, answer: 5_000 };
+
+/** Runs a statement where this process writes: in a session of its pool. */
+export interface Writer {
+  query(statement: string, values: unknown[]): Promise<unknown>;
+}
 
 interface Channel {
   /** A notice came. */
@@ -24,6 +38,9 @@ interface Channel {
 /**
  * The one connection of a process that listens to PostgreSQL's notices, and on which it sends its own: however many
  * clients follow something, they share it.
+ *
+ * It must be to the server that is written to, which a switchover changes. So it is given up when its server only reads, or when it
+ * does not hear a notice that this process sends through its pool, whose sessions are short-lived.
  */
 @Injectable()
 export class Listener implements OnApplicationShutdown {
@@ -32,23 +49,38 @@ export class Listener implements OnApplicationShutdown {
   private client: SessionClient | undefined;
   private retry: NodeJS.Timeout | undefined;
   private check: NodeJS.Timeout | undefined;
+  private echo: NodeJS.Timeout | undefined;
+  private readonly stopAttending: () => void;
+  /** The channel on which this process hears itself. */
+  private readonly ownChannel = `rejoinder_own_${randomBytes(8).toString('hex')}`;
+  private heardOwn: (() => void) | undefined;
+  /** Set once the server was found not to be the one that is written to, until another one is. */
+  private strayed = false;
   private stopped = false;
   private last: Promise<boolean> = Promise.resolve(true);
 
   constructor(
     private readonly databaseUrl: string,
     private readonly applicationName: string,
-  ) {}
+    private readonly timings = TIMINGS,
+  ) {
+    this.on(this.ownChannel, { heard: () => this.heardOwn?.(), missed: () => undefined });
+    // Whoever found a switchover need not be the one that listens.
+    this.stopAttending = onSwitchover(() => {
+      if (!this.strayed) void this.checkConnection();
+    });
+  }
 
   /** Names a channel to listen to; to be called before `start`. */
   on(name: string, channel: Channel): void {
     this.channels.set(name, channel);
   }
 
-  /** Begins to listen; resolves once the first connection stands, rejects when it cannot be made. */
-  async start(): Promise<void> {
+  /** Begins to listen; resolves once the first connection stands, rejects when it cannot be made. @throws ReadOnlyServerError */
+  async start(writer: Writer): Promise<void> {
     await this.connect();
-    this.check = setInterval(() => void this.checkConnection(), CHECK_MS);
+    this.check = setInterval(() => void this.checkConnection(), this.timings.check);
+    this.echo = setInterval(() => void this.hearItself(writer), this.timings.hear);
   }
 
   /**
@@ -67,6 +99,8 @@ export class Listener implements OnApplicationShutdown {
     this.stopped = true;
     clearTimeout(this.retry);
     clearInterval(this.check);
+    clearInterval(this.echo);
+    this.stopAttending();
     await this.client?.end().catch(() => undefined);
   }
 
@@ -86,6 +120,8 @@ export class Listener implements OnApplicationShutdown {
     });
     const listening = async (): Promise<true> => {
       await client.connect();
+      // A standby would not let us listen.
+      if (await onlyReads(client)) throw new ReadOnlyServerError();
       for (const name of this.channels.keys()) await client.query(`LISTEN ${name}`);
       return true;
     };
@@ -98,31 +134,67 @@ export class Listener implements OnApplicationShutdown {
       throw error;
     }
     this.client = client;
+    if (this.strayed) {
+      // Whoever looks now must not look into the old server: sessions may have been opened to it since.
+      leaveSessions();
+      this.strayed = false;
+      this.logger.log('listens again, to a server that is written to');
+    }
     for (const channel of this.channels.values()) channel.missed();
   }
 
   private reconnect(delayMs: number): void {
     if (this.stopped) return;
     this.retry = setTimeout(() => {
-      this.connect().catch(() => this.reconnect(Math.min(delayMs * 2, LONGEST_RECONNECT_MS)));
+      this.connect().catch(() => this.reconnect(Math.min(Math.max(delayMs * 2, RECONNECT_MS), LONGEST_RECONNECT_MS)));
     }, delayMs);
   }
 
-  /** Gives up a connection that no longer answers; a new one is made. */
+  /** Gives up a connection that no longer answers, or whose server only reads; a new one is made. */
   private async checkConnection(): Promise<void> {
     const { client } = this;
     if (client === undefined) return;
     const late = setTimeout(() => {
       this.logger.warn('the connection that listens does not answer; another is made');
-      this.client = undefined;
-      this.last = Promise.resolve(false);
-      client.removeAllListeners('notification');
-      // It may never end: nobody waits for it.
-      client.end().catch(() => undefined);
-      this.reconnect(0);
-    }, CHECK_TIMEOUT_MS);
-    await this.inTurn(() => client.query('SELECT 1'));
+      this.giveUp(client);
+    }, this.timings.answer);
+    let readOnly = false;
+    await this.inTurn(async () => (readOnly = await onlyReads(client)));
     clearTimeout(late);
+    if (readOnly) this.stray(client, 'the server of the connection that listens only reads now; another is looked for');
+  }
+
+  /** Gives up a connection that does not hear what this process says where it writes. */
+  private async hearItself(writer: Writer): Promise<void> {
+    const { client } = this;
+    if (client === undefined) return;
+    const heard = new Promise<boolean>((resolve) => (this.heardOwn = () => resolve(true)));
+    try {
+      await writer.query('SELECT pg_notify($1, $2)', [this.ownChannel, '']);
+    } catch {
+      return; // Nothing was said. Whoever writes is told why.
+    }
+    if (await within(this.timings.answer, heard, false)) return;
+    this.stray(client, 'the connection that listens does not hear what is written; another is made');
+  }
+
+  /** Leaves a server that is not the one that is written to, with all sessions that may be there. */
+  private stray(client: SessionClient, words: string): void {
+    if (this.client !== client || this.stopped) return;
+    this.logger.warn(words);
+    this.strayed = true;
+    this.giveUp(client);
+    leaveSessions();
+  }
+
+  private giveUp(client: SessionClient): void {
+    if (this.client !== client) return;
+    this.client = undefined;
+    this.last = Promise.resolve(false);
+    client.removeAllListeners('notification');
+    // It may never end: nobody waits for it.
+    client.end().catch(() => undefined);
+    this.reconnect(0);
   }
 
   /** One query after the other: a client of pg has one at a time. @returns whether it succeeded */

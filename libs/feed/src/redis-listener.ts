@@ -4,13 +4,14 @@ import { QUEUE_PREFIX } from '#queue/connection.js';
 import { reportStoreError, reportStoreFault } from '#queue/heard.js';
 import { plainRedis } from '#queue/redis-client.js';
 import { noChannels } from '#queue/redis-examination.js';
+import { isReadOnly } from '#queue/read-only.js';
 import { parseRedisUrl } from '#settings/redis-address.js';
 
 /** How long Redis may take for an answer, in milliseconds. */
 const ANSWER_MS = 5_000;
 
 /** Time between two tries to connect, in milliseconds. */
-const CHECK_MS = 10_000;
+const CHECK_MS = 5_000;
 
 /** Channels in one SUBSCRIBE when all are subscribed to anew. */
 const AT_ONCE = 1_000;
@@ -43,7 +44,10 @@ export class RedisListener implements OnApplicationShutdown {
   /** Whether Redis has confirmed all channels since the connection was made. */
   private hearing = false;
 
+  private readonly cluster: boolean;
+
   constructor(redisUrl: string, applicationName: string) {
+    this.cluster = parseRedisUrl(redisUrl).kind === 'cluster';
     this.hears = connection(redisUrl, `${applicationName}-hears`);
     this.says = connection(redisUrl, `${applicationName}-says`);
     this.hears.on('message', (channel, message) => this.ear?.heard(channel, message));
@@ -59,7 +63,8 @@ export class RedisListener implements OnApplicationShutdown {
     for (const redis of [this.hears, this.says]) redis.connect().catch(() => undefined);
     // An idle connection may be dead for hours before anybody notices.
     this.check = setInterval(() => {
-      for (const redis of [this.hears, this.says]) if (redis.status === 'ready') void answered(redis, redis.ping());
+      if (this.hears.status === 'ready') void answered(this.hears, this.hears.ping());
+      if (this.says.status === 'ready') void this.checkWriting();
     }, CHECK_MS);
   }
 
@@ -119,6 +124,21 @@ export class RedisListener implements OnApplicationShutdown {
   /** Only the connection that comes back last reports this: subscribers then ask on one connection and are answered on the other. */
   private backAgain(): void {
     if (this.hearing && this.says.status === 'ready') this.ear?.missed();
+  }
+
+  /**
+   * A replica passes nothing on, and hears only what its primary is told. After a failover the address may lead to another one, so both
+   * connections are made anew. It is asked to remove what is not there, as it need not tell us what it is. In a Cluster any node will do.
+   */
+  private async checkWriting(): Promise<void> {
+    const asked = this.cluster ? this.says.ping() : this.says.del(`${QUEUE_PREFIX}:examination`);
+    try {
+      await asked;
+    } catch (error) {
+      if (!isReadOnly(error)) return void (await answered(this.says, asked));
+      reportStoreError(error as Error);
+      for (const redis of [this.hears, this.says]) if (redis.status === 'ready') redis.disconnect(true);
+    }
   }
 
   private async subscribe(channels: readonly string[]): Promise<boolean> {

@@ -1,13 +1,17 @@
 import { Injectable, type OnModuleDestroy } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
 import type { components } from '#contract/openapi.gen.js';
-import { type Hold, readHolds } from '#jobs/holds.js';
+import { onlyReads } from '#database/read-only.js';
+import { readHolds } from '#jobs/holds.js';
 import { within } from '#process/within.js';
 import { Doorbell } from '#queue/doorbell.js';
 
 type Health = Required<components['schemas']['Health']>;
 
 const DATABASE_TIMEOUT_MS = 2_000;
+
+/** What the database says; of the model only if it answers. */
+type DatabaseHealth = Pick<Health['checks'], 'database' | 'model'>;
 
 @Injectable()
 export class HealthService implements OnModuleDestroy {
@@ -34,20 +38,25 @@ export class HealthService implements OnModuleDestroy {
   }
 
   private async ask(): Promise<Health> {
-    const [holds, queue] = await Promise.all([this.askDatabase(), this.doorbell.reachable()]);
+    const [{ database, model }, queue] = await Promise.all([this.askDatabase(), this.doorbell.health()]);
     return {
-      status: holds && !this.stopping ? 'ok' : 'unavailable',
-      checks: {
-        database: holds ? 'ok' : 'down',
-        queue: queue ? 'ok' : 'down',
-        ...(holds && { model: holds[0]?.code ?? 'ok' }),
-      },
+      status: database === 'ok' && !this.stopping ? 'ok' : 'unavailable',
+      checks: { database, queue, ...(model && { model }) },
     };
   }
 
-  /** Reads the holds, which keep workers from calling the model; undefined: the database does not answer. */
-  private askDatabase(): Promise<Hold[] | undefined> {
-    const asked = readHolds(this.manager).catch(() => undefined);
-    return within(DATABASE_TIMEOUT_MS, asked, undefined);
+  /** Asks the database whether it may be written to, and reads the holds, which keep workers from calling the model. */
+  private askDatabase(): Promise<DatabaseHealth> {
+    const ask = async (): Promise<DatabaseHealth> => {
+      const database = (await onlyReads(this.manager)) ? 'read_only' : 'ok';
+      const [hold] = await readHolds(this.manager);
+      return { database, model: hold?.code ?? 'ok' };
+    };
+    const down: DatabaseHealth = { database: 'down' };
+    return within(
+      DATABASE_TIMEOUT_MS,
+      ask().catch(() => down),
+      down,
+    );
   }
 }

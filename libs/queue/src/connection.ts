@@ -31,6 +31,8 @@ export function queueConnection(store: QueueStore, role: 'producer' | 'worker'):
     connectionString: store.databaseUrl,
     // Four for statements, and one that listens.
     max: 5,
+    // However busy it is: after a failover the address may lead to another server.
+    maxLifetimeSeconds: 60,
     application_name: `rejoinder-queue-${role}`,
     connectionTimeoutMillis: 5_000,
     session: {

@@ -4,6 +4,7 @@ import type { JobsOptions, Queue } from 'bullmq';
 import { within } from '#process/within.js';
 import { REPLY_QUEUE } from './connection.js';
 import { reportStoreError } from './heard.js';
+import { isReadOnly } from './read-only.js';
 
 /**
  * A ticket wakes a worker. The worker claims the jobs whose turn it is from the database, so a ticket carries at most the id of the job
@@ -64,13 +65,16 @@ export class Doorbell {
     return state === 'waiting' || state === 'delayed' || state === 'prioritized' ? 'waiting' : 'gone';
   }
 
-  /** Whether the queue's store answers within half a second. */
-  async reachable(): Promise<boolean> {
-    const asked = this.ask(() => this.queue.getJobCountByTypes('waiting')).then(
-      () => true,
-      () => false,
+  /**
+   * Whether the queue's store can be used, found out within half a second. It is asked to remove what is not there: a replica would answer
+   * any question that only reads.
+   */
+  async health(): Promise<'ok' | 'down' | 'read_only'> {
+    const asked = this.ask(() => this.queue.removeDeduplicationKey('health')).then(
+      () => 'ok' as const,
+      (error: unknown) => (isReadOnly(error) ? ('read_only' as const) : ('down' as const)),
     );
-    return within(RING_TIMEOUT_MS, asked, false);
+    return within<'ok' | 'down' | 'read_only'>(RING_TIMEOUT_MS, asked, 'down');
   }
 
   private async add(ticket: ReplyTicket, options: JobsOptions): Promise<void> {

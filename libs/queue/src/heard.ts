@@ -1,5 +1,6 @@
 import { Logger } from '@nestjs/common';
 import { Queue, Worker } from 'bullmq';
+import { SessionLeftError } from '#database/sessions.js';
 import { inBrief } from '#process/described-error.js';
 
 /** How long the same complaint about a store is not repeated, in milliseconds. */
@@ -10,6 +11,8 @@ const written = new Map<string, number>();
 
 /** Logs a store's complaint. An outage makes hundreds of the same complaint. */
 export function reportStoreError(error: Error): void {
+  // Whoever leaves sessions says so.
+  if (error instanceof SessionLeftError) return;
   const words = inBrief(error);
   if (isNew(words)) logger.warn(`the queue's store is in trouble: ${words}`);
 }

@@ -1,0 +1,25 @@
+import { StartFault } from '#process/start-fault.js';
+
+/** The state of a statement that would write, on a server that only reads. */
+export const READ_ONLY_STATE = '25006';
+
+const ONLY_READS = `SELECT current_setting('transaction_read_only') AS "readOnly"`;
+
+/** Thrown when the server only reads: a standby, or one that somebody has shut for writing. */
+export class ReadOnlyServerError extends StartFault {
+  constructor() {
+    super('The database of DATABASE_URL only reads. It is a standby, or default_transaction_read_only is on.');
+  }
+}
+
+/** Runs a statement, and gives its rows as TypeORM does or as pg does. */
+interface Asked {
+  query(statement: string): Promise<unknown>;
+}
+
+/** Whether a session's server only reads. No session of ours asks for that itself, or against it: it is the operator's word. */
+export async function onlyReads(session: Asked): Promise<boolean> {
+  const answer = await session.query(ONLY_READS);
+  const rows = (Array.isArray(answer) ? answer : (answer as { rows: unknown[] }).rows) as { readOnly: string }[];
+  return rows[0]?.readOnly === 'on';
+}
