@@ -289,6 +289,23 @@ describe('a request with an Idempotency-Key', () => {
     expect([mended.status, mended.headers.get(REPLAYED)]).toEqual([200, null]);
   });
 
+  it('is the same request with its key in quotes and without them, and another with a key that differs in any character', async () => {
+    const uri = stack.as('uri');
+    const path = `/api/v1/chats/${(await uri.chat()).id}/messages`;
+    const seqOf = async (key: string): Promise<[number, string | null]> => {
+      const { body, headers } = await uri.post(path, { content: 'x' }, withKey(key));
+      return [body.seq, headers.get(REPLAYED)];
+    };
+    expect(await seqOf('k-1')).toEqual([2, null]);
+    expect(await seqOf('"k-1"')).toEqual([2, 'true']);
+    expect(await seqOf('"a \\"b\\" \\\\"')).toEqual([3, null]);
+    expect(await seqOf('a "b" \\')).toEqual([3, 'true']);
+    // No string in quotes: each is a key as it stands.
+    const others = ['K-1', "'k-1'", '"k-1', 'k-1"', '"k-1";v=1', '"k"-"1"', '""', '"k\\-1"', '"é"'];
+    for (const [n, key] of others.entries()) expect([key, await seqOf(key)]).toEqual([key, [4 + n, null]]);
+    expect(await seqOf('é')).toEqual([4 + others.length, null]);
+  });
+
   it('is refused when its key is too long, empty, given twice, or holds control characters', async () => {
     const oda = stack.as('oda');
     const chat = await oda.chat();

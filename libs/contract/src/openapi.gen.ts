@@ -1382,7 +1382,7 @@ export interface components {
         RequestId: string;
         /**
          * @description A name of your own for this request, so that sending it again does nothing twice; see above. Given once; without control
-         *     characters.
+         *     characters. With quotes around it or without, it is the same key.
          */
         IdempotencyKey: string;
         /**
@@ -1674,7 +1674,7 @@ export interface operations {
             header?: {
                 /**
                  * @description A name of your own for this request, so that sending it again does nothing twice; see above. Given once; without control
-                 *     characters.
+                 *     characters. With quotes around it or without, it is the same key.
                  */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
@@ -2012,7 +2012,7 @@ export interface operations {
             header?: {
                 /**
                  * @description A name of your own for this request, so that sending it again does nothing twice; see above. Given once; without control
-                 *     characters.
+                 *     characters. With quotes around it or without, it is the same key.
                  */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
@@ -2067,7 +2067,7 @@ export interface operations {
                 Prefer?: components["parameters"]["Prefer"];
                 /**
                  * @description A name of your own for this request, so that sending it again does nothing twice; see above. Given once; without control
-                 *     characters.
+                 *     characters. With quotes around it or without, it is the same key.
                  */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /**
@@ -2176,7 +2176,7 @@ export interface operations {
             header?: {
                 /**
                  * @description A name of your own for this request, so that sending it again does nothing twice; see above. Given once; without control
-                 *     characters.
+                 *     characters. With quotes around it or without, it is the same key.
                  */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
@@ -2468,7 +2468,7 @@ export interface operations {
             header?: {
                 /**
                  * @description A name of your own for this request, so that sending it again does nothing twice; see above. Given once; without control
-                 *     characters.
+                 *     characters. With quotes around it or without, it is the same key.
                  */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
@@ -2528,7 +2528,7 @@ export interface operations {
                 Prefer?: components["parameters"]["Prefer"];
                 /**
                  * @description A name of your own for this request, so that sending it again does nothing twice; see above. Given once; without control
-                 *     characters.
+                 *     characters. With quotes around it or without, it is the same key.
                  */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /**

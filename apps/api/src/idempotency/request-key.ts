@@ -9,21 +9,31 @@ const LONGEST_KEY = 255;
 
 const CONTROL = /\p{Cc}/u;
 
+/** A String of a structured field that is not empty (RFC 9651, section 3.3.3). */
+const QUOTED = /^"(?:[ !#-[\]-~]|\\["\\])+"$/;
+
 /**
- * The request's `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header, section 2), undefined when it has none. Its
- * content is the client's affair.
+ * The request's `Idempotency-Key`, undefined when it has none. Its content is the client's affair.
+ *
+ * The standard to come wants it quoted (draft-ietf-httpapi-idempotency-key-header, section 2.1), and most clients send it bare. So the
+ * quotes are no part of it: a client that keeps a key and sends it again through another library means the same request.
  * @throws ServiceError `validation_failed` for what cannot be one
  */
 export function readRequestKey(request: FastifyRequest): RequestKey | undefined {
   const given = request.raw.headersDistinct[HEADER.toLowerCase()];
   const [raw] = given ?? [];
   if (given === undefined || raw === undefined) return undefined;
-  const key = asSent(raw);
+  const key = unquoted(asSent(raw));
   if (given.length > 1) throw invalidField(HEADER, 'must not be given twice');
   if (key === '') throw invalidField(HEADER, 'must not be empty');
   if ([...key].length > LONGEST_KEY) throw invalidField(HEADER, `must not be longer than ${LONGEST_KEY} characters`);
   if (CONTROL.test(key)) throw invalidField(HEADER, 'must not hold control characters');
   return { key, fingerprint: fingerprintOf(request) };
+}
+
+/** What stands between the quotes; a text that is not quoted as a whole is left as it is. */
+function unquoted(text: string): string {
+  return QUOTED.test(text) ? text.slice(1, -1).replace(/\\(["\\])/g, '$1') : text;
 }
 
 /** Node reads a header's bytes as Latin-1; a client that sends other letters sends them as UTF-8. */
