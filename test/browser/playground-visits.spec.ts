@@ -23,8 +23,9 @@ withBrowser('the playground, as it is come upon', () => {
     await ana.reply('[Modelo de prueba] Has preguntado: «¿Cómo reinstalo el software?»');
     const [, asked, replied] = await playground.stored(ana);
     expect(asked.content).toBe('¿Cómo reinstalo el software?');
-    // All of it is shown, but for the fences of code.
-    const lines = (text: string): string[] => text.split(/\n+/).filter((line) => !line.startsWith('```'));
+    // All of it is shown: numbers and the fences of code are no text any more.
+    const lines = (text: string): string[] =>
+      text.split(/\n+/).flatMap((line) => line.replace(/^\d+\. |^```/, '') || []);
     const shown = await ana.messages.last().locator('.prose').innerText();
     expect(lines(shown)).toEqual(lines(replied.content));
     const inspector = ana.page.getByRole('complementary', { name: 'Inspector' });
@@ -79,7 +80,7 @@ withBrowser('the playground, as it is come upon', () => {
     await eva.sees('Your token is no longer accepted');
     await token.fill(` Bearer ${tokenFor('eva')}\n`);
     await eva.page.getByRole('button', { name: 'Sign in' }).click();
-    await eva.pick('Soporte');
+    await eva.pick('Support');
     await eva.send('hello');
     await eva.reply('[Stand-in model]');
     // It is kept for the tab, and for no longer.
@@ -91,7 +92,7 @@ withBrowser('the playground, as it is come upon', () => {
   it('says when the service is away, loses nothing that was typed, and recovers by itself', async () => {
     const own = await playground.stack.startApi({ JWT_SECRET: '', DATA_DIR: playground.dataDir });
     const xia = await playground.visit({ url: own.url });
-    await xia.pick('Soporte');
+    await xia.pick('Support');
     await xia.send('before');
     await xia.reply('before');
     await xia.field.fill('after it went away');
@@ -118,7 +119,7 @@ withBrowser('the playground, as it is come upon', () => {
     const theirs = await mkdtemp(join(tmpdir(), 'rejoinder-playground-'));
     const own = await playground.stack.startApi({ JWT_SECRET: '', DATA_DIR: theirs });
     const yan = await playground.visit({ url: own.url });
-    await yan.pick('Soporte');
+    await yan.pick('Support');
     await yan.send('before');
     await yan.reply('before');
     await own.stop();
@@ -139,7 +140,7 @@ withBrowser('the playground, as it is come upon', () => {
       await zoe.page.getByRole('button', { name: 'Sign in' }).click();
     };
     await signIn();
-    await zoe.pick('Soporte');
+    await zoe.pick('Support');
     await zoe.field.fill('half a thou');
     const { port } = new URL(own.url);
     await own.stop();
@@ -212,9 +213,9 @@ withBrowser('the playground, as it is come upon', () => {
     await look(stranger, 'sign-in');
 
     const guest = await playground.visit(how);
-    await guest.page.getByRole('main').getByRole('button', { name: 'Soporte' }).waitFor();
+    await guest.page.getByRole('main').getByRole('button', { name: 'Support' }).waitFor();
     await look(guest, 'landing');
-    await guest.pick('Soporte');
+    await guest.pick('Support');
     await playground.stack.model.script('at length', slowly());
     await guest.field.fill('at length');
     await guest.page.getByRole('button', { name: 'Send' }).click();

@@ -17,7 +17,7 @@ describe('a conversation', () => {
     expect(opened.status).toBe(201);
     expect(opened.headers.get('location')).toBe(`/api/v1/chats/${opened.body.id}`);
     expect(opened.body.messages).toMatchObject([
-      { role: 'system', seq: 1, content: expect.stringContaining('¡Hola!') },
+      { role: 'system', seq: 1, content: expect.stringContaining('Hello!') },
     ]);
 
     const turn = await ana.turn(opened.body.id, QUESTION);

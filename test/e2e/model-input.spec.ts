@@ -128,7 +128,7 @@ describe('what the model is sent', () => {
     expect(call).not.toHaveProperty('thinking');
     expect(call).not.toHaveProperty('output_config');
     // The welcome message is for people.
-    expect(JSON.stringify(call)).not.toContain('¡Hola!');
+    expect(JSON.stringify(call)).not.toContain('I am the billing assistant');
   });
 
   it('fits the model in any script: the newest messages, beginning with the user', async () => {
