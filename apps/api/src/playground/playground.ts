@@ -14,6 +14,9 @@ const HEADERS = pageHeaders({
   'style-src': ["'self'"],
   'img-src': ["'self'"],
   'connect-src': ["'self'"],
+  // Nothing that anybody has written is ever turned into HTML, by whatever mistake: the browser refuses to.
+  'require-trusted-types-for': ["'script'"],
+  'trusted-types': ["'none'"],
 });
 
 /** How the page tells whether it may ask for a token; replaced where it may not. */

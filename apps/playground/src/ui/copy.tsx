@@ -4,17 +4,18 @@ import { Icon } from './icons';
 
 const SHOWN_MS = 1_600;
 
-/** A button that copies; it says when it has. */
-export function Copy({ text, label }: { readonly text: string; readonly label: string }): JSX.Element {
+/** A button that copies; it says when it has. A page without TLS that is not of this machine may not copy: there is none there. */
+export function Copy({ text, label }: { readonly text: string; readonly label: string }): JSX.Element | null {
   const [done, setDone] = useState(false);
   useEffect(() => {
     if (!done) return;
     const timer = setTimeout(() => setDone(false), SHOWN_MS);
     return () => clearTimeout(timer);
   }, [done]);
+  // Contrary to its type.
+  if ((navigator.clipboard as Clipboard | undefined) === undefined) return null;
   const copy = async (): Promise<void> => {
-    // Not there for pages without TLS that are not of this machine.
-    await navigator.clipboard?.writeText(text).then(
+    await navigator.clipboard.writeText(text).then(
       () => setDone(true),
       () => undefined,
     );

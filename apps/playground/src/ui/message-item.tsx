@@ -3,6 +3,7 @@ import type { JSX } from 'preact';
 import type { Talker } from '../state/talker';
 import { endingOf } from '../state/words';
 import { Avatar } from './avatar';
+import { Markdown } from './markdown';
 import { memo } from './memo';
 import { Prose } from './prose';
 import { timeOf } from './times';
@@ -28,7 +29,8 @@ export const MessageItem = memo(
           {!isUsers && <Avatar of={talker} size="small" />}
           <div class="bubble">
             <span class="unseen">{isUsers ? 'You:' : `${talker.name}:`}</span>
-            {(ending === undefined || content.trim() !== '') && <Prose text={content} />}
+            {(ending === undefined || content.trim() !== '') &&
+              (isUsers ? <Prose text={content} /> : <Markdown text={content} />)}
             {ending !== undefined && (
               <p class="ending">
                 <span class="chip incomplete">{ending.label}</span> {ending.sentence}

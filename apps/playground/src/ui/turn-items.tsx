@@ -7,6 +7,7 @@ import type { Talker } from '../state/talker';
 import { failureOf } from '../state/words';
 import { Avatar } from './avatar';
 import { Icon } from './icons';
+import { WritingMarkdown } from './markdown';
 import { Prose } from './prose';
 
 interface TurnItemsProps {
@@ -82,7 +83,7 @@ function LiveReply({ conversation, turn, talker }: LiveReplyProps): JSX.Element 
         <div class="bubble">
           <span class="unseen">{talker.name} is writing.</span>
           <div class="live-text" aria-hidden="true">
-            {text === '' ? <Thinking turn={turn} /> : <Prose text={text} isWriting />}
+            {text === '' ? <Thinking turn={turn} /> : <WritingMarkdown text={text} />}
           </div>
         </div>
       </div>

@@ -1,0 +1,67 @@
+import { type Block, blocksOf, type References } from './parser';
+import { certain } from './certain';
+
+/** So many blocks are drawn, or left alone, together: a frame does not look at each of thousands. */
+const GROUP = 32;
+
+/** The blocks that may still change: what is written last may turn out to belong to the one before. */
+const OPEN_BLOCKS = 2;
+
+/**
+ * A text that is still being written, as blocks. With each piece only the last two blocks are parsed again; those before keep their
+ * identity, and so are not drawn again.
+ */
+export class GrowingMarkdown {
+  private text = '';
+  /** How much of the text is parsed for good, and into how many blocks. */
+  private settled = 0;
+  private count = 0;
+  private references: References = {};
+  private all: readonly Block[][] = [];
+
+  /** In groups, of which all but the last one or two stay as they are. */
+  get groups(): readonly (readonly Block[])[] {
+    return this.all;
+  }
+
+  /** @returns the groups, with more of the text; one that does not go on where the last one ended begins anew */
+  update(text: string): readonly (readonly Block[])[] {
+    if (!text.startsWith(this.text)) this.begin();
+    this.text = text;
+    const rest = certain(text.slice(this.settled));
+    const blocks = blocksOf(rest, { ...this.references }, true);
+    const first = blocks.at(-OPEN_BLOCKS);
+    if (first === undefined || blocks.length <= OPEN_BLOCKS) {
+      this.put(blocks);
+      return this.all;
+    }
+    const end = offsetOf(rest, first.line);
+    const done = blocksOf(rest.slice(0, end), this.references);
+    this.put([...done, ...blocks.slice(-OPEN_BLOCKS)]);
+    this.settled += end;
+    this.count += done.length;
+    return this.all;
+  }
+
+  private begin(): void {
+    this.settled = this.count = 0;
+    this.references = {};
+    this.all = [];
+  }
+
+  /** Puts blocks after those that are settled. */
+  private put(blocks: readonly Block[]): void {
+    const whole = Math.floor(this.count / GROUP);
+    const rest = [...(this.all[whole]?.slice(0, this.count % GROUP) ?? []), ...blocks];
+    const groups = this.all.slice(0, whole);
+    for (let n = 0; n < rest.length; n += GROUP) groups.push(rest.slice(n, n + GROUP));
+    this.all = groups;
+  }
+}
+
+/** Where a line begins, counted from 0. Line ends are those of the parser. */
+function offsetOf(text: string, line: number): number {
+  const ends = /\r\n?|\n/g;
+  for (let n = 0; n < line; n++) if (ends.exec(text) === null) return text.length;
+  return ends.lastIndex;
+}
