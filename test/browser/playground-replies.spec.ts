@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { findChromium } from '../support/browser.js';
 import { PHONE, Playground, type Visitor } from '../support/playground.js';
+import { until } from '../support/until.js';
 
 const withBrowser = findChromium() === undefined ? describe.skip : describe;
 
@@ -189,5 +190,49 @@ withBrowser('the playground, with what is written', () => {
     // What is drawn at once in the end is what was drawn piece by piece.
     const before = seen.findLast(([, text]) => letters(text) !== whole)?.[0] ?? 0;
     expect((frames.at(-1)?.[0] ?? 0) - before).toBeLessThan(40);
+  });
+
+  it('says "Yesterday" of the day before summer time, in the hour after midnight, too', async () => {
+    const eve = await playground.visit({ timezoneId: 'Europe/Madrid' });
+    await eve.pick('Support');
+    await eve.sees('Today');
+    const say = (at: string) =>
+      playground.stack.database.query('UPDATE messages SET created_at = $2 WHERE chat_id = $1', [eve.chatId, at]);
+    // The night to the 29th has 23 hours.
+    for (const [at, now, day] of [
+      ['2026-03-29T12:00:00+02:00', '2026-03-30T00:30:00+02:00', 'Yesterday'],
+      ['2026-03-28T23:45:00+01:00', '2026-03-30T00:30:00+02:00', 'Saturday'],
+      ['2026-10-25T12:00:00+01:00', '2026-10-26T23:30:00+01:00', 'Yesterday'],
+    ] as const) {
+      await say(at);
+      await eve.page.clock.setFixedTime(new Date(now));
+      await eve.page.reload();
+      await eve.messages.first().locator('.day').filter({ hasText: day }).waitFor();
+    }
+  });
+
+  it.each([
+    ['Chromium and Firefox', { isComposing: true, keyCode: 229 }],
+    ['older ones', { isComposing: false, keyCode: 229 }],
+    ['Safari, which ends the composition first', { isComposing: false, keyCode: 13, ended: true }],
+  ])('leaves Enter to an input method, as told by %s', async (_, how) => {
+    const kei = await playground.talking();
+    await kei.field.fill('にほんご');
+    const press = (how: object = {}): Promise<boolean> =>
+      kei.page.evaluate(`(() => {
+        const { isComposing = false, keyCode = 13, ended = false } = ${JSON.stringify(how)};
+        const field = document.getElementById('message');
+        if (ended) field.dispatchEvent(new CompositionEvent('compositionend', { bubbles: true, data: '日本語' }));
+        const how = { key: 'Enter', isComposing, keyCode, bubbles: true, cancelable: true };
+        return field.dispatchEvent(new KeyboardEvent('keydown', how));
+      })()`);
+    // Not taken, so the browser does with it what it does.
+    expect(await press(how)).toBe(true);
+    expect(await kei.field.inputValue()).toBe('にほんご');
+    await kei.page.waitForTimeout(100);
+    expect(await press()).toBe(false);
+    await until(async () => (await kei.field.inputValue()) === '', 'what was sent');
+    await kei.reply('にほんご');
+    expect((await playground.stored(kei)).filter(({ role }) => role === 'user')).toHaveLength(1);
   });
 });

@@ -3,6 +3,7 @@ import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { Talker } from '../state/talker';
 import { LONGEST_TITLE } from '../state/title';
 import { Icon } from './icons';
+import { isForInputMethod } from './input-method';
 
 interface ChatNameProps {
   readonly title: string | null;
@@ -87,7 +88,7 @@ function NameField({
       enterkeyhint="done"
       autocomplete="off"
       onKeyDown={(event) => {
-        if (event.isComposing) return;
+        if (isForInputMethod(event)) return;
         if (event.key === 'Enter') finish(event.currentTarget.value, true);
         if (event.key === 'Escape') finish(undefined, true);
       }}

@@ -6,6 +6,7 @@ import { useStore } from '../state/store';
 import { isUnderWay } from '../state/turn';
 import type { View } from '../state/view';
 import { Icon } from './icons';
+import { isForInputMethod } from './input-method';
 import { ProblemText } from './problem-text';
 import { useMedia } from './use-media';
 
@@ -108,7 +109,7 @@ export function Composer({ conversation, view, chat, assistant, onNew }: Compose
           enterkeyhint={byTouch ? 'enter' : 'send'}
           onInput={(event) => conversation.draft.text.set(event.currentTarget.value)}
           onKeyDown={(event) => {
-            if (event.key !== 'Enter' || event.shiftKey || event.isComposing || byTouch) return;
+            if (event.key !== 'Enter' || event.shiftKey || byTouch || isForInputMethod(event)) return;
             event.preventDefault();
             send();
           }}

@@ -4,8 +4,6 @@ const day = new Intl.DateTimeFormat(undefined, { weekday: 'long', day: 'numeric'
 const dayOfYear = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'long', year: 'numeric' });
 const shortDay = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
 
-const DAY_MS = 86_400_000;
-
 export const timeOf = (moment: string): string => clock.format(new Date(moment));
 
 export const exactTimeOf = (moment: string): string => exact.format(new Date(moment));
@@ -14,7 +12,9 @@ export const exactTimeOf = (moment: string): string => exact.format(new Date(mom
 export function dayOf(moment: string, now = new Date()): string {
   const date = new Date(moment);
   if (date.toDateString() === now.toDateString()) return 'Today';
-  if (date.toDateString() === new Date(now.getTime() - DAY_MS).toDateString()) return 'Yesterday';
+  // By the calendar: the day before may have had 23 or 25 hours.
+  const yesterday = new Date(now.getFullYear(), now.getMonth(), now.getDate() - 1);
+  if (date.toDateString() === yesterday.toDateString()) return 'Yesterday';
   return (date.getFullYear() === now.getFullYear() ? day : dayOfYear).format(date);
 }
 
