@@ -33,10 +33,12 @@ const parts = new Parts((name, how) => {
 });
 
 let stopping = false;
+/** How long replies under way may go on when all is stopped, in milliseconds. */
+let drainMs = 0;
 async function stop(exitCode: number): Promise<void> {
   if (stopping) return;
   stopping = true;
-  await parts.stop();
+  await parts.stop(drainMs);
   await postgres?.stop();
   process.exit(exitCode);
 }
@@ -130,6 +132,7 @@ async function start(): Promise<void> {
     ...process.env,
     DATABASE_URL: setting('DATABASE_URL') ?? 'postgres://embedded',
   });
+  drainMs = settings.workerDrainMs;
   if (settings.port !== 0 && settings.port === settings.workerPort) {
     throw new Error(`PORT and WORKER_PORT are both ${settings.port}. Set one of them to another.`);
   }

@@ -126,6 +126,7 @@ CREATE TABLE jobs (
   traceparent text,
   requeued_at timestamp(3) with time zone,
   free_attempts smallint NOT NULL DEFAULT 0,
+  left_to_workers_since timestamp(3) with time zone,
   CONSTRAINT jobs_pkey PRIMARY KEY (id),
   CONSTRAINT jobs_attempts_check CHECK ((attempts >= 0)),
   CONSTRAINT jobs_attempts_left_check CHECK ((attempts_left >= 0)),

@@ -2,6 +2,9 @@ import { describe, expect, it } from '@jest/globals';
 import { DCLinter } from 'dclint';
 import { existsSync, readFileSync } from 'node:fs';
 import { parse } from 'yaml';
+import { AFTER_DRAIN_MS } from '#jobs/timings.js';
+import { STOP_MS } from '#process/start-app.js';
+import { readSettings } from '#settings/settings.js';
 import { isInContext } from '../image/build.js';
 import { readDockerfile } from '../support/dockerfile.js';
 import { knownSettings } from '../support/known-settings.js';
@@ -12,6 +15,9 @@ const text = readFileSync('docker-compose.yml', 'utf8');
 const compose = parse(text, { merge: true }) as { services: Record<string, any>; volumes: Record<string, unknown> };
 const services = Object.entries(compose.services);
 const settings = knownSettings();
+
+/** What a worker cannot start without. */
+const STORES = { DATABASE_URL: 'postgres://localhost/db', ANTHROPIC_API_KEY: 'key' };
 
 /** A tag that says which: with a version in it, not `latest` or a name that moves from one major version to the next. */
 const PINNED = /^[\w./-]+:v?\d+\.\d+(\.\d+)?(-[\w.-]+)?$/;
@@ -99,7 +105,10 @@ describe('docker-compose.yml', () => {
     for (const name of ['migrate', 'api', 'worker']) {
       const { command = image?.command, stop_grace_period, build, user } = compose.services[name];
       expect(existsSync(command[0])).toBe(true);
-      expect([stop_grace_period, build, user]).toEqual(['30s', '.', image?.user]);
+      expect([build, user]).toEqual(['.', image?.user]);
+      const { workerDrainMs } = readSettings('worker', { NODE_ENV: 'production', ...STORES });
+      const stopMs = name === 'worker' ? workerDrainMs + AFTER_DRAIN_MS : STOP_MS;
+      expect(1_000 * Number(/^(\d+)s$/.exec(stop_grace_period)?.[1])).toBeGreaterThanOrEqual(stopMs + 5_000);
     }
   });
 

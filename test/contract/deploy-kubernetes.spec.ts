@@ -3,7 +3,8 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import pg from 'pg';
 import { parse, parseAllDocuments } from 'yaml';
-import { CLOSE_MS, DRAIN_MS, HAND_BACK_MS } from '#jobs/timings.js';
+import { AFTER_DRAIN_MS, CLOSE_MS, HAND_BACK_MS } from '#jobs/timings.js';
+import { STOP_MS } from '#process/start-app.js';
 import { freshDatabase } from '../support/database.js';
 import { readDockerfile } from '../support/dockerfile.js';
 import { knownSettings } from '../support/known-settings.js';
@@ -31,9 +32,6 @@ const image = readDockerfile().at(-1);
 
 /** What kustomize makes of them, where there is a `kubectl`. */
 const kustomized = spawnSync('kubectl', ['kustomize', EXAMPLE], { encoding: 'utf8' });
-
-/** libs/process/src/start-app.ts */
-const GRACE_SECONDS = 25;
 
 describe('the manifests', () => {
   it.each([BASE, EXAMPLE, 'deploy/monitoring/operator'])('of %s are all listed, and all there', (directory) => {
@@ -126,8 +124,12 @@ describe('the manifests', () => {
   it('take settings that there are; secrets by reference only, and each where it is used', () => {
     const refs = new Set<string>();
     for (const pod of pods) {
-      for (const { name, valueFrom } of container(pod).env) {
+      for (const { name, value, valueFrom } of container(pod).env) {
         expect([name, settings.has(name)]).toEqual([name, true]);
+        if (valueFrom === undefined) {
+          expect([name, value]).toEqual(['WORKER_DRAIN_SECONDS', expect.stringMatching(/^\d+$/)]);
+          continue;
+        }
         expect(valueFrom.secretKeyRef.key).toBe(name);
         refs.add(`${valueFrom.secretKeyRef.name}/${name}`);
       }
@@ -170,15 +172,15 @@ describe('the manifests', () => {
   });
 
   it('leave the apps more time to stop than they take', () => {
-    const code = readFileSync('libs/process/src/start-app.ts', 'utf8');
-    expect(code).toContain(`GRACE_MS = ${GRACE_SECONDS}_000`);
-    expect(DRAIN_MS + HAND_BACK_MS + CLOSE_MS).toBeLessThan(GRACE_SECONDS * 1_000);
-    for (const one of of('Deployment')) {
-      const { terminationGracePeriodSeconds } = one['spec'].template.spec;
-      const before = container(one).lifecycle?.preStop.sleep.seconds ?? 0;
-      expect(terminationGracePeriodSeconds).toBeGreaterThanOrEqual(before + GRACE_SECONDS + 5);
-    }
-    expect(container(found('Deployment', 'rejoinder-api')).lifecycle.preStop.sleep.seconds).toBeGreaterThan(0);
+    const grace = (name: string): number =>
+      found('Deployment', name)['spec'].template.spec.terminationGracePeriodSeconds * 1_000;
+    const preStopMs = container(found('Deployment', 'rejoinder-api')).lifecycle.preStop.sleep.seconds * 1_000;
+    expect(preStopMs).toBeGreaterThan(0);
+    expect(grace('rejoinder-api')).toBeGreaterThanOrEqual(preStopMs + STOP_MS + 5_000);
+    const { env } = container(found('Deployment', 'rejoinder-worker'));
+    const drain = env.find(({ name }: { name: string }) => name === 'WORKER_DRAIN_SECONDS').value * 1_000;
+    expect(HAND_BACK_MS + CLOSE_MS).toBeLessThan(AFTER_DRAIN_MS);
+    expect(grace('rejoinder-worker')).toBeGreaterThanOrEqual(drain + AFTER_DRAIN_MS + 5_000);
   });
 
   it('scale workers by what their slots hold, on questions that indexes answer', () => {

@@ -216,12 +216,43 @@ describe('the transitions of a job', () => {
       await beat(jobId, 1, 'late', 0),
       await finish(source.manager, jobId, 1, REPLY, FIGURES),
       await giveUp(source.manager, jobId, 1, fault, FIGURES),
-      await handBack(source.manager, jobId, 1, FIGURES),
+      await handBack(source.manager, jobId, 1, FIGURES, { uptimeSeconds: 0, stoppingSeconds: 0 }),
     ]).toEqual(['lost', undefined, undefined, false]);
     expect(await row(jobId)).toEqual(before);
     expect(await source.query('SELECT count(*)::int AS n FROM messages WHERE chat_id = $1', [chatId])).toEqual([
       { n: 1 },
     ]);
+  });
+
+  it('leave what a stopping worker hands back to new workers for some seconds', async () => {
+    await source.query(
+      `UPDATE jobs SET status = 'canceled', lease_until = NULL, finished_at = now() WHERE finished_at IS NULL`,
+    );
+    const withheld = { models: ['x'], assistants: [] };
+    const jobs = [await accepted(), await accepted(), await accepted()].map(({ jobId }) => jobId);
+    const [first = '', second = '', third = ''] = jobs;
+    for (const jobId of jobs) await claimed(jobId);
+    /** By a worker that was told to stop 100 s ago, after 400 s of life: workers are new that were started in the last 200 s. */
+    const handedBack = (jobId: string): Promise<boolean> =>
+      handBack(source.manager, jobId, 1, FIGURES, { uptimeSeconds: 500, stoppingSeconds: 100 });
+    await handedBack(first);
+    const nobodys = { jobs: [], more: false };
+    expect(await claim(source.manager, { most: 7, uptimeSeconds: 210 })).toEqual(nobodys);
+    expect(await claim(source.manager, { most: 1, order: 'oldest', uptimeSeconds: 210 })).toEqual(nobodys);
+    expect(await claim(source.manager, { most: 7, withheld, uptimeSeconds: 210 })).toEqual(nobodys);
+    const probing = { withheld, afresh: false, run: [] };
+    expect(await claimProbe(source.manager, { ...probing, uptimeSeconds: 210 })).toBeUndefined();
+    expect(await claim(source.manager, { most: 7, uptimeSeconds: 190 })).toMatchObject({ jobs: [{ id: first }] });
+    await handedBack(second);
+    await handedBack(third);
+    expect(await claim(source.manager, { most: 1, withheld, uptimeSeconds: 190 })).toMatchObject({
+      jobs: [{ id: second }],
+      more: true,
+    });
+    await source.query(`UPDATE jobs SET available_at = available_at - interval '6 s' WHERE id = $1`, [third]);
+    expect(await claim(source.manager, { most: 7, uptimeSeconds: 210 })).toMatchObject({ jobs: [{ id: third }] });
+    // Whoever takes it forgets about it: the next attempt is anybody's.
+    expect((await row(third)).left_to_workers_since).toBeNull();
   });
 
   it('change nothing in a final state, whoever comes late', async () => {

@@ -1,6 +1,9 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { randomUUID } from 'node:crypto';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { expectSound } from '../support/sweep.js';
 import type { App } from '../support/processes.js';
+import { type Stack, startStack } from '../support/stack.js';
+import { until } from '../support/until.js';
 import { untrue } from './chaos.js';
 import { at, Fleet } from './fleet.js';
 import { STOP_MS } from './killer.js';
@@ -80,4 +83,67 @@ describe('a rolling restart under load', () => {
     expect(await untrue(fleet.stack, load.turns)).toEqual([]);
     expect(await lostAttempts()).toEqual([]);
   }, 180_000);
+});
+
+describe('replacing workers one after the other', () => {
+  /** How long a reply lasts, in milliseconds, and the pieces it comes in. */
+  const REPLY_MS = 4_000;
+  const PIECES = 20;
+  const WORKERS = 4;
+  let stack: Stack;
+  afterEach(() => stack?.stop());
+
+  const start = async (drainSeconds: string): Promise<void> => {
+    stack = await startStack({ workers: WORKERS, env: { WORKER_DRAIN_SECONDS: drainSeconds } });
+    await stack.model.script('long', { pieces: Array(PIECES).fill('word '), piece_delay_ms: REPLY_MS / PIECES });
+  };
+
+  /** Sends a turn for each user. Resolves when all replies have begun. */
+  const send = async (users: number): Promise<void> => {
+    const all = Array.from({ length: users }, () => stack.as(randomUUID()));
+    await Promise.all(all.map(async (user) => user.turnAsync((await user.chat()).id, 'a long one')));
+    await until(async () => (await jobsNow()).every((status) => status !== 'queued'), 'the beginning of all replies');
+  };
+
+  const jobsNow = async (): Promise<string[]> =>
+    (await stack.database.query<{ status: string }>('SELECT status FROM jobs')).rows.map(({ status }) => status);
+
+  /** Stops the worker in a slot, and starts another in its place once it has ended. */
+  const replace = async (slot: number): Promise<void> => {
+    const worker = at(stack.workers, slot);
+    expect(await worker.stop(30_000)).toBe(0);
+    stack.workers[slot] = await stack.again(worker);
+  };
+
+  /** The outcomes of each job's calls, in order. */
+  const calls = async (): Promise<string[][]> => {
+    const { rows } = await stack.database.query<{ outcomes: string[] }>(
+      'SELECT array_agg(outcome ORDER BY attempt) AS outcomes FROM model_calls GROUP BY job_id',
+    );
+    return rows.map(({ outcomes }) => outcomes);
+  };
+
+  const allSucceeded = async (): Promise<boolean> => (await jobsNow()).every((status) => status === 'succeeded');
+
+  it('pays for each long reply once, where a worker may go on for as long as a reply lasts', async () => {
+    await start('20');
+    for (const slot of [0, 1]) {
+      await send(6);
+      await replace(slot);
+    }
+    await until(allSucceeded, 'all replies');
+    expect(await calls()).toEqual(Array(12).fill(['completed']));
+  }, 60_000);
+
+  it('again and again begins no long reply more than a few times, though few end while their worker stops', async () => {
+    await start('1');
+    await send(8);
+    for (let n = 0; n < 20 && !(await allSucceeded()); n++) {
+      await Promise.all([replace(n % WORKERS), pause(BETWEEN_MS)]);
+    }
+    expect(await allSucceeded()).toBe(true);
+    const outcomes = await calls();
+    expect(outcomes.flat()).toContain('handed_back');
+    expect(Math.max(...outcomes.map(({ length }) => length))).toBeLessThanOrEqual(3);
+  }, 120_000);
 });

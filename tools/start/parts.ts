@@ -8,7 +8,7 @@ import { ROOT } from '#process/root.js';
 const DIST = join(ROOT, 'dist');
 const FOLLOW_PARENT = pathToFileURL(join(import.meta.dirname, 'follow-parent.js')).href;
 
-/** Time a part has for a graceful stop before it is killed, in milliseconds. */
+/** Time a part has for a graceful stop before it is killed, in milliseconds; a worker has as long as its replies may go on beside it. */
 const GRACE_MS = 30_000;
 
 /** The parts of a running service, each a process of its own. */
@@ -49,12 +49,12 @@ export class Parts {
   }
 
   /** Stops the parts, the last started first, so that none misses another while it finishes its work. */
-  async stop(): Promise<void> {
+  async stop(drainMs = 0): Promise<void> {
     this.stopping = true;
     for (const child of [...this.children.values()].reverse()) {
       if (child.exitCode !== null || child.signalCode !== null) continue;
       const ended = once(child, 'exit');
-      const hurry = setTimeout(() => child.kill('SIGKILL'), GRACE_MS);
+      const hurry = setTimeout(() => child.kill('SIGKILL'), GRACE_MS + drainMs);
       child.kill('SIGTERM');
       await ended;
       clearTimeout(hurry);

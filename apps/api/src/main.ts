@@ -12,5 +12,5 @@ void startApp('api', async () => {
   const app = await createApp(settings);
   if (settings.metricsPort !== undefined) await serveMetrics(settings.metricsPort, settings.host);
   await app.listen(settings.port, settings.host);
-  return app;
+  return { app };
 });

@@ -1,6 +1,7 @@
 import 'reflect-metadata';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import { AFTER_DRAIN_MS } from '#jobs/timings.js';
 import { keepFewConnections } from '#process/few-connections.js';
 import { AppLogger } from '#process/logger.js';
 import { requestId, tellRequestId } from '#process/request-id.js';
@@ -25,5 +26,5 @@ void startApp('worker', async () => {
     abortOnError: false,
   });
   await app.listen(settings.workerPort, settings.host);
-  return app;
+  return { app, stopMs: settings.workerDrainMs + AFTER_DRAIN_MS };
 });

@@ -16,6 +16,7 @@ import { Tracing } from '#telemetry/tracing.js';
 import { Attempts } from './attempt/attempts.js';
 import { Endings } from './attempt/endings.js';
 import { Heartbeats } from './attempt/heartbeats.js';
+import { WorkerLife } from './attempt/worker-life.js';
 import { ReplyPublisher } from './attempt/publisher.js';
 import { StopNotices } from './attempt/stop-notices.js';
 import { Claimer } from './dispatch/claimer.js';
@@ -68,11 +69,12 @@ export class WorkerModule {
           useFactory: async () =>
             new Heartbeats(await connect({ ...dataSourceOptions(leases), entities: [], migrations: [] })),
         },
-        { provide: Slots, useFactory: () => new Slots(settings.workerConcurrency) },
+        { provide: Slots, useFactory: () => new Slots(settings.workerConcurrency, settings.workerDrainMs) },
         Claimer,
         QueueProcessor.on(store),
         Attempts,
         Endings,
+        WorkerLife,
         StopNotices,
         ReplyPublisher,
         UserTags,

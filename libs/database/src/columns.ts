@@ -4,7 +4,7 @@ import type { Message } from './entities/message.entity.js';
 /* Select lists for hand-written statements. Each gives rows in the shape of its entity. `t` is the table's alias in the statement. */
 
 /** A job without its draft, which may be long and is rarely needed, without its round, and without what only its worker needs. */
-export type JobRow = Omit<Job, 'draft' | 'round' | 'traceparent' | 'freeAttempts'>;
+export type JobRow = Omit<Job, 'draft' | 'round' | 'traceparent' | 'freeAttempts' | 'leftToWorkersSince'>;
 
 export const jobColumns = (t: string): string => `
   ${t}.id, ${t}.type, ${t}.status, ${t}.chat_id AS "chatId", ${t}.user_id AS "userId",

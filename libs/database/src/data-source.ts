@@ -35,6 +35,7 @@ import { Thinking1795565800000 } from './migrations/1795565800000-thinking.js';
 import { LeftOut1795565900000 } from './migrations/1795565900000-left-out.js';
 import { Estimates1795565910000 } from './migrations/1795565910000-estimates.js';
 import { Holds1795565920000 } from './migrations/1795565920000-holds.js';
+import { LeftToNewWorkers1795565940000 } from './migrations/1795565940000-left-to-new-workers.js';
 
 export const ENTITIES = [
   Assistant,
@@ -71,6 +72,7 @@ export const MIGRATIONS = [
   LeftOut1795565900000,
   Estimates1795565910000,
   Holds1795565920000,
+  LeftToNewWorkers1795565940000,
 ];
 
 export interface DatabaseOptions {

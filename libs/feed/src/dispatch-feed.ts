@@ -1,19 +1,28 @@
-import { DISPATCH_CHANNEL } from '#jobs/states.js';
+import { DISPATCH_CHANNEL, HANDED_BACK } from '#jobs/states.js';
 import type { Listener } from './listener.js';
 
 /**
- * Tells workers that dispatch has resumed, so that none waits for the reconciler. It is a hint, sent by the statement that changes the row;
- * the row decides.
+ * Tells all workers that dispatch has resumed, or that a stopping worker handed a job back, so that none waits for the reconciler. It is
+ * a hint, sent by the statement that changes the row; the row decides.
  */
 export class DispatchFeed {
   private resumed: () => void = () => undefined;
+  private handedBack: () => void = () => undefined;
 
   constructor(listener: Listener) {
-    listener.on(DISPATCH_CHANNEL, { heard: () => this.resumed(), missed: () => undefined });
+    listener.on(DISPATCH_CHANNEL, {
+      heard: (what) => (what === HANDED_BACK ? this.handedBack() : this.resumed()),
+      missed: () => undefined,
+    });
   }
 
-  /** Sets the function that is called. */
+  /** Sets the function that is called when dispatch has resumed. */
   onResumed(resumed: () => void): void {
     this.resumed = resumed;
+  }
+
+  /** Sets the function that is called when a job was handed back. */
+  onHandedBack(handedBack: () => void): void {
+    this.handedBack = handedBack;
   }
 }

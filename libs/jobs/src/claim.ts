@@ -4,7 +4,7 @@ import { DISPATCH_IS_ON } from './dispatch.js';
 import { HISTORY, type HistoryRow } from './history.js';
 import { tokensOfDraft } from './ledger.js';
 import { announce, LIVES_SINCE, waits } from './states.js';
-import { CLAIMED_AT_ONCE, LEASE_SECONDS, LONGEST_LIFE_SECONDS, PROBE_AMONG } from './timings.js';
+import { CLAIMED_AT_ONCE, LEASE_SECONDS, LEFT_TO_NEW_SECONDS, LONGEST_LIFE_SECONDS, PROBE_AMONG } from './timings.js';
 
 /*
  * Which job is next. A ticket says that some job is due, not which. A worker that has one claims the jobs whose turn it is, several at
@@ -54,7 +54,16 @@ export interface Claimed {
 const MAY_BEGIN = `
   attempts_left > 0 AND ${LIVES_SINCE} > now() - make_interval(secs => ${LONGEST_LIFE_SECONDS}) AND ${DISPATCH_IS_ON}`;
 
-const IS_DUE = `available_at <= now() AND ${MAY_BEGIN}`;
+/** The jobs that a claim chooses from: all, those that are not withheld, or one that probes whether the model is back. */
+type Choice = 'all' | 'not withheld' | 'probe';
+
+/** The value of each statement that says for how many seconds the worker has been running. */
+const UPTIME: Readonly<Record<Choice, string>> = { all: '$2', 'not withheld': '$4', probe: '$7' };
+
+/** A job that was handed back is due for new workers at once, for the others a little later. */
+const isDue = (choice: Choice): string => `available_at <= now() AND ${MAY_BEGIN}
+  AND (left_to_workers_since IS NULL OR left_to_workers_since <= now() - make_interval(secs => ${UPTIME[choice]})
+       OR available_at <= now() - make_interval(secs => ${LEFT_TO_NEW_SECONDS}))`;
 
 const SINCE = 'coalesce(job.requeued_at, job.created_at)';
 
@@ -82,15 +91,12 @@ const assistantOf = (job: string, holds: string): string => `EXISTS (
 export const NOT_WITHHELD = `NOT ${assistantOf('jobs', 'a.model = ANY ($2::text[]) OR a.slug = ANY ($3::text[])')}`;
 const IS_THAT = assistantOf('jobs', 'a.model = coalesce($4, a.model) AND a.slug = coalesce($5, a.slug)');
 
-/** The jobs that a claim chooses from: all, those that are not withheld, or one that probes whether the model is back. */
-type Choice = 'all' | 'not withheld' | 'probe';
-
 /**
  * The probe is the job with the fewest attempts among the next ones, so that a turn that always fails is not tried again and again while
  * others wait.
  */
 const chosen = (choice: Choice, index: 'line' | 'age', order: string, limit: number): string => {
-  const due = `${waits(index)} AND ${IS_DUE}`;
+  const due = `${waits(index)} AND ${isDue(choice)}`;
   switch (choice) {
     case 'all':
       return `${due} AND NOT EXISTS (SELECT FROM lost) ORDER BY ${order} LIMIT ${limit}`;
@@ -100,7 +106,7 @@ const chosen = (choice: Choice, index: 'line' | 'age', order: string, limit: num
       return `id = ANY (ARRAY(
                 SELECT id FROM jobs WHERE ${due} AND (attempts = 0 OR NOT $6::boolean) AND ${NOT_WITHHELD} AND ${IS_THAT}
                  ORDER BY ${order} LIMIT ${PROBE_AMONG}))
-              AND (status || ' id') = 'queued id' AND ${IS_DUE} AND NOT EXISTS (SELECT FROM lost)
+              AND (status || ' id') = 'queued id' AND ${isDue(choice)} AND NOT EXISTS (SELECT FROM lost)
               ORDER BY attempts, ${order} LIMIT ${limit}`;
   }
 };
@@ -126,7 +132,7 @@ const claimNext = (choice: Choice, index: 'line' | 'age', order: string, limit: 
     SELECT id FROM jobs WHERE ${chosen(choice, index, order, limit)} FOR UPDATE SKIP LOCKED
   ), job AS (
     UPDATE jobs SET status = 'running', attempts = attempts + 1, attempts_left = attempts_left - 1, draft = '',
-           lease_until = now() + make_interval(secs => ${LEASE_SECONDS}),
+           left_to_workers_since = NULL, lease_until = now() + make_interval(secs => ${LEASE_SECONDS}),
            started_at = coalesce(started_at, clock_timestamp())
       FROM (SELECT id FROM lost UNION ALL SELECT id FROM next) chosen
      WHERE jobs.id = chosen.id
@@ -148,7 +154,7 @@ const claimNext = (choice: Choice, index: 'line' | 'age', order: string, limit: 
          EXISTS (SELECT FROM model_calls p WHERE p.job_id = job.id AND p.first_text_ms IS NOT NULL) AS "hadText",
          before.status = 'running' AS "takenOver", (${HISTORY}) AS history,
          EXISTS (SELECT FROM lost) OR ((SELECT count(*) FROM next) = ${limit} AND EXISTS
-           (SELECT FROM jobs WHERE status = 'queued' AND ${IS_DUE} ${choice === 'all' ? '' : `AND ${NOT_WITHHELD}`}
+           (SELECT FROM jobs WHERE status = 'queued' AND ${isDue(choice)} ${choice === 'all' ? '' : `AND ${NOT_WITHHELD}`}
               AND id NOT IN (SELECT id FROM next))) AS more
     FROM job
     JOIN jobs before ON before.id = job.id
@@ -173,16 +179,24 @@ type ClaimedRow = ClaimedJob & { more: boolean };
  * rounds. It claims at most `most`, and at most {@link CLAIMED_AT_ONCE}, and passes over jobs that are `withheld`.
  *
  * @param options.order `fair`: by rounds. `oldest`: the one job that has waited longest
+ * @param options.uptimeSeconds how long the worker has been running
  */
 export async function claim(
   manager: EntityManager,
-  options: { most: number; lost?: readonly string[]; order?: 'fair' | 'oldest'; withheld?: Withheld },
+  options: {
+    most: number;
+    lost?: readonly string[];
+    order?: 'fair' | 'oldest';
+    withheld?: Withheld;
+    uptimeSeconds?: number;
+  },
 ): Promise<Claimed> {
-  const { most, lost = [], order = 'fair', withheld } = options;
+  const { most, lost = [], order = 'fair', withheld, uptimeSeconds = 0 } = options;
   const { fair, oldest } = withheld === undefined ? ALL : NOT_WITHHELD_ONES;
   const text = order === 'oldest' ? oldest : fair[Math.min(most, CLAIMED_AT_ONCE) - 1];
   if (text === undefined) return { jobs: [], more: true };
-  const values = withheld === undefined ? [lost] : [lost, withheld.models, withheld.assistants];
+  const values =
+    withheld === undefined ? [lost, uptimeSeconds] : [lost, withheld.models, withheld.assistants, uptimeSeconds];
   const rows = await manager.query<ClaimedRow[]>(text, values);
   return { jobs: rows, more: rows[0]?.more ?? false };
 }
@@ -194,6 +208,8 @@ export interface Probing extends Only {
   readonly afresh: boolean;
   /** Jobs whose attempts run here. They are not lost even if their leases have run out. */
   readonly run: readonly string[];
+  /** How long the worker has been running. */
+  readonly uptimeSeconds?: number;
 }
 
 /**
@@ -201,7 +217,7 @@ export interface Probing extends Only {
  * comes first, since no other claim takes it over.
  */
 export async function claimProbe(manager: EntityManager, probing: Probing): Promise<ClaimedJob | undefined> {
-  const { run, withheld, model = null, assistant = null, afresh } = probing;
+  const { run, withheld, model = null, assistant = null, afresh, uptimeSeconds = 0 } = probing;
   const [row] = await manager.query<ClaimedRow[]>(PROBE, [
     run,
     withheld.models,
@@ -209,6 +225,7 @@ export async function claimProbe(manager: EntityManager, probing: Probing): Prom
     model,
     assistant,
     afresh,
+    uptimeSeconds,
   ]);
   return row;
 }

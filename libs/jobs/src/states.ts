@@ -6,8 +6,12 @@ export const JOB_CHANNEL = 'rejoinder_jobs';
 /** The channel on which the worker that runs a job is asked to cancel it, as `<job id>`. */
 export const CANCEL_CHANNEL = 'rejoinder_cancels';
 
-/** The channel on which PostgreSQL announces that attempts may be begun again. The notice says nothing more. */
+/**
+ * The channel on which PostgreSQL announces to all workers that attempts may be begun: dispatch goes on (the notice is empty), or a
+ * stopping worker handed a turn back ({@link HANDED_BACK}).
+ */
 export const DISPATCH_CHANNEL = 'rejoinder_dispatch';
+export const HANDED_BACK = 'handed back';
 
 /** SQL: when a job's hour began. It begins anew when an operator puts the job back. */
 export const LIVES_SINCE = 'coalesce(requeued_at, created_at)';

@@ -72,12 +72,25 @@ export const LONGEST_WRITING_MS = LONGEST_LIFE_SECONDS * 1_000;
 export const CANCEL_MS = 800;
 
 /*
- * A worker that is told to stop: time its attempts get to finish before they are handed back, time for handing them back, and
- * for the queue to close when nothing runs, in milliseconds. Together less than a process has to stop (25 s).
+ * A worker that is told to stop lets its attempts finish for as long as `WORKER_DRAIN_SECONDS` says. The oldest is the likeliest to be
+ * nearly done, so in the last part of that time attempts are handed back one after the other, the youngest first:
+ * HAND_BACK_IN_LAST of it, or HAND_BACK_OVER_MS milliseconds. Bounds on what follows, in milliseconds: for writing down what was handed
+ * back, for the queue to close when nothing runs, and for all of it until the process has ended.
  */
-export const DRAIN_MS = 8_000;
+export const HAND_BACK_IN_LAST = 1 / 4;
+export const HAND_BACK_OVER_MS = 5_000;
 export const HAND_BACK_MS = 4_000;
 export const CLOSE_MS = 2_000;
+export const AFTER_DRAIN_MS = 17_000;
+
+/**
+ * Turns that a stopping worker hands back are left to new workers for this long, in seconds: the others may be told to stop next, and the
+ * reply would be begun, and paid for, once more. It is the time in which a worker starts in the place of another.
+ */
+export const LEFT_TO_NEW_SECONDS = LOST_AFTER_SECONDS;
+
+/** A worker is new if it was started after the one that hands back was told to stop, or in this last part of that one's life until then. */
+export const NEW_IN_LAST = 1 / 4;
 
 /*
  * A worker's circuit keeps attempts from beginning while the model is away. It opens when OUTAGE_JOBS different jobs fail within OUTAGE_MS

@@ -5,8 +5,16 @@ import type { MessageStatus, StopDetails } from '#database/entities/message.enti
 import { newId } from '#database/ids.js';
 import { leaveOut } from './history.js';
 import { type CallFigures, endCalls, figureValues, NO_FIGURES } from './ledger.js';
-import { announce, CANCEL_CHANNEL, endedTurn, type EndedTurn, LIVES_SINCE } from './states.js';
-import { LONGEST_LIFE_SECONDS, MAX_ATTEMPTS, MOST_FREE_ATTEMPTS } from './timings.js';
+import {
+  announce,
+  CANCEL_CHANNEL,
+  DISPATCH_CHANNEL,
+  endedTurn,
+  type EndedTurn,
+  HANDED_BACK,
+  LIVES_SINCE,
+} from './states.js';
+import { LONGEST_LIFE_SECONDS, MAX_ATTEMPTS, MOST_FREE_ATTEMPTS, NEW_IN_LAST } from './timings.js';
 
 /*
  * The transitions of a job that a worker or a user makes, but for its beginning (claim.ts) and its heartbeat (extend.ts). The reconciler's
@@ -175,16 +183,24 @@ export async function giveUp(
 
 const HAND_BACK = `
   WITH job AS (
-    UPDATE jobs SET status = 'queued', attempts_left = attempts_left + 1, lease_until = NULL, draft = '', available_at = now()
+    UPDATE jobs SET status = 'queued', attempts_left = attempts_left + 1, lease_until = NULL, draft = '', available_at = now(),
+           left_to_workers_since = now() - make_interval(secs => $3)
      WHERE id = $1 AND status = 'running' AND attempts = $2
     RETURNING id, status, attempts
-  ), call AS (${endCalls('job', { outcome: `'handed_back'`, figuresFrom: 3 })}
-  ), notice AS (${announce('job')})
-  SELECT job.id FROM job LEFT JOIN notice ON true`;
+  ), call AS (${endCalls('job', { outcome: `'handed_back'`, figuresFrom: 4 })}
+  ), notice AS (${announce('job')}
+  ), due AS (SELECT pg_notify('${DISPATCH_CHANNEL}', '${HANDED_BACK}') FROM job)
+  SELECT job.id FROM job LEFT JOIN notice ON true LEFT JOIN due ON true`;
+
+/** For how long a worker has been running, and since when it has been told to stop, in seconds. */
+export interface StoppingWorker {
+  readonly uptimeSeconds: number;
+  readonly stoppingSeconds: number;
+}
 
 /**
  * Puts an attempt that its worker cannot end (it is shutting down) back. It does not count against the job, but its number is
- * not given out again: numbers are fencing tokens.
+ * not given out again: numbers are fencing tokens. New workers may take the job at once, the others a little later.
  * @returns false when the attempt is no longer the job's.
  */
 export async function handBack(
@@ -192,8 +208,11 @@ export async function handBack(
   jobId: string,
   attempt: number,
   figures: CallFigures,
+  worker: StoppingWorker,
 ): Promise<boolean> {
-  const rows = await manager.query<unknown[]>(HAND_BACK, [jobId, attempt, ...figureValues(figures)]);
+  const { uptimeSeconds, stoppingSeconds } = worker;
+  const newSeconds = stoppingSeconds + (uptimeSeconds - stoppingSeconds) * NEW_IN_LAST;
+  const rows = await manager.query<unknown[]>(HAND_BACK, [jobId, attempt, newSeconds, ...figureValues(figures)]);
   return rows.length > 0;
 }
 

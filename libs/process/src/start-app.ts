@@ -5,11 +5,18 @@ import { leaveOnSignal } from './leave-on-signal.js';
 import { line } from './log-line.js';
 import { StartFault } from './start-fault.js';
 
+/** An app that listens. */
+export interface Started {
+  readonly app: INestApplication;
+  /** How long it may take to stop, in milliseconds; left out: {@link STOP_MS}. */
+  readonly stopMs?: number;
+}
+
 /**
  * Runs an app's start. A fault that its operator can mend (a {@link StartFault}, or a port in use) is printed as its
  * message alone; anything else with its stack. Either way the process ends with 1.
  */
-export async function startApp(name: string, start: () => Promise<INestApplication>): Promise<void> {
+export async function startApp(name: string, start: () => Promise<Started>): Promise<void> {
   process.on('unhandledRejection', (reason) => {
     // A bug, but no reason to drop every other request. It is logged and the process goes on.
     new Logger(name).error(line('unhandled rejection', {}, reason));
@@ -21,8 +28,8 @@ export async function startApp(name: string, start: () => Promise<INestApplicati
   });
   const begun = leaveOnSignal();
   try {
-    const app = await start();
-    stopOnSignal(name, app);
+    const { app, stopMs = STOP_MS } = await start();
+    stopOnSignal(name, app, stopMs);
     begun();
     new Logger(name).log(`listening on ${await app.getUrl()}`);
   } catch (error) {
@@ -32,13 +39,13 @@ export async function startApp(name: string, start: () => Promise<INestApplicati
 }
 
 /** Longest graceful stop; whoever sends the signal must leave a little more before SIGKILL. In milliseconds. */
-const GRACE_MS = 25_000;
+export const STOP_MS = 25_000;
 
 /** Time the connections to the stores have to close in order, in milliseconds. */
 const LEAVE_MS = 3_000;
 
 /** SIGTERM, SIGINT and SIGHUP stop the app in order and end the process with 0; with 1 when that takes too long. */
-function stopOnSignal(name: string, app: INestApplication): void {
+function stopOnSignal(name: string, app: INestApplication, stopMs: number): void {
   let stopping = false;
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
     process.on(signal, () => {
@@ -47,9 +54,9 @@ function stopOnSignal(name: string, app: INestApplication): void {
       const logger = new Logger(name);
       logger.log(`${signal}: stopping`);
       setTimeout(() => {
-        logger.error(`could not stop within ${GRACE_MS / 1_000} s`);
+        logger.error(`could not stop within ${stopMs / 1_000} s`);
         process.exit(1);
-      }, GRACE_MS).unref();
+      }, stopMs).unref();
       // Once the port is closed only the stores are left to disconnect from, and they may be away.
       (app.getHttpServer() as Server).once('close', () => {
         setTimeout(() => {

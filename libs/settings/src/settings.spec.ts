@@ -47,6 +47,7 @@ describe('settings', () => {
         totalMs: 600_000,
       },
       workerConcurrency: 50,
+      workerDrainMs: 8_000,
       limits: {
         turnsPerMinute: 60,
         unfinishedTurns: 20,
@@ -76,6 +77,11 @@ describe('settings', () => {
     expect(readSettings('api', { ...enough, PLAYGROUND: 'off' }).playground).toBe(false);
     expect(readSettings('api', production).playground).toBe(false);
     expect(readSettings('api', { ...production, PLAYGROUND: 'on' }).playground).toBe(true);
+  });
+
+  it('give a worker that stops the time of a usual reply in production, and elsewhere a short one', () => {
+    expect(readSettings('worker', { ...enough, NODE_ENV: 'production' }).workerDrainMs).toBe(120_000);
+    expect(readSettings('worker', { ...enough, WORKER_DRAIN_SECONDS: '0' }).workerDrainMs).toBe(0);
   });
 
   it('serve the API’s metrics in production, and elsewhere where it is said', () => {

@@ -47,6 +47,8 @@ export interface Settings {
     readonly totalMs: number;
   };
   readonly workerConcurrency: number;
+  /** How long the attempts of a worker that is told to stop may go on, in milliseconds. */
+  readonly workerDrainMs: number;
   /** How much one user may have, and the service may have taken on. Undefined: without limit. */
   readonly limits: {
     readonly turnsPerMinute: number | undefined;
@@ -204,6 +206,7 @@ export function readSettings(app: 'api' | 'worker' | 'migrate', env: NodeJS.Proc
       totalMs: integer('MODEL_TOTAL_SECONDS', 600, 1, 3_600) * 1_000,
     },
     workerConcurrency: integer('WORKER_CONCURRENCY', 50, 1, 5000),
+    workerDrainMs: integer('WORKER_DRAIN_SECONDS', production ? 120 : 8, 0, 3_600) * 1_000,
     limits: {
       turnsPerMinute: limit('USER_TURNS_PER_MINUTE', 60, 60_000),
       unfinishedTurns: limit('USER_UNFINISHED_TURNS', 20, 100_000),

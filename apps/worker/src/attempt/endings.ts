@@ -11,6 +11,7 @@ import { Circuits } from '../model/circuits.js';
 import { knownStopReason } from '../model/labels.js';
 import { ModelFault } from '../model/model-fault.js';
 import type { Attempt, Stop } from './attempt.js';
+import { WorkerLife } from './worker-life.js';
 
 /** What the end of an attempt tells of others. */
 export interface Ended {
@@ -29,6 +30,7 @@ export class Endings {
     private readonly manager: EntityManager,
     private readonly circuits: Circuits,
     private readonly doorbell: Doorbell,
+    private readonly life: WorkerLife,
   ) {}
 
   /** The model has replied. */
@@ -98,10 +100,9 @@ export class Endings {
   private async handedBack(attempt: Attempt): Promise<void> {
     const { job, call, meter } = attempt;
     const figures = call.figures();
-    const handedBack = await written(() => handBack(this.manager, job.id, job.attempt, figures));
+    const handedBack = await written(() => handBack(this.manager, job.id, job.attempt, figures, this.life));
     if (!handedBack) return this.lateFor(attempt);
     meter.ended('handed_back', figures, false);
-    await this.doorbell.call();
   }
 
   /** The job ended, or another attempt has begun. The ledger gets the call's figures all the same: the call is paid for. */

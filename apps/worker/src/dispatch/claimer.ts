@@ -137,7 +137,13 @@ export class Claimer {
   private async probe(probe: Probe): Promise<void> {
     if (this.slots.room === 0) return;
     const { only, withheld } = this.circuits.probe(probe);
-    const job = await claimProbe(this.manager, { ...only, withheld, afresh: probe.afresh, run: this.slots.running });
+    const job = await claimProbe(this.manager, {
+      ...only,
+      withheld,
+      afresh: probe.afresh,
+      run: this.slots.running,
+      uptimeSeconds: process.uptime(),
+    });
     if (job !== undefined) this.begin(job, this.circuits.begin(job, true));
   }
 
@@ -157,6 +163,7 @@ export class Claimer {
       // An attempt that runs here renews its own lease with its next heartbeat, once the database is back.
       lost: this.lost.filter((id) => !this.slots.runs(id)),
       order: untilOldest === 0 ? 'oldest' : 'fair',
+      uptimeSeconds: process.uptime(),
       ...(withheld !== undefined && { withheld }),
     });
   }

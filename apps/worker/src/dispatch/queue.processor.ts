@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Processor, WorkerHost } from '@nestjs/bullmq';
 import { type BeforeApplicationShutdown, Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
-import { CLOSE_MS, DRAIN_MS, HAND_BACK_MS } from '#jobs/timings.js';
+import { CLOSE_MS, HAND_BACK_MS } from '#jobs/timings.js';
 import { line } from '#process/log-line.js';
 import { within } from '#process/within.js';
 import { queueConnection, type QueueStore, REPLY_QUEUE } from '#queue/connection.js';
+import { WorkerLife } from '../attempt/worker-life.js';
 import { Claimer } from './claimer.js';
 import { Slots } from './slots.js';
 
@@ -25,6 +26,7 @@ export class QueueProcessor extends WorkerHost implements OnApplicationBootstrap
   constructor(
     private readonly claimer: Claimer,
     private readonly slots: Slots,
+    private readonly life: WorkerLife,
   ) {
     super();
   }
@@ -50,7 +52,9 @@ export class QueueProcessor extends WorkerHost implements OnApplicationBootstrap
     return this.claimer.wake();
   }
 
+  /** What is due may have waited for a new worker: no ticket says so. */
   onApplicationBootstrap(): void {
+    void this.claimer.wake();
     void this.work();
   }
 
@@ -65,17 +69,21 @@ export class QueueProcessor extends WorkerHost implements OnApplicationBootstrap
     }
   }
 
-  /** Takes no more tickets, lets running attempts finish for a while, then hands the rest back. */
+  /** Takes no more tickets, lets running attempts finish for as long as the settings say, then hands the rest back. */
   async beforeApplicationShutdown(): Promise<void> {
     this.stopping = true;
+    this.life.told();
     const left = this.claimer.stop();
-    const handBack = setTimeout(() => this.slots.stopAll(), DRAIN_MS);
+    const stopAll = this.slots.drain();
     // Only the attempts matter, which BullMQ knows nothing of. Its worker never reports that it is closed while the store is away.
     const drained = left.then(() => this.slots.idle());
     const closed = Promise.all([drained, this.worker.close()]);
-    await within(DRAIN_MS + HAND_BACK_MS, Promise.race([closed, drained.then(() => sleep(CLOSE_MS))]), undefined);
-    clearTimeout(handBack);
-    this.slots.stopAll();
+    await within(
+      this.slots.drainMs + HAND_BACK_MS,
+      Promise.race([closed, drained.then(() => sleep(CLOSE_MS))]),
+      undefined,
+    );
+    stopAll();
     await within(HAND_BACK_MS, this.slots.idle(), undefined);
   }
 }

@@ -1,4 +1,4 @@
-import { describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { Slots } from './slots.js';
 
 /** An attempt that ends when it is told to. */
@@ -38,8 +38,47 @@ describe('the slots of a worker', () => {
     await freed;
     await slots.freed(stop.signal);
     expect(slots.room).toBe(0);
-    slots.stopAll();
+    slots.drain()();
     await slots.idle();
     expect([stopped, slots.room]).toEqual([true, 1]);
+  });
+
+  describe('of a process that stops', () => {
+    let stopped: string[];
+    let slots: Slots;
+    const take = (job: string): void =>
+      void slots.take(job, async (stop) => {
+        await new Promise((resolve) => stop.addEventListener('abort', resolve));
+        stopped.push(job);
+      });
+    beforeEach(() => {
+      jest.useFakeTimers();
+      [stopped, slots] = [[], new Slots(10, 8_000)];
+    });
+    afterEach(() => void jest.useRealTimers());
+
+    it('keep attempts for as long as they may, and stop the youngest first, one after the other', async () => {
+      for (const job of ['one', 'two', 'three', 'four']) take(job);
+      slots.drain();
+      const at = async (ms: number): Promise<string[]> => {
+        await jest.advanceTimersByTimeAsync(ms);
+        return stopped;
+      };
+      expect(await at(6_400)).toEqual([]);
+      expect(await at(200)).toEqual(['four']);
+      expect(await at(500)).toEqual(['four', 'three']);
+      expect(await at(800)).toEqual(['four', 'three', 'two']);
+      expect(await at(200)).toEqual(['four', 'three', 'two', 'one']);
+      await slots.idle();
+    });
+
+    it('keep the only one to the end', async () => {
+      take('one');
+      slots.drain();
+      await jest.advanceTimersByTimeAsync(7_900);
+      expect(stopped).toEqual([]);
+      await jest.advanceTimersByTimeAsync(200);
+      expect(stopped).toEqual(['one']);
+    });
   });
 });

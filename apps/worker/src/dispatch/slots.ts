@@ -1,4 +1,8 @@
+import { HAND_BACK_IN_LAST, HAND_BACK_OVER_MS } from '#jobs/timings.js';
 import { Waiters } from '#process/waiters.js';
+
+/** The attempt hands its job back, and another worker takes it. */
+const stop = (attempt: AbortController): void => attempt.abort();
 
 interface Taken {
   readonly jobId: string;
@@ -12,8 +16,12 @@ export class Slots {
   private readonly taken = new Map<AbortController, Taken>();
   private readonly waiters = new Waiters();
 
-  /** @param most attempts that may run at once */
-  constructor(private readonly most: number) {}
+  constructor(
+    /** Attempts that may run at once. */
+    private readonly most: number,
+    /** How long attempts may go on once the process is told to stop, in milliseconds. */
+    readonly drainMs = 0,
+  ) {}
 
   /** How many more attempts may begin. */
   get room(): number {
@@ -49,9 +57,35 @@ export class Slots {
     return this.waiters.wait(stop);
   }
 
-  /** Stops every attempt. They hand their jobs back, and other workers take them at once. */
-  stopAll(): void {
-    for (const controller of this.taken.keys()) controller.abort();
+  /**
+   * The process is told to stop, and attempts may go on for `drainMs`. In the last part of that time those that are left are
+   * stopped one after the other, the youngest first.
+   * @returns what stops every attempt at once
+   */
+  drain(): () => void {
+    const ms = this.drainMs;
+    const over = Math.min(ms * HAND_BACK_IN_LAST, HAND_BACK_OVER_MS);
+    const deadline = performance.now() + ms;
+    let timer = setTimeout(() => step(), ms - over);
+    const step = (): void => {
+      const left = this.notStopped();
+      if (performance.now() >= deadline) return left.forEach(stop);
+      // Each has an equal share of the time that is left; the last one has all of it.
+      const share = Math.max(0, deadline - performance.now()) / Math.max(1, left.length);
+      timer = setTimeout(() => {
+        this.notStopped().slice(-1).forEach(stop);
+        step();
+      }, share);
+    };
+    return () => {
+      clearTimeout(timer);
+      this.notStopped().forEach(stop);
+    };
+  }
+
+  /** In the order they were begun. */
+  private notStopped(): AbortController[] {
+    return [...this.taken.keys()].filter(({ signal }) => !signal.aborted);
   }
 
   /** Resolves when no attempt runs. */

@@ -5,7 +5,7 @@ import { purgeHolds } from '#jobs/holds.js';
 import { endOrphans } from '#jobs/ledger.js';
 import { purgeCallers } from '#jobs/limits.js';
 import { abandonedJobs, endExpired, endSpent, purgeKeys } from '#jobs/reconcile.js';
-import { PURGE_BATCH, PURGE_MS, RECONCILE_MS } from '#jobs/timings.js';
+import { LEFT_TO_NEW_SECONDS, PURGE_BATCH, PURGE_MS, RECONCILE_MS } from '#jobs/timings.js';
 import { line } from '#process/log-line.js';
 import { turnEnded } from '#telemetry/turns.js';
 import { repaired } from '../metrics/repairs.js';
@@ -19,6 +19,7 @@ import { Claimer } from '../dispatch/claimer.js';
 export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShutdown {
   private readonly logger = new Logger(Reconciler.name);
   private timer: NodeJS.Timeout | undefined;
+  private later: NodeJS.Timeout | undefined;
   private stopped = false;
   private purgedAt = 0;
   private running: Promise<void> = Promise.resolve();
@@ -31,12 +32,14 @@ export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShut
 
   onApplicationBootstrap(): void {
     this.dispatch.onResumed(() => this.resumed());
+    this.dispatch.onHandedBack(() => this.handedBack());
     this.schedule();
   }
 
   async beforeApplicationShutdown(): Promise<void> {
     this.stopped = true;
     clearTimeout(this.timer);
+    clearTimeout(this.later);
     await this.running;
   }
 
@@ -71,6 +74,14 @@ export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShut
   /** Attempts may begin again. The tickets of what is due were used up meanwhile. */
   private resumed(): void {
     if (!this.stopped) void this.claimer.wake();
+  }
+
+  /** A turn was handed back, for new workers first. One that is not new may take it if it is still there after their time. */
+  private handedBack(): void {
+    if (this.stopped) return;
+    void this.claimer.wake();
+    clearTimeout(this.later);
+    this.later = setTimeout(() => void this.claimer.wake(), LEFT_TO_NEW_SECONDS * 1_000);
   }
 
   /**

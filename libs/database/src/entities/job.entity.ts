@@ -54,6 +54,10 @@ export class Job {
   @Column({ type: 'timestamptz', name: 'available_at', precision: 3 })
   availableAt: Date;
 
+  /** A stopping worker handed the job back. Workers that were started before this moment leave it to newer ones for some seconds. */
+  @Column({ type: 'timestamptz', name: 'left_to_workers_since', precision: 3, nullable: true })
+  leftToWorkersSince: Date | null;
+
   /** While running: when the attempt counts as lost, unless its worker extends it. */
   @Column({ type: 'timestamptz', name: 'lease_until', precision: 3, nullable: true })
   leaseUntil: Date | null;
