@@ -1,6 +1,6 @@
 import { Refusal } from './http.js';
 
-/** The states an account may be in, and what its calls are answered in each. */
+/** The states of an account, and how its calls are answered in each. */
 const STATES = {
   ok: undefined,
   bad_key: new Refusal(401, 'authentication_error', 'invalid x-api-key'),
@@ -34,11 +34,11 @@ const STATES = {
 
 export type AccountState = keyof typeof STATES;
 
-/** The account that all calls are made with. */
+/** The account of all calls. */
 export class Account {
   private state: AccountState = 'ok';
 
-  /** From here on all calls are answered as this state wants. @throws Error for a state that is not known */
+  /** Sets the state for all calls from now on. @throws Error for an unknown state */
   become(request: unknown): void {
     const { state, ...rest } = (request ?? {}) as Record<string, unknown>;
     if (Object.keys(rest).length > 0) throw new Error(`unknown: ${Object.keys(rest).join(', ')}`);
@@ -55,10 +55,7 @@ export class Account {
   }
 }
 
-/**
- * Checks the key of a request, by whichever of its two headers. Every key is good but `invalid`.
- * @throws Refusal 401
- */
+/** Checks the key of a request in either of its two headers. Every key is good but `invalid`. @throws Refusal 401 */
 export function checkKey(headers: { 'x-api-key'?: unknown; authorization?: string | undefined }): void {
   const { 'x-api-key': key, authorization } = headers;
   const given = typeof key === 'string' && key !== '' ? key : /^Bearer (.+)$/iu.exec(authorization ?? '')?.[1];

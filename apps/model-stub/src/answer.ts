@@ -10,17 +10,17 @@ import type { Plan } from './plan.js';
 import { Signer } from './thinking.js';
 import { withinTokens } from './tokens.js';
 
-/** The part of a plan that is said. */
+/** The text of a plan. */
 export type Said = Pick<Plan, 'blocks' | 'pieceDelayMs' | 'stopReason' | 'stopDetails'>;
 
-/** How long the stand-in thinks unasked, in tokens, and in milliseconds where its words take time too. */
+/** How long the stand-in thinks by default, in tokens, and in milliseconds if its words take time, too. */
 const THOUGHT_TOKENS: Record<Effort, number> = { low: 8, medium: 16, high: 32, xhigh: 64, max: 128 };
 const THOUGHT_MS = 150;
 const THOUGHT = 'The user asks something. I am a stand-in, so I say so, and what a real model would do here.';
 
 /**
- * The words to say: those of the script, whole, or a reply of the stand-in's own within `max_tokens`. A script without
- * words gets one line and no thoughts, so that it lasts as long as its test expects.
+ * The text: the script's, whole, or the stand-in's own within `max_tokens`. A script without text gets one line and no thoughts, so that it
+ * takes as long as its test expects.
  */
 export function answerTo(request: MessagesRequest, checked: Checked, script: Script, usualDelayMs: number): Said {
   const stopDetails = script.stop_details === undefined ? null : { type: 'refusal', ...script.stop_details };
@@ -47,7 +47,7 @@ export function answerTo(request: MessagesRequest, checked: Checked, script: Scr
   };
 }
 
-/** The script's own words, if it has any. */
+/** The script's own text, if it has any. */
 function scripted(script: Script, signer: Signer): Block[] | undefined {
   if (script.blocks !== undefined) return scriptedBlocks(script.blocks, signer);
   if (script.empty_content) return [textBlock([])];

@@ -7,7 +7,7 @@ export interface Billed {
   cache_read_input_tokens: number;
   cache_write_5m_input_tokens: number;
   cache_write_1h_input_tokens: number;
-  /** Thoughts are in it. */
+  /** Thinking included. */
   output_tokens: number;
 }
 
@@ -19,7 +19,7 @@ export const NOTHING: Billed = {
   output_tokens: 0,
 };
 
-/** The bill of a call that was begun: all that went in, and all that came out until it ended. */
+/** The bill of a call that has begun: all input, and all output until it ended. */
 export function billFor(input: InputUsage, outputTokens: number): Billed {
   return {
     input_tokens: input.input_tokens,
@@ -30,7 +30,7 @@ export function billFor(input: InputUsage, outputTokens: number): Billed {
   };
 }
 
-/** The bill of all calls that are remembered, call by call and in sum. */
+/** The bill of all remembered calls, call by call and in sum. */
 export function billOf(calls: readonly Call[]): object {
   const total = { ...NOTHING };
   for (const { billed } of calls) {

@@ -32,7 +32,7 @@ export type Block =
   | { readonly type: 'web_search_tool_result'; readonly toolUseId: string; readonly content: unknown }
   | { readonly type: 'raw'; readonly block: object; readonly deltas: readonly object[] };
 
-/** The tokens that a redacted thought and a tool's name cost, by guess. */
+/** Estimated tokens of a redacted thought and of a tool's name. */
 const OVERHEAD_TOKENS = 20;
 
 const PING_EVERY_MS = 1_000;
@@ -92,7 +92,7 @@ export function scriptedBlocks(blocks: readonly ScriptBlock[], signer: Signer): 
   }
 }
 
-/** A block as a whole message holds it; `said`: what was said of its text, where that is not all. */
+/** A block as in a whole message. `said`: the text that was sent, if not all of it was. */
 export function whole(block: Block, said?: string): object {
   switch (block.type) {
     case 'text':
@@ -124,7 +124,7 @@ export function whole(block: Block, said?: string): object {
   }
 }
 
-/** A block as `content_block_start` has it: what deltas bring is empty. */
+/** A block as in `content_block_start`: the fields that deltas bring are empty. */
 export function startOf(block: Block): object {
   switch (block.type) {
     case 'text':
@@ -143,7 +143,7 @@ export function startOf(block: Block): object {
   }
 }
 
-/** The tokens a block costs beside its text. */
+/** The tokens of a block besides its text. */
 export function tokensBesideText(block: Block): number {
   switch (block.type) {
     case 'thinking':

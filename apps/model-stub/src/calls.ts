@@ -7,7 +7,7 @@ export type Outcome =
   | 'client_closed'
   | 'scripted_error'
   | 'scripted_cut'
-  /** Refused for what it is, as the API would. It costs nothing. */
+  /** Refused for its content, as by the API. It costs nothing. */
   | 'rejected'
   /** Refused as longer than the model's context. It costs nothing. */
   | 'too_long';
@@ -18,17 +18,17 @@ export interface Call extends Omit<MessagesRequest, 'lastUserText' | 'messages' 
   /** The `request-id` header of the answer. */
   readonly request_id: string;
   readonly received_at: string;
-  /** What was sent; kept for the newest calls only, for it may be long. */
+  /** The request; kept for the newest calls only, since it may be long. */
   messages: MessagesRequest['messages'] | null;
   system: MessagesRequest['system'];
   tools: MessagesRequest['tools'];
-  /** The end of what the user said last, of {@link ASKED_LENGTH} characters at most; kept for every call. */
+  /** The end of the user's last message, at most {@link ASKED_LENGTH} characters; kept for every call. */
   readonly asked: string;
-  /** The last message is the assistant's: it continues an answer that was paused. */
+  /** The last message is the assistant's: the call continues an answer that was paused. */
   readonly continues: boolean;
   outcome: Outcome;
   output_tokens: number;
-  /** Its cost, whatever became of it. */
+  /** Its cost, however it ended. */
   billed: Billed;
   ended_at: string | null;
 }

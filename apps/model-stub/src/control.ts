@@ -3,7 +3,7 @@ import { billOf } from './bill.js';
 import { readJson, sendJson } from './http.js';
 import type { State } from './state.js';
 
-/** A thing that tests tell the stand-in or ask it, under `/control`. */
+/** An operation by which tests control the stand-in, under `/control`. */
 type Handler = (state: State, body: () => Promise<unknown>) => object | Promise<object>;
 
 const DONE = {};
@@ -22,7 +22,7 @@ const ROUTES: Readonly<Record<string, Handler>> = {
   'DELETE /control/cache': ({ cache }) => done(cache.clear()),
 };
 
-/** Answers a request to the control API; false if it is none. A body that it does not understand gets 400. */
+/** Answers a request to the control API; false: it is none. A body that it does not understand gets 400. */
 export async function control(
   route: string,
   state: State,

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
-/** An error as the Messages API tells it. */
+/** An error of the Messages API. */
 export interface ApiFault {
   readonly status: number;
   readonly type: string;
@@ -10,7 +10,7 @@ export interface ApiFault {
   readonly errorCode?: string | undefined;
 }
 
-/** A request that is refused, with what is answered. */
+/** A refused request, with its answer. */
 export class Refusal extends Error implements ApiFault {
   constructor(
     readonly status: number,
@@ -32,7 +32,7 @@ export function newId(prefix: string): string {
   return `${prefix}_${randomBytes(12).toString('hex')}`;
 }
 
-/** Answers in JSON; `headers` go before the usual ones. */
+/** Answers with JSON; `headers` stand before the usual ones. */
 export function sendJson(
   response: ServerResponse,
   status: number,
@@ -62,13 +62,13 @@ export function sendError(
 /** The API takes no larger body: 32 MB. */
 const LARGEST_BODY_BYTES = 32 * 1024 * 1024;
 
-/** Reads a body as JSON. @throws Refusal when it is too large or no JSON */
+/** Reads a body as JSON. @throws Refusal if it is too large or no JSON */
 export async function readJson(request: IncomingMessage): Promise<unknown> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
     size += chunk.length;
-    // Even a body that is too large is read to its end: a client that still sends would see a broken connection, no answer.
+    // Even a body that is too large is read to its end: a client that still sends would see a broken connection and no answer.
     if (size <= LARGEST_BODY_BYTES) chunks.push(chunk);
   }
   if (size > LARGEST_BODY_BYTES) {
@@ -81,7 +81,7 @@ export async function readJson(request: IncomingMessage): Promise<unknown> {
   }
 }
 
-/** Waits; false when the client left meanwhile. */
+/** Waits; false: the client left meanwhile. */
 export function pause(response: ServerResponse, ms: number): Promise<boolean> {
   return new Promise((resolve) => {
     const done = (): void => {

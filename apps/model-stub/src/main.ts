@@ -1,6 +1,6 @@
 import { startModelStub } from './server.js';
 
-/* A stand-in for a model: it speaks the Messages API and answers like nobody. For development without a key, and tests. */
+/* A stand-in for a model, for development without a key and for tests. It speaks the Messages API, and no model answers. */
 const stub = await startModelStub({
   port: Number(process.env['MODEL_STUB_PORT'] ?? 0),
   pieceDelayMs: Number(process.env['MODEL_STUB_DELAY_MS'] ?? 15),

@@ -1,6 +1,6 @@
 import { blocksOf, textIn } from './turns.js';
 
-/** A request of the Messages API, as far as the stand-in cares. */
+/** The parts of a Messages API request that the stand-in uses. */
 export interface MessagesRequest {
   readonly model: string;
   readonly system: unknown;
@@ -18,7 +18,7 @@ export interface MessagesRequest {
   readonly lastUserText: string;
 }
 
-/** Reads whatever was sent as a request, so that it can be told of; what is no such thing is empty. */
+/** Reads anything that was sent as a request, so that it can be recorded. Parts of the wrong shape are empty. */
 export function readMessagesRequest(body: unknown): MessagesRequest {
   const fields = (typeof body === 'object' && body !== null ? body : {}) as Record<string, unknown>;
   const { model, system, stream, max_tokens: most, messages } = fields;

@@ -14,7 +14,7 @@ import { streamMessage } from './stream.js';
 import { outputTokensOf } from './tokens.js';
 import { usageOfWhole } from './usage.js';
 
-/** Answers `POST /v1/messages`: refuses what the API would refuse, and says what the script says. */
+/** Answers `POST /v1/messages`: refuses what the API would refuse, and gives the script's answer. */
 export async function answerMessages(
   state: State,
   pieceDelayMs: number,
@@ -43,7 +43,7 @@ export async function answerMessages(
   const use = state.cache.use(prompt, model.cacheFrom);
   const said = answerTo(asked, checked, script, pieceDelayMs);
   const plan = { id: call.id, model: model.id, requestId, request: asked, script, input: use.usage, ...said };
-  // The input is paid for from here on, even if nobody waits for the answer.
+  // From here on the input is paid for, even if nobody waits for the answer.
   call.billed = billFor(use.usage, 0);
   if (await begun(response, plan, call)) {
     use.keep();
@@ -75,7 +75,7 @@ function addCall(state: State, asked: MessagesRequest, requestId: string, outcom
   });
 }
 
-/** Gives whatever the script wants instead of an answer; true if an answer is to come. */
+/** Gives the script's other answer, if it has one; true: an answer is to come. */
 async function begun(response: ServerResponse, plan: Plan, call: Call): Promise<boolean> {
   const { script } = plan;
   const left = script.delay_ms !== undefined && !(await pause(response, script.delay_ms));

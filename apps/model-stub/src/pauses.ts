@@ -1,14 +1,14 @@
 import { invalid } from './http.js';
 import { digest, essence, type SentBlock, type Turn } from './turns.js';
 
-/** Kept of the turns that were paused. */
+/** How many paused turns are kept. */
 const MOST_PAUSED = 5_000;
 
-/** The turns that the stand-in has paused. They alone may come last in a request. */
+/** The turns that the stand-in has paused. Only these may end a request. */
 export class Pauses {
   private readonly paused = new Set<string>();
 
-  /** Remembers a turn: what is to be continued, and what was said now. */
+  /** Remembers a turn: what is to be continued, and the new text. */
   add(turns: readonly Turn[], said: readonly object[]): void {
     this.paused.add(wordFor([...trailing(turns), ...(said as SentBlock[])]));
     for (const oldest of this.paused) {
@@ -17,10 +17,7 @@ export class Pauses {
     }
   }
 
-  /**
-   * Checks that the user has the last word, or that the last turn is one that was paused, word for word.
-   * @throws Refusal
-   */
+  /** Checks that the last message is the user's, or a turn that was paused, word for word. @throws Refusal */
   check(turns: readonly Turn[], prefill: boolean): void {
     const said = trailing(turns);
     if (said.length === 0 || prefill || this.paused.has(wordFor(said))) return;
@@ -30,7 +27,7 @@ export class Pauses {
   }
 }
 
-/** The assistant's last words, if nobody has answered them. */
+/** The assistant's last turn, if the user has not answered it. */
 function trailing(turns: readonly Turn[]): SentBlock[] {
   const last = turns.at(-1);
   return last?.role === 'assistant' ? last.blocks.map(({ block }) => block) : [];

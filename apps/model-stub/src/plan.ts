@@ -3,10 +3,10 @@ import type { MessagesRequest } from './messages-request.js';
 import type { Script } from './scripts.js';
 import type { InputUsage } from './usage.js';
 
-/** An answer, as it is to be given. */
+/** An answer that is to be given. */
 export interface Plan {
   readonly id: string;
-  /** The model that answers, by its full name. */
+  /** The model, by its full name. */
   readonly model: string;
   readonly requestId: string;
   readonly request: MessagesRequest;

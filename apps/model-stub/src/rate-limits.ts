@@ -1,4 +1,4 @@
-/** The things that the API counts, as its headers name them. */
+/** What the API counts, by the names of its headers. */
 const COUNTED = ['requests', 'tokens', 'input_tokens', 'output_tokens'] as const;
 
 type Counted = (typeof COUNTED)[number];
@@ -6,14 +6,14 @@ type Counted = (typeof COUNTED)[number];
 interface Window {
   readonly limit?: number;
   readonly remaining?: number;
-  /** Seconds from now, or a moment in RFC 3339. */
+  /** Seconds from now, or a time in RFC 3339. */
   readonly reset?: number | string;
 }
 
-/** A script's rate limits; whatever it leaves out is as usual. */
+/** A script's rate limits. Fields that it leaves out are as usual. */
 export type RateLimit = 'none' | Partial<Record<Counted, Window>>;
 
-/** Far from any limit, a minute before all of it is there again. */
+/** The usual state: far from any limit, with a minute until all of it is there again. */
 const USUAL: Record<Counted, Required<Window>> = {
   requests: { limit: 4_000, remaining: 3_999, reset: 1 },
   tokens: { limit: 2_400_000, remaining: 2_399_000, reset: 1 },
@@ -21,7 +21,7 @@ const USUAL: Record<Counted, Required<Window>> = {
   output_tokens: { limit: 400_000, remaining: 400_000, reset: 1 },
 };
 
-/** Whether a script may say this of rate limits. */
+/** Whether these are valid rate limits of a script. */
 export function isRateLimit(value: unknown): boolean {
   if (value === 'none') return true;
   if (typeof value !== 'object' || value === null) return false;
@@ -38,7 +38,7 @@ export function isRateLimit(value: unknown): boolean {
   );
 }
 
-/** The headers that tell of rate limits, on answers of every kind. */
+/** The headers with rate limits, for answers of every kind. */
 export function rateLimitHeaders(said: RateLimit = {}): Record<string, string> {
   if (said === 'none') return {};
   const headers: Record<string, string> = {};
@@ -52,7 +52,7 @@ export function rateLimitHeaders(said: RateLimit = {}): Record<string, string> {
   return headers;
 }
 
-/** RFC 3339, in whole seconds as the API gives it. */
+/** RFC 3339 in whole seconds, as the API writes it. */
 function inSeconds(seconds: number): string {
   return new Date(Date.now() + seconds * 1_000).toISOString().replace(/\.\d+Z$/, 'Z');
 }

@@ -1,4 +1,4 @@
-/** A content block of a scripted answer. All times in milliseconds. */
+/** A content block of a scripted answer. Times are in milliseconds. */
 export type ScriptBlock =
   | ScriptText
   | ScriptThinking
@@ -25,11 +25,11 @@ export interface ScriptThinking {
   readonly thinking?: string;
   /** `omitted` (the default): no text and one `signature_delta`. `summarized`: `thinking_delta`s as well. */
   readonly display?: 'omitted' | 'summarized';
-  /** Nothing but pings for so long. */
+  /** Nothing but pings for this long. */
   readonly silent_ms?: number;
-  /** The time between those pings; 0: none. Once a second when left out. */
+  /** The time between these pings; 0: none; left out: a second. */
   readonly ping_every_ms?: number;
-  /** The tokens it costs; those of `thinking` when left out. */
+  /** Its tokens; left out: those of `thinking`. */
   readonly tokens?: number;
   /** The connection is destroyed once the silence is over. */
   readonly cut?: true;
@@ -62,7 +62,7 @@ const listOf =
 
 const TOOL_USE = { id: isString, name: isString, input: isObject };
 
-/** The fields of each type of block, and what may be in them. */
+/** The fields of each type of block, and the values that they may have. */
 const FIELDS: Record<ScriptBlock['type'], Record<string, Check>> = {
   text: { text: isString, pieces: listOf(isString), citations: listOf(isObject), in_start: isTrue },
   thinking: {
@@ -80,7 +80,7 @@ const FIELDS: Record<ScriptBlock['type'], Record<string, Check>> = {
   raw: { block: isObject, deltas: listOf(isObject) },
 };
 
-/** The fields a block cannot do without; of the names in one list one is enough. */
+/** The fields that a block must have; one name of each list is enough. */
 const REQUIRED: Partial<Record<ScriptBlock['type'], string[][]>> = {
   text: [['text', 'pieces']],
   tool_use: [['name'], ['input']],
@@ -89,7 +89,7 @@ const REQUIRED: Partial<Record<ScriptBlock['type'], string[][]>> = {
   raw: [['block']],
 };
 
-/** @returns the first thing that is wrong with a script's blocks, in words; undefined if nothing is */
+/** @returns the first fault of a script's blocks, in words; undefined: there is none */
 export function faultOfBlocks(blocks: unknown): string | undefined {
   if (!Array.isArray(blocks)) return 'script.blocks must be a list';
   for (const [n, block] of (blocks as unknown[]).entries()) {

@@ -2,8 +2,8 @@ import { type RateLimit, isRateLimit } from './rate-limits.js';
 import { faultOfBlocks, type ScriptBlock } from './script-blocks.js';
 
 /**
- * How the stand-in is to answer; everything left out is as usual, but that it does not think unless `blocks` say so, and
- * without words of the script's answers in one line. All times in milliseconds.
+ * How the stand-in answers. Fields that are left out have their usual effect, except that it does not think unless `blocks` say so, and
+ * without text of the script it answers in one line. Times are in milliseconds.
  */
 export interface Script {
   /** The reply. */
@@ -12,23 +12,23 @@ export interface Script {
   pieces?: string[];
   /** The reply, as content blocks in this order; the counters below count the text pieces of all of them. */
   blocks?: ScriptBlock[];
-  /** The pieces so many times over. */
+  /** The pieces, repeated this often. */
   repeat?: number;
   /** Silence before the headers. */
   delay_ms?: number;
   /** Silence before each piece. */
   piece_delay_ms?: number;
-  /** `pause_turn` for one: what continues it, with this answer as the last message, gets the next script. */
+  /** `pause_turn`, for instance: the call that continues it, with this answer as the last message, gets the next script. */
   stop_reason?: string;
-  /** Why it refused (`category`, `explanation`); sent as it is, with its type if that is left out. */
+  /** Why it refused (`category`, `explanation`), sent as it is; a missing type is added. */
   stop_details?: Record<string, unknown>;
   /** The `usage` of `message_start`, as it is. */
   usage_start?: Record<string, unknown>;
-  /** The `usage` of `message_delta`, as it is; of the whole message when it is not streamed. */
+  /** The `usage` of `message_delta`, as it is; if the message is not streamed, that of the whole message. */
   usage_delta?: Record<string, unknown>;
-  /** `late`: `message_start` says 0 for all, as gateways do; `none`: there is no `usage` anywhere. */
+  /** `late`: `message_start` says 0 for all, as gateways do. `none`: there is no `usage` anywhere. */
   usage?: 'late' | 'none';
-  /** The rate limits that the headers tell; `none`: there are no such headers. */
+  /** The rate limits in the headers; `none`: there are no such headers. */
   rate_limit?: RateLimit;
   /** An error instead of a reply. */
   status?: number;
@@ -36,22 +36,22 @@ export interface Script {
   message?: string;
   /** The `details.error_code` of an error, also of one that comes as an event. */
   error_code?: string;
-  /** Headers to add, `retry-after` for one. */
+  /** Headers to add, such as `retry-after`. */
   headers?: Record<string, string>;
-  /** A body of whatever kind instead of the protocol's. */
+  /** A body of any kind instead of the protocol's. */
   body?: string;
   content_type?: string;
   /** Never answers. */
   hang_before_headers?: boolean;
-  /** Destroys the connection after so many pieces. */
+  /** Destroys the connection after this many pieces. */
   cut_after?: number;
-  /** Falls silent after so many pieces and keeps the connection. */
+  /** Falls silent after this many pieces and keeps the connection. */
   stall_after?: number;
-  /** Sends nothing but pings after so many pieces. */
+  /** Sends nothing but pings after this many pieces. */
   ping_after?: number;
-  /** Sends an error event of `error_type` after so many pieces. */
+  /** Sends an error event of `error_type` after this many pieces. */
   error_event_after?: number;
-  /** Ends the stream properly, but for `message_delta` and `message_stop`. */
+  /** Ends the stream properly, but without `message_delta` and `message_stop`. */
   end_without_stop?: boolean;
   /** No text at all. */
   empty_content?: boolean;
@@ -105,7 +105,7 @@ function isTrue(value: unknown): boolean {
 /** Other ways to say what `blocks` says. */
 const NOT_WITH_BLOCKS = ['text', 'pieces', 'repeat', 'empty_content'] as const;
 
-/** @returns the first thing that is wrong with a script, in words; undefined if nothing is */
+/** @returns the first fault of a script, in words; undefined: there is none */
 function faultOf(script: object): string | undefined {
   for (const [name, value] of Object.entries(script)) {
     const check = CHECKS[name as keyof Script] as ((value: unknown) => boolean) | undefined;
@@ -128,8 +128,8 @@ export class Scripts {
   private entries: Entry[] = [];
 
   /**
-   * Adds a script for calls whose last user message contains `match`, for `times` calls (for ever when left out).
-   * @throws Error for anything it does not know: a test must not script in vain.
+   * Adds a script for calls whose last user message contains `match`, for `times` calls (left out: for ever). @throws Error for unknown
+   * fields: a test must not script in vain
    */
   add(request: unknown): void {
     const { match, times, script, ...rest } = (request ?? {}) as Record<string, unknown>;
@@ -142,7 +142,7 @@ export class Scripts {
     this.entries.push({ match, left: (times as number | undefined) ?? Infinity, script });
   }
 
-  /** The script for a call, used up by one; undefined: answer as usual. */
+  /** The script for a call, used up by one; undefined: the usual answer. */
   take(lastUserText: string): Script | undefined {
     const entry = this.entries.find(({ match, left }) => left > 0 && lastUserText.includes(match));
     if (entry === undefined) return undefined;

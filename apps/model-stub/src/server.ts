@@ -8,7 +8,7 @@ import { answerMessages } from './messages.js';
 import { State } from './state.js';
 
 export interface ModelStubOptions {
-  /** 0: any free one. */
+  /** 0: any free port. */
   readonly port: number;
   /** Silence before each piece of an unscripted reply, in milliseconds. */
   readonly pieceDelayMs: number;

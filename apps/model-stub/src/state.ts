@@ -5,13 +5,13 @@ import { Models } from './models/models.js';
 import { Pauses } from './pauses.js';
 import { Scripts } from './scripts.js';
 
-/** A clock that tests may put forward: nobody waits an hour for a cache to forget. */
+/** A clock that tests may move forward: nobody waits an hour for a cache to forget. */
 export class Clock {
   private ahead = 0;
 
   readonly now = (): number => Date.now() + this.ahead;
 
-  /** Puts the clock forward, by milliseconds. @throws Error when that is no whole number */
+  /** Moves the clock forward, by milliseconds. @throws Error unless that is a whole number */
   pass(request: unknown): void {
     const { ms } = (request ?? {}) as Record<string, unknown>;
     if (!Number.isInteger(ms) || (ms as number) < 0) throw new Error('ms must be a whole number');
@@ -19,7 +19,7 @@ export class Clock {
   }
 }
 
-/** All that a stand-in remembers. */
+/** Everything that a stand-in remembers. */
 export class State {
   readonly scripts = new Scripts();
   readonly calls = new Calls();

@@ -9,23 +9,19 @@ import { usageAtEnd, usageAtStart } from './usage.js';
 
 const FLUSH_MS = 20;
 const PING_AFTER_EVERY_MS = 200;
-/** Pieces that a tool's input comes in. */
+/** How many pieces a tool's input comes in. */
 const JSON_PIECE = /[^]{1,24}/gu;
 
 export type StreamEnd = 'completed' | 'client_closed' | 'scripted_error' | 'scripted_cut';
 
-/** The stream is over before its message is. */
+/** The stream ends before its message does. */
 class Ended extends Error {
   constructor(readonly end: StreamEnd) {
     super(end);
   }
 }
 
-/**
- * Streams a message in the events of the Messages API, with whatever trouble the script asks for.
- *
- * @returns how it ended, and the tokens said until then
- */
+/** Streams a message as events of the Messages API, with the script's fault. @returns how it ended, and the tokens sent until then */
 export async function streamMessage(
   response: ServerResponse,
   plan: Plan,
@@ -53,12 +49,12 @@ class MessageStream {
     this.lastText = plan.blocks.findLastIndex(({ type }) => type === 'text');
   }
 
-  /** Whether anything was said. */
+  /** Whether any text was sent. */
   get begun(): boolean {
     return this.text !== '' || this.besideText > 0;
   }
 
-  /** The tokens said so far. */
+  /** The tokens sent so far. */
   outputTokens(): number {
     return outputTokensOf(this.text, this.besideText, this.plan.blocks.length);
   }
@@ -87,7 +83,7 @@ class MessageStream {
       },
     });
     for (const [index, block] of plan.blocks.entries()) await this.block(block, index);
-    // A message without text has its trouble at the end.
+    // A message without text has its fault at the end.
     if (this.lastText < 0) await this.trouble();
     if (script.end_without_stop !== true) {
       this.event('message_delta', {
@@ -136,7 +132,7 @@ class MessageStream {
     this.event('content_block_stop', { index });
   }
 
-  /** Says a text piece by piece. The script's trouble comes before a piece, or after the last one there is. */
+  /** Sends a text piece by piece. The script's fault comes before a piece, or after the last one. */
   private async textOf(
     block: Extract<Block, { type: 'text' }>,
     index: number,
@@ -158,7 +154,7 @@ class MessageStream {
     if (index === this.lastText) await this.trouble();
   }
 
-  /** Thinks in silence, but for pings. A client that leaves meanwhile has paid for the thoughts so far. */
+  /** Thinks in silence, except for pings. A client that leaves meanwhile pays for the thinking so far. */
   private async think({ tokens, silentMs, pingEveryMs, cut }: Extract<Block, { type: 'thinking' }>): Promise<void> {
     const before = this.besideText;
     const step = pingEveryMs > 0 ? pingEveryMs : silentMs;
@@ -171,7 +167,7 @@ class MessageStream {
     if (cut) await this.cut();
   }
 
-  /** Makes the trouble that the script wants before this piece. */
+  /** Makes the script's fault before this piece. */
   private async trouble(): Promise<void> {
     const { script, requestId } = this.plan;
     if (this.response.destroyed) throw new Ended('client_closed');
@@ -196,7 +192,7 @@ class MessageStream {
   }
 
   private async cut(): Promise<never> {
-    // The text so far must leave first: it would be dropped with the connection.
+    // The text so far must leave first, or it would be dropped with the connection.
     await pause(this.response, FLUSH_MS);
     this.response.destroy();
     throw new Ended('scripted_cut');

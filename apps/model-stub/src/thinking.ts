@@ -3,13 +3,13 @@ import { invalid } from './http.js';
 import type { Model } from './models/model.js';
 import { blocksOf, digest, essence, type SentBlock, type Turn } from './turns.js';
 
-/** Anybody may know it: all that matters is that a client which changes a thought or makes one up is found out. */
+/** It is no secret: a client that changes or invents a thought must only be found out. */
 const KEY = 'the stand-in model';
 
-/** A signature vouches for this. */
+/** What a signature covers. */
 interface Vouched {
   readonly model: string;
-  /** All that came before the thought. */
+  /** Everything before the thought. */
   readonly before: string;
   /** The thought, as it was sent. */
   readonly thought: string;
@@ -39,10 +39,7 @@ export class Signer {
   }
 }
 
-/**
- * Checks all thoughts that are sent back: they must be as they were, and, unless `dropsMoved`, where they were.
- * @throws Refusal
- */
+/** Checks all thoughts that are sent back: they must be as they were and, unless `dropsMoved`, where they were. @throws Refusal */
 export function checkThoughts(model: Model, system: unknown, turns: readonly Turn[], dropsMoved: boolean): void {
   if (!turns.some(({ blocks }) => blocks.some(({ block }) => isThought(block)))) return;
   const bound = model.boundThinking && !dropsMoved;
@@ -96,7 +93,7 @@ function beginning(system: unknown): string {
   return digest('', blocksOf(system).map(essence));
 }
 
-/** Empty text is nothing: it is in no message that can be sent back. */
+/** Empty text does not count: no message that can be sent back has it. */
 function next(before: string, role: string, block: SentBlock): string {
   return block.type === 'text' && block['text'] === '' ? before : digest(before, role, essence(block));
 }

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 /** A content block as it was sent. */
 export type SentBlock = { readonly type: string } & Readonly<Record<string, unknown>>;
 
-/** A block with where it was sent, as the API names it in errors. */
+/** A block with its place in the request, as the API names it in errors. */
 export interface PlacedBlock {
   readonly block: SentBlock;
   /** The message it is in, and its place there. */
@@ -11,7 +11,7 @@ export interface PlacedBlock {
   readonly place: number;
 }
 
-/** One side's words until the other speaks: messages of one role that follow one another are one turn. */
+/** One side's messages until the other's: messages of one role that follow one another are one turn. */
 export interface Turn {
   readonly role: 'user' | 'assistant';
   readonly blocks: readonly PlacedBlock[];
@@ -35,7 +35,7 @@ export function blocksOf(content: unknown): SentBlock[] {
   return Array.isArray(content) ? (content as SentBlock[]) : [];
 }
 
-/** All text of a block, as far as it costs tokens. */
+/** All text of a block that costs tokens. */
 export function textIn(block: SentBlock): string {
   const { type, text, thinking, input, content } = block;
   switch (type) {
@@ -53,12 +53,12 @@ export function textIn(block: SentBlock): string {
   }
 }
 
-/** One short word for `before` and all that follows it. The same things in the same order give the same word. */
+/** A hash of `before` and everything after it. The same things in the same order give the same hash. */
 export function digest(before: string, ...more: unknown[]): string {
   return createHash('sha256').update(before).update(stable(more)).digest('base64url');
 }
 
-/** A block without what does not count when it is sent again: marks of the cache, citations, the tool's caller. */
+/** A block without the parts that do not count when it is sent again: cache marks, citations, the tool's caller. */
 export function essence({ cache_control: _, citations: __, caller: ___, ...block }: SentBlock): unknown {
   return block;
 }

@@ -1,7 +1,7 @@
 import { type Block, thinkingTokens } from './blocks.js';
 import type { Script } from './scripts.js';
 
-/** The input of a call, as it is billed: what was neither read from the cache nor written to it, and what was. Tokens. */
+/** The input of a call, as it is billed, in tokens: what the cache had no part in, what was read from it, and what was written to it. */
 export interface InputUsage {
   readonly input_tokens: number;
   readonly cache_read_input_tokens: number;
@@ -19,7 +19,7 @@ const NOTHING = {
   output_tokens: 0,
 };
 
-/** The `usage` of `message_start`. The API says 1 of an output that has hardly begun. */
+/** The `usage` of `message_start`. The API reports 1 token of output there. */
 export function usageAtStart(script: Script, input: InputUsage): object | undefined {
   if (script.usage_start !== undefined) return script.usage_start;
   if (script.usage === 'none') return undefined;

@@ -11,7 +11,7 @@ const LETTERS: readonly (readonly [Language, RegExp])[] = [
   ['fr', /[œûîë]/iu],
 ];
 
-/** Words that people ask with. Those of several languages tell nothing, and are left out. */
+/** Words of questions. Words of several languages say nothing, and are left out. */
 const WORDS: readonly (readonly [Language, RegExp])[] = [
   ['en', /\b(the|how|what|why|is|are|do|does|can|please|with|my|your|and|tell|it)\b/giu],
   ['es', /\b(cómo|qué|que|hola|factura|por favor|gracias|el|los|una|puedo|mi|cuál|dónde|tabla|está|las|como)\b/giu],
@@ -21,7 +21,7 @@ const WORDS: readonly (readonly [Language, RegExp])[] = [
   ['it', /\b(come|cosa|perché|ciao|grazie|il|gli|mio|mia|posso|quale|tabella|sono|della|che|fattura|è)\b/giu],
 ];
 
-/** The accents that Spanish has, and others as well: they decide when nothing else does. */
+/** Accents of Spanish that other languages have, too. They decide if nothing else does. */
 const ACCENTS = /[áéíóú]/iu;
 
 /** The language a question is asked in, by simple signs; English when there are none. */

@@ -2,7 +2,7 @@ import type { Language } from './language.js';
 
 /** The words of an answer in one language. */
 export interface Phrases {
-  /** Says, first of all, that no real model speaks. */
+  /** Says first that no real model answers. */
   readonly mark: string;
   readonly asked: (question: string) => string;
   readonly generic: string;

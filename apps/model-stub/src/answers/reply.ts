@@ -10,8 +10,8 @@ const LONG =
 const SECTIONS = 9;
 
 /**
- * An answer that is of some use and plainly no real model's: in Markdown, in the question's language, and long where the
- * question asks for it. The same question gets the same answer.
+ * An answer that is useful and plainly not a real model's: in Markdown, in the question's language, and long if the question asks for it.
+ * The same question gets the same answer.
  */
 export function standInReply(question: string): string {
   const phrases = PHRASES[languageOf(question)];
@@ -19,7 +19,7 @@ export function standInReply(question: string): string {
   const parts = [`${phrases.mark} ${phrases.asked(quoted(question))} ${help}`];
   if (REINSTALL.test(question)) parts.push(phrases.steps.map((step, n) => `${n + 1}. ${step}`).join('\n'));
   else parts.push(heading(phrases.heading), list(phrases.points));
-  // Now and then, but always for the same question.
+  // For some questions, and always for the same ones.
   const turn = [...question].length % 3;
   const long = LONG.test(question);
   if (long || turn === 0) parts.push(table(phrases));
@@ -36,7 +36,7 @@ export function standInReply(question: string): string {
   return [...parts, `(${phrases.note})`].join('\n\n');
 }
 
-/** The same in one line of some thirty words: tests count on how long a reply takes that only its pace is scripted of. */
+/** The same in one line of about thirty words: tests that script only the pace rely on how long a reply takes. */
 export function briefReply(question: string): string {
   const phrases = PHRASES[languageOf(question)];
   const help = REINSTALL.test(question) ? [phrases.reinstall, ...phrases.steps].join(' ') : phrases.generic;

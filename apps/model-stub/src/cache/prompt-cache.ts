@@ -1,10 +1,10 @@
 import type { InputUsage } from '../usage.js';
 import type { Prompt, Ttl } from './prompt.js';
 
-/** Kept at most; of each only a word and a moment. */
+/** Most entries. An entry is only a hash and a time. */
 const MOST_ENTRIES = 5_000;
 
-/** The places looked at for each mark, its own included. */
+/** How many positions are searched for each mark, its own included. */
 const LOOK_BACK = 20;
 
 const TTL_MS: Record<Ttl, number> = { '5m': 5 * 60_000, '1h': 60 * 60_000 };
@@ -17,18 +17,18 @@ interface Entry {
 /** A call's share of the cache: the part it reads, and the part it leaves there. */
 export interface Use {
   readonly usage: InputUsage;
-  /** Writes and refreshes. Call it when the answer begins: nobody can read an entry before that. */
+  /** Writes and refreshes entries. It is called when the answer begins: no other call can read an entry before that. */
   keep(): void;
 }
 
-/** The prompts that were kept, by the rules of the API: prefixes up to a mark, word for word, for five minutes or an hour. */
+/** Stored prompts, by the rules of the API: prefixes up to a mark, word for word, for five minutes or an hour. */
 export class PromptCache {
   private readonly entries = new Map<string, Entry>();
 
   /** @param now the time in milliseconds */
   constructor(private readonly now: () => number) {}
 
-  /** The cost of a prompt. Its model keeps prompts of `from` tokens and more. */
+  /** The cost of a prompt whose model caches prompts of `from` tokens and more. */
   use(prompt: Prompt, from: number): Use {
     const marks = prompt.marks.filter(({ at }) => tokensAt(prompt, at) >= from);
     const hit = this.longestHit(prompt, marks);
@@ -54,7 +54,7 @@ export class PromptCache {
     };
   }
 
-  /** Nothing is kept any more. */
+  /** Forgets all entries. */
   clear(): void {
     this.entries.clear();
   }

@@ -6,7 +6,7 @@ import { digest, essence, type SentBlock, blocksOf, textIn } from '../turns.js';
 
 export type Ttl = '5m' | '1h';
 
-/** A mark: up to this block, its own included, the prompt is to be kept. */
+/** A mark: the prompt is to be cached up to this block, itself included. */
 export interface Mark {
   readonly at: number;
   readonly ttl: Ttl;
@@ -14,7 +14,7 @@ export interface Mark {
 
 /** A prompt as the cache sees it: tools, system and messages, block by block. */
 export interface Prompt {
-  /** For each block one word for all up to it, and the tokens of that. */
+  /** For each block a hash of everything up to it, and the tokens of that. */
   readonly blocks: readonly { readonly word: string; readonly tokens: number }[];
   /** In the order of their blocks. */
   readonly marks: readonly Mark[];
@@ -37,7 +37,7 @@ export function readPrompt(request: MessagesRequest, model: string): Prompt {
   let length = 0;
   let section = '';
   const blocks = sent.map((one) => {
-    // Another way of thinking, or another choice of tools, makes the messages new to the cache, but not tools and system.
+    // A change of thinking or of tool choice makes the messages new to the cache, but not tools and system.
     if (one.section !== section && one.section === 'messages') {
       word = digest(word, request.thinking ?? null, request.tool_choice ?? null);
     }

@@ -1,7 +1,7 @@
 import { invalid } from '../http.js';
 import { isObject } from './shape.js';
 
-/** The fields that blocks of each type may have; of the types in `LOOSE` the stand-in does not look inside. */
+/** The fields that blocks of each type may have. The stand-in does not check blocks of the types in `LOOSE`. */
 const FIELDS: Readonly<Record<string, readonly string[]>> = {
   text: ['text', 'cache_control', 'citations'],
   thinking: ['thinking', 'signature'],

@@ -3,10 +3,10 @@ import { EFFORTS, type Model, THINKING_TYPES } from '../models/model.js';
 import { isObject } from './shape.js';
 
 const LEAST_BUDGET = 1_024;
-/** The efforts that go with thinking only. */
+/** The efforts that need thinking. */
 const THOUGHTFUL: readonly unknown[] = ['xhigh', 'max'];
 
-/** Checks all that depends on the model, but for the prompt's length. @throws Refusal */
+/** Checks everything that depends on the model, except the prompt's length. @throws Refusal */
 export function checkParameters(body: Readonly<Record<string, unknown>>, model: Model): void {
   checkMaxTokens(body['max_tokens'] as number, model);
   checkSampling(body, model);
@@ -27,7 +27,7 @@ function checkSampling(body: Readonly<Record<string, unknown>>, model: Model): v
     throw invalid('temperature: range: 0..1');
   }
   if (!model.sampling) {
-    // The temperature's default is taken, and nothing else of the three.
+    // The temperature's default is accepted, and nothing else of the three.
     const refused = given.find((name) => name !== 'temperature' || temperature !== 1);
     if (refused !== undefined) throw invalid(`\`${refused}\` is deprecated for this model.`);
   } else if (given.includes('temperature') && typeof topP === 'number' && model.line !== null) {

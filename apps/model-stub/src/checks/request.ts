@@ -11,7 +11,7 @@ import { checkParameters } from './parameters.js';
 import { checkShape, isObject } from './shape.js';
 import { checkToolPairs } from './tools.js';
 
-/** A request that the API would take. */
+/** A request that the API would accept. */
 export interface Checked {
   readonly model: Model;
   readonly turns: readonly Turn[];
@@ -25,7 +25,7 @@ export class TooLong extends Refusal {
   }
 }
 
-/** Checks a request as the API does, in its order and its words. @throws Refusal */
+/** Checks a request as the API does, in its order and with its words. @throws Refusal */
 export function checkRequest(body: unknown, request: MessagesRequest, models: Models, pauses: Pauses): Checked {
   checkShape(body);
   checkContent((body as { messages: unknown[] }).messages, request.system);

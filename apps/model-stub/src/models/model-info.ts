@@ -4,7 +4,7 @@ const YES = { supported: true };
 
 const can = (supported: boolean): { supported: boolean } => ({ supported });
 
-/** A model as `GET /v1/models` tells of it. */
+/** A model as in `GET /v1/models`. */
 export function modelInfo(model: Model): object {
   const { thinking, efforts } = model;
   return {

@@ -8,10 +8,10 @@ export type Effort = (typeof EFFORTS)[number];
 
 export type Lifecycle = 'active' | 'deprecated' | 'retired';
 
-/** A model: what `GET /v1/models` tells of it, and what only shows in what it refuses. */
+/** A model: its entry in `GET /v1/models`, and what shows only in what it refuses. */
 export interface Model {
   readonly id: string;
-  /** The short name that stands for it. */
+  /** Its alias. */
   readonly alias?: string;
   readonly display_name: string;
   readonly line: 'haiku' | 'sonnet' | 'opus' | null;
@@ -19,23 +19,23 @@ export interface Model {
   readonly lifecycle: Lifecycle;
   readonly deprecated_at: string | null;
   readonly retires_at: string | null;
-  /** The context, in tokens; null: without bound. */
+  /** The context, in tokens; null: no bound. */
   readonly max_input_tokens: number | null;
-  /** The largest `max_tokens`; null: without bound. */
+  /** The largest `max_tokens`; null: no bound. */
   readonly max_tokens: number | null;
   readonly thinking: readonly ThinkingType[];
-  /** Whether it thinks when nothing is said of thinking. */
+  /** Whether it thinks by default. */
   readonly thinksUnasked: boolean;
   readonly efforts: readonly Effort[];
   readonly usualEffort: Effort;
   /** The shortest prompt it caches, in tokens. */
   readonly cacheFrom: number;
-  /** Whether it takes `temperature`, `top_p` and `top_k`. */
+  /** Whether it accepts `temperature`, `top_p` and `top_k`. */
   readonly sampling: boolean;
   /** Whether an assistant's message may come last. */
   readonly prefill: boolean;
   /** Whether `tool_choice` may force a tool. */
   readonly forcedTools: boolean;
-  /** Whether its thoughts are bound to the model and to all that came before them. */
+  /** Whether its thoughts are bound to the model and to everything before them. */
   readonly boundThinking: boolean;
 }

@@ -17,13 +17,13 @@ const CHANGES: Partial<Record<keyof Model, (value: unknown) => boolean>> = {
 const USUAL_PAGE = 20;
 const LARGEST_PAGE = 1_000;
 
-/** The models there are: those of the table, as a test has changed them. */
+/** The models: those of the table, as a test has changed them. */
 export class Models {
   private readonly changed = new Map<string, Partial<Model>>();
 
   /**
-   * The model that answers to a name or an alias. A name that does not begin with `claude-` is some server's own.
-   * @throws Refusal 404 for one that is unknown or retired
+   * The model with a name or an alias. A name that does not begin with `claude-` is another server's. @throws Refusal 404 for an unknown or
+   * retired one
    */
   toAnswer(name: string): Model {
     const model = this.named(name);
@@ -31,14 +31,14 @@ export class Models {
     return model;
   }
 
-  /** The answer of `GET /v1/models/{name}`; names that nobody knows are not found, though they would answer. */
+  /** The answer to `GET /v1/models/{name}`. Unknown names are not found, although a call with them is answered. */
   info(name: string): object {
     const model = this.all().find(({ id, alias }) => id === name || alias === name);
     if (model === undefined) throw notFound(name);
     return modelInfo(model);
   }
 
-  /** A page of `GET /v1/models`. @throws Refusal 400 for a query that the API would not take */
+  /** A page of `GET /v1/models`. @throws Refusal 400 for a query that the API would refuse */
   page(query: URLSearchParams): object {
     const limit = Number(query.get('limit') ?? USUAL_PAGE);
     if (!Number.isInteger(limit) || limit < 1 || limit > LARGEST_PAGE) {
@@ -68,7 +68,7 @@ export class Models {
     };
   }
 
-  /** Changes what a model is; one that nobody knows is there from then on. @throws Error for what cannot be changed */
+  /** Changes a model, or adds one. @throws Error for a field that cannot be changed */
   change(request: unknown): void {
     const { id, ...changes } = (request ?? {}) as Record<string, unknown>;
     if (typeof id !== 'string' || id === '') throw new Error('id must be a string');
@@ -81,7 +81,7 @@ export class Models {
     this.changed.set(known, { ...this.changed.get(known), ...changes });
   }
 
-  /** All models are as they were. */
+  /** Resets all models. */
   reset(): void {
     this.changed.clear();
   }

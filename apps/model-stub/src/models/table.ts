@@ -1,6 +1,6 @@
 import { EFFORTS, type Model } from './model.js';
 
-/** The models of 2026 have this in common. */
+/** Common to the models of 2026. */
 const TODAY = {
   lifecycle: 'active',
   deprecated_at: null,
@@ -17,7 +17,7 @@ const TODAY = {
   boundThinking: false,
 } satisfies Partial<Model>;
 
-/** The models of 2025 have this in common. */
+/** Common to the models of 2025. */
 const BEFORE = {
   ...TODAY,
   max_input_tokens: 200_000,
@@ -31,8 +31,8 @@ const BEFORE = {
 } satisfies Partial<Model>;
 
 /**
- * Some of today's models, by what is published of them in November 2026; the newest first, as the API lists them. Where
- * only the month of a moment is known, the moment is the month's first.
+ * Some of today's models, as published in November 2026, the newest first, as the API lists them. If only the month of a date is known, it
+ * is the month's first day.
  */
 export const MODELS: readonly Model[] = [
   {
@@ -117,8 +117,8 @@ export const MODELS: readonly Model[] = [
 ];
 
 /**
- * A model that nobody knows, by a name of its own: a server that only resembles the API may have any. It takes
- * whatever any model takes, but for an assistant's message at the end: what is sent to it must do for others too.
+ * A model with an unknown name: a server that only resembles the API may have any. It accepts what any model accepts, except an assistant's
+ * message at the end: requests to it must suit other models, too.
  */
 export function ownModel(id: string): Model {
   return {
