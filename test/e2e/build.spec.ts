@@ -56,7 +56,11 @@ describe('the build', () => {
     page: expect.any(Number),
     assets: ['css', 'js', 'svg'],
     api: expect.any(Number),
-    programs: ['.built-from', 'launch.js', ...['api', 'migrate', 'proxy', 'traces', 'worker'].flatMap(filesOf)].sort(),
+    programs: [
+      '.built-from',
+      'launch.js',
+      ...['api', 'migrate', 'proxy', 'token', 'traces', 'worker'].flatMap(filesOf),
+    ].sort(),
   };
 
   // What counts as a change, and that two may build at once, is shown of a small build: tools/build/build-once.spec.ts.

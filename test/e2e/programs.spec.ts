@@ -5,8 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { BESIDE } from '../../tools/build/programs.js';
+import { Client } from '../support/client.js';
 import { shippedFiles } from '../support/dockerfile.js';
-import { type Stack, startStack } from '../support/stack.js';
+import { SECRET, type Stack, startStack } from '../support/stack.js';
 
 /** All that they need, as the Dockerfile lists it; of `node_modules`, the files that Swagger UI and Bull Board are made of. */
 const NEEDED = shippedFiles();
@@ -40,13 +41,26 @@ describe('the built programs', () => {
     expect(stack.api.output() + (stack.workers[0]?.output() ?? '')).not.toMatch(/cannot find|error/i);
   });
 
+  it('make an operator’s token with what the image has, and none where an identity provider signs', async () => {
+    const make = (env: Record<string, string>) =>
+      promisify(execFile)(process.execPath, ['dist/bin/token.js', 'ops', '--scope', 'admin', '--expires', '15m'], {
+        cwd: home,
+        env: { NODE_ENV: 'production', ...env },
+      });
+    const { stdout } = await make({ JWT_SECRET: SECRET });
+    const ops = new Client(stack.api.url, stdout.trim());
+    expect((await ops.get('/api/v1/admin/dispatch')).status).toBe(200);
+    await expect(make({})).rejects.toThrow('JWT_SECRET (or JWT_JWKS_URI) is not set');
+    await expect(make({ JWT_JWKS_URI: 'https://id.example/keys' })).rejects.toThrow('none can be signed here');
+  });
+
   it('each have a code cache for this Node, and add nothing to it when they run', async () => {
     const before = await readdir('dist/bin');
     expect(await readdir(join(home, 'dist/bin'))).toEqual(before);
     const code = `import { load } from './dist/bin/launch.js';
-      for (const name of ['api', 'worker', 'migrate', 'traces', 'proxy']) console.log(load('dist/bin/' + name + '.cjs').script.cachedDataRejected)`;
+      for (const name of ['api', 'worker', 'migrate', 'token', 'traces', 'proxy']) console.log(load('dist/bin/' + name + '.cjs').script.cachedDataRejected)`;
     const args = ['--input-type=module', '--eval', code];
     const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: home });
-    expect(stdout.trim().split('\n')).toEqual(Array(5).fill('false'));
+    expect(stdout.trim().split('\n')).toEqual(Array(6).fill('false'));
   });
 });

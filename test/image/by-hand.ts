@@ -100,6 +100,12 @@ try {
   }
   say('a turn, the playground, Swagger UI: answered');
 
+  const token = runImage(image, settings, ['dist/bin/token.js', 'ops', '--scope', 'admin']);
+  assert.equal(await token.ended, 0, token.output());
+  const asOperator = { headers: { authorization: `Bearer ${token.output().trim()}` } };
+  assert.equal((await fetch(`${url}/api/v1/admin/dispatch`, asOperator)).status, 200);
+  say('an operator: let in with a token from the image');
+
   await Promise.all(
     Object.entries(programs).map(async ([name, program]) => {
       const told = Date.now();

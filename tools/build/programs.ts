@@ -7,6 +7,8 @@ const PROGRAMS = {
   api: 'dist/apps/api/src/main.js',
   worker: 'dist/apps/worker/src/main.js',
   migrate: 'dist/libs/database/src/migrate.js',
+  // For operators who have the image and nothing else.
+  token: 'dist/tools/token.js',
   // Read by api and worker only where traces are kept: it is a megabyte that the others need not read.
   traces: 'dist/libs/telemetry/src/traces-sdk.js',
   // Read by a worker only where a proxy is on the way to the model: it is a megabyte, too.
@@ -23,7 +25,10 @@ export const BESIDE = ['swagger-ui-dist', '@bull-board/ui'] as const;
  */
 export const programs: Build = {
   out: 'dist/bin',
-  inputs: ['dist/apps/api', 'dist/apps/worker', 'dist/libs', 'dist/tools/build', 'package-lock.json'],
+  inputs: [
+    ...['dist/apps/api', 'dist/apps/worker', 'dist/libs', 'dist/tools/build'],
+    ...['dist/tools/token.js', 'dist/tools/sign-token.js', 'package-lock.json'],
+  ],
   counts: (path) => (path.endsWith('.js') ? !path.endsWith('.spec.js') : path === 'package-lock.json'),
   // A code cache is of use to the Node that made it.
   madeBy: `${process.version} ${process.arch}`,
