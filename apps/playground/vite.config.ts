@@ -3,7 +3,8 @@ import { defineConfig } from 'vite';
 /** The page as it is served: no inline code or styles, so that a strict Content-Security-Policy holds; names carry a hash. */
 export default defineConfig({
   root: import.meta.dirname,
-  base: '/',
+  // The page may be served below a path of a proxy.
+  base: './',
   logLevel: 'warn',
   // `npm run playground` serves only the page; the service is the one that `npm start` runs. It must see the page's own
   // Host, or it would give it no tokens.

@@ -107,7 +107,7 @@ withBrowser('in a browser', () => {
       expect(seen.last).toMatchObject({ type: 'job', job: { status: 'succeeded' } });
       expect(seen.accepted).toMatchObject({
         status: 202,
-        location: expect.stringMatching(/^\/api\/v1\/jobs\//),
+        location: expect.stringMatching(/^\.\.\/\.\.\/jobs\//),
         'retry-after': '1',
         ratelimit: expect.stringContaining('"turns"'),
         'x-request-id': 'my-own',

@@ -382,7 +382,7 @@ describe('data care', () => {
     const first = await mia.chat();
     const asked = await deleteMe('mia', { prefer: 'respond-async' });
     expect([asked.status, asked.body.deleted_at]).toEqual([202, null]);
-    const location = asked.headers.get('location') ?? '';
+    const location = asked.leads(asked.headers.get('location'));
     // Until it has ended it is hers.
     expect((await stack.as('eve').get(location)).status).toBe(404);
     const statuses = new Set<number>();

@@ -69,7 +69,7 @@ describe('the playground, as it is served', () => {
     );
     expect(policy).not.toContain('unsafe');
     const html = await page.text();
-    expect(html).not.toMatch(/<style|style=|<script(?![^>]+src="\/assets\/)/);
+    expect(html).not.toMatch(/<style|style=|<script(?![^>]+src="\.\/assets\/)/);
     expect(html).not.toMatch(/https?:\/\//);
   });
 
@@ -80,7 +80,7 @@ describe('the playground, as it is served', () => {
     const again = await fetch(`${stack.api.url}/`, { headers: { 'if-none-match': etag } });
     expect([again.status, await again.text()]).toEqual([304, '']);
 
-    const assets = [...(await page.text()).matchAll(/"(\/assets\/[^"]+)"/g)].map(([, path]) => path ?? '');
+    const assets = [...(await page.text()).matchAll(/"\.(\/assets\/[^"]+)"/g)].map(([, path]) => path ?? '');
     expect(assets.map((path) => path.split('.').at(-1)).sort()).toEqual(['css', 'js', 'svg']);
     for (const path of assets) {
       const asset = await fetch(`${stack.api.url}${path}`);

@@ -36,7 +36,7 @@ describe('a stream of events', () => {
     expect(stream.headers.get('cache-control')).toContain('no-transform');
     expect(stream.headers.get('x-accel-buffering')).toBe('no');
     const events = await collect(stream);
-    expect(stream.headers.get('location')).toBe(`/api/v1/jobs/${events[0]?.data.id}`);
+    expect(stream.headers.get('location')).toBe(`../../jobs/${events[0]?.data.id}`);
     // A quick worker may have begun before the first look.
     expect(withoutDeltas(events).slice(-3)).toEqual(['job running', 'message', 'job succeeded']);
     expect(names(events).filter((name) => name === 'delta').length).toBeGreaterThan(3);

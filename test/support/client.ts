@@ -17,6 +17,8 @@ export interface Answer<T = any> {
   readonly status: number;
   readonly headers: Headers;
   readonly body: T;
+  /** Where a reference in it leads to (`Location`, `Link`): a path, with its query. */
+  readonly leads: (reference: string | null | undefined) => string;
 }
 
 /** The contract that every exchange is checked against. */
@@ -68,7 +70,11 @@ export class Client {
       const sent = options.raw === undefined ? { query: searchParams, body: options.body } : undefined;
       judge({ method, path: pathname, status, headers, body, ...(sent && { sent }) });
     }
-    return { status, headers, body: body as T };
+    const leads = (reference: string | null | undefined): string => {
+      const { pathname, search } = new URL(reference ?? '', response.url);
+      return pathname + search;
+    };
+    return { status, headers, body: body as T, leads };
   }
 
   get<T = any>(path: string, options?: RequestOptions): Promise<Answer<T>> {

@@ -1433,11 +1433,11 @@ export interface components {
         Vary: string;
         /** @description The answer is not to be kept. */
         CopyCacheControl: string;
-        /** @description Where the new resource is. */
+        /** @description Where the new resource is, from the request's own address (RFC 9110, section 10.2.2). */
         Location: string;
         /** @description Events are neither to be kept nor to be changed on the way. */
         StreamCacheControl: string;
-        /** @description The job, whose `/events` resume the stream; only with `text/event-stream`. */
+        /** @description The job, whose `/events` resume the stream, from the request's own address; only with `text/event-stream`. */
         StreamLocation: string;
         /** @description Seconds until it is worth asking again. */
         RetryAfter: string;
@@ -1452,7 +1452,7 @@ export interface components {
         RetryAfterWhileUnfinished: string;
         /** @description The preference that was honoured (RFC 7240, section 3); absent if there was none. */
         PreferenceApplied: string;
-        /** @description The neighbours that exist (RFC 8288); `prev` is older, `next` newer. */
+        /** @description The neighbours that exist (RFC 8288), from the request's own address; `prev` is older, `next` newer. */
         Link: string;
         /** @description `true` when the answer is that of an earlier request with the same `Idempotency-Key`; else absent. */
         IdempotentReplayed: "true";

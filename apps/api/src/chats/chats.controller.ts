@@ -6,6 +6,7 @@ import { NoFields, OpenChatRequest, UpdateChatRequest } from '#contract/requests
 import type { RequestKey } from '#database/request-key.js';
 import { UserId } from '../auth/caller.decorator.js';
 import { etagOf } from '../http/etag.js';
+import { tellLocation } from '../http/location.js';
 import { Operation } from '../http/operation.decorator.js';
 import { AssistantSlug, ChatId } from '../http/path.pipe.js';
 import { type Preconditions, ThePreconditions } from '../http/preconditions.js';
@@ -36,7 +37,7 @@ export class ChatsController {
     const { chat, created, replayed, page } = await this.opening.open(userId, slug, body, requestKey);
     sayReplayed(reply, replayed);
     void reply.status(created ? 201 : 200);
-    if (created) void reply.header('location', `/api/v1/chats/${chat.id}`);
+    if (created) void tellLocation(reply, `chats/${chat.id}`);
     return { ...presentChat(chat), messages: page.messages.map(presentMessage), has_more: page.hasMore };
   }
 

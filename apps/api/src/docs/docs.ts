@@ -37,7 +37,9 @@ const HEADERS = {
 export async function serveDocs(fastify: FastifyInstance): Promise<void> {
   const yaml = await readFile(CONTRACT_FILE);
   serve(fastify, '/openapi.yaml', 'application/yaml; charset=utf-8', async () => yaml);
-  for (const path of ['/docs', '/docs/']) serve(fastify, path, 'text/html; charset=utf-8', async () => PAGE);
+  // What it loads is named from where it is, so that it works below a path of a proxy, too.
+  serve(fastify, '/docs', 'text/html; charset=utf-8', async () => pageAt('docs/'));
+  serve(fastify, '/docs/', 'text/html; charset=utf-8', async () => pageAt(''));
   serve(fastify, '/docs/page.css', 'text/css; charset=utf-8', async () => STYLE);
   serve(fastify, '/docs/page.js', 'text/javascript; charset=utf-8', async () => SCRIPT);
   for (const [name, type] of Object.entries(FILES)) {
@@ -56,21 +58,22 @@ function serve(fastify: FastifyInstance, path: string, type: string, read: () =>
   });
 }
 
-const PAGE = `<!doctype html>
+/** The page, for an address from which its files are found below `files`. */
+const pageAt = (files: string): string => `<!doctype html>
 <html lang="en">
   <head>
     <meta charset="utf-8" />
     <meta name="viewport" content="width=device-width, initial-scale=1" />
     <title>Rejoinder: the contract</title>
-    <link rel="stylesheet" href="/docs/swagger-ui.css" />
-    <link rel="stylesheet" href="/docs/page.css" />
-    <link rel="icon" type="image/png" sizes="32x32" href="/docs/favicon-32x32.png" />
-    <link rel="icon" type="image/png" sizes="16x16" href="/docs/favicon-16x16.png" />
+    <link rel="stylesheet" href="${files}swagger-ui.css" />
+    <link rel="stylesheet" href="${files}page.css" />
+    <link rel="icon" type="image/png" sizes="32x32" href="${files}favicon-32x32.png" />
+    <link rel="icon" type="image/png" sizes="16x16" href="${files}favicon-16x16.png" />
   </head>
   <body>
     <div id="swagger-ui"></div>
-    <script src="/docs/swagger-ui-bundle.js"></script>
-    <script src="/docs/page.js"></script>
+    <script src="${files}swagger-ui-bundle.js"></script>
+    <script src="${files}page.js"></script>
   </body>
 </html>
 `;
@@ -84,7 +87,7 @@ body { margin: 0; background: #fafafa; }
 
 /** Of its layouts the one without a bar for other addresses: here there is one contract, whatever `?url=` says. */
 const SCRIPT = `SwaggerUIBundle({
-  url: '/openapi.yaml',
+  url: new URL('../openapi.yaml', document.currentScript.src).href,
   dom_id: '#swagger-ui',
   deepLinking: true,
   persistAuthorization: true,

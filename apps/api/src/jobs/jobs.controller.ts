@@ -10,6 +10,7 @@ import type { Caller } from '../auth/jwt.strategy.js';
 import { clientLeft } from '../http/client-left.js';
 import type { EventStream } from '../http/event-stream.js';
 import { spanOf } from '../http/request-spans.js';
+import { tellLocation } from '../http/location.js';
 import { Operation } from '../http/operation.decorator.js';
 import { JobId } from '../http/path.pipe.js';
 import { type Preconditions, ThePreconditions } from '../http/preconditions.js';
@@ -54,7 +55,7 @@ export class JobsController {
     const { job, replayed, allowance } = await this.jobs.requestReply(origin);
     sayReplayed(reply, replayed);
     this.limits.tell(reply, allowance);
-    void reply.status(202).header('location', `/api/v1/jobs/${job.id}`).header('retry-after', POLL_SECONDS);
+    void tellLocation(reply.status(202), `jobs/${job.id}`).header('retry-after', POLL_SECONDS);
     return presentJob(job, null);
   }
 

@@ -5,6 +5,7 @@ import { NoFields } from '#contract/requests.dto.js';
 import { TheCaller, UserId } from '../auth/caller.decorator.js';
 import type { Caller } from '../auth/jwt.strategy.js';
 import type { LineStream } from '../http/line-stream.js';
+import { tellLocation } from '../http/location.js';
 import { Operation } from '../http/operation.decorator.js';
 import { ReceiptId } from '../http/path.pipe.js';
 import { applyPreference, Preferences } from '../http/prefer.js';
@@ -43,8 +44,7 @@ export class MeController {
     const receipt = await this.me.erase(userId, Math.min(Date.now() + seconds * 1_000, endsAt));
     applyPreference(reply, preference);
     if (receipt.endedAt === null) {
-      const location = `/api/v1/receipts/${receipt.id}`;
-      void reply.status(202).header('location', location).header('retry-after', ASK_AGAIN_SECONDS);
+      void tellLocation(reply.status(202), `receipts/${receipt.id}`).header('retry-after', ASK_AGAIN_SECONDS);
     }
     return presentReceipt(receipt);
   }

@@ -85,7 +85,7 @@ export class MessagesController {
     reply: FastifyReply,
   ): Promise<Schemas['MessagePage']> {
     const page = await this.messages.page(userId, chatId, slug, query);
-    const links = pageLinks(slug === undefined ? '' : `/assistants/${slug}`, chatId, query.limit, page);
+    const links = pageLinks(query.limit, page);
     if (links !== '') void reply.header('link', links);
     return {
       data: page.messages.map(presentMessage),
@@ -96,11 +96,11 @@ export class MessagesController {
   }
 }
 
-/** `Link` (RFC 8288) to the neighbours that exist: `prev` is older, `next` newer. */
-function pageLinks(scope: string, chatId: string, limit: number | undefined, page: MessagesPage): string {
+/** `Link` (RFC 8288) to the neighbours that exist: `prev` is older, `next` newer. They are at the page's own address, with another query. */
+function pageLinks(limit: number | undefined, page: MessagesPage): string {
   const link = (rel: string, name: string, cursor: string): string => {
     const query = new URLSearchParams({ ...(limit !== undefined && { limit: String(limit) }), [name]: cursor });
-    return `</api/v1${scope}/chats/${chatId}/messages?${query.toString()}>; rel="${rel}"`;
+    return `<?${query.toString()}>; rel="${rel}"`;
   };
   return [
     page.hasOlder && page.before && link('prev', 'before', page.before),

@@ -10,6 +10,7 @@ import { clientLeft } from '../http/client-left.js';
 import type { EventStream } from '../http/event-stream.js';
 import { prefersEvents } from '../http/negotiation.js';
 import { spanOf } from '../http/request-spans.js';
+import { tellLocation } from '../http/location.js';
 import { Operation } from '../http/operation.decorator.js';
 import { ChatId, ChatSpace } from '../http/path.pipe.js';
 import { applyPreference, Preferences } from '../http/prefer.js';
@@ -89,7 +90,7 @@ export class TurnsController {
     this.limits.tell(reply, sent.allowance);
     if (sent.atOnce !== true) applyPreference(reply, preference);
     if (!isFinal(sent.job.status)) {
-      void reply.status(202).header('location', `/api/v1/jobs/${sent.job.id}`).header('retry-after', POLL_SECONDS);
+      void tellLocation(reply.status(202), `jobs/${sent.job.id}`).header('retry-after', POLL_SECONDS);
       return presentJob(sent.job, sent.message);
     }
     void reply.status(200);
@@ -122,7 +123,7 @@ export class TurnsController {
       const { job, replayed, allowance } = await (hasEvents
         ? this.turns.resume(origin)
         : this.turns.accept(origin, body));
-      void reply.status(200).header('location', `/api/v1/jobs/${job.id}`);
+      void tellLocation(reply.status(200), `jobs/${job.id}`);
       const following = { jobId: job.id, userId, requestId: origin.requestId, from, until: endsAt };
       const stream = await this.events.follow(following, place, replayed ? undefined : job);
       sayReplayed(reply, replayed);

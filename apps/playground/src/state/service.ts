@@ -14,7 +14,8 @@ const RETRY_FOR_MS = 2_000;
 /** A client for whoever is signed in now. What it remembers is theirs, so another user gets another. */
 export function connect(): Rejoinder {
   return new Rejoinder({
-    baseUrl: location.origin,
+    // Where the page itself is, which may be below a path of a proxy.
+    baseUrl: new URL('.', document.baseURI).href,
     token: currentToken,
     fetch: watchedFetch,
     retryForMs: RETRY_FOR_MS,

@@ -116,7 +116,7 @@ function leave(reason?: string): void {
 
 /** A token of the service's own. @throws Error with words to show */
 async function given(user: string): Promise<Session> {
-  const response = await fetch('/playground/token', {
+  const response = await fetch('playground/token', {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ user }),

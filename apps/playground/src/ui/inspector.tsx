@@ -78,10 +78,10 @@ export function Inspector({ client, conversation, jobId, onLatest, onClose }: In
           {chat !== undefined && <Fact name="Messages" value={String(messages.at(-1)?.seq ?? 0)} />}
         </dl>
         <p class="inspector-links">
-          <a href="/docs" target="_blank" rel="noreferrer">
+          <a href="docs" target="_blank" rel="noreferrer">
             Swagger UI <Icon name="external" />
           </a>
-          <a href="/openapi.yaml" target="_blank" rel="noreferrer">
+          <a href="openapi.yaml" target="_blank" rel="noreferrer">
             Contract <Icon name="external" />
           </a>
         </p>

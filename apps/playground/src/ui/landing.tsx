@@ -37,8 +37,8 @@ export function Landing({ workspace, onMenu }: LandingProps): JSX.Element {
           ))}
         </ul>
         <p class="landing-links">
-          <a href="/docs">Swagger UI</a>
-          <a href="/openapi.yaml">Contract</a>
+          <a href="docs">Swagger UI</a>
+          <a href="openapi.yaml">Contract</a>
         </p>
       </div>
     </div>
