@@ -27,7 +27,7 @@ describe('settings', () => {
       metricsPort: undefined,
       host: '127.0.0.1',
       maxConnections: 12_000,
-      keepAliveMs: 75_000,
+      keepAliveMs: 95_000,
       longestWaitSeconds: 55,
       logLevel: 'info',
       logFormat: 'text',

@@ -183,7 +183,7 @@ export function readSettings(app: 'api' | 'worker' | 'migrate', env: NodeJS.Proc
     metricsPort: metricsPort(),
     host: text('HOST') ?? (production ? '0.0.0.0' : '127.0.0.1'),
     maxConnections: integer('MAX_CONNECTIONS', 12_000, 10, 1_000_000),
-    keepAliveMs: integer('KEEP_ALIVE_SECONDS', 75, 1, 3_600) * 1_000,
+    keepAliveMs: integer('KEEP_ALIVE_SECONDS', 95, 1, 3_600) * 1_000,
     longestWaitSeconds: integer('LONGEST_WAIT_SECONDS', 55, 1, 60),
     logLevel,
     logFormat: logFormat === 'json' ? 'json' : 'text',
