@@ -317,7 +317,7 @@ describe('every answer', () => {
         const response = await call(path, { method: 'OPTIONS', headers });
         const body = (await response.json()) as { request_id: string };
         expect([path, response.status]).toEqual([path, status]);
-        expect(contract.schemaFaults('/components/schemas/Error', body, path)).toEqual([]);
+        expect(contract.schemaFaults('/components/schemas/ErrorBody', body, path)).toEqual([]);
         expect(response.headers.get('x-request-id')).toBe(body.request_id);
         expect(response.headers.get('cache-control')).toBe('no-store');
         const reader = headers['origin'] === OURS ? OURS : null;
