@@ -14,7 +14,7 @@ interface Asked {
 }
 
 const event = (name: string, id: string, data: object): string =>
-  `event: ${name}\nid: ${id}\ndata: ${JSON.stringify(data)}\n\n`;
+  `event: ${name}\ndata: ${JSON.stringify(data)}\nid: ${id}\n\n`;
 const job = (status: string): object => ({ id: 'j', status });
 const end = event('job', 'end', job('succeeded'));
 const stream = (body: ConstructorParameters<typeof Response>[0]): Response =>

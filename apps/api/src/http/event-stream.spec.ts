@@ -60,8 +60,8 @@ describe('a stream', () => {
     stream.end();
     while (!response.ended) response.take();
     const [first, last, ...rest] = Buffer.concat(response.written).toString().split('\n\n');
-    expect(first).toMatch(/^:\nretry: \d+\nevent: job\nid: 0\.0\ndata: \{\}$/);
-    expect([last, ...rest]).toEqual([':\n:\nevent: job\nid: end\ndata: {}', '']);
+    expect(first).toMatch(/^:\nretry: \d+\nevent: job\ndata: \{\}\nid: 0\.0$/);
+    expect([last, ...rest]).toEqual([':\n:\nevent: job\ndata: {}\nid: end', '']);
   });
 
   it('hands a long event over in parts, and all of it', () => {

@@ -87,13 +87,14 @@ export class EventStream {
   }
 
   /**
-   * One event. Its data is one line, whatever it says. The first one also says when to come back: many clients take a block without
-   * data for an event, and fail to parse it.
+   * One event. Its data is one line, whatever it says. The id comes last: a client that is cut off within the event, and takes in each line
+   * as it comes (@microsoft/fetch-event-source does), must not ask for what comes after it. The first event also says when to come back:
+   * many clients take a block without data for an event, and fail to parse it.
    */
   send(event: string, id: string, data: object): void {
     const retry = this.begun ? '' : `retry: ${Math.round(RETRY_MS * (0.5 + Math.random()))}\n`;
     this.begun = true;
-    this.write(`${retry}event: ${event}\nid: ${id}\ndata: ${jsonLine(data)}\n\n`);
+    this.write(`${retry}event: ${event}\ndata: ${jsonLine(data)}\nid: ${id}\n\n`);
   }
 
   /**
