@@ -180,7 +180,8 @@ onRedis('a Redis that is not as it should be', () => {
     const [, ...rights] = await limitedUser();
     const noChannels = rights.map((right) => (right.startsWith('&') ? '&nothing' : right));
     redis = await startRedis(undefined, ['--maxmemory-policy', 'allkeys-lru', '--user', 'rejoinder', ...noChannels]);
-    stack = await startStack({ workers: 0, env: { REDIS_URL: redis.url.replace('//', `//${CREDENTIALS}@`) } });
+    const REDIS_URL = redis.url.replace('//', `//${CREDENTIALS}@`);
+    stack = await startStack({ env: { REDIS_URL, LOG_FORMAT: 'json' } });
   });
   afterAll(async () => {
     await stack.stop();
@@ -189,7 +190,16 @@ onRedis('a Redis that is not as it should be', () => {
 
   it('is used, and what is wrong with it is an error in the log of each start', async () => {
     await queueIsThere(stack);
-    await until(async () => /ERROR.*maxmemory-policy allkeys-lru.*noeviction/.test(stack.api.output()), 'the policy');
-    await until(async () => /ERROR.*may not use the channels {rejoinder}:\*/.test(stack.api.output()), 'the channels');
+    await until(async () => /"error".*maxmemory-policy allkeys-lru.*noeviction/.test(stack.api.output()), 'the policy');
+    await until(
+      async () => /"error".*may not use the channels {rejoinder}:\*/.test(stack.api.output()),
+      'the channels',
+    );
+  });
+
+  it('makes no library print among the lines of the log', () => {
+    for (const app of [stack.api, ...stack.workers]) {
+      for (const text of app.output().trim().split('\n')) expect(text).toMatch(/^\{.*\}$/);
+    }
   });
 });

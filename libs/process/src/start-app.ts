@@ -3,6 +3,7 @@ import { type INestApplication, Logger } from '@nestjs/common';
 import { inspectable } from './described-error.js';
 import { leaveOnSignal } from './leave-on-signal.js';
 import { line } from './log-line.js';
+import { logWhatIsPrinted } from './printed.js';
 import { StartFault } from './start-fault.js';
 
 /** An app that listens. */
@@ -27,12 +28,14 @@ export async function startApp(name: string, start: () => Promise<Started>): Pro
     process.exit(1);
   });
   const begun = leaveOnSignal();
+  const giveBack = logWhatIsPrinted();
   try {
     const { app, stopMs = STOP_MS } = await start();
     stopOnSignal(name, app, stopMs);
     begun();
     new Logger(name).log(`listening on ${await app.getUrl()}`);
   } catch (error) {
+    giveBack();
     console.error(error instanceof StartFault ? error.message : (cannotListen(error) ?? inspectable(error)));
     process.exit(1);
   }
