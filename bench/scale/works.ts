@@ -143,7 +143,7 @@ export async function queueWorks(side: Side, rounds: number): Promise<Work[]> {
 
 /** What operators look at: `user`, with a chat of ten turns, and `day`, with so many calls on each side. */
 export function operatorWorks({ manager }: Side, user: string, chat: string, day: string): Work[] {
-  const jobs = new AdminJobsService(manager, undefined as never, undefined as never, undefined as never);
+  const jobs = new AdminJobsService(manager, ...([] as unknown as [never, never, never, never]));
   const usage = new UsageService(manager);
   return [
     ['jobs, newest', () => jobs.list({})],
@@ -159,9 +159,9 @@ export function operatorWorks({ manager }: Side, user: string, chat: string, day
 
 /** What a user asks for who has `count` chats (see `chatsOf`). */
 export async function chatsWorks(side: Side, user: string, count: number): Promise<Work[]> {
-  const chats = new ChatsService(side.manager);
+  const chats = new ChatsService(side.manager, undefined as never);
   const kept = { find: () => Promise.resolve(undefined) };
-  const opening = new OpenChat(side.manager, undefined as never, kept as never, undefined as never);
+  const opening = new OpenChat(side.manager, undefined as never, kept as never, undefined as never, undefined as never);
   const exports = new ExportService(side.manager, undefined as never) as unknown as {
     chats(userId: string, after: { id: string; createdAt: Date } | undefined): Promise<unknown[]>;
   };

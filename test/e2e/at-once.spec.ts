@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { PoolClient } from 'pg';
 import type { Answer } from '../support/client.js';
+import type { App } from '../support/processes.js';
 import { type Stack, startStack, tokenFor } from '../support/stack.js';
 import { Client } from '../support/client.js';
 import { until } from '../support/until.js';
@@ -8,8 +9,11 @@ import { until } from '../support/until.js';
 /** Requests that meet in one moment: a lock holds them up there, one behind the other, and then lets them go. */
 describe('requests at once', () => {
   let stack: Stack;
+  /** A second API: in one, requests that lock the same chat wait for one another before they come to PostgreSQL. */
+  let other: App;
   beforeAll(async () => {
     stack = await startStack({ workers: 0 });
+    other = await stack.startApi();
   });
   afterAll(() => stack.stop());
 
@@ -58,7 +62,7 @@ describe('requests at once', () => {
     await ana.post(`/api/v1/chats/${id}/messages`, { content: 'Is anybody there?' });
     const [deleted, reply] = await heldUp(lockOf(id), [
       () => ana.request('DELETE', `/api/v1/chats/${id}`),
-      () => ana.post('/api/v1/jobs/assistant-reply', { chat_id: id }),
+      () => stack.as('ana', other).post('/api/v1/jobs/assistant-reply', { chat_id: id }),
     ]);
     expect(deleted?.status).toBe(204);
     expect(reply?.status).toBe(404);
@@ -85,7 +89,7 @@ describe('requests at once', () => {
     const { id } = await cid.chat();
     const [turn, opened] = await heldUp(lockOf(id), [
       () => cid.turn(id, 'One question', { prefer: 'respond-async' }),
-      () => cid.post('/api/v1/assistants/support/chats', {}, { 'idempotency-key': 'cid' }),
+      () => stack.as('cid', other).post('/api/v1/assistants/support/chats', {}, { 'idempotency-key': 'cid' }),
     ]);
     expect(opened?.body.messages).toHaveLength(2);
     expect(opened?.body.unfinished_job_id).toBe(turn?.body.id);

@@ -56,24 +56,45 @@ describe('while somebody else’s session holds PostgreSQL’s locks', () => {
     expect((await ana.turn(id, 'now')).body.user_message).toMatchObject({ content: 'now', seq: 2 });
   });
 
-  it('a chat’s row, and more requests wait for it than there are connections: other chats are served', async () => {
+  it('a chat’s row, and many more requests wait for it than there are connections: nobody else waits', async () => {
     const small = await stack.startApi({ DATABASE_POOL_SIZE: '4' });
     const [ben, eva] = [stack.as('ben', small), stack.as('eva', small)];
-    const [{ id }, other] = [await ben.chat(), await eva.chat()];
-    const change = (): Promise<Answer> => ben.patch(`/api/v1/chats/${id}`, { title: 'at last' });
+    const [{ id }, other] = [await ben.chat(), await ben.chat('billing')];
+    const mine = await eva.chat();
     const waiting = await holding('SELECT FROM chats WHERE id = $1 FOR UPDATE', [id], async () => {
-      const first = Array.from({ length: 4 }, change);
-      await until(async () => {
+      const sent = Array.from({ length: 6 }, (_, n) => [
+        ben.turn(id, `not now, ${n}`, { prefer: 'respond-async' }),
+        // In line for the user's row, which the turn holds while it waits for its chat's.
+        ben.post(`/api/v1/chats/${other.id}/messages`, { content: `nor this, ${n}` }),
+        ben.patch(`/api/v1/chats/${id}`, { title: `at last, ${n}` }),
+        ben.post(`/api/v1/chats/${id}/messages`, { content: `nor that, ${n}` }),
+      ]).flat();
+      const locks = async (): Promise<number> => {
         const { rows } = await stack.database.query(`SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'`);
-        return rows.length >= 4;
-      }, 'a pool that is used up');
-      // Later, so that they still stand in line when the first ones have waited long enough.
-      await new Promise((resolve) => setTimeout(resolve, 500));
-      const second = Array.from({ length: 4 }, change);
-      expect((await eva.patch(`/api/v1/chats/${other.id}`, { title: 'mine' })).status).toBe(200);
-      return [...first, ...second];
+        return rows.length;
+      };
+      await until(async () => (await locks()) > 0, 'one that waits');
+      let most = 0;
+      const pace = await Pace.watch();
+      const begun = Date.now();
+      for (let n = 0; n < 3; n++) {
+        most = Math.max(most, await locks());
+        expect((await eva.get(`/api/v1/chats/${mine.id}`)).status).toBe(200);
+        expect((await ben.get(`/api/v1/chats/${id}/messages`)).status).toBe(200);
+        expect((await eva.patch(`/api/v1/chats/${mine.id}`, { title: `mine, ${n}` })).status).toBe(200);
+      }
+      expect((await eva.turn(mine.id, 'and I', { prefer: 'respond-async' })).status).toBe(202);
+      expect(Date.now() - begun).toBeLessThan(pace.bound(500));
+      expect(most).toBe(1);
+      return Promise.all(sent);
     });
-    for (const answer of await Promise.all(waiting)) if (answer.status !== 200) expectUnavailable(answer);
+    for (const answer of waiting) {
+      if (answer.status === 503) expectUnavailable(answer);
+      else expect(answer.status).toBeLessThan(300);
+    }
+    // Whoever stood behind a request that waited in vain is told so with it.
+    expect(waiting.filter(({ status }) => status === 503).length).toBeGreaterThanOrEqual(6);
+    expect((await ben.turn(id, 'now')).status).toBe(200);
     await small.stop();
   });
 

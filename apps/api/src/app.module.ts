@@ -42,6 +42,7 @@ import { SharedLooks } from './jobs/shared-looks.js';
 import { Limits } from './limits/limits.js';
 import { Load } from './limits/load.js';
 import { OpenStreams } from './limits/open-streams.js';
+import { RowQueues } from './limits/row-queues.js';
 import { ExportService } from './me/export.service.js';
 import { MeController } from './me/me.controller.js';
 import { MeService } from './me/me.service.js';
@@ -121,6 +122,7 @@ export class AppModule {
           useFactory: (manager: EntityManager) => new Load(manager, settings.limits),
           inject: [EntityManager],
         },
+        { provide: RowQueues, useValue: new RowQueues(database.poolSize) },
         {
           provide: OpenStreams,
           useFactory: (manager: EntityManager, limits: Limits) => new OpenStreams(manager, limits, settings.limits),

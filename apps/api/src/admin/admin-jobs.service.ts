@@ -14,6 +14,7 @@ import { requeue } from '#jobs/requeue.js';
 import { Doorbell } from '#queue/doorbell.js';
 import { encodeCursor } from '../http/cursor.js';
 import { DueJobs } from '../jobs/due-jobs.js';
+import { RowQueues } from '../limits/row-queues.js';
 import { type AdminJobRow, jobsList, listName, readPosition } from './jobs-list.js';
 import type { Surroundings } from './why.js';
 
@@ -75,6 +76,7 @@ export class AdminJobsService {
     private readonly doorbell: Doorbell,
     private readonly due: DueJobs,
     private readonly users: UserTags,
+    private readonly rows: RowQueues,
   ) {}
 
   /** A page of the jobs that were asked for. @throws ServiceError `validation_failed` */
@@ -133,10 +135,12 @@ export class AdminJobsService {
   async requeue(jobId: string, userId: string): Promise<AdminJob> {
     // What was in the way may be gone by the time it is looked at: then once more.
     for (let tries = 0; tries < 3; tries++) {
-      const attempts = await requeue(this.manager, jobId).catch((error: unknown) => {
-        if (isConflict(error)) return undefined;
-        throw error;
-      });
+      const attempts = await this.rows
+        .run({ job: jobId }, () => requeue(this.manager, jobId))
+        .catch((error: unknown) => {
+          if (isConflict(error)) return undefined;
+          throw error;
+        });
       if (attempts !== undefined) {
         this.logger.warn(line('requeued', { job_id: jobId, operator: this.users.tagOf(userId) }));
         this.due.add(jobId, attempts + 1);

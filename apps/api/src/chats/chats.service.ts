@@ -14,6 +14,7 @@ import type { ChatsQuery } from '#contract/queries.dto.js';
 import type { UpdateChatRequest } from '#contract/requests.dto.js';
 import { decodeCursor, encodeCursor } from '../http/cursor.js';
 import type { Preconditions } from '../http/preconditions.js';
+import { RowQueues } from '../limits/row-queues.js';
 import { readChats } from './chats-list.js';
 import { presentChat } from './present-chat.js';
 
@@ -51,7 +52,10 @@ export interface ChatsPage {
 
 @Injectable()
 export class ChatsService {
-  constructor(private readonly manager: EntityManager) {}
+  constructor(
+    private readonly manager: EntityManager,
+    private readonly rows: RowQueues,
+  ) {}
 
   /**
    * A chat of the caller's; by an assistant's own paths only if it is that assistant's.
@@ -98,7 +102,7 @@ export class ChatsService {
       throw new ServiceError('validation_failed', 'The request names nothing to change.');
     }
     try {
-      return await this.manager.transaction(async (manager) => {
+      return await this.transaction(chatId, async (manager) => {
         const chat = await this.lock(manager, userId, chatId, preconditions);
         const { status = chat.status, title = chat.title, metadata = chat.metadata } = change;
         if (status !== chat.status && !TRANSITIONS[chat.status].includes(status)) {
@@ -129,7 +133,7 @@ export class ChatsService {
    * @throws ServiceError `not_found`, `precondition_failed`
    */
   async delete(userId: string, chatId: string, preconditions: Preconditions): Promise<void> {
-    const { endedJobs } = await this.manager.transaction(async (manager) => {
+    const { endedJobs } = await this.transaction(chatId, async (manager) => {
       await this.lock(manager, userId, chatId, preconditions);
       return release(manager, [chatId]);
     });
@@ -144,6 +148,10 @@ export class ChatsService {
       // The chat is gone, and its rows will be, whatever became of the store since.
       if (!isStoreAway(error)) throw error;
     }
+  }
+
+  private transaction<T>(chat: string, write: (manager: EntityManager) => Promise<T>): Promise<T> {
+    return this.rows.run({ chat }, () => this.manager.transaction(write));
   }
 
   /** The chat, locked, then read: what the wait for the lock let pass is seen, also in its jobs. */

@@ -9,6 +9,7 @@ import { takeTurn, takeValues } from '#jobs/limits.js';
 import type { OpenChatRequest } from '#contract/requests.dto.js';
 import { KeptRequests } from '../idempotency/kept-requests.js';
 import { Limits } from '../limits/limits.js';
+import { RowQueues } from '../limits/row-queues.js';
 import { MessagesService } from '../messages/messages.service.js';
 import { encodeCursor } from '../http/cursor.js';
 import {
@@ -91,6 +92,7 @@ export class OpenChat {
     private readonly messages: MessagesService,
     private readonly kept: KeptRequests,
     private readonly limits: Limits,
+    private readonly rows: RowQueues,
   ) {}
 
   /**
@@ -134,7 +136,7 @@ export class OpenChat {
     const [row] =
       active !== undefined
         ? await this.keepFound(active.chat, requestKey)
-        : await this.create([userId, slug, newId(), title, metadata, newId(), ...keyValues(requestKey)]);
+        : await this.create(userId, [userId, slug, newId(), title, metadata, newId(), ...keyValues(requestKey)]);
     if (row !== undefined) return { chat: chatOfJson(row.chat), created: active === undefined, replayed: false };
     // There is a twin by now, or a chat; or it was archived in this moment. Else there is no such assistant.
     if (active === undefined && !(await this.isKnown(userId, slug, requestKey))) {
@@ -164,16 +166,19 @@ export class OpenChat {
 
   /** @returns nothing when the chat is no longer active, or there is the key of a twin, by now */
   private keepFound({ id, userId }: Chat, requestKey: RequestKey | undefined): Promise<{ chat: object }[]> {
-    return this.manager.transaction(async (manager) => {
-      const held = await manager.query<unknown[]>(HOLD_ACTIVE, [id, userId]);
-      return held.length === 0 ? [] : manager.query(KEEP_FOUND, [id, ...keyValues(requestKey)]);
-    });
+    return this.rows.run({ chat: id }, () =>
+      this.manager.transaction(async (manager) => {
+        const held = await manager.query<unknown[]>(HOLD_ACTIVE, [id, userId]);
+        return held.length === 0 ? [] : manager.query(KEEP_FOUND, [id, ...keyValues(requestKey)]);
+      }),
+    );
   }
 
   /** @returns nothing when there is a chat, or the key of a twin, by now */
-  private async create(values: unknown[]): Promise<{ chat: object }[]> {
+  private async create(user: string, values: unknown[]): Promise<{ chat: object }[]> {
     try {
-      return await this.manager.query<{ chat: object }[]>(CREATE, [...values, ...takeValues(this.limits.ofStoring)]);
+      const all = [...values, ...takeValues(this.limits.ofStoring)];
+      return await this.rows.run({ user }, () => this.manager.query<{ chat: object }[]>(CREATE, all));
     } catch (error) {
       if (isKeyConflict(error)) return [];
       throw error;

@@ -20,6 +20,7 @@ import { assertTakesTurns } from '../turns/refusal.js';
 import { KeptRequests } from '../idempotency/kept-requests.js';
 import { Limits } from '../limits/limits.js';
 import { Load } from '../limits/load.js';
+import { RowQueues } from '../limits/row-queues.js';
 import { DueJobs } from './due-jobs.js';
 import { type JobWatch, JobWaiter } from './job-waiter.js';
 import { presentJob } from './present-job.js';
@@ -48,6 +49,7 @@ export class JobsService {
     private readonly kept: KeptRequests,
     private readonly limits: Limits,
     private readonly load: Load,
+    private readonly rows: RowQueues,
   ) {}
 
   /**
@@ -87,10 +89,13 @@ export class JobsService {
   }
 
   private tryToAccept(reply: ReplyOrigin & Pick<NewTurn, 'jobId' | 'traceparent'>): Promise<AcceptedReply | undefined> {
-    return acceptReply(this.manager, reply, this.limits.ofUser).catch((error: unknown) => {
-      if (isConflict(error)) return undefined;
-      throw error;
-    });
+    const rows = { chat: reply.chatId, user: reply.userId };
+    return this.rows
+      .run(rows, () => acceptReply(this.manager, reply, this.limits.ofUser))
+      .catch((error: unknown) => {
+        if (isConflict(error)) return undefined;
+        throw error;
+      });
   }
 
   /** Has a worker called for a job that nobody has begun: whoever accepted it may have died before that. */
@@ -191,7 +196,7 @@ export class JobsService {
     } finally {
       watch.close();
     }
-    const ended = await cancel(this.manager, jobId, userId);
+    const ended = await this.rows.run({ job: jobId }, () => cancel(this.manager, jobId, userId));
     if (ended !== undefined) turnEnded(ended, 'canceled');
     const found = await this.get(userId, jobId);
     if (found.job.status !== 'canceled') {

@@ -12,6 +12,7 @@ import type { CreateMessageRequest } from '#contract/requests.dto.js';
 import { decodeCursor } from '../http/cursor.js';
 import { KeptRequests } from '../idempotency/kept-requests.js';
 import { Limits } from '../limits/limits.js';
+import { RowQueues } from '../limits/row-queues.js';
 import { assertTakesTurns } from '../turns/refusal.js';
 import { DEFAULT_PAGE, listOf, type MessagesPage, PAGE_COLUMNS, pageOf, type PageRow, toPage } from './page.js';
 
@@ -68,6 +69,7 @@ export class MessagesService {
     private readonly manager: EntityManager,
     private readonly kept: KeptRequests,
     private readonly limits: Limits,
+    private readonly rows: RowQueues,
   ) {}
 
   /**
@@ -105,7 +107,10 @@ export class MessagesService {
     // What was in the way may be gone by the time it is looked at: then once more.
     for (let tries = 0; tries < 3; tries++) {
       try {
-        const stored = await this.manager.transaction((manager) => this.insert(manager, origin, body));
+        const rows = { chat: origin.chatId, user: origin.userId };
+        const stored = await this.rows.run(rows, () =>
+          this.manager.transaction((manager) => this.insert(manager, origin, body)),
+        );
         if (stored !== undefined) return stored;
         const refusal = await this.limits.refusal(origin.userId, this.limits.ofStoring);
         if (refusal !== undefined) throw refusal;

@@ -18,6 +18,7 @@ import { JobWaiter } from '../jobs/job-waiter.js';
 import { type AwaitedJob, JobsService } from '../jobs/jobs.service.js';
 import { Limits } from '../limits/limits.js';
 import { Load } from '../limits/load.js';
+import { RowQueues } from '../limits/row-queues.js';
 import { acceptingSpan } from './accepting-span.js';
 import { assertTakesTurns } from './refusal.js';
 
@@ -56,6 +57,7 @@ export class TurnsService {
     private readonly kept: KeptRequests,
     private readonly limits: Limits,
     private readonly load: Load,
+    private readonly rows: RowQueues,
   ) {}
 
   /**
@@ -139,10 +141,13 @@ export class TurnsService {
   }
 
   private tryToAccept(turn: NewTurn): Promise<AcceptedTurn | undefined> {
-    return acceptTurn(this.manager, turn, this.limits.ofUser).catch((error: unknown) => {
-      if (isConflict(error)) return undefined;
-      throw error;
-    });
+    const rows = { chat: turn.chatId, user: turn.userId };
+    return this.rows
+      .run(rows, () => acceptTurn(this.manager, turn, this.limits.ofUser))
+      .catch((error: unknown) => {
+        if (isConflict(error)) return undefined;
+        throw error;
+      });
   }
 
   private async refusal(origin: TurnOrigin): Promise<ServiceError | undefined> {

@@ -1,0 +1,130 @@
+import { ServiceError } from '#errors/service-error.js';
+
+/** The rows that a request locks: a chat's, a job's (and with it its chat's), and its user's. */
+export interface LockedRows {
+  readonly chat?: string;
+  readonly job?: string;
+  readonly user?: string;
+}
+
+/** Everybody stands in one queue after the other in this order, so that no two wait for one another. */
+const ORDER = ['chat', 'job', 'user'] as const;
+
+/** Part of a pool's connections that requests which lock rows may hold at once. The others are left to those that only read. */
+const SHARE = 0.8;
+
+/** Longest wait for a turn in a queue, in milliseconds: as long as for a connection. */
+const LONGEST_WAIT_MS = 10_000;
+
+/** PostgreSQL's state of a statement that waited for a lock in vain. */
+const LOCK_NOT_AVAILABLE = '55P03';
+
+interface Waiter {
+  readonly begin: () => void;
+  readonly refuse: (error: unknown) => void;
+}
+
+/** A number of places, and those who wait for one, in the order they came. */
+class Queue {
+  private taken = 0;
+  private readonly waiting = new Set<Waiter>();
+
+  constructor(private readonly places: number) {}
+
+  get idle(): boolean {
+    return this.taken === 0;
+  }
+
+  /** Takes a place, now or when it is free. @throws ServiceError `unavailable` at the deadline, or what {@link refuse} is given */
+  async enter(deadline: number): Promise<void> {
+    if (this.taken < this.places) {
+      this.taken += 1;
+      return;
+    }
+    await new Promise<void>((resolve, reject) => {
+      const done = (then: () => void): void => {
+        clearTimeout(timer);
+        this.waiting.delete(waiter);
+        then();
+      };
+      const waiter: Waiter = { begin: () => done(resolve), refuse: (error) => done(() => reject(error)) };
+      const timer = setTimeout(() => waiter.refuse(busy()), Math.max(0, deadline - performance.now())).unref();
+      this.waiting.add(waiter);
+    });
+  }
+
+  /** Gives a place back, or on to whoever has waited longest. */
+  leave(): void {
+    const [next] = this.waiting;
+    if (next === undefined) this.taken -= 1;
+    else next.begin();
+  }
+
+  refuse(error: unknown): void {
+    for (const waiter of this.waiting) waiter.refuse(error);
+  }
+}
+
+/**
+ * Has requests that lock the same row wait in this process, and not each with a connection: one of them is in the database, the others
+ * stand behind it. A row that somebody's session holds would otherwise use up the pool, and everybody else would wait for a connection.
+ *
+ * A user's row is locked before the chat's, so a request that waits for a chat holds up its user's others. They have a queue, too.
+ */
+export class RowQueues {
+  private readonly queues = new Map<string, Queue>();
+  private readonly connections: Queue;
+
+  constructor(
+    poolSize: number,
+    private readonly longestWaitMs = LONGEST_WAIT_MS,
+  ) {
+    this.connections = new Queue(Math.max(1, Math.floor(poolSize * SHARE)));
+  }
+
+  /**
+   * Runs a write once nobody else in this process locks its rows. When one has waited for a lock in vain, those behind it are refused
+   * as it is: they would wait in vain, too, one after the other.
+   * @throws ServiceError `unavailable`, or what the write throws
+   */
+  async run<T>(rows: LockedRows, write: () => Promise<T>): Promise<T> {
+    const deadline = performance.now() + this.longestWaitMs;
+    const entered: (readonly [name: string, queue: Queue])[] = [];
+    try {
+      for (const kind of ORDER) {
+        if (rows[kind] === undefined) continue;
+        const name = `${kind} ${rows[kind]}`;
+        const queue = this.queues.get(name) ?? new Queue(1);
+        this.queues.set(name, queue);
+        await queue.enter(deadline);
+        entered.push([name, queue]);
+      }
+      await this.connections.enter(deadline);
+      try {
+        return await write();
+      } finally {
+        this.connections.leave();
+      }
+    } catch (error) {
+      // Not those behind it for its user's sake alone, who write into other chats.
+      if (waitedInVain(error)) entered[0]?.[1].refuse(error);
+      throw error;
+    } finally {
+      for (const [name, queue] of entered.reverse()) {
+        queue.leave();
+        if (queue.idle) this.queues.delete(name);
+      }
+    }
+  }
+}
+
+function waitedInVain(error: unknown): boolean {
+  const { code, driverError } = error as { code?: unknown; driverError?: { code?: unknown } };
+  return code === LOCK_NOT_AVAILABLE || driverError?.code === LOCK_NOT_AVAILABLE;
+}
+
+function busy(): ServiceError {
+  return new ServiceError('unavailable', 'Too many requests wait to write into the same chat.', {
+    headers: { 'retry-after': '2' },
+  });
+}
