@@ -47,6 +47,8 @@ async function main(): Promise<number> {
     baseUrl,
     token: values.token ?? (() => signToken(user, process.env, { expiresIn: '1h' })),
     retryForMs: 2_000,
+    // It says so itself, once it gives up.
+    onRetry: () => undefined,
   });
   const terminal = new Terminal();
   let failed = false;

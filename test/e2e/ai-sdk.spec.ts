@@ -97,7 +97,7 @@ describe('useChat, through the transport', () => {
   afterAll(() => stack.stop());
 
   const clientOf = (user: string, options: Partial<RejoinderOptions> = {}): Rejoinder =>
-    new Rejoinder({ baseUrl: stack.api.url, token: tokenFor(user), ...options });
+    new Rejoinder({ baseUrl: stack.api.url, token: tokenFor(user), onRetry: () => undefined, ...options });
   const kept = async (user: string, chatId: string): Promise<Message> =>
     (await clientOf(user).listMessages(chatId)).data.at(-1) as Message;
   const slowPieces = (count: number, piece_delay_ms: number): object => ({

@@ -1,67 +1,24 @@
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
-import { ApiError, ConnectionError, type JobEvent, Rejoinder, type RejoinderOptions } from '@rejoinder/client';
+import { ApiError, type JobEvent, Rejoinder } from '@rejoinder/client';
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { promisify } from 'node:util';
+import {
+  all,
+  answered,
+  type Asked,
+  end,
+  event,
+  job,
+  json,
+  never,
+  no,
+  stream,
+  within,
+} from '../support/answered-client.js';
 import { Pace } from '../support/pace.js';
-
-interface Asked {
-  readonly url: string;
-  readonly init: RequestInit;
-  readonly at: number;
-}
-
-const event = (name: string, id: string, data: object): string =>
-  `event: ${name}\ndata: ${JSON.stringify(data)}\nid: ${id}\n\n`;
-const job = (status: string): object => ({ id: 'j', status });
-const end = event('job', 'end', job('succeeded'));
-const stream = (body: ConstructorParameters<typeof Response>[0]): Response =>
-  new Response(body, { headers: { 'content-type': 'text/event-stream' } });
-const json = (body: unknown, headers: Record<string, string> = {}, status = 200): Response =>
-  new Response(JSON.stringify(body), { status, headers: { 'content-type': 'application/json', ...headers } });
-const no = (status: number, code: string, headers = {}): Response =>
-  json({ code, message: 'no', request_id: 'r' }, headers, status);
-const portal = (): Response => new Response('<h1>Log in</h1>', { headers: { 'content-type': 'text/html' } });
-
-/** A client whose requests are answered here. */
-function answered(
-  answer: (n: number, asked: Asked) => Response | Promise<Response>,
-  options: Partial<RejoinderOptions> = {},
-): { client: Rejoinder; asked: Asked[] } {
-  const asked: Asked[] = [];
-  const client = new Rejoinder({
-    baseUrl: 'http://service.test',
-    token: 'x',
-    fetch: async (url, init = {}) => {
-      asked.push({ url: url as string, init, at: Date.now() });
-      return answer(asked.length - 1, asked.at(-1) as Asked);
-    },
-    ...options,
-  });
-  return { client, asked };
-}
-
-async function all(events: AsyncIterable<JobEvent>): Promise<JobEvent[]> {
-  const list: JobEvent[] = [];
-  for await (const one of events) list.push(one);
-  return list;
-}
-
-/** What a promise comes to within so long, on a clock that is turned by hand. */
-async function within<T>(ms: number, promise: Promise<T>): Promise<T | Error | 'pending'> {
-  let outcome: T | Error | 'pending' = 'pending';
-  promise.then(
-    (value) => (outcome = value),
-    (error: Error) => (outcome = error),
-  );
-  const step = Math.max(50, ms / 500);
-  for (let passed = 0; passed < ms && outcome === 'pending'; passed += step) await jest.advanceTimersByTimeAsync(step);
-  return outcome;
-}
-
-const never = <T>(): Promise<T> => new Promise<T>(() => undefined);
 
 describe('the client, whatever it is answered', () => {
   afterEach(() => void jest.useRealTimers());
@@ -97,23 +54,6 @@ describe('the client, whatever it is answered', () => {
     const changed = await client.updateChat('c', { title: 'x' }, { ifUnchanged: chat });
     await client.deleteChat('c', { ifUnchanged: changed });
     expect(asked.slice(-2).map(({ init }) => new Headers(init.headers).get('if-match'))).toEqual(['"1"', '"3"']);
-  });
-
-  it('does not take a page for a stream, and says in the end what answered', async () => {
-    jest.useFakeTimers();
-    const options = { reconnectForMs: 5_000 };
-    for (const answer of [portal, () => new Response(null, { status: 204 }), () => json({}), () => stream(':\n\n')]) {
-      const { client, asked } = answered(answer, options);
-      expect(await within(20_000, client.streamTurn('c', 'hello').reply())).toBeInstanceOf(ConnectionError);
-      expect(asked.length).toBeGreaterThan(2);
-      expect(asked.length).toBeLessThan(15);
-    }
-    // One that goes away by itself is no reason to stop.
-    const { client } = answered((n) => (n < 2 ? portal() : stream(end)), options);
-    expect(await within(20_000, all(client.streamTurn('c', 'hello')))).toMatchObject([{ type: 'job' }]);
-    expect(await within(20_000, answered(portal).client.listChats())).toBeInstanceOf(ConnectionError);
-    const nothing = answered(() => json(null, { etag: '"0"' })).client;
-    expect(await within(20_000, nothing.listChats())).toBeInstanceOf(ConnectionError);
   });
 
   it('never asks without a pause, whatever it is told', async () => {

@@ -47,7 +47,7 @@ describe('the client', () => {
   });
 
   const as = (user: string, options: Partial<RejoinderOptions> = {}): Rejoinder =>
-    new Rejoinder({ baseUrl: stack.api.url, token: tokenFor(user), ...options });
+    new Rejoinder({ baseUrl: stack.api.url, token: tokenFor(user), onRetry: () => undefined, ...options });
   /** A line on which each request has a connection of its own. */
   const badLine = async (
     faultOf: (n: number) => Fault | undefined,
@@ -301,7 +301,12 @@ describe('the client', () => {
     await stack.model.script('refused', { status: 400, error_type: 'invalid_request_error', message: 'no' });
     expect(await thrown(kim.sendTurn(chat.id, 'refused'))).toMatchObject({ status: 502, code: 'assistant_failed' });
     const stream = kim.streamTurn(chat.id, 'refused');
-    const events = await all(stream);
+    const events: JobEvent[] = [];
+    const reading = (async () => {
+      for await (const event of stream) events.push(event);
+    })();
+    expect(await thrown(reading)).toMatchObject({ name: 'TurnError', job: { error: { code: 'model_rejected' } } });
+    expect(events.at(-1)).toMatchObject({ type: 'job', job: { status: 'failed' } });
     expect(events.at(-2)).toMatchObject({ type: 'failure', error: { code: 'assistant_failed', job_id: stream.jobId } });
     const failed = await thrown(kim.followJob(stream.jobId ?? '').reply());
     expect(failed).toBeInstanceOf(TurnError);

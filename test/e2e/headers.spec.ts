@@ -344,6 +344,22 @@ describe('every answer', () => {
     });
   });
 
+  it('lets pages of this machine in while it is developed, from any port, and no other page', async () => {
+    const developed = await stack.startApi({ CORS_ORIGINS: '', NODE_ENV: 'development' });
+    const allowed = async (origin: string): Promise<(string | null)[]> => {
+      const headers = { authorization, origin, 'access-control-request-method': 'GET' };
+      const answers = ['GET', 'OPTIONS'].map((method) => fetch(`${developed.url}/api/v1/chats`, { method, headers }));
+      return (await Promise.all(answers)).map((answer) => answer.headers.get('access-control-allow-origin'));
+    };
+    for (const origin of ['http://localhost:5173', 'http://127.0.0.1:8080', 'http://[::1]:4200', 'https://localhost']) {
+      expect(await allowed(origin)).toEqual([origin, origin]);
+    }
+    for (const origin of ['http://localhost.example.com', 'http://127.0.0.1.nip.io:80', 'http://evil.com', 'null']) {
+      expect(await allowed(origin)).toEqual([null, null]);
+    }
+    await developed.stop();
+  });
+
   it('where no origin is named, says nothing of other origins', async () => {
     const closed = await stack.startApi({ CORS_ORIGINS: '' });
     const ask = async (method: string): Promise<Response> =>

@@ -1,4 +1,4 @@
-import { ApiError, type JobEvents, type OpenedChat, type Rejoinder, TurnError } from '@rejoinder/client';
+import { ApiError, type JobEvents, type OpenedChat, type Rejoinder } from '@rejoinder/client';
 import type { Terminal } from './terminal.js';
 import { endingOf } from './words.js';
 
@@ -93,7 +93,6 @@ export class Conversation {
       );
       return 'canceled';
     }
-    if (job !== undefined && job.status !== 'succeeded') throw new TurnError(job);
     const ending = message && endingOf(message);
     if (ending !== undefined) terminal.note(ending);
     return 'answered';

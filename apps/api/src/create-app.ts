@@ -46,7 +46,7 @@ const SILENCE_TIMEOUT_MS = 90_000;
 /** The API app, ready to listen. */
 export async function createApp(settings: Settings): Promise<NestFastifyApplication> {
   const connections = new Connections();
-  const origins = new Origins(settings.corsOrigins, `${API_PREFIX}/`);
+  const origins = new Origins(settings.corsOrigins, `${API_PREFIX}/`, settings.corsLocalhost);
   const adapter: FastifyAdapter = new FastifyAdapter({
     bodyLimit: LARGEST_BODY_BYTES,
     requestTimeout: REQUEST_TIMEOUT_MS,

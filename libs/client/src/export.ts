@@ -1,5 +1,5 @@
 import { ConnectionError } from './errors.js';
-import type { Http } from './http.js';
+import { type Http, LONGEST_TEXT } from './http.js';
 import type { ExportLine } from './types.js';
 import { linked } from './waiting.js';
 
@@ -27,15 +27,16 @@ export async function* exportLines(http: Http, signal?: AbortSignal): AsyncGener
     const response = await http
       .stream({ method: 'GET', path: '/me/export', headers }, leave.signal)
       .catch((error: unknown) => (leave.signal.aborted ? broke(error) : Promise.reject(error as Error)));
-    if (!/jsonl/i.test(response.headers.get('content-type') ?? '') || response.body === null) {
-      throw new ConnectionError(`Something on the way answered ${response.status}, and not with an export.`);
-    }
+    if (!/jsonl/i.test(response.headers.get('content-type') ?? '') || response.body === null)
+      throw http.foreign(response);
+    http.seen();
     const reader = response.body.getReader();
     // Not every fetch ends a read that is under way when it is aborted.
     leave.signal.addEventListener('abort', () => void reader.cancel().catch(() => undefined));
     const decoder = new TextDecoder();
     // The line that has not ended, in pieces: joined with each of them anew, a long one would be gone through again and again.
     const begun: string[] = [];
+    let characters = 0;
     for (;;) {
       listen();
       const { done, value } = await reader.read().catch(broke);
@@ -43,8 +44,11 @@ export async function* exportLines(http: Http, signal?: AbortSignal): AsyncGener
       if (done || leave.signal.aborted) return broke();
       const [first = '', ...others] = decoder.decode(value, { stream: true }).split('\n');
       begun.push(first);
+      characters += first.length;
+      if (characters > LONGEST_TEXT) throw new ConnectionError('A line of the export has no end.');
       for (const next of others) {
         const line = parse(begun.splice(0, begun.length, next).join('')) ?? broke();
+        characters = next.length;
         yield line;
         if (line.type === 'end') return;
         signal?.throwIfAborted();
@@ -59,7 +63,8 @@ export async function* exportLines(http: Http, signal?: AbortSignal): AsyncGener
 
 function parse(text: string): ExportLine | undefined {
   try {
-    return JSON.parse(text) as ExportLine;
+    const line: unknown = JSON.parse(text);
+    return typeof line === 'object' && line !== null && 'type' in line ? (line as ExportLine) : undefined;
   } catch {
     return undefined;
   }

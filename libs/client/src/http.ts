@@ -1,5 +1,7 @@
-import { ApiError, ConnectionError } from './errors.js';
+import { ApiError, ConnectionError, RejoinderError } from './errors.js';
+import { ForeignAnswer } from './foreign-answer.js';
 import type { ErrorBody } from './types.js';
+import { unreachable } from './unreachable.js';
 import { linked, orAborted, pause, retryAfterOf, retryDelay, timer } from './waiting.js';
 
 /**
@@ -19,7 +21,12 @@ export interface HttpOptions {
   /** How long one answer may take, in milliseconds, beyond what the request itself asks to wait. */
   readonly timeoutMs: number;
   readonly fetch: typeof globalThis.fetch;
+  /** Called each time before something is tried again. */
+  readonly onRetry: OnRetry | undefined;
 }
+
+/** Learns at once why something is about to be tried again, and in how many milliseconds. What it throws ends the request. */
+export type OnRetry = (error: RejoinderError, inMs: number) => void;
 
 export interface HttpRequest {
   readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
@@ -50,7 +57,10 @@ const KEPT_CHARACTERS = 16 * 1024 * 1024;
 /** An answer that is longer is not kept, in characters. */
 const LONGEST_KEPT = KEPT_CHARACTERS / 4;
 
-/** Statuses that say "not now". A proxy's own 502 and 504 count as no answer: see `readError`. */
+/** Longest event of a stream, or line of an export, that is read, in UTF-16 code units: the longest reply takes less, escaped as JSON. */
+export const LONGEST_TEXT = 64 * 1024 * 1024;
+
+/** Statuses by which the service says "not now". A proxy's own are a {@link ForeignAnswer}. */
 const NOT_NOW = new Set([429, 503]);
 
 /** How long the service is asked to wait once a wait was cut short: something on the way may allow no longer ones. In seconds. */
@@ -69,6 +79,9 @@ export class Http {
   private readonly kept = new Map<string, Kept>();
   private keptCharacters = 0;
   private readonly etags = new WeakMap<object, string>();
+  /** The service has answered: its address is right. */
+  private known = false;
+  private warned = false;
 
   constructor(readonly options: HttpOptions) {}
 
@@ -94,12 +107,14 @@ export class Http {
         return await orAborted(controller.signal, async () => {
           const response = await this.send(url, { ...request, headers }, controller.signal);
           if (response.status === 304 && known !== undefined) {
+            this.seen();
             this.keep(url, known);
             return known.answer as Answer<T>;
           }
           const { status, headers: told } = response;
           if (status === 204) return { status, headers: told, body: undefined as T };
-          const { body, characters } = await readJson(response);
+          const { body, characters } = await this.readJson(response);
+          this.seen();
           const answer = { status: response.status, headers: response.headers, body: body as T };
           const etag = strongTag(response.headers.get('etag'));
           if (etag !== null) this.etags.set(body, etag);
@@ -133,6 +148,29 @@ export class Http {
     return orAborted(signal, () => this.send(this.url(request), { ...request, headers }, signal));
   }
 
+  /** Notes that the service itself has answered. */
+  seen(): void {
+    this.known = true;
+  }
+
+  /** The error for an answer that is not the service's. */
+  foreign(response: Response): ForeignAnswer {
+    return ForeignAnswer.of(response, this.options.baseUrl, this.known);
+  }
+
+  /**
+   * Says why something is tried again. Without a callback it is said once, and only before the service has ever answered: a wrong address and a
+   * page's origin that is not allowed would otherwise look like a service that is slow.
+   */
+  willRetry(error: unknown, inMs: number): void {
+    if (!(error instanceof RejoinderError)) return;
+    const { onRetry } = this.options;
+    if (onRetry !== undefined) return onRetry(error, inMs);
+    if (this.known || this.warned) return;
+    this.warned = true;
+    console.warn(`Rejoinder: ${error.message} Trying again.`);
+  }
+
   /** The `ETag` that came with what was answered; undefined when it is not an answer's body, or had none. */
   etagOf(body: object): string | undefined {
     return this.etags.get(body);
@@ -159,10 +197,10 @@ export class Http {
     void new Headers(all);
     const init = { method, headers: all, ...(body && { body: JSON.stringify(body) }), signal };
     const response = await this.options.fetch(url, init).catch((error: unknown) => {
-      throw new ConnectionError('The service cannot be reached.', { cause: error });
+      throw unreachable(this.options.baseUrl, error, this.known);
     });
     if (response.ok || response.status === 304) return response;
-    throw await readError(response);
+    throw await this.readError(response);
   }
 
   private async bearer(): Promise<string> {
@@ -189,9 +227,32 @@ export class Http {
         since += Math.min(Date.now() - began, waitOf(request, tries) * 1_000);
         const delayMs = retryDelay(tries, error);
         if (!repeatable || !isPassing(error) || Date.now() + delayMs - since > patienceMs) throw error;
+        this.willRetry(error, delayMs);
         await pause(delayMs, signal);
       }
     }
+  }
+
+  /** All of the service's answers are objects. */
+  private async readJson(response: Response): Promise<{ body: object; characters: number }> {
+    let cause: unknown;
+    try {
+      const text = await response.text();
+      const body: unknown = JSON.parse(text);
+      if (typeof body === 'object' && body !== null) return { body, characters: text.length };
+    } catch (error) {
+      cause = error;
+    }
+    if (!isJson(response)) throw this.foreign(response);
+    throw new ConnectionError('The answer was cut off, or is not the service’s.', { cause });
+  }
+
+  /** The service's errors have a shape of their own. An answer with another shape is somebody else's. */
+  private async readError(response: Response): Promise<ApiError | ConnectionError> {
+    const body: unknown = await response.json().catch(() => undefined);
+    if (!isErrorBody(body)) return this.foreign(response);
+    this.seen();
+    return new ApiError(response.status, body, retryAfterOf(response.headers));
   }
 
   private keep(url: string, kept: Kept): void {
@@ -217,25 +278,13 @@ function waitOf({ waitSeconds = 0 }: HttpRequest, tries: number): number {
 
 /** Whether the same request may fare better later. */
 export function isPassing(error: unknown): boolean {
+  if (error instanceof ForeignAnswer) return !error.isFinal;
   return error instanceof ConnectionError || (error instanceof ApiError && NOT_NOW.has(error.status));
 }
 
 /** An id or a slug as one part of a path. Nothing, `.` and `..` would lead elsewhere, however they are written: they get a name nobody has. */
 export function segment(id: string): string {
   return (/^\.{0,2}$/.test(id) ? '%25' : '') + encodeURIComponent(id);
-}
-
-/** All of the service's answers are objects. */
-async function readJson(response: Response): Promise<{ body: object; characters: number }> {
-  let cause: unknown;
-  try {
-    const text = await response.text();
-    const body: unknown = JSON.parse(text);
-    if (typeof body === 'object' && body !== null) return { body, characters: text.length };
-  } catch (error) {
-    cause = error;
-  }
-  throw new ConnectionError('The answer was cut off, or is not the service’s.', { cause });
 }
 
 /**
@@ -252,14 +301,12 @@ function freeze(json: unknown): void {
   Object.freeze(json);
 }
 
-/** The service's errors have a shape of their own. What has another is somebody's on the way, and says nothing of the request. */
-async function readError(response: Response): Promise<ApiError | ConnectionError> {
-  const body: unknown = await response.json().catch(() => undefined);
-  if (!isErrorBody(body)) return new ConnectionError(`Something on the way answered ${response.status}.`);
-  return new ApiError(response.status, body, retryAfterOf(response.headers));
+function isJson({ headers }: Response): boolean {
+  return /^application\/json\b/i.test(headers.get('content-type') ?? '');
 }
 
-function isErrorBody(body: unknown): body is ErrorBody {
+/** Whether a value has the one shape of the service's errors. */
+export function isErrorBody(body: unknown): body is ErrorBody {
   if (typeof body !== 'object' || body === null) return false;
   const { code, message, request_id } = body as Record<string, unknown>;
   return [code, message, request_id].every((field) => typeof field === 'string');

@@ -1,5 +1,5 @@
 export { ApiError, ConnectionError, RejoinderError, TurnError } from './errors.js';
-export type { Token } from './http.js';
+export type { OnRetry, Token } from './http.js';
 export { type FollowOptions, type JobEvent, JobEvents } from './job-events.js';
 export * from './rejoinder.js';
 export { type Remedy, remedyFor } from './remedy.js';

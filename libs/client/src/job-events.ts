@@ -1,6 +1,7 @@
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
 import { ConnectionError, TurnError } from './errors.js';
-import { type Http, type HttpRequest, isPassing, segment } from './http.js';
+import { type Http, type HttpRequest, isPassing, LONGEST_TEXT, segment } from './http.js';
+import { readEvent, type ReceivedEvent } from './read-event.js';
 import { type ErrorBody, isFinal, type Job, type Message } from './types.js';
 import { linked, LONGEST_TOLD_MS, pause, retryDelay } from './waiting.js';
 
@@ -14,7 +15,7 @@ export type JobEvent =
   | { readonly type: 'reset'; readonly attempt: number }
   /** The reply as it is kept. It decides: a canceled one may be shorter than what was shown. */
   | { readonly type: 'message'; readonly message: Message }
-  /** The job failed; the `job` that follows says why. */
+  /** The job failed. The `job` that follows says why, and then the loop throws a `TurnError`. */
   | { readonly type: 'failure'; readonly error: ErrorBody };
 
 export interface FollowOptions {
@@ -34,18 +35,29 @@ const LONGEST_SILENCE_MS = 30_000;
 const RETRY_MS = 1_000;
 const SOONEST_MS = 250;
 
-/** Longest single event that is read, in UTF-16 code units. */
-const LONGEST_EVENT = 64 * 1024 * 1024;
+/** A connection that held for so long was a sound one, also when nothing new came by it; in milliseconds. */
+const HELD_MS = 5_000;
+
+/**
+ * Longest time that streams may go on without anything new, in milliseconds, connections that were lost not counted. A turn ends after an
+ * hour; an attempt that is under way then, soon after.
+ */
+const LONGEST_STILL_MS = 2 * 60 * 60_000;
 
 /**
  * A job, followed until it is final: whatever becomes of the connection meanwhile, each piece of the text comes once, in
- * order. To be read once, with `for await`; leaving the loop leaves the stream, and the turn goes on.
+ * order. To be read once, with `for await`, which throws at the end if the turn failed; leaving the loop leaves the stream, and the turn
+ * goes on.
  */
 export class JobEvents implements AsyncIterable<JobEvent> {
   private begun = false;
   private attempt = 0;
   private offset = 0;
   private retryMs = RETRY_MS;
+  /** How often something new came. */
+  private news = 0;
+  /** For how long streams have been open since. */
+  private stillMs = 0;
 
   /** The job, as soon as it is known: a turn that is streamed is told of when it is accepted. */
   jobId: string | undefined;
@@ -81,7 +93,10 @@ export class JobEvents implements AsyncIterable<JobEvent> {
     throw new TurnError(this.job);
   }
 
-  /** @throws ApiError, ConnectionError, or what the signal says */
+  /**
+   * The events until the job is final. A canceled turn ends like any other.
+   * @throws TurnError at the end when the turn failed, ApiError, ConnectionError, or what the signal says
+   */
   async *[Symbol.asyncIterator](): AsyncGenerator<JobEvent, void, undefined> {
     if (this.begun) throw new TypeError('The events of a job are read once; follow it again.');
     this.begun = true;
@@ -90,11 +105,10 @@ export class JobEvents implements AsyncIterable<JobEvent> {
     for (let tries = 0; this.lastEventId !== END; tries++) {
       let delayMs: number | undefined;
       let [told, ended] = [false, false];
+      const [began, known] = [Date.now(), this.news];
       try {
         for await (const event of this.connection()) {
           told = true;
-          awaySince = undefined;
-          tries = 0;
           yield event;
           signal?.throwIfAborted();
         }
@@ -103,11 +117,16 @@ export class JobEvents implements AsyncIterable<JobEvent> {
         if (!told) throw new ConnectionError('The stream ended without a word.');
       } catch (error) {
         signal?.throwIfAborted();
+        // A stream that breaks each time at once, with nothing new, is as good as none.
+        if (this.news > known || (told && Date.now() - began >= HELD_MS)) [awaySince, tries] = [undefined, 0];
         awaySince ??= Date.now();
         if (!ended) delayMs = retryDelay(tries, error);
         const tooLong = Date.now() + (delayMs ?? this.retryMs) - awaySince > this.http.options.reconnectForMs;
-        if (!isPassing(error) || tooLong) throw error;
+        if (!isPassing(error) || tooLong || this.stillMs > LONGEST_STILL_MS) throw error;
+        this.http.willRetry(error, delayMs ?? this.retryMs);
       }
+      if (ended && told) [awaySince, tries] = [undefined, 0];
+      if (this.job?.status === 'failed') throw new TurnError(this.job);
       if (this.job !== undefined && isFinal(this.job)) return;
       if (this.lastEventId !== END) await pause(delayMs ?? this.retryMs, signal);
     }
@@ -133,32 +152,43 @@ export class JobEvents implements AsyncIterable<JobEvent> {
         throw error;
       });
       const isStream = /^text\/event-stream\b/i.test(response.headers.get('content-type') ?? '');
-      if (!isStream || response.body === null) {
-        throw new ConnectionError(`Something on the way answered ${response.status}, and not with a stream.`);
-      }
+      if (!isStream || response.body === null) throw this.http.foreign(response);
       // Where a page may not see this header, the first event tells.
       this.jobId ??= response.headers.get('location')?.split('/').at(-1);
       const received: EventSourceMessage[] = [];
+      let isEndless = false;
       const parser = createParser({
         onEvent: (message) => received.push(message),
+        onError: ({ type }) => (isEndless ||= type === 'max-buffer-size-exceeded'),
         onRetry: (ms) => (this.retryMs = Math.min(Math.max(ms, SOONEST_MS), LONGEST_TOLD_MS)),
-        maxBufferSize: LONGEST_EVENT,
+        maxBufferSize: LONGEST_TEXT,
       });
       const decoder = new TextDecoder();
       const reader = response.body.getReader();
       // Not every fetch ends a read that is under way when it is aborted.
       leave.signal.addEventListener('abort', () => void reader.cancel().catch(() => undefined));
-      for (;;) {
+      for (let told = false, readAt = Date.now(); ;) {
         const { done, value } = await reader.read().catch(broke);
-        clearTimeout(silence);
         if (leave.signal.aborted) broke(undefined);
         if (done) return;
+        this.stillMs += Math.min(Date.now() - readAt, LONGEST_SILENCE_MS);
         parser.feed(decoder.decode(value, { stream: true }));
+        if (received.length > 0) {
+          clearTimeout(silence);
+          this.http.seen();
+        }
         // Taken in one by one: whoever leaves in between has read so far, and no further.
         for (const message of received.splice(0)) {
-          const told = this.take(message);
-          if (told !== undefined) yield told;
+          told = true;
+          const event = this.take(message);
+          if (event !== undefined) yield event;
         }
+        if (isEndless) throw new ConnectionError('An event came that has no end.');
+        if (this.stillMs > LONGEST_STILL_MS) throw new ConnectionError('Nothing new has come for two hours.');
+        readAt = Date.now();
+        // The service begins with an event: until it has come, beats are no sign of life.
+        if (!told) continue;
+        clearTimeout(silence);
         listen();
       }
     } finally {
@@ -179,7 +209,8 @@ export class JobEvents implements AsyncIterable<JobEvent> {
 
   /** Takes in what an event says. @returns what is new in it @throws ConnectionError when it does not fit what is known */
   private take({ event, id, data }: EventSourceMessage): JobEvent | undefined {
-    const told = this.read(event, id, parse(data));
+    const received = readEvent(event, id, data);
+    const told = received && this.read(received, id);
     // A piece that is known already takes nothing back of what is.
     if (id !== undefined && !(event === 'delta' && told === undefined)) {
       if (event !== 'delta') this.setPosition(id);
@@ -188,26 +219,32 @@ export class JobEvents implements AsyncIterable<JobEvent> {
     return told;
   }
 
-  private read(event: string | undefined, id: string | undefined, data: unknown): JobEvent | undefined {
-    switch (event) {
+  private read({ name, data }: ReceivedEvent, id: string | undefined): JobEvent | undefined {
+    switch (name) {
       case 'job':
-        this.job = data as Job;
-        this.jobId = this.job.id;
-        return { type: 'job', job: this.job };
+        if (this.job?.status !== data.status || this.job.attempts !== data.attempts) this.isNew();
+        this.job = data;
+        this.jobId = data.id;
+        return { type: 'job', job: data };
       case 'delta':
-        return this.readDelta(id, data as { offset: number; text: string });
+        return this.readDelta(id, data);
       case 'reset':
+        if (parsePosition(id)[0] !== this.attempt) this.isNew();
         this.text = '';
-        return { type: 'reset', attempt: (data as { attempt: number }).attempt };
+        return { type: 'reset', attempt: data.attempt };
       case 'message':
-        this.message = data as Message;
-        this.text = this.message.content;
-        return { type: 'message', message: this.message };
+        if (this.message === undefined) this.isNew();
+        this.message = data;
+        this.text = data.content;
+        return { type: 'message', message: data };
       case 'failure':
-        return { type: 'failure', error: data as ErrorBody };
-      default:
-        return undefined; // a later contract's
+        return { type: 'failure', error: data };
     }
+  }
+
+  private isNew(): void {
+    this.news++;
+    this.stillMs = 0;
   }
 
   /** The service sends each piece once. A piece that were to overlap is shortened; after a gap the stream is taken up anew. */
@@ -217,9 +254,11 @@ export class JobEvents implements AsyncIterable<JobEvent> {
     if (delta.offset > this.offset) throw new ConnectionError('A piece of the text is missing.');
     const text = delta.text.slice(this.offset - delta.offset);
     const { offset } = this;
+    if (text === '') return undefined;
+    this.isNew();
     this.offset += text.length;
     this.text += text;
-    return text === '' ? undefined : { type: 'delta', offset, text };
+    return { type: 'delta', offset, text };
   }
 
   private setPosition(id: string | undefined): void {
@@ -231,15 +270,4 @@ export class JobEvents implements AsyncIterable<JobEvent> {
 function parsePosition(id: string | undefined): [attempt: number, offset: number] {
   const [attempt = 0, offset = 0] = (id ?? '').split('.').map(Number);
   return [attempt, offset];
-}
-
-function parse(data: string): object {
-  let cause: unknown;
-  try {
-    const parsed: unknown = JSON.parse(data);
-    if (typeof parsed === 'object' && parsed !== null) return parsed;
-  } catch (error) {
-    cause = error;
-  }
-  throw new ConnectionError('What came is not the service’s.', { cause });
 }

@@ -1,5 +1,5 @@
 import { exportLines } from './export.js';
-import { type Answer, Http, type HttpRequest, segment, type Token } from './http.js';
+import { type Answer, Http, type HttpRequest, type OnRetry, segment, type Token } from './http.js';
 import { type FollowOptions, JobEvents } from './job-events.js';
 import {
   type Assistant,
@@ -33,6 +33,11 @@ export interface RejoinderOptions {
   readonly timeoutMs?: number;
   /** Something else than the platform's. */
   readonly fetch?: typeof globalThis.fetch;
+  /**
+   * Called at once when a request or a stream fails and is about to be tried again, with why, and in how many milliseconds. What it
+   * throws ends the request. Without it, the first such failure of a service that has never answered is a warning on the console.
+   */
+  readonly onRetry?: OnRetry;
 }
 
 export interface CallOptions {
@@ -99,6 +104,7 @@ export class Rejoinder {
       timeoutMs: options.timeoutMs ?? 30_000,
       // Browsers want it called as their own.
       fetch: options.fetch ?? ((...request) => globalThis.fetch(...request)),
+      onRetry: options.onRetry,
     });
   }
 

@@ -36,6 +36,7 @@ describe('settings', () => {
       redisUrl: undefined,
       jwt: { secret: SECRET, development: false, jwksUri: undefined, issuer: undefined, audience: undefined },
       corsOrigins: [],
+      corsLocalhost: true,
       playground: true,
       assistantsFile: 'assistants.yaml',
       model: {

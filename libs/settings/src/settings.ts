@@ -30,6 +30,8 @@ export interface Settings {
   readonly jwt: TokenKeySettings & TokenClaimSettings;
   /** Origins whose pages may use the API from a browser; none: only pages of its own. */
   readonly corsOrigins: readonly string[];
+  /** Whether pages of this machine may use the API, whatever port serves them: a front-end under development. */
+  readonly corsLocalhost: boolean;
   /** Whether the API serves the playground, at `/`. */
   readonly playground: boolean;
   readonly assistantsFile: string;
@@ -195,6 +197,7 @@ export function readSettings(app: 'api' | 'worker' | 'migrate', env: NodeJS.Proc
       ...readTokenClaims(text, faults),
     },
     corsOrigins: readOrigins(text('CORS_ORIGINS'), faults),
+    corsLocalhost: nodeEnv === 'development',
     playground: isOn('PLAYGROUND', !production),
     assistantsFile: text('ASSISTANTS_FILE') ?? 'assistants.yaml',
     model: {

@@ -35,13 +35,16 @@ export const EXPOSED_HEADERS = [
 /** How long a browser remembers what it may send, in seconds: as long as Chromium lets it. */
 const REMEMBERED_SECONDS = '7200';
 
+/** Origins of pages that this machine serves itself, at any port. */
+const LOCALHOST = /^https?:\/\/(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?$/;
+
 /** Names of headers that are allowed because a page asks, beside ours; and how long one may be. */
 const MOST_ASKED = 64;
 const TOKEN = /^[\w!#$%&'*+.^`|~-]{1,100}$/;
 
 /**
  * The origins whose pages may use what is below `prefix` (CORS, Fetch standard, section 3.3). To all others nothing is said, and without
- * origins nothing to anybody.
+ * origins nothing to anybody. In development a page of this machine may, too: a front-end's own server has whatever port is free.
  *
  * There are no cookies there, so credentials in the sense of Fetch are never allowed: a page sends the token that it was given.
  * @fastify/cors was not kept: its route for `OPTIONS` answers errors in the framework's shape, and what no hook sees needs the headers, too.
@@ -52,18 +55,20 @@ export class Origins {
   constructor(
     origins: readonly string[],
     private readonly prefix: string,
+    private readonly localhost = false,
   ) {
     this.allowed = new Set(origins);
   }
 
   /** Whether there are any. */
   get any(): boolean {
-    return this.allowed.size > 0;
+    return this.allowed.size > 0 || this.localhost;
   }
 
   /** Whether pages of an origin may use what is at an address, which begins with its path. */
   mayUse(origin: string | undefined, address: string): origin is string {
-    return origin !== undefined && address.startsWith(this.prefix) && this.allowed.has(origin);
+    if (origin === undefined || !address.startsWith(this.prefix)) return false;
+    return this.allowed.has(origin) || (this.localhost && LOCALHOST.test(origin));
   }
 
   /** The headers by which a browser lets a page of `origin` read an answer, whatever it is. */

@@ -1,4 +1,12 @@
-import { ApiError, ConnectionError, type Job, type JobEvent, type Message, type Rejoinder } from '@rejoinder/client';
+import {
+  ApiError,
+  ConnectionError,
+  type Job,
+  type JobEvent,
+  type Message,
+  type Rejoinder,
+  TurnError,
+} from '@rejoinder/client';
 import type { Draft } from './draft';
 import { LiveText } from './live-text';
 import type { Past } from './past';
@@ -181,7 +189,10 @@ export class Exchange {
       }
       if (!signal.aborted) this.end();
     } catch (error) {
-      if (!signal.aborted) this.failed(error);
+      if (signal.aborted) return;
+      // Its job has been taken in, and says why.
+      if (error instanceof TurnError) this.end();
+      else this.failed(error);
     }
   }
 

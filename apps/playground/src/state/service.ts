@@ -20,6 +20,8 @@ export function connect(): Rejoinder {
     fetch: watchedFetch,
     retryForMs: RETRY_FOR_MS,
     reconnectForMs: RECONNECT_FOR_MS,
+    // `reach` says it on the page.
+    onRetry: () => undefined,
   });
 }
 

@@ -50,6 +50,8 @@ export async function* chunksOf(events: JobEvents): AsyncGenerator<UIMessageChun
         break;
       case 'job':
         yield* stateOf(event.job, shown);
+        // A failed turn is a chunk here, not an exception.
+        if (isFinal(event.job)) return;
         break;
     }
   }
