@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -67,6 +68,29 @@ describe('the connections of the API', () => {
     expect((await ana.patch(`/api/v1/jobs/${jobId}`, { status: 'canceled' })).status).toBe(200);
     expect((await events).at(-1)).toMatchObject({ id: 'end', data: { status: 'canceled' } });
     expect((await waits).body.status).toBe('canceled');
+    left();
+  });
+
+  it('are kept for as long as is set while nobody uses them, and then closed without a word', async () => {
+    const brief = await stack.startApi({ KEEP_ALIVE_SECONDS: '2' });
+    const open = async (text: string): Promise<{ received: string; ms: number }> => {
+      const { hostname, port } = new URL(brief.url);
+      const socket = connect(Number(port), hostname);
+      sockets.push(socket);
+      let received = '';
+      socket.on('data', (chunk) => (received += chunk.toString()));
+      await once(socket, 'connect');
+      const begun = Date.now();
+      socket.write(text);
+      await once(socket, 'close');
+      return { received, ms: Date.now() - begun };
+    };
+    const [used, unused] = await Promise.all([open('GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n'), open('')]);
+    expect(used.received).toMatch(/^HTTP\/1\.1 200 .*\r\nkeep-alive: timeout=2\r\n/is);
+    expect(unused.received).toBe('');
+    for (const { ms } of [used, unused]) expect(ms).toBeGreaterThan(2_000);
+    for (const { ms } of [used, unused]) expect(ms).toBeLessThan(10_000);
+    await brief.stop();
     left();
   });
 

@@ -47,7 +47,6 @@ const TOKEN = /^[\w!#$%&'*+.^`|~-]{1,100}$/;
  * origins nothing to anybody. In development a page of this machine may, too: a front-end's own server has whatever port is free.
  *
  * There are no cookies there, so credentials in the sense of Fetch are never allowed: a page sends the token that it was given.
- * @fastify/cors was not kept: its route for `OPTIONS` answers errors in the framework's shape, and what no hook sees needs the headers, too.
  */
 export class Origins {
   private readonly allowed: ReadonlySet<string>;

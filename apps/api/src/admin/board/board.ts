@@ -32,6 +32,10 @@ const TYPES: Readonly<Record<string, string>> = {
   '.json': 'application/json; charset=utf-8',
 };
 
+/** Bull Board makes the addresses of its questions of what `<base>` says, so it must say a whole path; a browser knows which. */
+const BASE_FILE = 'base.js';
+const BASE_SCRIPT = `document.querySelector('base').setAttribute('href', new URL('.', document.currentScript.src).pathname);\n`;
+
 export interface BoardAnswer {
   readonly status: number;
   readonly type: string;
@@ -83,7 +87,8 @@ export class Board implements IServerAdapter {
   /** What is at a path below the board's own. `undefined` when there is nothing. @throws ServiceError `unavailable` */
   async answer(path: string, request: FastifyRequest): Promise<BoardAnswer | undefined> {
     if (this.files.has(path) && extname(path) in TYPES) return file(path);
-    if (this.pages.some((page) => page.test(path))) return this.page();
+    if (path === `/${BASE_FILE}`) return { status: 200, type: TYPES['.js'] ?? '', body: BASE_SCRIPT };
+    if (this.pages.some((page) => page.test(path))) return this.page(topFrom(request));
     for (const { pattern, route } of this.addresses) {
       const match = pattern.exec(path);
       if (match === null) continue;
@@ -114,13 +119,14 @@ export class Board implements IServerAdapter {
   }
 
   /** Without the font of another site, and without what is shown until the scripts are there: both are against our policy. */
-  private page(): BoardAnswer | undefined {
-    const view = this.entry?.handler({ basePath: BOARD_PREFIX, uiConfig: this.config });
+  private page(top: string): BoardAnswer | undefined {
+    const view = this.entry?.handler({ basePath: top, uiConfig: this.config });
     if (view === undefined) return undefined;
     const body = this.template
       .replace(/<link href="https:[^>]*>/g, '')
       .replace(/<div id="root">[\s\S]*<\/div>/, '<div id="root"></div>')
-      .replace(/<%[=-] (\w+) %>/g, (_, name: string) => view.params[name] ?? '');
+      .replace(/<%[=-] (\w+) %>/g, (_, name: string) => view.params[name] ?? '')
+      .replace(/<base [^>]*>/, (base) => `${base}<script src="${BASE_FILE}"></script>`);
     return { status: 200, type: 'text/html; charset=utf-8', body };
   }
 
@@ -162,6 +168,14 @@ export class Board implements IServerAdapter {
   setErrorHandler(): this {
     return this;
   }
+}
+
+/** The board's top, as a page of it finds it from its own address: a proxy may serve it below a path that is not known here. */
+function topFrom({ url }: FastifyRequest): string {
+  const path = url.split('?', 1)[0] ?? '';
+  const depth = path.slice(BOARD_PREFIX.length).split('/').length - 1;
+  if (depth === 0) return `${BOARD_PREFIX.split('/').at(-1)}/`;
+  return '../'.repeat(depth - 1) || './';
 }
 
 async function file(path: string): Promise<BoardAnswer> {

@@ -16,6 +16,9 @@ import { BoardSessions } from './sessions.js';
 const COOKIE = 'rejoinder_admin';
 const ENTER = `${BOARD_PREFIX}/enter`;
 
+/** The board, from there. */
+const FROM_ENTER = '../queues';
+
 /** The board runs its own files and talks to where it came from; its style sheets set in scripts are the one thing it needs beyond that. */
 const HEADERS = {
   ...pageHeaders({
@@ -66,13 +69,8 @@ export function serveBoard(app: NestFastifyApplication, { production }: Settings
     if (session === undefined) throw nothingHere();
     logger.log(line('the board was opened', { operator: app.get(UserTags).tagOf(session.userId) }));
     const age = Math.max(0, Math.floor((session.until.getTime() - Date.now()) / 1_000));
-    const parts = [
-      `${COOKIE}=${session.secret}`,
-      `Path=${BOARD_PREFIX}`,
-      `Max-Age=${age}`,
-      'HttpOnly',
-      'SameSite=Strict',
-    ];
+    // Without a path it is for what lies beside this address: for the board, also below a path of a proxy (RFC 6265, section 5.1.4).
+    const parts = [`${COOKIE}=${session.secret}`, `Max-Age=${age}`, 'HttpOnly', 'SameSite=Strict'];
     if (production) parts.push('Secure');
     void reply.headers({ ...HEADERS, 'set-cookie': parts.join('; ') });
     return reply.type('text/html; charset=utf-8').send(WELCOME);
@@ -87,12 +85,12 @@ const WELCOME = `<!doctype html>
 <html lang="en">
   <head>
     <meta charset="utf-8" />
-    <meta http-equiv="refresh" content="0; url=${BOARD_PREFIX}" />
+    <meta http-equiv="refresh" content="0; url=${FROM_ENTER}" />
     <link rel="icon" href="data:," />
     <title>Rejoinder: the board</title>
   </head>
   <body>
-    <main><h1>Signed in</h1><p><a href="${BOARD_PREFIX}">Go on to the board</a></p></main>
+    <main><h1>Signed in</h1><p><a href="${FROM_ENTER}">Go on to the board</a></p></main>
   </body>
 </html>
 `;
