@@ -128,7 +128,7 @@ async function start(): Promise<void> {
   }
   if (setting('DATABASE_URL') === undefined) refuseAnothersData(dataDir);
   // Bad settings are told before anything is started. The database's address may still be to come.
-  const { host, ...settings } = readSettings('api', {
+  const { host, ...settings } = readSettings('start', {
     ...process.env,
     DATABASE_URL: setting('DATABASE_URL') ?? 'postgres://embedded',
   });

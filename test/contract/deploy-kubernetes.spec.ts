@@ -105,11 +105,13 @@ describe('the manifests', () => {
   });
 
   it.each(pods.map((pod) => [pod.metadata.name, pod] as const))('%s meets the restricted profile', (_, pod) => {
-    const { securityContext, automountServiceAccountToken } = pod['spec'].template.spec;
+    const { securityContext, automountServiceAccountToken, enableServiceLinks } = pod['spec'].template.spec;
     const [runAsUser, runAsGroup] = (image?.user ?? '').split(':').map(Number);
     const seccompProfile = { type: 'RuntimeDefault' };
     expect(securityContext).toEqual({ runAsNonRoot: true, runAsUser, runAsGroup, seccompProfile });
     expect(automountServiceAccountToken).toBe(false);
+    // Kubernetes would set variables such as WORKER_PORT=tcp://… for each Service.
+    expect(enableServiceLinks).toBe(false);
     expect(container(pod).securityContext).toEqual({
       allowPrivilegeEscalation: false,
       readOnlyRootFilesystem: true,

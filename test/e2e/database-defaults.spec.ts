@@ -8,8 +8,8 @@ import { freshDatabase, onServer, type TestDatabase } from '../support/database.
 import { startStack } from '../support/stack.js';
 
 /**
- * For each setting that we rely on a default that breaks something, and what a session of ours has. `default_transaction_read_only` is not
- * among them: it shuts a server, and a session that turned it off would write past that (`faults/switchover`).
+ * For each setting that we rely on a default that breaks something, and what a session of ours has. A whole server that is shut by
+ * `default_transaction_read_only` is left shut (`faults/switchover`).
  */
 const DEFAULTS: Readonly<Record<string, readonly [theirs: string, ours: string]>> = {
   TimeZone: ['Asia/Kathmandu', 'UTC'],
@@ -22,6 +22,7 @@ const DEFAULTS: Readonly<Record<string, readonly [theirs: string, ours: string]>
   array_nulls: ['off', 'on'],
   transform_null_equals: ['on', 'off'],
   default_transaction_isolation: ['serializable', 'read committed'],
+  default_transaction_read_only: ['on', 'off'],
   default_transaction_deferrable: ['on', 'off'],
   row_security: ['off', 'on'],
   exit_on_error: ['on', 'off'],

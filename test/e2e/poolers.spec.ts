@@ -1,30 +1,16 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { execFile } from 'node:child_process';
-import { promisify } from 'node:util';
 import { preparingPg } from '#database/prepared-client.js';
 import { freshDatabase, type TestDatabase } from '../support/database.js';
 import { has } from '../support/machine.js';
 import { type PgBouncer, startPgBouncer } from '../support/pgbouncer.js';
 import { Pace } from '../support/pace.js';
+import { runProgram } from '../support/processes.js';
 import { SECRET, type Stack, startStack } from '../support/stack.js';
 
 /** Skipped where there is none; CI installs it. */
 const withPgBouncer = has('pgbouncer') || process.env['CI'] === 'true' ? describe : describe.skip;
 
 const SETTINGS = { JWT_SECRET: SECRET, PORT: '0', WORKER_PORT: '0', ANTHROPIC_API_KEY: 'none' };
-
-/** Runs a program to its end. */
-const run = (program: string, env: Record<string, string>): Promise<{ code: number; printed: string }> =>
-  promisify(execFile)(process.execPath, [`dist/bin/${program}.js`], {
-    env: { PATH: process.env['PATH'], NODE_ENV: 'test', ...SETTINGS, ...env },
-    timeout: 30_000,
-  }).then(
-    ({ stdout, stderr }) => ({ code: 0, printed: stdout + stderr }),
-    ({ code, stdout, stderr }: { code: number; stdout: string; stderr: string }) => ({
-      code,
-      printed: stdout + stderr,
-    }),
-  );
 
 withPgBouncer('PgBouncer in session mode, set up as the page says', () => {
   let stack: Stack;
@@ -55,7 +41,7 @@ withPgBouncer('PgBouncer in session mode, set up as the page says', () => {
   });
 
   it('migrations run through it', async () => {
-    expect(await run('migrate', { DATABASE_URL: (await pooler)?.url ?? '' })).toEqual({
+    expect(await runProgram('migrate', { DATABASE_URL: (await pooler)?.url ?? '' })).toEqual({
       code: 0,
       printed: 'The database is up to date.\n',
     });
@@ -91,10 +77,10 @@ withPgBouncer('PgBouncer in transaction mode', () => {
     await database?.drop();
   });
 
-  it.each(['api', 'worker', 'migrate'])(
+  it.each(['api', 'worker', 'migrate'] as const)(
     'is found out when %s starts: it refuses, and names the setting',
     async (program) => {
-      const { code, printed } = await run(program, { DATABASE_URL: pooler.url });
+      const { code, printed } = await runProgram(program, { ...SETTINGS, DATABASE_URL: pooler.url });
       expect([code, printed]).toEqual([
         1,
         expect.stringMatching(/^DATABASE_URL leads to a pooler in transaction mode: .*\n$/),

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 
 /** A started app of ours. */
@@ -103,4 +103,17 @@ export async function startProgram(
     freeze: () => void child.kill('SIGSTOP'),
     thaw: () => void child.kill('SIGCONT'),
   };
+}
+
+/** Runs one of the built programs until it ends by itself, for at most half a minute. */
+export function runProgram(
+  name: 'api' | 'worker' | 'migrate',
+  env: Record<string, string>,
+): Promise<{ readonly code: number | null; readonly printed: string }> {
+  return new Promise((resolve) => {
+    const options = { env: { PATH: process.env['PATH'], NODE_ENV: 'test', ...env }, timeout: 30_000 };
+    const child = execFile(process.execPath, [`dist/bin/${name}.js`], options, (_, stdout, stderr) => {
+      resolve({ code: child.exitCode, printed: stdout + stderr });
+    });
+  });
 }

@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { startApp } from '#process/start-app.js';
+import { listen, startApp } from '#process/start-app.js';
 import { loadEnvFile, readSettings } from '#settings/settings.js';
 import { beginTracing } from '#telemetry/tracing.js';
 import { createApp } from './create-app.js';
@@ -11,6 +11,6 @@ void startApp('api', async () => {
   await beginTracing(settings, 'api');
   const app = await createApp(settings);
   if (settings.metricsPort !== undefined) await serveMetrics(settings.metricsPort, settings.host);
-  await app.listen(settings.port, settings.host);
+  await listen(app, settings.port, settings.host);
   return { app };
 });

@@ -5,7 +5,7 @@ import { AFTER_DRAIN_MS } from '#jobs/timings.js';
 import { keepFewConnections } from '#process/few-connections.js';
 import { AppLogger } from '#process/logger.js';
 import { requestId, tellRequestId } from '#process/request-id.js';
-import { startApp } from '#process/start-app.js';
+import { listen, startApp } from '#process/start-app.js';
 import { loadEnvFile, readSettings } from '#settings/settings.js';
 import { beginTracing } from '#telemetry/tracing.js';
 import { WorkerModule } from './worker.module.js';
@@ -25,6 +25,6 @@ void startApp('worker', async () => {
     logger: new AppLogger(settings, 'worker'),
     abortOnError: false,
   });
-  await app.listen(settings.workerPort, settings.host);
+  await listen(app, settings.workerPort, settings.host);
   return { app, stopMs: settings.workerDrainMs + AFTER_DRAIN_MS };
 });

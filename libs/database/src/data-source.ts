@@ -6,6 +6,7 @@ import { onlyReads, ReadOnlyServerError } from './read-only.js';
 import { preparingPg } from './prepared-client.js';
 import { refuseSharedSessions } from './own-session.js';
 import type { SessionOptions, SessionSettings } from './session-client.js';
+import { startFault } from './unreachable.js';
 import { Assistant } from './entities/assistant.entity.js';
 import { AdminSession } from './entities/admin-session.entity.js';
 import { Caller } from './entities/caller.entity.js';
@@ -158,21 +159,13 @@ export class PendingMigrationsError extends StartFault {
   }
 }
 
-/** Thrown at start when the database refuses the connection. PostgreSQL's own words never hold the password. */
-export class DatabaseUnreachableError extends StartFault {
-  constructor(cause: unknown) {
-    const { message, code } = cause as { message?: string; code?: string };
-    super(`The database of DATABASE_URL cannot be reached: ${message || code || 'no answer'}.`, { cause });
-  }
-}
-
 /** @throws DatabaseUnreachableError */
 export async function connect(options: DataSourceOptions): Promise<DataSource> {
   const source = new DataSource(options);
   try {
     return await source.initialize();
   } catch (cause) {
-    throw new DatabaseUnreachableError(cause);
+    throw startFault((options.extra as PoolConfig).connectionString ?? '', cause);
   }
 }
 

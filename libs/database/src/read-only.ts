@@ -8,7 +8,9 @@ const ONLY_READS = `SELECT current_setting('transaction_read_only') AS "readOnly
 /** Thrown when the server only reads: a standby, or one that somebody has shut for writing. */
 export class ReadOnlyServerError extends StartFault {
   constructor() {
-    super('The database of DATABASE_URL only reads. It is a standby, or default_transaction_read_only is on.');
+    super(
+      'The database of DATABASE_URL only reads. It is a standby, or default_transaction_read_only is on in its configuration.',
+    );
   }
 }
 
@@ -17,7 +19,7 @@ interface Asked {
   query(statement: string): Promise<unknown>;
 }
 
-/** Whether a session's server only reads. No session of ours asks for that itself, or against it: it is the operator's word. */
+/** Whether a session's server only reads. A session of ours never writes past a server that is shut. */
 export async function onlyReads(session: Asked): Promise<boolean> {
   const answer = await session.query(ONLY_READS);
   const rows = (Array.isArray(answer) ? answer : (answer as { rows: unknown[] }).rows) as { readOnly: string }[];

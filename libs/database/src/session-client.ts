@@ -3,8 +3,7 @@ import './heard-client.js';
 
 /**
  * Settings of a session that this service relies on. Every session asks for them, because a database or a role may have any default
- * (`ALTER DATABASE … SET`). What changes speed or durability alone (`enable_…`, `synchronous_commit`) is left to the operator. So is
- * `default_transaction_read_only`: it shuts a server, after a switchover for example, and nobody may write past that.
+ * (`ALTER DATABASE … SET`). What changes speed or durability alone (`enable_…`, `synchronous_commit`) is left to the operator.
  */
 const RELIED_ON = {
   // Values that pg parses, and statements that reckon with days.
@@ -19,6 +18,7 @@ const RELIED_ON = {
   transform_null_equals: 'off',
   // A statement waits for a row's lock, and then sees what its holder wrote. With a snapshot it would fail instead.
   default_transaction_isolation: 'read committed',
+  default_transaction_read_only: 'off', // but see UNLESS_SHUT
   default_transaction_deferrable: 'off',
   row_security: 'on',
   // A twin that breaks an index is an answer, not the end of the session.
@@ -27,6 +27,17 @@ const RELIED_ON = {
   idle_session_timeout: '0',
   transaction_timeout: '0',
 };
+
+/**
+ * `default_transaction_read_only` as a default of the database or the role stops nothing else from writing. In the configuration of the
+ * server it shuts that server, after a switchover or when its disk is full, and nobody may write past it. So the setting is touched only
+ * where such a default has turned it on: a session that has set it does not notice when the server is shut.
+ */
+const UNLESS_SHUT = `
+  CASE WHEN name = 'default_transaction_read_only'
+    THEN pg_catalog.current_setting(name) = 'on' AND
+      (SELECT source IN ('database', 'user', 'database user') FROM pg_catalog.pg_settings AS s WHERE s.name = wanted.name)
+    ELSE true END`;
 
 /**
  * The schema of our tables: the first one that has them on the default path, or `public`. Before there are any, it is where they will be
@@ -76,12 +87,12 @@ export class SessionClient extends pg.Client {
   }
 
   private async begin(): Promise<this> {
-    await super.connect();
     try {
+      await super.connect();
       await this.query({ text: this.beginning, query_timeout: LONGEST_BEGINNING_MS } as pg.QueryConfig);
       return this;
     } catch (error) {
-      // Nobody was given it, so nobody else would close it. `end` may never end.
+      // Nobody gets this client, so nobody else closes it. `end` would wait for the server.
       (this as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
       throw error;
     }
@@ -102,5 +113,5 @@ function beginningOf(session: SessionSettings): string {
     DEALLOCATE ALL;
     SELECT pg_catalog.set_config(name, value, false)
     FROM (VALUES ${wanted.join(', ')}, ('search_path', ${path})) AS wanted (name, value)
-    WHERE pg_catalog.current_setting(name, true) IS NOT NULL`;
+    WHERE pg_catalog.current_setting(name, true) IS NOT NULL AND ${UNLESS_SHUT}`;
 }

@@ -3,7 +3,9 @@ import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { onlyReads, ReadOnlyServerError } from '#database/read-only.js';
 import { SessionClient } from '#database/session-client.js';
 import { leaveSessions, onSwitchover } from '#database/sessions.js';
+import { startFault } from '#database/unreachable.js';
 import { inBrief } from '#process/described-error.js';
+import { StartFault } from '#process/start-fault.js';
 import { within } from '#process/within.js';
 
 const RECONNECT_MS = 250;
@@ -26,6 +28,16 @@ const TIMINGS: ListenerTimings = { check: 5_000, hear: 30_000, answer: 5_000 };
 /** Runs a statement where this process writes: in a session of its pool. */
 export interface Writer {
   query(statement: string, values: unknown[]): Promise<unknown>;
+}
+
+/** Thrown at start when notices do not come through. */
+class DeafError extends StartFault {
+  constructor() {
+    super(
+      'DATABASE_URL leads to something that does not pass notices on (LISTEN): waiting requests and streams would hang. Give the ' +
+        'address of PostgreSQL itself, or of a pooler in session mode.',
+    );
+  }
 }
 
 interface Channel {
@@ -76,9 +88,17 @@ export class Listener implements OnApplicationShutdown {
     this.channels.set(name, channel);
   }
 
-  /** Begins to listen; resolves once the first connection stands, rejects when it cannot be made. @throws ReadOnlyServerError */
+  /**
+   * Begins to listen; resolves once the first connection stands and hears what this process says.
+   * @throws StartFault
+   */
   async start(writer: Writer): Promise<void> {
-    await this.connect();
+    try {
+      await this.connect();
+      if (!(await this.hears(writer))) throw new DeafError();
+    } catch (cause) {
+      throw startFault(this.databaseUrl, cause);
+    }
     this.check = setInterval(() => void this.checkConnection(), this.timings.check);
     this.echo = setInterval(() => void this.hearItself(writer), this.timings.hear);
   }
@@ -168,14 +188,16 @@ export class Listener implements OnApplicationShutdown {
   private async hearItself(writer: Writer): Promise<void> {
     const { client } = this;
     if (client === undefined) return;
-    const heard = new Promise<boolean>((resolve) => (this.heardOwn = () => resolve(true)));
-    try {
-      await writer.query('SELECT pg_notify($1, $2)', [this.ownChannel, '']);
-    } catch {
-      return; // Nothing was said. Whoever writes is told why.
-    }
-    if (await within(this.timings.answer, heard, false)) return;
+    // Where nothing was said, whoever writes is told why.
+    if (await this.hears(writer).catch(() => true)) return;
     this.stray(client, 'the connection that listens does not hear what is written; another is made');
+  }
+
+  /** Whether a notice comes that is sent where this process writes. @throws when it cannot be sent */
+  private async hears(writer: Writer): Promise<boolean> {
+    const heard = new Promise<boolean>((resolve) => (this.heardOwn = () => resolve(true)));
+    await writer.query('SELECT pg_notify($1, $2)', [this.ownChannel, '']);
+    return within(this.timings.answer, heard, false);
   }
 
   /** Leaves a server that is not the one that is written to, with all sessions that may be there. */

@@ -75,7 +75,7 @@ const CONNECTION_WORDS = new Set([
 
 /** Answers of Redis about itself or our rights. `ERR` repeats what it was sent. */
 const REDIS_STATE =
-  /^(NOPERM|NOAUTH|WRONGPASS|OOM|READONLY|LOADING|MISCONF|CLUSTERDOWN|MASTERDOWN|NOREPLICAS|BUSY|TRYAGAIN)\b/;
+  /^(NOPERM|NOAUTH|WRONGPASS|OOM|READONLY|LOADING|MISCONF|CLUSTERDOWN|MASTERDOWN|NOREPLICAS|BUSY|TRYAGAIN|ERR DB index is out of range)\b/;
 
 /** What the log may show of anything thrown. */
 export function describeError(thrown: unknown, depth = 0): DescribedError {

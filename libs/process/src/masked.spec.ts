@@ -21,6 +21,20 @@ describe('a line of the log', () => {
     expect(mask(JSON.stringify({ msg: 'a secret "of" thirty-two bytes, or more' }))).toBe('{"msg":"***"}');
   });
 
+  it.each([
+    ['an address without a host', { DATABASE_URL: 'postgres://me:hush%25hush@/db?host=/socket' }, 'hush%hush'],
+    ['a parameter', { DATABASE_URL: 'postgres://me@host/db?password=hush-hush' }, 'hush-hush'],
+    ['several hosts', { REDIS_URL: 'redis+cluster://me:hush-hush@a:7000,b:7000' }, 'hush-hush'],
+    [
+      'Sentinels',
+      { REDIS_URL: 'redis+sentinel://a,b/primary?sentinel_username=me&sentinel_password=hush-hush' },
+      'hush-hush',
+    ],
+  ])('has a mask where the password of %s would be', (_, settings, password) => {
+    const masks = masked(readSettings('api', { ...env, ...settings }));
+    expect(masks(`it is ${password}, in an address`)).toBe('it is ***, in an address');
+  });
+
   it('is one to read outside production: when, how bad, where, what, and an error below it', () => {
     const line = {
       time: '2026-01-02T03:04:05.678Z',

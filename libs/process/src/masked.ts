@@ -24,10 +24,14 @@ export function masked(settings: Settings): (line: string) => string {
   };
 }
 
-/** The password of an address, encoded and decoded. */
-function passwordOf(url: string | undefined): string[] {
-  if (url === undefined || !URL.canParse(url)) return [];
-  const { password } = new URL(url);
+/** Passwords of an address, encoded and decoded. PostgreSQL's may lack a host and Redis's may have several: no URL to a browser. */
+function passwordOf(url = ''): string[] {
+  const [, entered] = /^[a-z+]+:\/\/[^/?#:]*:([^/?#]*)@/i.exec(url) ?? [];
+  const parameters = [...url.matchAll(/[?&](?:sentinel_)?password=([^&]*)/g)].map(([, password]) => password);
+  return [entered, ...parameters].filter((password) => password !== undefined).flatMap(readings);
+}
+
+function readings(password: string): string[] {
   try {
     return [password, decodeURIComponent(password)];
   } catch {

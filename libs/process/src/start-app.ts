@@ -1,6 +1,7 @@
 import type { Server } from 'node:http';
 import { type INestApplication, Logger } from '@nestjs/common';
-import { inspectable } from './described-error.js';
+import { isStoreAway } from '#errors/store-away.js';
+import { inBrief, inspectable } from './described-error.js';
 import { leaveOnSignal } from './leave-on-signal.js';
 import { line } from './log-line.js';
 import { logWhatIsPrinted } from './printed.js';
@@ -14,8 +15,8 @@ export interface Started {
 }
 
 /**
- * Runs an app's start. A fault that its operator can mend (a {@link StartFault}, or a port in use) is printed as its
- * message alone; anything else with its stack. Either way the process ends with 1.
+ * Runs an app's start. A fault that its operator can mend (a {@link StartFault}, or a database that goes away meanwhile) is printed as
+ * its message alone; anything else with its stack. Either way the process ends with 1.
  */
 export async function startApp(name: string, start: () => Promise<Started>): Promise<void> {
   process.on('unhandledRejection', (reason) => {
@@ -36,7 +37,7 @@ export async function startApp(name: string, start: () => Promise<Started>): Pro
     new Logger(name).log(`listening on ${await app.getUrl()}`);
   } catch (error) {
     giveBack();
-    console.error(error instanceof StartFault ? error.message : (cannotListen(error) ?? inspectable(error)));
+    console.error(wordsOf(error));
     process.exit(1);
   }
 }
@@ -78,12 +79,24 @@ function stopOnSignal(name: string, app: INestApplication, stopMs: number): void
   }
 }
 
-/** Faults of listening, in words that name the settings. */
-function cannotListen(error: unknown): string | undefined {
-  const { code, syscall, port, address } = error as NodeJS.ErrnoException & { port?: number; address?: string };
-  if (code === 'EADDRINUSE') return `Port ${port} is in use. Set PORT (api) or WORKER_PORT (worker) to a free one.`;
-  if (syscall === 'listen' || code === 'ENOTFOUND') {
-    return `Cannot listen on port ${port ?? '?'} of ${address ?? 'HOST'} (${code}). Look at HOST, and at PORT or WORKER_PORT.`;
+function wordsOf(error: unknown): string {
+  if (error instanceof StartFault) return error.message;
+  return isStoreAway(error)
+    ? `The database of DATABASE_URL went away while this program started: ${inBrief(error)}.`
+    : inspectable(error);
+}
+
+/** Initialises an app and has it listen. @throws StartFault with words that name the settings */
+export async function listen(app: INestApplication, port: number, host: string): Promise<void> {
+  await app.init();
+  try {
+    await app.listen(port, host);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const words =
+      code === 'EADDRINUSE'
+        ? `Port ${port} is in use. Set PORT (api) or WORKER_PORT (worker) to a free one.`
+        : `Cannot listen on port ${port} of ${host} (${code}). Look at HOST, and at PORT or WORKER_PORT.`;
+    throw new StartFault(words, { cause: error });
   }
-  return undefined;
 }

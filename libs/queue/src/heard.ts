@@ -9,12 +9,20 @@ const AGAIN_MS = 30_000;
 const logger = new Logger('queue');
 const written = new Map<string, number>();
 
+/** The setting that says where the store is, for the log. */
+let setting: 'DATABASE_URL' | 'REDIS_URL' = 'DATABASE_URL';
+
+/** Names the setting of the one store that this process has its queue on. */
+export function storeIsOf(name: typeof setting): void {
+  setting = name;
+}
+
 /** Logs a store's complaint. An outage makes hundreds of the same complaint. */
 export function reportStoreError(error: Error): void {
   // Whoever leaves sessions says so.
   if (error instanceof SessionLeftError) return;
   const words = inBrief(error);
-  if (isNew(words)) logger.warn(`the queue's store is in trouble: ${words}`);
+  if (isNew(words)) logger.warn(`the queue's store (${setting}) is in trouble: ${words}`);
 }
 
 /** Logs a fault of a store that its operator must mend. */

@@ -1,5 +1,6 @@
 import { runMigrations } from 'bullmq';
 import { SessionClient } from '#database/session-client.js';
+import { startFault } from '#database/unreachable.js';
 import { QUEUE_SCHEMA } from './connection.js';
 
 const LONGEST_CONNECTION_WAIT_MS = 10_000;
@@ -13,7 +14,11 @@ export async function migrateQueue(databaseUrl: string, lockWaitMs = 0): Promise
     keepAlive: true,
     session: { lock_timeout: lockWaitMs, schema: QUEUE_SCHEMA },
   });
-  await client.connect();
+  try {
+    await client.connect();
+  } catch (cause) {
+    throw startFault(databaseUrl, cause);
+  }
   try {
     await runMigrations(client, QUEUE_SCHEMA);
   } finally {

@@ -3,13 +3,14 @@ import { type DynamicModule, Module } from '@nestjs/common';
 import { setDefaultBackendFactory } from 'bullmq';
 import { QUEUE_PREFIX, queueConnection, type QueueStore, REPLY_QUEUE } from './connection.js';
 import { Doorbell } from './doorbell.js';
-import { HeardQueue, HeardWorker } from './heard.js';
+import { HeardQueue, HeardWorker, storeIsOf } from './heard.js';
 import { postgresBackend } from './postgres-backend.js';
 
 /** The queue's producer side. The worker app adds its processor to it. */
 @Module({})
 export class QueueModule {
   static forRoot(store: QueueStore): DynamicModule {
+    storeIsOf(store.redisUrl === undefined ? 'DATABASE_URL' : 'REDIS_URL');
     if (store.redisUrl === undefined) setDefaultBackendFactory(postgresBackend);
     BullModule.queueClass = HeardQueue;
     BullModule.workerClass = HeardWorker;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { readSettings, type SettingsError } from './settings.js';
+import { type Program, readSettings, type SettingsError } from './settings.js';
 
 const SECRET = 'Zx0o1cT5mVb8Qe7Lr2Wf9Kd4Hs6Ny3Ua';
 
@@ -9,7 +9,7 @@ const enough = {
   ANTHROPIC_API_KEY: 'key',
 };
 
-const faultsOf = (app: 'api' | 'worker', env: NodeJS.ProcessEnv): readonly string[] => {
+const faultsOf = (app: Program, env: NodeJS.ProcessEnv): readonly string[] => {
   try {
     readSettings(app, env);
     return [];
@@ -40,7 +40,7 @@ describe('settings', () => {
       playground: true,
       assistantsFile: 'assistants.yaml',
       model: {
-        apiKey: 'key',
+        apiKey: undefined,
         baseUrl: undefined,
         authHeader: 'authorization',
         proxy: undefined,
@@ -120,7 +120,7 @@ describe('settings', () => {
     ['ANTHROPIC_AUTH_HEADER', 'both'],
     ['JWT_SECRET', 'short'],
   ])('%s=%s is refused by name', (name, value) => {
-    const faults = faultsOf('api', { ...enough, [name]: value });
+    const faults = faultsOf('start', { ...enough, [name]: value });
     expect(faults).toHaveLength(1);
     expect(faults[0]).toContain(name);
   });
@@ -131,6 +131,22 @@ describe('settings', () => {
 
   it('never repeat a password', () => {
     expect(faultsOf('api', { ...enough, REDIS_URL: 'http://:hunter2@redis' }).join()).not.toContain('hunter2');
+  });
+
+  it('of others do not stop a program, whatever they are', () => {
+    const link = 'tcp://10.0.0.1:80';
+    const others = {
+      WORKER_PORT: link,
+      WORKER_CONCURRENCY: link,
+      MODEL_IDLE_SECONDS: link,
+      ANTHROPIC_BASE_URL: 'ftp://x',
+    };
+    const ofApi = { PORT: link, METRICS_PORT: link, JWT_SECRET: 'short', CORS_ORIGINS: '*', USER_OPEN_STREAMS: link };
+    expect(faultsOf('api', { ...enough, ...others })).toEqual([]);
+    expect(faultsOf('worker', { ...enough, ...ofApi })).toEqual([]);
+    expect(faultsOf('migrate', { ...others, ...ofApi, ...enough, HOST: link, LOG_LEVEL: link })).toEqual([]);
+    expect(faultsOf('start', { ...enough, ...others, ...ofApi })).toHaveLength(9);
+    expect(readSettings('api', { ...enough, WORKER_PORT: '1' }).workerPort).toBe(3001);
   });
 
   it('demand of each app only what it uses: a secret of the API, a model of the worker', () => {

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { StartFault } from '#process/start-fault.js';
+import { parseDatabaseUrl } from './database-address.js';
 import { readModelAddress } from './model-address.js';
 import { type ModelProxy, readModelProxy } from './model-proxy.js';
 import { readOrigins } from './origins.js';
@@ -85,6 +86,30 @@ export class SettingsError extends StartFault {
   }
 }
 
+/** The programs that have settings. `start` is `npm start`, which has those of all its parts. */
+export type Program = 'api' | 'worker' | 'migrate' | 'start';
+
+/**
+ * Settings that one program alone uses. Others must not fail because of them: a variable such as `WORKER_PORT=tcp://…` may come from
+ * somebody else (Kubernetes makes it for a Service called `worker`).
+ */
+const OF_ONE: readonly (readonly [Program, RegExp])[] = [
+  [
+    'api',
+    /^(PORT|METRICS_PORT|MAX_CONNECTIONS|KEEP_ALIVE_SECONDS|LONGEST_WAIT_SECONDS|CORS_ORIGINS|PLAYGROUND|ASSISTANTS_FILE)$/,
+  ],
+  ['api', /^(JWT_\w+|USER_\w+|UNFINISHED_TURNS)$/],
+  ['worker', /^(WORKER_\w+|ANTHROPIC_\w+|MODEL_\w+)$/],
+];
+const OF_MIGRATE = new Set(['DATABASE_URL', 'REDIS_URL', 'NODE_ENV']);
+
+function isUsed(app: Program, name: string): boolean {
+  if (app === 'start') return true;
+  if (app === 'migrate') return OF_MIGRATE.has(name);
+  const [only] = OF_ONE.find(([, names]) => names.test(name)) ?? [app];
+  return only === app;
+}
+
 /** Adds the variables of a `.env` file in the working directory to the environment; set ones win. */
 export function loadEnvFile(): void {
   if (existsSync('.env')) process.loadEnvFile('.env');
@@ -93,15 +118,14 @@ export function loadEnvFile(): void {
 /**
  * Parses the environment into {@link Settings}.
  *
- * `app` says which process asks: the API needs no model key, the worker no token secret, so a secret
- * is only demanded where it is used.
+ * `app` says which program asks. A setting that it does not use is not looked at, whatever it is: it has its default.
  *
  * @throws SettingsError with every fault at once, so that nobody mends them one restart at a time.
  */
-export function readSettings(app: 'api' | 'worker' | 'migrate', env: NodeJS.ProcessEnv = process.env): Settings {
+export function readSettings(app: Program, env: NodeJS.ProcessEnv = process.env): Settings {
   const faults: string[] = [];
   const text = (name: string): string | undefined => {
-    const value = env[name]?.trim();
+    const value = isUsed(app, name) ? env[name]?.trim() : undefined;
     return value === '' ? undefined : value;
   };
   const integer = (name: string, fallback: number, min: number, max: number): number => {
@@ -129,6 +153,17 @@ export function readSettings(app: 'api' | 'worker' | 'migrate', env: NodeJS.Proc
     return raw;
   };
 
+  /** As it is: the library that connects takes it apart in the same way as `parse` does. */
+  const address = (name: string, parse: (url: string) => unknown): string | undefined => {
+    const raw = text(name);
+    try {
+      if (raw !== undefined) parse(raw);
+    } catch (error) {
+      faults.push((error as Error).message);
+    }
+    return raw;
+  };
+
   const metricsPort = (): number | undefined => {
     if (text('METRICS_PORT') === 'off') return undefined;
     // Outside production several checkouts run side by side, and hardly anybody looks: served where it is asked for.
@@ -147,7 +182,7 @@ export function readSettings(app: 'api' | 'worker' | 'migrate', env: NodeJS.Proc
   }
   const production = nodeEnv === 'production';
 
-  const databaseUrl = url('DATABASE_URL', ['postgres:', 'postgresql:']);
+  const databaseUrl = address('DATABASE_URL', parseDatabaseUrl);
   if (databaseUrl === undefined) {
     faults.push('DATABASE_URL is not set. `npm start` brings a PostgreSQL of its own; a single part needs one.');
   }
@@ -191,9 +226,9 @@ export function readSettings(app: 'api' | 'worker' | 'migrate', env: NodeJS.Proc
     logFormat: logFormat === 'json' ? 'json' : 'text',
     traces: tracesAreKept(),
     database: { url: databaseUrl ?? '', poolSize: integer('DATABASE_POOL_SIZE', 10, 2, 500) },
-    redisUrl: redisUrl(text, faults),
+    redisUrl: address('REDIS_URL', parseRedisUrl),
     jwt: {
-      ...(app === 'api' ? readTokenKeys(production, text, faults) : NO_TOKENS),
+      ...(app === 'api' || app === 'start' ? readTokenKeys(production, text, faults) : NO_TOKENS),
       ...readTokenClaims(text, faults),
     },
     corsOrigins: readOrigins(text('CORS_ORIGINS'), faults),
@@ -220,15 +255,4 @@ export function readSettings(app: 'api' | 'worker' | 'migrate', env: NodeJS.Proc
   };
   if (faults.length > 0) throw new SettingsError(faults);
   return settings;
-}
-
-/** As it is; whoever connects takes it apart, in the same way as it is checked here. */
-function redisUrl(text: (name: string) => string | undefined, faults: string[]): string | undefined {
-  const url = text('REDIS_URL');
-  try {
-    if (url !== undefined) parseRedisUrl(url);
-  } catch (error) {
-    faults.push((error as Error).message);
-  }
-  return url;
 }

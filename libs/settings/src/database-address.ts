@@ -1,0 +1,96 @@
+import { accessSync, constants } from 'node:fs';
+
+/** Where a PostgreSQL is, and as whom one enters: what DATABASE_URL says, without the password. */
+export interface DatabaseAddress {
+  /** A name, an address, or the directory of a socket. */
+  readonly host: string;
+  readonly port: number;
+  /** Undefined: the name of the account that the program runs as. */
+  readonly user: string | undefined;
+  /** Undefined: named like the user. */
+  readonly database: string | undefined;
+}
+
+const FORM = 'postgres://user:password@host:5432/database';
+
+const DEFAULT_PORT = 5432;
+
+/** What `sslmode` may be. The last is pg's own: TLS, whoever the server is. */
+const SSL_MODES = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full', 'no-verify'];
+
+/** Parameters that name files. */
+const FILES = ['sslrootcert', 'sslcert', 'sslkey'];
+
+/**
+ * Takes an address of PostgreSQL apart, as pg does when it connects. Here it is only to be checked and told: pg is given the address whole.
+ *
+ * @throws Error with words that name DATABASE_URL and never repeat any of its value, which carries a password
+ */
+export function parseDatabaseUrl(url: string): DatabaseAddress {
+  if (/\s/.test(url)) throw fault('has white space in it; a blank in a password is %20');
+  const form = /^postgres(?:ql)?:\/\/([^/?#]*)(?:\/([^?#]*))?(?:\?([^#]*))?$/.exec(url);
+  if (form === null) throw fault(`must look like ${FORM}. In user and password, /, ? and # are %2F, %3F and %23`);
+  const [, authority = '', path = '', query = ''] = form;
+  const at = authority.lastIndexOf('@');
+  const [user = ''] = at < 0 ? [] : authority.slice(0, at).split(':').map(decoded);
+  const parameters = new Map(query.split('&').map((one) => parameterOf(one)));
+  checkTls(parameters);
+  const { host, port } = placeOf(authority.slice(at + 1));
+  return {
+    host: parameters.get('host') || host || 'localhost',
+    port: Number(parameters.get('port')) || port,
+    user: parameters.get('user') || user || undefined,
+    database: decoded(path) || undefined,
+  };
+}
+
+function fault(words: string): Error {
+  return new Error(`DATABASE_URL ${words}.`);
+}
+
+function placeOf(text: string): { host: string; port: number } {
+  if (text.includes(',')) throw fault('has several hosts; it can have one');
+  const [, v6, name, port] = /^(?:\[([\da-fA-F:.]+)\]|([^[\]:]*))(?::(\d*))?$/.exec(text) ?? [];
+  const host = v6 ?? name;
+  if (host === undefined || (host === '' && port !== undefined)) {
+    throw fault(
+      `has a host or a port that is none: it must look like ${FORM}. In user and password, @ and : are %40 and %3A`,
+    );
+  }
+  if (port === undefined || port === '') return { host: decoded(host), port: DEFAULT_PORT };
+  if (Number(port) < 1 || Number(port) > 65_535) throw fault('has a port that is none: ports go from 1 to 65535');
+  return { host: decoded(host), port: Number(port) };
+}
+
+function parameterOf(text: string): [name: string, value: string] {
+  const equals = text.indexOf('=');
+  return equals < 0 ? [decoded(text), ''] : [decoded(text.slice(0, equals)), decoded(text.slice(equals + 1))];
+}
+
+function checkTls(parameters: ReadonlyMap<string, string>): void {
+  const mode = parameters.get('sslmode');
+  if (mode !== undefined && !SSL_MODES.includes(mode)) {
+    throw fault(`has an sslmode that is none: it is one of ${SSL_MODES.join(', ')}`);
+  }
+  for (const name of FILES) {
+    const file = parameters.get(name);
+    if (file !== undefined && !isReadable(file)) throw fault(`names a file in ${name} that cannot be read`);
+  }
+}
+
+function isReadable(file: string): boolean {
+  try {
+    accessSync(file, constants.R_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw fault('has a % that begins no percent-encoding (RFC 3986, section 2.1); itself it is %25');
+  }
+}
