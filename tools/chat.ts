@@ -5,6 +5,7 @@ import { Conversation } from './chat/conversation.js';
 import { Terminal } from './chat/terminal.js';
 import { failureOf } from './chat/words.js';
 import { signToken } from './sign-token.js';
+import { leftAddress } from './start/address.js';
 
 const USAGE = `Talks to an assistant of a running service.
 
@@ -13,7 +14,7 @@ const USAGE = `Talks to an assistant of a running service.
 
   --user   who talks (default demo); a token is signed for them, as \`npm run token\` does
   --token  a token, instead
-  --url    where the service is (default http://127.0.0.1:PORT)
+  --url    where the service is (default: where \`npm start\` has it, or else http://127.0.0.1:PORT)
   --new    closes the chat that there is, and begins another`;
 
 /** Exit codes: as a shell has it for Ctrl-C, and as most commands have it for a bad call. */
@@ -42,7 +43,9 @@ async function main(): Promise<number> {
   }
   loadEnvFile();
   const { user } = values;
-  const baseUrl = values.url ?? `http://127.0.0.1:${process.env['PORT']?.trim() || 3000}`;
+  const setting = (name: string): string | undefined => process.env[name]?.trim() || undefined;
+  const baseUrl =
+    values.url ?? leftAddress(setting('DATA_DIR') ?? '.data') ?? `http://127.0.0.1:${setting('PORT') ?? 3000}`;
   const client = new Rejoinder({
     baseUrl,
     token: values.token ?? (() => signToken(user, process.env, { expiresIn: '1h' })),

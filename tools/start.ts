@@ -6,9 +6,11 @@ import { timeLimit } from '#process/time-limit.js';
 import { loadEnvFile, MODEL_ADDRESS, readSettings } from '#settings/settings.js';
 import { type EmbeddedPostgres, refuseAnothersData, startEmbeddedPostgres } from './embedded-postgres.js';
 import { signToken } from './sign-token.js';
+import { leaveAddress } from './start/address.js';
 import { banner } from './start/banner.js';
 import { Parts } from './start/parts.js';
-import { claimPort } from './start/ports.js';
+import { plainly } from './start/plainly.js';
+import { claimPorts } from './start/ports.js';
 
 /*
  * `npm start`: everything on this machine. Stores and the model that the environment does not name are brought along;
@@ -32,12 +34,14 @@ const parts = new Parts((name, how) => {
   void stop(1);
 });
 
+let takeAddress = (): void => undefined;
 let stopping = false;
 /** How long replies under way may go on when all is stopped, in milliseconds. */
 let drainMs = 0;
 async function stop(exitCode: number): Promise<void> {
   if (stopping) return;
   stopping = true;
+  takeAddress();
   await parts.stop(drainMs);
   await postgres?.stop();
   process.exit(exitCode);
@@ -140,28 +144,29 @@ async function start(): Promise<void> {
     throw new Error(`METRICS_PORT is ${settings.metricsPort}, as another port is. Set one of them to another.`);
   }
   const database = { DATABASE_URL: await databaseUrl() };
-  const port = await claimPort('PORT', settings.port, host);
-  const workerPort = await claimPort('WORKER_PORT', settings.workerPort, host);
-  const metricsPort =
-    settings.metricsPort === undefined ? undefined : await claimPort('METRICS_PORT', settings.metricsPort, host);
+  const { PORT, WORKER_PORT, METRICS_PORT } = await claimPorts(
+    { PORT: settings.port, WORKER_PORT: settings.workerPort, METRICS_PORT: settings.metricsPort },
+    host,
+  );
   const model = await modelSettings();
   await parts.run('bin/migrate.js', database);
   if (stopping) return;
 
   const env = {
     ...database,
-    PORT: String(port),
-    WORKER_PORT: String(workerPort),
-    METRICS_PORT: metricsPort === undefined ? 'off' : String(metricsPort),
+    PORT: String(PORT),
+    WORKER_PORT: String(WORKER_PORT),
+    METRICS_PORT: METRICS_PORT === undefined ? 'off' : String(METRICS_PORT),
     LOG_LEVEL: setting('LOG_LEVEL') ?? 'warn',
   };
   parts.start('api', 'bin/api.js', env);
   parts.start('worker', 'bin/worker.js', { ...env, ...model });
   const address = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host.includes(':') ? `[${host}]` : host;
-  const api = `http://${address}:${port}`;
-  const worker = `http://${address}:${workerPort}`;
+  const api = `http://${address}:${PORT}`;
+  const worker = `http://${address}:${WORKER_PORT}`;
   await untilReady([`${api}/health/ready`, `${worker}/health/ready`]);
   if (stopping) return;
+  takeAddress = leaveAddress(dataDir, api);
   const health = (await (await fetch(`${api}/health/ready`)).json()) as { checks: { queue: string } };
 
   const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
@@ -170,7 +175,7 @@ async function start(): Promise<void> {
       version,
       api,
       worker,
-      metrics: metricsPort === undefined ? undefined : `http://${address}:${metricsPort}/metrics`,
+      metrics: METRICS_PORT === undefined ? undefined : `http://${address}:${METRICS_PORT}/metrics`,
       playground: settings.playground,
       token: settings.jwt.jwksUri === undefined ? signToken('demo', process.env, { expiresIn: '24h' }) : undefined,
       embeddedData: postgres && (postgres.place.startsWith(resolve(dataDir)) ? dataDir : postgres.place),
@@ -182,6 +187,6 @@ async function start(): Promise<void> {
 }
 
 start().catch((error: unknown) => {
-  if (!stopping) console.error(error instanceof Error ? error.message : error);
+  if (!stopping) console.error(plainly(error, setting('DATABASE_URL') === undefined ? dataDir : undefined));
   void stop(1);
 });

@@ -1,4 +1,8 @@
+import { existsSync, readFileSync } from 'node:fs';
 import { defineConfig } from 'vite';
+
+/** Where `npm start` says that its service is. */
+const ADDRESS = `${process.env['DATA_DIR'] ?? '.data'}/address`;
 
 /** The page as it is served: no inline code or styles, so that a strict Content-Security-Policy holds; names carry a hash. */
 export default defineConfig({
@@ -11,7 +15,8 @@ export default defineConfig({
   server: {
     proxy: {
       '^/(api|docs|openapi.yaml|health|playground)(/|$)': {
-        target: process.env['API'] ?? 'http://127.0.0.1:3000',
+        target:
+          process.env['API'] ?? (existsSync(ADDRESS) ? readFileSync(ADDRESS, 'utf8').trim() : 'http://127.0.0.1:3000'),
         changeOrigin: false,
       },
     },

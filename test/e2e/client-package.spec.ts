@@ -46,7 +46,7 @@ describe('the client, as the package that others install', () => {
         .split('\n')
         .filter((line) => line !== ''),
     ).toHaveLength(9);
-    await writeFile(join(project, 'turn.ts'), code.replace('http://127.0.0.1:3000', stack.api.url));
+    await writeFile(join(project, 'turn.ts'), code);
     await symlink(resolve('node_modules/@types'), join(project, 'node_modules/@types'));
     await run(process.execPath, [
       resolve('node_modules/typescript/bin/tsc'),
@@ -55,7 +55,7 @@ describe('the client, as the package that others install', () => {
       ...['--types', 'node', join(project, 'turn.ts')],
     ]);
     const { stdout } = await run(process.execPath, [join(project, 'turn.js')], {
-      env: { PATH: process.env['PATH'], TOKEN: tokenFor('ana') },
+      env: { PATH: process.env['PATH'], SERVICE: stack.api.url, TOKEN: tokenFor('ana') },
     });
     expect(stdout).toMatch(
       /^\[Modelo de prueba\] Has preguntado: «¿Cómo reinstalo el software\?»[^]*\nsucceeded, \d+ tokens\n$/,

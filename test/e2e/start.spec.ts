@@ -111,17 +111,24 @@ describe('npm start', () => {
 
   withCurl('answers the line of its banner and the README’s conversation, pasted as they stand', async () => {
     const run = start();
-    const url = await run.ready();
+    await run.ready();
     const [, line] = /^ +(curl .*)$/m.exec(run.output()) ?? [];
     const { stdout } = await promisify(execFile)('sh', ['-c', `${line} -s`]);
     expect(JSON.parse(stdout)).toMatchObject({ assistant: 'support', messages: [{ role: 'system' }] });
 
-    const answers = await readmeConversation(url, dataDir);
+    const answers = await readmeConversation(dataDir);
     expect(answers).toMatch(/"role":"system"[\s\S]*"stop_reason":"end_turn"[\s\S]*"status":"queued"/);
     expect(answers).toMatch(/\nsucceeded\n\[Modelo de prueba\] Has preguntado: «¿Cómo reinstalo el software\?»/);
     expect(answers).toMatch(/\n200 \n200 true\n/);
+
+    // So does the command line, on whatever port.
+    const command = [process.execPath, 'dist/tools/chat.js', 'support', 'from the command line'] as const;
+    const env = { PATH: process.env['PATH'], DATA_DIR: dataDir };
+    const said = await promisify(execFile)(command[0], command.slice(1), { env });
+    expect(said.stdout).toContain('from the command line');
     run.process.kill('SIGTERM');
     expect(await run.ended()).toBe(0);
+    await expect(readFile(join(dataDir, 'address'))).rejects.toThrow('ENOENT');
   });
 
   // Each of these two starts is also the one that something dies of: a start is dear.
@@ -166,13 +173,16 @@ describe('npm start', () => {
   });
 
   it('names the setting when a port is taken, and every setting that is wrong', async () => {
-    const taken = createServer().listen(0, '127.0.0.1');
-    await once(taken, 'listening');
-    const { port } = taken.address() as { port: number };
-    const run = start({ PORT: String(port) });
+    const [first, second] = [createServer().listen(0, '127.0.0.1'), createServer().listen(0, '127.0.0.1')];
+    await Promise.all([once(first, 'listening'), once(second, 'listening')]);
+    const [port, other] = [first, second].map((server) => (server.address() as { port: number }).port);
+    const run = start({ PORT: String(port), WORKER_PORT: String(other) });
     expect(await run.ended()).toBe(1);
-    expect(run.output()).toContain(`Port ${port} is in use. Set PORT`);
-    taken.close();
+    const proposal =
+      /^Ports (\d+) and (\d+) are in use\. Set PORT and WORKER_PORT to others: {2}PORT=\d+ WORKER_PORT=\d+ npm start\n$/;
+    expect(proposal.exec(run.output())?.slice(1)).toEqual([String(port), String(other)]);
+    first.close();
+    second.close();
 
     const wrong = start({ PORT: 'x', LOG_LEVEL: 'y' });
     expect(await wrong.ended()).toBe(1);
@@ -189,13 +199,42 @@ describe('npm start', () => {
   });
 });
 
-/** Pastes the README's conversation into a shell, against the service at `url`. */
-async function readmeConversation(url: string, dataDir: string): Promise<string> {
+describe('npm start, in one line', () => {
+  const failed = async (dataDir: string, before: readonly string[] = []): Promise<string> => {
+    const [command = '', ...args] = [...before, process.execPath, 'dist/tools/start.js'];
+    const env = { PATH: process.env['PATH'], DATA_DIR: dataDir, PORT: '0', WORKER_PORT: '0' };
+    const told = promisify(execFile)(command, args, { env }).then(
+      () => 'it started',
+      ({ stdout, stderr }: { stdout: string; stderr: string }) => stdout + stderr,
+    );
+    return told;
+  };
+  const ADVICE = 'Set DATA_DIR to a directory where data can be kept.\n';
+
+  it('says that data may not be kept where they should be', async () => {
+    expect(await failed('/sys/rejoinder')).toBe(`/sys/rejoinder may not be written to. ${ADVICE}`);
+    expect(await failed('package.json')).toBe(`package.json is no directory. ${ADVICE}`);
+  });
+
+  const canMount = process.getuid?.() === 0 && has('unshare') && has('mount');
+  (canMount ? it : it.skip)('says that the disk is full', async () => {
+    const place = await mkdtemp(join(tmpdir(), 'rejoinder-full-'));
+    const mounted = 'mount -t tmpfs -o size=12m,mode=755 none "$0" && exec "$@"';
+    expect(await failed(place, ['unshare', '--mount', 'sh', '-c', mounted, place])).toBe(
+      `The disk of ${place} is full. ${ADVICE}`,
+    );
+    await rm(place, { recursive: true });
+  });
+});
+
+/** Pastes the README's conversation into a shell, against the service with its data in `dataDir`. */
+async function readmeConversation(dataDir: string): Promise<string> {
   const [, flow = ''] =
     /<!-- flow: begin -->([\s\S]*)<!-- flow: end -->/.exec(await readFile('README.md', 'utf8')) ?? [];
   const lines = [...flow.matchAll(/```sh\n([\s\S]*?)```/g)].map(([, block]) => block).join('\n');
-  expect(lines).toContain('http://127.0.0.1:3000');
-  const script = lines.replace('http://127.0.0.1:3000', url).replaceAll(/(chat|job)\.json/g, `${dataDir}/$1.json`);
+  // They find the service wherever it is; the data of this one are not in the clone.
+  expect(lines).not.toMatch(/:\d{4}/);
+  const script = lines.replace('.data/', `${dataDir}/`).replaceAll(/(chat|job)\.json/g, `${dataDir}/$1.json`);
   const { stdout } = await promisify(execFile)('bash', ['-euc', script], {
     // `npm run token` would build first: over what the other tests are running.
     env: {

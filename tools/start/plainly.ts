@@ -1,0 +1,35 @@
+/** Why the disk does not take what is written to it, by the error's code. */
+const DISK: Readonly<Record<string, string>> = {
+  EACCES: 'may not be written to',
+  EPERM: 'may not be written to',
+  EROFS: 'may not be written to',
+  ENOSPC: 'is full',
+  EDQUOT: 'is full',
+  ENOTDIR: 'is no directory',
+  EEXIST: 'is no directory',
+};
+
+/** How PostgreSQL says that its disk is full, or closed to it. */
+const IN_WORDS: readonly (readonly [RegExp, string])[] = [
+  [/No space left on device|Disk quota exceeded/i, 'is full'],
+  [/Permission denied|Read-only file system/i, 'may not be written to'],
+];
+
+/**
+ * Why `npm start` failed: in one line where it is the disk, else in the words of the error. `dataDir`: where the embedded PostgreSQL has its
+ * data; undefined for a database of the user's own, whose disk is elsewhere.
+ */
+export function plainly(error: unknown, dataDir: string | undefined): string {
+  if (!(error instanceof Error)) return String(error);
+  const { code = '', path } = error as NodeJS.ErrnoException;
+  if (path !== undefined && DISK[code] !== undefined) {
+    return sentence(dataDir !== undefined && path.startsWith(dataDir) ? dataDir : path, DISK[code]);
+  }
+  const said = dataDir === undefined ? undefined : IN_WORDS.find(([words]) => words.test(error.message));
+  return said === undefined || dataDir === undefined ? error.message : sentence(dataDir, said[1]);
+}
+
+function sentence(path: string, trouble: string): string {
+  const what = trouble === 'is full' ? `The disk of ${path}` : path;
+  return `${what} ${trouble}. Set DATA_DIR to a directory where data can be kept.`;
+}
