@@ -82,7 +82,7 @@ describe('the dashboard', () => {
 describe('what watches', () => {
   it('takes the dashboard and the alerts from the files that Compose mounts', () => {
     expect(generatedConfigMaps(HERE).flatMap(({ keys }) => keys)).toEqual(['alerts.yml', 'rejoinder.json']);
-    expect(looseEndsOf(HERE, ['prometheus.yml', 'otel-collector.yml'])).toEqual([]);
+    expect(looseEndsOf(HERE, ['prometheus.yml', 'alertmanager.yml', 'otel-collector.yml'])).toEqual([]);
   });
 
   it('finds all containers of an app by its name in docker-compose.yml', () => {
@@ -92,6 +92,35 @@ describe('what watches', () => {
     expect(services.prometheus.volumes).toContain(`./deploy/monitoring/alerts.yml:${rule_files[0]}:ro`);
     const { datasources } = parse(readFileSync(`${HERE}/grafana/datasources.yml`, 'utf8'));
     expect(services).toHaveProperty(new URL(datasources[0].url).hostname);
+  });
+
+  it('hands the alerts to an Alertmanager whose every receiver and alert there is', () => {
+    const { services } = parse(readFileSync('docker-compose.yml', 'utf8'), { merge: true });
+    const { alerting } = parse(readFileSync(`${HERE}/prometheus.yml`, 'utf8'));
+    const [host, port] = alerting.alertmanagers[0].static_configs[0].targets[0].split(':');
+    expect(services[host].ports).toEqual([`127.0.0.1:${port}:${port}`]);
+    expect(services[host].profiles).toEqual(services.prometheus.profiles);
+    const names = new Set(alerts.map(({ alert }) => alert));
+    const severities = new Set(alerts.map(({ labels }) => labels.severity));
+    const judge = (config: any): void => {
+      const receivers = config.receivers.map(({ name }: { name: string }) => name);
+      const routes = [config.route, ...(config.route.routes ?? [])];
+      for (const { receiver } of routes) expect(receivers).toContain(receiver);
+      const rules: any[] = config.inhibit_rules ?? [];
+      const matchers = [...routes, ...rules].flatMap((one) =>
+        [one.matchers, one.source_matchers, one.target_matchers].flatMap((some: string[] | undefined) => some ?? []),
+      );
+      for (const matcher of matchers) {
+        const [, label, values = ''] = /^(alertname|severity)=~?"([\w|]+)"$/.exec(matcher) ?? [];
+        for (const value of values.split('|')) {
+          expect([matcher, (label === 'severity' ? severities : names).has(value)]).toEqual([matcher, true]);
+        }
+      }
+    };
+    const [config = ''] = /\$\{ALERTMANAGER_CONFIG:-\.\/([^}]+)\}/.exec(services[host].volumes[0])?.slice(1) ?? [];
+    judge(parse(readFileSync(config, 'utf8')));
+    const [, example = ''] = /```yaml\n([\s\S]*?)```/.exec(runbook) ?? [];
+    judge(parse(example));
   });
 
   it('sends traces through a collector whose every part is defined', () => {

@@ -41,6 +41,16 @@ describe('metrics', () => {
     expect([figures.get('rejoinder_worker_slots'), figures.get('rejoinder_circuit_open')]).toEqual([7, 0]);
   });
 
+  it('say how long a process stood still, which no percentile does', async () => {
+    await metricsOf(api);
+    stack.api.freeze();
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    stack.api.thaw();
+    // A few ticks, so that it has noticed.
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(count(await metricsOf(api), 'nodejs_eventloop_lag_max_seconds')).toBeGreaterThan(1);
+  });
+
   it('are those that dashboards and alerts rest on, each of its kind', async () => {
     const texts = await Promise.all([api, worker].map(async (url) => (await fetch(new URL('/metrics', url))).text()));
     const served = new Map(

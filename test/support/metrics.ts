@@ -33,6 +33,7 @@ export const METRICS: Readonly<Record<string, Metric>> = {
   rejoinder_build_info: gauge('version'),
   // Those of prom-client's own that are used.
   nodejs_eventloop_lag_p99_seconds: gauge(),
+  nodejs_eventloop_lag_max_seconds: gauge(),
   process_cpu_seconds_total: counter(),
   process_resident_memory_bytes: gauge(),
   process_start_time_seconds: gauge(),

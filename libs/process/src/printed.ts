@@ -16,12 +16,11 @@ const METHODS = { debug: 'debug', log: 'log', info: 'log', warn: 'warn', error: 
  */
 export function logWhatIsPrinted(): () => void {
   const logger = new Logger('console');
-  const own: Partial<Console> = {};
+  const own = { ...console };
   for (const [method, level] of Object.entries(METHODS) as [
     keyof typeof METHODS,
     'debug' | 'log' | 'warn' | 'error',
   ][]) {
-    own[method] = console[method];
     console[method] = (...printed: unknown[]): void => {
       const [text] = printed;
       if (typeof text === 'string' && KNOWN.some((known) => known.test(text))) return;
