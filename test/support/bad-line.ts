@@ -5,10 +5,24 @@ import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 export interface Fault {
   /** Cuts it after this many bytes of the answer. */
   readonly cutAfter?: number;
+  /** Ends a stream of events in order after this many bytes, between two events, as an instance does that stops. */
+  readonly endAfter?: number;
   /** Withholds the answer, and cuts the connection once there is one. The request was carried out. */
   readonly loseAnswer?: boolean;
   /** Answers in the server's place. */
   readonly answer?: string;
+}
+
+/** How the last bytes of an event and those of its chunk look. */
+const END_OF_EVENT = Buffer.from('\n\n\r\n');
+
+/**
+ * The first `length` bytes of a chunk, and one more if they end with an event's id: @microsoft/fetch-event-source takes in an id before its
+ * event is whole.
+ */
+function cut(chunk: Buffer, length: number): Buffer {
+  const first = chunk.subarray(0, length);
+  return /\nid: \S+\n$/.test(first.toString('latin1')) ? chunk.subarray(0, length + 1) : first;
 }
 
 /** A bad line between a client and a server. */
@@ -27,7 +41,7 @@ export class BadLine {
   static async to(target: string, faultOf: (n: number) => Fault | undefined): Promise<BadLine> {
     const { hostname, port } = new URL(target);
     const server = createServer((client) => {
-      const { cutAfter = Infinity, loseAnswer, answer } = faultOf(line.connections++) ?? {};
+      const { cutAfter = Infinity, endAfter = Infinity, loseAnswer, answer } = faultOf(line.connections++) ?? {};
       client.on('error', () => undefined);
       if (answer !== undefined) {
         client.once('data', () => client.end(answer));
@@ -44,8 +58,12 @@ export class BadLine {
         if (loseAnswer === true) return void client.destroy();
         const rest = cutAfter - passed;
         passed += chunk.length;
-        if (chunk.length < rest) client.write(chunk);
-        else client.write(chunk.subarray(0, rest), () => client.destroy());
+        if (passed > endAfter && chunk.subarray(-4).equals(END_OF_EVENT)) {
+          client.write(chunk);
+          client.end('0\r\n\r\n');
+          upstream.destroy();
+        } else if (chunk.length < rest) client.write(chunk);
+        else client.write(cut(chunk, rest), () => client.destroy());
       });
     });
     server.listen(0, '127.0.0.1');

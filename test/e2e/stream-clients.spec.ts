@@ -1,0 +1,104 @@
+import { execFile, spawnSync } from 'node:child_process';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { Fault } from '../support/bad-line.js';
+import { asking, hardTurn, type Setting } from '../support/hard-turn.js';
+import { linesUnder } from '../support/page-lines.js';
+import { type Stack, startStack, tokenFor } from '../support/stack.js';
+
+const PAGE = 'docs/clients.md';
+const run = promisify(execFile);
+
+const hasPython = process.env['CI'] === 'true' || spawnSync('python3', ['--version']).status === 0;
+
+/** One answer is cut in mid-event, one gets lost, one is cut again, and one ends in order. */
+const FAULTS: readonly Fault[] = [{ cutAfter: 2_900 }, { loseAnswer: true }, { cutAfter: 3_300 }, { endAfter: 2_600 }];
+
+type Program = (lines: string, turn: Setting) => [program: string, args: string[], env?: Record<string, string>];
+
+const node: Program = (lines, { service, token, chat }) => [
+  process.execPath,
+  [
+    '--input-type=module',
+    '--eval',
+    `const [service, token, chat] = ${JSON.stringify([service, token, chat])};
+     const show = (text) => console.log(JSON.stringify(text));
+     ${lines}`,
+  ],
+];
+const python: Program = (lines, { service, token, chat }) => [
+  'python3',
+  [
+    '-c',
+    `import json\nservice, token, chat = json.loads('${JSON.stringify([service, token, chat])}')\n` +
+      `def show(text): print(json.dumps(text))\n${lines}`,
+  ],
+];
+const bash: Program = (lines, { service, token, chat }) => [
+  'bash',
+  ['-c', lines],
+  { API: `${service}/api/v1`, TOKEN: token, CHAT: chat },
+];
+
+/** What curl printed, as a client would show it. */
+function textsOf(printed: readonly any[]): string[] {
+  let text = '';
+  return printed.flatMap((data) => {
+    if ('offset' in data) text += data.text;
+    else if ('content' in data) text = data.content;
+    else if ('type' in data) return [];
+    else text = '';
+    return [text];
+  });
+}
+
+describe('the lines of docs/clients.md show a reply once, over a line that breaks and from a model that does', () => {
+  let stack: Stack;
+  beforeAll(async () => {
+    stack = await startStack();
+  });
+  afterAll(() => stack.stop());
+
+  const BEFORE_ALL = 'In JavaScript, before all others';
+  const shownBy = async (program: Program, headings: readonly string[], turn: Setting): Promise<string[]> => {
+    const lines = await Promise.all(headings.map((heading) => linesUnder(PAGE, heading)));
+    const [file, args, env] = program(turn.asked(lines.join('\n')), turn);
+    const { stdout } = await run(file, args, { env: { PATH: process.env['PATH'], ...env }, timeout: 60_000 });
+    const printed = stdout
+      .trim()
+      .split('\n')
+      .map((line): unknown => JSON.parse(line));
+    const texts = program === bash ? textsOf(printed) : (printed as string[]);
+    return texts.filter((text, n) => text !== texts[n - 1]);
+  };
+  const show = async (program: Program, ...headings: string[]): Promise<void> => {
+    const turn = await hardTurn(stack, `client ${headings.at(-1)}`, (n) => FAULTS[n]);
+    const shown = await shownBy(program, headings, turn);
+    turn.line.close();
+    expect(await turn.faultsOf(shown)).toEqual([]);
+    expect(turn.line.connections).toBeGreaterThanOrEqual(FAULTS.length);
+  };
+
+  it.concurrent('the typed client', () => show(node, 'The typed client'));
+  it.concurrent('eventsource', () => show(node, BEFORE_ALL, '`eventsource`'));
+  it.concurrent('fetch', () => show(node, BEFORE_ALL, '`fetch`'));
+  it.concurrent('curl', () => show(bash, 'curl'));
+  (hasPython ? it.concurrent : it.skip)('Python', () => show(python, 'Python'));
+
+  it.concurrent('and why there is none, once', async () => {
+    await stack.model.script('refused', { status: 400, error_type: 'invalid_request_error', message: 'no' });
+    const user = stack.as('nobody’s');
+    const { id: chat } = await user.chat();
+    const { body } = await user.turn(chat, 'refused');
+    const turn = { token: tokenFor('nobody’s'), chat, service: stack.api.url, asked: asking('refused') };
+    const all: [Program, string[]][] = [
+      [node, [BEFORE_ALL, '`eventsource`']],
+      [node, [BEFORE_ALL, '`fetch`']],
+      ...(hasPython ? [[python, ['Python']] as [Program, string[]]] : []),
+    ];
+    for (const [program, headings] of all) {
+      const shown = await shownBy(program, headings, turn);
+      expect([body.code, shown.at(-1)?.trim(), shown.length < 3]).toEqual(['assistant_failed', body.message, true]);
+    }
+  });
+});
