@@ -232,7 +232,7 @@ describe('the settings for an identity provider', () => {
     expect(await statusOf({})).toBe(200);
     for (const [which, more] of Object.entries(provider.others))
       expect([which, await statusOf(more)]).toEqual([which, 401]);
-    // Whatever its users may write into their own data makes nobody an operator.
+    // Nothing that its users can write into their own data makes them operators.
     expect(await statusOf({}, '/api/v1/admin/dispatch')).toBe(404);
     expect(await statusOf({ scope: 'openid admin' }, '/api/v1/admin/dispatch')).toBe(200);
   });

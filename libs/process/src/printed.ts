@@ -1,10 +1,10 @@
 import { Logger } from '@nestjs/common';
 import { line } from './log-line.js';
 
-/** What libraries print that may be repeated: it is about the stores alone. */
+/** Prints of libraries that may be repeated: they are about the stores alone. */
 const SAFE = [/^BullMQ: PostgreSQL \d+ or newer is recommended for the PostgreSQL backend \(detected [\w.]+\)\.$/];
 
-/** What they print that the examination of Redis has logged already, in our words. */
+/** Prints about findings that the examination of Redis logs in our own words. */
 const KNOWN = [/^IMPORTANT! Eviction policy is /, /^It is highly recommended to use a minimum Redis version /];
 
 const METHODS = { debug: 'debug', log: 'log', info: 'log', warn: 'warn', error: 'error', trace: 'debug' } as const;

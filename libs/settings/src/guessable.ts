@@ -35,7 +35,7 @@ const LETTERS: Readonly<Record<string, string>> = {
   '7': 't',
 };
 
-/** What stands in examples for a secret, and in the debugger of jwt.io, also where nobody has replaced it. */
+/** Texts that stand in examples for a secret, and in the debugger of jwt.io, also where nobody has replaced it. */
 const PLACEHOLDER =
   /(change|replace)[-_ ]?(me|this|with)|placeholder|your[-_ ].*(secret|key)|(secret|key)[-_ ]?(goes[-_ ]?)?here|a-string-secret-at-least/i;
 
@@ -78,7 +78,7 @@ function yearAt(text: string, at: number): number {
   return /^(19|20)\d\d/.test(text.slice(at, at + 4)) ? 4 : 0;
 }
 
-/** The length of what stands here and before, too. */
+/** The length of the piece here that also stands before. */
 function repeatedAt(text: string, at: number): number {
   let length = 0;
   while (at + length < text.length && text.indexOf(text.slice(at, at + length + 1)) < at) length += 1;

@@ -11,7 +11,7 @@ export interface TokenKeySettings {
   readonly jwksUri: string | undefined;
 }
 
-/** What tokens must say; undefined: whatever they like. */
+/** Claims that tokens must have; a setting that is undefined demands nothing. */
 export interface TokenClaimSettings {
   readonly issuer?: string;
   readonly audience?: string;

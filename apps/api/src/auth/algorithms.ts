@@ -1,6 +1,6 @@
 import type { JsonWebKey } from 'node:crypto';
 
-/** What providers sign with (RFC 7518, section 3.1; RFC 8037 and RFC 9864, which give one algorithm two names). */
+/** The algorithms that providers sign with (RFC 7518, section 3.1; RFC 8037 and RFC 9864, which give one algorithm two names). */
 export const ALGORITHMS = [
   'RS256',
   'RS384',
@@ -26,9 +26,9 @@ const CURVES: Readonly<Record<string, readonly Algorithm[]>> = {
 };
 
 /**
- * What a key verifies, by its type and its `alg`. One algorithm, also where its type fits several: a key that is used with two
- * is only as good as the worse one (RFC 8725, section 3.1). An RSA key without `alg` is for RS256.
- * @throws Error in words for an operator, when there is nothing
+ * The algorithm that a key serves, with all its names, by the key's type and `alg`. It is one also where the type fits several: a key
+ * that is used with two is only as good as the worse one (RFC 8725, section 3.1). An RSA key without `alg` is for RS256.
+ * @throws Error in words for an operator, when the key serves none
  */
 export function algorithmsOf({ kty, crv, alg }: JsonWebKey): readonly Algorithm[] {
   const fitting = kty === 'RSA' ? RSA : kty === 'EC' ? CURVES[String(crv)] : crv === 'Ed25519' ? ED25519 : undefined;
@@ -39,5 +39,5 @@ export function algorithmsOf({ kty, crv, alg }: JsonWebKey): readonly Algorithm[
   return alg === undefined ? ['RS256'] : [alg as Algorithm];
 }
 
-/** As the set has it, and not much of it. */
+/** A value of the set as it stands there, cut short. */
 const named = (value: unknown): string => JSON.stringify(value)?.slice(0, 40) ?? 'none';
