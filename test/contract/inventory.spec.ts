@@ -8,16 +8,13 @@ import { createApp } from '../../apps/api/src/create-app.js';
 import { contract } from '../support/client.js';
 import { freshDatabase } from '../support/database.js';
 
-/** What the API serves beside the contract: the pages, and where an operator's browser goes. */
+/** What the API serves beside the contract: the pages. */
 const BESIDE = [
   'GET /',
   'GET /assets/*',
   'GET /openapi.yaml',
   'GET /docs',
   'GET /docs/*',
-  'GET /admin/queues',
-  'GET /admin/queues/*',
-  'GET /admin/queues/enter',
   'POST /playground/token',
   // Preflights, where pages of other origins are let in.
   'OPTIONS *',

@@ -10,8 +10,8 @@ import { dumpSchema } from '../schema/dump.js';
 import { SCHEMA_FILE } from '../schema/file.js';
 import { freshDatabase, type TestDatabase } from '../support/database.js';
 
-/** Tables that are no entity's. */
-const OTHERS = new Set(['migrations']);
+/** Tables that are no entity's. Nothing fills `admin_sessions` any more, but services of the version before read it while they are replaced. */
+const OTHERS = new Set(['migrations', 'admin_sessions']);
 
 describe('entities and migrations', () => {
   let database: TestDatabase;

@@ -26,7 +26,6 @@ describe('every answer', () => {
   let chat: string;
   let job: string;
   let etag: string;
-  let cookie: string;
   const token = tokenFor('ana', { scope: 'admin' });
   const authorization = `Bearer ${token}`;
   const call = (path: string, { headers, ...init }: RequestInit = {}): Promise<Response> =>
@@ -43,8 +42,6 @@ describe('every answer', () => {
     chat = (await ana.chat()).id;
     job = (await ana.turn(chat, 'hello')).body.job_id;
     etag = (await ana.get(`/api/v1/chats/${chat}`)).headers.get('etag') ?? '';
-    const { url } = (await ana.post('/api/v1/admin/sessions')).body;
-    cookie = ((await call(url)).headers.get('set-cookie') ?? '').split(';')[0] ?? '';
   });
   afterAll(() => stack?.stop());
 
@@ -81,7 +78,6 @@ describe('every answer', () => {
         ['an operator’s', 200, '/api/v1/admin/dispatch'],
         ['no file of the docs', 404, '/docs/package.json'],
         ['no file of the page', 404, '/assets/nothing.js'],
-        ['no session', 404, '/admin/queues'],
       ];
       for (const [what, status, path, init] of [...asks(), ...more]) {
         expect([what, await told(path, init)]).toEqual([what, expect.objectContaining({ ...NO_PAGE, status })]);
@@ -103,9 +99,8 @@ describe('every answer', () => {
     it.each([
       ['the playground', '/', "'self'", "'self'"],
       ['Swagger UI', '/docs', "'self'", "'self'"],
-      ['the board', '/admin/queues', "'self'", "'self' 'unsafe-inline'"],
     ])('%s runs scripts of its own files only, and stands alone', async (_, path, scripts, styles) => {
-      const page = await told(path, { headers: { cookie } });
+      const page = await told(path);
       expect(page).toMatchObject({ ...ALWAYS, status: 200, 'cross-origin-opener-policy': 'same-origin' });
       const policy = String(page['content-security-policy']).split(';');
       expect(policy).toEqual(
@@ -270,7 +265,7 @@ describe('every answer', () => {
     it('of operators’ addresses nothing that an unknown one would not say', async () => {
       const kept = ({ date: _, 'x-request-id': __, ...answer }: Record<string, unknown>): object => answer;
       const [unknown, ...hidden] = await Promise.all(
-        ['nothing/at/all', 'admin/jobs', 'admin/dispatch', 'admin/sessions', 'admin'].map(async (path) =>
+        ['nothing/at/all', 'admin/jobs', 'admin/dispatch', 'admin'].map(async (path) =>
           kept(await preflight(`/api/v1/${path}`, OURS, 'GET')),
         ),
       );
@@ -285,8 +280,8 @@ describe('every answer', () => {
       expect(board).toEqual(nothing);
     });
 
-    it('nothing of what is beside the API: pages, health, the board', async () => {
-      for (const path of ['/', '/docs', '/openapi.yaml', '/health/live', '/admin/queues', '/nothing']) {
+    it('nothing of what is beside the API: pages, health', async () => {
+      for (const path of ['/', '/docs', '/openapi.yaml', '/health/live', '/nothing']) {
         expect([path, ofCors(await told(path, from(OURS)))]).toEqual([path, []]);
         expect([path, ofCors(await preflight(path, OURS))]).toEqual([path, []]);
       }

@@ -78,7 +78,6 @@ const MATRIX: Record<keyof operations, Row> = {
     () => ({ paused: true }),
   ),
   getUsage: operator(() => '/api/v1/admin/usage'),
-  createAdminSession: operator(() => '/api/v1/admin/sessions'),
 };
 
 const rows = Object.entries(MATRIX).map(([id, row]) => {
@@ -351,7 +350,6 @@ async function everything(stack: Stack, whose = 'IS NOT NULL'): Promise<unknown>
     // Of others rows that say nothing any more go by themselves.
     `SELECT * FROM callers WHERE user_id = 'eve'`,
     `SELECT * FROM receipts WHERE user_id ${whose} ORDER BY id`,
-    `SELECT * FROM admin_sessions WHERE user_id ${whose}`,
     `SELECT paused FROM dispatch`,
   ];
   return (await Promise.all(selects.map((select) => stack.database.query(select)))).map(({ rows }) => rows);

@@ -155,7 +155,7 @@ describe('the logs of a run at LOG_LEVEL=trace', () => {
     await call('POST', turns, { user_message: `well then ${orders}`, metadata: { [orders]: orders } });
     await call('GET', `/api/v1/chats?access_token=${token}`, undefined, {
       authorization: `Basic ${Buffer.from(`me:${CANARY.cookie}`).toString('base64')}`,
-      cookie: `rejoinder_admin=${CANARY.cookie}; token=${token}`,
+      cookie: `session=${CANARY.cookie}; token=${token}`,
       'x-api-key': CANARY.apiKey,
       referer: `https://example.org/?token=${token}`,
       traceparent: `00-${CANARY.header}-${token}-01`,
@@ -164,8 +164,6 @@ describe('the logs of a run at LOG_LEVEL=trace', () => {
       'x-forwarded-for': CANARY.header,
       'last-event-id': CANARY.header,
     });
-    await call('GET', '/admin/queues', undefined, { cookie: `rejoinder_admin=${CANARY.cookie}` });
-    await call('GET', `/admin/queues/enter?key=${CANARY.cookie}`);
 
     // PostgreSQL repeats the row that it refuses, and a function what it was given.
     await stack.database.query(`

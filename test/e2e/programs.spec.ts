@@ -9,7 +9,7 @@ import { Client } from '../support/client.js';
 import { shippedFiles } from '../support/dockerfile.js';
 import { SECRET, type Stack, startStack } from '../support/stack.js';
 
-/** All that they need, as the Dockerfile lists it; of `node_modules`, the files that Swagger UI and Bull Board are made of. */
+/** All that they need, as the Dockerfile lists it; of `node_modules`, the files that Swagger UI is made of. */
 const NEEDED = shippedFiles();
 
 describe('the built programs', () => {

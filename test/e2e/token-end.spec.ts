@@ -103,18 +103,6 @@ describe('nothing outlives its token', () => {
     await expect(rest()).rejects.toThrow();
   });
 
-  it.concurrent('a browser’s session on the board ends with it', async () => {
-    const { token, endsAt } = ending('ops', { scope: 'admin' });
-    const { body } = await new Client(stack.api.url, token).post('/api/v1/admin/sessions');
-    const entered = await fetch(new URL(body.url, stack.api.url));
-    const [cookie = ''] = (entered.headers.get('set-cookie') ?? '').split(';');
-    const look = async (): Promise<number> =>
-      (await fetch(new URL('/admin/queues', stack.api.url), { headers: { cookie } })).status;
-    expect(await look()).toBe(200);
-    await new Promise((resolve) => setTimeout(resolve, endsAt - Date.now() + 50));
-    expect(await look()).toBe(404);
-  });
-
   it.concurrent('a request whose body comes after it is not done', async () => {
     const zoe = stack.as('zoe');
     const chat = await zoe.chat();

@@ -110,8 +110,7 @@ const FINGERPRINT = `
     'users', (SELECT jsonb_object_agg(u, md5(concat(
                 (SELECT string_agg(k::text, ' ' ORDER BY k.key) FROM idempotency_keys k WHERE k.user_id = u),
                 (SELECT string_agg(l::text, ' ') FROM callers l WHERE l.user_id = u),
-                (SELECT string_agg(r::text, ' ') FROM receipts r WHERE r.user_id = u),
-                (SELECT string_agg(s::text, ' ' ORDER BY s.secret_hash) FROM admin_sessions s WHERE s.user_id = u))))
+                (SELECT string_agg(r::text, ' ') FROM receipts r WHERE r.user_id = u))))
                 FROM unnest($1::text[]) u),
     'shared', (SELECT md5(concat(d::text, (SELECT string_agg(a::text, ' ' ORDER BY a.slug) FROM assistants a))) FROM dispatch d)
   ) AS found`;

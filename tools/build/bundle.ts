@@ -12,15 +12,6 @@ const apart = [
   resolveId: { filter: { id }, handler: () => ({ id: file, external: true }) },
 }));
 
-/** Bull Board would look for its page's files by evaluating text. It is told where they are: see `UI` in the API's board. */
-const boardWithoutEval = {
-  name: 'board-without-eval',
-  transform: {
-    filter: { id: /@bull-board\/api\/dist\/index\.js$/ },
-    handler: (code: string): string => code.replace(/eval\(`[^`]*`\)/, "''"),
-  },
-};
-
 /**
  * @nestjs/typeorm looks at run time for two exports that TypeORM 1 no longer has, and would load a second TypeORM from
  * `node_modules` for it.
@@ -42,7 +33,7 @@ export async function bundle(input: string): Promise<{ code: string; exports: re
     cwd: ROOT,
     input: join(ROOT, input),
     platform: 'node',
-    plugins: [withoutSecondTypeorm, boardWithoutEval, ...apart],
+    plugins: [withoutSecondTypeorm, ...apart],
     onLog: (level, log, report) => {
       // A package that another can work with, and that is not installed: asked for at run time, as without a bundle.
       if (log.code === 'UNRESOLVED_IMPORT' && log.id?.includes('node_modules')) return;

@@ -16,7 +16,7 @@ const PROGRAMS = {
 };
 
 /** Packages whose files the programs read: they must stand in `node_modules` beside them. */
-export const BESIDE = ['swagger-ui-dist', '@bull-board/ui'] as const;
+export const BESIDE = ['swagger-ui-dist'] as const;
 
 /**
  * The programs that ship: one bundle each, with all that it needs, its code cache, and two lines that start it. Node reads that

@@ -13,8 +13,6 @@ import { StoreMetrics } from '#telemetry/stores.js';
 import { Tracing } from '#telemetry/tracing.js';
 import { AdminJobsController } from './admin/admin-jobs.controller.js';
 import { AdminJobsService } from './admin/admin-jobs.service.js';
-import { BoardSessions } from './admin/board/sessions.js';
-import { SessionsController } from './admin/board/sessions.controller.js';
 import { DispatchController } from './admin/dispatch.controller.js';
 import { UsageController } from './admin/usage.controller.js';
 import { UsageService } from './admin/usage.service.js';
@@ -78,7 +76,6 @@ export class AppModule {
         AdminJobsController,
         DispatchController,
         UsageController,
-        SessionsController,
       ],
       providers: [
         KeptRequests,
@@ -94,7 +91,6 @@ export class AppModule {
         ExportService,
         AdminJobsService,
         UsageService,
-        BoardSessions,
         HealthService,
         StoreMetrics,
         QueueMetrics,

@@ -6,7 +6,6 @@ import { translate } from '#errors/translate.js';
 import { AppLogger } from '#process/logger.js';
 import { requestId, tellRequestId } from '#process/request-id.js';
 import type { Settings } from '#settings/settings.js';
-import { serveBoard } from './admin/board/serve-board.js';
 import { AppModule } from './app.module.js';
 import { guardEarly } from './auth/early-guard.js';
 import { serveDocs } from './docs/docs.js';
@@ -93,7 +92,6 @@ export async function createApp(settings: Settings): Promise<NestFastifyApplicat
   guardEarly(app);
   acceptJsonOnly(fastify);
   await serveDocs(fastify);
-  serveBoard(app, settings);
   if (settings.playground) await servePlayground(fastify, settings);
   return app;
 }

@@ -329,8 +329,8 @@ export interface paths {
         };
         /**
          * Read why a job is where it is
-         * @description Anybody's job: its state, what became of each attempt (the newest hundred), whether the queue holds its ticket, and `why`, a code
-         *     and a sentence that say what it waits for, or how it ended.
+         * @description Anybody's job: its state, what became of each attempt (the newest hundred), and `why`, a code and a sentence that say what
+         *     it waits for, or how it ended.
          */
         get: operations["getAdminJob"];
         put?: never;
@@ -391,29 +391,6 @@ export interface paths {
         get: operations["getUsage"];
         put?: never;
         post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/admin/sessions": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Get a link to the board
-         * @description A browser sends no bearer token by itself. This makes a link that signs one in to the board at `/admin/queues`, which shows the queue's
-         *     tickets and changes nothing: it is good once, for a minute. What it opens lasts an hour, or as long as the token.
-         *
-         *     It takes no `Idempotency-Key`: a link that got lost is of no use to anybody.
-         */
-        post: operations["createAdminSession"];
         delete?: never;
         options?: never;
         head?: never;
@@ -897,11 +874,6 @@ export interface components {
             /** Format: date-time */
             finished_at: string | null;
             why: components["schemas"]["JobReason"];
-            /**
-             * @description What the queue has of it while it is queued: a ticket that was made for it waits, a worker has taken it, there is none, or the queue
-             *     does not answer. A ticket calls a worker, who takes whatever is due, so a job may be served without one. Otherwise null.
-             */
-            ticket: ("waiting" | "taken" | "gone" | "unknown") | null;
             /** @description What became of its attempts, from the ledger; the oldest first, the newest hundred at most. */
             calls: components["schemas"]["ModelCall"][];
         };
@@ -979,15 +951,6 @@ export interface components {
             canceled: number;
             handed_back: number;
             lost: number;
-        };
-        AdminSession: {
-            /** @description Where to go with a browser, from the top of this service. */
-            url: string;
-            /**
-             * Format: date-time
-             * @description Until when the link is good.
-             */
-            expires_at: string;
         };
         UpdateAdminJobRequest: {
             /** @constant */
@@ -1501,7 +1464,6 @@ export type SchemaDay = components['schemas']['Day'];
 export type SchemaUsagePage = components['schemas']['UsagePage'];
 export type SchemaUsageLine = components['schemas']['UsageLine'];
 export type SchemaUsageCalls = components['schemas']['UsageCalls'];
-export type SchemaAdminSession = components['schemas']['AdminSession'];
 export type SchemaUpdateAdminJobRequest = components['schemas']['UpdateAdminJobRequest'];
 export type SchemaUpdateDispatchRequest = components['schemas']['UpdateDispatchRequest'];
 export type SchemaReceipt = components['schemas']['Receipt'];
@@ -2971,41 +2933,6 @@ export interface operations {
             404: components["responses"]["NothingHere"];
             406: components["responses"]["NotAcceptable"];
             412: components["responses"]["PreconditionFailed"];
-            422: components["responses"]["ValidationFailed"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-        };
-    };
-    createAdminSession: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
-                "X-Request-Id"?: components["parameters"]["RequestId"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The link. */
-            201: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "Cache-Control": components["headers"]["CacheControl"];
-                    Vary: components["headers"]["Vary"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["AdminSession"];
-                };
-            };
-            400: components["responses"]["MalformedRequest"];
-            401: components["responses"]["Unauthorized"];
-            404: components["responses"]["NothingHere"];
-            406: components["responses"]["NotAcceptable"];
-            413: components["responses"]["PayloadTooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["ValidationFailed"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];

@@ -8,7 +8,6 @@ import { refuseSharedSessions } from './own-session.js';
 import type { SessionOptions, SessionSettings } from './session-client.js';
 import { startFault } from './unreachable.js';
 import { Assistant } from './entities/assistant.entity.js';
-import { AdminSession } from './entities/admin-session.entity.js';
 import { Caller } from './entities/caller.entity.js';
 import { Chat } from './entities/chat.entity.js';
 import { Deployment } from './entities/deployment.entity.js';
@@ -51,7 +50,6 @@ export const ENTITIES = [
   StreamHolder,
   Receipt,
   Dispatch,
-  AdminSession,
   Deployment,
 ];
 

@@ -54,18 +54,6 @@ export class Doorbell {
   }
 
   /**
-   * Where the ticket of a job's attempt is: it waits in the queue, a worker has taken it, or it is gone. `undefined`: the queue's store
-   * does not answer.
-   */
-  async ticket(jobId: string, attempt: number): Promise<'waiting' | 'taken' | 'gone' | undefined> {
-    const asked = this.ask(() => this.queue.getJobState(ticketId(jobId, attempt))).catch(() => undefined);
-    const state = await within(RING_TIMEOUT_MS, asked, undefined);
-    if (state === undefined) return undefined;
-    if (state === 'active') return 'taken';
-    return state === 'waiting' || state === 'delayed' || state === 'prioritized' ? 'waiting' : 'gone';
-  }
-
-  /**
    * Whether the queue's store can be used, found out within half a second. It is asked to remove what is not there: a replica would answer
    * any question that only reads.
    */

@@ -11,7 +11,6 @@ import { invalidField, notFound, ServiceError } from '#errors/service-error.js';
 import { isConflict } from '#jobs/accept.js';
 import { concerns, readHolds } from '#jobs/holds.js';
 import { requeue } from '#jobs/requeue.js';
-import { Doorbell } from '#queue/doorbell.js';
 import { encodeCursor } from '../http/cursor.js';
 import { DueJobs } from '../jobs/due-jobs.js';
 import { RowQueues } from '../limits/row-queues.js';
@@ -37,8 +36,6 @@ export interface AdminJob extends Surroundings {
   readonly job: AdminJobRow;
   /** Oldest first. */
   readonly calls: CallLine[];
-  /** Null: the job is final, and needs none. */
-  readonly ticket: 'waiting' | 'taken' | 'gone' | 'unknown' | null;
 }
 
 const READ = `
@@ -73,7 +70,6 @@ export class AdminJobsService {
 
   constructor(
     private readonly manager: EntityManager,
-    private readonly doorbell: Doorbell,
     private readonly due: DueJobs,
     private readonly users: UserTags,
     private readonly rows: RowQueues,
@@ -120,11 +116,7 @@ export class AdminJobsService {
     const calls = await this.manager.query<CallLine[]>(CALLS, [jobId]);
     const holds = await readHolds(this.manager);
     const hold = holds.find(({ scope }) => concerns(scope, { model, assistant: job.assistantSlug }));
-    return { job, now, paused, hold, calls: calls.reverse(), ticket: await this.ticket(job) };
-  }
-
-  private async ticket({ id, status, attempts }: AdminJobRow): Promise<AdminJob['ticket']> {
-    return status === 'queued' ? ((await this.doorbell.ticket(id, attempts + 1)) ?? 'unknown') : null;
+    return { job, now, paused, hold, calls: calls.reverse() };
   }
 
   /**

@@ -30,8 +30,8 @@ export function presentAdminJob(job: AdminJobRow): Schemas['AdminJob'] {
 }
 
 /** The same with why it is where it is, and its calls. */
-export function presentAdminJobDetail({ job, calls, ticket, ...around }: AdminJob): Schemas['AdminJobDetail'] {
-  return { ...presentAdminJob(job), why: why(job, around), ticket, calls: calls.map(presentCall) };
+export function presentAdminJobDetail({ job, calls, ...around }: AdminJob): Schemas['AdminJobDetail'] {
+  return { ...presentAdminJob(job), why: why(job, around), calls: calls.map(presentCall) };
 }
 
 function presentCall(call: CallLine): Schemas['ModelCall'] {

@@ -1,13 +1,10 @@
 /** Where operators' operations are. */
 export const ADMIN_PREFIX = '/api/v1/admin';
 
-/** Where their board is. */
-export const BOARD_PREFIX = '/admin/queues';
-
 /**
  * Whether a path belongs to operators. To everybody else it must answer like one that does not exist, so nothing may be said about it
  * before it is known who asks.
  */
 export function isHidden(path: string): boolean {
-  return [ADMIN_PREFIX, BOARD_PREFIX].some((prefix) => path === prefix || path.startsWith(`${prefix}/`));
+  return path === ADMIN_PREFIX || path.startsWith(`${ADMIN_PREFIX}/`);
 }
