@@ -19,6 +19,7 @@ WORKDIR /app
 COPY --from=build /src/package.json /src/openapi.yaml /src/assistants.yaml ./
 COPY --from=build /src/dist/bin/ dist/bin/
 COPY --from=build /src/dist/apps/playground/ dist/apps/playground/
+COPY --from=build /src/dist/client/ dist/client/
 COPY --from=build /src/node_modules/swagger-ui-dist/ node_modules/swagger-ui-dist/
 # The image's user `node`, by number: Kubernetes must see that it is not root. It owns nothing below /app.
 USER 1000:1000

@@ -13,6 +13,7 @@ const BESIDE = [
   'GET /',
   'GET /assets/*',
   'GET /openapi.yaml',
+  'GET /client.tgz',
   'GET /docs',
   'GET /docs/*',
   'POST /playground/token',

@@ -86,7 +86,7 @@ describe('the build', () => {
     const api = await readFile(join(programs, 'api.cjs'), 'utf8');
     expect(api.includes('console.log("of today")')).toBe(true);
     expect((await readdir(join(root, 'dist/apps'))).sort()).toEqual(['api', 'playground', 'worker']);
-    expect((await readdir(join(root, 'dist'))).sort()).toEqual(['apps', 'bin', 'libs', 'tools']);
+    expect((await readdir(join(root, 'dist'))).sort()).toEqual(['apps', 'bin', 'client', 'libs', 'tools']);
   });
 
   it('is made of its recipe, too: who pulls a change of it does not go on with what the old one made', async () => {

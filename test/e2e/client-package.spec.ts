@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
@@ -14,27 +14,43 @@ describe('the client, as the package that others install', () => {
   beforeAll(async () => {
     stack = await startStack();
     project = await mkdtemp(join(tmpdir(), 'rejoinder-client-'));
-    const installed = join(project, 'node_modules/@rejoinder/client');
-    await mkdir(installed, { recursive: true });
-    const { stdout } = await run('npm', [
-      'pack',
-      '--json',
-      '--workspace=@rejoinder/client',
-      `--pack-destination=${project}`,
-    ]);
-    const packed = Object.values(JSON.parse(stdout) as Record<string, { filename: string }>);
-    await run('tar', ['-xzf', join(project, packed[0]?.filename ?? ''), '--strip-components=1', '-C', installed]);
-    // Nothing else of ours can be reached from there but what it says it needs.
-    const { dependencies } = JSON.parse(await readFile(join(installed, 'package.json'), 'utf8')) as {
-      dependencies: Record<string, string>;
-    };
-    expect(Object.keys(dependencies)).toEqual(['eventsource-parser']);
-    await symlink(resolve('node_modules/eventsource-parser'), join(project, 'node_modules/eventsource-parser'));
-    await writeFile(join(project, 'package.json'), '{"type":"module"}');
+    await writeFile(join(project, 'package.json'), '{"type":"module","private":true}');
+    // What it needs was installed here, too, so npm has kept it.
+    const args = ['install', '--prefer-offline', '--no-audit', '--no-fund', `${stack.api.url}/client.tgz`];
+    await run('npm', args, { cwd: project });
   });
   afterAll(async () => {
     await stack.stop();
     await rm(project, { recursive: true, force: true });
+  });
+
+  it('is served by the service that it fits, to be installed by its address, and kept while it is the same', async () => {
+    const installed = JSON.parse(
+      await readFile(join(project, 'node_modules/@rejoinder/client/package.json'), 'utf8'),
+    ) as { version: string; keywords: string[] };
+    const { version } = JSON.parse(await readFile('package.json', 'utf8')) as { version: string };
+    expect(installed).toMatchObject({ version, keywords: expect.arrayContaining(['chat']) });
+    // Nothing else of ours can be reached from there but what it says it needs.
+    const packages = (await readdir(join(project, 'node_modules'))).filter((name) => !name.startsWith('.'));
+    expect(packages.sort()).toEqual(['@rejoinder', 'eventsource-parser']);
+    const served = await fetch(`${stack.api.url}/client.tgz`);
+    expect([served.status, served.headers.get('content-type')]).toEqual([200, 'application/gzip']);
+    const again = { headers: { 'if-none-match': served.headers.get('etag') ?? '' } };
+    expect((await fetch(`${stack.api.url}/client.tgz`, again)).status).toBe(304);
+  });
+
+  it('has types for whoever imports and whoever requires it', async () => {
+    // Node 10 and TypeScript that resolves as for it are older than what the package supports.
+    const attw = resolve('node_modules/@arethetypeswrong/cli/dist/index.js');
+    const args = [
+      'dist/client/client.tgz',
+      '--no-definitely-typed',
+      '--profile=node16',
+      '--format=ascii',
+      '--no-color',
+    ];
+    const { stdout } = await run(process.execPath, [attw, ...args]);
+    expect(stdout).toContain('node16 (from CJS): ');
   });
 
   it('streams a turn in the ten lines of its README, pasted as they stand', async () => {
@@ -81,9 +97,19 @@ describe('the client, as the package that others install', () => {
       ...['--types', 'node', '--typeRoots', resolve('node_modules/@types'), '--module', 'node16'],
       join(project, 'program.ts'),
     ]);
-    await writeFile(join(project, 'old.cjs'), "console.log(typeof require('@rejoinder/client').Rejoinder);");
-    const { stdout } = await run(process.execPath, ['--no-warnings', join(project, 'old.cjs')]);
-    expect(stdout).toBe('function\n');
+    // As a project compiles that is CommonJS to this day.
+    const old = `import { Rejoinder } from '@rejoinder/client';
+      import { RejoinderChatTransport } from '@rejoinder/client/ai-sdk';
+      console.log(typeof Rejoinder, typeof RejoinderChatTransport);`;
+    await writeFile(join(project, 'old.cts'), old);
+    await run(process.execPath, [
+      ...[resolve('node_modules/typescript/bin/tsc'), '--strict', '--skipLibCheck', '--target', 'es2022'],
+      ...['--types', 'node', '--typeRoots', resolve('node_modules/@types'), '--module', 'node16'],
+      join(project, 'old.cts'),
+    ]);
+    expect(await readFile(join(project, 'old.cjs'), 'utf8')).toContain('require("@rejoinder/client")');
+    const { stdout, stderr } = await run(process.execPath, [join(project, 'old.cjs')]);
+    expect([stdout, stderr]).toEqual(['function function\n', '']);
   });
 
   it('type-checks where there is nothing but a browser', async () => {

@@ -9,6 +9,9 @@ import { pageHeaders } from '../http/security-headers.js';
 /** Swagger UI's files. They are read from where they were installed: no bundle holds them. */
 const UI = join(ROOT, 'node_modules/swagger-ui-dist');
 
+/** The typed client, packed when this service was built: so it is the one that fits. */
+const CLIENT = join(ROOT, 'dist/client/client.tgz');
+
 /** Those that the page loads, with their types. Of what else lies beside them nothing is served: it tells versions. */
 const FILES: Readonly<Record<string, string>> = {
   'swagger-ui.css': 'text/css; charset=utf-8',
@@ -29,7 +32,8 @@ const HEADERS = {
 };
 
 /**
- * Serves the contract: the file itself at `/openapi.yaml`, and Swagger UI showing that file at `/docs`.
+ * Serves the contract: the file itself at `/openapi.yaml`, Swagger UI showing that file at `/docs`, and the client that is made for it at
+ * `/client.tgz`, as `npm install` takes it.
  *
  * The page is written here. That of @nestjs/swagger has scripts and styles in it, which its policy would have to allow, and serves
  * the whole package, with its version.
@@ -37,6 +41,7 @@ const HEADERS = {
 export async function serveDocs(fastify: FastifyInstance): Promise<void> {
   const yaml = await readFile(CONTRACT_FILE);
   serve(fastify, '/openapi.yaml', 'application/yaml; charset=utf-8', async () => yaml);
+  serve(fastify, '/client.tgz', 'application/gzip', () => readFile(CLIENT));
   // What it loads is named from where it is, so that it works below a path of a proxy, too.
   serve(fastify, '/docs', 'text/html; charset=utf-8', async () => pageAt('docs/'));
   serve(fastify, '/docs/', 'text/html; charset=utf-8', async () => pageAt(''));
