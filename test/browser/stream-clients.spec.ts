@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -11,7 +12,7 @@ import type { Browser, Page } from 'playwright-core';
 import { ROOT } from '#process/root.js';
 import type { Fault } from '../support/bad-line.js';
 import { findChromium, PATIENCE_MS, startBrowser } from '../support/browser.js';
-import { hardTurn, type HardTurn, QUESTION } from '../support/hard-turn.js';
+import { asking, hardTurn, type HardTurn, QUESTION, type Setting } from '../support/hard-turn.js';
 import { linesUnder } from '../support/page-lines.js';
 import { type Stack, startStack, tokenFor } from '../support/stack.js';
 
@@ -113,21 +114,24 @@ withBrowser('in a browser, the lines of docs/clients.md show a reply once, over 
       turn.line.close();
     }
   };
-  /** Resolves once the page that runs these lines has shown the reply. */
+  const runLines = async (page: Page, { service, token, chat }: Setting, code = ''): Promise<void> => {
+    await page.evaluate(
+      (setting) => {
+        const { shown } = globalThis as unknown as { shown: string[] };
+        Object.assign(globalThis, { setting: { ...setting, show: (text: string) => shown.push(text) } });
+      },
+      { service, token, chat },
+    );
+    await page.addScriptTag({ type: 'module', content: code });
+  };
+  /** Resolves once the page that runs the lines for this client has shown the reply. */
   const followByLines = async (
     page: Page,
     turn: HardTurn,
     name: string,
     changed = (code: string): string => code,
   ): Promise<void> => {
-    await page.evaluate(
-      ([service, token, chat]) => {
-        const { shown } = globalThis as unknown as { shown: string[] };
-        Object.assign(globalThis, { setting: { service, token, chat, show: (text: string) => shown.push(text) } });
-      },
-      [turn.service, turn.token, turn.chat],
-    );
-    await page.addScriptTag({ type: 'module', content: changed(turn.asked(modules.get(name) ?? '')) });
+    await runLines(page, turn, changed(turn.asked(modules.get(name) ?? '')));
     await untilShown(page, turn.reply);
   };
   const showByLines = (name: string): Promise<void> => show(name, (page, turn) => followByLines(page, turn, name));
@@ -150,6 +154,19 @@ withBrowser('in a browser, the lines of docs/clients.md show a reply once, over 
       [],
     ),
   );
+  it.concurrent('@microsoft/fetch-event-source, which asks once only when it is refused', async () => {
+    const page = await opened();
+    let asked = 0;
+    page.on('request', (request) => (asked += request.method() === 'POST' ? 1 : 0));
+    const refused = page.waitForEvent('pageerror');
+    const setting = { service: stack.api.url, token: tokenFor('stranger'), chat: randomUUID(), asked: asking('hello') };
+    await runLines(page, setting, modules.get('@microsoft/fetch-event-source'));
+    expect((await refused).message).toBe('no: 404');
+    // It would come back after a second.
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    expect(asked).toBe(1);
+    await page.close();
+  });
   it.concurrent('event-source-polyfill', () => showByLines('event-source-polyfill'));
   it.concurrent('eventsource', () => showByLines('eventsource'));
   it.concurrent('fetch', () => showByLines('fetch'));

@@ -1,7 +1,8 @@
 import { execFile, spawnSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { Fault } from '../support/bad-line.js';
+import { BadLine, type Fault } from '../support/bad-line.js';
 import { asking, hardTurn, type Setting } from '../support/hard-turn.js';
 import { linesUnder } from '../support/page-lines.js';
 import { type Stack, startStack, tokenFor } from '../support/stack.js';
@@ -11,8 +12,15 @@ const run = promisify(execFile);
 
 const hasPython = process.env['CI'] === 'true' || spawnSync('python3', ['--version']).status === 0;
 
-/** One answer is cut in mid-event, one gets lost, one is cut again, and one ends in order. */
-const FAULTS: readonly Fault[] = [{ cutAfter: 2_900 }, { loseAnswer: true }, { cutAfter: 3_300 }, { endAfter: 2_600 }];
+const LATER = 'HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n';
+/** One answer is cut in mid-event, one gets lost, one says "later", one is cut again, and one ends in order. */
+const FAULTS: readonly Fault[] = [
+  { cutAfter: 2_900 },
+  { loseAnswer: true },
+  { answer: LATER },
+  { cutAfter: 3_300 },
+  { endAfter: 2_600 },
+];
 
 type Program = (lines: string, turn: Setting) => [program: string, args: string[], env?: Record<string, string>];
 
@@ -65,8 +73,8 @@ describe('the lines of docs/clients.md show a reply once, over a line that break
     const [file, args, env] = program(turn.asked(lines.join('\n')), turn);
     const { stdout } = await run(file, args, { env: { PATH: process.env['PATH'], ...env }, timeout: 60_000 });
     const printed = stdout
-      .trim()
       .split('\n')
+      .filter((line) => line !== '')
       .map((line): unknown => JSON.parse(line));
     const texts = program === bash ? textsOf(printed) : (printed as string[]);
     return texts.filter((text, n) => text !== texts[n - 1]);
@@ -84,6 +92,19 @@ describe('the lines of docs/clients.md show a reply once, over a line that break
   it.concurrent('fetch', () => show(node, BEFORE_ALL, '`fetch`'));
   it.concurrent('curl', () => show(bash, 'curl'));
   (hasPython ? it.concurrent : it.skip)('Python', () => show(python, 'Python'));
+
+  it.concurrent('and ask once only when they are refused', async () => {
+    const line = await BadLine.to(stack.api.url, () => undefined);
+    const setting = { token: tokenFor('stranger'), chat: randomUUID(), service: line.url, asked: asking('hello') };
+    const ends = [shownBy(node, [BEFORE_ALL, '`fetch`'], setting), shownBy(node, ['The typed client'], setting)];
+    if (hasPython) ends.push(shownBy(python, ['Python'], setting));
+    for (const end of ends)
+      await expect(end).rejects.toMatchObject({ code: 1, stderr: expect.stringMatching(/404|not_found/) });
+    // It has no promise to reject: it is closed, and nothing keeps the program running.
+    expect(await shownBy(node, [BEFORE_ALL, '`eventsource`'], setting)).toEqual([]);
+    expect(line.connections).toBe(ends.length + 1);
+    line.close();
+  });
 
   it.concurrent('and why there is none, once', async () => {
     await stack.model.script('refused', { status: 400, error_type: 'invalid_request_error', message: 'no' });
