@@ -75,7 +75,7 @@ export const CANCEL_MS = 800;
  * A worker that is told to stop lets its attempts finish for as long as `WORKER_DRAIN_SECONDS` says. The oldest is the likeliest to be
  * nearly done, so in the last part of that time attempts are handed back one after the other, the youngest first:
  * HAND_BACK_IN_LAST of it, or HAND_BACK_OVER_MS milliseconds. Bounds on what follows, in milliseconds: for writing down what was handed
- * back, for the queue to close when nothing runs, and for all of it until the process has ended.
+ * back, for the queue to close when nothing runs and for what runs by the clock, and for all of it until the process has ended.
  */
 export const HAND_BACK_IN_LAST = 1 / 4;
 export const HAND_BACK_OVER_MS = 5_000;

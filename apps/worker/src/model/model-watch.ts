@@ -2,9 +2,11 @@ import Anthropic from '@anthropic-ai/sdk';
 import { type BeforeApplicationShutdown, Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
 import type { HealthDetails } from '#health/health-details.js';
+import { CLOSE_MS } from '#jobs/timings.js';
 import { inBrief } from '#process/described-error.js';
 import { type LogFields, line } from '#process/log-line.js';
 import { timeLimit } from '#process/time-limit.js';
+import { within } from '#process/within.js';
 import { checkModels, type Finding, type OfferedAssistant } from './model-check.js';
 import { askForModels, type KnownModels, NoModelList } from './models.js';
 
@@ -58,7 +60,8 @@ export class ModelWatch implements OnApplicationBootstrap, BeforeApplicationShut
   async beforeApplicationShutdown(): Promise<void> {
     this.stop.abort();
     clearTimeout(this.timer);
-    await this.running;
+    // PostgreSQL may have fallen silent.
+    await within(CLOSE_MS, this.running, undefined);
   }
 
   healthDetails(): { model: { checked_at: string | null; findings: readonly Finding[] } } {

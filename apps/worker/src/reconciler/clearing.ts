@@ -2,10 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type BeforeApplicationShutdown, Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
 import { line } from '#process/log-line.js';
+import { within } from '#process/within.js';
 import { clear } from '#jobs/clear.js';
 import { eraseSome, openReceipts } from '#jobs/erase.js';
 import { releaseExpired } from '#jobs/release.js';
-import { CLEAR_AFTER_SECONDS, CLEAR_MS, PURGE_MS } from '#jobs/timings.js';
+import { CLEAR_AFTER_SECONDS, CLEAR_MS, CLOSE_MS, PURGE_MS } from '#jobs/timings.js';
 
 /**
  * Deletes what is due for deletion: chats that are older than their assistant's retention, and rows that a deleting request left behind
@@ -29,7 +30,8 @@ export class Clearing implements OnApplicationBootstrap, BeforeApplicationShutdo
   async beforeApplicationShutdown(): Promise<void> {
     this.stopped = true;
     clearTimeout(this.timer);
-    await this.running;
+    // PostgreSQL may have fallen silent. It rolls back what it was asked last.
+    await within(CLOSE_MS, this.running, undefined);
   }
 
   private schedule(): void {
@@ -50,7 +52,8 @@ export class Clearing implements OnApplicationBootstrap, BeforeApplicationShutdo
       // Each batch is a transaction of its own, so that replies get the connections and the database in between.
       while (!this.stopped && (await clear(this.manager, { afterSeconds: CLEAR_AFTER_SECONDS }))) await sleep(0);
     } catch (error) {
-      this.logger.warn(line('cannot clear', {}, error));
+      // A process that stops closes the connections of what it no longer waits for.
+      if (!this.stopped) this.logger.warn(line('cannot clear', {}, error));
     }
   }
 

@@ -5,8 +5,9 @@ import { purgeHolds } from '#jobs/holds.js';
 import { endOrphans } from '#jobs/ledger.js';
 import { purgeCallers } from '#jobs/limits.js';
 import { abandonedJobs, endExpired, endSpent, purgeKeys } from '#jobs/reconcile.js';
-import { LEFT_TO_NEW_SECONDS, PURGE_BATCH, PURGE_MS, RECONCILE_MS } from '#jobs/timings.js';
+import { CLOSE_MS, LEFT_TO_NEW_SECONDS, PURGE_BATCH, PURGE_MS, RECONCILE_MS } from '#jobs/timings.js';
 import { line } from '#process/log-line.js';
+import { within } from '#process/within.js';
 import { turnEnded } from '#telemetry/turns.js';
 import { repaired } from '../metrics/repairs.js';
 import { Claimer } from '../dispatch/claimer.js';
@@ -40,7 +41,8 @@ export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShut
     this.stopped = true;
     clearTimeout(this.timer);
     clearTimeout(this.later);
-    await this.running;
+    // PostgreSQL may have fallen silent. It rolls back what it was asked last.
+    await within(CLOSE_MS, this.running, undefined);
   }
 
   private schedule(): void {
@@ -67,7 +69,8 @@ export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShut
       await this.wakeClaimer();
       await this.purge();
     } catch (error) {
-      this.logger.warn(line('cannot reconcile', {}, error));
+      // A process that stops closes the connections of what it no longer waits for.
+      if (!this.stopped) this.logger.warn(line('cannot reconcile', {}, error));
     }
   }
 
