@@ -1,10 +1,12 @@
 import { BullModule } from '@nestjs/bullmq';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { setDefaultBackendFactory } from 'bullmq';
+import { EntityManager } from 'typeorm';
 import { QUEUE_PREFIX, queueConnection, type QueueStore, REPLY_QUEUE } from './connection.js';
 import { Doorbell } from './doorbell.js';
 import { HeardQueue, HeardWorker, storeIsOf } from './heard.js';
 import { postgresBackend } from './postgres-backend.js';
+import { checkQueueSchema } from './queue-schema.js';
 
 /** The queue's producer side. The worker app adds its processor to it. */
 @Module({})
@@ -29,7 +31,12 @@ export class QueueModule {
           },
         }),
       ],
-      providers: [Doorbell],
+      providers: [
+        Doorbell,
+        ...(store.redisUrl === undefined
+          ? [{ provide: 'the queue’s schema', useFactory: checkQueueSchema, inject: [EntityManager] }]
+          : []),
+      ],
       exports: [Doorbell, BullModule],
     };
   }
