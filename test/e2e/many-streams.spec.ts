@@ -1,8 +1,10 @@
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { collect, openStream, textOf } from '../support/events.js';
 import { type Stack, startStack, tokenFor } from '../support/stack.js';
+import { until } from '../support/until.js';
 
 describe('many streams', () => {
   let stack: Stack;
@@ -37,6 +39,36 @@ describe('many streams', () => {
     const { assistant_message } = await stack.as('ana').finalJob(jobs[0]?.id ?? '');
     expect(texts).toHaveLength(200);
     expect(new Set(texts.map(String))).toEqual(new Set([`end,${assistant_message?.content}`]));
+  });
+
+  it('may come at once, as after a restart: all find room to wait until they are accepted', async () => {
+    const api = await stack.startApi();
+    // The system's own limit, where it is lower.
+    const somaxconn = Number(readFileSync('/proc/sys/net/core/somaxconn', 'utf8'));
+    const most = Math.min(1_500, somaxconn);
+    const { hostname, port } = new URL(api.url);
+    const request = `GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`;
+    api.freeze();
+    let [connected, answered] = [0, 0];
+    const sockets = Array.from({ length: most }, () => {
+      const socket = connect(Number(port), hostname, () => (connected += 1));
+      socket
+        .on('error', () => undefined)
+        .once('data', (bytes) => {
+          if (bytes.toString().startsWith('HTTP/1.1 200')) answered += 1;
+        });
+      return socket;
+    });
+    try {
+      await until(async () => connected === most, 'all to connect', 20_000);
+      for (const socket of sockets) socket.write(request);
+      api.thaw();
+      await until(async () => answered === most, 'all to be answered');
+    } finally {
+      api.thaw();
+      sockets.forEach((socket) => socket.destroy());
+      await api.stop();
+    }
   });
 
   it('on one connection come one after the other, and the connection serves on', async () => {

@@ -1,5 +1,6 @@
 import type { Server } from 'node:http';
 import { type INestApplication, Logger } from '@nestjs/common';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { isStoreAway } from '#errors/store-away.js';
 import { inBrief, inspectable } from './described-error.js';
 import { leaveOnSignal } from './leave-on-signal.js';
@@ -86,11 +87,17 @@ function wordsOf(error: unknown): string {
     : inspectable(error);
 }
 
+/**
+ * Connections that may wait for a process to accept them. Clients come back all at once after a restart, and each that finds no room is
+ * refused or waits for seconds. The system takes no more than its own limit (`net.core.somaxconn`); Node asks for 511.
+ */
+const BACKLOG = 16_384;
+
 /** Initialises an app and has it listen. @throws StartFault with words that name the settings */
-export async function listen(app: INestApplication, port: number, host: string): Promise<void> {
+export async function listen(app: NestFastifyApplication, port: number, host: string): Promise<void> {
   await app.init();
   try {
-    await app.listen(port, host);
+    await app.listen({ port, host, backlog: BACKLOG });
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     const words =
