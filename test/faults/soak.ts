@@ -1,10 +1,12 @@
+import { parseArgs } from 'node:util';
+import { portRange } from '../support/steady-port.js';
 import { chaos, type ChaosReport, inWords } from './chaos.js';
 import { Fleet } from './fleet.js';
 import { anySeed } from './random.js';
 
 /*
- * `npm run soak -- MINUTES [SEED]`: rounds of load and harm, each followed by a look at everything that is left. Ends with 1
- * when anything was found that must not be. Ctrl-C ends it in order.
+ * `npm run soak -- MINUTES [SEED] [--ports FROM-TO]`: rounds of load and harm, each followed by a look at everything that is left. Ends
+ * with 1 when anything was found that must not be. Ctrl-C ends it in order. All that listens does so on ports of that range.
  */
 
 const DEFAULT_MINUTES = 10;
@@ -14,11 +16,33 @@ const USERS = 20;
 /** The stand-in knows this many calls; a new fleet begins before it forgets the first. */
 const MOST_TURNS_OF_A_FLEET = 10_000;
 
-const [minutes = String(DEFAULT_MINUTES), firstSeed = String(anySeed())] = process.argv.slice(2);
-if (!(Number(minutes) > 0) || !/^\d+$/.test(firstSeed)) {
-  console.error('npm run soak -- MINUTES [SEED]');
+/** Servers there are at once, and room for those that are being replaced. */
+const FEWEST_PORTS = 20;
+
+function usage(): never {
+  console.error(
+    `npm run soak -- MINUTES [SEED] [--ports FROM-TO], ${FEWEST_PORTS} ports or more (also by TEST_PORTS=FROM-TO)`,
+  );
   process.exit(2);
 }
+
+function options(): readonly [minutes: string, seed: string] {
+  try {
+    const { values, positionals } = parseArgs({ allowPositionals: true, options: { ports: { type: 'string' } } });
+    const [minutes = String(DEFAULT_MINUTES), seed = String(anySeed())] = positionals;
+    const ports = values.ports ?? process.env['TEST_PORTS'];
+    if (ports !== undefined) {
+      const [lowest, highest] = portRange(ports);
+      if (highest - lowest + 1 < FEWEST_PORTS) usage();
+      process.env['TEST_PORTS'] = ports;
+    }
+    if (!(Number(minutes) > 0) || !/^\d+$/.test(seed) || positionals.length > 2) usage();
+    return [minutes, seed];
+  } catch {
+    return usage();
+  }
+}
+const [minutes, firstSeed] = options();
 
 const interrupted = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {

@@ -1,5 +1,6 @@
 import type { AccountState } from '../../apps/model-stub/src/account.js';
 import { type App, startProcess } from './processes.js';
+import { anyPort } from './steady-port.js';
 
 /** A call the stand-in model saw. */
 export interface SeenCall {
@@ -60,8 +61,8 @@ export class ModelStub {
   private constructor(private readonly app: App) {}
 
   /** Starts one, on a given port if somebody expects it there. */
-  static async start(port = 0): Promise<ModelStub> {
-    const env = { MODEL_STUB_DELAY_MS: '0', MODEL_STUB_PORT: String(port) };
+  static async start(port?: number): Promise<ModelStub> {
+    const env = { MODEL_STUB_DELAY_MS: '0', MODEL_STUB_PORT: String(port ?? (await anyPort())) };
     return new ModelStub(await startProcess('model-stub', env));
   }
 

@@ -7,6 +7,7 @@ import { ModelStub } from './model-stub.js';
 import { type OwnPostgres, startOwnPostgres } from './own-postgres.js';
 import { type App, startProcess } from './processes.js';
 import { type RedisServer, startRedis } from './redis.js';
+import { anyPort } from './steady-port.js';
 
 export const SECRET = 'a secret for tests that is long enough';
 
@@ -64,8 +65,6 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const env = {
     DATABASE_URL: databaseUrl,
     JWT_SECRET: SECRET,
-    PORT: '0',
-    WORKER_PORT: '0',
     ANTHROPIC_BASE_URL: model.url,
     ANTHROPIC_API_KEY: 'stand-in',
     // Limits count, but a test's user does more than a person would.
@@ -79,7 +78,8 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   let stopped = false;
   const start = async (name: 'api' | 'worker', extra: Record<string, string> = {}): Promise<App> => {
     const relayed = await options.through?.(name, { DATABASE_URL: databaseUrl, ...queue });
-    const app = await startProcess(name, { ...env, ...relayed, ...extra }, options.home);
+    const port = { [name === 'api' ? 'PORT' : 'WORKER_PORT']: String(await anyPort()) };
+    const app = await startProcess(name, { ...port, ...env, ...relayed, ...extra }, options.home);
     apps.set(app, { name, extra });
     // It was starting when the stack was stopped.
     if (stopped) await app.kill();
