@@ -19,7 +19,7 @@ import { type Stack, startStack, tokenFor } from '../support/stack.js';
 const run = promisify(execFile);
 const withBrowser = findChromium() === undefined ? describe.skip : describe;
 
-/** The first connection has what comes before, too. After a cut one answer gets lost, one is cut again, and one ends in order. */
+/** The first connection also carries the requests before the stream. After a cut one answer gets lost, one is cut again, and one ends in order. */
 const FAULTS: readonly Fault[] = [{ cutAfter: 5_500 }, { loseAnswer: true }, { cutAfter: 3_300 }, { endAfter: 2_600 }];
 
 const CLIENTS = ['@microsoft/fetch-event-source', 'event-source-polyfill', 'eventsource', 'fetch'];
@@ -38,7 +38,7 @@ async function bundled(): Promise<ReadonlyMap<string, string>> {
         return `${n}.js`;
       }),
     );
-    // By its command: what tests within Jest give it, it does not take for objects.
+    // Rolldown as a library refuses objects that are made within Jest.
     const rolldown = join(ROOT, 'node_modules/rolldown/bin/cli.mjs');
     await run(process.execPath, [rolldown, ...files, '--platform=browser', '--dir=out'], { cwd: project });
     const codes = await Promise.all(files.map((file) => readFile(join(project, 'out', file), 'utf8')));

@@ -7,6 +7,8 @@ export interface Fault {
   readonly cutAfter?: number;
   /** Ends a stream of events in order after this many bytes, between two events, as an instance does that stops. */
   readonly endAfter?: number;
+  /** Adds a beat after each event, as a stream has it when nothing happens for long. */
+  readonly beats?: boolean;
   /** Withholds the answer, and cuts the connection once there is one. The request was carried out. */
   readonly loseAnswer?: boolean;
   /** Answers in the server's place. */
@@ -15,6 +17,9 @@ export interface Fault {
 
 /** How the last bytes of an event and those of its chunk look. */
 const END_OF_EVENT = Buffer.from('\n\n\r\n');
+
+/** A beat, as a chunk. */
+const BEAT = '2\r\n:\n\r\n';
 
 /**
  * The first `length` bytes of a chunk, and one more if they end with an event's id: @microsoft/fetch-event-source takes in an id before its
@@ -41,7 +46,7 @@ export class BadLine {
   static async to(target: string, faultOf: (n: number) => Fault | undefined): Promise<BadLine> {
     const { hostname, port } = new URL(target);
     const server = createServer((client) => {
-      const { cutAfter = Infinity, endAfter = Infinity, loseAnswer, answer } = faultOf(line.connections++) ?? {};
+      const { cutAfter = Infinity, endAfter = Infinity, beats, loseAnswer, answer } = faultOf(line.connections++) ?? {};
       client.on('error', () => undefined);
       if (answer !== undefined) {
         client.once('data', () => client.end(answer));
@@ -58,12 +63,15 @@ export class BadLine {
         if (loseAnswer === true) return void client.destroy();
         const rest = cutAfter - passed;
         passed += chunk.length;
-        if (passed > endAfter && chunk.subarray(-4).equals(END_OF_EVENT)) {
+        const isEvent = chunk.subarray(-4).equals(END_OF_EVENT);
+        if (passed > endAfter && isEvent) {
           client.write(chunk);
           client.end('0\r\n\r\n');
           upstream.destroy();
-        } else if (chunk.length < rest) client.write(chunk);
-        else client.write(cut(chunk, rest), () => client.destroy());
+        } else if (chunk.length < rest) {
+          client.write(chunk);
+          if (beats === true && isEvent) client.write(BEAT);
+        } else client.write(cut(chunk, rest), () => client.destroy());
       });
     });
     server.listen(0, '127.0.0.1');

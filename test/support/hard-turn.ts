@@ -42,7 +42,7 @@ export async function hardTurn(
   await stack.model.script(question, { pieces: PIECES, ...TIMING });
   const user = stack.as(name);
   const { id: chat } = await user.chat();
-  const line = await BadLine.to(stack.api.url, faultOf);
+  const line = await BadLine.to(stack.api.url, (n) => ({ beats: true, ...faultOf(n) }));
   const faultsOf = async (shown: readonly string[]): Promise<string[]> => {
     const { data } = (await user.get(`/api/v1/chats/${chat}/messages`)).body;
     const calls = await stack.model.calls(question);

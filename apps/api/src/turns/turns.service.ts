@@ -135,9 +135,11 @@ export class TurnsService {
     const kept = await this.kept.find(origin.userId, origin.requestKey);
     if (kept?.jobId) return this.earlier(origin.userId, kept.jobId);
     await this.chats.get(origin.userId, origin.chatId, origin.assistantSlug);
-    const missing =
-      origin.requestKey === undefined ? 'the Idempotency-Key of its turn' : 'a turn with this Idempotency-Key';
-    throw invalidField('Last-Event-ID', `needs ${missing}; GET the job's events instead`);
+    const wrong =
+      origin.requestKey === undefined
+        ? 'needs the Idempotency-Key of the turn whose event it is'
+        : 'is of no turn that was sent with this Idempotency-Key; a request without it sends one';
+    throw invalidField('Last-Event-ID', wrong);
   }
 
   private tryToAccept(turn: NewTurn): Promise<AcceptedTurn | undefined> {
