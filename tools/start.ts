@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import pg from 'pg';
+import { SessionClient } from '#database/session-client.js';
 import { timeLimit } from '#process/time-limit.js';
 import { loadEnvFile, MODEL_ADDRESS, readSettings } from '#settings/settings.js';
 import { type EmbeddedPostgres, refuseAnothersData, startEmbeddedPostgres } from './embedded-postgres.js';
@@ -87,7 +87,7 @@ async function databaseUrl(): Promise<string> {
     console.error('PostgreSQL ended by itself; stopping the rest.');
     void stop(1);
   });
-  const admin = new pg.Client(postgres.url('postgres'));
+  const admin = new SessionClient({ connectionString: postgres.url('postgres') });
   await admin.connect();
   const { rowCount } = await admin.query("SELECT FROM pg_database WHERE datname = 'rejoinder'");
   if (rowCount === 0) await admin.query('CREATE DATABASE rejoinder');

@@ -1,10 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { execFile } from 'node:child_process';
-import { promisify } from 'node:util';
 import pg from 'pg';
 import { SessionClient } from '#database/session-client.js';
 import { freshDatabase, onServer, type TestDatabase } from '../support/database.js';
+import { runProgram } from '../support/processes.js';
 import { startStack } from '../support/stack.js';
 
 /**
@@ -71,6 +70,13 @@ describe('whatever the defaults of a database are', () => {
   });
   afterAll(() => database.drop());
 
+  /** Another database of the same server. */
+  const addressOf = (name: string): string => {
+    const address = new URL(database.url);
+    address.pathname = name;
+    return address.href;
+  };
+
   it('a session has what is relied on', async () => {
     const show = async (client: pg.Client): Promise<Record<string, string>> => {
       await client.connect();
@@ -91,12 +97,24 @@ describe('whatever the defaults of a database are', () => {
     await onServer((server) => server.query(`CREATE DATABASE ${name}`));
     try {
       await setDefaults(name, ALL);
-      const address = new URL(database.url);
-      address.pathname = name;
-      const { stdout } = await promisify(execFile)(process.execPath, ['dist/bin/migrate.js'], {
-        env: { PATH: process.env['PATH'], NODE_ENV: 'test', DATABASE_URL: address.href },
-      });
-      expect(stdout).toMatch(/The database is up to date\.\n$/);
+      const { printed } = await runProgram('migrate', { DATABASE_URL: addressOf(name) });
+      expect(printed).toMatch(/The database is up to date\.\n$/);
+    } finally {
+      await onServer((server) => server.query(`DROP DATABASE ${name} WITH (FORCE)`));
+    }
+  });
+
+  it('an encoding that is not UTF8 is refused, as it cannot hold all text', async () => {
+    const name = `test_${randomUUID().slice(0, 8)}`;
+    await onServer((server) =>
+      server.query(`CREATE DATABASE ${name} ENCODING 'LATIN1' LOCALE_PROVIDER libc LOCALE 'C' TEMPLATE template0`),
+    );
+    try {
+      const { code, printed } = await runProgram('migrate', { DATABASE_URL: addressOf(name) });
+      expect([code, printed]).toEqual([
+        1,
+        expect.stringMatching(/^The database of DATABASE_URL has the encoding LATIN1, /),
+      ]);
     } finally {
       await onServer((server) => server.query(`DROP DATABASE ${name} WITH (FORCE)`));
     }

@@ -1,11 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { preparingPg } from '#database/prepared-client.js';
+import { Listener } from '#feed/listener.js';
+import { collect, openStream, textOf } from '../support/events.js';
 import { freshDatabase, type TestDatabase } from '../support/database.js';
 import { has } from '../support/machine.js';
 import { type PgBouncer, startPgBouncer } from '../support/pgbouncer.js';
 import { Pace } from '../support/pace.js';
 import { runProgram } from '../support/processes.js';
-import { SECRET, type Stack, startStack } from '../support/stack.js';
+import { SECRET, type Stack, startStack, tokenFor } from '../support/stack.js';
+import { until } from '../support/until.js';
 
 /** Skipped where there is none; CI installs it. */
 const withPgBouncer = has('pgbouncer') || process.env['CI'] === 'true' ? describe : describe.skip;
@@ -28,16 +31,34 @@ withPgBouncer('PgBouncer in session mode, set up as the page says', () => {
     await (await pooler)?.stop();
   });
 
-  it('turns begin at once, streams and cancels work, and the queue is up', async () => {
+  it('turns begin at once, streams bring their text as it is written, and the queue is up', async () => {
     const ana = stack.as('ana');
     const ready = await ana.get('/health/ready');
     expect(ready.body.checks).toMatchObject({ database: 'ok', queue: 'ok' });
     const chat = await ana.chat();
+    await stack.model.script('piece by piece', { pieces: ['one ', 'two ', 'three'], piece_delay_ms: 100 });
     const pace = await Pace.watch();
     const begun = Date.now();
-    for (let n = 0; n < 3; n++) expect((await ana.turn(chat.id, `question ${n}`)).status).toBe(200);
+    for (let n = 0; n < 2; n++) expect((await ana.turn(chat.id, `question ${n}`)).status).toBe(200);
+    const job = await ana.turnAsync(chat.id, 'piece by piece');
+    const events = await collect(await openStream(stack.api.url, tokenFor('ana'), `/api/v1/jobs/${job.id}/events`));
+    expect(textOf(events)).toBe('one two three');
+    expect(events.filter(({ event }) => event === 'delta').length).toBeGreaterThan(1);
     expect(Date.now() - begun).toBeLessThan(pace.bound(4_000));
     for (const app of [stack.api, ...stack.workers]) expect(app.output()).not.toMatch(/WARN|ERROR|startup parameter/);
+  });
+
+  it('a cancel reaches the worker, also one whose pools are as small as they can be', async () => {
+    await Promise.all(stack.workers.map((worker) => worker.stop()));
+    await stack.startWorker({ DATABASE_POOL_SIZE: '2' });
+    await stack.model.script('never ends', { pieces: ['well'], stall_after: 1 });
+    const ben = stack.as('ben');
+    const job = await ben.turnAsync((await ben.chat()).id, 'never ends');
+    await until(async () => (await stack.model.calls('never ends')).length > 0, 'the call');
+    const pace = await Pace.watch();
+    const asked = Date.now();
+    expect((await ben.patch(`/api/v1/jobs/${job.id}`, { status: 'canceled' })).body.status).toBe('canceled');
+    expect(Date.now() - asked).toBeLessThan(pace.bound(700));
   });
 
   it('migrations run through it', async () => {
@@ -60,6 +81,21 @@ withPgBouncer('PgBouncer that does not reset its sessions', () => {
       }
     } finally {
       await pooler.stop();
+      await database.drop();
+    }
+  });
+});
+
+describe('anything that passes no notices on', () => {
+  it('is found out at start', async () => {
+    const database = await freshDatabase();
+    const listener = new Listener(database.url, 'rejoinder-test-feed', { check: 60_000, hear: 60_000, answer: 200 });
+    try {
+      // It says that a notice was sent, and none comes.
+      const started = listener.start({ query: async () => undefined });
+      await expect(started).rejects.toThrow(/^DATABASE_URL leads to something that does not pass notices on/);
+    } finally {
+      await listener.onApplicationShutdown();
       await database.drop();
     }
   });

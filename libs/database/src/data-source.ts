@@ -163,9 +163,11 @@ export async function connect(options: DataSourceOptions): Promise<DataSource> {
   try {
     return await source.initialize();
   } catch (cause) {
-    throw startFault((options.extra as PoolConfig).connectionString ?? '', cause);
+    throw startFault(urlOf(options), cause);
   }
 }
+
+const urlOf = ({ extra }: DataSourceOptions): string => (extra as PoolConfig).connectionString ?? '';
 
 /**
  * Connects, and refuses a database that we cannot work with, or that we do not reach by sessions of our own.
@@ -174,7 +176,7 @@ export async function connect(options: DataSourceOptions): Promise<DataSource> {
 export async function connectChecked(options: DataSourceOptions): Promise<DataSource> {
   const source = await connect(options);
   try {
-    await refuseSharedSessions(source);
+    await refuseSharedSessions(source, urlOf(options));
     await refuseOtherEncodings(source);
     if (await onlyReads(source)) throw new ReadOnlyServerError();
   } catch (error) {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import type { DataSource, QueryRunner } from 'typeorm';
+import type { DataSource } from 'typeorm';
 import { StartFault } from '#process/start-fault.js';
+import { SessionClient } from './session-client.js';
 
 /** Thrown at start when something between us and PostgreSQL gives connections sessions that are not theirs alone. */
 export class SharedSessionError extends StartFault {
@@ -16,17 +17,30 @@ export class SharedSessionError extends StartFault {
 /** A setting of nobody's, that a session keeps. */
 const MARK = 'rejoinder.session';
 
+const LONGEST_CONNECTION_WAIT_MS = 10_000;
+
 /** Looks in vain before the sessions are taken for our own. A busy pooler may hand out the right one by chance, but not each time. */
 const LOOKS = 3;
 
+interface Session {
+  query(statement: string): Promise<unknown>;
+}
+
 /**
  * Refuses a pooler that shares sessions among connections. Two connections mark their sessions; in transaction mode they meet in one, or
- * the first finds itself in a session without its mark.
+ * the first finds itself in a session without its mark. The second is opened for it, as a pool may have one only.
  * @throws SharedSessionError
  */
-export async function refuseSharedSessions(source: DataSource): Promise<void> {
-  const [one, other] = [source.createQueryRunner(), source.createQueryRunner()];
+export async function refuseSharedSessions(source: DataSource, url: string): Promise<void> {
+  const one = source.createQueryRunner();
+  const other = new SessionClient({
+    connectionString: url,
+    application_name: 'rejoinder-start',
+    connectionTimeoutMillis: LONGEST_CONNECTION_WAIT_MS,
+    query_timeout: LONGEST_CONNECTION_WAIT_MS,
+  });
   try {
+    await other.connect();
     for (let look = 0; look < LOOKS; look++) {
       const mark = await marked(one);
       await marked(other);
@@ -34,17 +48,19 @@ export async function refuseSharedSessions(source: DataSource): Promise<void> {
       for (let again = 0; again < 2; again++) if ((await markOf(one)) !== mark) throw new SharedSessionError();
     }
   } finally {
-    await Promise.all([one.release(), other.release()]);
+    await one.release();
+    // A server that hangs does not answer it.
+    void other.end().catch(() => undefined);
   }
 }
 
-async function marked(connection: QueryRunner): Promise<string> {
+async function marked(session: Session): Promise<string> {
   const mark = randomUUID();
-  await connection.query(`SELECT set_config('${MARK}', '${mark}', false)`);
+  await session.query(`SELECT set_config('${MARK}', '${mark}', false)`);
   return mark;
 }
 
-async function markOf(connection: QueryRunner): Promise<unknown> {
-  const [row] = (await connection.query(`SELECT current_setting('${MARK}', true) AS mark`)) as { mark: unknown }[];
+async function markOf(session: Session): Promise<unknown> {
+  const [row] = (await session.query(`SELECT current_setting('${MARK}', true) AS mark`)) as { mark: unknown }[];
   return row?.mark;
 }
