@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { once } from 'node:events';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { Client } from '../support/client.js';
 import { openStream } from '../support/events.js';
 import { Pace } from '../support/pace.js';
@@ -103,23 +103,43 @@ describe('nothing outlives its token', () => {
     await expect(rest()).rejects.toThrow();
   });
 
+  const post = (path: string, token: string, body: object, more = ''): string => {
+    const text = JSON.stringify(body);
+    return (
+      `POST ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\nContent-Type: application/json\r\n` +
+      `Content-Length: ${text.length}\r\n${more}\r\n${text}`
+    );
+  };
+  const toApi = (): Socket => connect(Number(new URL(stack.api.url).port), '127.0.0.1');
+  const answersOn = async (socket: Socket): Promise<string> => {
+    let text = '';
+    socket.setEncoding('utf8').on('data', (piece) => (text += String(piece)));
+    await once(socket, 'close');
+    return text;
+  };
+
   it.concurrent('a request whose body comes after it is not done', async () => {
     const zoe = stack.as('zoe');
     const chat = await zoe.chat();
     const { token, endsAt } = ending('zoe');
-    const { hostname, port } = new URL(stack.api.url);
-    const socket = connect(Number(port), hostname);
-    const body = JSON.stringify({ content: 'too late' });
-    socket.write(
-      `POST /api/v1/chats/${chat.id}/messages HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\n` +
-        `Content-Type: application/json\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n`,
-    );
+    const request = post(`/api/v1/chats/${chat.id}/messages`, token, { content: 'too late' }, 'Connection: close\r\n');
+    const socket = toApi();
+    socket.write(request.slice(0, -5));
     await new Promise((resolve) => setTimeout(resolve, endsAt - Date.now() + 10));
-    socket.write(body);
-    let answer = '';
-    socket.setEncoding('utf8').on('data', (piece) => (answer += String(piece)));
-    await once(socket, 'close');
-    expect(answer).toMatch(/^HTTP\/1\.1 401 /);
+    socket.write(request.slice(-5));
+    expect(await answersOn(socket)).toMatch(/^HTTP\/1\.1 401 /);
     expect((await zoe.get(`/api/v1/chats/${chat.id}/messages`)).body.data).toHaveLength(1);
+  });
+
+  it.concurrent('a request that stands behind one that waits until then is not done', async () => {
+    const gil = stack.as('gil');
+    const [one, other] = [await gil.chat(), (await gil.post('/api/v1/assistants/billing/chats')).body];
+    const { token } = ending('gil');
+    const socket = toApi();
+    socket.write(post(`/api/v1/chats/${one.id}/turns`, token, { user_message: 'at length' }));
+    socket.write(post(`/api/v1/chats/${other.id}/messages`, token, { content: 'too late' }, 'Connection: close\r\n'));
+    const statuses = [...(await answersOn(socket)).matchAll(/HTTP\/1\.1 (\d+) /g)].map(([, status]) => status);
+    expect(statuses).toEqual(['202', '401']);
+    expect((await gil.get(`/api/v1/chats/${other.id}/messages`)).body.data).toHaveLength(1);
   });
 });
