@@ -143,7 +143,7 @@ export async function queueWorks(side: Side, rounds: number): Promise<Work[]> {
 
 /** What operators look at: `user`, with a chat of ten turns, and `day`, with so many calls on each side. */
 export function operatorWorks({ manager }: Side, user: string, chat: string, day: string): Work[] {
-  const jobs = new AdminJobsService(manager, ...([] as unknown as [never, never, never]));
+  const jobs = new AdminJobsService(manager, ...([] as unknown as [never, never, never, never]));
   const usage = new UsageService(manager);
   return [
     ['jobs, newest', () => jobs.list({})],

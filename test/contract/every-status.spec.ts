@@ -18,8 +18,12 @@ const BODIES: Record<string, object> = {
   createAssistantChatTurn: { user_message: 'hello' },
   updateJob: { status: 'canceled' },
   updateAdminJob: { status: 'queued' },
+  updateAdminChat: { status: 'active' },
   updateDispatch: { paused: false },
 };
+
+/** A query without which an operation is not accepted. */
+const QUERIES: Record<string, string> = { listAdminChats: '?user=ana' };
 
 /**
  * Provokes every status of every operation. What each answer holds is checked by the contract; here it counts that it
@@ -46,14 +50,15 @@ describe('every operation answers with every status the contract gives it', () =
   const having = (status: number): ContractOperation[] =>
     contract.operations.filter(({ statuses }) => statuses.includes(status));
   const pathOf = (
-    { path }: ContractOperation,
-    ids: { slug?: string; chat?: string; job?: string; receipt?: string } = {},
+    { id, path }: ContractOperation,
+    ids: { slug?: string; chat?: string; job?: string; receipt?: string; user?: string } = {},
   ): string =>
     path
       .replace('{slug}', ids.slug ?? 'support')
       .replace('{chat_id}', ids.chat ?? chatId)
       .replace('{job_id}', ids.job ?? jobId)
-      .replace('{receipt_id}', ids.receipt ?? receiptId);
+      .replace('{receipt_id}', ids.receipt ?? receiptId)
+      .replace('{user}', ids.user ?? 'zoe') + (QUERIES[id] ?? '');
   const bodyOf = ({ id }: ContractOperation): object | undefined =>
     id === 'requestReply' ? { chat_id: chatId } : BODIES[id];
   const statusesOf = async (
@@ -83,7 +88,13 @@ describe('every operation answers with every status the contract gives it', () =
           .slice(1)
           .map((line) => line.split(': ', 2) as [string, string]),
       );
-      judge({ method: operation.method, path: pathOf(operation), status, headers, body: wireBody(answer) });
+      judge({
+        method: operation.method,
+        path: pathOf(operation).replace(/\?.*/, ''),
+        status,
+        headers,
+        body: wireBody(answer),
+      });
       return { status };
     });
     expect(answers).toEqual(all(having(400), 400));
@@ -104,7 +115,7 @@ describe('every operation answers with every status the contract gives it', () =
         ? ana.post(operation.path, { chat_id: NOBODYS })
         : ana.request(
             operation.method,
-            pathOf(operation, { slug: 'nobody', chat: NOBODYS, job: NOBODYS, receipt: NOBODYS }),
+            pathOf(operation, { slug: 'nobody', chat: NOBODYS, job: NOBODYS, receipt: NOBODYS, user: '%00' }),
             { body: bodyOf(operation) },
           );
     expect(await statusesOf(named, ask)).toEqual(all(named, 404));
@@ -133,7 +144,9 @@ describe('every operation answers with every status the contract gives it', () =
     expect(await statusesOf(having(415), sending('text/plain', 'hello'))).toEqual(all(having(415), 415));
     const unknown = sending('application/json', '{"unknown":1}');
     const ask = (operation: ContractOperation) =>
-      operation.hasBody ? unknown(operation) : ana.request(operation.method, `${pathOf(operation)}?unknown=1`);
+      operation.hasBody
+        ? unknown(operation)
+        : ana.request(operation.method, `${pathOf(operation)}${operation.id in QUERIES ? '&' : '?'}unknown=1`);
     expect(await statusesOf(having(422), ask)).toEqual(all(having(422), 422));
   });
 
@@ -190,6 +203,11 @@ describe('every operation answers with every status the contract gives it', () =
     await ben.chat();
     expect((await ben.request('DELETE', '/api/v1/me', { headers: { prefer: 'respond-async' } })).status).toBe(202);
     expect((await ben.request('DELETE', '/api/v1/me')).status).toBe(200);
+    expect((await ana.patch(`/api/v1/admin/chats/${chatId}`, { status: 'active' })).status).toBe(200);
+    await ben.chat();
+    const user = '/api/v1/admin/users/ben';
+    expect((await ana.request('DELETE', user, { headers: { prefer: 'respond-async' } })).status).toBe(202);
+    expect((await ana.request('DELETE', user)).status).toBe(200);
   });
 
   it('409 to what the state of things does not allow', async () => {
@@ -208,10 +226,12 @@ describe('every operation answers with every status the contract gives it', () =
     expect(requeued.body.code).toBe('invalid_transition');
     await eva.patch(`/api/v1/chats/${chat}`, { status: 'closed' });
     expect((await eva.patch(`/api/v1/chats/${chat}`, { status: 'active' })).body.code).toBe('invalid_transition');
+    const opened = await ana.patch(`/api/v1/admin/chats/${chat}`, { status: 'active' });
+    expect(opened.body.code).toBe('invalid_transition');
   });
 
   it('429 to whoever has used up what one user may have', async () => {
-    const mia = stack.as('mia');
+    const mia = new Client(stack.api.url, tokenFor('mia', { scope: 'admin' }));
     const chat = (await mia.chat()).id;
     const { job_id: job } = (await mia.turn(chat, 'hello')).body as { job_id: string };
     await mia.post(`/api/v1/chats/${chat}/messages`, { content: 'and this?' });

@@ -249,7 +249,7 @@ describe('operators', () => {
       })) {
         expect([query, await refused(`usage?${query}`)]).toEqual([query, field]);
       }
-      for (const body of [{}, { status: 'canceled' }, { status: 'queued', force: true }, [], 7]) {
+      for (const body of [{}, { status: 'running' }, { status: 'queued', force: true }, [], 7]) {
         expect((await ops.patch(`/api/v1/admin/jobs/${NOBODYS}`, body)).status).toBe(422);
       }
       for (const paused of ['true', 1, null])

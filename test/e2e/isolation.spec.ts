@@ -72,6 +72,14 @@ const MATRIX: Record<keyof operations, Row> = {
     ({ failedJob }) => `/api/v1/admin/jobs/${failedJob}`,
     () => ({ status: 'queued' }),
   ),
+  listAdminChats: operator(() => '/api/v1/admin/chats?user=ana'),
+  getAdminChat: operator(({ chat }) => `/api/v1/admin/chats/${chat}`),
+  updateAdminChat: operator(
+    ({ chat }) => `/api/v1/admin/chats/${chat}`,
+    () => ({ status: 'closed' }),
+  ),
+  deleteUser: operator(() => '/api/v1/admin/users/ana'),
+  exportUser: operator(() => '/api/v1/admin/users/ana/export'),
   getDispatch: operator(() => '/api/v1/admin/dispatch'),
   updateDispatch: operator(
     () => '/api/v1/admin/dispatch',
@@ -136,7 +144,7 @@ describe('whose is whose', () => {
   it('every operation of the contract has its row, and every row its operation', () => {
     expect(Object.keys(MATRIX).sort()).toEqual(contract.operations.map(({ id }) => id).sort());
     for (const { id, pattern, path, body, hasBody } of rows) {
-      expect([id, pattern?.test(path(hers)), body !== undefined]).toEqual([id, true, hasBody]);
+      expect([id, pattern?.test(path(hers).split('?', 1)[0] ?? ''), body !== undefined]).toEqual([id, true, hasBody]);
     }
     expect(named.length).toBeGreaterThan(12);
   });

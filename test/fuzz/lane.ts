@@ -26,8 +26,9 @@ const LOOKS_AT_ONE = 4;
 /** Pages that are remembered, of all lanes together. */
 const MOST_PAGES = 500;
 
-/** The operation that may change all that is the caller's without naming it. */
+/** The operations that may change all that is a user's: the caller's, or that of the user who is named. */
 const DELETES_ALL = 'deleteMe';
+const DELETES_USER = 'deleteUser';
 
 /** A request together with what it was made from. */
 export interface Resolved extends Sent {
@@ -123,10 +124,16 @@ export class Lane {
     const isNamed = ({ chatOf }: Citizen, id: string): boolean =>
       named.includes(id) || [...chatOf].some(([job, chat]) => chat === id && named.includes(job));
     const chats = mine.filter((id) => isNamed(me, id));
-    const everything = this.operation.id === DELETES_ALL;
+    const deletes = (user: string): boolean =>
+      this.operation.id === DELETES_USER && sent.target.split('/').includes(encoded(user));
+    const everything = this.operation.id === DELETES_ALL || deletes(me.user);
     // An operator has a say in what is somebody else's, too; that goes on by itself, and is not looked at again.
     const other = this.world.other;
-    const theirs = this.isAdmin && mayChange ? (other.ids['chat'] ?? []).filter((id) => isNamed(other, id)) : [];
+    const theirs =
+      this.isAdmin && mayChange
+        ? (other.ids['chat'] ?? []).filter((id) => isNamed(other, id) || deletes(other.user))
+        : [];
+    if (mayChange && deletes(other.user)) theirs.push(other.user);
     if (theirs.length > 0) await this.world.renewOther();
     chats.push(...theirs);
     const may = mayChange ? [me.user, ...(everything ? mine : chats), 'new', ...(this.isAdmin ? ['shared'] : [])] : [];

@@ -57,6 +57,8 @@ interface Parameter {
 /** A change that breaks a plan, or may. */
 interface Break extends Partial<Omit<Plan, 'broken'>> {
   readonly how: string;
+  /** A parameter of the query that is not sent. */
+  readonly leftOut?: string;
 }
 
 /** Characters of a header's value (RFC 9110, section 5.5), those beyond ASCII among them. */
@@ -272,7 +274,11 @@ export class Requests {
       value: (parameter: Parameter) => fc.Arbitrary<unknown>,
     ): fc.Arbitrary<[string, unknown][]> =>
       fc
-        .tuple(...list.map((parameter) => fc.option(value(parameter), { nil: undefined, freq: 2 })))
+        .tuple(
+          ...list.map((parameter) =>
+            parameter.required === true ? value(parameter) : fc.option(value(parameter), { nil: undefined, freq: 2 }),
+          ),
+        )
         .map((values) =>
           list.flatMap(({ name }, n) => (values[n] === undefined ? [] : [[name, values[n]] as [string, unknown]])),
         );
@@ -330,8 +336,9 @@ export class Requests {
       },
     ];
     breaks.push(fc.constant({ how: 'many unknown query fields', query: MANY_FIELDS }));
-    for (const { name, in: place, schema } of parameters) {
+    for (const { name, in: place, schema, required } of parameters) {
       if (place === 'header') continue;
+      if (place === 'query' && required === true) breaks.push(fc.constant({ how: `no ${name}`, leftOut: name }));
       const wrong: fc.Arbitrary<Broken>[] = [
         ...(isCursor(name) ? cursors : this.values.broken(schema, name)),
         fc
@@ -474,7 +481,7 @@ function applied(plan: Plan, change: Break): Plan {
   ): T[] => list.filter(([name]) => !names.some(([other]) => other.toLowerCase() === name.toLowerCase()));
   return {
     path: { ...plan.path, ...change.path },
-    query: [...without(plan.query, change.query), ...(change.query ?? [])],
+    query: [...without(plan.query, change.query), ...(change.query ?? [])].filter(([name]) => name !== change.leftOut),
     headers: [...without(plan.headers, change.headers), ...(change.headers ?? [])],
     body: 'body' in change ? change.body : plan.body,
     asking: change.asking ?? plan.asking,

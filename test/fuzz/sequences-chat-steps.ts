@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { Answered } from './sequences-answers.js';
-import { type Kept, lasting, type State } from './sequences-state.js';
+import { type Chat, type Kept, lasting, type State } from './sequences-state.js';
 import type { ChatStatus } from './sequences-steps.js';
 
 /** The answer with an opened chat, whenever it is given: only whether the model is sent a message is told as it is now. */
@@ -62,7 +62,32 @@ export class ChatSteps extends Answered {
     return next;
   }
 
-  change({ status, title, metadata }: { status?: ChatStatus; title?: string | null; metadata?: object }): State {
+  change(change: { status?: ChatStatus; title?: string | null; metadata?: object }): State {
+    const { chatId, answer } = this.call;
+    const next = this.changed(change);
+    if (answer.status === 200) new ChatSteps(next, this.call, this.facts).chatIs(chatId, answer.body);
+    return next;
+  }
+
+  /** An operator changes the chat's state, and is told nothing of what was said. */
+  shelve(status: ChatStatus): State {
+    const { chatId, answer } = this.call;
+    const next = this.changed({ status });
+    if (answer.status !== 200) return next;
+    const { status: is, messages } = next.chats[chatId] as Chat;
+    this.same([answer.body.status, answer.body.messages], [is, messages.length], 'what operators see of the chat');
+    return next;
+  }
+
+  private changed({
+    status,
+    title,
+    metadata,
+  }: {
+    status?: ChatStatus;
+    title?: string | null;
+    metadata?: object;
+  }): State {
     const { chatId, answer } = this.call;
     const chat = this.state.chats[chatId];
     if (chat === undefined) return this.is(404, 'not_found');
@@ -82,9 +107,7 @@ export class ChatSteps extends Answered {
     this.is(200);
     const { updated_at: updatedAt } = answer.body as { updated_at: string };
     this.must(updatedAt >= chat.updatedAt, `the chat was changed at ${chat.updatedAt}, and then at ${updatedAt}`);
-    const next = isDeepStrictEqual(to, chat) ? this.state : this.with({ chats: { [chatId]: { ...to, updatedAt } } });
-    new ChatSteps(next, this.call, this.facts).chatIs(chatId, answer.body);
-    return next;
+    return isDeepStrictEqual(to, chat) ? this.state : this.with({ chats: { [chatId]: { ...to, updatedAt } } });
   }
 
   deleted(): State {

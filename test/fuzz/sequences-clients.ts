@@ -28,7 +28,7 @@ export class Clients {
 
   /** Ends what is still under way. */
   async end(): Promise<void> {
-    for (const [index] of this.known.jobs.entries()) await this.make({ do: 'cancel', job: index });
+    for (const [index] of this.known.jobs.entries()) await this.make({ do: 'cancel', job: index, by: 'user' });
     await this.lookAround();
   }
 

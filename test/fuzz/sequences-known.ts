@@ -91,6 +91,11 @@ export class Known {
         const match = this.match(chatId, step.match);
         return { method: 'PATCH', path: `/api/v1/chats/${chatId}`, body: step.change, chatId, match };
       }
+      case 'shelve': {
+        const chatId = this.chat(step.chat);
+        const body = { status: step.status };
+        return { method: 'PATCH', path: `/api/v1/admin/chats/${chatId}`, body, chatId, by: 'operator' };
+      }
       case 'delete': {
         const chatId = this.chat(step.chat);
         return { method: 'DELETE', path: `/api/v1/chats/${chatId}`, chatId, match: this.match(chatId, step.match) };
@@ -122,7 +127,9 @@ export class Known {
       }
       case 'cancel': {
         const jobId = this.job(step.job);
-        return { method: 'PATCH', path: `/api/v1/jobs/${jobId}`, body: { status: 'canceled' }, jobId };
+        const body = { status: 'canceled' };
+        if (step.by === 'user') return { method: 'PATCH', path: `/api/v1/jobs/${jobId}`, body, jobId };
+        return { method: 'PATCH', path: `/api/v1/admin/jobs/${jobId}`, body, jobId, by: 'operator' };
       }
       case 'requeue': {
         const jobId = this.failed.at(-1 - step.job) ?? this.job(step.job);
@@ -263,6 +270,6 @@ function asSpied({ chat, job, on }: Extract<Step, { do: 'spy' }>): Exclude<Step,
     case 'job':
       return { do: 'job', job, waits: false, again: false };
     case 'cancel':
-      return { do: 'cancel', job };
+      return { do: 'cancel', job, by: 'user' };
   }
 }

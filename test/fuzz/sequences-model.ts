@@ -42,6 +42,8 @@ function step(state: State, call: Call, moment: number, facts: Facts): State | r
       return chats.open(step.assistant, step.title);
     case 'change':
       return chats.change(step.change);
+    case 'shelve':
+      return chats.shelve(step.status);
     case 'delete':
       return moment === 0 ? chats.deleted() : chats.forgotten();
     case 'chat':
@@ -60,7 +62,7 @@ function step(state: State, call: Call, moment: number, facts: Facts): State | r
     case 'reply':
       return turns.reply();
     case 'cancel':
-      return turns.cancel(moment);
+      return turns.cancel(moment, step.by);
     case 'requeue':
       return turns.requeue();
     case 'job':

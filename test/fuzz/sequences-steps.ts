@@ -31,6 +31,9 @@ export type Way = 'plain' | 'scoped' | 'astray';
 /** For a turn's end: not at all, for no time, or for longer than those take that end by themselves. */
 export type Waits = 'not' | 'now' | 'long';
 
+/** Who cancels. */
+export type By = 'user' | 'operator';
+
 export type Assistant = 'support' | 'billing';
 
 export type ChatStatus = 'active' | 'archived' | 'closed';
@@ -49,7 +52,8 @@ export type Step =
   | { do: 'turn'; chat: number; kind: Kind; key: Key; way: Way; waits: Waits }
   | { do: 'reply'; chat: number; key: Key }
   | { do: 'again'; back: number; waits: Waits }
-  | { do: 'cancel'; job: number }
+  | { do: 'cancel'; job: number; by: By }
+  | { do: 'shelve'; chat: number; status: ChatStatus }
   | { do: 'requeue'; job: number }
   | { do: 'job'; job: number; waits: boolean; again: boolean }
   | { do: 'chat'; chat: number; again: boolean }
@@ -112,7 +116,8 @@ const orderly: { weight: number; arbitrary: fc.Arbitrary<Step> }[] = [
   { weight: 6, arbitrary: of('turn', { chat, kind, key, way, waits: ends }) },
   { weight: 3, arbitrary: of('reply', { chat, key }) },
   { weight: 3, arbitrary: of('again', { back: fc.nat({ max: 2 }), waits: ends }) },
-  { weight: 4, arbitrary: of('cancel', { job }) },
+  { weight: 4, arbitrary: of('cancel', { job, by: fc.constantFrom<By>('user', 'user', 'operator') }) },
+  { weight: 1, arbitrary: of('shelve', { chat, status }) },
   { weight: 2, arbitrary: of('requeue', { job }) },
   { weight: 2, arbitrary: of('job', { job, waits, again }) },
   { weight: 2, arbitrary: of('chat', { chat, again }) },

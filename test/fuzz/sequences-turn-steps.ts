@@ -1,5 +1,6 @@
 import { Answered } from './sequences-answers.js';
 import { type Chat, ended, type Job, kindOf, takenIn, type State, Wrong } from './sequences-state.js';
+import type { By } from './sequences-steps.js';
 
 /** What the model says of messages, turns and jobs: each method is a step, or one moment of it, and gives the state after it. */
 export class TurnSteps extends Answered {
@@ -76,7 +77,7 @@ export class TurnSteps extends Answered {
     }
   }
 
-  cancel(moment: number): State | State[] {
+  cancel(moment: number, by: By): State | State[] {
     const { jobId, answer } = this.call;
     const job = this.job();
     if (answer.status === 404 && moment === 0) {
@@ -90,6 +91,12 @@ export class TurnSteps extends Answered {
       return this.is(409, 'invalid_transition');
     }
     this.is(200);
+    if (by === 'operator') {
+      this.same(answer.body.status, 'canceled', 'the state');
+      // Operators are not told whether there was text.
+      if (job.status !== 'open') return this.state;
+      return [ended(this.state, jobId, 'canceled', false), ended(this.state, jobId, 'canceled', true)];
+    }
     const next =
       job.status === 'open' ? ended(this.state, jobId, 'canceled', answer.body.assistant_message !== null) : this.state;
     return new TurnSteps(next, this.call, this.facts).jobIs(jobId, answer.body);

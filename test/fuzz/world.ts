@@ -137,6 +137,7 @@ const CHATS: readonly (readonly [string, string, readonly string[], string | und
   ['support', 'archived', ['system', 'user', 'assistant'], 'canceled'],
   ['billing', 'closed', ['system'], undefined],
   ['support', 'closed', ['system', 'user', 'assistant'], 'refused'],
+  ['general', 'archived', ['system', 'user'], 'queued'],
 ];
 
 /** Why a reply is incomplete, by what became of its turn. */

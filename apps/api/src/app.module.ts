@@ -11,8 +11,10 @@ import { QueueModule } from '#queue/queue.module.js';
 import type { Settings } from '#settings/settings.js';
 import { StoreMetrics } from '#telemetry/stores.js';
 import { Tracing } from '#telemetry/tracing.js';
+import { AdminChatsController } from './admin/admin-chats.controller.js';
 import { AdminJobsController } from './admin/admin-jobs.controller.js';
 import { AdminJobsService } from './admin/admin-jobs.service.js';
+import { AdminUsersController } from './admin/admin-users.controller.js';
 import { DispatchController } from './admin/dispatch.controller.js';
 import { UsageController } from './admin/usage.controller.js';
 import { UsageService } from './admin/usage.service.js';
@@ -41,6 +43,7 @@ import { Limits } from './limits/limits.js';
 import { Load } from './limits/load.js';
 import { OpenStreams } from './limits/open-streams.js';
 import { RowQueues } from './limits/row-queues.js';
+import { ErasureAnswers } from './me/erasure-answers.js';
 import { ExportService } from './me/export.service.js';
 import { MeController } from './me/me.controller.js';
 import { MeService } from './me/me.service.js';
@@ -74,6 +77,8 @@ export class AppModule {
         JobsController,
         MeController,
         AdminJobsController,
+        AdminChatsController,
+        AdminUsersController,
         DispatchController,
         UsageController,
       ],
@@ -88,6 +93,7 @@ export class AppModule {
         SharedLooks,
         JobEvents,
         MeService,
+        ErasureAnswers,
         ExportService,
         AdminJobsService,
         UsageService,

@@ -42,6 +42,9 @@ const HEADERS_TIMEOUT_MS = 15_000;
  */
 const SILENCE_TIMEOUT_MS = 90_000;
 
+/** The longest parameter of a path: a user's id of 255 characters, as the router has it, with characters that it leaves encoded. */
+const LONGEST_PARAMETER = 3 * 255;
+
 /** The API app, ready to listen. */
 export async function createApp(settings: Settings): Promise<NestFastifyApplication> {
   const connections = new Connections();
@@ -65,7 +68,7 @@ export async function createApp(settings: Settings): Promise<NestFastifyApplicat
     clientErrorHandler: (error, socket) => answerRawError(error, socket, connections, origins),
     frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) =>
       answerFrameworkError(error, request, reply, origins),
-    routerOptions: { maxParamLength: 200 },
+    routerOptions: { maxParamLength: LONGEST_PARAMETER },
   });
   const fastify = adapter.getInstance();
   connections.follow(fastify.server);

@@ -1,24 +1,13 @@
 import { Transform } from 'class-transformer';
-import {
-  Equals,
-  IsBoolean,
-  IsIn,
-  IsInt,
-  IsOptional,
-  IsUUID,
-  Matches,
-  Max,
-  MaxLength,
-  Min,
-  ValidateBy,
-} from 'class-validator';
+import { IsBoolean, IsIn, IsInt, IsOptional, IsUUID, Matches, Max, MaxLength, Min, ValidateBy } from 'class-validator';
 import type {
   components,
   operations,
+  SchemaUpdateAdminChatRequest,
   SchemaUpdateAdminJobRequest,
   SchemaUpdateDispatchRequest,
 } from './openapi.gen.js';
-import { PageQuery } from './queries.dto.js';
+import { ChatsQuery, PageQuery } from './queries.dto.js';
 import { SLUG } from './slug.js';
 import { IsText } from './text.js';
 
@@ -173,8 +162,19 @@ export class UsageQuery implements QueryOf<'getUsage'> {
 }
 
 export class UpdateAdminJobRequest implements SchemaUpdateAdminJobRequest {
-  @Equals('queued')
-  status: 'queued';
+  @IsIn(['queued', 'canceled'])
+  status: 'queued' | 'canceled';
+}
+
+/** Whose chats an operator lists, and which. */
+export class AdminChatsQuery extends ChatsQuery implements QueryOf<'listAdminChats'> {
+  @IsText(1, LONGEST_USER)
+  user: string;
+}
+
+export class UpdateAdminChatRequest implements SchemaUpdateAdminChatRequest {
+  @IsIn(['active', 'archived', 'closed'])
+  status: 'active' | 'archived' | 'closed';
 }
 
 export class UpdateDispatchRequest implements SchemaUpdateDispatchRequest {

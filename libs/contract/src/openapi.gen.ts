@@ -339,14 +339,110 @@ export interface paths {
         options?: never;
         head?: never;
         /**
-         * Put a failed job back on the queue
-         * @description The job is `queued` again and due at once, with five attempts and an hour, as if its turn were new; the numbers of its attempts go on.
-         *     Whoever polls or follows it sees that; who left when it failed finds the reply in the chat.
+         * Put a failed job back on the queue, or cancel one
+         * @description `queued`: the job is due at once, with five attempts and an hour, as if its turn were new; the numbers of its attempts go on.
+         *     Clients that poll or follow it see that; a client that left when it failed finds the reply in the chat. This is possible only while
+         *     the reply would still come where it belongs: the chat is active, has no other turn in flight, and nothing was said in it since.
          *
-         *     Only while its reply would still come where it belongs: the chat is active, has no other turn in flight, and nothing was
-         *     said in it since.
+         *     `canceled`: the turn ends, as if its user had canceled it. The model call ends within a second, and the text so far stays in the chat as
+         *     an `incomplete` message. Canceling a job that is canceled is no change; one that has ended otherwise stays as it is.
          */
         patch: operations["updateAdminJob"];
+        trace?: never;
+    };
+    "/api/v1/admin/chats": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List a user's chats
+         * @description A page of one user's chats, those with the most recent activity first, in pages like those that the user gets. Titles, metadata and
+         *     messages are not in it.
+         */
+        get: operations["listAdminChats"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/chats/{chat_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read whose a chat is, and its state
+         * @description Anybody's chat, without its title, its metadata and its messages. It names the job of the turn in flight, if there is one.
+         */
+        get: operations["getAdminChat"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Archive or close a user's chat
+         * @description As its user may: `active` ⇄ `archived`, and either → `closed`, which is final. The state a chat has already is no change. A turn in
+         *     flight goes on, and its reply is still written; to stop it, cancel its job.
+         *
+         *     With `If-Match` the change happens only if the chat is still what the caller saw.
+         */
+        patch: operations["updateAdminChat"];
+        trace?: never;
+    };
+    "/api/v1/admin/users/{user}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Delete everything of a user's
+         * @description What `DELETE /me` does, for a user whose token you do not have: the same deletion, the same receipt, and `202` while it goes on. Operators
+         *     read any receipt at its address. Of a user who has nothing it counts nothing, so nobody learns who there is.
+         *
+         *     It takes no `Idempotency-Key`: asked again before all is gone, it is the same receipt; asked afterwards, it deletes what the user has made
+         *     since.
+         */
+        delete: operations["deleteUser"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/users/{user}/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Take everything of a user's along
+         * @description What `GET /me/export` gives, for a user whose token you do not have. Unlike all else that operators get it holds what was said: it is
+         *     the answer to a user who asks for their data. The log says which operator took whose.
+         *
+         *     It counts among the event streams that the operator may have open, not among the user's.
+         */
+        get: operations["exportUser"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/admin/dispatch": {
@@ -433,7 +529,7 @@ export interface paths {
         };
         /**
          * Read the receipt of a deletion
-         * @description How far a deletion is, or what it came to. Until all is gone the receipt is found by its user alone. From then on nothing leads
+         * @description How far a deletion is, or what it came to. Until all is gone only its user finds the receipt, and operators. From then on nothing leads
          *     from it to a user: keep its id if you need it, for whoever knows that can read it.
          */
         get: operations["getReceipt"];
@@ -953,8 +1049,41 @@ export interface components {
             lost: number;
         };
         UpdateAdminJobRequest: {
-            /** @constant */
-            status: "queued";
+            /** @enum {string} */
+            status: "queued" | "canceled";
+        };
+        /** @description A chat as operators see it. They see states, not conversations - no text is in it. */
+        AdminChat: {
+            id: components["schemas"]["Id"];
+            /** @description The `sub` of the user's tokens. */
+            user_id: string;
+            assistant: components["schemas"]["Slug"];
+            status: components["schemas"]["ChatStatus"];
+            /** @description How many there are. */
+            messages: number;
+            /** @description The job of the turn in flight; null when none is. */
+            unfinished_job_id: components["schemas"]["Id"] | null;
+            /** Format: date-time */
+            created_at: string;
+            /**
+             * Format: date-time
+             * @description When status, title or metadata last changed.
+             */
+            updated_at: string;
+            /** Format: date-time */
+            last_message_at: string;
+        };
+        AdminChatPage: {
+            data: components["schemas"]["AdminChat"][];
+            /** @description Whether there is more in the direction that was asked for. */
+            has_more: boolean;
+            /** @description Cursor for chats of less recent activity; null at the end. */
+            before: string | null;
+            /** @description Cursor for chats of more recent activity. */
+            after: string | null;
+        };
+        UpdateAdminChatRequest: {
+            status: components["schemas"]["ChatStatus"];
         };
         UpdateDispatchRequest: {
             paused: boolean;
@@ -1133,6 +1262,26 @@ export interface components {
         };
         /** @description The token is no operator's; the answer is that of an unknown path. */
         NothingHere: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorBody"];
+            };
+        };
+        /** @description There is no such chat. Or the token is no operator's; then the answer is that of an unknown path. */
+        AdminChatNotFound: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorBody"];
+            };
+        };
+        /** @description No user can be called so. Or the token is no operator's; then the answer is that of an unknown path. */
+        AdminUserNotFound: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
                 [name: string]: unknown;
@@ -1375,6 +1524,8 @@ export interface components {
         Slug: components["schemas"]["Slug"];
         /** @description The chat's id. What is not a UUID names no chat. */
         ChatId: components["schemas"]["Id"];
+        /** @description The user (the `sub` of their tokens), percent-encoded. */
+        User: string;
         /** @description The job's id. What is not a UUID names no job. */
         JobId: components["schemas"]["Id"];
         /** @description Messages on the page at most. Of very long ones there are fewer, one at least; `has_more` tells. */
@@ -1465,6 +1616,9 @@ export type SchemaUsagePage = components['schemas']['UsagePage'];
 export type SchemaUsageLine = components['schemas']['UsageLine'];
 export type SchemaUsageCalls = components['schemas']['UsageCalls'];
 export type SchemaUpdateAdminJobRequest = components['schemas']['UpdateAdminJobRequest'];
+export type SchemaAdminChat = components['schemas']['AdminChat'];
+export type SchemaAdminChatPage = components['schemas']['AdminChatPage'];
+export type SchemaUpdateAdminChatRequest = components['schemas']['UpdateAdminChatRequest'];
 export type SchemaUpdateDispatchRequest = components['schemas']['UpdateDispatchRequest'];
 export type SchemaReceipt = components['schemas']['Receipt'];
 export type SchemaExportLines = components['schemas']['ExportLines'];
@@ -1486,6 +1640,8 @@ export type ResponseNotModified = components['responses']['NotModified'];
 export type ResponseMalformedRequest = components['responses']['MalformedRequest'];
 export type ResponseUnauthorized = components['responses']['Unauthorized'];
 export type ResponseNothingHere = components['responses']['NothingHere'];
+export type ResponseAdminChatNotFound = components['responses']['AdminChatNotFound'];
+export type ResponseAdminUserNotFound = components['responses']['AdminUserNotFound'];
 export type ResponseAdminJobNotFound = components['responses']['AdminJobNotFound'];
 export type ResponseAssistantNotFound = components['responses']['AssistantNotFound'];
 export type ResponseChatNotFound = components['responses']['ChatNotFound'];
@@ -1511,6 +1667,7 @@ export type ParameterIfMatch = components['parameters']['IfMatch'];
 export type ParameterPrefer = components['parameters']['Prefer'];
 export type ParameterSlug = components['parameters']['Slug'];
 export type ParameterChatId = components['parameters']['ChatId'];
+export type ParameterUser = components['parameters']['User'];
 export type ParameterJobId = components['parameters']['JobId'];
 export type ParameterMessageLimit = components['parameters']['MessageLimit'];
 export type ParameterBefore = components['parameters']['Before'];
@@ -2747,7 +2904,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The job is back. */
+            /** @description The job as it is now. */
             200: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -2763,7 +2920,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             404: components["responses"]["AdminJobNotFound"];
             406: components["responses"]["NotAcceptable"];
-            /** @description The job has not failed, or its reply would no longer come where it belongs. */
+            /** @description To be put back: the job has not failed, or its reply would no longer come where it belongs. To be canceled: it has ended. */
             409: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -2777,6 +2934,274 @@ export interface operations {
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["ValidationFailed"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listAdminChats: {
+        parameters: {
+            query: {
+                /** @description Whose chats (the `sub` of their tokens). A user who has none is no error. */
+                user: string;
+                /** @description Only chats with this assistant. */
+                assistant?: components["schemas"]["Slug"];
+                /** @description Only chats in this state. */
+                status?: components["schemas"]["ChatStatus"];
+                /** @description Chats on the page. */
+                limit?: number;
+                /** @description A page's `before`; leads to what is older. Not together with `after`. */
+                before?: components["parameters"]["Before"];
+                /** @description A page's `after`; leads to what is newer. */
+                after?: components["parameters"]["After"];
+            };
+            header?: {
+                /**
+                 * @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. A weak tag never matches:
+                 *     where a proxy compresses answers and so puts `W/` before their tags, take it off.
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
+                 *     change `412`.
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of chats, without a word of what was said. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    ETag: components["headers"]["ETag"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    Vary: components["headers"]["Vary"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AdminChatPage"];
+                };
+            };
+            304: components["responses"]["NotModified"];
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["NothingHere"];
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            422: components["responses"]["ValidationFailed"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getAdminChat: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. A weak tag never matches:
+                 *     where a proxy compresses answers and so puts `W/` before their tags, take it off.
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
+                 *     change `412`.
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /** @description The chat's id. What is not a UUID names no chat. */
+                chat_id: components["parameters"]["ChatId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The chat. Its `ETag` serves as `If-Match` of a change. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    ETag: components["headers"]["ETag"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    Vary: components["headers"]["Vary"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AdminChat"];
+                };
+            };
+            304: components["responses"]["NotModified"];
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["AdminChatNotFound"];
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            422: components["responses"]["ValidationFailed"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    updateAdminChat: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. A weak tag never matches:
+                 *     where a proxy compresses answers and so puts `W/` before their tags, take it off.
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
+                 *     change `412`.
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /** @description The chat's id. What is not a UUID names no chat. */
+                chat_id: components["parameters"]["ChatId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UpdateAdminChatRequest"];
+            };
+        };
+        responses: {
+            /** @description The chat as it is now. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    ETag: components["headers"]["ETag"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    Vary: components["headers"]["Vary"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AdminChat"];
+                };
+            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["AdminChatNotFound"];
+            406: components["responses"]["NotAcceptable"];
+            /** @description The chat cannot go from its state to that one. */
+            409: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            412: components["responses"]["PreconditionFailed"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["ValidationFailed"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    deleteUser: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description How to wait (RFC 7240): `respond-async`, or `wait=N` with whole seconds. More than 55 counts as 55; an operator may allow
+                 *     less. What was honoured is in `Preference-Applied`; anything else is ignored.
+                 */
+                Prefer?: components["parameters"]["Prefer"];
+                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /** @description The user (the `sub` of their tokens), percent-encoded. */
+                user: components["parameters"]["User"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All is gone. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    Vary: components["headers"]["Vary"];
+                    "Preference-Applied": components["headers"]["PreferenceApplied"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Receipt"];
+                };
+            };
+            /** @description It is being removed, and may take a while. */
+            202: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    Vary: components["headers"]["Vary"];
+                    Location: components["headers"]["Location"];
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    "Preference-Applied": components["headers"]["PreferenceApplied"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Receipt"];
+                };
+            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["AdminUserNotFound"];
+            406: components["responses"]["NotAcceptable"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["ValidationFailed"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    exportUser: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /** @description The user (the `sub` of their tokens), percent-encoded. */
+                user: components["parameters"]["User"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The lines. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Cache-Control": components["headers"]["CopyCacheControl"];
+                    Vary: components["headers"]["Vary"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/jsonl": components["schemas"]["ExportLines"];
+                };
+            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["AdminUserNotFound"];
+            406: components["responses"]["NotAcceptable"];
+            422: components["responses"]["ValidationFailed"];
+            429: components["responses"]["TooManyStreams"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
         };

@@ -33,11 +33,12 @@ export class AdminJobsController {
   async update(
     @UserId() userId: string,
     @Param('job_id', JobId) jobId: string,
-    @Body() _body: UpdateAdminJobRequest, // its one possible content is "queued"
+    @Body() { status }: UpdateAdminJobRequest,
     @ThePreconditions() preconditions: Preconditions,
   ): Promise<Schemas['AdminJobDetail']> {
-    // Not under a lock: only a failed job is put back, and nothing else changes one.
+    // Not under a lock: only a failed job is put back, and nothing else changes one; another can only go forward.
     if (preconditions.any) preconditions.assertMayChange(presentAdminJobDetail(await this.jobs.get(jobId)));
-    return presentAdminJobDetail(await this.jobs.requeue(jobId, userId));
+    const change = status === 'queued' ? this.jobs.requeue(jobId, userId) : this.jobs.cancel(jobId, userId);
+    return presentAdminJobDetail(await change);
   }
 }

@@ -13,6 +13,7 @@ import { concerns, readHolds } from '#jobs/holds.js';
 import { requeue } from '#jobs/requeue.js';
 import { encodeCursor } from '../http/cursor.js';
 import { DueJobs } from '../jobs/due-jobs.js';
+import { JobsService } from '../jobs/jobs.service.js';
 import { RowQueues } from '../limits/row-queues.js';
 import { type AdminJobRow, jobsList, listName, readPosition } from './jobs-list.js';
 import type { Surroundings } from './why.js';
@@ -73,6 +74,7 @@ export class AdminJobsService {
     private readonly due: DueJobs,
     private readonly users: UserTags,
     private readonly rows: RowQueues,
+    private readonly userJobs: JobsService,
   ) {}
 
   /** A page of the jobs that were asked for. @throws ServiceError `validation_failed` */
@@ -142,6 +144,19 @@ export class AdminJobsService {
       if (refusal !== undefined) throw refusal;
     }
     throw new ServiceError('turn_in_progress', 'The chat has a turn in progress.');
+  }
+
+  /**
+   * Cancels a job as its user does, for the operator `operatorId`.
+   * @throws ServiceError `not_found`, `invalid_transition` (it ended otherwise before)
+   */
+  async cancel(jobId: string, operatorId: string): Promise<AdminJob> {
+    const { job } = await this.get(jobId);
+    await this.userJobs.cancel(job.userId, jobId);
+    if (job.status !== 'canceled') {
+      this.logger.warn(line('canceled', { job_id: jobId, operator: this.users.tagOf(operatorId) }));
+    }
+    return this.get(jobId);
   }
 
   private async refusal(jobId: string): Promise<ServiceError | undefined> {

@@ -94,16 +94,22 @@ export class ChatsService {
   }
 
   /**
-   * Changes status, title or metadata.
+   * Changes status, title or metadata. `present` makes what the caller's preconditions are about.
    * @throws ServiceError `not_found`, `precondition_failed`, `invalid_transition`, `validation_failed` (nothing asked).
    */
-  async update(userId: string, chatId: string, change: UpdateChatRequest, preconditions: Preconditions): Promise<Chat> {
+  async update(
+    userId: string,
+    chatId: string,
+    change: UpdateChatRequest,
+    preconditions: Preconditions,
+    present: (chat: Chat) => object = presentChat,
+  ): Promise<Chat> {
     if (change.status === undefined && change.title === undefined && change.metadata === undefined) {
       throw new ServiceError('validation_failed', 'The request names nothing to change.');
     }
     try {
       return await this.transaction(chatId, async (manager) => {
-        const chat = await this.lock(manager, userId, chatId, preconditions);
+        const chat = await this.lock(manager, userId, chatId, preconditions, present);
         const { status = chat.status, title = chat.title, metadata = chat.metadata } = change;
         if (status !== chat.status && !TRANSITIONS[chat.status].includes(status)) {
           throw new ServiceError('invalid_transition', `A chat that is ${chat.status} cannot become ${status}.`);
@@ -160,11 +166,12 @@ export class ChatsService {
     userId: string,
     chatId: string,
     preconditions: Preconditions,
+    present: (chat: Chat) => object = presentChat,
   ): Promise<Chat> {
     await manager.query(LOCK, [chatId, userId]);
     const [chat] = await manager.query<Chat[]>(GET, [chatId, userId, null]);
     if (chat === undefined) throw notFound('chat');
-    preconditions.assertMayChange(presentChat(chat));
+    preconditions.assertMayChange(present(chat));
     return chat;
   }
 }

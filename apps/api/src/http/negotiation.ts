@@ -9,7 +9,7 @@ const LINES_TYPE = 'application/jsonl';
 /** What the routes of the API offer, by the end of their path; the first is what a caller gets who does not mind. */
 const OFFERS: readonly (readonly [string, readonly string[]])[] = [
   ['/jobs/:job_id/events', [EVENTS_TYPE]],
-  ['/me/export', [LINES_TYPE]],
+  ['/export', [LINES_TYPE]],
   ['/turns', [JSON_TYPE, EVENTS_TYPE]],
   ['', [JSON_TYPE]],
 ];

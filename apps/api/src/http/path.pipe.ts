@@ -2,6 +2,7 @@ import type { PipeTransform } from '@nestjs/common';
 import { SLUG } from '#contract/slug.js';
 import { isId } from '#database/ids.js';
 import { notFound } from '#errors/service-error.js';
+import { isUserId } from '../auth/jwt.strategy.js';
 
 /** A parameter of the path. What cannot name a thing names none: 404, like any other unknown name. */
 class PathPipe implements PipeTransform<string, string> {
@@ -22,6 +23,14 @@ const isSlug = (value: string): boolean => SLUG.test(value);
 export const AssistantSlug = new PathPipe(isSlug, 'assistant');
 export const ChatId = new PathPipe(isId, 'chat');
 export const JobId = new PathPipe(isId, 'job');
+/** A user's id, which has capitals and small letters as its tokens have them. */
+export const UserName: PipeTransform<string, string> = {
+  transform(value) {
+    if (!isUserId(value)) throw notFound('user');
+    return value;
+  },
+};
+
 export const ReceiptId = new PathPipe(isId, 'receipt');
 
 /** The assistant's slug where a chat is asked for in that assistant's space: it is the chat that is not found. */

@@ -180,8 +180,8 @@ export class JobsService {
    * that takes too long.
    * @throws ServiceError `not_found`, `precondition_failed`, `invalid_transition` (it ended otherwise before)
    */
-  async cancel(userId: string, jobId: string, preconditions: Preconditions): Promise<JobAndMessage> {
-    if (preconditions.any) {
+  async cancel(userId: string, jobId: string, preconditions?: Preconditions): Promise<JobAndMessage> {
+    if (preconditions?.any === true) {
       // Not under a lock: from here on the job can only go forward, and what has ended is not canceled.
       const { job, message } = await this.get(userId, jobId);
       preconditions.assertMayChange(presentJob(job, message));

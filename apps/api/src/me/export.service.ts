@@ -65,12 +65,12 @@ export class ExportService implements BeforeApplicationShutdown {
   ) {}
 
   /**
-   * An export is one of the streams that a user may have open, and breaks off when the token ends (`endsAt`). The first page is read before the answer begins, so that it can
-   * still say that something is wrong.
+   * Everything of a user's, for the user or for an operator. It is one of the streams that the reader may have open, and breaks off when the
+   * reader's token ends (`endsAt`). The first page is read before the answer begins, so that it can still say that something is wrong.
    * @throws ServiceError `rate_limited`
    */
-  async open(userId: string, endsAt: number): Promise<LineStream> {
-    const place = await this.streams.enter(userId);
+  async open(userId: string, endsAt: number, readerId = userId): Promise<LineStream> {
+    const place = await this.streams.enter(readerId);
     const first = await this.inLine(() => this.chats(userId, undefined)).catch((error: unknown) => {
       place.leave();
       throw error;

@@ -1,0 +1,39 @@
+import { Injectable } from '@nestjs/common';
+import type { FastifyReply } from 'fastify';
+import type { components } from '#contract/openapi.gen.js';
+import { tellLocation } from '../http/location.js';
+import { applyPreference, Preferences } from '../http/prefer.js';
+import { MeService } from './me.service.js';
+import { presentReceipt } from './present-receipt.js';
+
+/** How long a request waits for all to be removed unless it says so, in seconds: less than what is on the way allows. */
+const WAIT_SECONDS = 20;
+
+/** When to ask again for a receipt that has not ended (`Retry-After`, seconds). */
+const ASK_AGAIN_SECONDS = '5';
+
+/** Deletes all that a user has, for the user or for an operator, and answers with the receipt. */
+@Injectable()
+export class ErasureAnswers {
+  constructor(
+    private readonly me: MeService,
+    private readonly preferences: Preferences,
+  ) {}
+
+  /** @param endsAt when the caller's token ends: the answer waits no longer */
+  async answer(
+    reply: FastifyReply,
+    userId: string,
+    prefer: string | undefined,
+    endsAt: number,
+  ): Promise<components['schemas']['Receipt']> {
+    const preference = this.preferences.read(prefer);
+    const seconds = preference.waitSeconds ?? Math.min(WAIT_SECONDS, this.preferences.longestSeconds);
+    const receipt = await this.me.erase(userId, Math.min(Date.now() + seconds * 1_000, endsAt));
+    applyPreference(reply, preference);
+    if (receipt.endedAt === null) {
+      void tellLocation(reply.status(202), `receipts/${receipt.id}`).header('retry-after', ASK_AGAIN_SECONDS);
+    }
+    return presentReceipt(receipt);
+  }
+}
