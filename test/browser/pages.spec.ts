@@ -192,6 +192,47 @@ withBrowser('in a browser', () => {
       if (process.env['SCREENSHOTS']) await page.screenshot({ path: `${process.env['SCREENSHOTS']}/swagger-ui.png` });
       expect(complaints).toEqual([]);
       expect(foreign).toEqual([]);
+      await page.close();
+    });
+
+    it('has the first operation in sight on a laptop, lines of a length one can read, and what holds for all of them folded', async () => {
+      const page = await browser.newPage({ viewport: { width: 1440, height: 900 } });
+      page.setDefaultTimeout(PATIENCE_MS);
+      await page.goto(`${stack.api.url}/docs`);
+      const first = await page.locator('.opblock').first().boundingBox();
+      expect((first?.y ?? Infinity) + (first?.height ?? 0)).toBeLessThan(768);
+      const chapters = page.locator('details.more');
+      expect(await chapters.locator('summary').allInnerTexts()).toEqual([
+        'Events',
+        'Sending a request again',
+        'What holds everywhere',
+      ]);
+      await chapters.first().locator('summary').click();
+      await chapters.first().getByText('JobEventData').waitFor();
+      await page.locator('[id$="-createTurn"] .opblock-summary').click();
+      const lines = page.locator('.markdown, .renderedMarkdown').locator('p, li');
+      const widths = await lines.evaluateAll((all) => all.map((one) => one.getBoundingClientRect().width));
+      expect(widths.length).toBeGreaterThan(20);
+      expect(Math.max(...widths)).toBeLessThanOrEqual(44 * 16);
+
+      await page.setViewportSize({ width: 390, height: 844 });
+      expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(390);
+      await page.close();
+    });
+
+    it('is dark where the system is, and changes with it', async () => {
+      const page = await browser.newPage({ colorScheme: 'dark' });
+      page.setDefaultTimeout(PATIENCE_MS);
+      await page.goto(`${stack.api.url}/docs`);
+      await page.locator('.opblock').first().waitFor();
+      const background = (): Promise<unknown> =>
+        page.evaluate('getComputedStyle(document.documentElement).backgroundColor');
+      expect(await background()).toBe('rgb(28, 32, 34)');
+      expect(await page.locator('html.dark-mode').count()).toBe(1);
+      await page.emulateMedia({ colorScheme: 'light' });
+      expect(await background()).toBe('rgb(250, 250, 250)');
+      expect(await page.locator('html.dark-mode').count()).toBe(0);
+      await page.close();
     });
   });
 });

@@ -192,7 +192,7 @@ export interface paths {
         put?: never;
         /**
          * Ask for a reply to the messages stored so far
-         * @description Has all messages that were stored since the last reply answered at once, and gives the job. The chat takes no other turn meanwhile.
+         * @description The second half of a turn in two steps; the first is to store a message. All messages that were stored since the last reply are answered at once. The chat takes no other turn meanwhile.
          */
         post: operations["requestReply"];
         delete?: never;

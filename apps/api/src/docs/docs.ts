@@ -83,15 +83,49 @@ const pageAt = (files: string): string => `<!doctype html>
 </html>
 `;
 
-/** The contract has no links. */
-const STYLE = `html { box-sizing: border-box; overflow-y: scroll; }
+/** Lines of a length one can read; little above the first operation. The contract has no links. */
+const STYLE = `html { box-sizing: border-box; overflow-y: scroll; background: #fafafa; }
 *, *::before, *::after { box-sizing: inherit; }
-body { margin: 0; background: #fafafa; }
+body { margin: 0; }
 .swagger-ui .response-col_links { display: none; }
+.swagger-ui .wrapper { max-width: 1200px; }
+.swagger-ui :is(.markdown, .renderedMarkdown) :is(p, li, table, pre) { max-width: 44rem; font-size: 14px; line-height: 1.4; }
+.swagger-ui :is(.markdown, .renderedMarkdown) p { margin: 0.6em 0; }
+.swagger-ui .info { margin: 12px 0 4px; }
+.swagger-ui .info hgroup.main { margin: 0 0 8px; }
+.swagger-ui .info__summary, .swagger-ui .info ol { margin: 0; }
+.swagger-ui .info :is(h2, h3) { margin: 12px 0 6px; font-size: 20px; }
+.swagger-ui .scheme-container { margin: 0; padding: 8px 0; }
+.swagger-ui .opblock-tag { padding: 6px 10px; }
+.swagger-ui .more { margin: 0 0 2px; font-family: sans-serif; color: #3b4151; }
+.swagger-ui .more summary { cursor: pointer; font-size: 16px; font-weight: 600; padding: 2px 0; }
+@media (prefers-color-scheme: dark) {
+  html { background: #1c2022; }
+  .swagger-ui .more { color: #e4e6e6; }
+}
 `;
 
 /** Of its layouts the one without a bar for other addresses: here there is one contract, whatever `?url=` says. */
-const SCRIPT = `SwaggerUIBundle({
+const SCRIPT = `const dark = matchMedia('(prefers-color-scheme: dark)');
+const paint = () => document.documentElement.classList.toggle('dark-mode', dark.matches);
+dark.addEventListener('change', paint);
+paint();
+
+/* What holds for all operations is longer than a screen, and they would begin below it: its chapters are folded, but the first. */
+const folded = (Info, { React, getComponent }) => (props) => {
+  const [first, ...chapters] = props.specSelectors.selectInfoDescriptionField().split(/^(?=## (?!A first))/m);
+  const specSelectors = { ...props.specSelectors, selectInfoDescriptionField: () => first };
+  const Markdown = getComponent('Markdown', true);
+  const more = chapters.map((chapter) => {
+    const [title, ...text] = chapter.split('\\n');
+    const summary = React.createElement('summary', null, title.replace('## ', ''));
+    return React.createElement('details', { className: 'more', key: title }, summary, React.createElement(Markdown, { source: text.join('\\n') }));
+  });
+  return React.createElement('div', null, React.createElement(Info, { ...props, specSelectors }), more);
+};
+
+SwaggerUIBundle({
+  plugins: [{ wrapComponents: { OAS31Info: folded } }],
   url: new URL('../openapi.yaml', document.currentScript.src).href,
   dom_id: '#swagger-ui',
   deepLinking: true,
