@@ -83,7 +83,7 @@ describe('a DATABASE_URL', () => {
     ],
     [
       'TLS that the server refuses',
-      () => changed((url) => (url.search = '?sslmode=verify-full')),
+      () => changed((url) => (url.search = '?sslmode=require')),
       /asks for TLS, and 127\.0\.0\.1:\d+ speaks none/,
     ],
     [

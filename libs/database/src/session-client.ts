@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { withPlainTls } from '#settings/database-address.js';
 import './heard-client.js';
 
 /**
@@ -73,7 +74,8 @@ export class SessionClient extends pg.Client {
   private readonly beginning: string;
 
   constructor(options: SessionOptions = {}) {
-    super(options);
+    const { connectionString } = options;
+    super(connectionString === undefined ? options : { ...options, connectionString: withPlainTls(connectionString) });
     this.beginning = beginningOf(options.session ?? {});
   }
 

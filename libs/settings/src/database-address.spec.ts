@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import pg from 'pg';
-import { parseDatabaseUrl } from './database-address.js';
+import { parseDatabaseUrl, withPlainTls } from './database-address.js';
 
 describe('DATABASE_URL', () => {
   it.each([
@@ -8,7 +8,7 @@ describe('DATABASE_URL', () => {
     ['postgresql://u@host/db', { host: 'host', port: 5432, user: 'u', database: 'db' }],
     ['postgres://u:p@[::1]/db', { host: '::1', port: 5432, user: 'u', database: 'db' }],
     ['postgres://u:p@ss:w@host/db', { host: 'host', port: 5432, user: 'u', database: 'db' }],
-    ['postgres://%C3%A9:%25@host/d%20b?sslmode=require', { host: 'host', port: 5432, user: 'é', database: 'd b' }],
+    ['postgres://%C3%A9:%25@host/d%20b?sslmode=verify-full', { host: 'host', port: 5432, user: 'é', database: 'd b' }],
     // As Google's Cloud SQL writes it.
     ['postgres://u:p@/db?host=/cloudsql/a:b:c', { host: '/cloudsql/a:b:c', port: 5432, user: 'u', database: 'db' }],
     ['postgres://u:p@%2Fsocket/db', { host: '/socket', port: 5432, user: 'u', database: 'db' }],
@@ -35,5 +35,18 @@ describe('DATABASE_URL', () => {
   ])('%s is refused: what is wrong is said, and nothing of it repeated', (url, words) => {
     expect(() => parseDatabaseUrl(url)).toThrow(words);
     expect(() => parseDatabaseUrl(url)).toThrow(/^DATABASE_URL (?!.*hu ?sh)/);
+  });
+
+  it.each([
+    ['postgres://u:p@h/db?sslmode=require', 'postgres://u:p@h/db?sslmode=verify-full'],
+    ['postgres://u:p@h/db?a=b&sslmode=prefer&c=d', 'postgres://u:p@h/db?a=b&sslmode=verify-full&c=d'],
+    [
+      'postgres://u:p@h/db?sslmode=require&uselibpqcompat=true',
+      'postgres://u:p@h/db?sslmode=require&uselibpqcompat=true',
+    ],
+    ['postgres://u:p@h/db?sslmode=no-verify', 'postgres://u:p@h/db?sslmode=no-verify'],
+    ['postgres://u:p@h/db', 'postgres://u:p@h/db'],
+  ])('%s has the TLS that pg makes of it, written out', (url, plain) => {
+    expect(withPlainTls(url)).toBe(plain);
   });
 });

@@ -44,6 +44,16 @@ export function parseDatabaseUrl(url: string): DatabaseAddress {
   };
 }
 
+/**
+ * The address with the `sslmode` that pg makes of it. pg takes these modes for `verify-full`, and prints several lines of plain text to say
+ * that it may not do so for ever. Written out, the mode means the same and nothing is printed.
+ */
+export function withPlainTls(url: string): string {
+  return url.includes('uselibpqcompat=true')
+    ? url
+    : url.replace(/([?&]sslmode=)(?:prefer|require|verify-ca)(?=&|$)/, '$1verify-full');
+}
+
 function fault(words: string): Error {
   return new Error(`DATABASE_URL ${words}.`);
 }
