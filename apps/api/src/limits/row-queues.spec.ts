@@ -70,19 +70,22 @@ describe('requests that lock rows', () => {
     expect((await begun(...writes)).filter(Boolean)).toHaveLength(4);
   });
 
-  it('are refused with the one that waited in vain, those of other chats are not', async () => {
-    const queues = new RowQueues(10);
+  it('are refused with the one that waited in vain if they waited as long, those of other chats are not', async () => {
+    const queues = new RowQueues(10, { longest: 10_000, vain: 100 });
     const [first, behind] = [new Write(queues, { chat: 'a' }), new Write(queues, { chat: 'a' })];
     const [mine, next] = [new Write(queues, { chat: 'b', user: 'ana' }), new Write(queues, { chat: 'c', user: 'ana' })];
     expect(await begun(first, behind, mine, next)).toEqual([true, false, true, false]);
+    await sleep(150);
+    const late = new Write(queues, { chat: 'a' });
     await first.end(inVain);
     await expect(behind.done).rejects.toBe(inVain);
+    expect(await begun(late)).toEqual([true]);
     await mine.end(inVain);
     expect(await begun(next)).toEqual([true]);
   });
 
   it('are refused when they have waited for long', async () => {
-    const queues = new RowQueues(10, 20);
+    const queues = new RowQueues(10, { longest: 20, vain: 100 });
     const [first, late] = [new Write(queues, { chat: 'a' }), new Write(queues, { chat: 'a' })];
     expect(await begun(first, late)).toEqual([true, false]);
     await expect(late.done).rejects.toMatchObject({ code: 'unavailable', headers: { 'retry-after': '2' } });

@@ -13,13 +13,21 @@ const ORDER = ['chat', 'job', 'user'] as const;
 /** Part of a pool's connections that requests which lock rows may hold at once. The others are left to those that only read. */
 const SHARE = 0.8;
 
-/** Longest wait for a turn in a queue, in milliseconds: as long as for a connection. */
-const LONGEST_WAIT_MS = 10_000;
+/** How long requests wait, in milliseconds. */
+export interface Waits {
+  /** At most: as long as for a connection. */
+  readonly longest: number;
+  /** Until another's wait in vain counts for them, too: nearly as long as PostgreSQL has them wait for a lock. */
+  readonly vain: number;
+}
+
+const WAITS: Waits = { longest: 10_000, vain: 1_500 };
 
 /** PostgreSQL's state of a statement that waited for a lock in vain. */
 const LOCK_NOT_AVAILABLE = '55P03';
 
 interface Waiter {
+  readonly since: number;
   readonly begin: () => void;
   readonly refuse: (error: unknown) => void;
 }
@@ -47,7 +55,8 @@ class Queue {
         this.waiting.delete(waiter);
         then();
       };
-      const waiter: Waiter = { begin: () => done(resolve), refuse: (error) => done(() => reject(error)) };
+      const since = performance.now();
+      const waiter: Waiter = { since, begin: () => done(resolve), refuse: (error) => done(() => reject(error)) };
       const timer = setTimeout(() => waiter.refuse(busy()), Math.max(0, deadline - performance.now())).unref();
       this.waiting.add(waiter);
     });
@@ -60,8 +69,9 @@ class Queue {
     else next.begin();
   }
 
-  refuse(error: unknown): void {
-    for (const waiter of this.waiting) waiter.refuse(error);
+  /** Refuses those who came before a moment. */
+  refuse(error: unknown, before: number): void {
+    for (const waiter of this.waiting) if (waiter.since <= before) waiter.refuse(error);
   }
 }
 
@@ -77,18 +87,18 @@ export class RowQueues {
 
   constructor(
     poolSize: number,
-    private readonly longestWaitMs = LONGEST_WAIT_MS,
+    private readonly waits = WAITS,
   ) {
     this.connections = new Queue(Math.max(1, Math.floor(poolSize * SHARE)));
   }
 
   /**
-   * Runs a write once nobody else in this process locks its rows. When one has waited for a lock in vain, those behind it are refused
-   * as it is: they would wait in vain, too, one after the other.
+   * Runs a write once nobody else in this process locks its rows. When one has waited for a lock in vain, those who have
+   * stood behind it for as long are refused as it is: in the database they would have waited in vain beside it.
    * @throws ServiceError `unavailable`, or what the write throws
    */
   async run<T>(rows: LockedRows, write: () => Promise<T>): Promise<T> {
-    const deadline = performance.now() + this.longestWaitMs;
+    const deadline = performance.now() + this.waits.longest;
     const entered: (readonly [name: string, queue: Queue])[] = [];
     try {
       for (const kind of ORDER) {
@@ -107,7 +117,7 @@ export class RowQueues {
       }
     } catch (error) {
       // Not those behind it for its user's sake alone, who write into other chats.
-      if (waitedInVain(error)) entered[0]?.[1].refuse(error);
+      if (waitedInVain(error)) entered[0]?.[1].refuse(error, performance.now() - this.waits.vain);
       throw error;
     } finally {
       for (const [name, queue] of entered.reverse()) {
