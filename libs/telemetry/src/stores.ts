@@ -29,12 +29,12 @@ export class StoreMetrics {
     });
     const queueUp = new Gauge({
       name: 'rejoinder_queue_up',
-      help: 'Whether the store of the queue answers: 0 or 1.',
+      help: 'Whether the store of the queue can be used: 1, or 0 where it is away or only reads.',
       registers: [registry],
     });
     new Gauge({
       name: 'rejoinder_database_up',
-      help: 'Whether PostgreSQL answers within two seconds: 0 or 1.',
+      help: 'Whether PostgreSQL can be used: 1, or 0 where it is away, answers after two seconds or only reads.',
       registers: [registry],
       async collect() {
         const { checks } = await health.check();
