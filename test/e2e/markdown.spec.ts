@@ -116,6 +116,20 @@ describe('Markdown that is still being written', () => {
     }
   });
 
+  it('parses and draws the end alone: what came before stays the very same', () => {
+    const growing = new modules.GrowingMarkdown();
+    const long = REPLY.repeat(100);
+    const before = [...growing.update(long)];
+    const begun = performance.now();
+    for (let n = 1; n <= 200; n++) growing.update(`${long}And ${'more '.repeat(n)}`);
+    const after = growing.update(`${long}And ${'more '.repeat(200)}the end`);
+    expect(after.length).toBeGreaterThan(20);
+    // Not equal only: what is another object is drawn anew.
+    expect(after.slice(0, -2).every((group, n) => group === before[n])).toBe(true);
+    // To parse all of it 200 times takes ten seconds.
+    expect(performance.now() - begun).toBeLessThan(2_000);
+  });
+
   it('is what it would be, read at once', () => {
     const pieces = [
       '# ',
