@@ -127,7 +127,7 @@ async function start(): Promise<void> {
   if (setting('NODE_ENV') === 'production') {
     throw new Error(
       '`npm start` is for development: it prints a token, and may bring a stand-in for the model. ' +
-        'In production the parts run one by one: see the README.',
+        'In production the parts run one by one: see docs/operations.md.',
     );
   }
   if (setting('DATABASE_URL') === undefined) refuseAnothersData(dataDir);

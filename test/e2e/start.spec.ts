@@ -109,14 +109,14 @@ describe('npm start', () => {
     expect(third.output()).not.toMatch(/warn|error/i);
   });
 
-  withCurl('answers the line of its banner and the README’s conversation, pasted as they stand', async () => {
+  withCurl('answers the line of its banner and the tour’s conversation, pasted as they stand', async () => {
     const run = start();
     await run.ready();
     const [, line] = /^ +(curl .*)$/m.exec(run.output()) ?? [];
     const { stdout } = await promisify(execFile)('sh', ['-c', `${line} -s`]);
     expect(JSON.parse(stdout)).toMatchObject({ assistant: 'support', messages: [{ role: 'system' }] });
 
-    const answers = await readmeConversation(dataDir);
+    const answers = await tour(dataDir);
     expect(answers).toMatch(/"role":"system"[\s\S]*"stop_reason":"end_turn"[\s\S]*"status":"queued"/);
     expect(answers).toMatch(/\nsucceeded\n\[Modelo de prueba\] Has preguntado: «¿Cómo reinstalo el software\?»/);
     expect(answers).toMatch(/\n200 \n200 true\n/);
@@ -227,10 +227,10 @@ describe('npm start, in one line', () => {
   });
 });
 
-/** Pastes the README's conversation into a shell, against the service with its data in `dataDir`. */
-async function readmeConversation(dataDir: string): Promise<string> {
+/** Pastes the tour's conversation into a shell, against the service with its data in `dataDir`. */
+async function tour(dataDir: string): Promise<string> {
   const [, flow = ''] =
-    /<!-- flow: begin -->([\s\S]*)<!-- flow: end -->/.exec(await readFile('README.md', 'utf8')) ?? [];
+    /<!-- flow: begin -->([\s\S]*)<!-- flow: end -->/.exec(await readFile('docs/tour.md', 'utf8')) ?? [];
   const lines = [...flow.matchAll(/```sh\n([\s\S]*?)```/g)].map(([, block]) => block).join('\n');
   // They find the service wherever it is; the data of this one are not in the clone.
   expect(lines).not.toMatch(/:\d{4}/);

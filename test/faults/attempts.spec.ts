@@ -11,7 +11,7 @@ type Job = components['schemas']['Job'];
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Within this long of its worker's death a turn goes on elsewhere, in milliseconds; what the README says. */
+/** Within this long of its worker's death a turn goes on elsewhere, in milliseconds; what the guarantees say. */
 const BOUND_MS = 15_000;
 
 const STREAM = { pieces: Array.from({ length: 1_000 }, (_, n) => `first ${n} `), piece_delay_ms: 30 };

@@ -16,7 +16,7 @@ export default async function setUp(): Promise<void> {
     console.log('\nNo Chromium on this machine: the tests in a browser are skipped (CHROMIUM_PATH says where one is).');
   }
   if (!has('curl') || !has('bash')) {
-    console.log('\nNo curl or no bash on this machine: the README is not pasted into a shell.');
+    console.log('\nNo curl or no bash on this machine: the tour is not pasted into a shell.');
   }
   if (!has('pgbouncer')) console.log('\nNo PgBouncer on this machine: the tests behind a pooler are skipped.');
   const dataDir = await mkdtemp(join(tmpdir(), 'rejoinder-test-'));

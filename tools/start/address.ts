@@ -3,7 +3,7 @@ import { join } from 'node:path';
 
 /*
  * `npm start` leaves its address in the file `address` below DATA_DIR, for what is run beside it: `npm run chat`, `npm run playground` and
- * the README's lines find the service on any port.
+ * the tour's lines find the service on any port.
  */
 
 const fileOf = (dataDir: string): string => join(dataDir, 'address');

@@ -1,6 +1,6 @@
 /**
  * Timings and bounds of a job's life. They live in one file so that the two apps cannot disagree;
- * the README states the bounds that follow from them.
+ * docs/guarantees.md states the bounds that follow from them.
  */
 
 /** A running attempt counts as lost this long after its worker last extended it, in seconds. */
