@@ -11,7 +11,7 @@ const LOST_SIGNALS = ['any', 'timeout'].map((property) => ({
 }));
 
 export default defineConfig([
-  globalIgnores(['**/dist/', 'node_modules/', '.data/', '**/*.gen.ts']),
+  globalIgnores(['libs/client/cjs/*/', '**/dist/', 'node_modules/', '.data/', '**/*.gen.ts']),
   js.configs.recommended,
   {
     // No regular expression may take more than linear time over what somebody sends: neither by backtracking, nor by beginning anew at

@@ -35,7 +35,7 @@ describe('the built programs', () => {
     const chat = await ana.chat();
     expect((await ana.turn(chat.id, 'hello')).status).toBe(200);
     expect((await ana.post(`/api/v1/chats/${chat.id}/turns`, { user_message: 7 })).status).toBe(422);
-    for (const path of ['/docs', '/docs/swagger-ui-bundle.js', '/openapi.yaml', '/health/ready']) {
+    for (const path of ['/docs', '/docs/swagger-ui-bundle.js', '/openapi.yaml', '/client.tgz', '/health/ready']) {
       expect([path, (await fetch(new URL(path, stack.api.url))).status]).toEqual([path, 200]);
     }
     expect(stack.api.output() + (stack.workers[0]?.output() ?? '')).not.toMatch(/cannot find|error/i);
