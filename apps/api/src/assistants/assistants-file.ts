@@ -13,17 +13,17 @@ export interface AssistantDefinition {
   readonly system_prompt: string;
   readonly welcome_message: string;
   readonly model: string;
-  /** Bound on the tokens of one reply; what the model thinks counts towards it. */
+  /** Most tokens of one reply, thinking included. */
   readonly max_output_tokens: number;
-  /** How the model thinks; its own default when left out. */
+  /** How the model thinks; left out: its default. */
   readonly thinking?: Thinking;
-  /** How much effort the model makes; its own default when left out. */
+  /** How much effort the model makes; left out: its default. */
   readonly effort?: Effort;
-  /** Days a chat is kept after its last message; for ever when left out. */
+  /** Days that a chat is kept after its last message; left out: for ever. */
   readonly retention_days?: number;
 }
 
-/** The file's faults, all at once, each with the entry it is in. */
+/** All faults of the file, each with its entry. */
 export class AssistantsFileError extends StartFault {
   constructor(path: string, faults: readonly string[]) {
     super(`ASSISTANTS_FILE ${path} cannot be used:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`);
@@ -61,12 +61,12 @@ export async function readAssistantsFile(path: string): Promise<AssistantDefinit
   return definitions;
 }
 
-/** The words of a fault: below them the parser shows the place, which may be a system prompt. */
+/** The message of a fault, without the place that the parser shows below it: that may be a system prompt. */
 function firstLine(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).split('\n', 1)[0] ?? '';
 }
 
-/** Checks a parsed file; pure, so that its words can be tested. */
+/** Checks a parsed file. It is pure, so that its messages can be tested. */
 export function checkAssistants(document: unknown): { definitions: AssistantDefinition[]; faults: string[] } {
   const faults: string[] = [];
   const definitions: AssistantDefinition[] = [];

@@ -36,7 +36,7 @@ export class AssistantsService {
   /** Loads the definitions: new ones are added, changed ones get the next version, missing ones are retired. */
   async load(definitions: readonly AssistantDefinition[]): Promise<void> {
     const changed = await this.manager.transaction(async (manager) => {
-      // One file after the other, where processes start with different ones.
+      // Processes that start with different files load them one after the other.
       await manager.query('LOCK TABLE assistants IN SHARE ROW EXCLUSIVE MODE');
       await manager.query(
         'UPDATE assistants SET retired_at = now() WHERE retired_at IS NULL AND NOT (slug = ANY ($1))',

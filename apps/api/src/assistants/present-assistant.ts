@@ -1,7 +1,7 @@
 import type { components } from '#contract/openapi.gen.js';
 import type { Assistant } from '#database/entities/assistant.entity.js';
 
-/** An assistant on the wire; its system prompt never is. */
+/** An assistant as JSON, without its system prompt. */
 export function presentAssistant(assistant: Assistant): components['schemas']['Assistant'] {
   return {
     slug: assistant.slug,

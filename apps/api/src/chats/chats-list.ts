@@ -3,7 +3,7 @@ import type { ChatsQuery } from '#contract/queries.dto.js';
 import { chatColumns } from '#database/columns.js';
 import type { Chat, ChatStatus } from '#database/entities/chat.entity.js';
 
-/** A place in a list of chats: beyond this one. */
+/** Where in a list of chats a page begins: after this chat. */
 export interface Place {
   readonly at: string;
   readonly id: string;
@@ -12,11 +12,11 @@ export interface Place {
 const STATUSES = ['active', 'archived', 'closed'] as const satisfies ChatStatus[];
 
 /**
- * A user's chats in the order of their last messages: `limit` of them, beyond `from`; `forward`: towards the newest, and the oldest first.
+ * A user's chats in the order of their last messages: `limit` of them after `from`. `forward`: towards the newest, the oldest first.
  *
- * Each status is read for itself, from an index that has it in the list's order, with or without the assistant; so a page costs what is on
- * it, however many chats there are. But for the active ones: of these there is one for each assistant at most, and a turn would have to
- * write to such an index twice.
+ * Each status is read by itself, from an index in the list's order, with or without the assistant. So a page costs what is on it, however
+ * many chats there are. Active chats have no such index: a user has at most one for each assistant, and each turn would write to the index
+ * twice.
  */
 export function readChats(
   manager: EntityManager,
@@ -31,7 +31,7 @@ export function readChats(
   const value = (one: unknown): string => `$${values.push(one)}`;
   const place = from && `(${value(from.at)}::timestamptz, ${value(from.id)}::uuid)`;
   const slug = assistant === undefined ? undefined : value(assistant);
-  // Statuses are named, not given as values: the indexes are those of these.
+  // Statuses stand in the text, not as values, since the indexes are for these.
   const active = (): string => `
     (SELECT * FROM chats WHERE user_id = $1 AND status = 'active' ${slug ? `AND assistant_slug = ${slug}` : ''}
       ORDER BY assistant_slug OFFSET 0) AS active`;

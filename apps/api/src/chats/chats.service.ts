@@ -30,7 +30,7 @@ const UPDATE = `
   )
   SELECT metadata, updated_at AS "updatedAt" FROM chat`;
 
-/** From → to; the same status again is no transition and always fine. */
+/** From → to. The same status again is no transition, and always allowed. */
 const TRANSITIONS: Readonly<Record<ChatStatus, readonly ChatStatus[]>> = {
   active: ['archived', 'closed'],
   archived: ['active', 'closed'],
@@ -39,7 +39,7 @@ const TRANSITIONS: Readonly<Record<ChatStatus, readonly ChatStatus[]>> = {
 
 const DEFAULT_PAGE = 20;
 
-/** How long a request that deletes a chat removes its rows itself, in milliseconds; a worker removes what is left. */
+/** How long a request that deletes a chat also deletes its rows, in milliseconds. A worker deletes what is left. */
 const CLEARING_MS = 5_000;
 const LOOK_MS = 50;
 
@@ -58,8 +58,8 @@ export class ChatsService {
   ) {}
 
   /**
-   * A chat of the caller's; by an assistant's own paths only if it is that assistant's.
-   * @throws ServiceError `not_found`, the same for unknown and for somebody else's.
+   * Reads a chat of the caller's; on an assistant's path only if it is that assistant's. @throws ServiceError `not_found`, the same for an
+   * unknown chat and for another user's
    */
   async get(userId: string, chatId: string, assistantSlug?: string): Promise<Chat> {
     const [chat] = await this.manager.query<Chat[]>(GET, [chatId, userId, assistantSlug ?? null]);
@@ -88,14 +88,14 @@ export class ChatsService {
       chats,
       hasMore,
       before: forward || hasMore ? position(chats.at(-1)) : null,
-      // An empty page after a cursor gives the cursor back, to ask again later.
+      // An empty page after a cursor returns the cursor, to ask again later.
       after: position(chats[0]) ?? query.after ?? null,
     };
   }
 
   /**
-   * Changes status, title or metadata. `present` makes what the caller's preconditions are about.
-   * @throws ServiceError `not_found`, `precondition_failed`, `invalid_transition`, `validation_failed` (nothing asked).
+   * Changes status, title or metadata. `present` makes the representation that the preconditions compare.
+   * @throws ServiceError `not_found`, `precondition_failed`, `invalid_transition`, `validation_failed` (no change is given)
    */
   async update(
     userId: string,
@@ -121,7 +121,7 @@ export class ChatsService {
           title,
           metadata,
         ]);
-        // PostgreSQL keeps the keys of `metadata` in an order of its own, and the ETag must be that of the next read.
+        // PostgreSQL orders the keys of `metadata` itself, and the ETag must be that of the next read.
         return { ...chat, status, title, ...oneRow(rows) };
       });
     } catch (error) {
@@ -134,8 +134,8 @@ export class ChatsService {
   }
 
   /**
-   * Deletes a chat with all that is in it. When this returns, nobody finds anything of it any more, a turn that was in flight is
-   * canceled, and, unless there was very much of them, its rows are gone.
+   * Deletes a chat. When this returns, no request finds anything of it, its turn in flight is canceled, and its rows are deleted, unless
+   * there are very many.
    * @throws ServiceError `not_found`, `precondition_failed`
    */
   async delete(userId: string, chatId: string, preconditions: Preconditions): Promise<void> {
@@ -151,7 +151,7 @@ export class ChatsService {
         if (!(await clear(this.manager, { chatId }))) await sleep(LOOK_MS);
       }
     } catch (error) {
-      // The chat is gone, and its rows will be, whatever became of the store since.
+      // The chat is gone and its rows will be, even if the store is away now.
       if (!isStoreAway(error)) throw error;
     }
   }
@@ -160,7 +160,7 @@ export class ChatsService {
     return this.rows.run({ chat }, () => this.manager.transaction(write));
   }
 
-  /** The chat, locked, then read: what the wait for the lock let pass is seen, also in its jobs. */
+  /** Locks the chat, then reads it: the read sees what happened during the wait for the lock, also in the chat's jobs. */
   private async lock(
     manager: EntityManager,
     userId: string,
@@ -176,12 +176,12 @@ export class ChatsService {
   }
 }
 
-/** Four digits of year: what JavaScript can date and PostgreSQL cannot has more. */
+/** Years have four digits: JavaScript also has dates that PostgreSQL lacks, with more. */
 const MOMENT = /^[1-9]\d{3}-/;
 
 function readPosition(position: string, forward: boolean): { at: string; id: string } {
   const [at = '', id = ''] = position.split(' ');
-  // The checksum is no secret, so a made-up position can get this far.
+  // The checksum is no secret, so a made-up cursor can get here.
   if (!MOMENT.test(at) || Number.isNaN(Date.parse(at)) || new Date(at).toISOString() !== at || !isId(id))
     throw invalidField(forward ? 'after' : 'before', 'is not a cursor of this list');
   return { at, id };

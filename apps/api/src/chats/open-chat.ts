@@ -29,12 +29,12 @@ const FIND = `
    WHERE chats.user_id = $1 AND chats.assistant_slug = $2 AND chats.status = 'active'
    ORDER BY page.place`;
 
-/** Not `EXISTS`: of whoever has very many, one is expected to turn up soon in a look through the table. */
+/** Not EXISTS: for a user with many chats the planner expects an early hit and scans the table. */
 const HAS_CHATS = '(SELECT id FROM chats WHERE user_id = $1 ORDER BY created_at LIMIT 1) IS NOT NULL';
 
 /**
- * The chat and its welcome message, or nothing when the caller has an active chat already, or has used up their minute. A user's first
- * chat is free: whoever may send one turn a minute must be able to.
+ * Creates the chat with its welcome message; no row: the user has an active chat already, or has used up the minute. A user's first chat is
+ * free, so that a user who may send one turn a minute can send it.
  */
 const CREATE = `
   WITH assistant AS (
@@ -61,8 +61,8 @@ const CREATE = `
 const HOLD_ACTIVE = `SELECT 1 FROM chats WHERE id = $1 AND user_id = $2 AND status = 'active' FOR SHARE`;
 
 /**
- * Keeps the key of a request that found its chat, and the chat as it was found. The chat must be held already: a statement that waits for
- * a row sees that row as it is then, and the jobs as they were before.
+ * Stores the key of a request that found its chat, with the chat as it was found. The chat must be locked already: a statement that waits
+ * for a row sees that row as it is afterwards, and the jobs as they were before.
  */
 const KEEP_FOUND = `
   INSERT INTO idempotency_keys (user_id, key, fingerprint, chat, created)
@@ -77,11 +77,11 @@ export interface OpenedChat {
   /** Its newest messages. */
   readonly page: MessagesPage;
   readonly created: boolean;
-  /** It is the answer of an earlier request with the same key. */
+  /** It is an earlier request's answer with the same key. */
   readonly replayed: boolean;
 }
 
-/** A chat, and its newest messages if they came with it. */
+/** A chat, with its newest messages if they came with it. */
 type Opened = Omit<OpenedChat, 'page'> & { readonly page?: MessagesPage };
 
 /** Creates or retrieves the caller's active chat with an assistant. */
@@ -96,11 +96,11 @@ export class OpenChat {
   ) {}
 
   /**
-   * The caller's active chat with the assistant and its newest messages; created, with its welcome message, when there is none.
-   * Many at once make one chat: the index `chats_one_active` decides. A request whose key is known gets the chat of then, as
-   * it was then.
-   * @throws ServiceError `not_found` for an assistant that is not on offer (and no chat with it is active),
-   * `idempotency_key_reused`, `rate_limited`
+   * Opens the caller's active chat with the assistant, with its newest messages. If there is none it is created, with its welcome message.
+   * Several requests at once make one chat: the index `chats_one_active` decides. A request with a known key gets the chat as it was then.
+   *
+   * @throws ServiceError `not_found` for an assistant that is not on offer (and no chat with it is active), `idempotency_key_reused`,
+   * `rate_limited`
    */
   async open(
     userId: string,
@@ -108,8 +108,8 @@ export class OpenChat {
     initial: OpenChatRequest,
     requestKey: RequestKey | undefined,
   ): Promise<OpenedChat> {
-    // Between the insert that met a chat and the look at it, that chat may be archived; or deleted before its messages are
-    // read: then once more.
+    // Between the insert that met a chat and the read, the chat may be archived, or deleted before its messages are read. Then it is tried
+    // again.
     for (let tries = 0; tries < MOST_TRIES; tries++) {
       const opened = await this.tryToOpen(userId, slug, initial, requestKey);
       if (opened === undefined) continue;
@@ -121,7 +121,7 @@ export class OpenChat {
     });
   }
 
-  /** @returns nothing when something else happened to the chat, or with the key, in this moment */
+  /** @returns undefined when something happened to the chat, or with the key, at this moment */
   private async tryToOpen(
     userId: string,
     slug: string,
@@ -138,7 +138,7 @@ export class OpenChat {
         ? await this.keepFound(active.chat, requestKey)
         : await this.create(userId, [userId, slug, newId(), title, metadata, newId(), ...keyValues(requestKey)]);
     if (row !== undefined) return { chat: chatOfJson(row.chat), created: active === undefined, replayed: false };
-    // There is a twin by now, or a chat; or it was archived in this moment. Else there is no such assistant.
+    // A twin or a chat exists by now, or the chat was archived at this moment. Otherwise there is no such assistant.
     if (active === undefined && !(await this.isKnown(userId, slug, requestKey))) {
       if (!(await this.isOffered(slug))) throw notFound('assistant');
       const refusal = await this.limits.refusal(userId, this.limits.ofStoring);
@@ -155,7 +155,7 @@ export class OpenChat {
     return { chat, page, created: false, replayed: false };
   }
 
-  /** The newest messages of the chat as it is given. @returns undefined when it was deleted since */
+  /** The newest messages of the chat as given. @returns undefined when it was deleted since */
   private async pageOf(userId: string, { id, lastSeq }: Chat): Promise<MessagesPage | undefined> {
     const before = encodeCursor(listOf(id), String(lastSeq + 1));
     return this.messages.page(userId, id, undefined, { before }).catch((error: unknown) => {
@@ -164,7 +164,7 @@ export class OpenChat {
     });
   }
 
-  /** @returns nothing when the chat is no longer active, or there is the key of a twin, by now */
+  /** @returns undefined when the chat is no longer active, or a twin has stored the key */
   private keepFound({ id, userId }: Chat, requestKey: RequestKey | undefined): Promise<{ chat: object }[]> {
     return this.rows.run({ chat: id }, () =>
       this.manager.transaction(async (manager) => {
@@ -174,7 +174,7 @@ export class OpenChat {
     );
   }
 
-  /** @returns nothing when there is a chat, or the key of a twin, by now */
+  /** @returns undefined when a chat exists, or a twin has stored the key */
   private async create(user: string, values: unknown[]): Promise<{ chat: object }[]> {
     try {
       const all = [...values, ...takeValues(this.limits.ofStoring)];
@@ -204,7 +204,7 @@ function asJson(chat: string): string {
   return `to_jsonb(${chat}) || jsonb_build_object('unfinished_job_id', (${unfinishedJob(chat)}))`;
 }
 
-/** The entity of a row that came as JSON (see {@link asJson}), or is kept as such: by column, with moments as text. */
+/** The entity of a row that came as JSON (see {@link asJson}) or is stored so: by column, with times as text. */
 function chatOfJson(row: object): Chat {
   const kept = row as Record<string, unknown>;
   const moment = (column: string): Date => new Date(kept[column] as string);

@@ -1,7 +1,7 @@
 import type { components } from '#contract/openapi.gen.js';
 import type { Chat } from '#database/entities/chat.entity.js';
 
-/** A chat on the wire. */
+/** A chat as JSON. */
 export function presentChat(chat: Chat): components['schemas']['Chat'] {
   return {
     id: chat.id,

@@ -4,14 +4,14 @@ import { IdempotencyKey } from '#database/entities/idempotency-key.entity.js';
 import type { RequestKey } from '#database/request-key.js';
 import { ServiceError } from '#errors/service-error.js';
 
-/** What earlier requests with a key came to. The keys are kept by the statements that bring the effects about. */
+/** Effects of earlier requests with a key. The statements that make the effects store the keys. */
 @Injectable()
 export class KeptRequests {
   constructor(private readonly manager: EntityManager) {}
 
   /**
-   * What the user's request with this key came to; undefined when there is no key, or it is new.
-   * @throws ServiceError `idempotency_key_reused` when the key was used for something else
+   * Finds the effect of the user's earlier request with this key; undefined: there is no key, or it is new. @throws ServiceError
+   * `idempotency_key_reused` when the key was used for something else
    */
   async find(
     userId: string,

@@ -31,7 +31,7 @@ export function readRequestKey(request: FastifyRequest): RequestKey | undefined 
   return { key, fingerprint: fingerprintOf(request) };
 }
 
-/** What stands between the quotes; a text that is not quoted as a whole is left as it is. */
+/** The text between the quotes. A text that is not quoted as a whole is left as it is. */
 function unquoted(text: string): string {
   return QUOTED.test(text) ? text.slice(1, -1).replace(/\\(["\\])/g, '$1') : text;
 }
@@ -39,7 +39,7 @@ function unquoted(text: string): string {
 /** Node reads a header's bytes as Latin-1; a client that sends other letters sends them as UTF-8. */
 function asSent(header: string): string {
   try {
-    // With all of its characters: two keys are one only if they are the same.
+    // All of its characters count: two keys are the same only if they are equal.
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Buffer.from(header, 'latin1'));
   } catch {
     return header;
@@ -47,8 +47,8 @@ function asSent(header: string): string {
 }
 
 /**
- * The same for requests that ask for the same: method, path and body as they were understood, whatever the order of the
- * body's fields. How the client wants to wait is no part of it.
+ * A fingerprint that is the same for requests that ask for the same: method, path and body as parsed, in any order of the body's fields.
+ * How the client waits is no part of it.
  */
 function fingerprintOf({ method, routeOptions, params, body }: FastifyRequest): Buffer {
   const path = Object.values(params as Record<string, string>).map((value) => value.toLowerCase());
@@ -59,7 +59,7 @@ function fingerprintOf({ method, routeOptions, params, body }: FastifyRequest): 
 function inOrder(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(inOrder);
   if (typeof value !== 'object' || value === null) return value;
-  // As pairs: in an object, fields that look like numbers would go by an order of their own.
+  // As pairs: an object would put fields that look like numbers first.
   return Object.entries(value)
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([name, inner]) => [name, inOrder(inner)]);
@@ -70,7 +70,7 @@ export const TheRequestKey = createParamDecorator((_: unknown, context: Executio
   readRequestKey(context.switchToHttp().getRequest<FastifyRequest>()),
 );
 
-/** Says that an answer is that of an earlier request with the same key. */
+/** Marks an answer as that of an earlier request with the same key. */
 export function sayReplayed(reply: FastifyReply, replayed: boolean): void {
   if (replayed) void reply.header('idempotent-replayed', 'true');
 }

@@ -3,33 +3,33 @@ import { JobFeed } from '#feed/job-feed.js';
 import { within } from '#process/within.js';
 import { Doorbell } from '#queue/doorbell.js';
 
-/** For how long an unanswered call keeps others from being made, in milliseconds: twice as long after each that was not answered. */
+/** How long an unanswered ticket keeps others from being made, in milliseconds. The time doubles with each that is not answered. */
 const UNANSWERED_MS = 100;
 const LONGEST_UNANSWERED_MS = 400;
 
-/** A job that nobody was called for in this time, in milliseconds, is left to the calls that were made, and to the reconciler. */
+/** After this time, in milliseconds, a job without a ticket is left to the tickets that were made, and to the reconciler. */
 const LEFT_ALONE_MS = 1_000;
 
 interface Due {
   readonly jobId: string;
   readonly attempt: number;
   readonly since: number;
-  /** To be called when somebody has begun it, or it has ended. */
+  /** Called when an attempt has begun, or the job has ended. */
   readonly heard: () => void;
-  /** The same for the one that somebody was called for. */
+  /** The same for the job that has a ticket. */
   answered?: () => void;
 }
 
 /**
- * Calls workers to jobs that this process has accepted. It never waits, and no request waits for it.
+ * Makes tickets for jobs that this process has accepted. It never waits, and no request waits for it.
  *
- * One call at a time is on its way: until the job that it was made for is heard to run, no other is made, and by then others may be
- * running that came meanwhile, as whoever comes takes all that is due. A lone turn is rung for at once; under load many turns share a
- * call, and most need none. While all workers are full, calls become rare: one waits for whoever has room first.
+ * It has one unanswered ticket at a time: it makes no other until the job of the last one runs. A worker that is woken takes everything
+ * that is due, so jobs that came meanwhile may run by then. A lone turn gets its ticket at once; under load many turns share a ticket, and
+ * most need none. While all workers are full tickets become rare, and one waits for the first worker with a free slot.
  */
 @Injectable()
 export class DueJobs implements BeforeApplicationShutdown {
-  /** Those that nobody was called for, in the order they came. */
+  /** Jobs without a ticket, in the order in which they came. */
   private readonly waiting = new Map<string, Due>();
   private calling = false;
   private closing = false;
@@ -40,7 +40,7 @@ export class DueJobs implements BeforeApplicationShutdown {
     private readonly doorbell: Doorbell,
   ) {}
 
-  /** A job's next attempt is due; by now it is committed. */
+  /** A job's next attempt is due and committed. */
   add(jobId: string, attempt = 1): void {
     if (this.waiting.has(jobId)) return;
     if (this.closing) return void this.doorbell.ring(jobId, attempt);
@@ -62,7 +62,7 @@ export class DueJobs implements BeforeApplicationShutdown {
     if (!this.calling) void this.call();
   }
 
-  /** The process is about to end: whoever waits for a call has it now. */
+  /** The process is about to end, so every job without a ticket gets one now. */
   beforeApplicationShutdown(): void {
     this.closing = true;
     for (const { jobId, attempt, heard } of this.waiting.values()) {

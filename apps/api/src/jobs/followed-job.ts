@@ -16,7 +16,7 @@ import { END, eventId, type Position } from './position.js';
 import { presentJob } from './present-job.js';
 import type { SharedLooks } from './shared-looks.js';
 
-/** Shortest time between two requests for missing text, in milliseconds. */
+/** Shortest time between two questions for missing text, in milliseconds. */
 const ASK_AGAIN_MS = 250;
 
 const logger = new Logger('events');
@@ -24,7 +24,7 @@ const logger = new Logger('events');
 /** Reads the row. */
 export type Look = () => Promise<JobWithDraft | undefined>;
 
-/** Who follows which job, and from where on. */
+/** A stream: its user, its job, and where it begins. */
 export interface Following {
   readonly jobId: string;
   readonly userId: string;
@@ -35,7 +35,7 @@ export interface Following {
   readonly until: number;
 }
 
-/** One client's view of a job. The row decides; notices say when to look at it, and pieces are shown on the way. */
+/** One client's stream of a job. The row decides; notices say when to read it, and pieces are shown in between. */
 export class FollowedJob {
   readonly stream = new EventStream();
   private have: Position;
@@ -60,10 +60,10 @@ export class FollowedJob {
     );
   }
 
-  /** Shows the job as it is now, from where the client is. @throws ServiceError `not_found` */
+  /** Begins the stream, from where the client is. @throws ServiceError `not_found` */
   async start(read: Look, accepted?: JobRow): Promise<void> {
     if (accepted !== undefined) {
-      // It is committed: whatever becomes of the store from here on, the client must learn of its job.
+      // The job is committed, so the client must learn of it even if the store is away now.
       this.showState(accepted, eventId(this.have));
       return this.lookAgain(read);
     }
@@ -76,7 +76,7 @@ export class FollowedJob {
     this.afterLook();
   }
 
-  /** Ends the stream in the moment in which its token ends, if that is within `ms`: so only few streams need a timer at a time. */
+  /** Ends the stream at the end of its token, if that is within `ms`: so few streams need a timer at a time. */
   endWithToken(ms: number): void {
     const { until } = this.following;
     if (this.endsWithToken || until - Date.now() > ms) return;
@@ -92,9 +92,9 @@ export class FollowedJob {
   private lookAgain(read: Look = () => this.looks.look(this.following.jobId, this.following.userId)): void {
     this.looking = this.look(read)
       .catch((error: unknown) => {
-        // The client comes back, and finds out how things stand.
+        // The client reconnects and sees the current state.
         const { jobId, requestId } = this.following;
-        // Its chat was deleted: there is nothing more to follow, and whoever comes back learns that.
+        // Its chat was deleted. There is nothing more to stream, and a client that reconnects learns that.
         if (error instanceof ServiceError && error.code === 'not_found') return this.stream.end();
         const said = line('stream given up', { request_id: requestId, job_id: jobId }, error);
         if (isStoreAway(error)) logger.warn(said);
@@ -122,7 +122,7 @@ export class FollowedJob {
     this.showState(job, eventId(this.have));
     if (job.status !== 'running') return;
     this.showText(job.draft);
-    // The worker is ahead of what it has put into the row.
+    // The worker has more text than it has saved.
     this.ask();
   }
 
@@ -139,7 +139,7 @@ export class FollowedJob {
     if (text !== '') this.showDelta(text);
   }
 
-  /** Asks for the text after what the client has: at once, or as soon as it may ask again. */
+  /** Asks for the text that the client lacks: at once, or as soon as it may ask again. */
   private ask(): void {
     this.asking ??= setTimeout(
       () => {
@@ -151,12 +151,12 @@ export class FollowedJob {
     );
   }
 
-  /** What the client has of another attempt is not the beginning of this one's text. */
+  /** Text of another attempt is not the beginning of this one's text. */
   private showAttempt(attempt: number): void {
     if (this.have.attempt === attempt) return;
     const hasText = this.have.offset > 0;
     this.have = { attempt, offset: 0 };
-    // Of a job that nobody has begun the client cannot have text: what it says it has is of another job, or of a lost database.
+    // A client cannot have text of a job that has not begun: it belongs to another job, or to a lost database.
     if (hasText) this.send('reset', eventId(this.have), { attempt: Math.max(attempt, 1) });
   }
 

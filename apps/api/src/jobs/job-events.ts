@@ -10,10 +10,10 @@ import { FollowedJob, type Following } from './followed-job.js';
 import { Rounds } from './rounds.js';
 import { SharedLooks } from './shared-looks.js';
 
-/** How often a stream on which nothing happens is shown to be alive, in milliseconds. */
+/** How often an idle stream gets a beat, in milliseconds. */
 const BEAT_MS = 10_000;
 
-/** The event streams of this process: jobs, followed live by clients. */
+/** The event streams of this process, each of one job. */
 @Injectable()
 export class JobEvents implements BeforeApplicationShutdown {
   private readonly open = new Rounds<FollowedJob>(BEAT_MS, beat);
@@ -32,15 +32,14 @@ export class JobEvents implements BeforeApplicationShutdown {
     return this.open.size;
   }
 
-  /** A place among the streams that a user may have open; to be given to {@link follow}, or back. @throws ServiceError `rate_limited` */
+  /** Takes one of the user's stream slots. Give it to {@link follow}, or give it back. @throws ServiceError `rate_limited` */
   reserve(userId: string): Promise<Place> {
     return this.streams.enter(userId);
   }
 
   /**
-   * Follows a job, whatever it has come to by now, until it is final. Leaving changes nothing for the job. One that was
-   * `accepted` this moment is followed from there, and not looked for first.
-   * @throws ServiceError `not_found`
+   * Streams a job from any state until it is final. Leaving changes nothing for the job. A job that was `accepted` at this moment is
+   * streamed from there, without a first read. @throws ServiceError `not_found`
    */
   async follow(following: Following, place: Place, accepted?: JobRow): Promise<EventStream> {
     const followed = new FollowedJob(following, this.looks, this.jobs, this.replies);
@@ -48,7 +47,7 @@ export class JobEvents implements BeforeApplicationShutdown {
     followed.endWithToken(2 * BEAT_MS);
     followed.stream.onceClosed(() => place.leave());
     try {
-      // A client's first look belongs to its request: it does not stand in line with those of streams.
+      // A client's first read belongs to its request, and does not queue behind those of streams.
       await followed.start(() => readJobWithDraft(this.manager, following.jobId, following.userId), accepted);
     } catch (error) {
       followed.stream.destroy();
@@ -58,7 +57,7 @@ export class JobEvents implements BeforeApplicationShutdown {
     return followed.stream;
   }
 
-  /** Streams end in order; their clients come back to another process and go on from where they were. */
+  /** Streams end in order. Their clients resume in another process. */
   beforeApplicationShutdown(): void {
     this.closing = true;
     this.open.stop();
@@ -66,7 +65,7 @@ export class JobEvents implements BeforeApplicationShutdown {
   }
 }
 
-/** Shows that a stream lives, and has it end with its token if that ends before the next time, which may be late. */
+/** Sends a beat. It also ends the stream with its token, if that ends before the next beat, which may be late. */
 function beat(followed: FollowedJob): void {
   followed.stream.beat();
   followed.endWithToken(2 * BEAT_MS);

@@ -2,7 +2,7 @@ import { type BeforeApplicationShutdown, Injectable } from '@nestjs/common';
 import { JobFeed } from '#feed/job-feed.js';
 import { isFinal } from '#jobs/states.js';
 
-/** Waits for jobs on behalf of requests. */
+/** Lets requests wait for jobs. */
 @Injectable()
 export class JobWaiter implements BeforeApplicationShutdown {
   private readonly releases = new Set<() => void>();
@@ -10,15 +10,15 @@ export class JobWaiter implements BeforeApplicationShutdown {
   private readonly waiting = new Map<string, number>();
   private closing = false;
 
-  /** `most`: as many requests of one user may wait in this process; undefined: as many as come. */
+  /** @param most how many requests of one user may wait in this process; undefined: any number */
   constructor(
     private readonly feed: JobFeed,
     private readonly most: number | undefined,
   ) {}
 
   /**
-   * A place among the user's requests that wait, to be given back; undefined when there is none. A wait is a wish (RFC 7240, section
-   * 2): whoever has too many is answered at once.
+   * Takes one of the user's places for waiting requests, to be given back; undefined: there is none. A wait is a wish (RFC 7240, section
+   * 2), so a user who has too many is answered at once.
    */
   enter(userId: string): (() => void) | undefined {
     const waiting = this.waiting.get(userId) ?? 0;
@@ -32,10 +32,8 @@ export class JobWaiter implements BeforeApplicationShutdown {
   }
 
   /**
-   * Watches a job from now on. A watch must be opened before the job's state is read (or the job is made), so that
-   * no change falls between the look and the watch; and it must be closed.
-   *
-   * `untilTheEnd`: it is not cut short when the process is told to stop. Only for short waits.
+   * Watches a job from now on. Open a watch before the job's state is read (or the job is made), so that no change falls in between, and
+   * close it. `untilTheEnd`: the watch goes on when the process is told to stop. It is for short waits only.
    */
   watch(jobId: string, { untilTheEnd = false } = {}): JobWatch {
     return untilTheEnd
@@ -43,7 +41,7 @@ export class JobWaiter implements BeforeApplicationShutdown {
       : new JobWatch(jobId, this.feed, this.releases, () => this.closing);
   }
 
-  /** Waiting requests are answered with the job as it stands; their clients go on by polling. */
+  /** Waiting requests are answered with the job as it is. Their clients go on by polling. */
   beforeApplicationShutdown(): void {
     this.closing = true;
     for (const release of [...this.releases]) release();
@@ -69,8 +67,8 @@ export class JobWatch {
   }
 
   /**
-   * Waits until the job may be final, at the longest until `deadline` (milliseconds since the epoch).
-   * @returns false when the time is up, the client has left or the process is about to stop: answer with what there is.
+   * Waits until the job may be final, at most until `deadline` (milliseconds since the epoch). @returns false when the time is up, the
+   * client has left, or the process stops: answer with the job as it is
    */
   async untilMaybeFinal(deadline: number, left: AbortSignal): Promise<boolean> {
     if (!this.changed) {

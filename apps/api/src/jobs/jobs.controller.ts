@@ -88,7 +88,7 @@ export class JobsController {
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<EventStream | undefined> {
-    // The header is newer: an EventSource that comes back by itself repeats its address.
+    // The header is newer: a client that reconnects by itself repeats its address.
     const from =
       lastEventId === undefined
         ? readEventId('last_event_id', query.last_event_id)

@@ -25,15 +25,15 @@ import { DueJobs } from './due-jobs.js';
 import { type JobWatch, JobWaiter } from './job-waiter.js';
 import { presentJob } from './present-job.js';
 
-/** Who asks for a reply, and how. */
+/** A request for a reply. */
 export type ReplyOrigin = Pick<NewTurn, 'chatId' | 'userId' | 'requestId' | 'requestKey'> & {
-  /** The request's place in a trace. */
+  /** The request's trace context. */
   readonly span: Span | undefined;
 };
 
-/** A job that was waited for. */
+/** A job after a wait. */
 export interface AwaitedJob extends JobAndMessage {
-  /** It was not: too many requests of its user wait. */
+  /** There was no wait: too many requests of its user wait. */
   readonly atOnce?: true;
 }
 
@@ -53,7 +53,7 @@ export class JobsService {
   ) {}
 
   /**
-   * Asks for a reply to the user messages stored so far; a request whose key is known gets the job that there is.
+   * Accepts a job for the user messages stored so far. A request with a known key gets the job that exists.
    * @returns the job as it was accepted
    * @throws ServiceError `not_found`, `chat_not_active`, `turn_in_progress`, `invalid_transition` (nothing to answer),
    * `idempotency_key_reused`, `rate_limited`, `unavailable`
@@ -63,7 +63,7 @@ export class JobsService {
     const jobId = newId();
     const accepting = acceptingSpan(asked.span, jobId);
     const traceparent = traceparentOf(accepting);
-    // What was in the way may be gone by the time it is looked at: then once more.
+    // The obstacle may be gone by the time it is read. Then it is tried again.
     for (let tries = 0; tries < 3; tries++) {
       const full = await this.load.refusal();
       const accepted = full === undefined ? await this.tryToAccept({ jobId, traceparent, ...asked }) : undefined;
@@ -75,14 +75,14 @@ export class JobsService {
         return { ...accepted, replayed: false };
       }
       const refusal = (await this.refusal(userId, chatId)) ?? full;
-      // Looked at after it: what is in the way may be the job of a twin.
+      // It is read after the attempt to accept: the obstacle may be the job of a twin.
       const kept = await this.kept.find(userId, asked.requestKey);
       if (kept?.jobId) {
         const { job: earlier } = await this.get(userId, kept.jobId);
         this.callAgain(earlier);
         return { job: asAccepted(earlier), allowance: undefined, replayed: true };
       }
-      // A deletion in between may have taken the key, and it was the key that was in the way: then what is there now counts.
+      // A deletion may have taken the key, and the key was the obstacle. Then the present state counts.
       if (refusal !== undefined && (asked.requestKey === undefined || tries > 0)) throw refusal;
     }
     throw new ServiceError('turn_in_progress', 'The chat has a turn in progress.');
@@ -98,7 +98,7 @@ export class JobsService {
       });
   }
 
-  /** Has a worker called for a job that nobody has begun: whoever accepted it may have died before that. */
+  /** Makes a ticket for a job that has not begun: the process that accepted it may have died before it made one. */
   callAgain(job: JobRow): void {
     if (job.status === 'queued' && job.attempts === 0) this.due.add(job.id);
   }
@@ -119,17 +119,14 @@ export class JobsService {
     }
   }
 
-  /**
-   * A job of the caller's.
-   * @throws ServiceError `not_found`
-   */
+  /** Reads a job of the caller's. @throws ServiceError `not_found` */
   async get(userId: string, jobId: string): Promise<JobAndMessage> {
     const found = await readJob(this.manager, jobId, userId);
     if (found === undefined) throw notFound('job');
     return found;
   }
 
-  /** A job of the caller's once it is final, or as it is after `seconds`, or when `left` says nobody waits any more. */
+  /** Waits until a job of the caller's is final, for at most `seconds`, or until `left` says that the client has left. */
   async getFinal(userId: string, jobId: string, seconds: number, left: AbortSignal): Promise<AwaitedJob> {
     const watch = this.waiter.watch(jobId);
     try {
@@ -140,7 +137,7 @@ export class JobsService {
     }
   }
 
-  /** Waits on an open watch like {@link follow}, unless the user has too many requests that wait: then it is read as it is. */
+  /** Waits on an open watch like {@link follow}, unless the user has too many waiting requests: then the job is read at once. */
   async waitFor(
     watch: JobWatch,
     userId: string,
@@ -176,20 +173,20 @@ export class JobsService {
   }
 
   /**
-   * Cancels; cancelling twice is fine. A running job is canceled by its worker, which alone has all of the text; by us if
-   * that takes too long.
-   * @throws ServiceError `not_found`, `precondition_failed`, `invalid_transition` (it ended otherwise before)
+   * Cancels a job; a second cancel is fine. The worker of a running job cancels it, since it alone has all of the text. If that takes too
+   * long, we do.
+   * @throws ServiceError `not_found`, `precondition_failed`, `invalid_transition` (it has ended otherwise)
    */
   async cancel(userId: string, jobId: string, preconditions?: Preconditions): Promise<JobAndMessage> {
     if (preconditions?.any === true) {
-      // Not under a lock: from here on the job can only go forward, and what has ended is not canceled.
+      // It needs no lock: from here on the job can only go forward, and an ended job is not canceled.
       const { job, message } = await this.get(userId, jobId);
       preconditions.assertMayChange(presentJob(job, message));
     }
     const watch = this.waiter.watch(jobId, { untilTheEnd: true });
     try {
       if (await askCancel(this.manager, jobId, userId)) {
-        // It is carried out even if whoever asked for it has left.
+        // It is carried out even if the client has left.
         const never = new AbortController().signal;
         await this.follow(watch, userId, jobId, CANCEL_MS / 1_000, never);
       }

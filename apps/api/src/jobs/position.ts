@@ -1,12 +1,12 @@
 import { invalidField } from '#errors/service-error.js';
 
-/** How much of a reply a client has: the attempt, and the length of its text in UTF-16 code units. */
+/** A text position: how much of a reply a client has, as the attempt and the length of its text in UTF-16 code units. */
 export interface Position {
   readonly attempt: number;
   readonly offset: number;
 }
 
-/** The id of a stream's last event: whoever sends it back has seen everything. */
+/** The id of a stream's last event. A client that sends it back has seen everything. */
 export const END = 'end';
 
 /** An event's id, `<attempt>.<offset>`. */
@@ -17,8 +17,8 @@ export function eventId({ attempt, offset }: Position): string {
 const EVENT_ID = /^(\d{1,9})\.(\d{1,9})$/;
 
 /**
- * What the id of the last event a client got says; nothing was got when there is none.
- * @throws ServiceError `validation_failed` for what was never an event's id
+ * Reads the id of the last event that a client received; no id: it received none. @throws ServiceError `validation_failed` for a text that
+ * no event had as its id
  */
 export function readEventId(field: string, id: string | undefined): Position | typeof END {
   if (id === undefined || id === '') return { attempt: 0, offset: 0 };

@@ -5,7 +5,7 @@ import { presentMessage } from '../messages/present-message.js';
 
 type Schemas = components['schemas'];
 
-/** A job on the wire, with the message it wrote. */
+/** A job as JSON, with its message. */
 export function presentJob(job: JobRow, assistantMessage: Message | null): Schemas['Job'] {
   return {
     id: job.id,

@@ -2,8 +2,8 @@
 const PARTS = 100;
 
 /**
- * Visits each of its members once a round, a few at a time. All at once, ten thousand would keep every request waiting for as long
- * as they take, and leave the garbage of all at once, too.
+ * Visits each of its members once a round, a few at a time. Ten thousand visits at once would keep every request waiting, and make all
+ * their garbage at once, too.
  */
 export class Rounds<T> {
   private readonly parts = Array.from({ length: PARTS }, () => new Set<T>());
@@ -11,7 +11,7 @@ export class Rounds<T> {
   private joined = 0;
   private part = 0;
 
-  /** `roundMs`: how long a round takes, in milliseconds. */
+  /** @param roundMs how long a round takes, in milliseconds */
   constructor(
     roundMs: number,
     private readonly visit: (member: T) => void,
@@ -19,7 +19,7 @@ export class Rounds<T> {
     this.timer = setInterval(() => this.visitPart(), roundMs / PARTS).unref();
   }
 
-  /** Adds a member, whose first visit comes within a round. @returns what takes it out again */
+  /** Adds a member, whose first visit comes within a round. @returns removes it */
   add(member: T): () => void {
     const part = this.partAt(this.joined++);
     part.add(member);
@@ -31,12 +31,12 @@ export class Rounds<T> {
     return this.parts.reduce((sum, part) => sum + part.size, 0);
   }
 
-  /** All members at this moment. */
+  /** The current members. */
   members(): readonly T[] {
     return this.parts.flatMap((part) => [...part]);
   }
 
-  /** There are no more visits. */
+  /** Ends all visits. */
   stop(): void {
     clearInterval(this.timer);
   }

@@ -4,21 +4,21 @@ import { ReplyFeed } from '#feed/reply-feed.js';
 import { type JobWithDraft, readJobWithDraft } from '#jobs/read.js';
 import type { Position } from './position.js';
 
-/** How many looks are under way at most: the pool has connections left for requests. */
+/** Most reads at a time: the pool must have connections left for requests. */
 const AT_ONCE = 4;
 
 /**
- * What streams look up and ask for once something has changed. All who follow a job are told in the same moment, and all streams of
- * the process when the feed was cut. One look, and one question, serves all who want it before it is begun, and looks are
- * taken a few at a time: each for itself, thousands of them would keep every request waiting for a connection.
+ * Reads and questions of streams after a change. All streams of a job learn of it at the same moment, and all streams of the process when
+ * the feed was cut. One read, and one question, serves all streams that want it before it begins, and a few reads run at a time. With a
+ * read for each stream, thousands would keep every request waiting for a connection.
  */
 @Injectable()
 export class SharedLooks {
-  /** Looks that have not begun. */
+  /** Reads that have not begun. */
   private readonly due = new Map<string, Promise<JobWithDraft | undefined>>();
   private readonly line: (() => void)[] = [];
   private free = AT_ONCE;
-  /** Questions that were not asked yet, by job. */
+  /** Questions that were not sent yet, by job. */
   private readonly lacks = new Map<string, Position>();
 
   constructor(
@@ -26,7 +26,7 @@ export class SharedLooks {
     private readonly replies: ReplyFeed,
   ) {}
 
-  /** A user's job, as it is at some moment after this one. */
+  /** Reads a user's job at some moment after this one. */
   look(jobId: string, userId: string): Promise<JobWithDraft | undefined> {
     const key = `${jobId} ${userId}`;
     let look = this.due.get(key);
@@ -40,7 +40,7 @@ export class SharedLooks {
     return look;
   }
 
-  /** Asks for an attempt's text from a position on; whoever lacks more of it, in this moment, asks for all. */
+  /** Asks for an attempt's text from an offset on. The lowest offset of this moment counts for all. */
   ask(jobId: string, from: Position): void {
     const asked = this.lacks.get(jobId);
     if (asked === undefined) {
@@ -57,7 +57,7 @@ export class SharedLooks {
     if (this.free > 0) this.free -= 1;
     else await new Promise<void>((resolve) => this.line.push(resolve));
     try {
-      // Whoever is told in the same moment comes along.
+      // Streams that learn of the change at the same moment join.
       await Promise.resolve();
       return await look();
     } finally {
@@ -68,7 +68,7 @@ export class SharedLooks {
   }
 }
 
-/** Of an attempt that is over nobody has text any more. */
+/** Nobody has the text of an attempt that is over. */
 function lacksMore(one: Position, other: Position): boolean {
   return one.attempt > other.attempt || (one.attempt === other.attempt && one.offset < other.offset);
 }

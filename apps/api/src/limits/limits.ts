@@ -26,13 +26,12 @@ const WORDS = {
 export type Limit = keyof typeof WORDS;
 
 /**
- * What users may have, as it is told to them: 429 with `Retry-After` (RFC 6585, section 4), and the fields `RateLimit-Policy` and
- * `RateLimit` (draft-ietf-httpapi-ratelimit-headers-09, sections 3 and 4). The limits themselves are held where turns are accepted and
- * streams are opened.
+ * Reports a user's limits: 429 with `Retry-After` (RFC 6585, section 4), and the fields `RateLimit-Policy` and `RateLimit`
+ * (draft-ietf-httpapi-ratelimit-headers-09, sections 3 and 4). The limits are enforced where turns are accepted and streams are opened.
  */
 @Injectable()
 export class Limits {
-  /** How much of each a user may have, for `RateLimit-Policy`. */
+  /** The limits, for `RateLimit-Policy`. */
   private readonly policies: Readonly<Record<Limit, string | undefined>>;
 
   constructor(
@@ -48,20 +47,20 @@ export class Limits {
     };
   }
 
-  /** What is held where turns are accepted. */
+  /** The limits that are enforced where turns are accepted. */
   get ofUser(): UserLimits {
     return this.limits;
   }
 
   /**
-   * What is held where something is stored without asking the model for anything: a message, a new chat. It takes a turn of the user's
-   * minute, so that there is a bound to how fast one user can fill the database.
+   * The limits for a request that stores something without asking the model: a message, a new chat. It takes a turn of the user's minute,
+   * which bounds how fast one user can fill the database.
    */
   get ofStoring(): UserLimits {
     return { ...NO_LIMITS, turnsPerMinute: this.limits.turnsPerMinute };
   }
 
-  /** Tells what is left after a turn was accepted. */
+  /** Reports what is left after a turn was accepted. */
   tell(reply: FastifyReply, left: Allowance | undefined): void {
     if (left === undefined || this.policies.turns === undefined) return;
     void reply
@@ -69,16 +68,16 @@ export class Limits {
       .header('ratelimit', `"turns";r=${left.turns};t=${left.fullAfterSeconds}`);
   }
 
-  /** Why the user's turn was not accepted, if it was for one of the user's limits; or what is held to `limits`. */
+  /** Why the user's turn was not accepted, if a limit was the reason; or which of `limits` it was. */
   async refusal(userId: string, limits: UserLimits = this.limits): Promise<ServiceError | undefined> {
     const reached = await reachedLimit(this.manager, userId, limits);
     if (reached === undefined) return undefined;
-    // It may have been taken before the turns under way were counted.
+    // It may have been taken before the unfinished turns were counted.
     if (reached.limit === 'unfinished') await giveBackTurn(this.manager, userId, limits);
     return this.reached(reached);
   }
 
-  /** The answer to who has reached a limit. */
+  /** The error for a user who has reached a limit. */
   reached({ limit, retryAfterSeconds }: Omit<Reached, 'limit'> & { limit: Limit }): ServiceError {
     refusedFor(limit);
     return new ServiceError('rate_limited', WORDS[limit], {

@@ -5,21 +5,20 @@ import { countUnfinished } from '#jobs/load.js';
 import type { Settings } from '#settings/settings.js';
 import { refusedFor } from '../metrics/limit-metrics.js';
 
-/** For how long a count is good, in milliseconds. */
+/** How long a count is used, in milliseconds. */
 const FRESH_MS = 1_000;
 
 const RETRY_AFTER_SECONDS = '5';
 
 /**
- * Keeps the service from taking on more turns than it will ever get done: beyond so many under way it is better to say no at once.
- *
- * They are counted once a second at most while turns come, not for each of them; what this process accepts in between is added. So the limit
- * may be passed by what other processes accept within a second.
+ * Keeps the service from accepting more turns than it can finish: beyond a number of unfinished turns it is better to refuse at once. They
+ * are counted at most once a second while turns come; what this process accepts in between is added. So the limit may be exceeded by what
+ * other processes accept within a second.
  */
 @Injectable()
 export class Load {
   private unfinished = 0;
-  /** Accepted since the count under way was begun: it may not have seen them. */
+  /** Accepted since the current count began, which may not have seen them. */
   private since = 0;
   private countedAt = -Infinity;
   private counting: Promise<void> | undefined;
@@ -29,7 +28,7 @@ export class Load {
     private readonly limits: Settings['limits'],
   ) {}
 
-  /** Why no turn can be taken on at the moment, if so. */
+  /** Why no turn can be accepted at the moment; undefined: turns are accepted. */
   async refusal(): Promise<ServiceError | undefined> {
     const most = this.limits.allUnfinishedTurns;
     if (most === undefined) return undefined;
@@ -59,7 +58,7 @@ export class Load {
         this.unfinished = unfinished + this.since;
         this.countedAt = performance.now();
       })
-      // Whoever wants to have a turn accepted will find out by themselves that the store is away.
+      // A request that has a turn to send finds out by itself that the store is away.
       .catch(() => undefined)
       .finally(() => (this.counting = undefined));
     return this.counting;

@@ -7,21 +7,21 @@ import { within } from '#process/within.js';
 import type { Settings } from '#settings/settings.js';
 import { Limits } from './limits.js';
 
-/** How often this process says that it holds its streams, in milliseconds, and for how long that is believed, in seconds. */
+/** How often this process reports that it holds streams, in milliseconds, and how long a report holds, in seconds. */
 const BEAT_MS = 10_000;
 const ALIVE_SECONDS = 30;
 
-/** Streams that close within so many milliseconds are written off together. */
+/** Streams that close within this time, in milliseconds, are written off together. */
 const GATHER_MS = 50;
 
-/** Time for taking all of this process's streams off when it stops, in milliseconds. */
+/** How long writing off all of this process's streams may take when it stops, in milliseconds. */
 const FAREWELL_MS = 1_000;
 
 const RETRY_AFTER_SECONDS = 1;
 
-/** A stream's place among those its user may have open. */
+/** A user's stream slot. */
 export interface Place {
-  /** Gives it back; once counts. */
+  /** Gives it back; a second call does nothing. */
   leave(): void;
 }
 
@@ -51,21 +51,21 @@ const FORGET = `
   DELETE FROM open_streams WHERE process = $1`;
 
 /**
- * How many streams each user has open, in all processes together. It is kept in PostgreSQL, in tables that a crash may empty; a
- * process that dies is no longer counted half a minute later. A process without streams says nothing.
+ * Counts each user's open streams, over all processes. The count is in PostgreSQL, in tables that a crash may empty. A process that died no
+ * longer counts half a minute later. A process without streams reports nothing.
  */
 @Injectable()
 export class OpenStreams implements BeforeApplicationShutdown {
   private readonly logger = new Logger(OpenStreams.name);
   private readonly process = newId();
-  /** This process's, by user. */
+  /** This process's streams, by user. */
   private readonly open = new Map<string, number>();
-  /** Closed, but still counted; and those that are being written off. */
+  /** Streams that are closed and still counted, and those that are being written off. */
   private readonly closed = new Map<string, number>();
   private closing = new Map<string, number>();
   private writing: Promise<void> | undefined;
   private beatAt = -Infinity;
-  /** The tables have all of this process's streams. */
+  /** Whether the tables have all of this process's streams. */
   private written = true;
   private beating: Promise<void> | undefined;
   private timer: NodeJS.Timeout | undefined;
@@ -76,7 +76,7 @@ export class OpenStreams implements BeforeApplicationShutdown {
     private readonly settings: Settings['limits'],
   ) {}
 
-  /** A place for one more stream of the user's. @throws ServiceError `rate_limited` */
+  /** Takes a slot for one more stream of the user's. @throws ServiceError `rate_limited` */
   async enter(userId: string): Promise<Place> {
     const most = this.settings.openStreams;
     if (most === undefined) return FREE;
@@ -94,7 +94,7 @@ export class OpenStreams implements BeforeApplicationShutdown {
     };
   }
 
-  /** Whoever has just left and comes back, as with each next turn, has the place that is counted still. */
+  /** A user who has just left and comes back, as with each next turn, gets the slot that is still counted. */
   private takeOver(userId: string): boolean {
     const left = this.closed.get(userId) ?? 0;
     if (left > 1) this.closed.set(userId, left - 1);
@@ -126,7 +126,7 @@ export class OpenStreams implements BeforeApplicationShutdown {
     return this.writing;
   }
 
-  /** Should the store be away, it is done with a later beat. */
+  /** If the store is away, a later report does it. */
   private async writeClosed(): Promise<void> {
     await sleep(GATHER_MS);
     while (this.closed.size > 0) {
@@ -143,7 +143,7 @@ export class OpenStreams implements BeforeApplicationShutdown {
     }
   }
 
-  /** Says that this process lives, while it has something to say. */
+  /** Reports that this process lives, if it holds streams. */
   private async keep(): Promise<void> {
     if (this.open.size === 0 && this.closed.size === 0) {
       clearInterval(this.timer);
@@ -165,7 +165,7 @@ export class OpenStreams implements BeforeApplicationShutdown {
   private async write(): Promise<void> {
     const [row] = await this.manager.query<{ fresh: boolean }[]>(BEAT, [this.process]);
     this.beatAt = performance.now();
-    // The first time, and again if the tables were emptied or this process was taken for dead.
+    // It is done the first time, and again if the tables were emptied or this process counted as dead.
     if (row?.fresh === true) this.written = false;
     if (this.written) return;
     await this.manager.query(SWEEP);

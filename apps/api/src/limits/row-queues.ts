@@ -7,23 +7,23 @@ export interface LockedRows {
   readonly user?: string;
 }
 
-/** Everybody stands in one queue after the other in this order, so that no two wait for one another. */
+/** Every request waits in one queue after the other in this order, so that no two wait for one another. */
 const ORDER = ['chat', 'job', 'user'] as const;
 
-/** Part of a pool's connections that requests which lock rows may hold at once. The others are left to those that only read. */
+/** The part of a pool's connections that requests which lock rows may hold at once. The others are for requests that only read. */
 const SHARE = 0.8;
 
 /** How long requests wait, in milliseconds. */
 export interface Waits {
   /** At most: as long as for a connection. */
   readonly longest: number;
-  /** Until another's wait in vain counts for them, too: nearly as long as PostgreSQL has them wait for a lock. */
+  /** Until another request's failed wait counts for this one, too: nearly as long as PostgreSQL waits for a lock. */
   readonly vain: number;
 }
 
 const WAITS: Waits = { longest: 10_000, vain: 1_500 };
 
-/** PostgreSQL's state of a statement that waited for a lock in vain. */
+/** PostgreSQL's state for a statement that did not get its lock. */
 const LOCK_NOT_AVAILABLE = '55P03';
 
 interface Waiter {
@@ -32,7 +32,7 @@ interface Waiter {
   readonly refuse: (error: unknown) => void;
 }
 
-/** A number of places, and those who wait for one, in the order they came. */
+/** A number of places, and the requests that wait for one, in order of arrival. */
 class Queue {
   private taken = 0;
   private readonly waiting = new Set<Waiter>();
@@ -62,24 +62,24 @@ class Queue {
     });
   }
 
-  /** Gives a place back, or on to whoever has waited longest. */
+  /** Gives a place back, or to the request that has waited longest. */
   leave(): void {
     const [next] = this.waiting;
     if (next === undefined) this.taken -= 1;
     else next.begin();
   }
 
-  /** Refuses those who came before a moment. */
+  /** Refuses requests that came before a moment. */
   refuse(error: unknown, before: number): void {
     for (const waiter of this.waiting) if (waiter.since <= before) waiter.refuse(error);
   }
 }
 
 /**
- * Has requests that lock the same row wait in this process, and not each with a connection: one of them is in the database, the others
- * stand behind it. A row that somebody's session holds would otherwise use up the pool, and everybody else would wait for a connection.
+ * Lets requests that lock the same row wait in this process instead of each with a connection: one of them is in the database, the others
+ * wait behind it. Otherwise a row that another session holds would use up the pool, and every request would wait for a connection.
  *
- * A user's row is locked before the chat's, so a request that waits for a chat holds up its user's others. They have a queue, too.
+ * A user's row is locked before the chat's, so a request that waits for a chat holds up its user's others. So users have queues, too.
  */
 export class RowQueues {
   private readonly queues = new Map<string, Queue>();
@@ -93,9 +93,9 @@ export class RowQueues {
   }
 
   /**
-   * Runs a write once nobody else in this process locks its rows. When one has waited for a lock in vain, those who have
-   * stood behind it for as long are refused as it is: in the database they would have waited in vain beside it.
-   * @throws ServiceError `unavailable`, or what the write throws
+   * Runs a write once no other request of this process locks its rows. When a request did not get its lock, those that have waited behind
+   * it for as long are refused as well: in the database they would have waited in vain beside it. @throws ServiceError `unavailable`, or
+   * what the write throws
    */
   async run<T>(rows: LockedRows, write: () => Promise<T>): Promise<T> {
     const deadline = performance.now() + this.waits.longest;
@@ -116,7 +116,7 @@ export class RowQueues {
         this.connections.leave();
       }
     } catch (error) {
-      // Not those behind it for its user's sake alone, who write into other chats.
+      // It does not refuse requests that wait only for the same user, and write into other chats.
       if (waitedInVain(error)) entered[0]?.[1].refuse(error, performance.now() - this.waits.vain);
       throw error;
     } finally {

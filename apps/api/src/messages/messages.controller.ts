@@ -14,7 +14,7 @@ import { presentMessage } from './present-message.js';
 
 type Schemas = components['schemas'];
 
-/** A chat's messages, by the chat's own path and by its assistant's. */
+/** A chat's messages, on the chat's own path and on its assistant's. */
 @Controller('api/v1')
 export class MessagesController {
   constructor(private readonly messages: MessagesService) {}
@@ -96,7 +96,7 @@ export class MessagesController {
   }
 }
 
-/** `Link` (RFC 8288) to the neighbours that exist: `prev` is older, `next` newer. They are at the page's own address, with another query. */
+/** `Link` (RFC 8288) to the neighbouring pages: `prev` is older, `next` newer. They have the page's own address, with another query. */
 function pageLinks(limit: number | undefined, page: MessagesPage): string {
   const link = (rel: string, name: string, cursor: string): string => {
     const query = new URLSearchParams({ ...(limit !== undefined && { limit: String(limit) }), [name]: cursor });

@@ -16,19 +16,19 @@ import { RowQueues } from '../limits/row-queues.js';
 import { assertTakesTurns } from '../turns/refusal.js';
 import { DEFAULT_PAGE, listOf, type MessagesPage, PAGE_COLUMNS, pageOf, type PageRow, toPage } from './page.js';
 
-/** A page of the user's ($2) chat ($1), in that assistant's own space only ($3). */
+/** A page of the user's ($2) chat ($1), with that assistant only ($3). */
 const page = (side: '<' | '>'): string => `
   SELECT c.last_seq AS "lastSeq", ${PAGE_COLUMNS} FROM chats c ${pageOf('c', side, `coalesce($4, ${NONE[side]})`, '$5')}
    WHERE c.id = $1 AND c.user_id = $2 AND ($3::text IS NULL OR c.assistant_slug = $3)
    ORDER BY page.place`;
 
-/** Where a page begins when nothing is asked: behind the newest message, or before the first. */
+/** Where a page begins by default: after the newest message, or before the first. */
 const NONE = { '<': 'c.last_seq + 1', '>': '0' } as const;
 
 const OLDER = page('<');
 const NEWER = page('>');
 
-/** The caller comes before the chat, as where turns are accepted. What cannot be stored anyway costs nothing. */
+/** The caller's row comes before the chat's, as where turns are accepted. A message that cannot be stored costs nothing. */
 const TAKE = takeTurn(
   { user: 2, share: 4 },
   `NOT ${keyIsKept(2, 3)} AND EXISTS (SELECT FROM chats WHERE id = $1 AND user_id = $2 AND status = 'active')`,
@@ -48,18 +48,18 @@ const INSERT_MESSAGE = `
   )
   SELECT ${messageColumns('message')} FROM message`;
 
-/** Where a message comes from and goes to. */
+/** The source and target of a message. */
 export interface MessageOrigin {
   readonly userId: string;
   readonly chatId: string;
-  /** Set when it came by an assistant's own paths. */
+  /** Set when it was sent to an assistant's path. */
   readonly assistantSlug: string | undefined;
   readonly requestKey: RequestKey | undefined;
 }
 
 export interface StoredMessage {
   readonly message: Message;
-  /** It was stored by an earlier request with the same key. */
+  /** An earlier request with the same key stored it. */
   readonly replayed: boolean;
 }
 
@@ -73,8 +73,8 @@ export class MessagesService {
   ) {}
 
   /**
-   * A page of a chat of the caller's; by an assistant's own paths only if it is that assistant's.
-   * @throws ServiceError `validation_failed` (the cursor), `not_found`, the same for unknown and for somebody else's
+   * A page of a chat of the caller's; on an assistant's path only if it is that assistant's. @throws ServiceError `validation_failed` (the
+   * cursor), `not_found`, the same for an unknown chat and for another user's
    */
   async page(
     userId: string,
@@ -100,11 +100,11 @@ export class MessagesService {
   }
 
   /**
-   * Stores a user's message without asking for a reply; a request whose key is known gets the message that there is.
+   * Stores a user's message without asking for a reply. A request with a known key gets the message that exists.
    * @throws ServiceError `not_found`, `chat_not_active`, `turn_in_progress`, `idempotency_key_reused`, `rate_limited`, `unavailable`
    */
   async create(origin: MessageOrigin, body: CreateMessageRequest): Promise<StoredMessage> {
-    // What was in the way may be gone by the time it is looked at: then once more.
+    // The obstacle may be gone by the time it is read. Then it is tried again.
     for (let tries = 0; tries < 3; tries++) {
       try {
         const rows = { chat: origin.chatId, user: origin.userId };
@@ -115,7 +115,7 @@ export class MessagesService {
         const refusal = await this.limits.refusal(origin.userId, this.limits.ofStoring);
         if (refusal !== undefined) throw refusal;
       } catch (error) {
-        // A twin, with another chat, was quicker: it is refused, unless it was undone since.
+        // A twin with another chat was quicker. The request is refused, unless the twin was rolled back since.
         if (!isKeyConflict(error)) throw error;
       }
     }
@@ -137,12 +137,12 @@ export class MessagesService {
       requestKey?.key ?? null,
       ...takeValues(limits),
     ]);
-    // The chat's row is locked before its jobs and the keys are looked at: neither a turn nor a twin can slip in between.
+    // The chat's row is locked before its jobs and the keys are read, so that no turn and no twin can slip in between.
     const locked = await manager.query<unknown[]>(LOCK_CHAT, [chatId, userId, assistantSlug ?? null]);
     const kept = await this.kept.find(userId, requestKey, manager);
     if (locked.length === 0) throw notFound('chat');
     if (kept !== undefined) {
-      // By a twin that was quicker.
+      // A twin was quicker.
       if (taken.length > 0) await giveBackTurn(manager, userId, limits);
       const rows = await manager.query<Message[]>(`SELECT ${messageColumns('m')} FROM messages m WHERE id = $1`, [
         kept.messageId,
@@ -168,7 +168,7 @@ function readSeq(list: string, query: PageQuery): number | undefined {
   const cursor = query[field];
   if (cursor === undefined) return undefined;
   const position = decodeCursor(list, cursor, field);
-  // The checksum is no secret, so a made-up position can get this far.
+  // The checksum is no secret, so a made-up cursor can get here.
   if (!/^\d{1,9}$/.test(position)) throw invalidField(field, 'is not a cursor of this list');
   return Number(position);
 }

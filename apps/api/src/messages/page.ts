@@ -2,32 +2,36 @@ import { messageColumns } from '#database/columns.js';
 import type { Message } from '#database/entities/message.entity.js';
 import { encodeCursor } from '../http/cursor.js';
 
-/** Messages on a page when nothing is asked. */
+/** Messages on a page by default. */
 export const DEFAULT_PAGE = 50;
 
-/** Text on a page at most, in bytes; one message at least. A hundred of the longest would be 13 MB, held for as long as their reader takes. */
+/**
+ * Most text on a page, in bytes, but at least one message. A hundred of the longest would be 13 MB, held for as long as their reader takes.
+ */
 const PAGE_BYTES = 1024 * 1024;
 
 export interface MessagesPage {
   /** In chronological order. */
   readonly messages: Message[];
-  /** More in the direction that was asked for. */
+  /** Whether there are more in the direction that was asked for. */
   readonly hasMore: boolean;
   /** Cursors for the older and the newer neighbours. */
   readonly before: string | null;
   readonly after: string | null;
-  /** Whether such neighbours are there now. */
+  /** Whether there are such neighbours now. */
   readonly hasOlder: boolean;
   readonly hasNewer: boolean;
 }
 
-/** A row of {@link pageOf}; all null where a chat has none of these messages. */
+/** A row of {@link pageOf}; all null: the chat has none of these messages. */
 export type PageRow = Message | Record<keyof Message, null>;
 
 /**
- * SQL: as `page`, the messages nearest to `from` on one side of it, nearest first, as many as `limit` or {@link PAGE_BYTES} lets there
- * be, for a join after the chat's row by the name of `chat`. `seq` has no gaps, so it is a range of the index `(chat_id, seq)`: what it
- * costs does not depend on its depth, and new messages do not move it. A row's text is sized without reading it.
+ * SQL: as `page`, the messages nearest to `from` on one side of it, nearest first, as many as `limit` or {@link PAGE_BYTES} allows. It is
+ * joined after the chat's row, named `chat`.
+ *
+ * `seq` has no gaps, so a page is a range of the index `(chat_id, seq)`: its cost does not depend on its depth, and new messages do not
+ * move it. The size of a row's text is known without reading the text.
  */
 export function pageOf(chat: string, side: '<' | '>', from: string, limit: string): string {
   const order = side === '<' ? 'DESC' : 'ASC';
@@ -40,15 +44,15 @@ export function pageOf(chat: string, side: '<' | '>', from: string, limit: strin
     ) AS page ON page.total <= ${PAGE_BYTES} OR page.place = 1`;
 }
 
-/** What {@link pageOf} gives, in its order. */
+/** The columns of {@link pageOf}, in its order. */
 export const PAGE_COLUMNS = messageColumns('page');
 
-/** The cursor's list of a chat's messages. */
+/** The name of the list in the cursors of a chat's messages. */
 export const listOf = (chatId: string): string => `messages ${chatId}`;
 
 /**
- * The page of these rows, nearest first, read with the chat when its newest message had the number `lastSeq`: after the number `from`
- * (`forward`), or before it.
+ * Makes the page of these rows, nearest first. They were read with the chat when its newest message had the number `lastSeq`: after the
+ * number `from` (`forward`), or before it.
  */
 export function toPage(
   chatId: string,

@@ -2,8 +2,8 @@ import { REPLY_QUEUE } from '#queue/connection.js';
 import { type Span, SpanKind, startSpan } from '#telemetry/traces.js';
 
 /**
- * The span of accepting a turn and ringing for it, below that of the request. Its place travels with the job's row, for a ring may get lost. One that
- * is not ended is not kept: that is what becomes of it when the turn is refused.
+ * The span of accepting a turn and making its ticket, below that of the request. Its trace context travels in the job's row, since a ticket
+ * may get lost. A span that is not ended is dropped, as when the turn is refused.
  */
 export function acceptingSpan(request: Span | undefined, jobId: string): Span | undefined {
   if (request === undefined) return undefined;

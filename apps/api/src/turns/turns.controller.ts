@@ -28,7 +28,7 @@ type Answer = Schemas['Turn'] | Schemas['Job'] | EventStream | undefined;
 
 const STATUSES = [200, 202, 204, 404, 409, 413, 415, 422, 429, 502];
 
-/** Turns, by the chat's own path and by its assistant's. */
+/** Turns, on the chat's own path and on its assistant's. */
 @Controller('api/v1')
 export class TurnsController {
   constructor(
@@ -82,7 +82,7 @@ export class TurnsController {
     const origin = { userId: caller.userId, ...asked, requestId: request.id, span: spanOf(request) };
     if (prefersEvents(request)) return this.stream(caller, origin, body, lastEventId, reply);
     const preference = this.preferences.read(prefer);
-    // Waiting for 0 seconds is another thing: what has become of an earlier turn is told at once.
+    // To wait for 0 seconds is different: the state of an earlier turn is reported at once.
     const seconds =
       preference.applied === 'respond-async' ? undefined : (preference.waitSeconds ?? this.preferences.longestSeconds);
     const sent = await this.turns.send(origin, body, seconds, clientLeft(reply, caller.endsAt));
@@ -102,7 +102,7 @@ export class TurnsController {
     };
   }
 
-  /** The turn as events. A client that has received some of them is given the rest of that turn, and never another one. */
+  /** The turn as events. A client that has received some of them gets the rest of that turn, and never another turn. */
   private async stream(
     { userId, endsAt }: Caller,
     origin: TurnOrigin,
@@ -116,7 +116,7 @@ export class TurnsController {
       void reply.status(204);
       return undefined;
     }
-    // First: a turn whose reply could not be shown as asked is not accepted.
+    // This comes first: a turn whose reply could not be shown as asked is not accepted.
     const place = await this.events.reserve(userId);
     try {
       const hasEvents = lastEventId !== undefined && lastEventId !== '';

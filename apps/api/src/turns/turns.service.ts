@@ -25,16 +25,16 @@ import { assertTakesTurns } from './refusal.js';
 export interface TurnOrigin {
   readonly userId: string;
   readonly chatId: string;
-  /** Set when the turn came by an assistant's own paths. */
+  /** Set when the turn was sent to an assistant's path. */
   readonly assistantSlug: string | undefined;
   readonly requestId: string;
-  /** The request's place in a trace. */
+  /** The request's trace context. */
   readonly span: Span | undefined;
   /** The request's `Idempotency-Key`. */
   readonly requestKey: RequestKey | undefined;
 }
 
-/** A turn, and whether it is that of an earlier request with the same key. */
+/** A turn, and whether an earlier request with the same key sent it. */
 export interface TakenTurn extends AcceptedTurn {
   readonly replayed: boolean;
 }
@@ -61,8 +61,9 @@ export class TurnsService {
   ) {}
 
   /**
-   * Accepts a turn and waits up to `waitSeconds` for its reply; undefined: the answer is the job as it was accepted. The turn is committed before anything waits, and goes
-   * on whoever leaves. A request whose key is known attaches to the turn that there is.
+   * Accepts a turn and waits up to `waitSeconds` for its reply; undefined: the answer is the job as it was accepted. The turn is committed
+   * before anything waits, and goes on if the client leaves. A request with a known key attaches to the turn that exists.
+   *
    * @returns the job, final or not
    * @throws ServiceError `not_found`, `chat_not_active`, `turn_in_progress`, `idempotency_key_reused`, `rate_limited`, `unavailable`
    */
@@ -73,7 +74,7 @@ export class TurnsService {
     left: AbortSignal,
   ): Promise<SentTurn> {
     const jobId = newId();
-    // Opened first: a quick worker may be done before the commit is heard of here.
+    // The watch is opened first: a quick worker may be done before this process learns of the commit.
     const watch = this.waiter.watch(jobId);
     try {
       const { userMessage, job, replayed, allowance } = await this.accept(origin, body, jobId);
@@ -86,7 +87,7 @@ export class TurnsService {
         const seen = replayed && job.status === 'succeeded' ? userMessage : asAnswered(userMessage, found.message);
         return { userMessage: seen, replayed, allowance, ...found };
       } catch (error) {
-        // The turn is accepted, whatever became of the store since: the client must learn of its job.
+        // The turn is accepted, so the client must learn of its job even if the store is away now.
         if (isStoreAway(error)) return accepted;
         if (error instanceof ServiceError && error.code === 'not_found') throw deleted(job.id);
         throw error;
@@ -97,15 +98,14 @@ export class TurnsService {
   }
 
   /**
-   * Accepts a turn and tells the workers, or finds the one that was accepted for the same key. By the time this returns the
-   * turn is committed.
+   * Accepts a turn and has a ticket made, or finds the turn that was accepted for the same key. The turn is committed when this returns.
    * @throws ServiceError `not_found`, `chat_not_active`, `turn_in_progress`, `idempotency_key_reused`, `rate_limited`, `unavailable`
    */
   async accept(origin: TurnOrigin, body: TurnRequest, jobId = newId()): Promise<TakenTurn> {
     const accepting = acceptingSpan(origin.span, jobId);
     const traceparent = traceparentOf(accepting);
     const turn = { ...origin, jobId, traceparent, content: body.user_message, metadata: body.metadata ?? {} };
-    // What was in the way may be gone by the time it is looked at: then once more.
+    // The obstacle may be gone by the time it is read. Then it is tried again.
     for (let tries = 0; tries < 3; tries++) {
       const full = await this.load.refusal();
       const accepted = full === undefined ? await this.tryToAccept(turn) : undefined;
@@ -117,10 +117,10 @@ export class TurnsService {
         return { ...accepted, replayed: false };
       }
       const refusal = (await this.refusal(origin)) ?? full;
-      // Looked at after it: what is in the way may be the turn of a twin.
+      // It is read after the attempt to accept: the obstacle may be the turn of a twin.
       const kept = await this.kept.find(origin.userId, origin.requestKey);
       if (kept?.jobId) return this.earlier(origin.userId, kept.jobId);
-      // A deletion in between may have taken the key, and it was the key that was in the way: then what is there now counts.
+      // A deletion may have taken the key, and the key was the obstacle. Then the present state counts.
       if (refusal !== undefined && (origin.requestKey === undefined || tries > 0)) throw refusal;
     }
     throw new ServiceError('turn_in_progress', 'The chat has a turn in progress.');
@@ -170,23 +170,23 @@ export class TurnsService {
       `SELECT ${messageColumns('m')} FROM messages m WHERE id = $1`,
       [job.userMessageId],
     );
-    // Its chat was deleted in this moment.
+    // Its chat was deleted at this moment.
     if (userMessage === undefined) throw notFound('chat');
     return { userMessage, job, replayed: true, allowance: undefined };
   }
 }
 
-/** A user's message once its turn has its reply: a reply that the model is not sent any more takes its question with it. */
+/** A user's message after its turn has its reply. A reply that is left out of later prompts takes its question with it. */
 function asAnswered(userMessage: Message, reply: Message | null): Message {
   return { ...userMessage, leftOutBy: reply?.leftOutBy ?? userMessage.leftOutBy };
 }
 
-/** What became of a turn whose chat was deleted while it was waited for: that canceled it. */
+/** A turn whose chat was deleted during the wait: the deletion canceled it. */
 function deleted(jobId: string): ServiceError {
   return new ServiceError('turn_canceled', 'The turn was canceled: its chat was deleted.', { jobId });
 }
 
-/** What a finished turn is answered with. @throws ServiceError for a turn that has no complete reply */
+/** The answer of a finished turn. @throws ServiceError for a turn without a complete reply */
 export function replyOf(sent: SentTurn): Message {
   const { job, message } = sent;
   if (job.status === 'succeeded' && message !== null) return message;
