@@ -260,6 +260,7 @@ describe('data care', () => {
     const pia = new Rejoinder({
       baseUrl: line.url,
       token: tokenFor('pia'),
+      onRetry: () => undefined,
       fetch: (url, init) => fetch(url, { ...init, headers: { ...init?.headers, connection: 'close' } }),
     });
     const client = new Rejoinder({ baseUrl: stack.api.url, token: tokenFor('pia') });

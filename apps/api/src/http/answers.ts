@@ -9,9 +9,9 @@ import { measureRequest, methodOf, routeOf } from '../metrics/request-metrics.js
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /**
- * Looks at each answer in the moment in which its headers are about to leave: one line of the log, and its metrics. That is when
- * a service has shown how quick it is: how long a body takes is the client's doing, and a stream's as long as its job. Nor is a
- * request held on to until then: of a stream only what it needs stays in memory.
+ * Logs and measures each answer at the moment at which its headers leave: one log line, and its metrics. That moment shows how quick the
+ * service is. The client decides how long a body takes, and a job how long a stream takes. A stream also keeps nothing of its request in
+ * memory after that.
  */
 @Injectable()
 export class Answers {
@@ -27,7 +27,7 @@ export class Answers {
     });
   }
 
-  /** The headers of the answer are about to leave. To be called by streams of events, which pass no hook of the framework. */
+  /** The headers of the answer are about to leave. Event streams call this, since they pass no hook of the framework. */
   begins(request: FastifyRequest, reply: FastifyReply): void {
     measureRequest(request, reply);
     const route = routeOf(request);
@@ -41,13 +41,13 @@ export class Answers {
       ...idsIn(request.params),
       ...(user !== undefined && { user: this.users.tagOf(user.userId) }),
     });
-    // Probes come every few seconds and say nothing; what is no operation is a page's files.
+    // Probes come every few seconds and are not worth a line. Paths that are no operation are a page's files.
     if (route.startsWith('/health/') || route === 'unknown') this.logger.debug(said);
     else this.logger.log(said);
   }
 }
 
-/** The ids in a request's path, if they are any: a path may hold whatever a client likes. */
+/** The ids in a request's path, if they are ids: a path may hold anything. */
 function idsIn(params: unknown): { chat_id?: string; job_id?: string } {
   const { chat_id, job_id } = (params ?? {}) as Record<string, string | undefined>;
   return {

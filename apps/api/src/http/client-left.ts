@@ -1,12 +1,12 @@
 import type { FastifyReply } from 'fastify';
 import { whenTokenEnds } from '../auth/token-end.js';
 
-/** How long requests have waited so far, in milliseconds, found by their answers and by their clients' leave. */
+/** How long requests have waited because their clients wanted that, in milliseconds. */
 const waits = new WeakMap<FastifyReply | AbortSignal, { ms: number }>();
 
 /**
- * Aborts when nobody may wait for the answer any more: the client's connection closes before it was answered, or the token of the
- * request ends (`tokenEndsAt`, in milliseconds since the epoch).
+ * Aborts when the request may wait no longer: its connection closes before the answer, or its token ends (`tokenEndsAt`, in milliseconds
+ * since the epoch).
  */
 export function clientLeft(reply: FastifyReply, tokenEndsAt: number): AbortSignal {
   const controller = new AbortController();
@@ -20,7 +20,7 @@ export function clientLeft(reply: FastifyReply, tokenEndsAt: number): AbortSigna
   return controller.signal;
 }
 
-/** The request that ends early with `left` has waited for so long because its client wanted that, and not because we were slow. */
+/** Notes that the request of `left` has waited for this long because its client wanted that, not because the service was slow. */
 export function hasWaited(left: AbortSignal, ms: number): void {
   const wait = waits.get(left);
   if (wait !== undefined) wait.ms += ms;

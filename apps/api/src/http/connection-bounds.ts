@@ -5,50 +5,52 @@ import { ServiceError } from '#errors/service-error.js';
 import { line } from '#process/log-line.js';
 import type { Connection, Connections } from './connections.js';
 
-/** What connections may hold; all of a process together where nothing else is said. Of text, a byte is a UTF-16 code unit. */
+/**
+ * Bounds on what connections hold: on all of a process together, unless the line says otherwise. For text a byte means a UTF-16 code unit.
+ */
 export const BOUNDS = {
-  /** Requests of one connection that are not answered yet. No browser sends a second one before that, and no client of ours. */
+  /** Unanswered requests of one connection. No browser sends a second request before an answer, nor does our client. */
   unanswered: 50,
-  /** Connections beyond the most there may be: so many are let in to be told so, and to ask how the process is. */
+  /** Connections beyond the bound that are let in to be refused with an answer, and to probe the process. */
   spare: 50,
-  /** Answers that are made and not read, in bytes. */
+  /** Answers that are made and not read yet, in bytes. */
   unreadBytes: 64 * 1024 * 1024,
   /** Bodies on their way in, in bytes. */
   arrivingBytes: 32 * 1024 * 1024,
-  /** Time to read an answer in, in milliseconds, and how many of its bytes give a millisecond more: 32 KiB a second. */
+  /** How long an answer may take to be read, in milliseconds, and how many of its bytes give a millisecond more: 32 KiB a second. */
   readingMs: 30_000,
   bytesPerMs: 32,
-  /** From then on whoever reads an answer makes room for others who come, in milliseconds. */
+  /** After this time, in milliseconds, a connection whose answer is still being read makes room for others. */
   slowMs: 5_000,
-  /** How often all of this is looked at, in milliseconds. */
+  /** How often all of this is checked, in milliseconds. */
   lookMs: 1_000,
 };
 
-/** An answer so large that it is asked whether there is room for it, in bytes. */
+/** From this size on, in bytes, it is checked whether there is room for an answer. */
 const LARGE_BYTES = 64 * 1024;
 
-/** How often it is said at most that connections were closed, in milliseconds. */
+/** The log reports closed connections at most this often, in milliseconds. */
 const SAY_MS = 10_000;
 
 const RETRY_AFTER_SECONDS = '5';
 
 /**
- * What the connections of this process may hold. Where something runs short, room is made by whoever has held it longest
- * with least to show for it: a connection on which nothing is asked, a body that does not come, an answer that is not read. So
- * nobody has to be refused because of those, however many they are. What is left needs a token: who waits, and who follows.
+ * Bounds what the connections of this process hold. Where something runs short, the connection that has held it longest for the least makes
+ * room: one on which nothing is asked, a body that does not come, an answer that is not read. So these never make the process refuse
+ * newcomers, however many they are. Waiting and streaming need a token.
  */
 export class ConnectionBounds {
-  /** Those that came when there were as many as there may be. */
+  /** Connections that came when the bound was reached. */
   private readonly spare = new WeakSet<Connection>();
-  /** Those whose answer is read slowly, as was seen at the last look. */
+  /** Connections whose answer was being read slowly at the last check. */
   private slow: Connection[] = [];
-  /** Bytes that were not read when it was looked at last, and of all large answers since. */
+  /** Unread bytes at the last check, and of all large answers since. */
   private unread = 0;
   private readonly logger = new Logger('connections');
   private readonly closed = new Map<string, number>();
   private saidAt = -Infinity;
 
-  /** `most`: how many there may be. To be made before any hook that may refuse a request, or wait. */
+  /** @param most how many connections there may be. It must be made before any hook that may refuse a request, or wait */
   constructor(
     fastify: FastifyInstance,
     private readonly connections: Connections,
@@ -59,7 +61,7 @@ export class ConnectionBounds {
     server.on('connection', (socket) => this.enter(connections.of(socket)));
     const looking = setInterval(() => this.look(performance.now()), bounds.lookMs).unref();
     server.once('close', () => clearInterval(looking));
-    // An answer that waits behind another on its connection has no socket yet; its request has.
+    // An answer that waits behind another on its connection has no socket yet, but its request has.
     fastify.addHook('onRequest', ({ raw, url }, reply, done) => {
       const connection = connections.of(raw.socket);
       if (connection === undefined || !this.takes(connection)) return void reply.hijack();
@@ -88,16 +90,15 @@ export class ConnectionBounds {
     if (open.size > this.most) this.spare.add(connection);
   }
 
-  /** Whether a request on it is to be answered. One too many ends it; what has come behind that is passed over. */
+  /** Whether a request on it gets an answer. One too many ends the connection; requests that came behind it are dropped. */
   private takes(connection: Connection): boolean {
     if (connection.answers.length > this.bounds.unanswered) this.close(connection, 'with too many requests at once');
     return this.connections.open.has(connection);
   }
 
   /**
-   * Refuses what comes on a connection too many, but for the question how the process is: by the answer it is decided whether the
-   * process may live on.
-   * @throws ServiceError `unavailable`
+   * Refuses requests on a connection beyond the bound, but for probes: their answer decides whether the process may live on. @throws
+   * ServiceError `unavailable`
    */
   private assertRoom(connection: Connection, url: string, answer: ServerResponse): void {
     if (this.connections.open.size <= this.most) return void this.spare.delete(connection);
@@ -108,7 +109,7 @@ export class ConnectionBounds {
     });
   }
 
-  /** Makes room for an answer before it is handed over: those of a moment could be more than memory holds. */
+  /** Makes room for an answer before it is handed over: answers of one moment could be more than memory holds. */
   private makeRoom(bytes: number): void {
     this.unread += bytes;
     if (this.unread > this.bounds.unreadBytes) this.unread = bytes + this.keepUnread(this.bounds.unreadBytes - bytes);
@@ -131,7 +132,7 @@ export class ConnectionBounds {
     else if (ms > slowMs) this.slow.push(connection);
   }
 
-  /** Closes the connections with most that is not read, until all have no more than `most` bytes. @returns how many they have */
+  /** Closes the connections with the most unread bytes until all together have at most `most`. @returns how many they have */
   private keepUnread(most: number): number {
     const held: { connection: Connection; bytes: number }[] = [];
     let sum = 0;
@@ -152,7 +153,7 @@ export class ConnectionBounds {
     return sum;
   }
 
-  /** Ends the bodies that are on their way for longest, until all have no more bytes than they may: what is sent in haste is in. */
+  /** Ends the bodies that have been on their way for longest until all together have no more bytes than allowed. */
   private keepArriving(): void {
     const { open, idle } = this.connections;
     const arriving = ({ socket, arrivingFrom = socket.bytesRead }: Connection): number =>
@@ -172,7 +173,7 @@ export class ConnectionBounds {
     this.connections.close(connection);
   }
 
-  /** Now and then, however many they are. */
+  /** Logged now and then, however many they are. */
   private say(now: number): void {
     if (this.closed.size === 0 || now < this.saidAt + SAY_MS) return;
     this.saidAt = now;

@@ -1,46 +1,46 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
-/** Bytes of a connection that are read at once, so what may have come of a body with its headers. */
+/** Bytes of a connection that are read at once: so much of a body may come with its headers. */
 const FIRST_BYTES = 64 * 1024;
 
 /** An answer that has not left yet. */
 export interface OpenAnswer {
   readonly raw: ServerResponse;
-  /** Its length in bytes; undefined: it is not made yet, or a stream. */
+  /** Its length in bytes; undefined: it is not made yet, or is a stream. */
   length: number | undefined;
-  /** When it was first seen on its way, on the clock of `performance.now()`. */
+  /** When it was first seen leaving, on the clock of `performance.now()`. */
   readSince: number | undefined;
-  /** Called when it has left, or cannot any more. */
+  /** Called when it has left, or never will. */
   onLeft: (() => void) | undefined;
 }
 
 /** One client's connection, and what is open on it. */
 export interface Connection {
   readonly socket: Socket;
-  /** One of our answers has ended it. Requests may have come behind that one's. */
+  /** One of our answers has ended it. Other requests may have come behind. */
   isEnded: boolean;
   /** The answers that have not left yet, in the order of their requests. */
   readonly answers: OpenAnswer[];
-  /** Bytes that had come on it when the request began whose body is on its way; undefined: there is none. */
+  /** Bytes that had come on it when the request began whose body is on its way; undefined: no body is. */
   arrivingFrom: number | undefined;
 }
 
 /**
- * The connections of this process, and what is open on each. It is kept here for all who ask: what they may hold
- * (connection-bounds.ts), in which order requests are done (request-order.ts), what Node's parser refuses, the farewell.
+ * The connections of this process, and what is open on each. Others ask it: the bounds (connection-bounds.ts), the order of requests
+ * (request-order.ts), the refusals of Node's parser, the farewell.
  */
 export class Connections {
-  /** In the order they came. */
+  /** In order of arrival. */
   readonly open = new Set<Connection>();
-  /** Those on which no whole request waits for its answer; the one of which that is so for longest is first. */
+  /** Connections on which no whole request waits for its answer, the one that has been so for longest first. */
   readonly idle = new Set<Connection>();
   private readonly known = new WeakMap<Socket, Connection>();
 
-  /** To be called before anything else listens for connections. */
+  /** It is called before anything else listens for connections. */
   follow(server: Server): void {
     server.on('connection', (socket) => this.enter(socket));
-    // Before the framework looks at it: what it refuses at once stands in line, too.
+    // This runs before the framework: what that refuses at once also waits its turn.
     server.prependListener('request', (request, answer) => this.begin(request, answer));
   }
 
@@ -49,7 +49,7 @@ export class Connections {
     return this.known.get(socket);
   }
 
-  /** Closes it at once. What was asked on it and has not begun is not done. */
+  /** Closes it at once. Requests on it that have not begun are not done. */
   close(connection: Connection): void {
     this.forget(connection);
     connection.socket.destroy();
@@ -67,7 +67,7 @@ export class Connections {
     const connection = this.known.get(request.socket);
     if (connection === undefined || !this.open.has(connection)) return;
     const { socket, answers } = connection;
-    // Nothing comes behind a client's own end.
+    // Nothing comes after a client's own end.
     if (!socket.writable) connection.isEnded = true;
     const before = answers.at(-1);
     if (before !== undefined) noteEnd(connection, before.raw);
@@ -91,7 +91,7 @@ export class Connections {
     answers.splice(at, 1);
     if (answers.length === 0 && this.open.has(connection)) {
       connection.arrivingFrom = undefined;
-      // Last in line again.
+      // Back to the end of the order.
       this.idle.delete(connection);
       this.idle.add(connection);
     }
@@ -100,7 +100,7 @@ export class Connections {
 
   private end(connection: Connection): void {
     this.forget(connection);
-    // Of an answer that waits behind another Node does not say that it cannot leave.
+    // Node does not report that an answer cannot leave if it waits behind another.
     for (const { onLeft } of connection.answers.splice(0)) onLeft?.();
   }
 
@@ -110,7 +110,7 @@ export class Connections {
   }
 }
 
-/** Finds out whether an answer ends its connection, for those behind it: Node does so when it hears that the answer is finished. */
+/** Finds out whether an answer ends its connection, for those behind it: Node decides that when the answer is finished. */
 function noteEnd(connection: Connection, answer: ServerResponse): void {
   const { socket } = connection;
   let wasOpen = false;

@@ -3,7 +3,7 @@ import { isHidden } from './hidden.js';
 import type { KnownRoutes } from './routes.js';
 import { varyBy } from './vary.js';
 
-/** What pages of other origins may send, asked for or not. A header that Fetch allows anyway is not listed. */
+/** Headers that pages of other origins may send, whether they ask or not. Headers that Fetch always allows are not listed. */
 export const ALLOWED_HEADERS = [
   'Authorization',
   'Content-Type',
@@ -17,7 +17,7 @@ export const ALLOWED_HEADERS = [
   'tracestate',
 ];
 
-/** What they may read of an answer: every header of the contract that a browser does not show anyway. */
+/** Headers of an answer that they may read: every header of the contract that browsers hide by default. */
 export const EXPOSED_HEADERS = [
   'Allow',
   'ETag',
@@ -32,21 +32,20 @@ export const EXPOSED_HEADERS = [
   'X-Request-Id',
 ];
 
-/** How long a browser remembers what it may send, in seconds: as long as Chromium lets it. */
+/** How long a browser remembers what it may send, in seconds: the longest that Chromium accepts. */
 const REMEMBERED_SECONDS = '7200';
 
 /** Origins of pages that this machine serves itself, at any port. */
 const LOCALHOST = /^https?:\/\/(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?$/;
 
-/** Names of headers that are allowed because a page asks, beside ours; and how long one may be. */
+/** How many names of headers beside ours a page may ask for, and how long each may be. */
 const MOST_ASKED = 64;
 const TOKEN = /^[\w!#$%&'*+.^`|~-]{1,100}$/;
 
 /**
- * The origins whose pages may use what is below `prefix` (CORS, Fetch standard, section 3.3). To all others nothing is said, and without
- * origins nothing to anybody. In development a page of this machine may, too: a front-end's own server has whatever port is free.
- *
- * There are no cookies there, so credentials in the sense of Fetch are never allowed: a page sends the token that it was given.
+ * The origins whose pages may use what is below `prefix` (CORS, Fetch standard, section 3.3). Others get no header, and without origins
+ * nobody does. In development pages of this machine may, too: a front-end's own server has any free port. There are no cookies, so
+ * credentials in the sense of Fetch are never allowed: a page sends the token that it was given.
  */
 export class Origins {
   private readonly allowed: ReadonlySet<string>;
@@ -64,13 +63,13 @@ export class Origins {
     return this.allowed.size > 0 || this.localhost;
   }
 
-  /** Whether pages of an origin may use what is at an address, which begins with its path. */
+  /** Whether pages of an origin may use an address, which begins with its path. */
   mayUse(origin: string | undefined, address: string): origin is string {
     if (origin === undefined || !address.startsWith(this.prefix)) return false;
     return this.allowed.has(origin) || (this.localhost && LOCALHOST.test(origin));
   }
 
-  /** The headers by which a browser lets a page of `origin` read an answer, whatever it is. */
+  /** The headers that let a page of `origin` read an answer. */
   headersFor(origin: string | undefined, address: string): Readonly<Record<string, string>> {
     if (!this.any) return {};
     if (!this.mayUse(origin, address)) return { vary: 'Origin' };
@@ -82,7 +81,7 @@ export class Origins {
   }
 }
 
-/** Has answers say whose pages may read them. Must be called before any hook that may refuse a request: pages read refusals, too. */
+/** Adds these headers to all answers. It must be called before any hook that may refuse a request: pages read refusals, too. */
 export function tellOrigins(fastify: FastifyInstance, origins: Origins): void {
   if (!origins.any) return;
   fastify.addHook('onRequest', ({ headers, url }, reply, done) => {
@@ -92,8 +91,8 @@ export function tellOrigins(fastify: FastifyInstance, origins: Origins): void {
 }
 
 /**
- * Answers preflights. An address of operators answers like an unknown one, as everywhere: its preflight finds nothing, so that no page
- * elsewhere can use it. Must be called before the wrong methods are answered, among which a preflight would be one.
+ * Answers preflights. An operators' address answers like an unknown one: its preflight finds nothing, so that no foreign page can use it.
+ * It must be called before wrong methods are answered, since a preflight would be one.
  */
 export function answerPreflights(fastify: FastifyInstance, origins: Origins, routes: KnownRoutes): void {
   if (!origins.any) return;
@@ -101,7 +100,7 @@ export function answerPreflights(fastify: FastifyInstance, origins: Origins, rou
     if (method !== 'OPTIONS' || headers['access-control-request-method'] === undefined) return done();
     const path = url.split('?', 1)[0] ?? '';
     const methods = origins.mayUse(headers.origin, path) && !isHidden(path) ? routes.methodsOf(path) : [];
-    // Where there is nothing, it is said by whoever says so of any method.
+    // A path that does not exist is answered as for any method.
     if (methods.length === 0) return done();
     varyBy(reply, 'Access-Control-Request-Headers');
     void reply
@@ -117,8 +116,8 @@ export function answerPreflights(fastify: FastifyInstance, origins: Origins, rou
 }
 
 /**
- * Ours, and those that a page asks for: what watches pages adds headers of its own to their requests (`baggage`, `sentry-trace`,
- * `newrelic`, `x-datadog-trace-id`), and none has a meaning here that not every client might give it.
+ * Our headers, and those that a page asks for: monitoring adds its own to a page's requests (`baggage`, `sentry-trace`, `newrelic`,
+ * `x-datadog-trace-id`), and none of them means more here than any client may say.
  */
 function allowedHeaders(asked = ''): string[] {
   const known = new Set(ALLOWED_HEADERS.map((name) => name.toLowerCase()));

@@ -2,18 +2,14 @@ import { createHash } from 'node:crypto';
 import { invalidField } from '#errors/service-error.js';
 
 /**
- * An opaque page position. It is tied to the list it was made for, so that a foreign or edited one is refused
- * instead of silently giving another page. The tie is a checksum, not a secret: a position opens nothing, every
- * query is limited to the caller's own rows anyway.
+ * An opaque page start. It is tied to the list that it was made for, so that a foreign or edited one is refused instead of giving another
+ * page. The tie is a checksum and no secret: a cursor opens nothing, since every query is limited to the caller's own rows.
  */
 export function encodeCursor(list: string, position: string): string {
   return Buffer.from(`${checksum(list, position)}${position}`).toString('base64url');
 }
 
-/**
- * The position inside a cursor.
- * @throws ServiceError `validation_failed` naming `field` when the cursor was not made for this list.
- */
+/** The page start in a cursor. @throws ServiceError `validation_failed` naming `field` when the cursor was not made for this list */
 export function decodeCursor(list: string, cursor: string, field: 'before' | 'after'): string {
   const text = Buffer.from(cursor, 'base64url').toString();
   const position = text.slice(CHECKSUM_LENGTH);

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 
 /**
- * The strong validator (RFC 9110, section 8.8.3) of a representation: a hash of its very bytes and of whom it is for. So what one user
- * has is never confirmed to another, though it be the same. What is anybody's is for nobody.
+ * The strong validator (RFC 9110, section 8.8.3) of a representation: a hash of its bytes and of its user. So what one user has is never
+ * confirmed to another, even if it is the same. A resource that anybody may read has no user.
  */
 export function etagOf(representation: string | Uint8Array, userId = ''): string {
   // NUL is in no user's id.
@@ -13,7 +13,7 @@ export function etagOf(representation: string | Uint8Array, userId = ''): string
 /** An element of the list: an entity tag or nothing, with the blanks around it, up to its comma. */
 const ELEMENT = /[ \t]*(?:((?:W\/)?"[\x21\x23-\x7e\x80-\xff]*")[ \t]*)?(?:,|$)/y;
 
-/** The tags of a list (RFC 9110, section 5.6.1); undefined when it is none, and nobody knows what was meant. */
+/** The tags of a list (RFC 9110, section 5.6.1); undefined: it is no list, and its meaning is unknown. */
 function readTags(header: string): string[] | undefined {
   const tags: string[] = [];
   for (ELEMENT.lastIndex = 0; ELEMENT.lastIndex < header.length;) {
@@ -31,8 +31,8 @@ export function ifMatchHolds(header: string | undefined, etag: string): boolean 
 }
 
 /**
- * `If-None-Match` by weak comparison (RFC 9110, section 13.1.2): `hit` means 304 to a read and 412 to a change. Of what is no list of
- * tags nothing can be said: a read is answered, a change is not made.
+ * `If-None-Match` by weak comparison (RFC 9110, section 13.1.2): `hit` means 304 for a read and 412 for a change. A value that is no list
+ * of tags is unknown: a read is answered, a change is not made.
  */
 export function ifNoneMatch(header: string | undefined, etag: string): 'missed' | 'hit' | 'unreadable' {
   if (header === undefined) return 'missed';

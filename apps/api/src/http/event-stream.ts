@@ -3,21 +3,21 @@ import type { FastifyReply } from 'fastify';
 import { jsonLine } from './json-line.js';
 
 /**
- * A reader that takes nothing for this long while so many characters wait for it is cut off. One long reply may be more than that
- * at once, so the number alone says nothing; time does.
+ * A reader is cut off if it takes nothing for this long while this many characters wait for it. One long reply may be more than that at
+ * once, so the number alone is no reason; time is.
  */
 const LARGEST_BACKLOG = 1024 * 1024;
-/** Once so many wait for all readers of the process together, none may have more than a part. */
+/** Once this many wait for all readers of the process together, none may have more than a share. */
 const LARGEST_TOTAL = 32 * 1024 * 1024;
 const LONGEST_STALL_MS = 5_000;
 
-/** UTF-16 code units handed over in one go: of a long event it is seen so that its reader takes it, however slowly. */
+/** UTF-16 code units that are handed over at once, so that a slow reader of a long event is seen to read. */
 const LARGEST_PART = 64 * 1024;
 
-/** When a client comes back, in milliseconds: spread, so that those of a process that stops do not come at once. */
+/** When a client reconnects, in milliseconds: spread, so that clients of a process that stops do not come at once. */
 const RETRY_MS = 1_000;
 
-/** An answer's headers that keep what is between us and the client from holding events back or changing them. */
+/** Headers that keep proxies from holding events back or changing them. */
 export const EVENT_STREAM_HEADERS = {
   'content-type': 'text/event-stream; charset=utf-8',
   'cache-control': 'no-store, no-transform',
@@ -25,21 +25,21 @@ export const EVENT_STREAM_HEADERS = {
 };
 
 /**
- * Server-sent events to one client (WHATWG HTML, section 9.2). What is sent before the answer is begun waits for that.
+ * Server-sent events for one client (WHATWG HTML, section 9.2). Events that are sent before the answer is begun wait for that.
  *
- * Most streams are idle most of the time, so what one holds on to counts. This is none of Node's streams: the framework would
- * wrap it in four more, and keep all it made for the request until the client leaves.
+ * Most streams are idle most of the time, so what one keeps in memory counts. This is none of Node's streams: the framework would wrap it
+ * in four more, and keep everything that it made for the request until the client leaves.
  */
 export class EventStream {
   /** Characters that wait in all streams of this process. */
   private static total = 0;
   private response: ServerResponse | undefined;
-  /** What the response has not taken yet. */
+  /** Text that the response has not taken yet. */
   private waiting: string[] = [];
   private begun = false;
   private backlog = 0;
   private takenAt = 0;
-  /** Nothing more is sent; what waits still is. */
+  /** No more events are sent; those that wait still are. */
   private over = false;
   private gone = false;
   private listeners: readonly (() => void)[] = [];
@@ -51,20 +51,20 @@ export class EventStream {
 
   /** Calls `listener` once that is so. */
   onceClosed(listener: () => void): void {
-    // They are few, and kept for long: an array that is pushed to keeps room for more.
+    // They are few and kept for long: an array that grows by push keeps room for more.
     this.listeners = [...this.listeners, listener];
   }
 
   /**
-   * Begins the answer with the status and the headers that it was given so far. From here on everything is written to Node's
-   * own response: the framework is done with the request, and forgets it.
+   * Begins the answer with the status and the headers that it has so far. From here on everything is written to Node's own response: the
+   * framework is done with the request and forgets it.
    */
   open(reply: FastifyReply): void {
     reply.hijack();
     const { raw: response } = reply;
     const { socket } = response.req;
     if (this.gone || socket.destroyed) {
-      // The client has left before there was anything to say.
+      // The client left before there was anything to send.
       response.destroy();
       return this.close();
     }
@@ -73,14 +73,14 @@ export class EventStream {
       this.close();
     };
     response.on('close', closed);
-    // An answer that waits behind another on its connection is not told when that ends.
+    // An answer that waits behind another on its connection gets no event when that ends.
     if (response.socket === null) {
       socket.setMaxListeners(0); // as many may wait as the client cares to send
       socket.on('close', closed);
     }
     response.on('drain', () => this.flush());
     response.writeHead(response.statusCode, reply.getHeaders() as OutgoingHttpHeaders);
-    // Node keeps the headers for as long as the answer. Sent by themselves they become one string; else they stay forty.
+    // Node keeps the headers as long as the answer. Sent by themselves they become one string; otherwise they stay forty.
     response.flushHeaders();
     this.response = response;
     this.flush();
@@ -98,22 +98,22 @@ export class EventStream {
   }
 
   /**
-   * A comment: nothing to the client, but proof to everything on the way that the stream lives. It is a line of the block to come, not
-   * a block of its own. To be called now and then until the stream is closed, for it also finds a reader that has stopped reading.
+   * Sends a beat: a comment, which clients ignore and which shows everything on the way that the stream lives. It is a line of the next
+   * block, not a block of its own. It is called now and then until the stream is closed, and also finds a reader that has stopped reading.
    */
   beat(): void {
     if (this.hasStalled()) this.destroy();
     else this.write(':\n');
   }
 
-  /** The end; what was sent before it still leaves. */
+  /** Ends the stream after what was sent before. */
   end(): void {
     if (this.over) return;
     this.over = true;
     this.flush();
   }
 
-  /** The end at once, whatever the client lacks. */
+  /** Ends the stream at once. */
   destroy(): void {
     this.response?.destroy();
     this.close();
@@ -136,7 +136,7 @@ export class EventStream {
     this.flush();
   }
 
-  /** Hands over as much as the client's connection takes; it calls for more by `drain`. */
+  /** Hands over as much as the client's connection takes. `drain` calls for more. */
   private flush(): void {
     const { response, waiting } = this;
     if (response === undefined || this.gone) return;
@@ -164,7 +164,7 @@ export class EventStream {
   }
 }
 
-/** None ends within a character: each is encoded by itself. */
+/** No piece ends within a character, since each is encoded by itself. */
 function inParts(text: string): string[] {
   const parts: string[] = [];
   for (let begin = 0; begin < text.length; begin += parts.at(-1)?.length ?? 0) {

@@ -4,20 +4,18 @@ import { ServiceError } from '#errors/service-error.js';
 import { hasBody } from './connections.js';
 import { repeatedName } from './repeated-name.js';
 
-/** No request needs more; what comes after this walks a body by recursion. */
+/** Deepest nesting. No request needs more, and later code walks a body by recursion. */
 const LARGEST_DEPTH = 8;
 
-/** What is quoted of a request is shortened. */
+/** Longest quotation of a request, in characters. */
 const LONGEST_NAME = 100;
 
-/** JSON is UTF-8 (RFC 8259, section 8.1); whoever says so may. */
+/** JSON is UTF-8 (RFC 8259, section 8.1); a client may say so. */
 const UTF8 = /^"?utf-?8"?$/i;
 
 /**
- * Reads bodies as JSON (RFC 8259) and as nothing else.
- *
- * Fastify's own parser would turn invalid UTF-8 into replacement characters and take text and forms; an empty body
- * stands for "no fields", because clients often send the content type with it.
+ * Reads bodies as JSON (RFC 8259) and as nothing else. Fastify's own parser replaces invalid UTF-8 and accepts text and forms. An empty
+ * body means "no fields", because clients often send the content type with it.
  */
 export function acceptJsonOnly(fastify: FastifyInstance): void {
   const { bodyLimit: largest = 0 } = fastify.initialConfig;
@@ -29,10 +27,10 @@ export function acceptJsonOnly(fastify: FastifyInstance): void {
       done(error as Error);
     }
   });
-  // Node would ask for the body at once. Asked for here, one that is refused by its headers is not sent (RFC 9110, section 10.1.1).
+  // Node would ask for the body at once. Asked for here, a body that its headers have refused is not sent (RFC 9110, section 10.1.1).
   fastify.server.on('checkContinue', (request, response) => fastify.server.emit('request', request, response));
   fastify.addHook('preParsing', (request, reply, _payload, done) => {
-    // One of a GET or a HEAD is passed over.
+    // The body of a GET or a HEAD is ignored.
     if (request.method === 'GET' || request.method === 'HEAD' || !hasBody(request.raw)) return done();
     if (Number(request.headers['content-length']) > largest) {
       throw new ServiceError('payload_too_large', 'The body is too large.');
@@ -43,10 +41,10 @@ export function acceptJsonOnly(fastify: FastifyInstance): void {
   });
 }
 
-/** @throws ServiceError `unsupported_media_type` for a body that its headers say is compressed, no JSON or no UTF-8 */
+/** @throws ServiceError `unsupported_media_type` for a body that is compressed, no JSON, or not UTF-8 by its headers */
 function assertPlain({ headers }: FastifyRequest): void {
   if (!/^(identity)?$/i.test(headers['content-encoding'] ?? '')) {
-    // Says what would be taken (RFC 9110, section 15.5.16).
+    // Says what is accepted (RFC 9110, section 15.5.16).
     throw new ServiceError('unsupported_media_type', 'The body must have no Content-Encoding.', {
       headers: { 'accept-encoding': 'identity' },
     });
@@ -63,7 +61,7 @@ function assertPlain({ headers }: FastifyRequest): void {
   }
 }
 
-/** One mark of the byte order may stand in front (RFC 8259, section 8.1); it is the parser's to pass over. */
+/** One byte order mark may come first (RFC 8259, section 8.1). The parser skips it. */
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 function parseObject(body: Buffer): object {

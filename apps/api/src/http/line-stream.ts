@@ -2,14 +2,14 @@ import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { FastifyReply } from 'fastify';
 import { jsonLine } from './json-line.js';
 
-/** An answer's headers: a copy of somebody's data is not to be kept on the way. */
+/** Headers: no proxy may keep a copy of somebody's data. */
 export const LINES_HEADERS = {
   'content-type': 'application/jsonl; charset=utf-8',
   'cache-control': 'no-store',
   'x-accel-buffering': 'no',
 };
 
-/** A reader who takes nothing for this long is cut off, in milliseconds. */
+/** A reader that takes nothing for this long is cut off, in milliseconds. */
 const LONGEST_STALL_MS = 30_000;
 
 /**
@@ -22,7 +22,10 @@ export class LineStream {
   private response: ServerResponse | undefined;
   private gone = false;
 
-  /** `bundles` gives values to be written together; `failed` is told what it throws once the answer is begun. */
+  /**
+   * @param bundles gives values that are written together
+   * @param failed called with what `bundles` throws once the answer is begun
+   */
   constructor(
     private readonly bundles: AsyncGenerator<readonly object[], void, undefined>,
     private readonly failed: (error: unknown) => void,
@@ -30,7 +33,7 @@ export class LineStream {
     private readonly stallMs = LONGEST_STALL_MS,
   ) {}
 
-  /** Begins the answer with the status and the headers that it was given so far. */
+  /** Begins the answer with the status and the headers that it has so far. */
   open(reply: FastifyReply): void {
     reply.hijack();
     const { raw: response } = reply;
@@ -38,13 +41,13 @@ export class LineStream {
     this.pour(response);
   }
 
-  /** The same to Node's own answer, whose head was written. */
+  /** The same for Node's own answer, whose head was written. */
   pour(response: ServerResponse): void {
     this.response = response;
     const { socket } = response.req;
     const left = (): void => (response.writableFinished ? this.close() : this.destroy());
     response.on('close', left);
-    // An answer that waits behind another on its connection is not told when that ends.
+    // An answer that waits behind another on its connection gets no event when that ends.
     if (response.socket === null) socket.setMaxListeners(0); // as many may wait as the client cares to send
     socket.on('close', left);
     void this.write(response)
@@ -55,7 +58,7 @@ export class LineStream {
       .finally(() => socket.off('close', left));
   }
 
-  /** The end at once, whatever the client lacks. */
+  /** Ends the stream at once. */
   destroy(): void {
     this.response?.destroy();
     this.close();

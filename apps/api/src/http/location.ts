@@ -4,15 +4,15 @@ import type { FastifyReply } from 'fastify';
 const SLASHES_AT_TOP = 3;
 
 /**
- * An address of the API, given from `/api/v1/` on, as it is found from where a request went. Said like that it leads to the right place also
- * where a proxy serves the API below a path of its own, of which nothing is known here.
+ * An address of the API, given from `/api/v1/` on, relative to the address of a request. So it also leads to the right place if a proxy
+ * serves the API below a path that we know nothing of.
  */
 export function fromHere(url: string, address: string): string {
   const path = url.split('?', 1)[0] ?? '';
   return '../'.repeat(Math.max(0, path.split('/').length - 1 - SLASHES_AT_TOP)) + address;
 }
 
-/** Says where a resource is (RFC 9110, section 10.2.2), by its address below `/api/v1/`. */
+/** Sets `Location` (RFC 9110, section 10.2.2) to an address below `/api/v1/`. */
 export function tellLocation(reply: FastifyReply, address: string): FastifyReply {
   return reply.header('location', fromHere(reply.request.url, address));
 }

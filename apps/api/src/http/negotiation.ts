@@ -6,7 +6,7 @@ const JSON_TYPE = 'application/json';
 const EVENTS_TYPE = 'text/event-stream';
 const LINES_TYPE = 'application/jsonl';
 
-/** What the routes of the API offer, by the end of their path; the first is what a caller gets who does not mind. */
+/** What the routes offer, by the end of their path. A caller without a preference gets the first. */
 const OFFERS: readonly (readonly [string, readonly string[]])[] = [
   ['/jobs/:job_id/events', [EVENTS_TYPE]],
   ['/export', [LINES_TYPE]],
@@ -17,7 +17,7 @@ const OFFERS: readonly (readonly [string, readonly string[]])[] = [
 function chosenType(request: FastifyRequest): string | undefined {
   const { url = '' } = request.routeOptions;
   const [, offers = []] = OFFERS.find(([end]) => url.endsWith(end)) ?? [];
-  // What most callers say needs no weighing.
+  // What most callers send needs no weighing.
   const { accept } = request.headers;
   if (accept === undefined || accept === '*/*') return offers[0];
   if (offers.includes(accept)) return accept;
@@ -25,22 +25,22 @@ function chosenType(request: FastifyRequest): string | undefined {
   return typeof chosen === 'string' ? chosen : undefined;
 }
 
-/** Whether the caller would rather have events than JSON, of a route that offers both. */
+/** Whether the caller prefers events to JSON, on a route that offers both. */
 export function prefersEvents(request: FastifyRequest): boolean {
   return chosenType(request) === EVENTS_TYPE;
 }
 
-/** Makes requests know what they accept. */
+/** Adds to requests what they accept. */
 export async function negotiate(fastify: FastifyInstance): Promise<void> {
   await fastify.register(accepts);
 }
 
 /**
- * Refuses callers who can read nothing of what a route has to say (406, RFC 9110, section 15.5.7). Errors are JSON all the same.
- * @throws ServiceError `not_acceptable`
+ * Refuses callers that accept nothing of what a route offers (406, RFC 9110, section 15.5.7). Errors are JSON all the same. @throws
+ * ServiceError `not_acceptable`
  */
 export function assertAcceptable(request: FastifyRequest): void {
-  // `application/json; charset=utf-8` asks for JSON: of a type's parameters only its weight counts here.
+  // `application/json; charset=utf-8` asks for JSON: only the weight counts among a type's parameters.
   const { headers } = request.raw;
   if (headers.accept?.includes(';') === true)
     headers.accept = headers.accept.replace(/;(?!\s*q\s*=)(?:[^,;"]|"(?:[^"\\]|\\.)*"?)*/gi, '');

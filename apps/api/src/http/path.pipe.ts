@@ -4,7 +4,7 @@ import { isId } from '#database/ids.js';
 import { notFound } from '#errors/service-error.js';
 import { isUserId } from '../auth/jwt.strategy.js';
 
-/** A parameter of the path. What cannot name a thing names none: 404, like any other unknown name. */
+/** A parameter of the path. A value that cannot be an id or a slug is answered like an unknown one: 404. */
 class PathPipe implements PipeTransform<string, string> {
   constructor(
     private readonly isName: (value: string) => boolean,
@@ -23,7 +23,7 @@ const isSlug = (value: string): boolean => SLUG.test(value);
 export const AssistantSlug = new PathPipe(isSlug, 'assistant');
 export const ChatId = new PathPipe(isId, 'chat');
 export const JobId = new PathPipe(isId, 'job');
-/** A user's id, which has capitals and small letters as its tokens have them. */
+/** A user's id, as written in its tokens. */
 export const UserName: PipeTransform<string, string> = {
   transform(value) {
     if (!isUserId(value)) throw notFound('user');
@@ -33,5 +33,5 @@ export const UserName: PipeTransform<string, string> = {
 
 export const ReceiptId = new PathPipe(isId, 'receipt');
 
-/** The assistant's slug where a chat is asked for in that assistant's space: it is the chat that is not found. */
+/** The assistant's slug on an assistant's path of a chat: a wrong one means that the chat is not found. */
 export const ChatSpace = new PathPipe(isSlug, 'chat');

@@ -5,9 +5,9 @@ import { userIdOf } from '../auth/caller.decorator.js';
 import { etagOf, ifMatchHolds, ifNoneMatch } from './etag.js';
 
 /**
- * What a request says of the representation that its caller has (RFC 9110, section 13). They count only where the request would
- * succeed without them (section 13.2.1), so they are looked at once the resource was found; first `If-Match`, then `If-None-Match`
- * (section 13.2.2). There are no moments of change here, so `If-Modified-Since` and `If-Unmodified-Since` say nothing.
+ * The preconditions of a request (RFC 9110, section 13). They count only where the request would succeed without them (section 13.2.1), so
+ * they are checked once the resource was found: first `If-Match`, then `If-None-Match` (section 13.2.2). Resources have no time of change
+ * here, so `If-Modified-Since` and `If-Unmodified-Since` are ignored.
  */
 export class Preconditions {
   constructor(
@@ -26,7 +26,7 @@ export class Preconditions {
     return this.ifMatch !== undefined || this.ifNoneMatch !== undefined;
   }
 
-  /** @throws ServiceError `precondition_failed` when a resource that is now like this may not be changed */
+  /** @throws ServiceError `precondition_failed` when a resource in this state may not be changed */
   assertMayChange(representation: object): void {
     if (!this.any) return;
     const etag = etagOf(JSON.stringify(representation), this.userId);
@@ -34,7 +34,7 @@ export class Preconditions {
     if (ifNoneMatch(this.ifNoneMatch, etag) !== 'missed') throw failed('The resource is what it must not be.');
   }
 
-  /** @returns whether whoever reads has it already: 304. @throws ServiceError `precondition_failed` */
+  /** @returns whether the caller has it already: 304 @throws ServiceError `precondition_failed` */
   isKnown(etag: string): boolean {
     this.assertMatch(etag);
     return ifNoneMatch(this.ifNoneMatch, etag) === 'hit';

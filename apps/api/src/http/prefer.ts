@@ -3,15 +3,15 @@ import { varyBy } from './vary.js';
 
 /** How a caller wants to wait (RFC 7240). */
 export interface Preference {
-  /** Seconds to wait before the answer is 202; undefined: nothing was asked. */
+  /** Seconds to wait before the answer is 202; undefined: the caller has not said. */
   readonly waitSeconds: number | undefined;
-  /** What goes into `Preference-Applied`. */
+  /** The value of `Preference-Applied`. */
   readonly applied: string | undefined;
 }
 
-/** Reads how callers want to wait, within what this service allows. */
+/** Reads how callers want to wait, within this service's bounds. */
 export class Preferences {
-  /** `longestSeconds`: the longest that a request waits for a reply, and what a turn waits when nothing is asked. */
+  /** @param longestSeconds the longest that a request waits for a reply, and the default for a turn */
   constructor(readonly longestSeconds: number) {}
 
   /**
@@ -66,7 +66,7 @@ function unquoted(word: string): string {
     : word;
 }
 
-/** Says which preferences were honoured (RFC 7240, section 3), and that they count here, whether there were any or not (section 2). */
+/** Reports which preferences were applied (RFC 7240, section 3), and that the answer depends on them (section 2). */
 export function applyPreference(reply: FastifyReply, preference: Preference): void {
   varyBy(reply, 'Prefer');
   if (preference.applied !== undefined) void reply.header('preference-applied', preference.applied);

@@ -9,7 +9,7 @@ import { endGently } from './gentle-end.js';
 import { SECURITY_HEADERS } from './security-headers.js';
 import { isUnused } from './unused-connections.js';
 
-/** A complaint of Node's parser. */
+/** An error of Node's parser. */
 type RawError = NodeJS.ErrnoException & {
   /** What it was reading. */
   readonly rawPacket?: unknown;
@@ -19,24 +19,24 @@ type RawError = NodeJS.ErrnoException & {
 const over = new WeakSet<Socket>();
 
 /**
- * Answers what Node's HTTP parser refuses (it would answer in its own words) in the one error shape, and ends the connection: what
- * follows cannot be trusted to be a request. Answers under way go first, for each is the next in line to its client.
+ * Answers requests that Node's HTTP parser refuses, in the common error shape (Node would use its own words), and ends the connection: what
+ * follows may not be a request. Answers under way leave first, since each is its client's next one.
  */
 export function answerRawError(error: RawError, socket: Socket, connections: Connections, origins: Origins): void {
   if (isUnused(error, socket)) return;
-  // Node says so of whatever comes later, too.
+  // Node reports this for everything that comes later, too.
   if (over.has(socket)) return;
   over.add(socket);
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
     return;
   }
-  // Sent behind a request that was said to be the last: it is no request, and that one's answer ends the connection.
+  // It came behind a request that was announced as the last. It is no request, and that one's answer ends the connection.
   const answers = connections.of(socket)?.answers ?? [];
   if (error.code === 'HPE_CLOSED_CONNECTION' && answers.length > 0) return;
 
   const latest = answers.at(-1);
-  // What broke within its body is known already, and may even have its answer.
+  // A request that broke within its body is known already, and may even have its answer.
   const broken = latest?.raw.req.complete === false ? latest : undefined;
   const before = broken === undefined ? latest : answers.at(-2);
   if (before === undefined) end(error, socket, broken, origins);
@@ -52,8 +52,8 @@ function end(error: RawError, socket: Socket, broken: OpenAnswer | undefined, or
 }
 
 /**
- * Whose page sent what the parser refused, as far as what came last tells: its request line, and an `Origin` that is the only one. It
- * decides nothing but who may read the refusal.
+ * The origin of a refused request, as far as the last packet tells: its request line, and an `Origin` that is the only one. It decides only
+ * who may read the refusal.
  */
 function senderOf({ rawPacket }: RawError): { origin?: string; address?: string } {
   const text = Buffer.isBuffer(rawPacket) ? rawPacket.toString('latin1') : '';
@@ -72,7 +72,7 @@ function responseTo({ code }: RawError, id: string, headers: Readonly<Record<str
   return rawErrorResponse('malformed_request', 'This is not an HTTP request.', id, headers);
 }
 
-/** What Node would refuse without a word: there is nothing here to connect to (RFC 9110, section 9.3.6). */
+/** Node refuses this without an answer: there is nothing to connect to (RFC 9110, section 9.3.6). */
 export function refuseTunnels(fastify: FastifyInstance, connections: Connections, origins: Origins): void {
   fastify.server.on('connect', (_request, socket: Socket) => {
     socket.on('error', () => undefined);

@@ -1,4 +1,4 @@
-/** A text, or what opens and closes around texts. Of a text no character is looked at twice, however long it is. */
+/** A string, or what opens and closes around strings. No character of a string is read twice, however long it is. */
 const TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\]:]/g;
 
 /**
@@ -9,7 +9,7 @@ const TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\]:]/g;
  * @param json a text that `JSON.parse` takes
  */
 export function repeatedName(json: string): string | undefined {
-  /** The names of each object we are in; undefined for an array. */
+  /** The names of each object that we are in; undefined: an array. */
   const objects: (Set<string> | undefined)[] = [];
   let text = '';
   for (const [token] of json.matchAll(TOKEN)) {

@@ -12,8 +12,8 @@ import { Preconditions } from './preconditions.js';
 import { varyBy } from './vary.js';
 
 /**
- * Turns what a handler returns into the bytes that leave, once, and gives them their validator: GET answers
- * carry a strong ETag and become 304 when the caller has them already. Streams write their answers themselves, and have none.
+ * Turns a handler's result into bytes, once, and adds their validator: answers to GET have a strong ETag, and become 304 if the caller has
+ * them. Streams write their answers themselves, and have none.
  */
 @Injectable()
 export class RepresentationInterceptor implements NestInterceptor {
@@ -31,13 +31,13 @@ export class RepresentationInterceptor implements NestInterceptor {
         if (body instanceof EventStream) return this.events(body, request, reply);
         if (body instanceof LineStream) return this.lines(body, request, reply);
         if (body === undefined) {
-          // 204, which may be kept and given to others unless it says otherwise (RFC 9110, section 15.1).
+          // 204, which caches may keep unless it says otherwise (RFC 9110, section 15.1).
           void reply.header('cache-control', 'no-store');
           return undefined;
         }
         const json = JSON.stringify(body);
         if (this.reflector.getAllAndOverride<boolean>(PUBLIC, [context.getHandler(), context.getClass()])) {
-          // Health: never to be answered from a memory of it.
+          // Health must never be answered from a cache.
           void reply.header('cache-control', 'no-store').type('application/json; charset=utf-8');
           return json;
         }
@@ -61,7 +61,7 @@ export class RepresentationInterceptor implements NestInterceptor {
     void reply.headers(EVENT_STREAM_HEADERS);
     varyBy(reply, 'Authorization', 'Accept');
     if (request.method === 'HEAD') return stream.destroy();
-    // It passes none of the framework's hooks on its way out.
+    // It passes no hook of the framework on its way out.
     this.answers.begins(request, reply);
     stream.open(reply);
   }

@@ -3,12 +3,12 @@ import type { FastifyInstance } from 'fastify';
 import { ServiceError } from '#errors/service-error.js';
 
 /**
- * Headers that may be there once. Node keeps the first of several, another server on the way may keep the last: whoever looks at
- * a request must see the same user, host and type as we do (RFC 9110, section 5.3; for `Host` RFC 9112, section 3.2, demands it).
+ * Headers that may come only once. Node keeps the first of several, another server may keep the last: everything on the way must see the
+ * same user, host and type as we do (RFC 9110, section 5.3; for `Host` RFC 9112, section 3.2, demands it).
  */
 const SINGLE = ['authorization', 'content-type', 'host'];
 
-/** By these most others are told from them at a glance. */
+/** Their lengths, which tell most other headers apart at once. */
 const SINGLE_LENGTHS = new Set(SINGLE.map(({ length }) => length));
 
 /** `uri-host [ ":" port ]` (RFC 9112, section 3.2); empty where a client knows no name. */
@@ -30,18 +30,18 @@ export function originForm({ url = '/', headers }: IncomingMessage): string {
 }
 
 /**
- * Refuses heads of requests that Node lets pass and that may be taken for something else on the way, before anything is asked of
- * who sends them: so that it holds for each address in the same way.
+ * Refuses request heads that Node accepts and others may read differently, before anything else is checked. So it holds for every address
+ * alike.
  */
 export function checkHeads(fastify: FastifyInstance): void {
   const { server } = fastify;
-  // Node would drop, unseen, what comes after two thousand lines. Their size is bounded anyway.
+  // Node would silently drop what comes after two thousand header lines. Their size is bounded anyway.
   server.maxHeadersCount = 0;
-  // An expectation nobody knows (RFC 9110, section 10.1.1, lets a server refuse it) is passed over.
+  // An unknown expectation (RFC 9110, section 10.1.1, lets a server refuse it) is ignored.
   server.on('checkExpectation', (request, response) => server.emit('request', request, response));
   fastify.addHook('onRequest', ({ raw, url, routeOptions }, reply, done) => {
     const fault = headFault(raw);
-    // Where its body ends may be understood in two ways, too.
+    // The end of its body may be read in two ways, too.
     if (fault !== undefined) reply.raw.setHeader('connection', 'close');
     const message = fault ?? targetFault(url, routeOptions.url);
     if (message !== undefined) throw new ServiceError('malformed_request', message);
@@ -63,7 +63,7 @@ function headFault({ httpVersion, rawHeaders, headers }: IncomingMessage): strin
   if (headers.host === undefined && httpVersion === '1.1') return 'The request has no Host.';
   if (!HOST.test(headers.host ?? '')) return 'The request has no valid Host.';
   const coding = headers['transfer-encoding'];
-  // Of the codings that Node lets pass it undoes this one only, and HTTP/1.0 has none (RFC 9112, section 6.1).
+  // This is the only coding that Node accepts and also undoes, and HTTP/1.0 has none (RFC 9112, section 6.1).
   if (coding !== undefined && (httpVersion === '1.0' || !/^chunked$/i.test(coding))) {
     return 'The request has an unknown Transfer-Encoding.';
   }

@@ -5,12 +5,12 @@ import type { Connections } from './connections.js';
 const SAFE = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
 
 /**
- * Has requests that a client sends without waiting for answers ("pipelined") done one after another, unless all of them are safe
- * (RFC 9112, section 9.3.2). Node starts them all at once: of two messages the second might be stored first. What was sent
- * behind a request whose answer ended the connection is not done at all (section 9.6): its client is told that it got no answer.
+ * Lets requests that a client sends without waiting for answers ("pipelined") be done one after another, unless all of them are safe (RFC
+ * 9112, section 9.3.2). Node starts them all at once, so the second of two messages might be stored first. Requests behind one whose answer
+ * ended the connection are not done at all (section 9.6): their client learns that they got no answer.
  */
 export function keepRequestsInOrder(fastify: FastifyInstance, connections: Connections): void {
-  // The last moment before something is done. A body is read before, or it would keep the client from sending on.
+  // The last moment before a request has an effect. Its body is read before, or it would keep the client from sending on.
   fastify.addHook('preHandler', ({ raw: { socket } }, reply, done) => {
     const connection = connections.of(socket);
     const answers = connection?.answers ?? [];

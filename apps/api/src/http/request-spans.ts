@@ -7,14 +7,14 @@ import { methodOf, routeOf } from '../metrics/request-metrics.js';
 
 const spans = new WeakMap<FastifyRequest, Span>();
 
-/** The span of a request; undefined where no traces are kept. */
+/** The span of a request; undefined: no traces are kept. */
 export function spanOf(request: FastifyRequest): Span | undefined {
   return spans.get(request);
 }
 
 /**
- * A span for each request to the contract's paths, below its caller's where it names one. It ends with the answer, which of a stream is with the
- * stream. Without traces nothing is hooked in.
+ * Makes a span for each request to the contract's paths, below its caller's if it names one. It ends with the answer, or with the stream.
+ * Without traces no hook is added.
  */
 @Injectable()
 export class RequestSpans {

@@ -6,21 +6,21 @@ import helmet from 'helmet';
 type Policy = Readonly<Record<string, readonly string[]>>;
 
 /**
- * The headers of an answer that is no page, whatever it is: it loads and runs nothing, stands in no frame, is nobody's image or script,
- * and is taken for nothing but what its type says.
+ * Headers of an answer that is no page: it loads and runs nothing, stands in no frame, is no other site's image or script, and is read by
+ * its type only.
  */
 export const SECURITY_HEADERS = headersOf({ 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] });
 
 /**
- * The headers of a page of ours: what it may load is `policy`, beyond which there is nothing; it posts no forms, has the base that it
- * says, and stands in no frame. No window of another site that it opens, or was opened by, can reach into it.
+ * Headers of one of our pages: it may load what `policy` says and nothing else, posts no forms, has the base that it says, and stands in no
+ * frame. No window of another site that it opens, or that opened it, can reach into it.
  */
 export function pageHeaders(policy: Policy): Readonly<Record<string, string>> {
   const all = { 'default-src': ["'none'"], 'base-uri': ["'none'"], 'form-action': ["'none'"], ...policy };
   return headersOf({ ...all, 'frame-ancestors': ["'none'"] }, 'same-origin');
 }
 
-/** Has every answer carry {@link SECURITY_HEADERS}; a page says its own in their place. */
+/** Adds {@link SECURITY_HEADERS} to every answer. A page sets its own instead. */
 export function tellBrowsers(fastify: FastifyInstance): void {
   fastify.addHook('onRequest', (_request, reply, done) => {
     void reply.headers(SECURITY_HEADERS);

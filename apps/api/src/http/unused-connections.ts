@@ -9,7 +9,7 @@ export function keepUnusedOpen(server: Server, keepAliveMs: number): void {
   const unused = new WeakSet<Socket>();
   server.on('connection', (socket) => {
     unused.add(socket);
-    // Node adds as much to what it promises to clients, so that no request meets the end.
+    // Node adds this much to the time that it announces to clients, so that no request meets the end.
     socket.setTimeout(keepAliveMs + 1_000);
   });
   server.prependListener('request', ({ socket }) => {

@@ -3,10 +3,10 @@ import { plainToInstance } from 'class-transformer';
 import { getMetadataStorage, validate, type ValidationError } from 'class-validator';
 import { type FieldFault, ServiceError } from '#errors/service-error.js';
 
-/** Field names come from the request and go into the answer: they are shortened. */
+/** Field names come from the request and go into the answer, so they are shortened. */
 const LONGEST_FIELD = 100;
 
-/** Unknown fields that are told: a body has room for tens of thousands, and an answer must not be many times what was asked. */
+/** Most unknown fields that are listed: a body may have tens of thousands, and an answer must not be many times as long as its request. */
 const MOST_UNKNOWN = 20;
 
 /**
@@ -20,14 +20,14 @@ const MOST_UNKNOWN = 20;
 export class StrictValidationPipe implements PipeTransform<unknown, Promise<unknown>> {
   private readonly fields = new WeakMap<Type, ReadonlySet<string>>();
 
-  /** @throws ServiceError `validation_failed` naming the fields at fault */
+  /** @throws ServiceError `validation_failed` naming the wrong fields */
   async transform(value: unknown, { type, metatype }: ArgumentMetadata): Promise<unknown> {
     if ((type !== 'body' && type !== 'query') || metatype === undefined) return value;
     const known = this.fieldsOf(metatype);
-    // No body at all stands for no fields.
+    // A missing body means no fields.
     const entries = Object.entries(value ?? {});
     const fields = Object.fromEntries(entries.filter(([field]) => known.has(field)));
-    // A query is all text, and its class says what becomes of it. A body has its types, and is kept as it came.
+    // A query is all text, and its class converts it. A body has its types, and stays as it came.
     const dto = (
       type === 'query' ? plainToInstance(metatype, fields) : Object.assign(new metatype() as object, fields)
     ) as object;
@@ -55,7 +55,7 @@ export class StrictValidationPipe implements PipeTransform<unknown, Promise<unkn
   }
 }
 
-/** Those of `fields` that are not known, as faults: the first of them, if they are many. */
+/** The unknown ones of `fields`, as faults; only the first, if there are many. */
 export function unknownFields(fields: readonly string[], known: ReadonlySet<string> = new Set()): FieldFault[] {
   return fields
     .filter((field) => !known.has(field))

@@ -1,6 +1,6 @@
 import type { FastifyReply } from 'fastify';
 
-/** Says which of the request's headers the answer depends on (RFC 9110, section 12.5.5), beside those that were named before. */
+/** Names request headers that the answer depends on (RFC 9110, section 12.5.5), besides those named before. */
 export function varyBy(reply: FastifyReply, ...headers: string[]): void {
   const told = [reply.getHeader('vary') ?? []].flat().join();
   if (told === '') return void reply.header('vary', headers.join(', '));
