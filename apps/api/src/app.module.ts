@@ -110,7 +110,7 @@ export class AppModule {
         UserTags,
         {
           provide: JobWaiter,
-          // Each holds a connection and a timer, as a stream does.
+          // Each waiting request holds a connection and a timer, as a stream does.
           useFactory: (feed: JobFeed) => new JobWaiter(feed, settings.limits.openStreams),
           inject: [JobFeed],
         },

@@ -25,20 +25,20 @@ import { SECURITY_HEADERS, tellBrowsers } from './http/security-headers.js';
 import { keepUnusedOpen } from './http/unused-connections.js';
 import { servePlayground } from './playground/playground.js';
 
-/** Where the operations of the contract are. */
+/** The path of the contract's operations. */
 const API_PREFIX = '/api/v1';
 
 const LARGEST_BODY_BYTES = 256 * 1024;
 
-/** Time a client has to send its whole request, in milliseconds (Fastify's default is for ever). */
+/** How long a client may take to send its whole request, in milliseconds (Fastify has no limit by default). */
 const REQUEST_TIMEOUT_MS = 30_000;
 
-/** Time it has for the headers alone, in milliseconds. */
+/** How long it may take for the headers alone, in milliseconds. */
 const HEADERS_TIMEOUT_MS = 15_000;
 
 /**
- * A connection on which not a byte has moved for this long is closed, in milliseconds: whoever does not read its answer would
- * hold on to it for ever. Longer than any request waits, and than the silence between two beats of a stream.
+ * A connection on which no byte has moved for this long is closed, in milliseconds: a client that does not read its answer would hold it
+ * for ever. It is longer than any request waits, and than the time between two beats of a stream.
  */
 const SILENCE_TIMEOUT_MS = 90_000;
 
@@ -56,7 +56,7 @@ export async function createApp(settings: Settings): Promise<NestFastifyApplicat
     keepAliveTimeout: settings.keepAliveMs,
     http: {
       headersTimeout: HEADERS_TIMEOUT_MS,
-      // Node looks for requests that take too long at this interval; its default, 30 s, would double the time they have.
+      // How often Node looks for requests that take too long. Its default, 30 s, would double their time.
       connectionsCheckingInterval: 2_000,
       // Node would answer in its own words: see `checkHeads`.
       requireHostHeader: false,
@@ -99,7 +99,7 @@ export async function createApp(settings: Settings): Promise<NestFastifyApplicat
   return app;
 }
 
-/** Addresses that cannot be decoded never reach a route, and so not the error filter. */
+/** Addresses that cannot be decoded reach no route, and so not the error filter. */
 function answerFrameworkError(thrown: Error, request: FastifyRequest, reply: FastifyReply, origins: Origins): void {
   const error = translate(thrown);
   void reply

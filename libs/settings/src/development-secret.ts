@@ -2,14 +2,14 @@ import { randomBytes } from 'node:crypto';
 import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** The secret for tokens where none is set, in development: kept under DATA_DIR. */
+/** The secret for tokens if none is set, in development: kept under DATA_DIR. */
 export function developmentSecret(dataDir: string): string {
   return keptSecret(dataDir, 'jwt-secret');
 }
 
 /**
- * The secret in the file `name` below `directory`: random, made once, for the owner alone. Processes that ask in the same
- * moment get the same one.
+ * The secret in the file `name` below `directory`: random, made once, readable by its owner alone. Processes that ask at the same moment
+ * get the same one.
  */
 export function keptSecret(directory: string, name: string): string {
   const file = join(directory, name);
@@ -19,7 +19,7 @@ export function keptSecret(directory: string, name: string): string {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
   mkdirSync(directory, { recursive: true, mode: 0o700 });
-  // Written whole, then linked: the name appears with its content, and only for the first of several.
+  // Written whole, then linked: the name appears with its content, and only the first of several makes it.
   const mine = `${file}-${randomBytes(6).toString('hex')}`;
   writeFileSync(mine, randomBytes(32).toString('base64url'), { mode: 0o600, flag: 'wx' });
   try {

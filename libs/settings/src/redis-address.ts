@@ -1,6 +1,6 @@
-/** Where a Redis is, and how one speaks to it: what REDIS_URL says, taken apart. */
+/** The parts of REDIS_URL: where a Redis is, and how to connect. */
 export interface RedisAddress {
-  /** One server; one that Sentinels name, and another when it has died; or a Cluster. */
+  /** One server, a primary that Sentinels name, or a Cluster. */
   readonly kind: 'server' | 'sentinel' | 'cluster';
   /** Whether all connections are encrypted, those to Sentinels too. */
   readonly tls: boolean;
@@ -12,7 +12,7 @@ export interface RedisAddress {
   readonly db: number;
   /** Only with Sentinels. */
   readonly sentinel?: {
-    /** What they call the primary. */
+    /** The Sentinels' name of the primary. */
     readonly primary: string;
     readonly username: string | undefined;
     readonly password: string | undefined;
@@ -24,14 +24,14 @@ export interface RedisNode {
   readonly port: number;
 }
 
-/** What REDIS_URL may look like, for whoever got it wrong. */
+/** The forms of REDIS_URL, for its error message. */
 const FORMS =
   'redis://[user:password@]host[:port][/db], redis+sentinel://[user:password@]host[:port],…/primary[/db] ' +
   'or redis+cluster://[user:password@]host[:port],…, each with rediss for TLS';
 
 const PORT = { server: 6379, sentinel: 26_379, cluster: 6379 } as const;
 
-/** Redis itself knows no limit; beyond this a number is a mistake. */
+/** Redis itself has no limit; a larger number is a mistake. */
 const HIGHEST_DB = 65_535;
 
 /**
@@ -81,7 +81,7 @@ function credentialsOf(text: string | undefined): Pick<RedisAddress, 'username' 
   if (text === undefined) return { username: undefined, password: undefined };
   const colon = text.indexOf(':');
   if (colon < 0) throw fault('has a user without a password; a password alone is written as :password@');
-  // A user whom Redis asks for no password has an empty one.
+  // A user without a password has an empty one.
   const username = decoded(text.slice(0, colon)) || undefined;
   const password = decoded(text.slice(colon + 1));
   return { username, password: password === '' && username === undefined ? undefined : password };
@@ -121,7 +121,7 @@ function databaseOf(text: string | undefined): number {
   return Number(text);
 }
 
-/** What Sentinels want to hear, when it is not what Redis wants. Of all else it is not known what it should do. */
+/** The Sentinels' own credentials, if they differ from Redis's. Any other parameter is unknown. */
 function parametersOf(kind: RedisAddress['kind'], query: string | undefined): ReadonlyMap<string, string> {
   const parameters = new Map<string, string>();
   for (const parameter of (query ?? '').split('&')) {

@@ -12,7 +12,7 @@ export interface Settings {
   readonly production: boolean;
   readonly port: number;
   readonly workerPort: number;
-  /** Where the API serves its metrics, a port of their own; undefined: nowhere. (The worker's are on `workerPort`.) */
+  /** The port of the API's metrics; undefined: they are not served. (The worker's are on `workerPort`.) */
   readonly metricsPort: number | undefined;
   readonly host: string;
   /** Connections that the API may have to its clients. */
@@ -26,10 +26,10 @@ export interface Settings {
   /** Whether traces are kept: OpenTelemetry's variables say where to send them. Its SDK reads these, and the rest, itself. */
   readonly traces: boolean;
   readonly database: { readonly url: string; readonly poolSize: number };
-  /** Unset: BullMQ runs on PostgreSQL, and the text of replies goes over it. */
+  /** Undefined: BullMQ runs on PostgreSQL, and the text of replies travels through it. */
   readonly redisUrl: string | undefined;
   readonly jwt: TokenKeySettings & TokenClaimSettings;
-  /** Origins whose pages may use the API from a browser; none: only pages of its own. */
+  /** Origins whose pages may use the API from a browser; none: only its own pages. */
   readonly corsOrigins: readonly string[];
   /** Whether pages of this machine may use the API, whatever port serves them: a front-end under development. */
   readonly corsLocalhost: boolean;
@@ -38,11 +38,11 @@ export interface Settings {
   readonly assistantsFile: string;
   readonly model: {
     readonly apiKey: string | undefined;
-    /** Calls are made below it; it has no slash at its end. Undefined: {@link MODEL_ADDRESS}. */
+    /** Calls are made below this address, which has no slash at its end. Undefined: {@link MODEL_ADDRESS}. */
     readonly baseUrl: string | undefined;
-    /** The header that carries the key. Left out: `authorization`, as a bearer token. */
+    /** The header with the key. Left out: `authorization`, as a bearer token. */
     readonly authHeader?: AuthHeader;
-    /** The proxy on the way to it; left out, where there is none. */
+    /** The proxy on the way to the model; left out: there is none. */
     readonly proxy?: ModelProxy;
     /** Longest silence of the model, before its first byte and between two pieces, in milliseconds. */
     readonly idleMs: number;
@@ -52,18 +52,18 @@ export interface Settings {
   readonly workerConcurrency: number;
   /** How long the attempts of a worker that is told to stop may go on, in milliseconds. */
   readonly workerDrainMs: number;
-  /** How much one user may have, and the service may have taken on. Undefined: without limit. */
+  /** Limits of one user, and of the service. Undefined: no limit. */
   readonly limits: {
     readonly turnsPerMinute: number | undefined;
     readonly unfinishedTurns: number | undefined;
     readonly openStreams: number | undefined;
     readonly tokensPerDay: number | undefined;
-    /** Turns under way of all users together. */
+    /** Unfinished turns of all users together. */
     readonly allUnfinishedTurns: number | undefined;
   };
 }
 
-/** Where the model is, unless `ANTHROPIC_BASE_URL` says otherwise. */
+/** The model's address, unless `ANTHROPIC_BASE_URL` is set. */
 export const MODEL_ADDRESS = 'https://api.anthropic.com';
 
 /**
@@ -73,7 +73,7 @@ export const MODEL_ADDRESS = 'https://api.anthropic.com';
 const AUTH_HEADERS = ['authorization', 'x-api-key'] as const;
 export type AuthHeader = (typeof AUTH_HEADERS)[number];
 
-/** The other apps verify none. */
+/** Other programs verify no tokens. */
 const NO_TOKENS: TokenKeySettings = { secret: undefined, development: false, jwksUri: undefined };
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
@@ -146,7 +146,7 @@ export function readSettings(app: Program, env: NodeJS.ProcessEnv = process.env)
   const url = (name: string, protocols: readonly string[]): string | undefined => {
     const raw = text(name);
     if (raw === undefined) return undefined;
-    // The value is not repeated: addresses carry passwords.
+    // The message does not repeat the value: addresses carry passwords.
     if (!URL.canParse(raw) || !protocols.includes(new URL(raw).protocol)) {
       faults.push(`${name} must be an address that begins with ${protocols.map((p) => `${p}//`).join(' or ')}.`);
     }
@@ -166,7 +166,7 @@ export function readSettings(app: Program, env: NodeJS.ProcessEnv = process.env)
 
   const metricsPort = (): number | undefined => {
     if (text('METRICS_PORT') === 'off') return undefined;
-    // Outside production several checkouts run side by side, and hardly anybody looks: served where it is asked for.
+    // Outside production several checkouts may run side by side, and few read metrics: they are served if asked for.
     return production || text('METRICS_PORT') !== undefined ? integer('METRICS_PORT', 3002, 0, 65535) : undefined;
   };
 
@@ -210,7 +210,7 @@ export function readSettings(app: Program, env: NodeJS.ProcessEnv = process.env)
   if (!AUTH_HEADERS.includes(authHeader)) {
     faults.push(`ANTHROPIC_AUTH_HEADER must be one of ${AUTH_HEADERS.join(', ')}.`);
   }
-  // Only the worker asks the model: a proxy is nothing to the others.
+  // Only the worker calls the model: others need no proxy.
   const proxy = app === 'worker' ? readModelProxy(baseUrl ?? MODEL_ADDRESS, text, faults) : undefined;
 
   const settings: Settings = {

@@ -1,11 +1,11 @@
 import { developmentSecret } from './development-secret.js';
 import { canBeGuessed } from './guessable.js';
 
-/** What tokens are verified with. At most one of `secret` and `jwksUri` is set; neither is where none are verified. */
+/** How tokens are verified. At most one of `secret` and `jwksUri` is set; neither: the program verifies none. */
 export interface TokenKeySettings {
-  /** Of whoever signs with HS256. */
+  /** The secret of a signer that uses HS256. */
   readonly secret: string | undefined;
-  /** The secret is the one kept under DATA_DIR, because nothing is set: whoever uses this machine may have tokens. */
+  /** The secret is the one under DATA_DIR, because none is set: anybody who uses this machine may have tokens. */
   readonly development: boolean;
   /** Where an identity provider publishes its keys (RFC 7517, section 5), for the algorithms that have public keys. */
   readonly jwksUri: string | undefined;
@@ -62,7 +62,7 @@ export function faultOfSecret(secret: string, production: boolean): string | und
 /** The names by which a provider on this machine is reached, which no network lies before. */
 const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 
-/** Whoever can change what is fetched from there can sign tokens: over a network it must be https. */
+/** Anybody who can change the fetched keys can sign tokens, so over a network it must be https. */
 function faultOfJwksUri(uri: string, production: boolean): string | undefined {
   const { protocol, hostname, username, password } = URL.canParse(uri) ? new URL(uri) : ({} as Partial<URL>);
   if (protocol !== 'https:' && protocol !== 'http:') {

@@ -20,7 +20,7 @@ import type { Surroundings } from './why.js';
 
 const DEFAULT_PAGE = 50;
 
-/** Lines of the ledger that are shown: an attempt that costs nothing may be made very often. */
+/** Most entries of the ledger that are shown: attempts that cost nothing may be many. */
 const MOST_CALLS = 100;
 
 export interface AdminJobsPage {
@@ -30,7 +30,7 @@ export interface AdminJobsPage {
   readonly after: string | null;
 }
 
-/** A line of the ledger, without what the job itself says. */
+/** An entry of the ledger, without what the job itself says. */
 export type CallLine = Omit<ModelCall, 'jobId' | 'userId' | 'assistantSlug'>;
 
 export interface AdminJob extends Surroundings {
@@ -49,7 +49,7 @@ const CALLS = `
          output_tokens AS "outputTokens", estimated, first_text_ms AS "firstTextMs", started_at AS "startedAt", ended_at AS "endedAt"
     FROM model_calls WHERE job_id = $1 ORDER BY attempt DESC LIMIT ${MOST_CALLS}`;
 
-/** What is in the way of putting a job back. */
+/** What keeps a job from being put back. */
 const IN_THE_WAY = `
   SELECT j.status, c.status AS "chatStatus",
          (SELECT u.id FROM jobs u WHERE u.chat_id = c.id AND u.id <> j.id AND ${isUnfinished('u')}) AS "otherId",
@@ -64,7 +64,7 @@ interface InTheWay {
   readonly saidSince: boolean;
 }
 
-/** Everybody's jobs, for operators: states, not conversations. */
+/** All users' jobs, for operators: states, not conversations. */
 @Injectable()
 export class AdminJobsService {
   private readonly logger = new Logger(AdminJobsService.name);
@@ -77,7 +77,7 @@ export class AdminJobsService {
     private readonly userJobs: JobsService,
   ) {}
 
-  /** A page of the jobs that were asked for. @throws ServiceError `validation_failed` */
+  /** A page of the jobs that the query asks for. @throws ServiceError `validation_failed` */
   async list(query: AdminJobsQuery): Promise<AdminJobsPage> {
     if (query.before !== undefined && query.after !== undefined) {
       throw invalidField('after', 'cannot be combined with before');
@@ -93,7 +93,7 @@ export class AdminJobsService {
     const jobs = rows.slice(0, limit);
     const place = (row: { createdAt: Date; id: string } | undefined): string | null =>
       row ? encodeCursor(name, `${row.createdAt.toISOString()} ${row.id}`) : null;
-    // A page that is not full may have ended because enough was looked at.
+    // A page that is not full may have ended because the most rows were read.
     const [looked] = full
       ? []
       : await this.manager.query<{ createdAt: Date; id: string }[]>(list.last, list.lastValues);
@@ -105,12 +105,12 @@ export class AdminJobsService {
       jobs,
       hasMore,
       before: later ? near : hasMore ? far : null,
-      // What is still to come comes after it: an empty page gives the cursor back, to ask again later.
+      // Newer jobs come after it: an empty page gives the cursor back, to ask again later.
       after: later ? (far ?? query.after ?? null) : near,
     };
   }
 
-  /** A job with all that says why it is where it is. @throws ServiceError `not_found` */
+  /** A job with everything that explains its state. @throws ServiceError `not_found` */
   async get(jobId: string): Promise<AdminJob> {
     const [row] = await this.manager.query<(AdminJobRow & Surroundings & { model: string })[]>(READ, [jobId]);
     if (row === undefined) throw notFound('job');
@@ -123,11 +123,11 @@ export class AdminJobsService {
 
   /**
    * Puts a failed job back, for the operator `userId`.
-   * @throws ServiceError `not_found`, `invalid_transition` (it has not failed, or something was said in its chat since),
-   * `chat_not_active`, `turn_in_progress`
+   * @throws ServiceError `not_found`, `invalid_transition` (it has not failed, or its chat has a later message), `chat_not_active`,
+   * `turn_in_progress`
    */
   async requeue(jobId: string, userId: string): Promise<AdminJob> {
-    // What was in the way may be gone by the time it is looked at: then once more.
+    // The obstacle may be gone by the time it is read. Then it is tried again.
     for (let tries = 0; tries < 3; tries++) {
       const attempts = await this.rows
         .run({ job: jobId }, () => requeue(this.manager, jobId))

@@ -4,35 +4,35 @@ import { isId } from '#database/ids.js';
 import { invalidField } from '#errors/service-error.js';
 import { decodeCursor } from '../http/cursor.js';
 
-/** Jobs looked at for one page: what is rare among very many is found in several. */
+/** Most jobs that are read for one page. Rare ones among many are found over several pages. */
 export const MOST_LOOKED_AT = 10_000;
 
 /** A job, with its chat's assistant. */
 export type AdminJobRow = JobRow & { readonly assistantSlug: string };
 
-/** No join: that might be made by reading all chats. None for a chat that is deleted and not cleared yet: nobody finds its jobs. */
+/** No join: PostgreSQL might read all chats for it. A chat that is deleted and not cleared yet has none, so nobody finds its jobs. */
 const ASSISTANT = 'SELECT c.assistant_slug FROM chats c WHERE c.id = j.chat_id AND c.user_id IS NOT NULL';
 
-/** Where a page begins: beyond this job. */
+/** Where a page begins: after this job. */
 export interface Position {
   readonly createdAt: string;
   readonly id: string;
 }
 
-/** What is asked for: two statements with the same values. */
+/** The query: two statements with the same values. */
 export interface JobsList {
   /** The jobs of the page, and one more if there is one. */
   readonly select: string;
-  /** The last job that was looked at, if there may be others beyond it. */
+  /** The last job that was read, if there may be others after it. */
   readonly last: string;
   readonly values: unknown[];
   readonly lastValues: unknown[];
 }
 
 /**
- * Builds the statements. Inside, what an index serves: age, user, and the states of which there are few. It is read in the list's order,
- * and not beyond {@link MOST_LOOKED_AT} rows. Outside, what has to be looked at row by row. So whatever is asked for, and however
- * many jobs there are, a page has an end.
+ * Builds the statements. The inner part has what an index serves: age, user, and the rare states. It is read in the list's order, at most
+ * {@link MOST_LOOKED_AT} rows. The outer part has what must be checked row by row. So a page has a bounded cost, whatever is asked for and
+ * however many jobs there are.
  */
 export function jobsList(query: AdminJobsQuery, later: boolean, from: Position | undefined, limit: number): JobsList {
   const values: unknown[] = [];
@@ -41,13 +41,13 @@ export function jobsList(query: AdminJobsQuery, later: boolean, from: Position |
   const order = `j.created_at ${direction}, j.id ${direction}`;
 
   const inside = ['true'];
-  // A code is a failed job's.
+  // Only failed jobs have a code.
   const status = query.status ?? (query.error === undefined ? undefined : 'failed');
-  // Named, not given as a value: the index is that of this one state.
+  // The state stands in the text, not as a value, since the index is for this state.
   if (status === 'queued' || status === 'running' || status === 'failed') inside.push(`j.status = '${status}'`);
   else if (query.error !== undefined && status !== undefined) inside.push('false');
   if (query.user !== undefined) inside.push(`j.user_id = ${value(query.user)}`);
-  // A chat has no index of jobs of its own; its user has.
+  // There is no index of jobs by chat for this; there is one by user.
   if (query.chat !== undefined) {
     inside.push(`j.user_id = (SELECT c.user_id FROM chats c WHERE c.id = ${value(query.chat)})`);
   }
@@ -75,19 +75,19 @@ export function jobsList(query: AdminJobsQuery, later: boolean, from: Position |
   return { select, last, values, lastValues };
 }
 
-/** Of a list's cursors: its filters, but for those by age, which may move on from page to page. */
+/** The name of a list in its cursors: its filters, except those by age, which may move on from page to page. */
 export function listName({ status, assistant, user, chat, error }: AdminJobsQuery): string {
   return `admin jobs ${JSON.stringify([status, assistant, user, chat?.toLowerCase(), error])}`;
 }
 
-/** Four digits of year: what JavaScript can date and PostgreSQL cannot has more. */
+/** Years have four digits: JavaScript also has dates that PostgreSQL lacks, with more. */
 const MOMENT = /^[1-9]\d{3}-/;
 
 /** @throws ServiceError `validation_failed` when the cursor was not made for this list */
 export function readPosition(list: string, cursor: string, field: 'before' | 'after'): Position {
   const [createdAt = '', id = ''] = decodeCursor(list, cursor, field).split(' ');
   const moment = MOMENT.test(createdAt) && !Number.isNaN(Date.parse(createdAt));
-  // The checksum is no secret, so a made-up position can get this far.
+  // The checksum is no secret, so a made-up cursor can get here.
   if (!moment || new Date(createdAt).toISOString() !== createdAt || !isId(id)) {
     throw invalidField(field, 'is not a cursor of this list');
   }

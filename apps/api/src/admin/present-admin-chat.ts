@@ -1,7 +1,7 @@
 import type { components } from '#contract/openapi.gen.js';
 import type { Chat } from '#database/entities/chat.entity.js';
 
-/** A chat as operators see it: without a word of what was said. A chat's messages are numbered without gaps: its last number counts them. */
+/** A chat as operators see it, without any text. A chat's messages are numbered without gaps, so its last number is their count. */
 export function presentAdminChat(chat: Chat): components['schemas']['AdminChat'] {
   return {
     id: chat.id,

@@ -5,7 +5,7 @@ import { why } from './why.js';
 
 type Schemas = components['schemas'];
 
-/** A job on the wire, for operators: field by field, so that nothing of a conversation comes along. */
+/** A job as JSON, for operators: field by field, so that nothing of a conversation gets in. */
 export function presentAdminJob(job: AdminJobRow): Schemas['AdminJob'] {
   return {
     id: job.id,
@@ -29,7 +29,7 @@ export function presentAdminJob(job: AdminJobRow): Schemas['AdminJob'] {
   };
 }
 
-/** The same with why it is where it is, and its calls. */
+/** The same with the reason for its state, and its calls. */
 export function presentAdminJobDetail({ job, calls, ...around }: AdminJob): Schemas['AdminJobDetail'] {
   return { ...presentAdminJob(job), why: why(job, around), calls: calls.map(presentCall) };
 }

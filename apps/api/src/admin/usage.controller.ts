@@ -7,7 +7,7 @@ import { type UsageLine, UsageService } from './usage.service.js';
 
 type Schemas = components['schemas'];
 
-/** Who used how much. */
+/** Usage, for operators. */
 @ForOperators('usage')
 export class UsageController {
   constructor(private readonly usage: UsageService) {}

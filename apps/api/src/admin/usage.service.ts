@@ -5,7 +5,7 @@ import type { CallOutcome } from '#database/entities/model-call.entity.js';
 import { invalidField } from '#errors/service-error.js';
 import { decodeCursor, encodeCursor } from '../http/cursor.js';
 
-/** Days counted at once, at most. */
+/** Most days in one query. */
 const MOST_DAYS = 92;
 const DEFAULT_DAYS = 7;
 const DAY_MS = 24 * 60 * 60 * 1_000;
@@ -14,8 +14,8 @@ const DEFAULT_PAGE = 100;
 const OUTCOMES = ['running', 'completed', 'failed', 'canceled', 'handed_back', 'lost'] as const satisfies CallOutcome[];
 
 /**
- * What lines may stand for, in the order in which they come: as the calls are gathered, and as a text by which lines are told apart and
- * ordered, byte by byte whatever the database's language.
+ * Groupings of usage, in order: the SQL expression that calls are grouped by, and its text form for sorting and cursors, byte by byte
+ * whatever the database's language.
  */
 const GROUPS = {
   day: { by: `(started_at AT TIME ZONE 'UTC')::date`, text: `to_char(day, 'YYYY-MM-DD') COLLATE "C"` },
@@ -24,7 +24,7 @@ const GROUPS = {
 } as const;
 type Group = keyof typeof GROUPS;
 
-/** A line: of what it stands for that which was asked, empty for what is not known. */
+/** A group of usage: the values that were asked for, empty where unknown. */
 export type UsageLine = Readonly<Partial<Record<Group, string>>> & {
   readonly calls: Readonly<Record<CallOutcome, number>>;
   readonly inputTokens: number;
@@ -41,12 +41,12 @@ export interface UsagePage {
 
 const dayOf = (ms: number): string => new Date(ms).toISOString().slice(0, 10);
 
-/** Who used how much, from the ledger. */
+/** Usage, from the ledger. */
 @Injectable()
 export class UsageService {
   constructor(private readonly manager: EntityManager) {}
 
-  /** A page of the lines that were asked for. @throws ServiceError `validation_failed` */
+  /** A page of groups. @throws ServiceError `validation_failed` */
   async page(query: UsageQuery): Promise<UsagePage> {
     const to = query.to ?? dayOf(Date.now());
     const from = query.from ?? dayOf(Date.parse(to) - (DEFAULT_DAYS - 1) * DAY_MS);
@@ -68,7 +68,7 @@ export class UsageService {
     if (query.user !== undefined) where.push(`user_id = ${value(query.user)}`);
     const texts = groups.map((group) => GROUPS[group].text);
     const place = beyond && `(${texts.join(', ')}) > (${beyond.map((part) => `${value(part)}::text`).join(', ')})`;
-    // Gathered by what they are; only lines, which are few beside calls, are made texts of and sorted.
+    // Calls are grouped by their values. Only the groups, which are few, are converted to text and sorted.
     const rows = await this.manager.query<Record<string, string>[]>(
       `SELECT ${groups.map((group) => `${GROUPS[group].text} AS "${group}"`).join(', ')},
               ${OUTCOMES.join(', ')}, "inputTokens", "outputTokens"
@@ -88,14 +88,14 @@ export class UsageService {
   }
 }
 
-/** In the order of lines, whatever the order of asking. @throws ServiceError `validation_failed` when one is named twice */
+/** In the order of the groupings, whatever the query's order. @throws ServiceError `validation_failed` when one is named twice */
 function readGroups(text: string): Group[] {
   const asked = text.split(',');
   if (new Set(asked).size !== asked.length) throw invalidField('group_by', 'names something twice');
   return (Object.keys(GROUPS) as Group[]).filter((group) => asked.includes(group));
 }
 
-/** pg gives sums and counts as text: they may be larger than a number can tell. Tokens of a page of ours are not. */
+/** pg gives sums and counts as text, since they may exceed a number. The tokens of our pages do not. */
 function lineOf(row: Record<string, string>, groups: readonly Group[]): UsageLine {
   const calls = Object.fromEntries(OUTCOMES.map((outcome) => [outcome, Number(row[outcome])]));
   return {
@@ -114,7 +114,7 @@ function readPlace(name: string, cursor: string, parts: number): string[] {
     const isText = (part: unknown): boolean => typeof part === 'string' && !part.includes('\0') && part.isWellFormed();
     if (Array.isArray(place) && place.length === parts && place.every(isText)) return place as string[];
   } catch {
-    // The checksum is no secret, so a made-up position can get this far.
+    // The checksum is no secret, so a made-up cursor can get here.
   }
   throw invalidField('after', 'is not a cursor of this list');
 }

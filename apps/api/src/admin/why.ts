@@ -5,9 +5,9 @@ import { LONGEST_LIFE_SECONDS } from '#jobs/timings.js';
 
 type JobReason = components['schemas']['JobReason'];
 
-/** What a job's whereabouts depend on, beside its row. */
+/** What a job's reason depends on, besides its row. */
 export interface Surroundings {
-  /** The database's clock, by which the row's moments are set. */
+  /** The database's clock, which sets the row's times. */
   readonly now: Date;
   /** Dispatch is paused. */
   readonly paused: boolean;
@@ -17,7 +17,7 @@ export interface Surroundings {
 
 const IN_A_MOMENT = 'a worker ends it within seconds';
 
-/** Why a job is where it is: a code, and the same in a sentence. */
+/** Why a job is in its state: a code, and the same in a sentence. */
 export function why(job: JobRow, { now, paused, hold }: Surroundings): JobReason {
   const attempts = `${job.attempts} ${job.attempts === 1 ? 'attempt' : 'attempts'}`;
   switch (job.status) {

@@ -14,8 +14,8 @@ interface Asking {
 }
 
 /**
- * Closes every route that is not marked public, and those that require a scope to tokens without it. Who calls was found out before
- * the body was read (see early-guard.ts); where not, it is now.
+ * Closes every route that is not public, and routes that require a scope to tokens without it. The token was checked before the body was
+ * read (see early-guard.ts); if not, it is checked now.
  */
 @Injectable()
 export class BearerGuard extends AuthGuard('jwt') {
@@ -31,10 +31,10 @@ export class BearerGuard extends AuthGuard('jwt') {
     if (this.reflector.getAllAndOverride<boolean>(PUBLIC, targets)) return true;
     const request = context.switchToHttp().getRequest<Asking>();
     request.user ??= await this.caller(request, context);
-    // Its body may have taken its time, or another request on its connection.
+    // Its body, or another request on its connection, may have taken long.
     if (Date.now() >= request.user.endsAt) throw refusal(new TokenFault('it has expired'));
     const scope = this.reflector.getAllAndOverride<string | undefined>(REQUIRES, targets);
-    // What an unknown address answers: whoever may not use a route need not know of it.
+    // The answer of an unknown path: a caller who may not use a route need not know of it.
     if (scope !== undefined && !request.user.scopes.has(scope)) throw nothingHere();
     return true;
   }
@@ -56,10 +56,7 @@ export class BearerGuard extends AuthGuard('jwt') {
     );
   }
 
-  /**
-   * Whatever goes wrong on the way is the token's fault, unless its key cannot be had. The reason stays out of the answer: it would
-   * tell a forger what to mend.
-   */
+  /** Any failure is the token's fault, unless its key cannot be had. The answer does not say the reason, which would help a forger. */
   private async authenticate(context: ExecutionContext): Promise<void> {
     try {
       const { authorization = '' } = context.switchToHttp().getRequest<Asking>().headers;

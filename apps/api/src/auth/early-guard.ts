@@ -7,10 +7,10 @@ import { BearerGuard } from './auth.guard.js';
 import { Requires } from './requires.decorator.js';
 import { VerifiedTokens } from './verified-tokens.js';
 
-/** Where the contract's operations are that want a token. */
+/** The path of the contract's operations that require a token. */
 const CLOSED_PREFIX = '/api/';
 
-/** What the guard looks at instead of a handler: any route that wants a token. */
+/** Stands for the handler that the guard reads: any route that requires a token. */
 class ClosedRoute {}
 
 /** The same for any route of operators. */
@@ -20,11 +20,11 @@ class OperatorsRoute {}
 const handler = (): void => undefined;
 
 /**
- * Asks for the token before anything else of a request is looked at, and then for a type that its caller can read. So nobody without
- * a token makes us read and parse a body, and where operators' operations are, no 406, 413 or 415 tells others that there is something.
+ * Checks the token before anything else of a request, then whether the caller accepts one of the route's types. So the service reads no
+ * body without a token, and no 406, 413 or 415 tells others that an operators' operation exists.
  *
- * It goes by the route that was found, not by the address, of which there are many ways to write it. A route that this misses is
- * still closed: its own guard asks for the token, if nobody has.
+ * It goes by the route that was found, not by the address, which can be written in many ways. A route that it misses is still closed: its
+ * own guard checks the token.
  */
 export function guardEarly(app: NestFastifyApplication): void {
   const guard = new BearerGuard(app.get(Reflector), app.get(VerifiedTokens));

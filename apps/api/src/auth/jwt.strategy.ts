@@ -8,7 +8,7 @@ import { readHeader } from './token-header.js';
 import type { TokenKeys } from './token-keys.js';
 import { verifyToken } from './verify-token.js';
 
-/** Who is asking. */
+/** The caller of a request. */
 export interface Caller {
   /** The token's `sub`. */
   readonly userId: string;
@@ -25,7 +25,7 @@ type Claims = Partial<Record<'sub' | 'exp' | 'scope' | 'scp' | 'client_id' | 'az
 
 const LONGEST_SUB = 255;
 
-/** What the clock of whoever signs may be off, for `exp` and `nbf`. */
+/** How far the signer's clock may be off, for `exp` and `nbf`. */
 export const LEEWAY_SECONDS = 5;
 
 // passport-jwt has no other place for a verifier, and its types do not know of this one. There is one strategy in a process.
@@ -65,10 +65,10 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
   }
 }
 
-/** `credentials` as RFC 6750, section 2.1, writes them, to their end: what follows a token would be read by nobody, or by somebody. */
+/** `credentials` as RFC 6750, section 2.1, writes them, to their end: text after a token would be read by some and not by others. */
 const CREDENTIALS = /^Bearer +([\w.~+/-]+=*)$/i;
 
-/** The token of an `Authorization`; null when it has none of ours. */
+/** The token of an `Authorization` header; null: it has none of ours. */
 export function tokenIn(authorization: string): string | null {
   return CREDENTIALS.exec(authorization)?.[1] ?? null;
 }
@@ -87,18 +87,18 @@ async function keyOf(token: string, keys: TokenKeys): Promise<KeyObject> {
   if (!accepted.includes(header.alg)) throw new TokenFault(`its alg is none of ${accepted.join(', ')}`);
   const key = await keys.keyFor(header);
   if (key !== undefined) return key;
-  // The name is one of ours by now.
+  // The name is known to be one of ours here.
   const { alg, kid } = header;
   if (kid !== undefined) throw new TokenFault(`there is no key with its kid for ${alg}`);
   throw new TokenFault(`it has no kid, and there is not just one key for ${alg}`);
 }
 
-/** Whether a token may say so of its user: text that can be stored, 255 characters (code points) at most. */
+/** Whether this may be a user's id: text that can be stored, at most 255 characters (code points). */
 export function isUserId(sub: unknown): sub is string {
   return typeof sub === 'string' && sub !== '' && isShort(sub) && !sub.includes('\0') && sub.isWellFormed();
 }
 
-/** A character has one or two units; nothing is taken apart that is too long anyway. */
+/** A character has one or two units, so a text that is far too long is not counted. */
 function isShort(sub: string): boolean {
   return sub.length <= LONGEST_SUB || (sub.length <= 2 * LONGEST_SUB && [...sub].length <= LONGEST_SUB);
 }

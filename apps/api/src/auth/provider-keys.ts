@@ -9,17 +9,17 @@ import type { TokenKeys } from './token-keys.js';
 
 /** When the keys are fetched, in milliseconds. */
 export const TIMINGS = {
-  /** So often: a key that was withdrawn is used for this much longer. */
+  /** The interval. A key that was withdrawn is used for at most this much longer. */
   every: 5 * 60_000,
   /** Longest fetch. */
   fetch: 5_000,
-  /** After one that failed, no token causes another before this. */
+  /** After a failed fetch, no token causes another before this. */
   retry: 5_000,
-  /** After one that failed, the next by itself. */
+  /** After a failed fetch, the next one begins by itself. */
   again: 30_000,
-  /** After one that a token's unknown key caused in vain, no token causes another before this. */
+  /** After a fetch that a token's unknown key caused in vain, no token causes another before this. */
   vain: 5_000,
-  /** A provider that is away is trusted for so long with what it said last. */
+  /** How long the last keys of a provider that is away are used. */
   trusted: 4 * 60 * 60_000,
 };
 
@@ -27,12 +27,12 @@ export const TIMINGS = {
 const LARGEST_SET = 256 * 1024;
 
 /**
- * The keys of an identity provider, as it publishes them at an address (RFC 7517, section 5).
+ * The keys that an identity provider publishes at an address (RFC 7517, section 5). They are fetched at start and then at intervals, in the
+ * background. A token with an unknown key causes one more fetch, which all such tokens share: so a new key works with its first token, and
+ * made-up ones cannot make us flood the provider.
  *
- * They are fetched at start and then at intervals, beside the requests. A token with a key that is not among them causes one more
- * fetch, which all such tokens share: so a new key is there with its first token, and made-up ones are no way to make us flood
- * the provider. A provider that is away takes nothing from the keys that are known; of an unknown one nobody can say
- * then whether it is good: `unavailable`, not `unauthorized`.
+ * While a provider is away the known keys stay valid. Nobody can say then whether an unknown key is good: `unavailable`, not
+ * `unauthorized`.
  */
 export class ProviderKeys implements TokenKeys, OnApplicationBootstrap, OnModuleDestroy {
   readonly algorithms = ALGORITHMS;
@@ -44,7 +44,7 @@ export class ProviderKeys implements TokenKeys, OnApplicationBootstrap, OnModule
   private vainAt = -Infinity;
   private fetching: Promise<void> | undefined;
   private timer: NodeJS.Timeout | undefined;
-  /** Why the last fetch failed: said once, not each time. */
+  /** Why the last fetch failed; logged once, not each time. */
   private fault: string | undefined;
 
   constructor(
@@ -52,7 +52,7 @@ export class ProviderKeys implements TokenKeys, OnApplicationBootstrap, OnModule
     private readonly timings = TIMINGS,
   ) {}
 
-  /** Nobody waits for it: an API whose provider is away starts, and says so. */
+  /** Nothing waits for it: an API whose provider is away starts, and reports it. */
   onApplicationBootstrap(): void {
     void this.fetch();
   }
@@ -85,7 +85,7 @@ export class ProviderKeys implements TokenKeys, OnApplicationBootstrap, OnModule
     });
   }
 
-  /** One at a time. Never rejects: what came of it is in `fault`. */
+  /** One at a time. Never rejects: `fault` has the result. */
   private fetch(): Promise<void> {
     clearTimeout(this.timer);
     this.fetching ??= this.fetchOnce().finally(() => {
@@ -132,7 +132,7 @@ export class ProviderKeys implements TokenKeys, OnApplicationBootstrap, OnModule
   private async readWithin(signal: AbortSignal): Promise<string> {
     const response = await fetch(this.uri, {
       headers: { accept: 'application/jwk-set+json, application/json' },
-      // It might lead to another machine, or away from https.
+      // A redirect could lead to another machine, or away from https.
       redirect: 'error',
       signal,
     });
@@ -151,7 +151,7 @@ export class ProviderKeys implements TokenKeys, OnApplicationBootstrap, OnModule
   }
 }
 
-/** `fetch` says only that it failed; why is in the cause. */
+/** `fetch` reports only that it failed. The cause says why. */
 function reason(error: unknown): string {
   const { message, cause } = error as { message?: string; cause?: { message?: string; code?: string } };
   return cause?.message || cause?.code || message || String(error);

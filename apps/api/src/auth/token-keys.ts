@@ -2,7 +2,7 @@ import { createSecretKey, type KeyObject } from 'node:crypto';
 import type { Algorithm } from './algorithms.js';
 import type { TokenHeader } from './token-header.js';
 
-/** What tokens are verified with: a secret of ours, or the keys of an identity provider. */
+/** Keys that verify tokens: a secret of ours, or an identity provider's keys. */
 export interface TokenKeys {
   /** The only algorithms a token may name. Pinned, so that its own `alg` decides nothing (RFC 8725, section 3.1). */
   readonly algorithms: readonly ('HS256' | Algorithm)[];
@@ -17,7 +17,7 @@ export interface TokenKeys {
 /** A secret shared with whatever signs the users in. */
 export class SecretKey implements TokenKeys {
   readonly algorithms = ['HS256'] as const;
-  /** Made once; jose keeps what it makes of it beside it. */
+  /** Made once, so that jose can cache what it derives from it. */
   private readonly key: KeyObject;
 
   constructor(secret: string) {

@@ -3,7 +3,7 @@ import { type Caller, tokenIn } from './jwt.strategy.js';
 import { readHeader, type TokenHeader } from './token-header.js';
 import type { TokenKeys } from './token-keys.js';
 
-/** Tokens that are remembered at most, and the longest of them, in characters: some megabytes. */
+/** Most tokens that are remembered, and the longest of them, in characters: some megabytes. */
 const MOST_TOKENS = 5_000;
 const LONGEST_TOKEN = 2_048;
 
@@ -14,9 +14,9 @@ interface Verified {
 }
 
 /**
- * Whom tokens name that were verified already. A client sends the same one with each request, and to verify a signature costs more than
- * anything else of a short request. A token is remembered by all of its text, until it ends, and for as long as the key that verified
- * it is the one that would verify it now: one that its provider takes back verifies nothing any more.
+ * Remembers the callers of verified tokens. A client sends the same token with each request, and verifying a signature costs more than the
+ * rest of a short request. A token is remembered by its whole text, until it ends, and as long as the key that verified it is still the one
+ * for it: a key that its provider withdraws verifies nothing any more.
  */
 export class VerifiedTokens {
   private readonly known = new Map<string, Verified>();
@@ -24,8 +24,8 @@ export class VerifiedTokens {
   constructor(private readonly keys: TokenKeys) {}
 
   /**
-   * The caller that the token in this `Authorization` names; undefined when it is to be verified.
-   * @throws ServiceError `unavailable` when it cannot be known now which key counts
+   * The caller of the token in this `Authorization`; undefined: it must be verified. @throws ServiceError `unavailable` when it cannot be
+   * known now which key is valid
    */
   async find(authorization: string): Promise<Caller | undefined> {
     const verified = this.known.get(authorization);
@@ -36,7 +36,7 @@ export class VerifiedTokens {
     return undefined;
   }
 
-  /** Verifies by `verify`, and remembers whom it found. The key is looked up before: should it change meanwhile, nothing is remembered for long. */
+  /** Verifies with `verify`, and remembers the caller. The key is read before: if it changes meanwhile, nothing is remembered for long. */
   async verify(authorization: string, verify: () => Promise<Caller>): Promise<Caller> {
     const token = tokenIn(authorization) ?? '';
     const header = token.length <= LONGEST_TOKEN ? readHeader(token) : undefined;

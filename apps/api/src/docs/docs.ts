@@ -12,7 +12,7 @@ const UI = join(ROOT, 'node_modules/swagger-ui-dist');
 /** The typed client, packed when this service was built: so it is the one that fits. */
 const CLIENT = join(ROOT, 'dist/client/client.tgz');
 
-/** Those that the page loads, with their types. Of what else lies beside them nothing is served: it tells versions. */
+/** The files that the page loads, with their types. Others beside them are not served, since they tell versions. */
 const FILES: Readonly<Record<string, string>> = {
   'swagger-ui.css': 'text/css; charset=utf-8',
   'swagger-ui-bundle.js': 'text/javascript; charset=utf-8',
@@ -42,13 +42,13 @@ export async function serveDocs(fastify: FastifyInstance): Promise<void> {
   const yaml = await readFile(CONTRACT_FILE);
   serve(fastify, '/openapi.yaml', 'application/yaml; charset=utf-8', async () => yaml);
   serve(fastify, '/client.tgz', 'application/gzip', () => readFile(CLIENT));
-  // What it loads is named from where it is, so that it works below a path of a proxy, too.
+  // Its files have relative addresses, so that it works below a path of a proxy, too.
   serve(fastify, '/docs', 'text/html; charset=utf-8', async () => pageAt('docs/'));
   serve(fastify, '/docs/', 'text/html; charset=utf-8', async () => pageAt(''));
   serve(fastify, '/docs/page.css', 'text/css; charset=utf-8', async () => STYLE);
   serve(fastify, '/docs/page.js', 'text/javascript; charset=utf-8', async () => SCRIPT);
   for (const [name, type] of Object.entries(FILES)) {
-    // Read when somebody comes for it: most processes never need it.
+    // Read when it is asked for: most processes never need it.
     serve(fastify, `/docs/${name}`, type, () => readFile(join(UI, name)));
   }
 }
@@ -83,7 +83,7 @@ const pageAt = (files: string): string => `<!doctype html>
 </html>
 `;
 
-/** Lines of a length one can read; little above the first operation. The contract has no links. */
+/** Lines of a readable length, and little above the first operation. The contract has no links. */
 const STYLE = `html { box-sizing: border-box; overflow-y: scroll; background: #fafafa; }
 *, *::before, *::after { box-sizing: inherit; }
 body { margin: 0; }
@@ -105,13 +105,13 @@ body { margin: 0; }
 }
 `;
 
-/** Of its layouts the one without a bar for other addresses: here there is one contract, whatever `?url=` says. */
+/** The layout without a bar for other addresses: there is one contract here, whatever `?url=` says. */
 const SCRIPT = `const dark = matchMedia('(prefers-color-scheme: dark)');
 const paint = () => document.documentElement.classList.toggle('dark-mode', dark.matches);
 dark.addEventListener('change', paint);
 paint();
 
-/* What holds for all operations is longer than a screen, and they would begin below it: its chapters are folded, but the first. */
+/* The text on all operations fills more than a screen, so its chapters are folded, except the first. */
 const folded = (Info, { React, getComponent }) => (props) => {
   const [first, ...chapters] = props.specSelectors.selectInfoDescriptionField().split(/^(?=## (?!A first))/m);
   const specSelectors = { ...props.specSelectors, selectInfoDescriptionField: () => first };

@@ -8,7 +8,7 @@ import { Operation } from '../http/operation.decorator.js';
 
 type Health = components['schemas']['Health'];
 
-/** The health routes both apps have, as the contract describes them and open to callers without a token. */
+/** The health routes of both apps, as in the contract, open to callers without a token. */
 @Public()
 @Controller('health')
 export class ApiHealthController extends HealthController {

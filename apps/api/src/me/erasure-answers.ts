@@ -6,13 +6,13 @@ import { applyPreference, Preferences } from '../http/prefer.js';
 import { MeService } from './me.service.js';
 import { presentReceipt } from './present-receipt.js';
 
-/** How long a request waits for all to be removed unless it says so, in seconds: less than what is on the way allows. */
+/** How long a request waits by default until everything is deleted, in seconds: less than proxies allow. */
 const WAIT_SECONDS = 20;
 
 /** When to ask again for a receipt that has not ended (`Retry-After`, seconds). */
 const ASK_AGAIN_SECONDS = '5';
 
-/** Deletes all that a user has, for the user or for an operator, and answers with the receipt. */
+/** Deletes all of a user's data, for the user or for an operator, and answers with the receipt. */
 @Injectable()
 export class ErasureAnswers {
   constructor(

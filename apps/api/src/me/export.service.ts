@@ -15,20 +15,20 @@ import { presentMessage } from '../messages/present-message.js';
 
 type Schemas = components['schemas'];
 
-/** The form of the lines; raised when it changes so that a reader must know. */
+/** The version of the lines' format. It grows with each change that a reader must know of. */
 const FORMAT_VERSION = 1;
 
-/** Rows read at once, and bytes of messages' text (one message at least). */
+/** Rows that are read at once, and bytes of messages' text (at least one message). */
 const PAGE_ROWS = 200;
 const PAGE_BYTES = 512 * 1024;
 
-/** How many pages are read at once in this process: exports leave the pool to requests. */
+/** How many pages this process reads at once: the pool is for requests. */
 const AT_ONCE = 2;
 
-/** Time exports have to come to their end once the process is told to stop, in milliseconds. */
+/** How long exports may take to end once the process is told to stop, in milliseconds. */
 const LEAVING_MS = 2_000;
 
-// `seq` has no gaps, and a row's text is sized without reading it.
+// `seq` has no gaps, and the size of a row's text is known without reading the text.
 const MESSAGES = `
   SELECT * FROM (
     SELECT ${messageColumns('m')}, sum(octet_length(m.content)) OVER (ORDER BY m.seq) AS total
@@ -37,20 +37,22 @@ const MESSAGES = `
   WHERE total <= ${PAGE_BYTES} OR seq = $2 + 1
   ORDER BY seq`;
 
-/** Before any row, so that all pages are of one statement, each read from where it begins. */
+/** A position before any row, so that all pages have one statement, each from where it begins. */
 const NO_ID = '00000000-0000-0000-0000-000000000000';
 
 const JOBS = `
   SELECT ${jobColumns('j')} FROM jobs j WHERE j.chat_id = $1 AND j.id > $2 ORDER BY j.id LIMIT ${PAGE_ROWS}`;
 
-/** In the order they were made in: none moves while the export goes on. By `id`, all users' chats would be looked through for whoever has many. */
+/**
+ * In the order of creation: no chat moves while the export goes on. By `id`, PostgreSQL would search all users' chats for a user with many.
+ */
 const CHATS = `
   SELECT ${chatColumns('c')} FROM chats c WHERE c.user_id = $1 AND (c.created_at, c.id) > ($2::timestamptz, $3::uuid)
    ORDER BY c.created_at, c.id LIMIT ${PAGE_ROWS}`;
 
 /**
- * All that a user has, as lines: each chat is followed by its messages and its jobs. It is read page by page, each by a statement
- * of its own, as the reader takes it: neither memory nor a connection is held for as long as it takes.
+ * All of a user's data as lines: each chat is followed by its messages and its jobs. It is read page by page, each with a statement of its
+ * own, as the reader takes it, so it holds neither memory nor a connection all the time.
  */
 @Injectable()
 export class ExportService implements BeforeApplicationShutdown {
@@ -65,9 +67,9 @@ export class ExportService implements BeforeApplicationShutdown {
   ) {}
 
   /**
-   * Everything of a user's, for the user or for an operator. It is one of the streams that the reader may have open, and breaks off when the
-   * reader's token ends (`endsAt`). The first page is read before the answer begins, so that it can still say that something is wrong.
-   * @throws ServiceError `rate_limited`
+   * Exports a user's data, for the user or for an operator. It counts as one of the reader's open streams, and breaks off when the reader's
+   * token ends (`endsAt`). The first page is read before the answer begins, so that a failure can still be reported. @throws ServiceError
+   * `rate_limited`
    */
   async open(userId: string, endsAt: number, readerId = userId): Promise<LineStream> {
     const place = await this.streams.enter(readerId);
@@ -156,7 +158,7 @@ export class ExportService implements BeforeApplicationShutdown {
   }
 }
 
-/** A job as it is exported: its reply is among the messages, and names it. */
+/** A job as exported. Its reply is among the messages, and names it. */
 function withoutReply(job: JobRow): Schemas['ExportedJob'] {
   const { assistant_message: _, ...rest } = presentJob(job, null);
   return rest;

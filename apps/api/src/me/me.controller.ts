@@ -14,7 +14,7 @@ import { presentReceipt } from './present-receipt.js';
 
 type Schemas = components['schemas'];
 
-/** All that is the caller's. */
+/** All of the caller's data. */
 @Controller('api/v1')
 export class MeController {
   constructor(

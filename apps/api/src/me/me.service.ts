@@ -5,10 +5,10 @@ import type { Receipt } from '#database/entities/receipt.entity.js';
 import { notFound } from '#errors/service-error.js';
 import { beginErasure, eraseSome, readReceipt } from '#jobs/erase.js';
 
-/** How often it is looked again while others hold what is left, in milliseconds. */
+/** How often it is checked again while others hold what is left, in milliseconds. */
 const LOOK_MS = 50;
 
-/** What concerns all of a user's data. */
+/** Operations on all of a user's data. */
 @Injectable()
 export class MeService implements BeforeApplicationShutdown {
   private readonly logger = new Logger(MeService.name);
@@ -17,9 +17,8 @@ export class MeService implements BeforeApplicationShutdown {
   constructor(private readonly manager: EntityManager) {}
 
   /**
-   * Removes all that the user has, until `deadline` (milliseconds since the epoch); the workers go on with what is left. Asked again
-   * meanwhile, it is the same receipt.
-   * @returns the receipt, ended or not
+   * Erases the user's data until `deadline` (milliseconds since the epoch). Workers go on with what is left. A second request meanwhile
+   * gets the same receipt. @returns the receipt, ended or not
    */
   async erase(userId: string, deadline: number): Promise<Receipt> {
     const begun = await beginErasure(this.manager, userId);
@@ -34,9 +33,8 @@ export class MeService implements BeforeApplicationShutdown {
   }
 
   /**
-   * A receipt: while it is open, the user's; afterwards it names nobody, and is anybody's who knows its id. Operators (no user is
-   * given) read any.
-   * @throws ServiceError `not_found`
+   * Reads a receipt. While it is open only its user may; afterwards it names nobody, and anybody who knows its id may. Operators (no user
+   * is given) may read any. @throws ServiceError `not_found`
    */
   async receipt(userId: string | undefined, id: string): Promise<Receipt> {
     const receipt = await readReceipt(this.manager, id);
@@ -45,7 +43,7 @@ export class MeService implements BeforeApplicationShutdown {
     return receipt;
   }
 
-  /** Who waits is answered with the receipt as it stands. */
+  /** A request that waits is answered with the receipt as it is. */
   beforeApplicationShutdown(): void {
     this.closing = true;
   }

@@ -1,7 +1,7 @@
 import type { components } from '#contract/openapi.gen.js';
 import type { Receipt } from '#database/entities/receipt.entity.js';
 
-/** A receipt on the wire. It does not say whose data it was. */
+/** A receipt as JSON. It does not say whose data it was. */
 export function presentReceipt(receipt: Receipt): components['schemas']['Receipt'] {
   return {
     id: receipt.id,

@@ -3,7 +3,7 @@ import { Gauge } from 'prom-client';
 import { registry } from '#telemetry/registry.js';
 import { JobEvents } from '../jobs/job-events.js';
 
-/** What the API as a whole is at, looked at when somebody asks. */
+/** State of the whole API, read when Prometheus asks. */
 @Injectable()
 export class ApiMetrics {
   constructor(events: JobEvents) {

@@ -10,7 +10,7 @@ const limited = new Counter({
   labelNames: ['limit'],
   registers: [registry],
 });
-// There from the start: an increase from nothing is one that Prometheus does not see.
+// They exist from the start: Prometheus does not see an increase from nothing.
 for (const limit of LIMITS) limited.inc({ limit }, 0);
 
 /** Counts a request that was refused. */

@@ -7,15 +7,15 @@ import { line } from '#process/log-line.js';
 import { within } from '#process/within.js';
 import { registry } from '#telemetry/registry.js';
 
-/** For how long what was read is as good as new, in milliseconds. */
+/** How long a result is used, in milliseconds. */
 const FRESH_MS = 2_000;
 
-/** Longest wait for PostgreSQL, in milliseconds: the other metrics must not be late for it. */
+/** How long PostgreSQL may take, in milliseconds: the other metrics must not be late for it. */
 const LONGEST_READ_MS = 2_000;
 
 /**
- * How long the queue is, read from PostgreSQL when somebody asks: at most once in two seconds, and never twice at a time. The
- * same figures come from each API process, for they are the database's. While it does not answer there are none.
+ * How many jobs wait and run, read from PostgreSQL when Prometheus asks: at most once in two seconds, and never twice at a time. Every API
+ * process reports the same figures, since they are the database's. While it does not answer there are none.
  */
 @Injectable()
 export class QueueMetrics {
@@ -53,7 +53,7 @@ export class QueueMetrics {
 
   private async depth(): Promise<QueueDepth | undefined> {
     if (performance.now() < this.readAt + FRESH_MS) return this.last;
-    // One that takes longer than it is waited for goes on; another is not begun beside it.
+    // A read that takes too long goes on, and no other begins beside it.
     this.reading ??= this.read().finally(() => (this.reading = undefined));
     return within(LONGEST_READ_MS, this.reading, undefined);
   }
@@ -63,7 +63,7 @@ export class QueueMetrics {
       this.last = await queueDepth(this.manager);
     } catch (error) {
       this.last = undefined;
-      // That it is away is told by others already.
+      // Other metrics report that it is away.
       if (!isStoreAway(error)) this.logger.warn(line('the length of the queue cannot be read', {}, error));
     }
     this.readAt = performance.now();

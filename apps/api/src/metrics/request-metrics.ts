@@ -11,16 +11,16 @@ const duration = new Histogram({
   registers: [registry],
 });
 
-/** Methods that some route knows; whatever else a client makes up is one more value, not as many as it likes. */
+/** Methods of some route. Any other method is one more value, however many clients make up. */
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'PATCH', 'OPTIONS', 'PUT', 'DELETE']);
 
-/** Paths of the contract; what else is served (Swagger UI, the playground) is no operation. */
+/** Paths of the contract. Other pages (Swagger UI, the playground) are no operations. */
 const CONTRACT = /^\/(api\/v1|health)\//;
 
-/** Routes as the contract writes them, by how the framework does. */
+/** Routes as the contract writes them, by the framework's form. */
 const routes = new Map<string | undefined, string>();
 
-/** The path of a request as the contract writes it, or `unknown`: never what a client made of it. */
+/** The path of a request as the contract writes it, or `unknown`: never what a client sent. */
 export function routeOf(request: FastifyRequest): string {
   const { url } = request.routeOptions;
   let route = routes.get(url);
@@ -31,7 +31,7 @@ export function routeOf(request: FastifyRequest): string {
   return route;
 }
 
-/** The method of a request, if it is one that some route knows. */
+/** The method of a request, if some route has it. */
 export function methodOf({ method }: FastifyRequest): string {
   return METHODS.has(method) ? method : '_OTHER';
 }

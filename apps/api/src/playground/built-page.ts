@@ -14,7 +14,7 @@ const TYPES: Readonly<Record<string, string>> = {
   '.svg': 'image/svg+xml',
 };
 
-/** A file of the page, as it leaves. */
+/** A file of the page, as it is sent. */
 export interface PageFile {
   /** Its address, as a path. */
   readonly path: string;
@@ -30,7 +30,7 @@ export interface BuiltPage {
   readonly assets: readonly PageFile[];
 }
 
-/** Reads the page in `directory`; it is small enough to be kept. `undefined` when it was not built. */
+/** Reads the page in `directory`. It is small enough to be kept in memory. `undefined`: it was not built. */
 export async function readBuiltPage(directory: URL): Promise<BuiltPage | undefined> {
   try {
     const html = await readFile(new URL('index.html', directory), 'utf8');
@@ -45,7 +45,7 @@ export async function readBuiltPage(directory: URL): Promise<BuiltPage | undefin
   }
 }
 
-/** A file with what its address and its bytes say of it. */
+/** A file with the type and validator of its address and bytes. */
 export function pageFile(path: string, body: Buffer): PageFile {
   return { path, type: TYPES[extname(path)] ?? 'application/octet-stream', body, etag: etagOf(body) };
 }

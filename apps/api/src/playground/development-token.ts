@@ -7,27 +7,27 @@ import { signToken } from '../auth/sign-token.js';
 
 export const TOKEN_PATH = '/playground/token';
 
-/** How long such a token holds, in seconds: as long as one of `npm run token`. */
+/** How long such a token is valid, in seconds: as long as one of `npm run token`. */
 const LIFE_SECONDS = 24 * 60 * 60;
 
 /** The names by which a browser on this machine calls it. */
 const OWN_NAMES = new Set(['localhost', '127.0.0.1', '[::1]']);
 
-/** What proxies add: behind one, every caller seems to be on this machine. */
+/** Headers that proxies add. Behind a proxy every caller seems to be on this machine. */
 const PROXIED = /^(via|forwarded|x-forwarded-.*|x-real-ip|x-client-ip|x-original-.*|cf-.*)$/;
 
 const LOOPBACK = new BlockList();
 LOOPBACK.addSubnet('127.0.0.0', 8);
 LOOPBACK.addAddress('::1', 'ipv6');
 
-/** Whether this service gives tokens to the playground at all: in development, while its secret is nobody's. */
+/** Whether this service gives tokens to the playground: in development, while no secret is set. */
 export function givesTokens({ production, jwt }: Settings): boolean {
   return !production && jwt.development;
 }
 
 /**
- * Gives the playground a token for any user it names, so that it works on first sight. The page must have come from this
- * machine, by this machine's own name: what another site's page sends, or another machine, is answered as if nothing were here.
+ * Gives the playground a token for any user it names, so that it works at once. The page must come from this machine, by this machine's own
+ * name. Requests of another site's page, or of another machine, are answered as if this did not exist.
  */
 export function serveDevelopmentTokens(fastify: FastifyInstance, { jwt }: Settings): void {
   fastify.post(TOKEN_PATH, async (request, reply) => {
@@ -42,7 +42,7 @@ export function serveDevelopmentTokens(fastify: FastifyInstance, { jwt }: Settin
   });
 }
 
-/** The peer says where it comes from, `Host` that its name was not made to point here, `Origin` that no other page sends it. */
+/** The peer's address says where the request comes from, `Host` that no other name points here, `Origin` that no other page sends it. */
 function isFromOwnPage({ socket, headers }: FastifyRequest): boolean {
   const { host = '', origin } = headers;
   if (!isLoopback(socket.remoteAddress ?? '') || Object.keys(headers).some((name) => PROXIED.test(name))) return false;

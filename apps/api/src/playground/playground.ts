@@ -8,7 +8,7 @@ import { pageHeaders } from '../http/security-headers.js';
 import { BUILT, type PageFile, pageFile, readBuiltPage } from './built-page.js';
 import { givesTokens, serveDevelopmentTokens } from './development-token.js';
 
-/** The page runs its own files and talks to where it came from; nothing else. */
+/** The page runs its own files and talks to its own service, nothing else. */
 const HEADERS = pageHeaders({
   'script-src': ["'self'"],
   'style-src': ["'self'"],
@@ -19,7 +19,7 @@ const HEADERS = pageHeaders({
   'trusted-types': ["'none'"],
 });
 
-/** How the page tells whether it may ask for a token; replaced where it may not. */
+/** The mark by which the page knows whether it may ask for a token; replaced where it may not. */
 const SIGN_IN = '<meta name="sign-in" content="development" />';
 
 /**
@@ -29,7 +29,7 @@ const SIGN_IN = '<meta name="sign-in" content="development" />';
 export async function servePlayground(fastify: FastifyInstance, settings: Settings, directory = BUILT): Promise<void> {
   const built = await readBuiltPage(directory);
   if (built === undefined) {
-    // What is served matters more than the page: the API starts without it.
+    // The API matters more than the page, and starts without it.
     new Logger('playground').warn(
       `The playground is not built (nothing in ${fileURLToPath(directory)}): npm run build.`,
     );
