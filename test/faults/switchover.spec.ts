@@ -88,8 +88,10 @@ describe('a switchover, after which the old server lives on, only reads and keep
     await until(async () => isDeepStrictEqual(await health(), [fine, fine]), 'health to say so');
     // None of ours is left behind: pools, BullMQ's, and those that listen.
     await until(async () => (await sessions('old')).length === 0, 'all sessions to be left', SECONDS_MS);
-    const listening = (await sessions('other')).filter((name) => name.endsWith('-feed')).sort();
-    expect(listening).toEqual(['rejoinder-api-feed', 'rejoinder-worker-feed']);
+    await until(async () => {
+      const listening = (await sessions('other')).filter((name) => name.endsWith('-feed'));
+      return listening.sort().join() === 'rejoinder-api-feed,rejoinder-worker-feed';
+    }, 'both processes to listen to the other server');
     for (const app of [stack.api, ...stack.workers]) {
       expect(app.output()).toMatch(/the server of the connection that listens only reads now/);
       expect(app.output()).toMatch(/listens again, to a server that is written to/);
