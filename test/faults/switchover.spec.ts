@@ -94,7 +94,10 @@ describe('a switchover, after which the old server lives on, only reads and keep
     }, 'both processes to listen to the other server');
     for (const app of [stack.api, ...stack.workers]) {
       expect(app.output()).toMatch(/the server of the connection that listens only reads now/);
-      expect(app.output()).toMatch(/listens again, to a server that is written to/);
+      await until(
+        async () => app.output().includes('listens again, to a server that is written to'),
+        'the log to say that it listens again',
+      );
     }
     // The worker hears a cancel: it is asked first, and over its head it would take three seconds.
     const asked = Date.now();
