@@ -1,5 +1,5 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { generateKeyPairSync } from 'node:crypto';
+import { createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -7,8 +7,18 @@ import { Logger } from '@nestjs/common';
 import type { ServiceError } from '#errors/service-error.js';
 import { ProviderKeys, TIMINGS } from './provider-keys.js';
 
+/** Keys are made encoded, and read: on Node 20 the export of one that was just generated may hang. */
+const ENCODED = {
+  publicKeyEncoding: { type: 'spki', format: 'der' },
+  privateKeyEncoding: { type: 'pkcs8', format: 'der' },
+} as const;
+const asJwk = (pair: unknown): object =>
+  createPublicKey({ key: (pair as { publicKey: Buffer }).publicKey, type: 'spki', format: 'der' }).export({
+    format: 'jwk',
+  });
+
 const jwk = (kid: string): object => ({
-  ...generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' }),
+  ...asJwk(generateKeyPairSync('ec', { namedCurve: 'P-256', ...ENCODED })),
   kid,
 });
 
@@ -130,9 +140,8 @@ describe('the keys of a provider', () => {
     const logged: unknown[] = [];
     Logger.overrideLogger({ log: () => undefined, error: () => undefined, warn: (text) => void logged.push(text) });
     try {
-      const { publicKey } = generateKeyPairSync('ed448');
       published = [
-        { ...publicKey.export({ format: 'jwk' }), kid: 'b' },
+        { ...asJwk(generateKeyPairSync('ed448', ENCODED)), kid: 'b' },
         { ...jwk('c'), use: 'enc' },
       ];
       const keys = keysWith({ retry: 0 });
