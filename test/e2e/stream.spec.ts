@@ -22,6 +22,23 @@ describe('a stream of events', () => {
     openStream(app.url, tokenFor(user), `/api/v1/jobs/${jobId}/events`, {
       headers: lastEventId === undefined ? {} : { 'last-event-id': lastEventId },
     });
+  /** Leaves each stream at its next piece and resumes it by `open`, with the last id and the number of streams so far. */
+  const pieceByPiece = async (open: (last: string | undefined, n: number) => Promise<OpenedStream>) => {
+    let text = '';
+    let last: string | undefined;
+    let streams = 0;
+    while (last !== 'end') {
+      const stream = await open(last, streams);
+      streams += 1;
+      for await (const event of stream.events) {
+        text = textOf([event], text);
+        last = event.id;
+        if (event.event === 'delta') break;
+      }
+      stream.close();
+    }
+    return { text, streams };
+  };
   const slowPieces = (count: number, piece_delay_ms: number): object => ({
     pieces: Array.from({ length: count }, (_, n) => `pieza ${n} 😀\ndata: x\n\n`),
     piece_delay_ms,
@@ -51,19 +68,9 @@ describe('a stream of events', () => {
     const chat = await ben.chat();
     await stack.model.script('in pieces', slowPieces(25, 60));
     const job = await ben.turnAsync(chat.id, 'in pieces');
-    let text = '';
-    let last: string | undefined;
-    let streams = 0;
-    while (last !== 'end') {
-      const stream = await follow('ben', job.id, last, streams % 2 === 0 ? stack.api : other);
-      streams += 1;
-      for await (const event of stream.events) {
-        text = textOf([event], text);
-        last = event.id;
-        if (event.event === 'delta') break;
-      }
-      stream.close();
-    }
+    const { text, streams } = await pieceByPiece((last, n) =>
+      follow('ben', job.id, last, n % 2 === 0 ? stack.api : other),
+    );
     // How many pieces come between two of them is the machine's affair.
     expect(streams).toBeGreaterThan(3);
     const { assistant_message } = (await ben.get(`/api/v1/jobs/${job.id}`)).body;
@@ -83,20 +90,12 @@ describe('a stream of events', () => {
           body: { user_message: 'sent again' },
           headers: { ...headers, 'last-event-id': last },
         });
-      let text = '';
-      let last = ''; // so the first request says that it has nothing
-      let streams = 0;
-      while (last !== 'end') {
-        const stream = await again(last, streams % 2 === 0 ? stack.api : other);
-        expect(stream.headers.get('idempotent-replayed')).toBe(streams === 0 ? null : 'true');
-        streams += 1;
-        for await (const event of stream.events) {
-          text = textOf([event], text);
-          last = event.id;
-          if (event.event === 'delta') break;
-        }
-        stream.close();
-      }
+      const { text, streams } = await pieceByPiece(async (last, n) => {
+        // The first request says that it has nothing.
+        const stream = await again(last ?? '', n % 2 === 0 ? stack.api : other);
+        expect(stream.headers.get('idempotent-replayed')).toBe(n === 0 ? null : 'true');
+        return stream;
+      });
       expect(streams).toBeGreaterThan(3);
       const { data } = (await uma.get(`/api/v1/chats/${chat.id}/messages`)).body;
       expect([data.length, data.at(-1).content]).toEqual([3, text]);

@@ -1,15 +1,8 @@
-import {
-  constants,
-  createHmac,
-  createPrivateKey,
-  createPublicKey,
-  generateKeyPairSync,
-  type KeyObject,
-  sign,
-} from 'node:crypto';
+import { constants, createHmac, type KeyObject, sign } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { newKeyPair } from '../../apps/api/src/auth/new-key-pair.js';
 
 type Alg = 'RS256' | 'PS256' | 'ES256' | 'ES384' | 'EdDSA';
 
@@ -28,34 +21,11 @@ export function newKey(kid: string, alg: Alg, bits = 2048): SigningKey {
   return { alg, kid, privateKey, publicKey, jwk: { ...publicKey.export({ format: 'jwk' }), kid } };
 }
 
-const ENCODED = {
-  publicKeyEncoding: { type: 'spki', format: 'der' },
-  privateKeyEncoding: { type: 'pkcs8', format: 'der' },
-} as const;
-
-/**
- * Makes the keys encoded, and reads them. Exporting a key that was just generated may hang for ever on Node 20: when the garbage collector
- * comes meanwhile, the job that made the key waits for a lock that the export holds.
- */
-function pairFor(alg: Alg, bits: number): { privateKey: KeyObject; publicKey: KeyObject } {
-  const { privateKey, publicKey } = encodedPair(alg, bits);
-  return {
-    privateKey: createPrivateKey({ key: privateKey, type: 'pkcs8', format: 'der' }),
-    publicKey: createPublicKey({ key: publicKey, type: 'spki', format: 'der' }),
-  };
-}
-
-/** Typed by hand: the types of Node do not tell that encoded keys are buffers. */
-interface EncodedPair {
-  readonly privateKey: Buffer;
-  readonly publicKey: Buffer;
-}
-
-function encodedPair(alg: Alg, bits: number): EncodedPair {
-  if (alg === 'EdDSA') return generateKeyPairSync('ed25519', ENCODED) as unknown as EncodedPair;
-  if (alg === 'ES256') return generateKeyPairSync('ec', { namedCurve: 'P-256', ...ENCODED }) as unknown as EncodedPair;
-  if (alg === 'ES384') return generateKeyPairSync('ec', { namedCurve: 'P-384', ...ENCODED }) as unknown as EncodedPair;
-  return generateKeyPairSync('rsa', { modulusLength: bits, ...ENCODED }) as unknown as EncodedPair;
+function pairFor(alg: Alg, bits: number): ReturnType<typeof newKeyPair> {
+  if (alg === 'EdDSA') return newKeyPair('ed25519');
+  if (alg === 'ES256') return newKeyPair('ec', { namedCurve: 'P-256' });
+  if (alg === 'ES384') return newKeyPair('ec', { namedCurve: 'P-384' });
+  return newKeyPair('rsa', { modulusLength: bits });
 }
 
 const encoded = (part: unknown): string =>

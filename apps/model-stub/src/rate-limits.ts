@@ -1,4 +1,4 @@
-/** What the API counts, by the names of its headers. */
+/** The quantities that the API limits, by the names of their headers. */
 const COUNTED = ['requests', 'tokens', 'input_tokens', 'output_tokens'] as const;
 
 type Counted = (typeof COUNTED)[number];

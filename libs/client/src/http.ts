@@ -1,5 +1,6 @@
 import { ApiError, ConnectionError, RejoinderError } from './errors.js';
 import { ForeignAnswer } from './foreign-answer.js';
+import { type Answer, KeptAnswers } from './kept-answers.js';
 import type { ErrorBody } from './types.js';
 import { unreachable } from './unreachable.js';
 import { linked, orAborted, pause, retryAfterOf, retryDelay, timer } from './waiting.js';
@@ -44,19 +45,6 @@ export interface HttpRequest {
   readonly patienceMs?: number;
 }
 
-export interface Answer<T> {
-  readonly status: number;
-  readonly headers: Headers;
-  readonly body: T;
-}
-
-/** Answers with an `ETag` that are kept, the least recently used given up first: so many, and so many characters of JSON. */
-const KEPT_ANSWERS = 100;
-const KEPT_CHARACTERS = 16 * 1024 * 1024;
-
-/** An answer that is longer is not kept, in characters. */
-const LONGEST_KEPT = KEPT_CHARACTERS / 4;
-
 /** Longest event of a stream, or line of an export, that is read, in UTF-16 code units: the longest reply takes less, escaped as JSON. */
 export const LONGEST_TEXT = 64 * 1024 * 1024;
 
@@ -66,19 +54,9 @@ const NOT_NOW = new Set([429, 503]);
 /** How long the service is asked to wait once a wait was cut short: something on the way may allow no longer ones. In seconds. */
 const SHORT_WAIT_SECONDS = 10;
 
-/** An answer that is kept. */
-interface Kept {
-  readonly etag: string;
-  readonly answer: Answer<unknown>;
-  /** Of its JSON. */
-  readonly characters: number;
-}
-
 /** Requests to one service: the token, the time limits, sending again, and what is known already. */
 export class Http {
-  private readonly kept = new Map<string, Kept>();
-  private keptCharacters = 0;
-  private readonly etags = new WeakMap<object, string>();
+  private readonly kept = new KeptAnswers();
   /** The service has answered: its address is right. */
   private known = false;
   private warned = false;
@@ -108,21 +86,17 @@ export class Http {
           const response = await this.send(url, { ...request, headers }, controller.signal);
           if (response.status === 304 && known !== undefined) {
             this.seen();
-            this.keep(url, known);
+            this.kept.put(url, known);
             return known.answer as Answer<T>;
           }
           const { status, headers: told } = response;
           if (status === 204) return { status, headers: told, body: undefined as T };
           const { body, characters } = await this.readJson(response);
           this.seen();
-          const answer = { status: response.status, headers: response.headers, body: body as T };
-          const etag = strongTag(response.headers.get('etag'));
-          if (etag !== null) this.etags.set(body, etag);
-          if (request.method === 'GET' && etag !== null && characters <= LONGEST_KEPT) {
-            freeze(body);
-            this.keep(url, { etag, answer, characters });
-          }
-          return answer;
+          const answer = { status, headers: told, body };
+          if (request.method === 'GET') this.kept.keep(url, answer, characters);
+          else this.kept.tag(answer);
+          return answer as Answer<T>;
         });
       } catch (error) {
         request.signal?.throwIfAborted();
@@ -173,7 +147,7 @@ export class Http {
 
   /** The `ETag` that came with what was answered; undefined when it is not an answer's body, or had none. */
   etagOf(body: object): string | undefined {
-    return this.etags.get(body);
+    return this.kept.etagOf(body);
   }
 
   private url({ path, query = {} }: HttpRequest): string {
@@ -254,21 +228,6 @@ export class Http {
     this.seen();
     return new ApiError(response.status, body, retryAfterOf(response.headers));
   }
-
-  private keep(url: string, kept: Kept): void {
-    this.giveUp(url);
-    this.kept.set(url, kept);
-    this.keptCharacters += kept.characters;
-    for (const oldest of this.kept.keys()) {
-      if (this.kept.size <= KEPT_ANSWERS && this.keptCharacters <= KEPT_CHARACTERS) return;
-      this.giveUp(oldest);
-    }
-  }
-
-  private giveUp(url: string): void {
-    this.keptCharacters -= this.kept.get(url)?.characters ?? 0;
-    this.kept.delete(url);
-  }
 }
 
 /** How long the service is asked to wait at such a try, in seconds. */
@@ -285,20 +244,6 @@ export function isPassing(error: unknown): boolean {
 /** An id or a slug as one part of a path. Nothing, `.` and `..` would lead elsewhere, however they are written: they get a name nobody has. */
 export function segment(id: string): string {
   return (/^\.{0,2}$/.test(id) ? '%25' : '') + encodeURIComponent(id);
-}
-
-/**
- * The service's own tag, which is strong. A proxy that compresses an answer makes it weak (RFC 9110, section 8.8.1), and `If-Match`
- * never takes a weak one; the resource that the service compares is the same, however its bytes were packed.
- */
-function strongTag(etag: string | null): string | null {
-  return etag?.replace(/^W\//, '') ?? null;
-}
-
-function freeze(json: unknown): void {
-  if (typeof json !== 'object' || json === null) return;
-  Object.values(json).forEach(freeze);
-  Object.freeze(json);
 }
 
 function isJson({ headers }: Response): boolean {

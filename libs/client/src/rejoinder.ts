@@ -1,6 +1,7 @@
 import { exportLines } from './export.js';
-import { type Answer, Http, type HttpRequest, type OnRetry, segment, type Token } from './http.js';
+import { Http, type HttpRequest, type OnRetry, segment, type Token } from './http.js';
 import { type FollowOptions, JobEvents } from './job-events.js';
+import type { Answer } from './kept-answers.js';
 import {
   type Assistant,
   type Chat,

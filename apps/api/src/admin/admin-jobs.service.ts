@@ -49,7 +49,7 @@ const CALLS = `
          output_tokens AS "outputTokens", estimated, first_text_ms AS "firstTextMs", started_at AS "startedAt", ended_at AS "endedAt"
     FROM model_calls WHERE job_id = $1 ORDER BY attempt DESC LIMIT ${MOST_CALLS}`;
 
-/** What keeps a job from being put back. */
+/** Reads the reasons for which a job may not be put back. */
 const IN_THE_WAY = `
   SELECT j.status, c.status AS "chatStatus",
          (SELECT u.id FROM jobs u WHERE u.chat_id = c.id AND u.id <> j.id AND ${isUnfinished('u')}) AS "otherId",

@@ -5,7 +5,7 @@ import { LONGEST_LIFE_SECONDS } from '#jobs/timings.js';
 
 type JobReason = components['schemas']['JobReason'];
 
-/** What a job's reason depends on, besides its row. */
+/** The facts besides a job's row that explain its state. */
 export interface Surroundings {
   /** The database's clock, which sets the row's times. */
   readonly now: Date;

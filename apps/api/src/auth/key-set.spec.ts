@@ -1,22 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
-import { createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { KeySet, NoUsableKey } from './key-set.js';
-
-/** Keys are made encoded, and read: on Node 20 the export of one that was just generated may hang. */
-const ENCODED = {
-  publicKeyEncoding: { type: 'spki', format: 'der' },
-  privateKeyEncoding: { type: 'pkcs8', format: 'der' },
-} as const;
-const asJwk = (pair: unknown): object =>
-  createPublicKey({ key: (pair as { publicKey: Buffer }).publicKey, type: 'spki', format: 'der' }).export({
-    format: 'jwk',
-  });
+import { newKeyPair } from './new-key-pair.js';
 
 const rsaOf = (bits: number): Record<string, unknown> => ({
-  ...asJwk(generateKeyPairSync('rsa', { modulusLength: bits, ...ENCODED })),
+  ...newKeyPair('rsa', { modulusLength: bits }).publicKey.export({ format: 'jwk' }),
 });
 const ecOf = (namedCurve: string): Record<string, unknown> => ({
-  ...asJwk(generateKeyPairSync('ec', { namedCurve, ...ENCODED })),
+  ...newKeyPair('ec', { namedCurve }).publicKey.export({ format: 'jwk' }),
 });
 
 describe('a set of keys', () => {
@@ -50,7 +40,7 @@ describe('a set of keys', () => {
   });
 
   it('has a key of each type for what it verifies: by its alg, or for the one algorithm of its type', () => {
-    const ed: object = asJwk(generateKeyPairSync('ed25519', ENCODED));
+    const ed: object = newKeyPair('ed25519').publicKey.export({ format: 'jwk' });
     const set = setOf(
       { ...ecOf('P-384'), kid: '384' },
       { ...ecOf('P-521'), kid: '521', alg: 'ES512' },
@@ -99,7 +89,7 @@ describe('a set of keys', () => {
     ['a secret', { kty: 'oct', k: 'c2VjcmV0' }],
     ['a secret that calls itself an RSA key', { kty: 'RSA', k: 'c2VjcmV0' }],
     ['another curve', ecOf('secp256k1')],
-    ['another type', asJwk(generateKeyPairSync('ed448', ENCODED))],
+    ['another type', newKeyPair('ed448').publicKey.export({ format: 'jwk' })],
     ['a broken key', { kty: 'EC', crv: 'P-256', x: 'AA', y: 'AA' }],
     ['null', null],
     ['a list', []],
@@ -110,11 +100,11 @@ describe('a set of keys', () => {
   });
 
   it('says of a key that is meant for tokens why it is not used', () => {
-    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const { privateKey } = newKeyPair('ec', { namedCurve: 'P-256' });
     const set = setOf(
       { ...rsaOf(1024), kid: 'weak' },
       { ...privateKey.export({ format: 'jwk' }), kid: 'open' },
-      { ...asJwk(generateKeyPairSync('ed448', ENCODED)), kid: '448' },
+      { ...newKeyPair('ed448').publicKey.export({ format: 'jwk' }), kid: '448' },
       { ...rsa, kid: 'oaep', alg: 'RSA-OAEP' },
       { ...rsa, kid: 'enc', use: 'enc' },
       { kty: 'oct', kid: 'oct', k: 'c2VjcmV0' },

@@ -1,24 +1,14 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Logger } from '@nestjs/common';
 import type { ServiceError } from '#errors/service-error.js';
+import { newKeyPair } from './new-key-pair.js';
 import { ProviderKeys, TIMINGS } from './provider-keys.js';
 
-/** Keys are made encoded, and read: on Node 20 the export of one that was just generated may hang. */
-const ENCODED = {
-  publicKeyEncoding: { type: 'spki', format: 'der' },
-  privateKeyEncoding: { type: 'pkcs8', format: 'der' },
-} as const;
-const asJwk = (pair: unknown): object =>
-  createPublicKey({ key: (pair as { publicKey: Buffer }).publicKey, type: 'spki', format: 'der' }).export({
-    format: 'jwk',
-  });
-
 const jwk = (kid: string): object => ({
-  ...asJwk(generateKeyPairSync('ec', { namedCurve: 'P-256', ...ENCODED })),
+  ...newKeyPair('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' }),
   kid,
 });
 
@@ -141,7 +131,7 @@ describe('the keys of a provider', () => {
     Logger.overrideLogger({ log: () => undefined, error: () => undefined, warn: (text) => void logged.push(text) });
     try {
       published = [
-        { ...asJwk(generateKeyPairSync('ed448', ENCODED)), kid: 'b' },
+        { ...newKeyPair('ed448').publicKey.export({ format: 'jwk' }), kid: 'b' },
         { ...jwk('c'), use: 'enc' },
       ];
       const keys = keysWith({ retry: 0 });

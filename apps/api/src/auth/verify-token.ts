@@ -2,7 +2,7 @@ import type { KeyObject } from 'node:crypto';
 import { errors, type JWTPayload, jwtVerify } from 'jose';
 import { TokenFault } from './token-fault.js';
 
-/** What passport-jwt hands to its verifier: what its own would hand to jsonwebtoken. */
+/** The options that passport-jwt passes to its verifier. They are made for jsonwebtoken. */
 export interface Verification {
   readonly algorithms: string[];
   readonly issuer: string | undefined;

@@ -6,7 +6,7 @@ const JSON_TYPE = 'application/json';
 const EVENTS_TYPE = 'text/event-stream';
 const LINES_TYPE = 'application/jsonl';
 
-/** What the routes offer, by the end of their path. A caller without a preference gets the first. */
+/** The media types of each route, by the end of its path. A caller without a preference gets the first. */
 const OFFERS: readonly (readonly [string, readonly string[]])[] = [
   ['/jobs/:job_id/events', [EVENTS_TYPE]],
   ['/export', [LINES_TYPE]],

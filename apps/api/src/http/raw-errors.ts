@@ -11,7 +11,7 @@ import { isUnused } from './unused-connections.js';
 
 /** An error of Node's parser. */
 type RawError = NodeJS.ErrnoException & {
-  /** What it was reading. */
+  /** The bytes that the parser was reading. */
   readonly rawPacket?: unknown;
 };
 

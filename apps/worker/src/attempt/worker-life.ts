@@ -16,7 +16,7 @@ export class WorkerLife implements StoppingWorker {
   }
 
   /** The worker is told to stop. */
-  told(): void {
+  stop(): void {
     this.toldAt ??= performance.now();
   }
 }

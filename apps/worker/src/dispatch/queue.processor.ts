@@ -72,7 +72,7 @@ export class QueueProcessor extends WorkerHost implements OnApplicationBootstrap
   /** Takes no more tickets, lets running attempts finish for as long as the settings say, then hands the rest back. */
   async beforeApplicationShutdown(): Promise<void> {
     this.stopping = true;
-    this.life.told();
+    this.life.stop();
     const left = this.claimer.stop();
     const stopAll = this.slots.drain();
     // Only the attempts matter, which BullMQ knows nothing of. Its worker never reports that it is closed while the store is away.
