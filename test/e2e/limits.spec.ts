@@ -5,7 +5,7 @@ import { DataSource } from 'typeorm';
 import { dataSourceOptions } from '#database/data-source.js';
 import { newId } from '#database/ids.js';
 import { acceptReply, acceptTurn } from '#jobs/accept.js';
-import { NO_LIMITS, purgeCallers, reachedLimit, type UserLimits } from '#jobs/limits.js';
+import { NO_LIMITS, purgeCallers, reachedLimit, type UserLimits } from '#limits/user-limits.js';
 import type { Client } from '../support/client.js';
 import { freshDatabase, type TestDatabase } from '../support/database.js';
 import { type OpenedStream, openStream } from '../support/events.js';

@@ -8,7 +8,7 @@ import { endOrphans, NO_FIGURES, settleCall } from '#jobs/ledger.js';
 import { claim, type ClaimedJob, claimProbe, type Probing } from '#jobs/claim.js';
 import { extend, type Extended } from '#jobs/extend.js';
 import { ROOM } from '#jobs/history.js';
-import { NO_LIMITS, reachedLimit } from '#jobs/limits.js';
+import { NO_LIMITS, reachedLimit } from '#limits/user-limits.js';
 import { abandonedJobs, endExpired, endSpent } from '#jobs/reconcile.js';
 import { readJob } from '#jobs/read.js';
 import { MOST_FREE_ATTEMPTS } from '#jobs/timings.js';

@@ -59,6 +59,9 @@ export const chatColumns = (t: string): string => `
  */
 export const isUnfinished = (t: string): string => `${t}.finished_at IS NULL`;
 
+/** SQL: a job is unfinished, for statements that look for jobs of one user (`jobs_of_user`). */
+export const unfinishedOfUser = (t: string): string => `(${t}.status || ' user') IN ('queued user', 'running user')`;
+
 /** The unfinished job of a chat, for the select list of a statement that reads the chat. The index allows at most one. */
 export const unfinishedJob = (chat: string): string =>
   `SELECT u.id FROM jobs u WHERE u.chat_id = ${chat}.id AND ${isUnfinished('u')}`;

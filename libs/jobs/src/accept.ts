@@ -13,7 +13,7 @@ import {
   takeTurn,
   takeValues,
   type UserLimits,
-} from './limits.js';
+} from '#limits/user-limits.js';
 import { takeInAgain } from './history.js';
 import { MAX_ATTEMPTS } from './timings.js';
 

@@ -32,9 +32,6 @@ export const waits = (order: 'line' | 'age'): string => `(status || ' ${order}')
 /** SQL: a job is running, for statements that find it by its id. They would read `jobs_running` from end to end, dead entries included. */
 export const runs = (t: string): string => `(${t}.status || ' id') = 'running id'`;
 
-/** SQL: a job is unfinished, for statements that look for jobs of one user (`jobs_of_user`). */
-export const unfinishedOfUser = (t: string): string => `(${t}.status || ' user') IN ('queued user', 'running user')`;
-
 /** A turn that has ended, for the metrics. */
 export interface EndedTurn {
   /** Slug of the chat's assistant. */

@@ -5,7 +5,7 @@ import { Chat, type ChatStatus } from '#database/entities/chat.entity.js';
 import { newId } from '#database/ids.js';
 import { isKeyConflict, keepKey, keyIsKept, keyValues, type RequestKey } from '#database/request-key.js';
 import { notFound, ServiceError } from '#errors/service-error.js';
-import { takeTurn, takeValues } from '#jobs/limits.js';
+import { takeTurn, takeValues } from '#limits/user-limits.js';
 import type { OpenChatRequest } from '#contract/requests.dto.js';
 import { KeptRequests } from '../idempotency/kept-requests.js';
 import { Limits } from '../limits/limits.js';

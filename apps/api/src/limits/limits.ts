@@ -10,7 +10,7 @@ import {
   reachedLimit,
   type UserLimits,
   WINDOW_SECONDS,
-} from '#jobs/limits.js';
+} from '#limits/user-limits.js';
 import type { Settings } from '#settings/settings.js';
 import { refusedFor } from '../metrics/limit-metrics.js';
 

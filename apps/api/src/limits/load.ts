@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
 import { ServiceError } from '#errors/service-error.js';
-import { countUnfinished } from '#jobs/load.js';
+import { countUnfinished } from '#limits/capacity.js';
 import type { Settings } from '#settings/settings.js';
 import { refusedFor } from '../metrics/limit-metrics.js';
 

@@ -3,7 +3,7 @@ import { type BeforeApplicationShutdown, Injectable, Logger } from '@nestjs/comm
 import { EntityManager } from 'typeorm';
 import type { Receipt } from '#database/entities/receipt.entity.js';
 import { notFound } from '#errors/service-error.js';
-import { beginErasure, eraseSome, readReceipt } from '#jobs/erase.js';
+import { beginErasure, eraseSome, readReceipt } from '#erasure/erase.js';
 
 /** How often it is checked again while others hold what is left, in milliseconds. */
 const LOOK_MS = 50;

@@ -6,7 +6,7 @@ import { newId } from '#database/ids.js';
 import { isKeyConflict, keepKey, keyIsKept, keyValues, type RequestKey } from '#database/request-key.js';
 import { oneRow } from '#database/rows.js';
 import { invalidField, notFound, ServiceError } from '#errors/service-error.js';
-import { giveBackTurn, takeTurn, takeValues } from '#jobs/limits.js';
+import { giveBackTurn, takeTurn, takeValues } from '#limits/user-limits.js';
 import type { PageQuery } from '#contract/queries.dto.js';
 import type { CreateMessageRequest } from '#contract/requests.dto.js';
 import { decodeCursor } from '../http/cursor.js';

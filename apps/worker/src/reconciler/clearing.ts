@@ -3,9 +3,9 @@ import { type BeforeApplicationShutdown, Injectable, Logger, type OnApplicationB
 import { EntityManager } from 'typeorm';
 import { line } from '#process/log-line.js';
 import { within } from '#process/within.js';
-import { clear } from '#jobs/clear.js';
-import { eraseSome, openReceipts } from '#jobs/erase.js';
-import { releaseExpired } from '#jobs/release.js';
+import { clear } from '#erasure/clear.js';
+import { eraseSome, openReceipts } from '#erasure/erase.js';
+import { releaseExpired } from '#erasure/release.js';
 import { CLEAR_AFTER_SECONDS, CLEAR_MS, CLOSE_MS, PURGE_MS } from '#jobs/timings.js';
 
 /**

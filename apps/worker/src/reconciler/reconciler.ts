@@ -3,7 +3,7 @@ import { EntityManager } from 'typeorm';
 import { DispatchFeed } from '#feed/dispatch-feed.js';
 import { purgeHolds } from '#jobs/holds.js';
 import { endOrphans } from '#jobs/ledger.js';
-import { purgeCallers } from '#jobs/limits.js';
+import { purgeCallers } from '#limits/user-limits.js';
 import { abandonedJobs, endExpired, endSpent, purgeKeys } from '#jobs/reconcile.js';
 import { CLOSE_MS, LEFT_TO_NEW_SECONDS, PURGE_BATCH, PURGE_MS, RECONCILE_MS } from '#jobs/timings.js';
 import { line } from '#process/log-line.js';

@@ -2,8 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { EntityManager } from 'typeorm';
 import { isUnfinished } from '#database/columns.js';
 import { oneRow } from '#database/rows.js';
-import { JOB_CHANNEL } from './states.js';
-import { CANCEL_MS, RELEASE_BATCH } from './timings.js';
+import { JOB_CHANNEL } from '#jobs/states.js';
+import { CANCEL_MS, RELEASE_BATCH } from '#jobs/timings.js';
 
 /*
  * Deleting chats, first half: they are released from their user in one short transaction. From its commit on no request finds them, nothing

@@ -1,5 +1,5 @@
 import type { EntityManager } from 'typeorm';
-import { unfinishedOfUser } from './states.js';
+import { unfinishedOfUser } from '#database/columns.js';
 
 /** The limits of one user; undefined: there is no limit. */
 export interface UserLimits {

@@ -3,7 +3,7 @@ import type { Receipt } from '#database/entities/receipt.entity.js';
 import { newId } from '#database/ids.js';
 import { clear } from './clear.js';
 import { release, settled } from './release.js';
-import { CLEAR_BATCH, RELEASE_BATCH } from './timings.js';
+import { CLEAR_BATCH, RELEASE_BATCH } from '#jobs/timings.js';
 
 /*
  * Erasing a user's data. The receipt comes first and names the user until the data is gone. So the client may leave and the process may

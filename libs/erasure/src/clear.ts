@@ -1,6 +1,6 @@
 import type { EntityManager } from 'typeorm';
 import { oneRow } from '#database/rows.js';
-import { CLEAR_BATCH, CLEAR_CHATS } from './timings.js';
+import { CLEAR_BATCH, CLEAR_CHATS } from '#jobs/timings.js';
 
 /*
  * Deleting chats, second half: the rows of released chats (see release.ts) are deleted, a batch in each transaction. So their number does
