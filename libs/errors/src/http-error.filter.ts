@@ -1,6 +1,6 @@
 import { type ArgumentsHost, Catch, type ExceptionFilter, Logger } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { line } from '#process/log-line.js';
+import { logLine } from '#process/log-line.js';
 import { CATALOGUE } from './catalogue.js';
 import { errorBody } from './error-body.js';
 import { ServiceError } from './service-error.js';
@@ -22,7 +22,7 @@ export class HttpErrorFilter implements ExceptionFilter {
     const { code, status, jobId } = error;
     const cause = error.cause ?? (CATALOGUE[code].log === 'error' ? error : undefined);
     const fields = { request_id: request.id, code, status, ...(jobId !== undefined && { job_id: jobId }) };
-    this.logger[CATALOGUE[code].log](line('refused', fields, cause));
+    this.logger[CATALOGUE[code].log](logLine('refused', fields, cause));
 
     if (reply.sent || reply.raw.headersSent) {
       reply.raw.destroy();

@@ -39,6 +39,6 @@ export class LogLine {
 }
 
 /** Makes a log line. @param words must hold nothing that a client has sent @param error the error that the line is about */
-export function line(words: string, fields: LogFields = {}, error?: unknown): LogLine {
+export function logLine(words: string, fields: LogFields = {}, error?: unknown): LogLine {
   return new LogLine(words, fields, error === undefined ? undefined : describeError(error));
 }

@@ -1,5 +1,5 @@
 import { Logger } from '@nestjs/common';
-import { line } from './log-line.js';
+import { logLine } from './log-line.js';
 
 /** Prints of libraries that may be repeated: they are about the stores alone. */
 const SAFE = [/^BullMQ: PostgreSQL \d+ or newer is recommended for the PostgreSQL backend \(detected [\w.]+\)\.$/];
@@ -27,7 +27,7 @@ export function logWhatIsPrinted(): () => void {
       const words =
         typeof text === 'string' && SAFE.some((safe) => safe.test(text)) ? text : 'a library printed something';
       logger[level](
-        line(
+        logLine(
           words,
           {},
           printed.find((one) => one instanceof Error),
@@ -36,7 +36,7 @@ export function logWhatIsPrinted(): () => void {
     };
   }
   const nodes = process.listeners('warning');
-  const warned = (warning: Error): void => logger.warn(line('Node warns', {}, warning));
+  const warned = (warning: Error): void => logger.warn(logLine('Node warns', {}, warning));
   process.removeAllListeners('warning').on('warning', warned);
   return () => {
     Object.assign(console, own);

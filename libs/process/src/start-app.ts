@@ -4,7 +4,7 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { isStoreAway } from '#errors/store-away.js';
 import { inBrief, inspectable } from './described-error.js';
 import { leaveOnSignal } from './leave-on-signal.js';
-import { line } from './log-line.js';
+import { logLine } from './log-line.js';
 import { logWhatIsPrinted } from './printed.js';
 import { StartFault } from './start-fault.js';
 
@@ -22,11 +22,11 @@ export interface Started {
 export async function startApp(name: string, start: () => Promise<Started>): Promise<void> {
   process.on('unhandledRejection', (reason) => {
     // A bug, but no reason to drop every other request. It is logged and the process goes on.
-    new Logger(name).error(line('unhandled rejection', {}, reason));
+    new Logger(name).error(logLine('unhandled rejection', {}, reason));
   });
   process.on('uncaughtException', (error) => {
     // Node would print it with what it quotes.
-    new Logger(name).fatal(line('uncaught exception', {}, error));
+    new Logger(name).fatal(logLine('uncaught exception', {}, error));
     process.exit(1);
   });
   const begun = leaveOnSignal();
@@ -72,7 +72,7 @@ function stopOnSignal(name: string, app: INestApplication, stopMs: number): void
       app.close().then(
         () => process.exit(0),
         (error: unknown) => {
-          logger.error(line('could not stop in order', {}, error));
+          logger.error(logLine('could not stop in order', {}, error));
           process.exit(1);
         },
       );

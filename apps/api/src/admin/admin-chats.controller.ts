@@ -7,7 +7,7 @@ import { chatColumns } from '#database/columns.js';
 import type { Chat } from '#database/entities/chat.entity.js';
 import { UserTags } from '#database/user-tags.js';
 import { notFound } from '#errors/service-error.js';
-import { line } from '#process/log-line.js';
+import { logLine } from '#process/log-line.js';
 import { UserId } from '../auth/caller.decorator.js';
 import { ChatsService } from '../chats/chats.service.js';
 import { etagOf } from '../http/etag.js';
@@ -57,7 +57,7 @@ export class AdminChatsController {
     const { userId, status: before } = await this.read(chatId);
     const changed = await this.chats.update(userId ?? '', chatId, { status }, preconditions, presentAdminChat);
     if (status !== before) {
-      this.logger.warn(line(`chat is ${status}`, { chat_id: chatId, operator: this.users.tagOf(operatorId) }));
+      this.logger.warn(logLine(`chat is ${status}`, { chat_id: chatId, operator: this.users.tagOf(operatorId) }));
     }
     const chat = presentAdminChat(changed);
     void reply.header('etag', etagOf(JSON.stringify(chat), operatorId));

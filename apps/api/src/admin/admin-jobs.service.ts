@@ -1,7 +1,7 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
 import { UserTags } from '#database/user-tags.js';
-import { line } from '#process/log-line.js';
+import { logLine } from '#process/log-line.js';
 import type { AdminJobsQuery } from '#contract/admin.dto.js';
 import { isUnfinished, jobColumns } from '#database/columns.js';
 import type { ChatStatus } from '#database/entities/chat.entity.js';
@@ -136,7 +136,7 @@ export class AdminJobsService {
           throw error;
         });
       if (attempts !== undefined) {
-        this.logger.warn(line('requeued', { job_id: jobId, operator: this.users.tagOf(userId) }));
+        this.logger.warn(logLine('requeued', { job_id: jobId, operator: this.users.tagOf(userId) }));
         this.due.add(jobId, attempts + 1);
         return this.get(jobId);
       }
@@ -154,7 +154,7 @@ export class AdminJobsService {
     const { job } = await this.get(jobId);
     await this.userJobs.cancel(job.userId, jobId);
     if (job.status !== 'canceled') {
-      this.logger.warn(line('canceled', { job_id: jobId, operator: this.users.tagOf(operatorId) }));
+      this.logger.warn(logLine('canceled', { job_id: jobId, operator: this.users.tagOf(operatorId) }));
     }
     return this.get(jobId);
   }

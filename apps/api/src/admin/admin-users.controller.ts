@@ -3,7 +3,7 @@ import type { FastifyReply } from 'fastify';
 import type { components } from '#contract/openapi.gen.js';
 import { NoFields } from '#contract/requests.dto.js';
 import { UserTags } from '#database/user-tags.js';
-import { type LogFields, line } from '#process/log-line.js';
+import { type LogFields, logLine } from '#process/log-line.js';
 import { TheCaller } from '../auth/caller.decorator.js';
 import type { Caller } from '../auth/jwt.strategy.js';
 import type { LineStream } from '../http/line-stream.js';
@@ -34,7 +34,7 @@ export class AdminUsersController {
     @Headers('prefer') prefer: string | undefined,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<components['schemas']['Receipt']> {
-    this.logger.warn(line('erasure asked for', this.who(operator, userId)));
+    this.logger.warn(logLine('erasure asked for', this.who(operator, userId)));
     return this.erasures.answer(reply, userId, prefer, operator.endsAt);
   }
 
@@ -42,7 +42,7 @@ export class AdminUsersController {
   @Operation('exportUser', [200, 404, 422, 429])
   async export(@TheCaller() operator: Caller, @Param('user', UserName) userId: string): Promise<LineStream> {
     const stream = await this.exports.open(userId, operator.endsAt, operator.userId);
-    this.logger.warn(line('export begun', this.who(operator, userId)));
+    this.logger.warn(logLine('export begun', this.who(operator, userId)));
     return stream;
   }
 

@@ -1,7 +1,7 @@
 import { Body, Get, Logger, Patch } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
 import { UserTags } from '#database/user-tags.js';
-import { line } from '#process/log-line.js';
+import { logLine } from '#process/log-line.js';
 import { UpdateDispatchRequest } from '#contract/admin.dto.js';
 import type { components } from '#contract/openapi.gen.js';
 import { type DispatchState, lockDispatch, readDispatch, setDispatch } from '#jobs/dispatch.js';
@@ -40,7 +40,7 @@ export class DispatchController {
       return setDispatch(manager, paused, userId);
     });
     const word = paused ? 'paused' : 'goes on';
-    if (state.changed) this.logger.warn(line(`dispatch ${word}`, { operator: this.users.tagOf(userId) }));
+    if (state.changed) this.logger.warn(logLine(`dispatch ${word}`, { operator: this.users.tagOf(userId) }));
     return presentDispatch(state);
   }
 }

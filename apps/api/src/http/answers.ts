@@ -2,7 +2,7 @@ import { Injectable, Logger } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { UserTags } from '#database/user-tags.js';
-import { line } from '#process/log-line.js';
+import { logLine } from '#process/log-line.js';
 import type { Caller } from '../auth/jwt.strategy.js';
 import { measureRequest, methodOf, routeOf } from '../metrics/request-metrics.js';
 
@@ -32,7 +32,7 @@ export class Answers {
     measureRequest(request, reply);
     const route = routeOf(request);
     const { user } = request as { user?: Caller };
-    const said = line('answered', {
+    const said = logLine('answered', {
       request_id: request.id,
       method: methodOf(request),
       route,

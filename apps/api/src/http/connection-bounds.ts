@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http';
 import { Logger } from '@nestjs/common';
 import type { FastifyInstance } from 'fastify';
 import { ServiceError } from '#errors/service-error.js';
-import { line } from '#process/log-line.js';
+import { logLine } from '#process/log-line.js';
 import type { Connection, Connections } from './connections.js';
 
 /**
@@ -177,7 +177,7 @@ export class ConnectionBounds {
   private say(now: number): void {
     if (this.closed.size === 0 || now < this.saidAt + SAY_MS) return;
     this.saidAt = now;
-    for (const [why, count] of this.closed) this.logger.warn(line(`connections were closed: ${why}`, { count }));
+    for (const [why, count] of this.closed) this.logger.warn(logLine(`connections were closed: ${why}`, { count }));
     this.closed.clear();
   }
 }

@@ -8,7 +8,7 @@ import type { JobFeed } from '#feed/job-feed.js';
 import type { Piece, ReplyFeed } from '#feed/reply-feed.js';
 import type { JobWithDraft } from '#jobs/read.js';
 import { isFinal } from '#jobs/states.js';
-import { line } from '#process/log-line.js';
+import { logLine } from '#process/log-line.js';
 import { whenTokenEnds } from '../auth/token-end.js';
 import { EventStream } from '../http/event-stream.js';
 import { presentMessage } from '../messages/present-message.js';
@@ -96,7 +96,7 @@ export class FollowedJob {
         const { jobId, requestId } = this.following;
         // Its chat was deleted. There is nothing more to stream, and a client that reconnects learns that.
         if (error instanceof ServiceError && error.code === 'not_found') return this.stream.end();
-        const said = line('stream given up', { request_id: requestId, job_id: jobId }, error);
+        const said = logLine('stream given up', { request_id: requestId, job_id: jobId }, error);
         if (isStoreAway(error)) logger.warn(said);
         else logger.error(said);
         this.stream.end();

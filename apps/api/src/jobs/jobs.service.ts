@@ -9,7 +9,7 @@ import { type JobAndMessage, readJob } from '#jobs/read.js';
 import { isFinal } from '#jobs/states.js';
 import { CANCEL_MS } from '#jobs/timings.js';
 import { askCancel, cancel } from '#jobs/transitions.js';
-import { line } from '#process/log-line.js';
+import { logLine } from '#process/log-line.js';
 import { type Span, traceparentOf } from '#telemetry/traces.js';
 import { turnEnded } from '#telemetry/turns.js';
 import { ChatsService } from '../chats/chats.service.js';
@@ -69,7 +69,7 @@ export class JobsService {
       const accepted = full === undefined ? await this.tryToAccept({ jobId, traceparent, ...asked }) : undefined;
       if (accepted !== undefined) {
         this.load.accepted();
-        this.logger.log(line('reply asked for', { request_id: requestId, job_id: jobId, chat_id: chatId }));
+        this.logger.log(logLine('reply asked for', { request_id: requestId, job_id: jobId, chat_id: chatId }));
         this.due.add(jobId);
         accepting?.end();
         return { ...accepted, replayed: false };

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type BeforeApplicationShutdown, Injectable, Logger } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
 import { newId } from '#database/ids.js';
-import { line } from '#process/log-line.js';
+import { logLine } from '#process/log-line.js';
 import { within } from '#process/within.js';
 import type { Settings } from '#settings/settings.js';
 import { Limits } from './limits.js';
@@ -152,7 +152,7 @@ export class OpenStreams implements BeforeApplicationShutdown {
     }
     if (this.written && performance.now() - this.beatAt < BEAT_MS) return;
     await this.beat().catch((error: unknown) => {
-      this.logger.warn(line('cannot say which streams are open', {}, error));
+      this.logger.warn(logLine('cannot say which streams are open', {}, error));
     });
     if (this.closed.size > 0) await this.writeOff();
   }

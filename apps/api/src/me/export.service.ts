@@ -1,6 +1,6 @@
 import { type BeforeApplicationShutdown, Injectable, Logger } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
-import { line } from '#process/log-line.js';
+import { logLine } from '#process/log-line.js';
 import type { components } from '#contract/openapi.gen.js';
 import { chatColumns, jobColumns, type JobRow, messageColumns } from '#database/columns.js';
 import type { Chat } from '#database/entities/chat.entity.js';
@@ -96,7 +96,7 @@ export class ExportService implements BeforeApplicationShutdown {
   }
 
   private failed(error: unknown): void {
-    const said = line('export given up', {}, error);
+    const said = logLine('export given up', {}, error);
     if (isStoreAway(error)) this.logger.warn(said);
     else this.logger.error(said);
   }

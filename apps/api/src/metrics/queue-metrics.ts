@@ -3,7 +3,7 @@ import { Gauge } from 'prom-client';
 import { EntityManager } from 'typeorm';
 import { isStoreAway } from '#errors/store-away.js';
 import { type QueueDepth, queueDepth } from '#jobs/depth.js';
-import { line } from '#process/log-line.js';
+import { logLine } from '#process/log-line.js';
 import { within } from '#process/within.js';
 import { registry } from '#telemetry/registry.js';
 
@@ -64,7 +64,7 @@ export class QueueMetrics {
     } catch (error) {
       this.last = undefined;
       // Other metrics report that it is away.
-      if (!isStoreAway(error)) this.logger.warn(line('the length of the queue cannot be read', {}, error));
+      if (!isStoreAway(error)) this.logger.warn(logLine('the length of the queue cannot be read', {}, error));
     }
     this.readAt = performance.now();
     return this.last;

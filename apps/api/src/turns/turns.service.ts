@@ -9,7 +9,7 @@ import { assistantFailed, invalidField, notFound, ServiceError } from '#errors/s
 import { isStoreAway } from '#errors/store-away.js';
 import { type AcceptedTurn, acceptTurn, asAccepted, isConflict, type NewTurn } from '#jobs/accept.js';
 import { isFinal } from '#jobs/states.js';
-import { line } from '#process/log-line.js';
+import { logLine } from '#process/log-line.js';
 import { type Span, traceparentOf } from '#telemetry/traces.js';
 import { ChatsService } from '../chats/chats.service.js';
 import { KeptRequests } from '../idempotency/kept-requests.js';
@@ -111,7 +111,9 @@ export class TurnsService {
       const accepted = full === undefined ? await this.tryToAccept(turn) : undefined;
       if (accepted !== undefined) {
         this.load.accepted();
-        this.logger.log(line('turn accepted', { request_id: origin.requestId, job_id: jobId, chat_id: origin.chatId }));
+        this.logger.log(
+          logLine('turn accepted', { request_id: origin.requestId, job_id: jobId, chat_id: origin.chatId }),
+        );
         this.due.add(jobId);
         accepting?.end();
         return { ...accepted, replayed: false };

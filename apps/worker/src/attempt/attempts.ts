@@ -2,7 +2,7 @@ import { Injectable, Logger } from '@nestjs/common';
 import { UserTags } from '#database/user-tags.js';
 import type { ClaimedJob } from '#jobs/claim.js';
 import type { Reply } from '#jobs/transitions.js';
-import { line } from '#process/log-line.js';
+import { logLine } from '#process/log-line.js';
 import type { Permit } from '../model/circuits.js';
 import { Model } from '../model/model.js';
 import { Attempt } from './attempt.js';
@@ -36,7 +36,7 @@ export class Attempts {
       return await this.runHeld(attempt);
     } catch (error) {
       // The database is away for too long, or the fault is ours. The lease runs out, and another attempt takes over.
-      this.logger.error(line('attempt given up', { job_id: job.id }, error));
+      this.logger.error(logLine('attempt given up', { job_id: job.id }, error));
       return { more: false };
     } finally {
       permit.unused();
@@ -48,7 +48,7 @@ export class Attempts {
     const lease = this.heartbeats.keep(attempt.draft, () => attempt.stop('lost'));
     const unsubscribe = this.notices.subscribe(attempt, () => lease.beat());
     const unpublish = this.publisher.open(attempt.job, attempt.draft, () => attempt.meter.published());
-    this.logger.log(line('attempt begun', attempt.ids));
+    this.logger.log(logLine('attempt begun', attempt.ids));
     try {
       return await this.endings.succeeded(attempt, await this.reply(attempt));
     } catch (error) {

@@ -5,7 +5,7 @@ import { isStoreAway } from '#errors/store-away.js';
 import { settleCall } from '#jobs/ledger.js';
 import { backoffMs, LONGEST_WRITING_MS, MAX_ATTEMPTS, WRITE_AGAIN_MS } from '#jobs/timings.js';
 import { cancelAttempt, finish, giveUp, handBack, type Reply } from '#jobs/transitions.js';
-import { line } from '#process/log-line.js';
+import { logLine } from '#process/log-line.js';
 import { Doorbell } from '#queue/doorbell.js';
 import { Circuits } from '../model/circuits.js';
 import { knownStopReason } from '../model/labels.js';
@@ -41,13 +41,13 @@ export class Endings {
     if (finished === undefined) await this.lateFor(attempt);
     else meter.ended('completed', figures, 'succeeded');
     const words = finished === undefined ? 'fenced off' : 'replied';
-    this.logger.log(line(words, { ...attempt.progress(), stop_reason: knownStopReason(reply.stopReason) }));
+    this.logger.log(logLine(words, { ...attempt.progress(), stop_reason: knownStopReason(reply.stopReason) }));
     return finished ?? NO_MORE;
   }
 
   /** The attempt was stopped from outside. */
   async stopped(attempt: Attempt, why: Stop): Promise<Ended> {
-    this.logger.log(line(`stopped (${why})`, attempt.progress()));
+    this.logger.log(logLine(`stopped (${why})`, attempt.progress()));
     if (why === 'cancel') await this.canceled(attempt);
     else if (why === 'shutdown') await this.handedBack(attempt);
     else await this.lateFor(attempt);
@@ -83,7 +83,7 @@ export class Endings {
     // A fault in our code is logged with its own stack, not with that of the ModelFault around it.
     const shown = fault.code === 'internal' ? (fault.cause ?? fault) : fault;
     this.logger.warn(
-      line(`attempt failed: ${state ?? 'fenced off'}`, { ...attempt.progress(), code: fault.code }, shown),
+      logLine(`attempt failed: ${state ?? 'fenced off'}`, { ...attempt.progress(), code: fault.code }, shown),
     );
     if (state === 'queued' && delayMs > 0) await this.doorbell.ring(job.id, job.attempt + 1, delayMs);
     return NO_MORE;

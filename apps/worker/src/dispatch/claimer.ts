@@ -3,7 +3,7 @@ import { EntityManager } from 'typeorm';
 import { claim, type Claimed, type ClaimedJob, claimProbe } from '#jobs/claim.js';
 import { anyOverdue } from '#jobs/reconcile.js';
 import { OLDEST_EVERY, SHORTEST_OPEN_MS } from '#jobs/timings.js';
-import { line } from '#process/log-line.js';
+import { logLine } from '#process/log-line.js';
 import { Waiters } from '#process/waiters.js';
 import { Doorbell } from '#queue/doorbell.js';
 import { Attempts } from '../attempt/attempts.js';
@@ -100,7 +100,7 @@ export class Claimer {
       if (this.woken) await this.doorbell.call();
     } catch (error) {
       // The database is away, or the fault is ours. The reconciler finds what is due.
-      this.logger.error(line('nothing could be claimed', {}, error));
+      this.logger.error(logLine('nothing could be claimed', {}, error));
     }
     this.woken = false;
   }

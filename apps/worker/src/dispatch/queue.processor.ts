@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Processor, WorkerHost } from '@nestjs/bullmq';
 import { type BeforeApplicationShutdown, Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
 import { CLOSE_MS, HAND_BACK_MS } from '#jobs/timings.js';
-import { line } from '#process/log-line.js';
+import { logLine } from '#process/log-line.js';
 import { within } from '#process/within.js';
 import { queueConnection, type QueueStore, REPLY_QUEUE } from '#queue/connection.js';
 import { WorkerLife } from '../attempt/worker-life.js';
@@ -63,7 +63,7 @@ export class QueueProcessor extends WorkerHost implements OnApplicationBootstrap
       try {
         await this.worker.run();
       } catch (error) {
-        this.logger.error(line('the worker of the queue ended', {}, error));
+        this.logger.error(logLine('the worker of the queue ended', {}, error));
       }
       await sleep(AGAIN_MS);
     }

@@ -2,7 +2,7 @@ import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
 import type { Only, Withheld } from '#jobs/claim.js';
 import { removeHold, type Scope, writeHold } from '#jobs/holds.js';
-import { line } from '#process/log-line.js';
+import { logLine } from '#process/log-line.js';
 import { Circuit, type OfUser } from './circuit.js';
 import type { ModelFault } from './model-fault.js';
 
@@ -163,7 +163,7 @@ export class Circuits implements OnApplicationShutdown {
     const circuit = new Circuit({
       opened: (ms, fault) => {
         this.logger.warn(
-          line(
+          logLine(
             `${awayWords(scope, fault)}: no attempt begins for ${ms} ms`,
             { code: fault.code },
             fault.operator && fault,
@@ -190,7 +190,7 @@ export class Circuits implements OnApplicationShutdown {
   private write(writing: () => Promise<void>): void {
     this.written = this.written
       .then(writing)
-      .catch((error: unknown) => this.logger.debug(line('cannot write the hold down', {}, error)));
+      .catch((error: unknown) => this.logger.debug(logLine('cannot write the hold down', {}, error)));
   }
 }
 

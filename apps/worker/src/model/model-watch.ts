@@ -4,7 +4,7 @@ import { EntityManager } from 'typeorm';
 import type { HealthDetails } from '#health/health-details.js';
 import { CLOSE_MS } from '#jobs/timings.js';
 import { inBrief } from '#process/described-error.js';
-import { type LogFields, line } from '#process/log-line.js';
+import { type LogFields, logLine } from '#process/log-line.js';
 import { timeLimit } from '#process/time-limit.js';
 import { within } from '#process/within.js';
 import { checkModels, type Finding, type OfferedAssistant } from './model-check.js';
@@ -81,7 +81,7 @@ export class ModelWatch implements OnApplicationBootstrap, BeforeApplicationShut
       this.tell(checkModels(assistants, this.models));
       this.checkedAt = new Date();
     } catch (error) {
-      this.logger.warn(line('cannot hold the assistants against their models', {}, error));
+      this.logger.warn(logLine('cannot hold the assistants against their models', {}, error));
     }
   }
 
@@ -105,7 +105,7 @@ export class ModelWatch implements OnApplicationBootstrap, BeforeApplicationShut
       if (this.stop.signal.aborted || this.saidSo) return;
       this.saidSo = true;
       const why = limit.late ? { reason: 'no answer in time' } : reasonOf(error);
-      this.logger.log(line('the server of the model does not tell of its models: assistants are not checked', why));
+      this.logger.log(logLine('the server of the model does not tell of its models: assistants are not checked', why));
     } finally {
       limit.release();
     }
@@ -115,7 +115,7 @@ export class ModelWatch implements OnApplicationBootstrap, BeforeApplicationShut
   private tell(findings: readonly Finding[]): void {
     const before = new Set(this.found.map(({ message }) => message));
     for (const { assistant, message } of findings) {
-      if (!before.has(message)) this.logger.warn(line(message, { assistant }));
+      if (!before.has(message)) this.logger.warn(logLine(message, { assistant }));
     }
     if (findings.length === 0 && before.size > 0) this.logger.log('the assistants suit their models again');
     this.found = findings;

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type BeforeApplicationShutdown, Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
-import { line } from '#process/log-line.js';
+import { logLine } from '#process/log-line.js';
 import { within } from '#process/within.js';
 import { clear } from '#erasure/clear.js';
 import { eraseSome, openReceipts } from '#erasure/erase.js';
@@ -53,7 +53,7 @@ export class Clearing implements OnApplicationBootstrap, BeforeApplicationShutdo
       while (!this.stopped && (await clear(this.manager, { afterSeconds: CLEAR_AFTER_SECONDS }))) await sleep(0);
     } catch (error) {
       // A process that stops closes the connections of what it no longer waits for.
-      if (!this.stopped) this.logger.warn(line('cannot clear', {}, error));
+      if (!this.stopped) this.logger.warn(logLine('cannot clear', {}, error));
     }
   }
 

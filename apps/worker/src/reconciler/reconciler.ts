@@ -6,7 +6,7 @@ import { endOrphans } from '#jobs/ledger.js';
 import { purgeCallers } from '#limits/user-limits.js';
 import { abandonedJobs, endExpired, endSpent, purgeKeys } from '#jobs/reconcile.js';
 import { CLOSE_MS, LEFT_TO_NEW_SECONDS, PURGE_BATCH, PURGE_MS, RECONCILE_MS } from '#jobs/timings.js';
-import { line } from '#process/log-line.js';
+import { logLine } from '#process/log-line.js';
 import { within } from '#process/within.js';
 import { turnEnded } from '#telemetry/turns.js';
 import { repaired } from '../metrics/repairs.js';
@@ -70,7 +70,7 @@ export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShut
       await this.purge();
     } catch (error) {
       // A process that stops closes the connections of what it no longer waits for.
-      if (!this.stopped) this.logger.warn(line('cannot reconcile', {}, error));
+      if (!this.stopped) this.logger.warn(logLine('cannot reconcile', {}, error));
     }
   }
 
