@@ -354,9 +354,9 @@ describe('operators', () => {
       expect(Date.parse(started_at) - Date.parse(resumed.body.changed_at)).toBeLessThan(pace.bound(10_000));
     });
 
-    it('nothing is taken over or rung for meanwhile; a turn’s hour runs on: it ends `expired`, and may be put back', async () => {
+    it('nothing is taken over, and no worker woken, meanwhile; a turn’s hour runs on: it ends `expired`, and may be put back', async () => {
       await pause(true);
-      const rung = stack.workers[0]?.output().length;
+      const before = stack.workers[0]?.output().length;
       const waits = async (user: string) => (await stack.as(user).turnAsync((await stack.as(user).chat()).id, user)).id;
       const [lost, overdue] = [await waits('fay'), await waits('fred')];
       await edit(
@@ -374,7 +374,7 @@ describe('operators', () => {
       }
       expect(await job(lost)).toMatchObject({ status: 'running', attempts: 1, why: { code: 'dispatch_paused' } });
       expect(await job(overdue)).toMatchObject({ status: 'queued', attempts: 0, why: { code: 'dispatch_paused' } });
-      expect((stack.workers[0]?.output() ?? '').slice(rung)).not.toContain('no worker had claimed');
+      expect((stack.workers[0]?.output() ?? '').slice(before)).not.toContain('no worker had claimed');
       for (const id of expired) {
         expect((await requeue(id)).body).toMatchObject({ status: 'queued', why: { code: 'dispatch_paused' } });
       }

@@ -171,17 +171,17 @@ describe('the job of a turn', () => {
     }, 'the reply');
   });
 
-  it('is done once however often the bell rings, with several workers', async () => {
+  it('is done once however many tickets there are, with several workers', async () => {
     const tom = stack.as('tom');
     const chat = await tom.chat();
-    await stack.model.script('ring ring', { delay_ms: 500 });
+    await stack.model.script('many tickets', { delay_ms: 500 });
     const extra = await stack.startWorker();
-    const job = await tom.turnAsync(chat.id, 'ring ring');
+    const job = await tom.turnAsync(chat.id, 'many tickets');
     await onQueue(stack, async (queue) => {
       for (let n = 0; n < 20; n++) await queue.add('reply', { jobId: job.id }, { removeOnComplete: true });
     });
     expect((await tom.finalJob(job.id)).attempts).toBe(1);
-    expect(await stack.model.calls('ring ring')).toHaveLength(1);
+    expect(await stack.model.calls('many tickets')).toHaveLength(1);
     await extra.stop();
   });
 });

@@ -74,7 +74,7 @@ describe('when a store fails', () => {
     // And the ticket of a job that has just ended.
     expect(await tickets()).toBeLessThanOrEqual(left + 1);
 
-    // The reconciler may have begun to ring anew by the time they are counted.
+    // The reconciler may have begun to wake workers anew by the time they are counted.
     await onQueue(stack, (queue) =>
       until(async () => {
         await queue.drain();

@@ -4,7 +4,7 @@ import type { components } from '#contract/openapi.gen.js';
 import { onlyReads } from '#database/read-only.js';
 import { readHolds } from '#jobs/holds.js';
 import { within } from '#process/within.js';
-import { Doorbell } from '#queue/doorbell.js';
+import { WorkerWaker } from '#queue/worker-waker.js';
 
 type Health = Required<components['schemas']['Health']>;
 
@@ -20,7 +20,7 @@ export class HealthService implements OnModuleDestroy {
 
   constructor(
     private readonly manager: EntityManager,
-    private readonly doorbell: Doorbell,
+    private readonly waker: WorkerWaker,
   ) {}
 
   /**
@@ -38,7 +38,7 @@ export class HealthService implements OnModuleDestroy {
   }
 
   private async ask(): Promise<Health> {
-    const [{ database, model }, queue] = await Promise.all([this.askDatabase(), this.doorbell.health()]);
+    const [{ database, model }, queue] = await Promise.all([this.askDatabase(), this.waker.health()]);
     return {
       status: database === 'ok' && !this.stopping ? 'ok' : 'unavailable',
       checks: { database, queue, ...(model && { model }) },

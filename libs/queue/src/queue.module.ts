@@ -3,7 +3,7 @@ import { type DynamicModule, Module } from '@nestjs/common';
 import { setDefaultBackendFactory } from 'bullmq';
 import { EntityManager } from 'typeorm';
 import { QUEUE_PREFIX, queueConnection, type QueueStore, REPLY_QUEUE } from './connection.js';
-import { Doorbell } from './doorbell.js';
+import { WorkerWaker } from './worker-waker.js';
 import { HeardQueue, HeardWorker, storeIsOf } from './heard.js';
 import { postgresBackend } from './postgres-backend.js';
 import { checkQueueSchema } from './queue-schema.js';
@@ -32,12 +32,12 @@ export class QueueModule {
         }),
       ],
       providers: [
-        Doorbell,
+        WorkerWaker,
         ...(store.redisUrl === undefined
           ? [{ provide: 'the queue’s schema', useFactory: checkQueueSchema, inject: [EntityManager] }]
           : []),
       ],
-      exports: [Doorbell, BullModule],
+      exports: [WorkerWaker, BullModule],
     };
   }
 }

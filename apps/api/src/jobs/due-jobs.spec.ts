@@ -1,23 +1,23 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import type { JobFeed, JobListener } from '#feed/job-feed.js';
-import type { Doorbell } from '#queue/doorbell.js';
+import type { WorkerWaker } from '#queue/worker-waker.js';
 import { DueJobs } from './due-jobs.js';
 
 describe('workers are called to jobs that are due', () => {
-  let rung: string[];
+  let woken: string[];
   let listeners: Map<string, JobListener>;
   let due: DueJobs;
   beforeEach(() => {
     jest.useFakeTimers();
-    [rung, listeners] = [[], new Map()];
+    [woken, listeners] = [[], new Map()];
     const feed = {
       follow: (id: string, listener: JobListener) => {
         listeners.set(id, listener);
         return () => listeners.delete(id);
       },
     };
-    const doorbell = { ring: async (id: string) => void rung.push(id) };
-    due = new DueJobs(feed as unknown as JobFeed, doorbell as unknown as Doorbell);
+    const waker = { wakeForJob: async (id: string) => void woken.push(id) };
+    due = new DueJobs(feed as unknown as JobFeed, waker as unknown as WorkerWaker);
   });
   afterEach(() => void jest.useRealTimers());
 
@@ -29,19 +29,19 @@ describe('workers are called to jobs that are due', () => {
 
   it('at once for a lone one', () => {
     due.add('a');
-    expect(rung).toEqual(['a']);
+    expect(woken).toEqual(['a']);
   });
 
   it('once for many: not for those that run by the time the first one does', async () => {
     for (const id of ['a', 'b', 'c', 'd']) due.add(id);
     await runs('b');
     await runs('c');
-    expect(rung).toEqual(['a']);
+    expect(woken).toEqual(['a']);
     await runs('a');
-    expect(rung).toEqual(['a', 'd']);
+    expect(woken).toEqual(['a', 'd']);
     await runs('d');
     due.add('e');
-    expect(rung).toEqual(['a', 'd', 'e']);
+    expect(woken).toEqual(['a', 'd', 'e']);
     await runs('e');
     expect(listeners.size).toBe(0);
   });
@@ -50,29 +50,29 @@ describe('workers are called to jobs that are due', () => {
     due.add('a');
     due.add('b');
     await pass(99);
-    expect(rung).toEqual(['a']);
+    expect(woken).toEqual(['a']);
     await pass(2);
-    expect(rung).toEqual(['a', 'b']);
+    expect(woken).toEqual(['a', 'b']);
     due.add('c');
     await pass(190);
-    expect(rung).toEqual(['a', 'b']);
+    expect(woken).toEqual(['a', 'b']);
     await pass(20);
-    expect(rung).toEqual(['a', 'b', 'c']);
+    expect(woken).toEqual(['a', 'b', 'c']);
     due.add('d');
     await runs('c');
-    expect(rung).toEqual(['a', 'b', 'c', 'd']);
+    expect(woken).toEqual(['a', 'b', 'c', 'd']);
     due.add('e');
     await pass(101);
-    expect(rung).toEqual(['a', 'b', 'c', 'd', 'e']);
+    expect(woken).toEqual(['a', 'b', 'c', 'd', 'e']);
   });
 
   it('not for one that has waited for a second: others were called since, and nothing is kept of it', async () => {
     for (let n = 0; n < 100; n++) due.add(`job-${n}`);
     await pass(10_000);
-    expect(rung.length).toBeLessThan(10);
+    expect(woken.length).toBeLessThan(10);
     expect(listeners.size).toBe(0);
     due.add('late');
-    expect(rung.at(-1)).toBe('late');
+    expect(woken.at(-1)).toBe('late');
   });
 
   it('though it may not have been heard that somebody came', async () => {
@@ -80,14 +80,14 @@ describe('workers are called to jobs that are due', () => {
     due.add('b');
     for (const listener of [...listeners.values()]) listener(undefined);
     await pass(0);
-    expect(rung).toEqual(['a', 'b']);
+    expect(woken).toEqual(['a', 'b']);
   });
 
   it('before the process ends', async () => {
     for (const id of ['a', 'b']) due.add(id);
     due.beforeApplicationShutdown();
     due.add('c');
-    expect(new Set(rung)).toEqual(new Set(['a', 'b', 'c']));
+    expect(new Set(woken)).toEqual(new Set(['a', 'b', 'c']));
     await pass(0);
     expect(listeners.size).toBe(0);
   });

@@ -1,7 +1,7 @@
 import { type BeforeApplicationShutdown, Injectable } from '@nestjs/common';
 import { JobFeed } from '#feed/job-feed.js';
 import { within } from '#process/within.js';
-import { Doorbell } from '#queue/doorbell.js';
+import { WorkerWaker } from '#queue/worker-waker.js';
 
 /** How long an unanswered ticket keeps others from being made, in milliseconds. The time doubles with each that is not answered. */
 const UNANSWERED_MS = 100;
@@ -15,7 +15,7 @@ interface Due {
   readonly attempt: number;
   readonly since: number;
   /** Called when an attempt has begun, or the job has ended. */
-  readonly heard: () => void;
+  readonly begun: () => void;
   /** The same for the job that has a ticket. */
   answered?: () => void;
 }
@@ -31,60 +31,60 @@ interface Due {
 export class DueJobs implements BeforeApplicationShutdown {
   /** Jobs without a ticket, in the order in which they came. */
   private readonly waiting = new Map<string, Due>();
-  private calling = false;
+  private makingTickets = false;
   private closing = false;
   private patienceMs = UNANSWERED_MS;
 
   constructor(
     private readonly feed: JobFeed,
-    private readonly doorbell: Doorbell,
+    private readonly waker: WorkerWaker,
   ) {}
 
   /** A job's next attempt is due and committed. */
   add(jobId: string, attempt = 1): void {
     if (this.waiting.has(jobId)) return;
-    if (this.closing) return void this.doorbell.ring(jobId, attempt);
+    if (this.closing) return void this.waker.wakeForJob(jobId, attempt);
     const unfollow = this.feed.follow(jobId, (status) => {
       if (status === undefined) due.answered?.();
-      else if (status !== 'queued') due.heard();
+      else if (status !== 'queued') due.begun();
     });
     const due: Due = {
       jobId,
       attempt,
       since: performance.now(),
-      heard: () => {
+      begun: () => {
         unfollow();
         this.waiting.delete(jobId);
         due.answered?.();
       },
     };
     this.waiting.set(jobId, due);
-    if (!this.calling) void this.call();
+    if (!this.makingTickets) void this.makeTickets();
   }
 
   /** The process is about to end, so every job without a ticket gets one now. */
   beforeApplicationShutdown(): void {
     this.closing = true;
-    for (const { jobId, attempt, heard } of this.waiting.values()) {
-      heard();
-      void this.doorbell.ring(jobId, attempt);
+    for (const { jobId, attempt, begun: begun } of this.waiting.values()) {
+      begun();
+      void this.waker.wakeForJob(jobId, attempt);
     }
   }
 
-  private async call(): Promise<void> {
-    this.calling = true;
+  private async makeTickets(): Promise<void> {
+    this.makingTickets = true;
     for (const due of this.waiting.values()) {
-      if (performance.now() > due.since + LEFT_ALONE_MS) due.heard();
-      else await this.callFor(due);
+      if (performance.now() > due.since + LEFT_ALONE_MS) due.begun();
+      else await this.makeTicketFor(due);
     }
-    this.calling = false;
+    this.makingTickets = false;
   }
 
-  private async callFor(due: Due): Promise<void> {
+  private async makeTicketFor(due: Due): Promise<void> {
     const answered = new Promise<boolean>((resolve) => (due.answered = () => resolve(true)));
-    await this.doorbell.ring(due.jobId, due.attempt);
+    await this.waker.wakeForJob(due.jobId, due.attempt);
     const inTime = await within(this.patienceMs, answered, false);
     this.patienceMs = inTime ? UNANSWERED_MS : Math.min(this.patienceMs * 2, LONGEST_UNANSWERED_MS);
-    due.heard();
+    due.begun();
   }
 }

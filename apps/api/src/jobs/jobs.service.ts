@@ -79,7 +79,7 @@ export class JobsService {
       const kept = await this.kept.find(userId, asked.requestKey);
       if (kept?.jobId) {
         const { job: earlier } = await this.get(userId, kept.jobId);
-        this.callAgain(earlier);
+        this.wakeAgain(earlier);
         return { job: asAccepted(earlier), allowance: undefined, replayed: true };
       }
       // A deletion may have taken the key, and the key was the obstacle. Then the present state counts.
@@ -99,7 +99,7 @@ export class JobsService {
   }
 
   /** Makes a ticket for a job that has not begun: the process that accepted it may have died before it made one. */
-  callAgain(job: JobRow): void {
+  wakeAgain(job: JobRow): void {
     if (job.status === 'queued' && job.attempts === 0) this.due.add(job.id);
   }
 

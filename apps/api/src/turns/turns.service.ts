@@ -167,7 +167,7 @@ export class TurnsService {
 
   private async earlier(userId: string, jobId: string): Promise<TakenTurn> {
     const { job } = await this.jobs.get(userId, jobId);
-    this.jobs.callAgain(job);
+    this.jobs.wakeAgain(job);
     const [userMessage] = await this.manager.query<Message[]>(
       `SELECT ${messageColumns('m')} FROM messages m WHERE id = $1`,
       [job.userMessageId],

@@ -6,7 +6,7 @@ import { settleCall } from '#jobs/ledger.js';
 import { backoffMs, LONGEST_WRITING_MS, MAX_ATTEMPTS, WRITE_AGAIN_MS } from '#jobs/timings.js';
 import { cancelAttempt, finish, giveUp, handBack, type Reply } from '#jobs/transitions.js';
 import { logLine } from '#process/log-line.js';
-import { Doorbell } from '#queue/doorbell.js';
+import { WorkerWaker } from '#queue/worker-waker.js';
 import { Circuits } from '../model/circuits.js';
 import { knownStopReason } from '../model/labels.js';
 import { ModelFault } from '../model/model-fault.js';
@@ -29,7 +29,7 @@ export class Endings {
   constructor(
     private readonly manager: EntityManager,
     private readonly circuits: Circuits,
-    private readonly doorbell: Doorbell,
+    private readonly waker: WorkerWaker,
     private readonly life: WorkerLife,
   ) {}
 
@@ -85,7 +85,7 @@ export class Endings {
     this.logger.warn(
       logLine(`attempt failed: ${state ?? 'fenced off'}`, { ...attempt.progress(), code: fault.code }, shown),
     );
-    if (state === 'queued' && delayMs > 0) await this.doorbell.ring(job.id, job.attempt + 1, delayMs);
+    if (state === 'queued' && delayMs > 0) await this.waker.wakeForJob(job.id, job.attempt + 1, delayMs);
     return NO_MORE;
   }
 

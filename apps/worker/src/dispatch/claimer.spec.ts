@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Logger } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
-import type { Doorbell } from '#queue/doorbell.js';
+import type { WorkerWaker } from '#queue/worker-waker.js';
 import type { Attempts } from '../attempt/attempts.js';
 import type { Ended } from '../attempt/endings.js';
 import { Circuits } from '../model/circuits.js';
@@ -16,13 +16,13 @@ describe('the claimer of a worker', () => {
   /** How many jobs are due, how many each claim took, and how often another worker was woken. */
   let due: number;
   let looks: number[];
-  let calls: number;
+  let wakes: number;
   let failing: boolean;
   let running: ((more?: boolean) => void)[];
   beforeAll(() => Logger.overrideLogger(false));
   afterAll(() => Logger.overrideLogger(['log']));
   beforeEach(() => {
-    [due, looks, calls, failing, running] = [0, [], 0, false, []];
+    [due, looks, wakes, failing, running] = [0, [], 0, false, []];
   });
 
   const worker = (slots: Slots): Claimer => {
@@ -37,14 +37,14 @@ describe('the claimer of a worker', () => {
     const attempts = {
       run: () => new Promise<Ended>((end) => running.push((more = false) => end({ more }))),
     };
-    const doorbell = { call: async () => (calls += 1) };
+    const waker = { wakeAny: async () => (wakes += 1) };
     const manager = { query } as unknown as EntityManager;
     return new Claimer(
       manager,
       new Circuits(manager),
       attempts as unknown as Attempts,
       slots,
-      doorbell as unknown as Doorbell,
+      waker as unknown as WorkerWaker,
     );
   };
 
@@ -63,10 +63,10 @@ describe('the claimer of a worker', () => {
     const claimer = worker(new Slots(100));
     due = 7;
     await claimer.wake();
-    expect(calls).toBe(0);
+    expect(wakes).toBe(0);
     due = 30;
     await claimer.wake();
-    expect(calls).toBe(1);
+    expect(wakes).toBe(1);
   });
 
   it('takes no more than it has slots for, and needs no other ticket before one is free', async () => {
@@ -78,16 +78,16 @@ describe('the claimer of a worker', () => {
     expect([looks, left, claimer.isAsleep]).toEqual([[2], false, false]);
     running.shift()?.();
     await woken;
-    expect([looks, calls]).toEqual([[2], 0]);
+    expect([looks, wakes]).toEqual([[2], 0]);
     // Full again, and woken all the same: another worker is.
     due = 2;
     void claimer.wake();
     await turns();
-    expect([looks, calls]).toEqual([[2, 1], 1]);
+    expect([looks, wakes]).toEqual([[2, 1], 1]);
     running.shift()?.();
     await turns();
     expect(looks).toEqual([2, 1, 1]);
-    expect(calls).toBe(1);
+    expect(wakes).toBe(1);
   });
 
   it('looks once more when it is woken while it looks, or when an attempt ends and others wait', async () => {
@@ -113,7 +113,7 @@ describe('the claimer of a worker', () => {
     await claimer.stop();
     await woken;
     expect([looks, due]).toEqual([[1], 1]);
-    expect(calls).toBeGreaterThan(0);
+    expect(wakes).toBeGreaterThan(0);
     running.shift()?.();
     await claimer.wake();
     expect(looks).toEqual([1]);

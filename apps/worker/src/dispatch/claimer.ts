@@ -5,7 +5,7 @@ import { anyOverdue } from '#jobs/reconcile.js';
 import { OLDEST_EVERY, SHORTEST_OPEN_MS } from '#jobs/timings.js';
 import { logLine } from '#process/log-line.js';
 import { Waiters } from '#process/waiters.js';
-import { Doorbell } from '#queue/doorbell.js';
+import { WorkerWaker } from '#queue/worker-waker.js';
 import { Attempts } from '../attempt/attempts.js';
 import { repaired } from '../metrics/repairs.js';
 import { Circuits, type Gate, type Permit, type Probe } from '../model/circuits.js';
@@ -34,7 +34,7 @@ export class Claimer {
     private readonly circuits: Circuits,
     private readonly attempts: Attempts,
     private readonly slots: Slots,
-    private readonly doorbell: Doorbell,
+    private readonly waker: WorkerWaker,
   ) {
     circuits.onChange(() => void this.wake());
   }
@@ -76,7 +76,7 @@ export class Claimer {
     const { signal } = this.stopping;
     let passedOn = false;
     const passOn = (): void => {
-      if (!passedOn) void this.doorbell.call();
+      if (!passedOn) void this.waker.wakeAny();
       passedOn = true;
     };
     try {
@@ -97,7 +97,7 @@ export class Claimer {
           await this.leaveToOthers(signal);
         }
       }
-      if (this.woken) await this.doorbell.call();
+      if (this.woken) await this.waker.wakeAny();
     } catch (error) {
       // The database is away, or the fault is ours. The reconciler finds what is due.
       this.logger.error(logLine('nothing could be claimed', {}, error));
@@ -111,7 +111,7 @@ export class Claimer {
    */
   private async leaveToOthers(signal: AbortSignal): Promise<void> {
     if (!(await anyOverdue(this.manager, { seconds: 0 })) || this.woken) return;
-    await this.doorbell.call();
+    await this.waker.wakeAny();
     const rest = new AbortController();
     const stop = (): void => rest.abort();
     const timer = setTimeout(stop, SHORTEST_OPEN_MS);

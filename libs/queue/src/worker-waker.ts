@@ -15,10 +15,10 @@ export interface ReplyTicket {
 }
 
 /** How long a request waits for the queue to take a ticket. The reconciler replaces a ticket that did not get in. */
-const RING_TIMEOUT_MS = 500;
+const WAKE_TIMEOUT_MS = 500;
 
 /** How long no request waits after the store has failed to answer in time, in milliseconds. Tickets are sent all the same. */
-const UNHEARD_MS = 2_000;
+const SILENT_MS = 2_000;
 
 /**
  * Most unanswered questions to the store. BullMQ gathers questions without bound before its first connection, when no limit of the client
@@ -30,8 +30,8 @@ const ticketId = (jobId: string, attempt: number): string => `${jobId}-${attempt
 
 /** Wakes workers. A ticket may get lost or come twice: the rows decide what happens. */
 @Injectable()
-export class Doorbell {
-  private unheardUntil = 0;
+export class WorkerWaker {
+  private silentUntil = 0;
   private underWay = 0;
 
   constructor(@InjectQueue(REPLY_QUEUE) private readonly queue: Queue<ReplyTicket>) {}
@@ -43,13 +43,13 @@ export class Doorbell {
    * The ticket's id is made of the row's id and the attempt, because BullMQ silently ignores an id that it still holds: two calls for one
    * attempt make one ticket, a call for the next attempt makes another.
    */
-  ring(jobId: string, attempt: number, delayMs = 0): Promise<void> {
+  wakeForJob(jobId: string, attempt: number, delayMs = 0): Promise<void> {
     // Whole milliseconds: BullMQ on PostgreSQL refuses any other.
     return this.add({ jobId }, { jobId: ticketId(jobId, attempt), delay: Math.ceil(delayMs) });
   }
 
-  /** Wakes any worker, because more is due than the caller can take. Like {@link ring}. */
-  call(): Promise<void> {
+  /** Wakes any worker, because more is due than the caller can take. Like {@link wakeForJob}. */
+  wakeAny(): Promise<void> {
     return this.add({}, {});
   }
 
@@ -62,7 +62,7 @@ export class Doorbell {
       () => 'ok' as const,
       (error: unknown) => (isReadOnly(error) ? ('read_only' as const) : ('down' as const)),
     );
-    return within<'ok' | 'down' | 'read_only'>(RING_TIMEOUT_MS, asked, 'down');
+    return within<'ok' | 'down' | 'read_only'>(WAKE_TIMEOUT_MS, asked, 'down');
   }
 
   private async add(ticket: ReplyTicket, options: JobsOptions): Promise<void> {
@@ -73,9 +73,9 @@ export class Doorbell {
         return 'answered' as const;
       },
     );
-    if (Date.now() < this.unheardUntil) return;
-    if ((await within<'answered' | 'late'>(RING_TIMEOUT_MS, added, 'late')) === 'late') {
-      this.unheardUntil = Date.now() + UNHEARD_MS;
+    if (Date.now() < this.silentUntil) return;
+    if ((await within<'answered' | 'late'>(WAKE_TIMEOUT_MS, added, 'late')) === 'late') {
+      this.silentUntil = Date.now() + SILENT_MS;
     }
   }
 
