@@ -8,7 +8,6 @@ import { refuseSharedSessions } from './own-session.js';
 import type { SessionOptions, SessionSettings } from './session-client.js';
 import { startFault } from './unreachable.js';
 import { Assistant } from './entities/assistant.entity.js';
-import { Caller } from './entities/caller.entity.js';
 import { Chat } from './entities/chat.entity.js';
 import { Deployment } from './entities/deployment.entity.js';
 import { Dispatch } from './entities/dispatch.entity.js';
@@ -19,6 +18,7 @@ import { ModelCall } from './entities/model-call.entity.js';
 import { ModelHold } from './entities/model-hold.entity.js';
 import { OpenStream, StreamHolder } from './entities/open-stream.entity.js';
 import { Receipt } from './entities/receipt.entity.js';
+import { UserRate } from './entities/user-rate.entity.js';
 import { Core1764000000000 } from './migrations/1764000000000-core.js';
 import { Ledger1795564800000 } from './migrations/1795564800000-ledger.js';
 import { IdempotencyKeys1795564900000 } from './migrations/1795564900000-idempotency-keys.js';
@@ -45,7 +45,7 @@ export const ENTITIES = [
   ModelCall,
   ModelHold,
   IdempotencyKey,
-  Caller,
+  UserRate,
   OpenStream,
   StreamHolder,
   Receipt,

@@ -1,8 +1,8 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 
-/** How much of the turn limit a user has used. A row whose time is past limits nothing, and is removed. */
+/** A user rate: how much of the turn limit a user has used. A row whose time is past limits nothing, and is removed. */
 @Entity('callers')
-export class Caller {
+export class UserRate {
   @PrimaryColumn('text', { name: 'user_id' })
   userId: string;
 
