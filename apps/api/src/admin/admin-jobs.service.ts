@@ -15,7 +15,7 @@ import { encodeCursor } from '../http/cursor.js';
 import { DueJobs } from '../jobs/due-jobs.js';
 import { JobsService } from '../jobs/jobs.service.js';
 import { RowQueues } from '../limits/row-queues.js';
-import { type AdminJobRow, jobsList, listName, readPosition } from './jobs-list.js';
+import { type AdminJobRow, jobsList, listName, readPageStart } from './jobs-list.js';
 import type { Surroundings } from './why.js';
 
 const DEFAULT_PAGE = 50;
@@ -53,7 +53,7 @@ const CALLS = `
 const IN_THE_WAY = `
   SELECT j.status, c.status AS "chatStatus",
          (SELECT u.id FROM jobs u WHERE u.chat_id = c.id AND u.id <> j.id AND ${isUnfinished('u')}) AS "otherId",
-         m.seq < c.last_seq AS "saidSince"
+         m.seq < c.last_seq AS "hasLaterMessage"
     FROM jobs j JOIN chats c ON c.id = j.chat_id JOIN messages m ON m.id = j.user_message_id
    WHERE j.id = $1 AND c.user_id IS NOT NULL`;
 
@@ -61,7 +61,7 @@ interface InTheWay {
   readonly status: JobStatus;
   readonly chatStatus: ChatStatus;
   readonly otherId: string | null;
-  readonly saidSince: boolean;
+  readonly hasLaterMessage: boolean;
 }
 
 /** All users' jobs, for operators: states, not conversations. */
@@ -86,20 +86,20 @@ export class AdminJobsService {
     const name = listName(query);
     const cursor = query.before ?? query.after;
     const later = cursor === undefined ? order === 'oldest' : query.after !== undefined;
-    const from = cursor === undefined ? undefined : readPosition(name, cursor, later ? 'after' : 'before');
+    const from = cursor === undefined ? undefined : readPageStart(name, cursor, later ? 'after' : 'before');
     const list = jobsList(query, later, from, limit);
     const rows = await this.manager.query<AdminJobRow[]>(list.select, list.values);
     const full = rows.length > limit;
     const jobs = rows.slice(0, limit);
-    const place = (row: { createdAt: Date; id: string } | undefined): string | null =>
+    const cursorOf = (row: { createdAt: Date; id: string } | undefined): string | null =>
       row ? encodeCursor(name, `${row.createdAt.toISOString()} ${row.id}`) : null;
     // A page that is not full may have ended because the most rows were read.
-    const [looked] = full
+    const [lastRead] = full
       ? []
       : await this.manager.query<{ createdAt: Date; id: string }[]>(list.last, list.lastValues);
-    const far = place(looked) ?? place(jobs.at(-1));
-    const near = place(jobs[0]) ?? (cursor === undefined ? place(looked) : cursor);
-    const hasMore = full || looked !== undefined;
+    const far = cursorOf(lastRead) ?? cursorOf(jobs.at(-1));
+    const near = cursorOf(jobs[0]) ?? (cursor === undefined ? cursorOf(lastRead) : cursor);
+    const hasMore = full || lastRead !== undefined;
     if (later !== (order === 'oldest')) jobs.reverse();
     return {
       jobs,
@@ -162,7 +162,7 @@ export class AdminJobsService {
   private async refusal(jobId: string): Promise<ServiceError | undefined> {
     const [found] = await this.manager.query<InTheWay[]>(IN_THE_WAY, [jobId]);
     if (found === undefined) return notFound('job');
-    const { status, chatStatus, otherId, saidSince } = found;
+    const { status, chatStatus, otherId, hasLaterMessage } = found;
     if (status !== 'failed') {
       const message = `The job is ${status}; only one that failed can be put back.`;
       return new ServiceError('invalid_transition', message, { jobId });
@@ -171,7 +171,7 @@ export class AdminJobsService {
     if (otherId !== null) {
       return new ServiceError('turn_in_progress', 'The chat has a turn in progress.', { jobId: otherId });
     }
-    if (!saidSince) return undefined;
+    if (!hasLaterMessage) return undefined;
     const message = 'Something was said in the chat since; a reply would not come where it belongs.';
     return new ServiceError('invalid_transition', message, { jobId });
   }

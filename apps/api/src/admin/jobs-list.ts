@@ -5,7 +5,7 @@ import { invalidField } from '#errors/service-error.js';
 import { decodeCursor } from '../http/cursor.js';
 
 /** Most jobs that are read for one page. Rare ones among many are found over several pages. */
-export const MOST_LOOKED_AT = 10_000;
+export const MOST_READ = 10_000;
 
 /** A job, with its chat's assistant. */
 export type AdminJobRow = JobRow & { readonly assistantSlug: string };
@@ -14,7 +14,7 @@ export type AdminJobRow = JobRow & { readonly assistantSlug: string };
 const ASSISTANT = 'SELECT c.assistant_slug FROM chats c WHERE c.id = j.chat_id AND c.user_id IS NOT NULL';
 
 /** Where a page begins: after this job. */
-export interface Position {
+export interface PageStart {
   readonly createdAt: string;
   readonly id: string;
 }
@@ -31,10 +31,10 @@ export interface JobsList {
 
 /**
  * Builds the statements. The inner part has what an index serves: age, user, and the rare states. It is read in the list's order, at most
- * {@link MOST_LOOKED_AT} rows. The outer part has what must be checked row by row. So a page has a bounded cost, whatever is asked for and
+ * {@link MOST_READ} rows. The outer part has what must be checked row by row. So a page has a bounded cost, whatever is asked for and
  * however many jobs there are.
  */
-export function jobsList(query: AdminJobsQuery, later: boolean, from: Position | undefined, limit: number): JobsList {
+export function jobsList(query: AdminJobsQuery, later: boolean, from: PageStart | undefined, limit: number): JobsList {
   const values: unknown[] = [];
   const value = (one: unknown): string => `$${values.push(one)}`;
   const [compare, direction] = later ? ['>', 'ASC'] : ['<', 'DESC'];
@@ -59,7 +59,7 @@ export function jobsList(query: AdminJobsQuery, later: boolean, from: Position |
   if (from !== undefined) {
     inside.push(`(j.created_at, j.id) ${compare} (${value(from.createdAt)}::timestamptz, ${value(from.id)}::uuid)`);
   }
-  const looked = `FROM jobs j WHERE ${inside.join(' AND ')} ORDER BY ${order}`;
+  const read = `FROM jobs j WHERE ${inside.join(' AND ')} ORDER BY ${order}`;
   const lastValues = [...values];
 
   const outside = ['j.slug IS NOT NULL'];
@@ -69,9 +69,9 @@ export function jobsList(query: AdminJobsQuery, later: boolean, from: Position |
   if (query.assistant !== undefined) outside.push(`j.slug = ${value(query.assistant)}`);
   const select = `
     SELECT ${jobColumns('j')}, j.slug AS "assistantSlug"
-      FROM (SELECT j.*, (${ASSISTANT}) AS slug ${looked} LIMIT ${MOST_LOOKED_AT}) AS j
+      FROM (SELECT j.*, (${ASSISTANT}) AS slug ${read} LIMIT ${MOST_READ}) AS j
      WHERE ${outside.join(' AND ')} ORDER BY ${order} LIMIT ${limit + 1}`;
-  const last = `SELECT j.created_at AS "createdAt", j.id ${looked} OFFSET ${MOST_LOOKED_AT - 1} LIMIT 1`;
+  const last = `SELECT j.created_at AS "createdAt", j.id ${read} OFFSET ${MOST_READ - 1} LIMIT 1`;
   return { select, last, values, lastValues };
 }
 
@@ -84,7 +84,7 @@ export function listName({ status, assistant, user, chat, error }: AdminJobsQuer
 const MOMENT = /^[1-9]\d{3}-/;
 
 /** @throws ServiceError `validation_failed` when the cursor was not made for this list */
-export function readPosition(list: string, cursor: string, field: 'before' | 'after'): Position {
+export function readPageStart(list: string, cursor: string, field: 'before' | 'after'): PageStart {
   const [createdAt = '', id = ''] = decodeCursor(list, cursor, field).split(' ');
   const moment = MOMENT.test(createdAt) && !Number.isNaN(Date.parse(createdAt));
   // The checksum is no secret, so a made-up cursor can get here.

@@ -56,7 +56,7 @@ export class UsageService {
     const groups = readGroups(query.group_by ?? 'day,assistant,user');
     const { limit = DEFAULT_PAGE } = query;
     const name = `usage ${JSON.stringify([from, to, query.assistant, query.user, groups])}`;
-    const beyond = query.after === undefined ? undefined : readPlace(name, query.after, groups.length);
+    const beyond = query.after === undefined ? undefined : readPageStart(name, query.after, groups.length);
 
     const values: unknown[] = [from, to];
     const value = (one: unknown): string => `$${values.push(one)}`;
@@ -67,7 +67,7 @@ export class UsageService {
     if (query.assistant !== undefined) where.push(`assistant_slug = ${value(query.assistant)}`);
     if (query.user !== undefined) where.push(`user_id = ${value(query.user)}`);
     const texts = groups.map((group) => GROUPS[group].text);
-    const place = beyond && `(${texts.join(', ')}) > (${beyond.map((part) => `${value(part)}::text`).join(', ')})`;
+    const start = beyond && `(${texts.join(', ')}) > (${beyond.map((part) => `${value(part)}::text`).join(', ')})`;
     // Calls are grouped by their values. Only the groups, which are few, are converted to text and sorted.
     const rows = await this.manager.query<Record<string, string>[]>(
       `SELECT ${groups.map((group) => `${GROUPS[group].text} AS "${group}"`).join(', ')},
@@ -77,7 +77,7 @@ export class UsageService {
                       coalesce(sum(input_tokens), 0) AS "inputTokens", coalesce(sum(output_tokens), 0) AS "outputTokens"
                  FROM model_calls WHERE ${where.join(' AND ')}
                 GROUP BY ${groups.map((_, n) => n + 1).join(', ')}) AS line
-        WHERE ${place ?? 'true'} ORDER BY ${texts.join(', ')} LIMIT ${limit + 1}`,
+        WHERE ${start ?? 'true'} ORDER BY ${texts.join(', ')} LIMIT ${limit + 1}`,
       values,
     );
     const lines = rows.slice(0, limit).map((row) => lineOf(row, groups));
@@ -107,12 +107,12 @@ function lineOf(row: Record<string, string>, groups: readonly Group[]): UsageLin
 }
 
 /** @throws ServiceError `validation_failed` when the cursor was not made for this list */
-function readPlace(name: string, cursor: string, parts: number): string[] {
+function readPageStart(name: string, cursor: string, parts: number): string[] {
   const text = decodeCursor(name, cursor, 'after');
   try {
-    const place: unknown = JSON.parse(text);
+    const start: unknown = JSON.parse(text);
     const isText = (part: unknown): boolean => typeof part === 'string' && !part.includes('\0') && part.isWellFormed();
-    if (Array.isArray(place) && place.length === parts && place.every(isText)) return place as string[];
+    if (Array.isArray(start) && start.length === parts && start.every(isText)) return start as string[];
   } catch {
     // The checksum is no secret, so a made-up cursor can get here.
   }

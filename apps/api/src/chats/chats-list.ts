@@ -4,7 +4,7 @@ import { chatColumns } from '#database/columns.js';
 import type { Chat, ChatStatus } from '#database/entities/chat.entity.js';
 
 /** Where in a list of chats a page begins: after this chat. */
-export interface Place {
+export interface PageStart {
   readonly at: string;
   readonly id: string;
 }
@@ -23,13 +23,13 @@ export function readChats(
   userId: string,
   { assistant, status }: Pick<ChatsQuery, 'assistant' | 'status'>,
   forward: boolean,
-  from: Place | undefined,
+  from: PageStart | undefined,
   limit: number,
 ): Promise<Chat[]> {
   const [compare, direction] = forward ? ['>', 'ASC'] : ['<', 'DESC'];
   const values: unknown[] = [userId];
   const value = (one: unknown): string => `$${values.push(one)}`;
-  const place = from && `(${value(from.at)}::timestamptz, ${value(from.id)}::uuid)`;
+  const start = from && `(${value(from.at)}::timestamptz, ${value(from.id)}::uuid)`;
   const slug = assistant === undefined ? undefined : value(assistant);
   // Statuses stand in the text, not as values, since the indexes are for these.
   const active = (): string => `
@@ -40,7 +40,7 @@ export function readChats(
   const part = (one: ChatStatus): string => {
     const at = one === 'active' ? 'last_message_at' : 'rested_at';
     return `(
-      SELECT * FROM ${one === 'active' ? active() : atRest(one)} ${place ? `WHERE (${at}, id) ${compare} ${place}` : ''}
+      SELECT * FROM ${one === 'active' ? active() : atRest(one)} ${start ? `WHERE (${at}, id) ${compare} ${start}` : ''}
        ORDER BY ${at} ${direction}, id ${direction} LIMIT ${limit})`;
   };
   const parts = STATUSES.filter((one) => status === undefined || status === one).map(part);

@@ -77,19 +77,19 @@ export class ChatsService {
     const forward = query.after !== undefined;
     const cursor = query.before ?? query.after;
     const field = forward ? 'after' : 'before';
-    const from = cursor === undefined ? undefined : readPosition(decodeCursor(list, cursor, field), forward);
+    const from = cursor === undefined ? undefined : readPageStart(decodeCursor(list, cursor, field), forward);
     const rows = await readChats(this.manager, userId, query, forward, from || undefined, limit + 1);
     const hasMore = rows.length > limit;
     const chats = rows.slice(0, limit);
     if (forward) chats.reverse();
-    const position = (chat: Chat | undefined): string | null =>
+    const cursorOf = (chat: Chat | undefined): string | null =>
       chat ? encodeCursor(list, `${chat.lastMessageAt.toISOString()} ${chat.id}`) : null;
     return {
       chats,
       hasMore,
-      before: forward || hasMore ? position(chats.at(-1)) : null,
+      before: forward || hasMore ? cursorOf(chats.at(-1)) : null,
       // An empty page after a cursor returns the cursor, to ask again later.
-      after: position(chats[0]) ?? query.after ?? null,
+      after: cursorOf(chats[0]) ?? query.after ?? null,
     };
   }
 
@@ -179,7 +179,7 @@ export class ChatsService {
 /** Years have four digits: JavaScript also has dates that PostgreSQL lacks, with more. */
 const MOMENT = /^[1-9]\d{3}-/;
 
-function readPosition(position: string, forward: boolean): { at: string; id: string } {
+function readPageStart(position: string, forward: boolean): { at: string; id: string } {
   const [at = '', id = ''] = position.split(' ');
   // The checksum is no secret, so a made-up cursor can get here.
   if (!MOMENT.test(at) || Number.isNaN(Date.parse(at)) || new Date(at).toISOString() !== at || !isId(id))

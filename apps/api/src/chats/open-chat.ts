@@ -24,10 +24,10 @@ import {
 
 /** The user's ($1) active chat with an assistant ($2), on its first row only, and its newest messages. */
 const FIND = `
-  SELECT CASE WHEN page.place IS NULL OR page.place = 1 THEN ${asJson('chats')} END AS chat, ${PAGE_COLUMNS}
+  SELECT CASE WHEN page.rank IS NULL OR page.rank = 1 THEN ${asJson('chats')} END AS chat, ${PAGE_COLUMNS}
     FROM chats ${pageOf('chats', '<', 'chats.last_seq + 1', '$3')}
    WHERE chats.user_id = $1 AND chats.assistant_slug = $2 AND chats.status = 'active'
-   ORDER BY page.place`;
+   ORDER BY page.rank`;
 
 /** Not EXISTS: for a user with many chats the planner expects an early hit and scans the table. */
 const HAS_CHATS = '(SELECT id FROM chats WHERE user_id = $1 ORDER BY created_at LIMIT 1) IS NOT NULL';

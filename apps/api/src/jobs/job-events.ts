@@ -5,7 +5,7 @@ import { JobFeed } from '#feed/job-feed.js';
 import { ReplyFeed } from '#feed/reply-feed.js';
 import { readJobWithDraft } from '#jobs/read.js';
 import type { EventStream } from '../http/event-stream.js';
-import { OpenStreams, type Place } from '../limits/open-streams.js';
+import { OpenStreams, type StreamSlot } from '../limits/open-streams.js';
 import { FollowedJob, type Following } from './followed-job.js';
 import { Rounds } from './rounds.js';
 import { SharedLooks } from './shared-looks.js';
@@ -33,7 +33,7 @@ export class JobEvents implements BeforeApplicationShutdown {
   }
 
   /** Takes one of the user's stream slots. Give it to {@link follow}, or give it back. @throws ServiceError `rate_limited` */
-  reserve(userId: string): Promise<Place> {
+  reserve(userId: string): Promise<StreamSlot> {
     return this.streams.enter(userId);
   }
 
@@ -41,11 +41,11 @@ export class JobEvents implements BeforeApplicationShutdown {
    * Streams a job from any state until it is final. Leaving changes nothing for the job. A job that was `accepted` at this moment is
    * streamed from there, without a first read. @throws ServiceError `not_found`
    */
-  async follow(following: Following, place: Place, accepted?: JobRow): Promise<EventStream> {
+  async follow(following: Following, slot: StreamSlot, accepted?: JobRow): Promise<EventStream> {
     const followed = new FollowedJob(following, this.looks, this.jobs, this.replies);
     followed.stream.onceClosed(this.open.add(followed));
     followed.endWithToken(2 * BEAT_MS);
-    followed.stream.onceClosed(() => place.leave());
+    followed.stream.onceClosed(() => slot.leave());
     try {
       // A client's first read belongs to its request, and does not queue behind those of streams.
       await followed.start(() => readJobWithDraft(this.manager, following.jobId, following.userId), accepted);

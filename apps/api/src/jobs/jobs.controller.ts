@@ -94,8 +94,8 @@ export class JobsController {
         ? readEventId('last_event_id', query.last_event_id)
         : readEventId('Last-Event-ID', lastEventId);
     if (from !== END) {
-      const place = await this.events.reserve(userId);
-      return this.events.follow({ jobId, userId, requestId: request.id, from, until: endsAt }, place);
+      const slot = await this.events.reserve(userId);
+      return this.events.follow({ jobId, userId, requestId: request.id, from, until: endsAt }, slot);
     }
     await this.jobs.get(userId, jobId);
     void reply.status(204);

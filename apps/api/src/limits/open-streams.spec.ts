@@ -35,7 +35,7 @@ describe('the streams of a user', () => {
     streams = new OpenStreams(manager, new Limits(manager, LIMITS), LIMITS);
   });
 
-  it('that close and open one after the other keep one place: nothing is asked or waited for', async () => {
+  it('that close and open one after the other keep one slot: nothing is asked or waited for', async () => {
     for (let n = 0; n < 5; n++) (await streams.enter('ana')).leave();
     const last = await streams.enter('ana');
     await gathered();
@@ -55,7 +55,7 @@ describe('the streams of a user', () => {
     expect(counted).toBe(2);
   });
 
-  it('are counted anew when one opens while its place is being written off', async () => {
+  it('are counted anew when one opens while its slot is being written off', async () => {
     let written = (): void => undefined;
     closes = () => new Promise((resolve) => (written = resolve));
     (await streams.enter('ana')).leave();

@@ -20,12 +20,12 @@ const FAREWELL_MS = 1_000;
 const RETRY_AFTER_SECONDS = 1;
 
 /** A user's stream slot. */
-export interface Place {
+export interface StreamSlot {
   /** Gives it back; a second call does nothing. */
   leave(): void;
 }
 
-const FREE: Place = { leave: () => undefined };
+const FREE: StreamSlot = { leave: () => undefined };
 
 const OPEN = `SELECT open_stream($1, $2, $3) AS opened`;
 
@@ -77,7 +77,7 @@ export class OpenStreams implements BeforeApplicationShutdown {
   ) {}
 
   /** Takes a slot for one more stream of the user's. @throws ServiceError `rate_limited` */
-  async enter(userId: string): Promise<Place> {
+  async enter(userId: string): Promise<StreamSlot> {
     const most = this.settings.openStreams;
     if (most === undefined) return FREE;
     if (performance.now() - this.beatAt > BEAT_MS) await this.beat();

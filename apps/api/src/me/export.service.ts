@@ -72,9 +72,9 @@ export class ExportService implements BeforeApplicationShutdown {
    * `rate_limited`
    */
   async open(userId: string, endsAt: number, readerId = userId): Promise<LineStream> {
-    const place = await this.streams.enter(readerId);
+    const slot = await this.streams.enter(readerId);
     const first = await this.inLine(() => this.chats(userId, undefined)).catch((error: unknown) => {
-      place.leave();
+      slot.leave();
       throw error;
     });
     const stream: LineStream = new LineStream(
@@ -82,7 +82,7 @@ export class ExportService implements BeforeApplicationShutdown {
       (error) => this.failed(error),
       () => {
         this.running.delete(stream);
-        place.leave();
+        slot.leave();
         keepOn();
       },
     );

@@ -20,7 +20,7 @@ import { DEFAULT_PAGE, listOf, type MessagesPage, PAGE_COLUMNS, pageOf, type Pag
 const page = (side: '<' | '>'): string => `
   SELECT c.last_seq AS "lastSeq", ${PAGE_COLUMNS} FROM chats c ${pageOf('c', side, `coalesce($4, ${NONE[side]})`, '$5')}
    WHERE c.id = $1 AND c.user_id = $2 AND ($3::text IS NULL OR c.assistant_slug = $3)
-   ORDER BY page.place`;
+   ORDER BY page.rank`;
 
 /** Where a page begins by default: after the newest message, or before the first. */
 const NONE = { '<': 'c.last_seq + 1', '>': '0' } as const;

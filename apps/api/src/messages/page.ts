@@ -37,11 +37,11 @@ export function pageOf(chat: string, side: '<' | '>', from: string, limit: strin
   const order = side === '<' ? 'DESC' : 'ASC';
   return `
     LEFT JOIN LATERAL (
-      SELECT m.*, row_number() OVER nearest AS place, sum(octet_length(m.content)) OVER nearest AS total
+      SELECT m.*, row_number() OVER nearest AS rank, sum(octet_length(m.content)) OVER nearest AS total
         FROM messages m WHERE m.chat_id = ${chat}.id AND m.seq ${side} ${from}
       WINDOW nearest AS (ORDER BY m.seq ${order} ROWS UNBOUNDED PRECEDING)
        ORDER BY m.seq ${order} LIMIT ${limit}
-    ) AS page ON page.total <= ${PAGE_BYTES} OR page.place = 1`;
+    ) AS page ON page.total <= ${PAGE_BYTES} OR page.rank = 1`;
 }
 
 /** The columns of {@link pageOf}, in its order. */

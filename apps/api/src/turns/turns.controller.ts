@@ -117,7 +117,7 @@ export class TurnsController {
       return undefined;
     }
     // This comes first: a turn whose reply could not be shown as asked is not accepted.
-    const place = await this.events.reserve(userId);
+    const slot = await this.events.reserve(userId);
     try {
       const hasEvents = lastEventId !== undefined && lastEventId !== '';
       const { job, replayed, allowance } = await (hasEvents
@@ -125,12 +125,12 @@ export class TurnsController {
         : this.turns.accept(origin, body));
       void tellLocation(reply.status(200), `jobs/${job.id}`);
       const following = { jobId: job.id, userId, requestId: origin.requestId, from, until: endsAt };
-      const stream = await this.events.follow(following, place, replayed ? undefined : job);
+      const stream = await this.events.follow(following, slot, replayed ? undefined : job);
       sayReplayed(reply, replayed);
       this.limits.tell(reply, allowance);
       return stream;
     } catch (error) {
-      place.leave();
+      slot.leave();
       throw error;
     }
   }
