@@ -12,7 +12,7 @@ import { logLine } from '#process/log-line.js';
 import { whenTokenEnds } from '../auth/token-end.js';
 import { EventStream } from '../http/event-stream.js';
 import { presentMessage } from '../messages/present-message.js';
-import { END, eventId, type Position } from './position.js';
+import { END, eventId, type TextPosition } from './text-position.js';
 import { presentJob } from './present-job.js';
 import type { SharedLooks } from './shared-looks.js';
 
@@ -30,7 +30,7 @@ export interface Following {
   readonly userId: string;
   readonly requestId: string;
   /** What the client has. */
-  readonly from: Position;
+  readonly from: TextPosition;
   /** When the caller's token ends (milliseconds since the epoch): the stream ends with it, and has nothing that comes later. */
   readonly until: number;
 }
@@ -38,7 +38,7 @@ export interface Following {
 /** One client's stream of a job. The row decides; notices say when to read it, and pieces are shown in between. */
 export class FollowedJob {
   readonly stream = new EventStream();
-  private have: Position;
+  private have: TextPosition;
   private shown = '';
   private stale = true;
   private looking: Promise<void> | undefined;

@@ -19,7 +19,7 @@ import { sayReplayed, TheRequestKey } from '../idempotency/request-key.js';
 import { Limits } from '../limits/limits.js';
 import { JobEvents } from './job-events.js';
 import { type AwaitedJob, JobsService } from './jobs.service.js';
-import { END, readEventId } from './position.js';
+import { END, readEventId } from './text-position.js';
 import { presentJob } from './present-job.js';
 
 type Schemas = components['schemas'];

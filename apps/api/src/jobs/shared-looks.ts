@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
 import { ReplyFeed } from '#feed/reply-feed.js';
 import { type JobWithDraft, readJobWithDraft } from '#jobs/read.js';
-import type { Position } from './position.js';
+import type { TextPosition } from './text-position.js';
 
 /** Most reads at a time: the pool must have connections left for requests. */
 const AT_ONCE = 4;
@@ -19,7 +19,7 @@ export class SharedLooks {
   private readonly line: (() => void)[] = [];
   private free = AT_ONCE;
   /** Questions that were not sent yet, by job. */
-  private readonly lacks = new Map<string, Position>();
+  private readonly lacks = new Map<string, TextPosition>();
 
   constructor(
     private readonly manager: EntityManager,
@@ -41,7 +41,7 @@ export class SharedLooks {
   }
 
   /** Asks for an attempt's text from an offset on. The lowest offset of this moment counts for all. */
-  ask(jobId: string, from: Position): void {
+  ask(jobId: string, from: TextPosition): void {
     const asked = this.lacks.get(jobId);
     if (asked === undefined) {
       setImmediate(() => {
@@ -69,6 +69,6 @@ export class SharedLooks {
 }
 
 /** Nobody has the text of an attempt that is over. */
-function lacksMore(one: Position, other: Position): boolean {
+function lacksMore(one: TextPosition, other: TextPosition): boolean {
   return one.attempt > other.attempt || (one.attempt === other.attempt && one.offset < other.offset);
 }

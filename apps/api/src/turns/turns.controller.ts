@@ -17,7 +17,7 @@ import { applyPreference, Preferences } from '../http/prefer.js';
 import { sayReplayed, TheRequestKey } from '../idempotency/request-key.js';
 import { JobEvents } from '../jobs/job-events.js';
 import { POLL_SECONDS } from '../jobs/jobs.controller.js';
-import { END, readEventId } from '../jobs/position.js';
+import { END, readEventId } from '../jobs/text-position.js';
 import { presentJob } from '../jobs/present-job.js';
 import { Limits } from '../limits/limits.js';
 import { presentMessage } from '../messages/present-message.js';

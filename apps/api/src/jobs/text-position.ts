@@ -1,7 +1,7 @@
 import { invalidField } from '#errors/service-error.js';
 
 /** A text position: how much of a reply a client has, as the attempt and the length of its text in UTF-16 code units. */
-export interface Position {
+export interface TextPosition {
   readonly attempt: number;
   readonly offset: number;
 }
@@ -10,7 +10,7 @@ export interface Position {
 export const END = 'end';
 
 /** An event's id, `<attempt>.<offset>`. */
-export function eventId({ attempt, offset }: Position): string {
+export function eventId({ attempt, offset }: TextPosition): string {
   return `${attempt}.${offset}`;
 }
 
@@ -20,7 +20,7 @@ const EVENT_ID = /^(\d{1,9})\.(\d{1,9})$/;
  * Reads the id of the last event that a client received; no id: it received none. @throws ServiceError `validation_failed` for a text that
  * no event had as its id
  */
-export function readEventId(field: string, id: string | undefined): Position | typeof END {
+export function readEventId(field: string, id: string | undefined): TextPosition | typeof END {
   if (id === undefined || id === '') return { attempt: 0, offset: 0 };
   if (id === END) return END;
   const [, attempt, offset] = EVENT_ID.exec(id) ?? [];
