@@ -7,7 +7,7 @@ import { readJobWithDraft } from '#jobs/read.js';
 import type { EventStream } from '../http/event-stream.js';
 import { OpenStreams, type StreamSlot } from '../limits/open-streams.js';
 import { FollowedJob, type Following } from './followed-job.js';
-import { Rounds } from './rounds.js';
+import { StaggeredTimer } from './staggered-timer.js';
 import { SharedLooks } from './shared-looks.js';
 
 /** How often an idle stream gets a beat, in milliseconds. */
@@ -16,7 +16,7 @@ const BEAT_MS = 10_000;
 /** The event streams of this process, each of one job. */
 @Injectable()
 export class JobEvents implements BeforeApplicationShutdown {
-  private readonly open = new Rounds<FollowedJob>(BEAT_MS, beat);
+  private readonly open = new StaggeredTimer<FollowedJob>(BEAT_MS, beat);
   private closing = false;
 
   constructor(
