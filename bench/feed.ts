@@ -13,9 +13,9 @@ import { type ConnectionOptions, createPostgresRelayBackend, Relay } from 'bullm
 import { Redis } from 'ioredis';
 import pg from 'pg';
 import { JobFeed } from '#feed/job-feed.js';
-import { Listener } from '#feed/listener.js';
+import { PgNotifications } from '#feed/pg-notifications.js';
 import { PostgresReplyFeed } from '#feed/postgres-reply-feed.js';
-import { RedisListener } from '#feed/redis-listener.js';
+import { RedisChannels } from '#feed/redis-channels.js';
 import { RedisReplyFeed } from '#feed/redis-reply-feed.js';
 import type { FeedEnd, Piece } from '#feed/reply-feed.js';
 import { QUEUE_PREFIX, queueConnection, type QueueStore } from '#queue/connection.js';
@@ -61,17 +61,17 @@ function ourPostgres(store: QueueStore): Candidate {
     name: 'reply feed',
     on: 'PostgreSQL',
     open: async (side) => {
-      const listener = new Listener(store.databaseUrl, `bench-${side}`);
-      const jobs = new JobFeed(listener);
-      const feed = new PostgresReplyFeed(listener, side);
-      await listener.start({ query: () => Promise.reject(new Error('There is no pool.')) });
+      const notifications = new PgNotifications(store.databaseUrl, `bench-${side}`);
+      const jobs = new JobFeed(notifications);
+      const feed = new PostgresReplyFeed(notifications, side);
+      await notifications.start({ query: () => Promise.reject(new Error('There is no pool.')) });
       return {
         follow: async (jobId, heard, told) => {
-          feed.follow(jobId, (piece) => piece && heard(piece.text));
-          jobs.follow(jobId, () => told());
+          feed.subscribe(jobId, (piece) => piece && heard(piece.text));
+          jobs.subscribe(jobId, () => told());
         },
         publish: async (pieces) => all(pieces.length, await feed.publish(pieces)),
-        close: () => listener.onApplicationShutdown(),
+        close: () => notifications.onApplicationShutdown(),
       };
     },
   };
@@ -82,13 +82,13 @@ function ourRedis(redisUrl: string): Candidate {
     name: 'reply feed',
     on: 'Redis',
     open: async (side) => {
-      const redis = new RedisListener(redisUrl, `bench-${side}`);
+      const redis = new RedisChannels(redisUrl, `bench-${side}`);
       const feed = new RedisReplyFeed(redis, side);
       feed.start();
       while (!(await feed.publish([{ jobId: 'none', attempt: 0, offset: 0, text: '' }]))) await sleep(10);
       return {
         follow: async (jobId, heard, told) => {
-          feed.follow(jobId, (piece) => (piece === undefined ? told() : heard(piece.text)));
+          feed.subscribe(jobId, (piece) => (piece === undefined ? told() : heard(piece.text)));
           while (!(await feed.ask(jobId, 0, 0))) await sleep(10);
         },
         publish: async (pieces) => all(pieces.length, await feed.publish(pieces)),

@@ -155,7 +155,7 @@ describe('the feed', () => {
     const other = await stack.startApi();
     await stack.model.script('here and there', { pieces: pieces(6), piece_delay_ms: 20, stall_after: 6 });
     const [here, there, nowhere] = await Promise.all(['h', 't', 'n'].map((user) => begin(user, 'here and there')));
-    expect(await feed.followed()).toEqual([]);
+    expect(await feed.subscribed()).toEqual([]);
     const readers = [
       await follow('h', here ?? ''),
       await follow('h', here ?? ''),
@@ -171,11 +171,11 @@ describe('the feed', () => {
     ]);
     await readers[0]?.left();
     await readers[2]?.left();
-    await until(async () => (await feed.followed()).length === 1, 'one to go');
+    await until(async () => (await feed.subscribed()).length === 1, 'one to go');
     // One of two has left: the other is still told.
-    expect(await feed.followed()).toEqual([here]);
+    expect(await feed.subscribed()).toEqual([here]);
     await readers[1]?.left();
-    await until(async () => (await feed.followed()).length === 0, 'the last to go');
+    await until(async () => (await feed.subscribed()).length === 0, 'the last to go');
     await Promise.all([cancel('h', here ?? ''), cancel('t', there ?? ''), cancel('n', nowhere ?? '')]);
     expect(await other.stop()).toBe(0);
   });
@@ -188,9 +188,9 @@ describe('the feed', () => {
     await stack.redis?.kill();
     await leaving.left();
     await stack.redis?.restart();
-    await until(async () => (await feed.followed()).length > 0, 'the connection');
+    await until(async () => (await feed.subscribed()).length > 0, 'the connection');
     await pause(500);
-    expect(await feed.followed()).toEqual([stays]);
+    expect(await feed.subscribed()).toEqual([stays]);
     await Promise.all([cancel('g', gone ?? ''), cancel('s', stays ?? '')]);
     await staying.ended;
   });

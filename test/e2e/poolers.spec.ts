@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { preparingPg } from '#database/prepared-client.js';
-import { Listener } from '#feed/listener.js';
+import { PgNotifications } from '#feed/pg-notifications.js';
 import { collect, openStream, textOf } from '../support/events.js';
 import { freshDatabase, type TestDatabase } from '../support/database.js';
 import { has } from '../support/machine.js';
@@ -89,13 +89,17 @@ withPgBouncer('PgBouncer that does not reset its sessions', () => {
 describe('anything that passes no notices on', () => {
   it('is found out at start', async () => {
     const database = await freshDatabase();
-    const listener = new Listener(database.url, 'rejoinder-test-feed', { check: 60_000, hear: 60_000, answer: 200 });
+    const notifications = new PgNotifications(database.url, 'rejoinder-test-feed', {
+      check: 60_000,
+      echo: 60_000,
+      answer: 200,
+    });
     try {
       // It says that a notice was sent, and none comes.
-      const started = listener.start({ query: async () => undefined });
+      const started = notifications.start({ query: async () => undefined });
       await expect(started).rejects.toThrow(/^DATABASE_URL leads to something that does not pass notices on/);
     } finally {
-      await listener.onApplicationShutdown();
+      await notifications.onApplicationShutdown();
       await database.drop();
     }
   });

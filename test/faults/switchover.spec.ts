@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Logger } from '@nestjs/common';
 import { Redis } from 'ioredis';
 import type pg from 'pg';
-import { Listener } from '#feed/listener.js';
+import { PgNotifications } from '#feed/pg-notifications.js';
 import { collect, openStream, type StreamEvent, textOf } from '../support/events.js';
 import { MovingAddress } from '../support/moving-address.js';
 import { Pace } from '../support/pace.js';
@@ -112,15 +112,19 @@ describe('a switchover, after which the old server lives on, only reads and keep
     await old.query('SELECT pg_reload_conf()');
     address.moveTo(portOf(old));
     Logger.overrideLogger(false);
-    const heard: string[] = [];
+    const received: string[] = [];
     let missed = 0;
-    const listener = new Listener(pair.url, 'rejoinder-test-feed', { check: 200, hear: 200, answer: 1_000 });
-    listener.on('said', { heard: (text) => void heard.push(text), missed: () => (missed += 1) });
+    const notifications = new PgNotifications(pair.url, 'rejoinder-test-feed', {
+      check: 200,
+      echo: 200,
+      answer: 1_000,
+    });
+    notifications.on('said', { received: (text) => void received.push(text), missed: () => (missed += 1) });
     let written = old;
-    await listener.start({ query: (statement, values) => written.query(statement, values) });
+    await notifications.start({ query: (statement, values) => written.query(statement, values) });
     try {
       await old.query(`NOTIFY said, 'before'`);
-      await until(async () => heard.includes('before'), 'what is said before');
+      await until(async () => received.includes('before'), 'what is said before');
       await new Promise((resolve) => setTimeout(resolve, 1_500));
       // All is well, and nothing is made anew.
       expect(missed).toBe(1);
@@ -128,9 +132,9 @@ describe('a switchover, after which the old server lives on, only reads and keep
       address.moveTo(portOf(other));
       await until(async () => missed === 2, 'another connection', SECONDS_MS);
       await other.query(`NOTIFY said, 'after'`);
-      await until(async () => heard.includes('after'), 'what is said after', SECONDS_MS);
+      await until(async () => received.includes('after'), 'what is said after', SECONDS_MS);
     } finally {
-      await listener.onApplicationShutdown();
+      await notifications.onApplicationShutdown();
     }
   });
 

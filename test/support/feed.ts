@@ -47,7 +47,7 @@ export class FeedConnections {
   }
 
   /** The jobs whose text some process has subscribed to. Only on Redis. */
-  async followed(): Promise<string[]> {
+  async subscribed(): Promise<string[]> {
     const channels = (await this.redis?.pubsub('CHANNELS', '*:pieces:*')) as string[];
     return channels.map((channel) => channel.split(':').at(-1) ?? '');
   }

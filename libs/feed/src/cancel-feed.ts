@@ -1,17 +1,17 @@
 import { CANCEL_CHANNEL } from '#jobs/states.js';
-import type { Listener } from './listener.js';
-import { Listeners } from './listeners.js';
+import type { PgNotifications } from './pg-notifications.js';
+import { Subscribers } from './subscribers.js';
 
 /**
  * Requests to cancel a job, for the worker that runs it. They come from PostgreSQL on both queue stores, since the SQL that reads the row
  * sends them. If one is lost, the API cancels the row itself.
  */
 export class CancelFeed {
-  private readonly cancels = new Listeners<() => void>();
+  private readonly cancels = new Subscribers<() => void>();
 
-  constructor(listener: Listener) {
-    listener.on(CANCEL_CHANNEL, {
-      heard: (jobId) => {
+  constructor(notifications: PgNotifications) {
+    notifications.on(CANCEL_CHANNEL, {
+      received: (jobId) => {
         for (const cancel of this.cancels.of(jobId)) cancel();
       },
       missed: () => undefined,
@@ -19,7 +19,7 @@ export class CancelFeed {
   }
 
   /** Calls `cancel` when a user asks for the job's cancel, until the returned function is called. */
-  follow(jobId: string, cancel: () => void): () => void {
+  subscribe(jobId: string, cancel: () => void): () => void {
     return this.cancels.add(jobId, cancel);
   }
 }

@@ -1,5 +1,5 @@
 import { DISPATCH_CHANNEL, HANDED_BACK } from '#jobs/states.js';
-import type { Listener } from './listener.js';
+import type { PgNotifications } from './pg-notifications.js';
 
 /**
  * Tells all workers that dispatch has resumed, or that a stopping worker handed a job back, so that none waits for the reconciler. It is
@@ -9,9 +9,9 @@ export class DispatchFeed {
   private resumed: () => void = () => undefined;
   private handedBack: () => void = () => undefined;
 
-  constructor(listener: Listener) {
-    listener.on(DISPATCH_CHANNEL, {
-      heard: (what) => (what === HANDED_BACK ? this.handedBack() : this.resumed()),
+  constructor(notifications: PgNotifications) {
+    notifications.on(DISPATCH_CHANNEL, {
+      received: (what) => (what === HANDED_BACK ? this.handedBack() : this.resumed()),
       missed: () => undefined,
     });
   }

@@ -4,9 +4,9 @@ import type { QueueStore } from '#queue/connection.js';
 import { CancelFeed } from './cancel-feed.js';
 import { DispatchFeed } from './dispatch-feed.js';
 import { JobFeed } from './job-feed.js';
-import { Listener } from './listener.js';
+import { PgNotifications } from './pg-notifications.js';
 import { PostgresReplyFeed } from './postgres-reply-feed.js';
-import { RedisListener } from './redis-listener.js';
+import { RedisChannels } from './redis-channels.js';
 import { RedisReplyFeed } from './redis-reply-feed.js';
 import { type FeedEnd, ReplyFeed } from './reply-feed.js';
 
@@ -17,36 +17,36 @@ import { type FeedEnd, ReplyFeed } from './reply-feed.js';
 @Module({})
 export class FeedModule {
   static forRoot(store: QueueStore, applicationName: string, end: FeedEnd): DynamicModule {
-    const listener = new Listener(store.databaseUrl, applicationName);
-    const jobFeed = new JobFeed(listener);
+    const notifications = new PgNotifications(store.databaseUrl, applicationName);
+    const jobFeed = new JobFeed(notifications);
     const providers: DynamicModule['providers'] = [{ provide: JobFeed, useValue: jobFeed }];
     // Only a process that runs jobs needs cancels and the notice that dispatch has resumed.
     if (end === 'writes') {
-      providers.push({ provide: CancelFeed, useValue: new CancelFeed(listener) });
-      providers.push({ provide: DispatchFeed, useValue: new DispatchFeed(listener) });
+      providers.push({ provide: CancelFeed, useValue: new CancelFeed(notifications) });
+      providers.push({ provide: DispatchFeed, useValue: new DispatchFeed(notifications) });
     }
     if (store.redisUrl === undefined) {
-      providers.push({ provide: ReplyFeed, useValue: new PostgresReplyFeed(listener, end) });
+      providers.push({ provide: ReplyFeed, useValue: new PostgresReplyFeed(notifications, end) });
     } else {
-      const redis = new RedisListener(store.redisUrl, applicationName);
-      const replyFeed = new RedisReplyFeed(redis, end);
+      const channels = new RedisChannels(store.redisUrl, applicationName);
+      const replyFeed = new RedisReplyFeed(channels, end);
       providers.push(
         {
-          provide: RedisListener,
+          provide: RedisChannels,
           useFactory: () => {
             replyFeed.start();
-            return redis;
+            return channels;
           },
         },
         { provide: ReplyFeed, useValue: replyFeed },
       );
     }
     providers.push({
-      provide: Listener,
+      provide: PgNotifications,
       inject: [EntityManager],
       useFactory: async (manager: EntityManager) => {
-        await listener.start(manager);
-        return listener;
+        await notifications.start(manager);
+        return notifications;
       },
     });
     return {

@@ -1,10 +1,10 @@
 import type { JobStatus } from '#database/entities/job.entity.js';
 import { JOB_CHANNEL } from '#jobs/states.js';
-import type { Listener } from './listener.js';
-import { Listeners } from './listeners.js';
+import type { PgNotifications } from './pg-notifications.js';
+import { Subscribers } from './subscribers.js';
 
 /** Called with each new state of one job. `undefined`: a notice may have been missed, so read the row. */
-export type JobListener = (status: JobStatus | undefined) => void;
+export type JobSubscriber = (status: JobStatus | undefined) => void;
 
 /**
  * Changes of jobs, live. A waiting client costs an entry in a map and no query. The statement that changes the row sends the notice with
@@ -12,22 +12,22 @@ export type JobListener = (status: JobStatus | undefined) => void;
  * asked to read its row.
  */
 export class JobFeed {
-  private readonly listeners = new Listeners<JobListener>();
+  private readonly subscribers = new Subscribers<JobSubscriber>();
 
-  constructor(listener: Listener) {
-    listener.on(JOB_CHANNEL, {
-      heard: (payload) => {
+  constructor(notifications: PgNotifications) {
+    notifications.on(JOB_CHANNEL, {
+      received: (payload) => {
         const [jobId = '', status] = payload.split(' ');
-        for (const listener of this.listeners.of(jobId)) listener(status as JobStatus);
+        for (const subscriber of this.subscribers.of(jobId)) subscriber(status as JobStatus);
       },
       missed: () => {
-        for (const listener of this.listeners.all()) listener(undefined);
+        for (const subscriber of this.subscribers.all()) subscriber(undefined);
       },
     });
   }
 
-  /** Calls `listener` on each change of the job, until the returned function is called. */
-  follow(jobId: string, listener: JobListener): () => void {
-    return this.listeners.add(jobId, listener);
+  /** Calls `subscriber` on each change of the job, until the returned function is called. */
+  subscribe(jobId: string, subscriber: JobSubscriber): () => void {
+    return this.subscribers.add(jobId, subscriber);
   }
 }

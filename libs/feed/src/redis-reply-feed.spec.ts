@@ -1,33 +1,33 @@
 import { describe, expect, it } from '@jest/globals';
-import type { RedisListener } from './redis-listener.js';
+import type { RedisChannels } from './redis-channels.js';
 import { RedisReplyFeed } from './redis-reply-feed.js';
 
 describe('a question to a worker', () => {
-  const asking = (confirmed: Promise<boolean>): { said: unknown[]; asked: Promise<boolean> } => {
-    const said: unknown[] = [];
+  const asking = (confirmed: Promise<boolean>): { published: unknown[]; asked: Promise<boolean> } => {
+    const published: unknown[] = [];
     const redis = {
       join: () => undefined,
       listensTo: () => confirmed,
-      say: async (messages: unknown[]) => said.push(...messages) > 0,
+      publish: async (messages: unknown[]) => published.push(...messages) > 0,
     };
-    const feed = new RedisReplyFeed(redis as unknown as RedisListener, 'reads');
-    feed.follow('job', () => undefined);
-    return { said, asked: feed.ask('job', 2, 10) };
+    const feed = new RedisReplyFeed(redis as unknown as RedisChannels, 'reads');
+    feed.subscribe('job', () => undefined);
+    return { published, asked: feed.ask('job', 2, 10) };
   };
 
-  it('goes once its answer is sure to be heard, and not before', async () => {
-    let confirm: (heard: boolean) => void = () => undefined;
-    const { said, asked } = asking(new Promise((resolve) => (confirm = resolve)));
+  it('goes once its answer is sure to be received, and not before', async () => {
+    let confirm: (confirmed: boolean) => void = () => undefined;
+    const { published, asked } = asking(new Promise((resolve) => (confirm = resolve)));
     await new Promise((resolve) => setImmediate(resolve));
-    expect(said).toEqual([]);
+    expect(published).toEqual([]);
     confirm(true);
     expect(await asked).toBe(true);
-    expect(said).toEqual([['{rejoinder}:asked', 'job 2 10']]);
+    expect(published).toEqual([['{rejoinder}:asked', 'job 2 10']]);
   });
 
-  it('does not go where no answer would be heard', async () => {
-    const { said, asked } = asking(Promise.resolve(false));
+  it('does not go where no answer would be received', async () => {
+    const { published, asked } = asking(Promise.resolve(false));
     expect(await asked).toBe(false);
-    expect(said).toEqual([]);
+    expect(published).toEqual([]);
   });
 });

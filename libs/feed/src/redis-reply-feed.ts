@@ -1,7 +1,7 @@
 import { QUEUE_PREFIX } from '#queue/connection.js';
-import { Listeners } from './listeners.js';
-import type { RedisListener } from './redis-listener.js';
-import { type FeedEnd, type Follower, type Piece, ReplyFeed, type Writer } from './reply-feed.js';
+import { Subscribers } from './subscribers.js';
+import type { RedisChannels } from './redis-channels.js';
+import { type FeedEnd, type PieceSubscriber, type Piece, ReplyFeed, type Writer } from './reply-feed.js';
 
 /**
  * Channels: one for each job, whose name ends with its id, and one for all questions. All of Redis's databases share channels, and Redis
@@ -16,63 +16,63 @@ const ASKED = `${QUEUE_PREFIX}:asked`;
  * although most attempts have no reader.
  */
 export class RedisReplyFeed extends ReplyFeed {
-  private readonly followers: Listeners<Follower>;
-  private readonly writers = new Listeners<Writer>();
+  private readonly subscribers: Subscribers<PieceSubscriber>;
+  private readonly writers = new Subscribers<Writer>();
 
   constructor(
-    private readonly redis: RedisListener,
+    private readonly channels: RedisChannels,
     end: FeedEnd,
   ) {
     super();
-    this.followers = new Listeners({
-      first: (jobId) => redis.join(PIECES + jobId),
-      last: (jobId) => redis.leave(PIECES + jobId),
+    this.subscribers = new Subscribers({
+      first: (jobId) => channels.join(PIECES + jobId),
+      last: (jobId) => channels.leave(PIECES + jobId),
     });
-    if (end === 'writes') redis.join(ASKED);
+    if (end === 'writes') channels.join(ASKED);
   }
 
   /** Begins to listen. It neither waits for Redis nor fails without it. */
   start(): void {
-    this.redis.start({
-      heard: (channel, message) => {
-        if (channel.startsWith(PIECES)) this.heardPiece(channel.slice(PIECES.length), message);
-        else this.heardAsked(message);
+    this.channels.start({
+      received: (channel, message) => {
+        if (channel.startsWith(PIECES)) this.receivedPiece(channel.slice(PIECES.length), message);
+        else this.receivedQuestion(message);
       },
       missed: () => {
-        for (const follower of this.followers.all()) follower(undefined);
+        for (const subscriber of this.subscribers.all()) subscriber(undefined);
         for (const writer of this.writers.all()) writer(undefined);
       },
     });
   }
 
   publish(pieces: readonly Piece[]): Promise<boolean> {
-    return this.redis.say(
+    return this.channels.publish(
       pieces.map(({ jobId, attempt, offset, text }) => [PIECES + jobId, `${attempt} ${offset} ${text}`]),
     );
   }
 
-  follow(jobId: string, follower: Follower): () => void {
-    return this.followers.add(jobId, follower);
+  subscribe(jobId: string, subscriber: PieceSubscriber): () => void {
+    return this.subscribers.add(jobId, subscriber);
   }
 
   async ask(jobId: string, attempt: number, offset: number): Promise<boolean> {
     // The answer arrives on another connection than the one that asks. It would be lost before that one has subscribed.
-    if (!(await this.redis.listensTo(PIECES + jobId))) return false;
-    return this.redis.say([[ASKED, `${jobId} ${attempt} ${offset}`]]);
+    if (!(await this.channels.listensTo(PIECES + jobId))) return false;
+    return this.channels.publish([[ASKED, `${jobId} ${attempt} ${offset}`]]);
   }
 
   answer(jobId: string, writer: Writer): () => void {
     return this.writers.add(jobId, writer);
   }
 
-  private heardPiece(jobId: string, message: string): void {
+  private receivedPiece(jobId: string, message: string): void {
     const [attempt = '', offset = ''] = message.split(' ', 2);
     const text = message.slice(attempt.length + offset.length + 2);
     const piece = { jobId, attempt: Number(attempt), offset: Number(offset), text };
-    for (const follower of this.followers.of(jobId)) follower(piece);
+    for (const subscriber of this.subscribers.of(jobId)) subscriber(piece);
   }
 
-  private heardAsked(message: string): void {
+  private receivedQuestion(message: string): void {
     const [jobId = '', attempt, offset] = message.split(' ');
     for (const writer of this.writers.of(jobId)) writer({ attempt: Number(attempt), offset: Number(offset) });
   }

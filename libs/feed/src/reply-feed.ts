@@ -13,7 +13,7 @@ export interface Piece {
  * Called with each piece of one job's text. `undefined`: pieces may have been missed, so read the row and ask (unless the job feed, on the
  * same connection, says so already).
  */
-export type Follower = (piece: Piece | undefined) => void;
+export type PieceSubscriber = (piece: Piece | undefined) => void;
 
 /** Called with what a reader lacks. `undefined`: a question may have been missed, so it may be anything. */
 export type Writer = (lacks: Pick<Piece, 'attempt' | 'offset'> | undefined) => void;
@@ -36,8 +36,8 @@ export abstract class ReplyFeed {
   /** Sends pieces to all subscribers of their jobs, in any process. Never throws. @returns whether they were sent */
   abstract publish(pieces: readonly Piece[]): Promise<boolean>;
 
-  /** Calls `follower` with each piece of the job, until the returned function is called. */
-  abstract follow(jobId: string, follower: Follower): () => void;
+  /** Calls `subscriber` with each piece of the job, until the returned function is called. */
+  abstract subscribe(jobId: string, subscriber: PieceSubscriber): () => void;
 
   /**
    * Asks the attempt's worker for its text from `offset` on. The answer arrives as pieces, for all subscribers of the job in this process.

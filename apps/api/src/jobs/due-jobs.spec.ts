@@ -1,19 +1,19 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import type { JobFeed, JobListener } from '#feed/job-feed.js';
+import type { JobFeed, JobSubscriber } from '#feed/job-feed.js';
 import type { WorkerWaker } from '#queue/worker-waker.js';
 import { DueJobs } from './due-jobs.js';
 
 describe('workers are called to jobs that are due', () => {
   let woken: string[];
-  let listeners: Map<string, JobListener>;
+  let subscribers: Map<string, JobSubscriber>;
   let due: DueJobs;
   beforeEach(() => {
     jest.useFakeTimers();
-    [woken, listeners] = [[], new Map()];
+    [woken, subscribers] = [[], new Map()];
     const feed = {
-      follow: (id: string, listener: JobListener) => {
-        listeners.set(id, listener);
-        return () => listeners.delete(id);
+      subscribe: (id: string, subscriber: JobSubscriber) => {
+        subscribers.set(id, subscriber);
+        return () => subscribers.delete(id);
       },
     };
     const waker = { wakeForJob: async (id: string) => void woken.push(id) };
@@ -22,7 +22,7 @@ describe('workers are called to jobs that are due', () => {
   afterEach(() => void jest.useRealTimers());
 
   const runs = async (id: string): Promise<void> => {
-    listeners.get(id)?.('running');
+    subscribers.get(id)?.('running');
     await jest.advanceTimersByTimeAsync(0);
   };
   const pass = (ms: number): Promise<void> => jest.advanceTimersByTimeAsync(ms);
@@ -43,7 +43,7 @@ describe('workers are called to jobs that are due', () => {
     due.add('e');
     expect(woken).toEqual(['a', 'd', 'e']);
     await runs('e');
-    expect(listeners.size).toBe(0);
+    expect(subscribers.size).toBe(0);
   });
 
   it('again when nobody comes, ever more rarely, and at once when somebody has', async () => {
@@ -70,7 +70,7 @@ describe('workers are called to jobs that are due', () => {
     for (let n = 0; n < 100; n++) due.add(`job-${n}`);
     await pass(10_000);
     expect(woken.length).toBeLessThan(10);
-    expect(listeners.size).toBe(0);
+    expect(subscribers.size).toBe(0);
     due.add('late');
     expect(woken.at(-1)).toBe('late');
   });
@@ -78,7 +78,7 @@ describe('workers are called to jobs that are due', () => {
   it('though it may not have been heard that somebody came', async () => {
     due.add('a');
     due.add('b');
-    for (const listener of [...listeners.values()]) listener(undefined);
+    for (const subscriber of [...subscribers.values()]) subscriber(undefined);
     await pass(0);
     expect(woken).toEqual(['a', 'b']);
   });
@@ -89,6 +89,6 @@ describe('workers are called to jobs that are due', () => {
     due.add('c');
     expect(new Set(woken)).toEqual(new Set(['a', 'b', 'c']));
     await pass(0);
-    expect(listeners.size).toBe(0);
+    expect(subscribers.size).toBe(0);
   });
 });

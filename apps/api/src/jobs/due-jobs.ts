@@ -44,7 +44,7 @@ export class DueJobs implements BeforeApplicationShutdown {
   add(jobId: string, attempt = 1): void {
     if (this.waiting.has(jobId)) return;
     if (this.closing) return void this.waker.wakeForJob(jobId, attempt);
-    const unfollow = this.feed.follow(jobId, (status) => {
+    const unsubscribe = this.feed.subscribe(jobId, (status) => {
       if (status === undefined) due.answered?.();
       else if (status !== 'queued') due.begun();
     });
@@ -53,7 +53,7 @@ export class DueJobs implements BeforeApplicationShutdown {
       attempt,
       since: performance.now(),
       begun: () => {
-        unfollow();
+        unsubscribe();
         this.waiting.delete(jobId);
         due.answered?.();
       },

@@ -54,9 +54,9 @@ export class FollowedJob {
     replies: ReplyFeed,
   ) {
     this.have = following.from;
-    this.stream.onceClosed(jobs.follow(following.jobId, () => this.changed()));
+    this.stream.onceClosed(jobs.subscribe(following.jobId, () => this.changed()));
     this.stream.onceClosed(
-      replies.follow(following.jobId, (piece) => (piece === undefined ? this.changed() : this.heard(piece))),
+      replies.subscribe(following.jobId, (piece) => (piece === undefined ? this.changed() : this.heard(piece))),
     );
   }
 

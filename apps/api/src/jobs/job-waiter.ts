@@ -49,7 +49,7 @@ export class JobWaiter implements BeforeApplicationShutdown {
 }
 
 export class JobWatch {
-  private readonly unfollow: () => void;
+  private readonly unsubscribe: () => void;
   private wake: (() => void) | undefined;
   private changed = false;
 
@@ -59,7 +59,7 @@ export class JobWatch {
     private readonly releases: Set<() => void>,
     private readonly closing: () => boolean,
   ) {
-    this.unfollow = feed.follow(jobId, (status) => {
+    this.unsubscribe = feed.subscribe(jobId, (status) => {
       if (status !== undefined && !isFinal(status)) return;
       this.changed = true;
       this.wake?.();
@@ -98,6 +98,6 @@ export class JobWatch {
   }
 
   close(): void {
-    this.unfollow();
+    this.unsubscribe();
   }
 }

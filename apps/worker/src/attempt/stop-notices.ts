@@ -18,11 +18,11 @@ export class StopNotices {
   subscribe(attempt: Attempt, checkLease: () => void): () => void {
     const { id } = attempt.job;
     const unsubscribe = [
-      this.jobs.follow(id, (status) => {
+      this.jobs.subscribe(id, (status) => {
         if (status === 'canceled') attempt.stop('canceled');
         else if (status === undefined) checkLease();
       }),
-      this.cancels.follow(id, () => attempt.stop('cancel')),
+      this.cancels.subscribe(id, () => attempt.stop('cancel')),
     ];
     return () => {
       for (const each of unsubscribe) each();

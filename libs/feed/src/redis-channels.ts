@@ -17,9 +17,9 @@ const CHECK_MS = 5_000;
 const AT_ONCE = 1_000;
 
 /** What a channel receives. */
-export interface Ear {
+export interface ChannelSubscriber {
   /** A message arrived. */
-  heard(channel: string, message: string): void;
+  received(channel: string, message: string): void;
   /** Messages may have been lost in either direction, because a connection was down. Both are up now and subscribed. */
   missed(): void;
 }
@@ -34,37 +34,37 @@ export interface Ear {
  * Messages are hints. While a connection is down they are dropped, and nothing waits to be sent. Neither start nor stop waits for Redis.
  */
 @Injectable()
-export class RedisListener implements OnApplicationShutdown {
+export class RedisChannels implements OnApplicationShutdown {
   /** The subscribed channels, and whether Redis has confirmed each. */
   private readonly channels = new Map<string, Promise<boolean>>();
-  private readonly hears: Redis;
-  private readonly says: Redis;
-  private ear: Ear | undefined;
+  private readonly receiving: Redis;
+  private readonly sending: Redis;
+  private subscriber: ChannelSubscriber | undefined;
   private check: NodeJS.Timeout | undefined;
   /** Whether Redis has confirmed all channels since the connection was made. */
-  private hearing = false;
+  private subscribed = false;
 
   private readonly cluster: boolean;
 
   constructor(redisUrl: string, applicationName: string) {
     this.cluster = parseRedisUrl(redisUrl).kind === 'cluster';
-    this.hears = connection(redisUrl, `${applicationName}-hears`);
-    this.says = connection(redisUrl, `${applicationName}-says`);
-    this.hears.on('message', (channel, message) => this.ear?.heard(channel, message));
-    this.hears.on('ready', () => void this.listenAgain());
-    this.hears.on('close', () => (this.hearing = false));
-    this.says.on('ready', () => this.backAgain());
+    this.receiving = connection(redisUrl, `${applicationName}-hears`);
+    this.sending = connection(redisUrl, `${applicationName}-says`);
+    this.receiving.on('message', (channel, message) => this.subscriber?.received(channel, message));
+    this.receiving.on('ready', () => void this.listenAgain());
+    this.receiving.on('close', () => (this.subscribed = false));
+    this.sending.on('ready', () => this.backAgain());
   }
 
   /** Begins to connect. It does not wait for the connections. */
-  start(ear: Ear): void {
-    this.ear = ear;
+  start(subscriber: ChannelSubscriber): void {
+    this.subscriber = subscriber;
     // Its events report a connection that fails, and it is tried again.
-    for (const redis of [this.hears, this.says]) redis.connect().catch(() => undefined);
+    for (const redis of [this.receiving, this.sending]) redis.connect().catch(() => undefined);
     // An idle connection may be dead for hours before anybody notices.
     this.check = setInterval(() => {
-      if (this.hears.status === 'ready') void answered(this.hears, this.hears.ping());
-      if (this.says.status === 'ready') void this.checkWriting();
+      if (this.receiving.status === 'ready') void answered(this.receiving, this.receiving.ping());
+      if (this.sending.status === 'ready') void this.checkWriting();
     }, CHECK_MS);
   }
 
@@ -76,7 +76,7 @@ export class RedisListener implements OnApplicationShutdown {
   leave(channel: string): void {
     this.channels.delete(channel);
     // A connection that is down has no subscriptions, and the next one is given only those that remain.
-    if (this.hears.status === 'ready') void answered(this.hears, this.hears.unsubscribe(channel));
+    if (this.receiving.status === 'ready') void answered(this.receiving, this.receiving.unsubscribe(channel));
   }
 
   /** Whether Redis has confirmed the subscription to a channel. It resolves within seconds in any case. */
@@ -85,22 +85,22 @@ export class RedisListener implements OnApplicationShutdown {
   }
 
   /** Sends messages, in order and together. @returns whether Redis took them all, within seconds */
-  async say(messages: readonly (readonly [channel: string, message: string])[]): Promise<boolean> {
-    if (this.says.status !== 'ready') return false;
+  async publish(messages: readonly (readonly [channel: string, message: string])[]): Promise<boolean> {
+    if (this.sending.status !== 'ready') return false;
     const commands = messages.map(([channel, message]) => ['publish', channel, message]);
-    const said = this.says
+    const sent = this.sending
       .pipeline(commands)
       .exec()
       .then((answers) => {
         for (const [error] of answers ?? []) if (error !== null) throw error;
       });
-    return answered(this.says, said);
+    return answered(this.sending, sent);
   }
 
   onApplicationShutdown(): void {
     clearInterval(this.check);
     // It does not wait for a reply to QUIT, which an absent Redis would not send.
-    for (const redis of [this.hears, this.says]) redis.disconnect();
+    for (const redis of [this.receiving, this.sending]) redis.disconnect();
   }
 
   /**
@@ -117,13 +117,13 @@ export class RedisListener implements OnApplicationShutdown {
       confirmed.push(subscribed);
     }
     // If it fails, the connection is lost again, and this is repeated.
-    this.hearing = (await Promise.all(confirmed)).every(Boolean);
+    this.subscribed = (await Promise.all(confirmed)).every(Boolean);
     this.backAgain();
   }
 
   /** Only the connection that comes back last reports this: subscribers then ask on one connection and are answered on the other. */
   private backAgain(): void {
-    if (this.hearing && this.says.status === 'ready') this.ear?.missed();
+    if (this.subscribed && this.sending.status === 'ready') this.subscriber?.missed();
   }
 
   /**
@@ -131,19 +131,19 @@ export class RedisListener implements OnApplicationShutdown {
    * connections are made anew. It is asked to remove what is not there, as it need not tell us what it is. In a Cluster any node will do.
    */
   private async checkWriting(): Promise<void> {
-    const asked = this.cluster ? this.says.ping() : this.says.del(`${QUEUE_PREFIX}:examination`);
+    const asked = this.cluster ? this.sending.ping() : this.sending.del(`${QUEUE_PREFIX}:examination`);
     try {
       await asked;
     } catch (error) {
-      if (!isReadOnly(error)) return void (await answered(this.says, asked));
+      if (!isReadOnly(error)) return void (await answered(this.sending, asked));
       reportStoreError(error as Error);
-      for (const redis of [this.hears, this.says]) if (redis.status === 'ready') redis.disconnect(true);
+      for (const redis of [this.receiving, this.sending]) if (redis.status === 'ready') redis.disconnect(true);
     }
   }
 
   private async subscribe(channels: readonly string[]): Promise<boolean> {
-    if (this.hears.status !== 'ready') return false;
-    return answered(this.hears, this.hears.subscribe(...channels));
+    if (this.receiving.status !== 'ready') return false;
+    return answered(this.receiving, this.receiving.subscribe(...channels));
   }
 }
 

@@ -5,22 +5,22 @@ export interface Interest {
 }
 
 /** Subscribers by id. */
-export class Listeners<T extends (...args: never[]) => void> {
+export class Subscribers<T extends (...args: never[]) => void> {
   private readonly sets = new Map<string, Set<T>>();
 
   constructor(private readonly interest?: Interest) {}
 
   /** Adds a subscriber until the returned function is called. */
-  add(id: string, listener: T): () => void {
+  add(id: string, subscriber: T): () => void {
     let set = this.sets.get(id);
     if (set === undefined) {
       set = new Set();
       this.sets.set(id, set);
       this.interest?.first(id);
     }
-    const joined = set.add(listener);
+    const joined = set.add(subscriber);
     return () => {
-      joined.delete(listener);
+      joined.delete(subscriber);
       if (joined.size > 0 || this.sets.get(id) !== joined) return;
       this.sets.delete(id);
       this.interest?.last(id);

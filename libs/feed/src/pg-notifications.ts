@@ -13,17 +13,17 @@ const LONGEST_RECONNECT_MS = 5_000;
 
 const CONNECT_TIMEOUT_MS = 8_000;
 
-/** The times of a listener, in milliseconds. */
-export interface ListenerTimings {
-  /** How often the connection is asked whether its server may be written to. One that is only half there would hear nothing for hours. */
+/** Times, in milliseconds. */
+export interface NotificationTimings {
+  /** How often the connection is asked whether its server may be written to. One that is only half there would receive nothing for hours. */
   readonly check: number;
   /** How often a notice is sent from where this process writes. */
-  readonly hear: number;
+  readonly echo: number;
   /** How long the answer, and that notice, may take. */
   readonly answer: number;
 }
 
-const TIMINGS: ListenerTimings = { check: 5_000, hear: 30_000, answer: 5_000 };
+const TIMINGS: NotificationTimings = { check: 5_000, echo: 30_000, answer: 5_000 };
 
 /** Runs a statement where this process writes: in a session of its pool. */
 export interface Writer {
@@ -42,30 +42,30 @@ class DeafError extends StartFault {
 
 interface Channel {
   /** A notice came. */
-  heard(payload: string): void;
+  received(payload: string): void;
   /** Notices may have been missed: the connection was down. */
   missed(): void;
 }
 
 /**
- * The one connection of a process that listens to PostgreSQL's notices, and on which it sends its own: however many
- * clients follow something, they share it.
+ * Notices of PostgreSQL (LISTEN and NOTIFY). A process has one connection on which it receives notices and sends its own. All subscribers
+ * of the process share it.
  *
- * It must be to the server that is written to, which a switchover changes. So it is given up when its server only reads, or when it
- * does not hear a notice that this process sends through its pool, whose sessions are short-lived.
+ * It must be to the server that is written to, which a switchover changes. So the connection is given up when its server only reads, or
+ * when it does not receive a notice that this process sends through its pool, whose sessions are short-lived.
  */
 @Injectable()
-export class Listener implements OnApplicationShutdown {
-  private readonly logger = new Logger(Listener.name);
+export class PgNotifications implements OnApplicationShutdown {
+  private readonly logger = new Logger(PgNotifications.name);
   private readonly channels = new Map<string, Channel>();
   private client: SessionClient | undefined;
   private retry: NodeJS.Timeout | undefined;
   private check: NodeJS.Timeout | undefined;
   private echo: NodeJS.Timeout | undefined;
   private readonly stopAttending: () => void;
-  /** The channel on which this process hears itself. */
+  /** The channel for notices that this process sends to itself. */
   private readonly ownChannel = `rejoinder_own_${randomBytes(8).toString('hex')}`;
-  private heardOwn: (() => void) | undefined;
+  private receivedOwn: (() => void) | undefined;
   /** Set once the server was found not to be the one that is written to, until another one is. */
   private strayed = false;
   private stopped = false;
@@ -76,7 +76,7 @@ export class Listener implements OnApplicationShutdown {
     private readonly applicationName: string,
     private readonly timings = TIMINGS,
   ) {
-    this.on(this.ownChannel, { heard: () => this.heardOwn?.(), missed: () => undefined });
+    this.on(this.ownChannel, { received: () => this.receivedOwn?.(), missed: () => undefined });
     // Whoever found a switchover need not be the one that listens.
     this.stopAttending = onSwitchover(() => {
       if (!this.strayed) void this.checkConnection();
@@ -89,18 +89,18 @@ export class Listener implements OnApplicationShutdown {
   }
 
   /**
-   * Begins to listen; resolves once the first connection stands and hears what this process says.
+   * Begins to listen; resolves once the first connection stands and receives what this process sends.
    * @throws StartFault
    */
   async start(writer: Writer): Promise<void> {
     try {
       await this.connect();
-      if (!(await this.hears(writer))) throw new DeafError();
+      if (!(await this.receivesOwn(writer))) throw new DeafError();
     } catch (cause) {
       throw startFault(this.databaseUrl, cause);
     }
     this.check = setInterval(() => void this.checkConnection(), this.timings.check);
-    this.echo = setInterval(() => void this.hearItself(writer), this.timings.hear);
+    this.echo = setInterval(() => void this.checkEcho(writer), this.timings.echo);
   }
 
   /**
@@ -131,7 +131,7 @@ export class Listener implements OnApplicationShutdown {
       connectionTimeoutMillis: 5_000,
       keepAlive: true,
     });
-    client.on('notification', ({ channel, payload }) => this.channels.get(channel)?.heard(payload ?? ''));
+    client.on('notification', ({ channel, payload }) => this.channels.get(channel)?.received(payload ?? ''));
     client.on('error', (error) => this.logger.warn(`lost the connection that listens: ${inBrief(error)}`));
     client.once('end', () => {
       if (this.client !== client) return;
@@ -184,20 +184,20 @@ export class Listener implements OnApplicationShutdown {
     if (readOnly) this.stray(client, 'the server of the connection that listens only reads now; another is looked for');
   }
 
-  /** Gives up a connection that does not hear what this process says where it writes. */
-  private async hearItself(writer: Writer): Promise<void> {
+  /** Gives up a connection that does not receive what this process sends where it writes. */
+  private async checkEcho(writer: Writer): Promise<void> {
     const { client } = this;
     if (client === undefined) return;
     // Where nothing was said, whoever writes is told why.
-    if (await this.hears(writer).catch(() => true)) return;
+    if (await this.receivesOwn(writer).catch(() => true)) return;
     this.stray(client, 'the connection that listens does not hear what is written; another is made');
   }
 
   /** Whether a notice comes that is sent where this process writes. @throws when it cannot be sent */
-  private async hears(writer: Writer): Promise<boolean> {
-    const heard = new Promise<boolean>((resolve) => (this.heardOwn = () => resolve(true)));
+  private async receivesOwn(writer: Writer): Promise<boolean> {
+    const own = new Promise<boolean>((resolve) => (this.receivedOwn = () => resolve(true)));
     await writer.query('SELECT pg_notify($1, $2)', [this.ownChannel, '']);
-    return within(this.timings.answer, heard, false);
+    return within(this.timings.answer, own, false);
   }
 
   /** Leaves a server that is not the one that is written to, with all sessions that may be there. */
