@@ -38,7 +38,7 @@ import { JobEvents } from './jobs/job-events.js';
 import { JobWaiter } from './jobs/job-waiter.js';
 import { JobsController } from './jobs/jobs.controller.js';
 import { JobsService } from './jobs/jobs.service.js';
-import { SharedLooks } from './jobs/shared-looks.js';
+import { SharedReads } from './jobs/shared-reads.js';
 import { Limits } from './limits/limits.js';
 import { Load } from './limits/load.js';
 import { OpenStreams } from './limits/open-streams.js';
@@ -90,7 +90,7 @@ export class AppModule {
         TurnsService,
         JobsService,
         DueJobs,
-        SharedLooks,
+        SharedReads,
         JobEvents,
         MeService,
         ErasureAnswers,

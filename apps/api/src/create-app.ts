@@ -71,7 +71,7 @@ export async function createApp(settings: Settings): Promise<NestFastifyApplicat
     routerOptions: { maxParamLength: LONGEST_PARAMETER },
   });
   const fastify = adapter.getInstance();
-  connections.follow(fastify.server);
+  connections.watch(fastify.server);
   keepUnusedOpen(fastify.server, settings.keepAliveMs);
   tellRequestId(fastify);
   tellBrowsers(fastify);

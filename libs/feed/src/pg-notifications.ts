@@ -188,7 +188,7 @@ export class PgNotifications implements OnApplicationShutdown {
   private async checkEcho(writer: Writer): Promise<void> {
     const { client } = this;
     if (client === undefined) return;
-    // Where nothing was said, whoever writes is told why.
+    // If the notice could not be sent, its writer gets the error.
     if (await this.receivesOwn(writer).catch(() => true)) return;
     this.stray(client, 'the connection that listens does not hear what is written; another is made');
   }

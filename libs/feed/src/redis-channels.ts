@@ -127,7 +127,7 @@ export class RedisChannels implements OnApplicationShutdown {
   }
 
   /**
-   * A replica passes nothing on, and hears only what its primary is told. After a failover the address may lead to another one, so both
+   * A replica passes nothing on, and receives only what is sent to its primary. After a failover the address may lead to another one, so both
    * connections are made anew. It is asked to remove what is not there, as it need not tell us what it is. In a Cluster any node will do.
    */
   private async checkWriting(): Promise<void> {

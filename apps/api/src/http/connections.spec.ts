@@ -40,7 +40,7 @@ describe('connections', () => {
   const serve = async (most: number, bounds: Partial<typeof BOUNDS> = {}): Promise<Connections> => {
     server = fastify({ bodyLimit: LARGE.length });
     const connections = new Connections();
-    connections.follow(server.server);
+    connections.watch(server.server);
     new ConnectionBounds(server, connections, most, { ...BOUNDS, lookMs: 20, ...bounds });
     server.setErrorHandler<Error & { status?: number; headers?: Record<string, string> }>((error, _request, reply) =>
       reply

@@ -38,7 +38,7 @@ export class Connections {
   private readonly known = new WeakMap<Socket, Connection>();
 
   /** It is called before anything else listens for connections. */
-  follow(server: Server): void {
+  watch(server: Server): void {
     server.on('connection', (socket) => this.enter(socket));
     // This runs before the framework: what that refuses at once also waits its turn.
     server.prependListener('request', (request, answer) => this.begin(request, answer));

@@ -20,7 +20,7 @@ describe('a request that came while others before it on its connection were unde
     done = [];
     server = fastify();
     const connections = new Connections();
-    connections.follow(server.server);
+    connections.watch(server.server);
     keepRequestsInOrder(server, connections);
     const released = new Promise<void>((resolve) => (release = resolve));
     begun = new Promise((resolve) => {

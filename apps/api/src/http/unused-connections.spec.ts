@@ -21,7 +21,7 @@ describe('a connection that was opened and not used', () => {
     server = createServer(timeouts, (request, response) => void request.resume().on('end', () => response.end('yes')));
     server.setTimeout(100);
     const connections = new Connections();
-    connections.follow(server);
+    connections.watch(server);
     keepUnusedOpen(server, KEPT_MS);
     server.on('clientError', (error, socket) =>
       answerRawError(error, socket as Socket, connections, new Origins([], '/')),

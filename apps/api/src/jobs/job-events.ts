@@ -6,9 +6,9 @@ import { ReplyFeed } from '#feed/reply-feed.js';
 import { readJobWithDraft } from '#jobs/read.js';
 import type { EventStream } from '../http/event-stream.js';
 import { OpenStreams, type StreamSlot } from '../limits/open-streams.js';
-import { FollowedJob, type Following } from './followed-job.js';
+import { JobStream, type StreamRequest } from './job-stream.js';
 import { StaggeredTimer } from './staggered-timer.js';
-import { SharedLooks } from './shared-looks.js';
+import { SharedReads } from './shared-reads.js';
 
 /** How often an idle stream gets a beat, in milliseconds. */
 const BEAT_MS = 10_000;
@@ -16,12 +16,12 @@ const BEAT_MS = 10_000;
 /** The event streams of this process, each of one job. */
 @Injectable()
 export class JobEvents implements BeforeApplicationShutdown {
-  private readonly open = new StaggeredTimer<FollowedJob>(BEAT_MS, beat);
+  private readonly open = new StaggeredTimer<JobStream>(BEAT_MS, beat);
   private closing = false;
 
   constructor(
     private readonly manager: EntityManager,
-    private readonly looks: SharedLooks,
+    private readonly reads: SharedReads,
     private readonly jobs: JobFeed,
     private readonly replies: ReplyFeed,
     private readonly streams: OpenStreams,
@@ -32,7 +32,7 @@ export class JobEvents implements BeforeApplicationShutdown {
     return this.open.size;
   }
 
-  /** Takes one of the user's stream slots. Give it to {@link follow}, or give it back. @throws ServiceError `rate_limited` */
+  /** Takes one of the user's stream slots. Give it to {@link stream}, or give it back. @throws ServiceError `rate_limited` */
   reserve(userId: string): Promise<StreamSlot> {
     return this.streams.enter(userId);
   }
@@ -41,20 +41,20 @@ export class JobEvents implements BeforeApplicationShutdown {
    * Streams a job from any state until it is final. Leaving changes nothing for the job. A job that was `accepted` at this moment is
    * streamed from there, without a first read. @throws ServiceError `not_found`
    */
-  async follow(following: Following, slot: StreamSlot, accepted?: JobRow): Promise<EventStream> {
-    const followed = new FollowedJob(following, this.looks, this.jobs, this.replies);
-    followed.stream.onceClosed(this.open.add(followed));
-    followed.endWithToken(2 * BEAT_MS);
-    followed.stream.onceClosed(() => slot.leave());
+  async stream(request: StreamRequest, slot: StreamSlot, accepted?: JobRow): Promise<EventStream> {
+    const jobStream = new JobStream(request, this.reads, this.jobs, this.replies);
+    jobStream.stream.onceClosed(this.open.add(jobStream));
+    jobStream.endWithToken(2 * BEAT_MS);
+    jobStream.stream.onceClosed(() => slot.leave());
     try {
       // A client's first read belongs to its request, and does not queue behind those of streams.
-      await followed.start(() => readJobWithDraft(this.manager, following.jobId, following.userId), accepted);
+      await jobStream.start(() => readJobWithDraft(this.manager, request.jobId, request.userId), accepted);
     } catch (error) {
-      followed.stream.destroy();
+      jobStream.stream.destroy();
       throw error;
     }
-    if (this.closing) followed.stream.end();
-    return followed.stream;
+    if (this.closing) jobStream.stream.end();
+    return jobStream.stream;
   }
 
   /** Streams end in order. Their clients resume in another process. */
@@ -66,7 +66,7 @@ export class JobEvents implements BeforeApplicationShutdown {
 }
 
 /** Sends a beat. It also ends the stream with its token, if that ends before the next beat, which may be late. */
-function beat(followed: FollowedJob): void {
-  followed.stream.beat();
-  followed.endWithToken(2 * BEAT_MS);
+function beat(jobStream: JobStream): void {
+  jobStream.stream.beat();
+  jobStream.endWithToken(2 * BEAT_MS);
 }

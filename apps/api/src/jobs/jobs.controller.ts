@@ -95,7 +95,7 @@ export class JobsController {
         : readEventId('Last-Event-ID', lastEventId);
     if (from !== END) {
       const slot = await this.events.reserve(userId);
-      return this.events.follow({ jobId, userId, requestId: request.id, from, until: endsAt }, slot);
+      return this.events.stream({ jobId, userId, requestId: request.id, from, until: endsAt }, slot);
     }
     await this.jobs.get(userId, jobId);
     void reply.status(204);

@@ -137,7 +137,7 @@ export class JobsService {
     }
   }
 
-  /** Waits on an open watch like {@link follow}, unless the user has too many waiting requests: then the job is read at once. */
+  /** Waits on an open watch like {@link waitUntilFinal}, unless the user has too many waiting requests: then the job is read at once. */
   async waitFor(
     watch: JobWatch,
     userId: string,
@@ -148,14 +148,14 @@ export class JobsService {
     const leave = this.waiter.enter(userId);
     if (leave === undefined) return { ...(await this.get(userId, jobId)), atOnce: true };
     try {
-      return await this.follow(watch, userId, jobId, seconds, left);
+      return await this.waitUntilFinal(watch, userId, jobId, seconds, left);
     } finally {
       leave();
     }
   }
 
   /** Waits on an open watch until the job is final or the time is up, and reads it. */
-  private async follow(
+  private async waitUntilFinal(
     watch: JobWatch,
     userId: string,
     jobId: string,
@@ -188,7 +188,7 @@ export class JobsService {
       if (await askCancel(this.manager, jobId, userId)) {
         // It is carried out even if the client has left.
         const never = new AbortController().signal;
-        await this.follow(watch, userId, jobId, CANCEL_MS / 1_000, never);
+        await this.waitUntilFinal(watch, userId, jobId, CANCEL_MS / 1_000, never);
       }
     } finally {
       watch.close();

@@ -124,8 +124,8 @@ export class TurnsController {
         ? this.turns.resume(origin)
         : this.turns.accept(origin, body));
       void tellLocation(reply.status(200), `jobs/${job.id}`);
-      const following = { jobId: job.id, userId, requestId: origin.requestId, from, until: endsAt };
-      const stream = await this.events.follow(following, slot, replayed ? undefined : job);
+      const streamed = { jobId: job.id, userId, requestId: origin.requestId, from, until: endsAt };
+      const stream = await this.events.stream(streamed, slot, replayed ? undefined : job);
       sayReplayed(reply, replayed);
       this.limits.tell(reply, allowance);
       return stream;

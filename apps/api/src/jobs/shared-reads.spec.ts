@@ -1,27 +1,27 @@
 import { describe, expect, it } from '@jest/globals';
 import type { EntityManager } from 'typeorm';
 import type { ReplyFeed } from '#feed/reply-feed.js';
-import { SharedLooks } from './shared-looks.js';
+import { SharedReads } from './shared-reads.js';
 
 const tick = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-describe('what streams look up', () => {
+describe('what streams read', () => {
   /** Each query waits to be answered. */
-  const looking = (): { looks: SharedLooks; queries: { jobId: string; answer: (rows: unknown[]) => void }[] } => {
+  const setUp = (): { reads: SharedReads; queries: { jobId: string; answer: (rows: unknown[]) => void }[] } => {
     const queries: { jobId: string; answer: (rows: unknown[]) => void }[] = [];
     const query = (_sql: string, [jobId]: [string]): Promise<unknown[]> =>
       new Promise((answer) => queries.push({ jobId, answer }));
-    return { looks: new SharedLooks({ query } as unknown as EntityManager, {} as ReplyFeed), queries };
+    return { reads: new SharedReads({ query } as unknown as EntityManager, {} as ReplyFeed), queries };
   };
   const row = (jobId: string): object => ({ id: jobId, status: 'running' });
 
-  it('is looked up once for all who want it in the same moment, and anew for whoever comes after that', async () => {
-    const { looks, queries } = looking();
-    const thousand = Array.from({ length: 1_000 }, () => looks.look('a', 'ana'));
+  it('is read once for all that want it in the same moment, and anew for any that come after that', async () => {
+    const { reads, queries } = setUp();
+    const thousand = Array.from({ length: 1_000 }, () => reads.read('a', 'ana'));
     await tick();
     expect(queries).toHaveLength(1);
-    // That look may have been too early for this one.
-    const later = looks.look('a', 'ana');
+    // That read may have been too early for this one.
+    const later = reads.read('a', 'ana');
     await tick();
     expect(queries).toHaveLength(2);
     queries[0]?.answer([row('a')]);
@@ -31,18 +31,18 @@ describe('what streams look up', () => {
   });
 
   it('is another thing for another user', async () => {
-    const { looks, queries } = looking();
-    void looks.look('a', 'ana');
-    void looks.look('a', 'ben');
+    const { reads, queries } = setUp();
+    void reads.read('a', 'ana');
+    void reads.read('a', 'ben');
     await tick();
     expect(queries).toHaveLength(2);
   });
 
-  it('is looked up a few at a time, also after one that failed, and whoever waits is joined', async () => {
-    const { looks, queries } = looking();
+  it('is read a few at a time, also after one that failed, and a waiting read is shared', async () => {
+    const { reads, queries } = setUp();
     const jobs = Array.from({ length: 20 }, (_, n) => `job-${n}`);
-    const all = jobs.map((jobId) => looks.look(jobId, 'ana'));
-    const joined = looks.look('job-19', 'ana');
+    const all = jobs.map((jobId) => reads.read(jobId, 'ana'));
+    const joined = reads.read('job-19', 'ana');
     const ends = Promise.allSettled([...all, joined]);
     await tick();
     expect(queries).toHaveLength(4);
@@ -62,19 +62,19 @@ describe('what streams ask for', () => {
   it('is asked once for all who lack it, from where most is lacking of the newest attempt', async () => {
     const asked: unknown[] = [];
     const replies = { ask: async (...question: unknown[]) => asked.push(question) > 0 };
-    const looks = new SharedLooks({} as EntityManager, replies as unknown as ReplyFeed);
-    looks.ask('a', { attempt: 1, offset: 0 });
-    looks.ask('a', { attempt: 2, offset: 30 });
-    looks.ask('a', { attempt: 2, offset: 10 });
-    looks.ask('a', { attempt: 2, offset: 20 });
-    looks.ask('b', { attempt: 1, offset: 5 });
+    const reads = new SharedReads({} as EntityManager, replies as unknown as ReplyFeed);
+    reads.ask('a', { attempt: 1, offset: 0 });
+    reads.ask('a', { attempt: 2, offset: 30 });
+    reads.ask('a', { attempt: 2, offset: 10 });
+    reads.ask('a', { attempt: 2, offset: 20 });
+    reads.ask('b', { attempt: 1, offset: 5 });
     expect(asked).toEqual([]);
     await tick();
     expect(asked).toEqual([
       ['a', 2, 10],
       ['b', 1, 5],
     ]);
-    looks.ask('a', { attempt: 2, offset: 40 });
+    reads.ask('a', { attempt: 2, offset: 40 });
     await tick();
     expect(asked.at(-1)).toEqual(['a', 2, 40]);
   });

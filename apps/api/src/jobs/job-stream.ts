@@ -14,7 +14,7 @@ import { EventStream } from '../http/event-stream.js';
 import { presentMessage } from '../messages/present-message.js';
 import { END, eventId, type TextPosition } from './text-position.js';
 import { presentJob } from './present-job.js';
-import type { SharedLooks } from './shared-looks.js';
+import type { SharedReads } from './shared-reads.js';
 
 /** Shortest time between two questions for missing text, in milliseconds. */
 const ASK_AGAIN_MS = 250;
@@ -22,10 +22,10 @@ const ASK_AGAIN_MS = 250;
 const logger = new Logger('events');
 
 /** Reads the row. */
-export type Look = () => Promise<JobWithDraft | undefined>;
+export type Read = () => Promise<JobWithDraft | undefined>;
 
 /** A stream: its user, its job, and where it begins. */
-export interface Following {
+export interface StreamRequest {
   readonly jobId: string;
   readonly userId: string;
   readonly requestId: string;
@@ -36,49 +36,49 @@ export interface Following {
 }
 
 /** One client's stream of a job. The row decides; notices say when to read it, and pieces are shown in between. */
-export class FollowedJob {
+export class JobStream {
   readonly stream = new EventStream();
   private have: TextPosition;
-  private shown = '';
+  private shownState = '';
   private stale = true;
-  private looking: Promise<void> | undefined;
+  private reading: Promise<void> | undefined;
   private waiting: Piece[] = [];
   private asked = 0;
   private asking: NodeJS.Timeout | undefined;
   private endsWithToken = false;
 
   constructor(
-    readonly following: Following,
-    private readonly looks: SharedLooks,
+    readonly request: StreamRequest,
+    private readonly reads: SharedReads,
     jobs: JobFeed,
     replies: ReplyFeed,
   ) {
-    this.have = following.from;
-    this.stream.onceClosed(jobs.subscribe(following.jobId, () => this.changed()));
+    this.have = request.from;
+    this.stream.onceClosed(jobs.subscribe(request.jobId, () => this.changed()));
     this.stream.onceClosed(
-      replies.subscribe(following.jobId, (piece) => (piece === undefined ? this.changed() : this.heard(piece))),
+      replies.subscribe(request.jobId, (piece) => (piece === undefined ? this.changed() : this.received(piece))),
     );
   }
 
   /** Begins the stream, from where the client is. @throws ServiceError `not_found` */
-  async start(read: Look, accepted?: JobRow): Promise<void> {
+  async start(read: Read, accepted?: JobRow): Promise<void> {
     if (accepted !== undefined) {
       // The job is committed, so the client must learn of it even if the store is away now.
       this.showState(accepted, eventId(this.have));
-      return this.lookAgain(read);
+      return this.readAgain(read);
     }
-    this.looking = this.look(read);
+    this.reading = this.readAndShow(read);
     try {
-      await this.looking;
+      await this.reading;
     } finally {
-      this.looking = undefined;
+      this.reading = undefined;
     }
-    this.afterLook();
+    this.afterRead();
   }
 
   /** Ends the stream at the end of its token, if that is within `ms`: so few streams need a timer at a time. */
   endWithToken(ms: number): void {
-    const { until } = this.following;
+    const { until } = this.request;
     if (this.endsWithToken || until - Date.now() > ms) return;
     this.endsWithToken = true;
     this.stream.onceClosed(whenTokenEnds(until, () => this.stream.end()));
@@ -86,33 +86,33 @@ export class FollowedJob {
 
   private changed(): void {
     this.stale = true;
-    if (this.looking === undefined && !this.stream.closed) this.lookAgain();
+    if (this.reading === undefined && !this.stream.closed) this.readAgain();
   }
 
-  private lookAgain(read: Look = () => this.looks.look(this.following.jobId, this.following.userId)): void {
-    this.looking = this.look(read)
+  private readAgain(read: Read = () => this.reads.read(this.request.jobId, this.request.userId)): void {
+    this.reading = this.readAndShow(read)
       .catch((error: unknown) => {
         // The client reconnects and sees the current state.
-        const { jobId, requestId } = this.following;
+        const { jobId, requestId } = this.request;
         // Its chat was deleted. There is nothing more to stream, and a client that reconnects learns that.
         if (error instanceof ServiceError && error.code === 'not_found') return this.stream.end();
-        const said = logLine('stream given up', { request_id: requestId, job_id: jobId }, error);
-        if (isStoreAway(error)) logger.warn(said);
-        else logger.error(said);
+        const entry = logLine('stream given up', { request_id: requestId, job_id: jobId }, error);
+        if (isStoreAway(error)) logger.warn(entry);
+        else logger.error(entry);
         this.stream.end();
       })
       .finally(() => {
-        this.looking = undefined;
-        this.afterLook();
+        this.reading = undefined;
+        this.afterRead();
       });
   }
 
-  private afterLook(): void {
-    for (const piece of this.waiting.splice(0)) this.heard(piece);
-    if (this.stale && this.looking === undefined && !this.stream.closed) this.lookAgain();
+  private afterRead(): void {
+    for (const piece of this.waiting.splice(0)) this.received(piece);
+    if (this.stale && this.reading === undefined && !this.stream.closed) this.readAgain();
   }
 
-  private async look(read: Look): Promise<void> {
+  private async readAndShow(read: Read): Promise<void> {
     this.stale = false;
     const found = await read();
     if (found === undefined) throw notFound('job');
@@ -126,8 +126,8 @@ export class FollowedJob {
     this.ask();
   }
 
-  private heard(piece: Piece): void {
-    if (this.looking !== undefined) {
+  private received(piece: Piece): void {
+    if (this.reading !== undefined) {
       this.waiting.push(piece);
       return;
     }
@@ -145,7 +145,7 @@ export class FollowedJob {
       () => {
         this.asking = undefined;
         this.asked = Date.now();
-        if (!this.stream.closed) this.looks.ask(this.following.jobId, this.have);
+        if (!this.stream.closed) this.reads.ask(this.request.jobId, this.have);
       },
       Math.max(0, this.asked + ASK_AGAIN_MS - Date.now()),
     );
@@ -162,13 +162,13 @@ export class FollowedJob {
 
   private showState(job: JobRow, id: string, message: Message | null = null): void {
     const state = `${job.status} ${job.attempts}`;
-    if (state === this.shown) return;
-    this.shown = state;
+    if (state === this.shownState) return;
+    this.shownState = state;
     this.send('job', id, presentJob(job, message));
   }
 
   private send(event: string, id: string, data: object): void {
-    if (Date.now() < this.following.until) this.stream.send(event, id, data);
+    if (Date.now() < this.request.until) this.stream.send(event, id, data);
     else this.stream.end();
   }
 
@@ -189,7 +189,7 @@ export class FollowedJob {
       this.send('message', eventId(this.have), presentMessage(message));
     }
     if (job.status === 'failed') {
-      this.send('failure', eventId(this.have), errorBody(assistantFailed(job), this.following.requestId));
+      this.send('failure', eventId(this.have), errorBody(assistantFailed(job), this.request.requestId));
     }
     this.showState(job, END, message);
     this.stream.end();

@@ -13,7 +13,7 @@ const AT_ONCE = 4;
  * read for each stream, thousands would keep every request waiting for a connection.
  */
 @Injectable()
-export class SharedLooks {
+export class SharedReads {
   /** Reads that have not begun. */
   private readonly due = new Map<string, Promise<JobWithDraft | undefined>>();
   private readonly line: (() => void)[] = [];
@@ -27,17 +27,17 @@ export class SharedLooks {
   ) {}
 
   /** Reads a user's job at some moment after this one. */
-  look(jobId: string, userId: string): Promise<JobWithDraft | undefined> {
+  read(jobId: string, userId: string): Promise<JobWithDraft | undefined> {
     const key = `${jobId} ${userId}`;
-    let look = this.due.get(key);
-    if (look === undefined) {
-      look = this.inLine(() => {
+    let read = this.due.get(key);
+    if (read === undefined) {
+      read = this.inLine(() => {
         this.due.delete(key);
         return readJobWithDraft(this.manager, jobId, userId);
       });
-      this.due.set(key, look);
+      this.due.set(key, read);
     }
-    return look;
+    return read;
   }
 
   /** Asks for an attempt's text from an offset on. The lowest offset of this moment counts for all. */
@@ -53,13 +53,13 @@ export class SharedLooks {
     if (asked === undefined || lacksMore(from, asked)) this.lacks.set(jobId, from);
   }
 
-  private async inLine<T>(look: () => Promise<T>): Promise<T> {
+  private async inLine<T>(read: () => Promise<T>): Promise<T> {
     if (this.free > 0) this.free -= 1;
     else await new Promise<void>((resolve) => this.line.push(resolve));
     try {
       // Streams that learn of the change at the same moment join.
       await Promise.resolve();
-      return await look();
+      return await read();
     } finally {
       const next = this.line.shift();
       if (next === undefined) this.free += 1;
