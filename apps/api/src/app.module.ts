@@ -40,7 +40,7 @@ import { JobsController } from './jobs/jobs.controller.js';
 import { JobsService } from './jobs/jobs.service.js';
 import { SharedReads } from './jobs/shared-reads.js';
 import { Limits } from './limits/limits.js';
-import { Load } from './limits/load.js';
+import { Capacity } from './limits/capacity.js';
 import { OpenStreams } from './limits/open-streams.js';
 import { RowQueues } from './limits/row-queues.js';
 import { ErasureAnswers } from './me/erasure-answers.js';
@@ -120,8 +120,8 @@ export class AppModule {
           inject: [EntityManager],
         },
         {
-          provide: Load,
-          useFactory: (manager: EntityManager) => new Load(manager, settings.limits),
+          provide: Capacity,
+          useFactory: (manager: EntityManager) => new Capacity(manager, settings.limits),
           inject: [EntityManager],
         },
         { provide: RowQueues, useValue: new RowQueues(database.poolSize) },

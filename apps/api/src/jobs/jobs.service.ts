@@ -19,7 +19,7 @@ import { acceptingSpan } from '../turns/accepting-span.js';
 import { assertTakesTurns } from '../turns/refusal.js';
 import { KeptRequests } from '../idempotency/kept-requests.js';
 import { Limits } from '../limits/limits.js';
-import { Load } from '../limits/load.js';
+import { Capacity } from '../limits/capacity.js';
 import { RowQueues } from '../limits/row-queues.js';
 import { DueJobs } from './due-jobs.js';
 import { type JobWatch, JobWaiter } from './job-waiter.js';
@@ -48,7 +48,7 @@ export class JobsService {
     private readonly waiter: JobWaiter,
     private readonly kept: KeptRequests,
     private readonly limits: Limits,
-    private readonly load: Load,
+    private readonly capacity: Capacity,
     private readonly rows: RowQueues,
   ) {}
 
@@ -65,10 +65,10 @@ export class JobsService {
     const traceparent = traceparentOf(accepting);
     // The obstacle may be gone by the time it is read. Then it is tried again.
     for (let tries = 0; tries < 3; tries++) {
-      const full = await this.load.refusal();
+      const full = await this.capacity.refusal();
       const accepted = full === undefined ? await this.tryToAccept({ jobId, traceparent, ...asked }) : undefined;
       if (accepted !== undefined) {
-        this.load.accepted();
+        this.capacity.accepted();
         this.logger.log(logLine('reply asked for', { request_id: requestId, job_id: jobId, chat_id: chatId }));
         this.due.add(jobId);
         accepting?.end();

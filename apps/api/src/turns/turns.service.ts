@@ -17,7 +17,7 @@ import { DueJobs } from '../jobs/due-jobs.js';
 import { JobWaiter } from '../jobs/job-waiter.js';
 import { type AwaitedJob, JobsService } from '../jobs/jobs.service.js';
 import { Limits } from '../limits/limits.js';
-import { Load } from '../limits/load.js';
+import { Capacity } from '../limits/capacity.js';
 import { RowQueues } from '../limits/row-queues.js';
 import { acceptingSpan } from './accepting-span.js';
 import { assertTakesTurns } from './refusal.js';
@@ -56,7 +56,7 @@ export class TurnsService {
     private readonly waiter: JobWaiter,
     private readonly kept: KeptRequests,
     private readonly limits: Limits,
-    private readonly load: Load,
+    private readonly capacity: Capacity,
     private readonly rows: RowQueues,
   ) {}
 
@@ -107,10 +107,10 @@ export class TurnsService {
     const turn = { ...origin, jobId, traceparent, content: body.user_message, metadata: body.metadata ?? {} };
     // The obstacle may be gone by the time it is read. Then it is tried again.
     for (let tries = 0; tries < 3; tries++) {
-      const full = await this.load.refusal();
+      const full = await this.capacity.refusal();
       const accepted = full === undefined ? await this.tryToAccept(turn) : undefined;
       if (accepted !== undefined) {
-        this.load.accepted();
+        this.capacity.accepted();
         this.logger.log(
           logLine('turn accepted', { request_id: origin.requestId, job_id: jobId, chat_id: origin.chatId }),
         );

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
 import { ServiceError } from '#errors/service-error.js';
-import { countUnfinished } from '#limits/capacity.js';
+import { countUnfinished } from '#limits/unfinished-turns.js';
 import type { Settings } from '#settings/settings.js';
 import { refusedFor } from '../metrics/limit-metrics.js';
 
@@ -16,7 +16,7 @@ const RETRY_AFTER_SECONDS = '5';
  * other processes accept within a second.
  */
 @Injectable()
-export class Load {
+export class Capacity {
   private unfinished = 0;
   /** Accepted since the current count began, which may not have seen them. */
   private since = 0;
