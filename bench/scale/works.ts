@@ -13,7 +13,7 @@ import { queueDepth } from '#jobs/depth.js';
 import { extend } from '#jobs/extend.js';
 import { endOrphans, NO_FIGURES } from '#jobs/ledger.js';
 import { reachedLimit } from '#limits/user-limits.js';
-import { countUnfinished } from '#limits/capacity.js';
+import { countUnfinished } from '#limits/unfinished-turns.js';
 import { readJob } from '#jobs/read.js';
 import { abandonedJobs, anyOverdue, endExpired, endSpent, purgeKeys } from '#jobs/reconcile.js';
 import { releaseExpired } from '#erasure/release.js';

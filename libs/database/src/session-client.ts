@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { withPlainTls } from '#settings/database-address.js';
-import './heard-client.js';
+import './pg-error-listener.js';
 
 /**
  * Settings of a session that this service relies on. Every session asks for them, because a database or a role may have any default

@@ -1,7 +1,7 @@
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { type Redis, ReplyError } from 'ioredis';
 import { QUEUE_PREFIX } from '#queue/connection.js';
-import { reportStoreError, reportStoreFault } from '#queue/heard.js';
+import { reportStoreError, reportStoreFault } from '#queue/store-errors.js';
 import { plainRedis } from '#queue/redis-client.js';
 import { noChannels } from '#queue/redis-examination.js';
 import { isReadOnly } from '#queue/read-only.js';

@@ -4,7 +4,7 @@ import { setDefaultBackendFactory } from 'bullmq';
 import { EntityManager } from 'typeorm';
 import { QUEUE_PREFIX, queueConnection, type QueueStore, REPLY_QUEUE } from './connection.js';
 import { WorkerWaker } from './worker-waker.js';
-import { HeardQueue, HeardWorker, storeIsOf } from './heard.js';
+import { LoggedQueue, LoggedWorker, storeIsOf } from './store-errors.js';
 import { postgresBackend } from './postgres-backend.js';
 import { checkQueueSchema } from './queue-schema.js';
 
@@ -14,8 +14,8 @@ export class QueueModule {
   static forRoot(store: QueueStore): DynamicModule {
     storeIsOf(store.redisUrl === undefined ? 'DATABASE_URL' : 'REDIS_URL');
     if (store.redisUrl === undefined) setDefaultBackendFactory(postgresBackend);
-    BullModule.queueClass = HeardQueue;
-    BullModule.workerClass = HeardWorker;
+    BullModule.queueClass = LoggedQueue;
+    BullModule.workerClass = LoggedWorker;
     return {
       module: QueueModule,
       imports: [

@@ -1,5 +1,5 @@
 import { type Redis, ReplyError } from 'ioredis';
-import { reportStoreFault } from './heard.js';
+import { reportStoreFault } from './store-errors.js';
 
 /** BullMQ refuses versions below 5 and recommends this one. Our own commands need it, too. */
 const OLDEST = [6, 2] as const;

@@ -3,7 +3,7 @@ import { Injectable } from '@nestjs/common';
 import type { JobsOptions, Queue } from 'bullmq';
 import { within } from '#process/within.js';
 import { REPLY_QUEUE } from './connection.js';
-import { reportStoreError } from './heard.js';
+import { reportStoreError } from './store-errors.js';
 import { isReadOnly } from './read-only.js';
 
 /**

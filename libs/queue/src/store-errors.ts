@@ -40,14 +40,14 @@ function isNew(words: string): boolean {
 
 /* BullMQ's classes, with a listener for errors from the start: an error before anybody listens is printed with its stack, past the log. */
 
-export class HeardQueue extends Queue {
+export class LoggedQueue extends Queue {
   constructor(...args: ConstructorParameters<typeof Queue>) {
     super(...args);
     this.on('error', reportStoreError);
   }
 }
 
-export class HeardWorker extends Worker {
+export class LoggedWorker extends Worker {
   constructor(...args: ConstructorParameters<typeof Worker>) {
     super(...args);
     this.on('error', reportStoreError);

@@ -15,14 +15,14 @@ const prototype = pg.Client.prototype as unknown as { connect: Connect };
 const { connect } = prototype;
 
 prototype.connect = function (...args) {
-  let untold: Error | undefined;
+  let pending: Error | undefined;
   this.on('error', (error: Error) => {
-    if (this.listenerCount('error') === 1) untold = error;
+    if (this.listenerCount('error') === 1) pending = error;
   });
   (this as EventEmitter).on('newListener', (event: string, listener: (error: Error) => void) => {
-    const error = untold;
+    const error = pending;
     if (event !== 'error' || error === undefined) return;
-    untold = undefined;
+    pending = undefined;
     process.nextTick(() => listener.call(this, error));
   });
   return connect.apply(this, args);

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { describe, expect, it } from '@jest/globals';
 import pg from 'pg';
-import './heard-client.js';
+import './pg-error-listener.js';
 
 /** A message of PostgreSQL's protocol. */
 function message(type: string, body: Buffer): Buffer {
@@ -31,10 +31,10 @@ describe('a connection to PostgreSQL', () => {
     const ours = who === 'a pool' ? await pool.connect() : client;
     if (ours === client) await client.connect();
     await new Promise((resolve) => setTimeout(resolve, 50));
-    const told: Error[] = [];
-    ours.on('error', (error) => told.push(error));
+    const received: Error[] = [];
+    ours.on('error', (error) => received.push(error));
     await new Promise((resolve) => setTimeout(resolve, 10));
-    expect(told).toHaveLength(1);
+    expect(received).toHaveLength(1);
     await expect(ours.query('SELECT 1')).rejects.toThrow();
     if (ours !== client) (ours as pg.PoolClient).release(true);
     await pool.end();
