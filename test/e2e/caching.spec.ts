@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Client, contract } from '../support/client.js';
 import type { ContractOperation } from '../support/contract.js';
 import { type Stack, startStack, tokenFor } from '../support/stack.js';
-import { told } from '../support/told.js';
+import { exactAnswer } from '../support/exact-answer.js';
 import { wire } from '../support/wire.js';
 
 const NOBODYS = '0199a0de-0000-7000-8000-000000000000';
@@ -37,7 +37,7 @@ describe('what may be kept', () => {
   /** What has a tag. */
   const reads = contract.operations.filter(({ statuses }) => statuses.includes(304));
   const get = async (client: Client, path: string, headers: Record<string, string> = {}, method = 'GET') => {
-    const answer = await told(client, method, path, { headers });
+    const answer = await exactAnswer(client, method, path, { headers });
     // `fetch` ends the connection of a HEAD, and asks for that.
     const kept = Object.entries(answer.headers).filter(([name]) => name !== 'connection' && name !== 'keep-alive');
     return { ...answer, headers: Object.fromEntries(kept) as Record<string, string> };
@@ -195,18 +195,18 @@ describe('what may be kept', () => {
 
   it('what has no tag is not kept: streams, exports, empty answers, errors', async () => {
     const post = (path: string, headers: Record<string, string>, body: object) =>
-      told(ana, 'POST', path, { headers, body });
+      exactAnswer(ana, 'POST', path, { headers, body });
     const billing = (await ana.chat('billing')).id;
     const answers = {
       export: await get(ana, '/api/v1/me/export'),
       'head of an export': await get(ana, '/api/v1/me/export', {}, 'HEAD'),
       'head of a stream': await get(ana, `/api/v1/jobs/${job}/events`, {}, 'HEAD'),
       'end of a stream': await get(ana, `/api/v1/jobs/${job}/events`, { 'last-event-id': 'end' }),
-      'deleted chat': await told(ana, 'DELETE', `/api/v1/chats/${billing}`),
+      'deleted chat': await exactAnswer(ana, 'DELETE', `/api/v1/chats/${billing}`),
       unauthorized: await get(new Client(stack.api.url, undefined), '/api/v1/chats'),
       'not found': await get(ana, `/api/v1/chats/${NOBODYS}`, { 'if-none-match': '*' }),
       'not acceptable': await get(ana, '/api/v1/chats', { accept: 'text/html' }),
-      'method not allowed': await told(ana, 'PUT', '/api/v1/chats'),
+      'method not allowed': await exactAnswer(ana, 'PUT', '/api/v1/chats'),
       'no such address': await get(ana, '/api/v1/nothing'),
       invalid: await get(ana, '/api/v1/chats?limit=0'),
       conflict: await post(`/api/v1/chats/${chat}/turns`, {}, { user_message: 'x' }),
@@ -228,7 +228,7 @@ describe('what may be kept', () => {
   it('an answer that Prefer counts for says so, whether it was given or not', async () => {
     for (const prefer of ['respond-async', 'note="a, wait=9", respond-async=""; x=y', 'wait=0, wait=5']) {
       const { id } = await ana.chat('billing');
-      const turn = await told(ana, 'POST', `/api/v1/chats/${id}/turns`, {
+      const turn = await exactAnswer(ana, 'POST', `/api/v1/chats/${id}/turns`, {
         headers: { prefer },
         body: { user_message: 'x' },
       });
@@ -240,7 +240,7 @@ describe('what may be kept', () => {
       expect(turn.headers['preference-applied']).toBe(prefer.startsWith('wait') ? 'wait=0' : 'respond-async');
       await ana.request('DELETE', `/api/v1/chats/${id}`);
     }
-    const gone = await told(stack.as('nobody'), 'DELETE', '/api/v1/me');
+    const gone = await exactAnswer(stack.as('nobody'), 'DELETE', '/api/v1/me');
     expect([gone.status, words(gone.headers['vary'])]).toEqual([200, ['accept', 'authorization', 'prefer']]);
   });
 

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { operations } from '#contract/openapi.gen.js';
 import { Client, contract, type RequestOptions } from '../support/client.js';
 import { SECRET, type Stack, startStack, tokenFor } from '../support/stack.js';
-import { told } from '../support/told.js';
+import { exactAnswer } from '../support/exact-answer.js';
 import { until } from '../support/until.js';
 import { wire } from '../support/wire.js';
 
@@ -139,7 +139,7 @@ describe('whose is whose', () => {
   });
 
   const ask = (client: Client, row: (typeof rows)[number], things: Things, headers: Record<string, string> = {}) =>
-    told(client, row.method, row.path(things), { body: row.body?.(things), headers });
+    exactAnswer(client, row.method, row.path(things), { body: row.body?.(things), headers });
 
   it('every operation of the contract has its row, and every row its operation', () => {
     expect(Object.keys(MATRIX).sort()).toEqual(contract.operations.map(({ id }) => id).sort());
@@ -230,7 +230,7 @@ describe('whose is whose', () => {
         }
         const asked = [await ask(client, row, hers), await ask(client, row, nothing)];
         const possible = row.method !== 'GET' && name === 'missing' ? ways : ways.slice(0, 2);
-        asked.push(...(await Promise.all(possible.map((way) => told(client, row.method, row.path(hers), way)))));
+        asked.push(...(await Promise.all(possible.map((way) => exactAnswer(client, row.method, row.path(hers), way)))));
         for (const answer of asked) {
           const text = JSON.stringify(answer);
           answers.set(text, [...(answers.get(text) ?? []), `${row.id}, ${name}`]);
@@ -256,8 +256,8 @@ describe('whose is whose', () => {
 
   it('an address is as closed however it is written', async () => {
     for (const path of ['/%61pi/v1/chats', '/api/v1/%63hats', '/api/%761/admin/jobs', '/api/v1/%61dmin/jobs']) {
-      expect((await told(new Client(stack.api.url, undefined), 'GET', path)).status).toBe(401);
-      const { status } = await told(stack.as('eve'), 'GET', path, { headers: { accept: 'text/html' } });
+      expect((await exactAnswer(new Client(stack.api.url, undefined), 'GET', path)).status).toBe(401);
+      const { status } = await exactAnswer(stack.as('eve'), 'GET', path, { headers: { accept: 'text/html' } });
       expect(status).toBe(path.endsWith('jobs') ? 404 : 406);
     }
   });
@@ -269,7 +269,7 @@ describe('whose is whose', () => {
       const client = new Client(stack.api.url, tokenFor('eve', { scope }));
       for (const row of operators) {
         const body = row.body?.(hers);
-        const unknown = await told(client, row.method, '/api/v1/nothing/here', { body });
+        const unknown = await exactAnswer(client, row.method, '/api/v1/nothing/here', { body });
         expect([row.id, scope, await ask(client, row, hers)]).toEqual([row.id, scope, unknown]);
         expect(unknown.status).toBe(404);
       }
@@ -321,9 +321,12 @@ describe('whose is whose', () => {
       'that ends at infinity': signed('{"sub":"ana","exp":1e999}'),
       'that says nothing': signed('null'),
     };
-    const missing = await told(new Client(stack.api.url, undefined), 'GET', '/api/v1/chats');
+    const missing = await exactAnswer(new Client(stack.api.url, undefined), 'GET', '/api/v1/chats');
     for (const [name, token] of Object.entries(tokens)) {
-      expect([name, await told(new Client(stack.api.url, token), 'GET', '/api/v1/chats')]).toEqual([name, missing]);
+      expect([name, await exactAnswer(new Client(stack.api.url, token), 'GET', '/api/v1/chats')]).toEqual([
+        name,
+        missing,
+      ]);
     }
     expect(missing.status).toBe(401);
   });

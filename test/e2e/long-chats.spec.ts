@@ -8,7 +8,7 @@ import { clear } from '#erasure/clear.js';
 import { queueDepth } from '#jobs/depth.js';
 import { endOrphans } from '#jobs/ledger.js';
 import { reachedLimit } from '#limits/user-limits.js';
-import { countUnfinished } from '#limits/capacity.js';
+import { countUnfinished } from '#limits/unfinished-turns.js';
 import { abandonedJobs, endExpired, endSpent, anyOverdue, purgeKeys } from '#jobs/reconcile.js';
 import { releaseExpired } from '#erasure/release.js';
 import { encodeCursor } from '../../apps/api/src/http/cursor.js';

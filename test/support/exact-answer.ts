@@ -2,19 +2,19 @@ import { timeLimit } from '#process/time-limit.js';
 import type { Client, RequestOptions } from './client.js';
 
 /** An answer to the byte, except for its time. */
-export interface Told {
+export interface ExactAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
 }
 
 /** An answer with all its headers, under one request id, so that two answers can be compared. */
-export async function told(
+export async function exactAnswer(
   { url, token }: Client,
   method: string,
   path: string,
   { body, raw, headers }: RequestOptions = {},
-): Promise<Told> {
+): Promise<ExactAnswer> {
   const answer = await fetch(new URL(path, url), {
     method,
     headers: {
