@@ -19,7 +19,7 @@ import { RedisChannels } from '#feed/redis-channels.js';
 import { RedisReplyFeed } from '#feed/redis-reply-feed.js';
 import type { FeedEnd, Piece } from '#feed/reply-feed.js';
 import { QUEUE_PREFIX, queueConnection, type QueueStore } from '#queue/connection.js';
-import { migrateQueue } from '#queue/migrate.js';
+import { migrateQueue } from '#queue/migrate-queue.js';
 import { has } from '../test/support/machine.js';
 import { startRedis } from '../test/support/redis.js';
 import { startEmbeddedPostgres } from '../tools/embedded-postgres.js';

@@ -1,4 +1,4 @@
-import { readTokenClaims, readTokenKeys } from '#settings/token-keys.js';
+import { readTokenClaims, readTokenKeys } from '#settings/token-settings.js';
 import { signToken as sign } from '../apps/api/src/auth/sign-token.js';
 
 export interface TokenOptions {

@@ -23,7 +23,7 @@ import { AuthModule } from './auth/auth.module.js';
 import { ChatsController } from './chats/chats.controller.js';
 import { ChatsService } from './chats/chats.service.js';
 import { OpenChat } from './chats/open-chat.js';
-import { ApiHealthController } from './health/health.controller.js';
+import { ApiHealthController } from './health/api-health.controller.js';
 import { Answers } from './http/answers.js';
 import { Connections } from './http/connections.js';
 import { Farewell } from './http/farewell.js';

@@ -2,7 +2,7 @@ import 'reflect-metadata';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { PoolConfig } from 'pg';
 import { MigrationExecutor } from 'typeorm';
-import { migrateQueue } from '#queue/migrate.js';
+import { migrateQueue } from '#queue/migrate-queue.js';
 import { inspectable } from '#process/described-error.js';
 import { leaveOnSignal } from '#process/leave-on-signal.js';
 import { StartFault } from '#process/start-fault.js';

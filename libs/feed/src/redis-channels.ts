@@ -4,7 +4,7 @@ import { QUEUE_PREFIX } from '#queue/connection.js';
 import { reportStoreError, reportStoreFault } from '#queue/store-errors.js';
 import { plainRedis } from '#queue/redis-client.js';
 import { noChannels } from '#queue/redis-examination.js';
-import { isReadOnly } from '#queue/read-only.js';
+import { isReadOnly } from '#queue/read-only-store.js';
 import { parseRedisUrl } from '#settings/redis-address.js';
 
 /** How long Redis may take for an answer, in milliseconds. */

@@ -4,7 +4,7 @@ import type { JobsOptions, Queue } from 'bullmq';
 import { within } from '#process/within.js';
 import { REPLY_QUEUE } from './connection.js';
 import { reportStoreError } from './store-errors.js';
-import { isReadOnly } from './read-only.js';
+import { isReadOnly } from './read-only-store.js';
 
 /**
  * A ticket wakes a worker. The worker claims the jobs whose turn it is from the database, so a ticket carries at most the id of the job

@@ -5,7 +5,7 @@ import { readModelAddress } from './model-address.js';
 import { type ModelProxy, readModelProxy } from './model-proxy.js';
 import { readOrigins } from './origins.js';
 import { parseRedisUrl } from './redis-address.js';
-import { readTokenClaims, readTokenKeys, type TokenClaimSettings, type TokenKeySettings } from './token-keys.js';
+import { readTokenClaims, readTokenKeys, type TokenClaimSettings, type TokenKeySettings } from './token-settings.js';
 
 /** Every setting of the two apps, parsed once at start. Nothing else reads the environment. */
 export interface Settings {

@@ -10,7 +10,7 @@ import { tellLocation } from '../http/location.js';
 import { Operation } from '../http/operation.decorator.js';
 import { AssistantSlug, ChatId } from '../http/path.pipe.js';
 import { type Preconditions, ThePreconditions } from '../http/preconditions.js';
-import { sayReplayed, TheRequestKey } from '../idempotency/request-key.js';
+import { sayReplayed, TheRequestKey } from '../idempotency/idempotency-header.js';
 import { presentMessage } from '../messages/present-message.js';
 import { ChatsService } from './chats.service.js';
 import { OpenChat } from './open-chat.js';

@@ -15,7 +15,7 @@ import { Operation } from '../http/operation.decorator.js';
 import { JobId } from '../http/path.pipe.js';
 import { type Preconditions, ThePreconditions } from '../http/preconditions.js';
 import { applyPreference, Preferences } from '../http/prefer.js';
-import { sayReplayed, TheRequestKey } from '../idempotency/request-key.js';
+import { sayReplayed, TheRequestKey } from '../idempotency/idempotency-header.js';
 import { Limits } from '../limits/limits.js';
 import { JobEvents } from './job-events.js';
 import { type AwaitedJob, JobsService } from './jobs.service.js';

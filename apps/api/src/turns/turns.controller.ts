@@ -14,7 +14,7 @@ import { tellLocation } from '../http/location.js';
 import { Operation } from '../http/operation.decorator.js';
 import { ChatId, ChatSpace } from '../http/path.pipe.js';
 import { applyPreference, Preferences } from '../http/prefer.js';
-import { sayReplayed, TheRequestKey } from '../idempotency/request-key.js';
+import { sayReplayed, TheRequestKey } from '../idempotency/idempotency-header.js';
 import { JobEvents } from '../jobs/job-events.js';
 import { POLL_SECONDS } from '../jobs/jobs.controller.js';
 import { END, readEventId } from '../jobs/text-position.js';

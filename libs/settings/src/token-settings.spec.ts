@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { randomBytes, randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { readTokenClaims, readTokenKeys, type TokenKeySettings } from './token-keys.js';
+import { readTokenClaims, readTokenKeys, type TokenKeySettings } from './token-settings.js';
 
 const GOOD = 'Zx0o1cT5mVb8Qe7Lr2Wf9Kd4Hs6Ny3Ua';
 const URI = 'https://id.example/.well-known/jwks.json';
