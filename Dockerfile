@@ -1,5 +1,5 @@
 # One image for all of Rejoinder's programs. Without a command it is the API; `dist/bin/worker.js`, `dist/bin/migrate.js` and
-# `dist/bin/token.js` are the others. `npm run image` does what is written here without a container engine, and tries what comes out of it.
+# `dist/bin/token.js` are the others. `npm run dev -- image` does what is written here without a container engine, and tries what comes out of it.
 
 FROM node:24.11.1-bookworm-slim AS build
 WORKDIR /src

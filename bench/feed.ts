@@ -1,5 +1,5 @@
 /**
- * The reply feed against BullMQ's Relay, on PostgreSQL and on Redis: `npm run bench:feed -- [seconds of each part]`.
+ * The reply feed against BullMQ's Relay, on PostgreSQL and on Redis: `npm run bench -- feed [seconds of each part]`.
  *
  * Both ends are in this process, each with connections of its own; the stores are its own, too. Pieces carry the moment they
  * were sent at.

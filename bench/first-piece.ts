@@ -4,7 +4,7 @@ import { percentile } from './percentile.js';
 import { type Store, STORE_NAMES, storesHere, withStack } from './with-stack.js';
 
 /*
- * `npm run bench:first-piece -- [ROUNDS] [postgres|redis]`: how much later the first piece of a reply is seen through the service than
+ * `npm run bench -- first-piece [ROUNDS] [postgres|redis]`: how much later the first piece of a reply is seen through the service than
  * by whoever calls the model. One side sends turns and reads their events, the other calls the stand-in model, with the same client, one
  * side and the other by turns. Brings everything along, on each store in turn. Ends with 1 when a turn was lost.
  */
@@ -24,7 +24,7 @@ const PIECE = 'some words, ';
 const [asked = '6', only] = process.argv.slice(2);
 const rounds = Number(asked);
 if (!/^[1-9]\d{0,2}$/.test(asked) || ![undefined, 'postgres', 'redis'].includes(only)) {
-  console.error('npm run bench:first-piece -- [ROUNDS, 999 at most] [postgres|redis]');
+  console.error('npm run bench -- first-piece [ROUNDS, 999 at most] [postgres|redis]');
   process.exit(2);
 }
 

@@ -9,7 +9,7 @@ import { until } from '../test/support/until.js';
 import type { Fare, Task } from './idle-clients.js';
 
 /*
- * `npm run bench:streams -- [STREAMS]`: the memory of one API process that holds so many event streams of jobs that are running
+ * `npm run bench -- streams [STREAMS]`: the memory of one API process that holds so many event streams of jobs that are running
  * and silent, and what they cost a request beside them. Brings everything along: PostgreSQL, stand-in model, API, worker, and
  * the clients. Ends with 1 when a stream was refused or ended, or when ten thousand take more than what is promised.
  */
@@ -40,7 +40,7 @@ const SILENCE_SECONDS = '600';
 const [asked = String(PROMISED_STREAMS)] = process.argv.slice(2);
 const streams = Number(asked);
 if (!/^\d+$/.test(asked) || streams < 1) {
-  console.error('npm run bench:streams -- [STREAMS]');
+  console.error('npm run bench -- streams [STREAMS]');
   process.exit(2);
 }
 // Node itself raises the soft limit to the hard one.

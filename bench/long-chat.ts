@@ -4,7 +4,7 @@ import { lengthen } from '../test/support/long-chat.js';
 import { type Stack, startStack } from '../test/support/stack.js';
 
 /*
- * `npm run bench:long-chat -- [MESSAGES]`: what a chat of a million messages costs beside one of a hundred, in one run: pages at each
+ * `npm run bench -- long-chat [MESSAGES]`: what a chat of a million messages costs beside one of a hundred, in one run: pages at each
  * depth, a turn, the list, and how long its export and its deletion take. Brings everything along; making the chat takes a minute or two.
  * Ends with 1 when something costs several times what it costs in the short chat.
  */
@@ -18,7 +18,7 @@ const LARGEST_RATIO = 2.5;
 const [asked = '1000000'] = process.argv.slice(2);
 const messages = Number(asked);
 if (!/^\d{3,8}$/.test(asked) || messages < SHORT) {
-  console.error('npm run bench:long-chat -- [MESSAGES, 100 at least]');
+  console.error('npm run bench -- long-chat [MESSAGES, 100 at least]');
   process.exit(2);
 }
 

@@ -18,7 +18,7 @@ import {
 } from './scale/works.js';
 
 /*
- * `npm run bench:scale -- [--rows TURNS] [--plans]`: what the service's statements cost in a database of a million turns beside one of
+ * `npm run bench -- scale [--rows TURNS] [--plans]`: what the service's statements cost in a database of a million turns beside one of
  * three hundred, a user's lists with 10,000 chats beside those with ten, all that turns need after as many turns as go by before VACUUM
  * comes, or while somebody's snapshot keeps it from cleaning, and while 50,000 wait beside 1,000; in one run, and the first two before and after PostgreSQL has looked at the tables anew (ANALYZE): until then it plans by what it knew of the small ones.
  * `--plans` prints the plans in the large one.
@@ -50,7 +50,7 @@ const {
   options: { rows: { type: 'string', default: '1000000' }, plans: { type: 'boolean', default: false } },
 });
 if (!/^\d{4,8}$/.test(rows)) {
-  console.error('npm run bench:scale -- [--rows TURNS, 1,000 at least] [--plans]');
+  console.error('npm run bench -- scale [--rows TURNS, 1,000 at least] [--plans]');
   process.exit(2);
 }
 const turns = Number(rows);

@@ -8,7 +8,7 @@ import { percentile } from './percentile.js';
 import { type Store, STORE_NAMES, storesHere, withStack } from './with-stack.js';
 
 /*
- * `npm run bench:slow-turns -- [TURNS] [postgres|redis]`: one worker process that holds so many slow turns at once: its memory, its
+ * `npm run bench -- slow-turns [TURNS] [postgres|redis]`: one worker process that holds so many slow turns at once: its memory, its
  * work, what it asks of PostgreSQL, and how late its heartbeats are. Each reply is streamed for 20 s in small pieces. Brings everything
  * along, on each store in turn. Ends with 1 when a turn was lost, doubled or begun twice, or when a thousand take more memory
  * than what is promised.
@@ -40,7 +40,7 @@ const LONGEST_MS = 180_000;
 const [asked = String(PROMISED_TURNS), only] = process.argv.slice(2);
 const turns = Number(asked);
 if (!/^[1-9]\d{0,3}$/.test(asked) || ![undefined, 'postgres', 'redis'].includes(only)) {
-  console.error('npm run bench:slow-turns -- [TURNS, 9999 at most] [postgres|redis]');
+  console.error('npm run bench -- slow-turns [TURNS, 9999 at most] [postgres|redis]');
   process.exit(2);
 }
 

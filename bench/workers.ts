@@ -4,7 +4,7 @@ import { percentile } from './percentile.js';
 import { type Store, STORE_NAMES, storesHere, withStack } from './with-stack.js';
 
 /*
- * `npm run bench:workers -- [ROUNDS] [postgres|redis]`: what four worker processes get done beside one. Each has few slots, and the model
+ * `npm run bench -- workers [ROUNDS] [postgres|redis]`: what four worker processes get done beside one. Each has few slots, and the model
  * takes its time, so that what bounds a worker is its slots, as it is with a real model, and not the cores that all share here. The two
  * sides alternate. Brings everything along, on each store in turn. Ends with 1 when a turn was lost.
  */
@@ -24,7 +24,7 @@ const ROUND_MS = 10_000;
 const [asked = '3', only] = process.argv.slice(2);
 const rounds = Number(asked);
 if (!/^[1-9]\d{0,2}$/.test(asked) || ![undefined, 'postgres', 'redis'].includes(only)) {
-  console.error('npm run bench:workers -- [ROUNDS, 999 at most] [postgres|redis]');
+  console.error('npm run bench -- workers [ROUNDS, 999 at most] [postgres|redis]');
   process.exit(2);
 }
 

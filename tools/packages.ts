@@ -6,7 +6,7 @@ import { judgeAdvisories } from './packages/advisories.js';
 import { faultsOfLock, type Lock } from './packages/lock.js';
 
 /*
- * `npm run packages`: the lock file, and what is known of the packages that ship (those for building and testing are not looked at).
+ * `npm run dev -- packages`: the lock file, and what is known of the packages that ship (those for building and testing are not looked at).
  * Ends with 1 when something is in the way.
  */
 

@@ -1,17 +1,17 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { defineConfig } from 'vite';
 
-/** Where `npm start` says that its service is. */
+/** The file in which `npm start` leaves its address. */
 const ADDRESS = `${process.env['DATA_DIR'] ?? '.data'}/address`;
 
-/** The page as it is served: no inline code or styles, so that a strict Content-Security-Policy holds; names carry a hash. */
+/** Builds the page without inline code or styles, because its Content-Security-Policy is strict. File names carry a hash. */
 export default defineConfig({
   root: import.meta.dirname,
-  // The page may be served below a path of a proxy.
+  // A proxy may serve the page below a path.
   base: './',
   logLevel: 'warn',
-  // `npm run playground` serves only the page; the service is the one that `npm start` runs. It must see the page's own
-  // Host, or it would give it no tokens.
+  // `npm run playground` serves only the page; `npm start` runs the service. The service must get the page's own Host header, or it gives
+  // the page no tokens.
   server: {
     proxy: {
       '^/(api|docs|openapi.yaml|health|playground)(/|$)': {

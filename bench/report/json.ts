@@ -1,9 +1,9 @@
 import type { Report } from './report.js';
 
-/** More than that is noise. */
+/** More digits would be noise. */
 const DIGITS = 5;
 
-/** The report as JSON, as the project's files are written. */
+/** The report as JSON. */
 export function asJson(report: Report): string {
   const rounded = (_: string, value: unknown): unknown =>
     typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(DIGITS)) : value;

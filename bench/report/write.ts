@@ -1,20 +1,19 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { format, resolveConfig } from 'prettier';
 import { ROOT } from '#process/root.js';
 import { asJson } from './json.js';
 import { asPicture } from './picture.js';
 import type { Report } from './report.js';
 import { asMarkdown } from './table.js';
 
-/** What is between these lines of the page is made by `npm run bench -- --docs`. */
+/** `npm run bench -- --docs` replaces what is between these lines of the page. */
 const BEGIN = '<!-- bench: begin -->';
 const END = '<!-- bench: end -->';
 
 const PAGE = join(ROOT, 'docs/performance.md');
-const BESIDE_PAGE = join(ROOT, 'docs/performance');
+const PICTURE = join(ROOT, 'docs/performance/picture.svg');
 
-/** Writes `report.json` and `picture.svg` into a directory, which is made if there is none. @returns their paths */
+/** Writes `report.json` and `picture.svg` into a directory, and makes the directory if there is none. @returns their paths */
 export async function writeReport(report: Report, directory: string): Promise<string[]> {
   await mkdir(directory, { recursive: true });
   const files = { 'report.json': asJson(report), 'picture.svg': asPicture(report) };
@@ -22,14 +21,12 @@ export async function writeReport(report: Report, directory: string): Promise<st
   return Object.keys(files).map((name) => join(directory, name));
 }
 
-/** The same beside docs/performance.md, whose tables are replaced. @throws Error when the page has lost its marks */
+/** Replaces the tables and the picture of docs/performance.md. @returns the files' paths @throws Error when the page has lost its marks */
 export async function writeDocs(report: Report): Promise<string[]> {
   const [before, , after] = parts(await readFile(PAGE, 'utf8'));
-  const [json = '', picture = ''] = await writeReport(report, BESIDE_PAGE);
-  const options = await resolveConfig(json);
-  await writeFile(json, await format(asJson(report), { ...options, filepath: json }));
+  await writeFile(PICTURE, asPicture(report));
   await writeFile(PAGE, `${before}${BEGIN}\n\n${asMarkdown(report)}\n\n${END}${after}`);
-  return [json, picture, PAGE];
+  return [PICTURE, PAGE];
 }
 
 function parts(page: string): [string, string, string] {

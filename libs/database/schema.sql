@@ -1,4 +1,4 @@
--- What the migrations make, for readers: nothing runs this file. `npm run schema` writes it; a test holds it to be current.
+-- What the migrations make, for readers: nothing runs this file. `npm run dev -- schema` writes it; a test holds it to be current.
 
 CREATE TABLE admin_sessions (
   secret_hash bytea NOT NULL,

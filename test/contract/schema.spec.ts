@@ -74,7 +74,7 @@ describe('entities and migrations', () => {
     expect(rows).toHaveLength(1 + Object.values(changed).flat().length);
   });
 
-  it('come to the schema in git: `npm run schema` writes it anew', async () => {
+  it('come to the schema in git: `npm run dev -- schema` writes it anew', async () => {
     const client = new pg.Client(database.url);
     await client.connect();
     const dump = await dumpSchema(client).finally(() => client.end());

@@ -5,7 +5,7 @@ import { Fleet } from './fleet.js';
 import { anySeed } from './random.js';
 
 /*
- * `npm run soak -- MINUTES [SEED] [--ports FROM-TO]`: rounds of load and harm, each followed by a look at everything that is left. Ends
+ * `npm run dev -- soak MINUTES [SEED] [--ports FROM-TO]`: rounds of load and harm, each followed by a look at everything that is left. Ends
  * with 1 when anything was found that must not be. Ctrl-C ends it in order. All that listens does so on ports of that range.
  */
 
@@ -21,7 +21,7 @@ const FEWEST_PORTS = 20;
 
 function usage(): never {
   console.error(
-    `npm run soak -- MINUTES [SEED] [--ports FROM-TO], ${FEWEST_PORTS} ports or more (also by TEST_PORTS=FROM-TO)`,
+    `npm run dev -- soak MINUTES [SEED] [--ports FROM-TO], ${FEWEST_PORTS} ports or more (also by TEST_PORTS=FROM-TO)`,
   );
   process.exit(2);
 }

@@ -14,7 +14,7 @@ import { buildImage } from './build.js';
 import { CONTAINED, makeReadOnly, type Program, runImage } from './run.js';
 
 /*
- * `npm run image`: does by hand what the Dockerfile and docker-compose.yml have a container engine do, and sends a turn through
+ * `npm run dev -- image`: does by hand what the Dockerfile and docker-compose.yml have a container engine do, and sends a turn through
  * what comes out. Ends with 0 when all of it holds.
  */
 

@@ -78,4 +78,4 @@ export async function dumpSchema(client: pg.Client): Promise<string> {
   return `${[HEAD, ...texts, ...bodies].join('\n\n')}\n`.replaceAll('public.', '');
 }
 
-const HEAD = `-- What the migrations make, for readers: nothing runs this file. \`npm run schema\` writes it; a test holds it to be current.`;
+const HEAD = `-- What the migrations make, for readers: nothing runs this file. \`npm run dev -- schema\` writes it; a test holds it to be current.`;

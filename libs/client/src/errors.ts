@@ -1,26 +1,26 @@
 import type { ErrorBody, ErrorCode, ErrorDetail, Job, JobErrorCode } from './types.js';
 
-/** Whatever this client throws of its own is one of these; what a caller's `AbortSignal` says is thrown as it is. */
+/** The parent of all errors of this client. The reason of a caller's `AbortSignal` is thrown as it is. */
 export abstract class RejoinderError extends Error {}
 
-/** The service answered, and the answer is no. `code` is what to act on, `message` what to show. */
+/** The service refused the request. Programs decide by `code`; people read `message`. */
 export class ApiError extends RejoinderError {
   override readonly name = 'ApiError';
   readonly code: ErrorCode;
-  /** Under which the service's logs have the request. */
+  /** The id under which the service's logs have the request. */
   readonly requestId: string;
   /** The fields at fault; empty unless the code is `validation_failed`. */
   readonly details: readonly ErrorDetail[];
-  /** The job that is in the way, or that came to nothing. */
+  /** The job that blocks the request, or that ended without a reply. */
   readonly jobId: string | undefined;
   /** Why that job failed, with the code `assistant_failed`; `remedyFor` says what helps. */
   readonly jobError: JobErrorCode | undefined;
 
   constructor(
-    /** HTTP status; 0 when the error was told by an event. */
+    /** HTTP status; 0 when an event carried the error. */
     readonly status: number,
     body: ErrorBody,
-    /** When it is worth asking again, in milliseconds; undefined when the service did not say. */
+    /** After how many milliseconds to try again; undefined when the service did not say. */
     readonly retryAfterMs?: number,
   ) {
     super(body.message);
@@ -33,14 +33,14 @@ export class ApiError extends RejoinderError {
 }
 
 /**
- * No answer, or one that is not the service's (a proxy's error page), after all tries. What was asked may have been done:
- * asked again with the same idempotency key, it is not done twice.
+ * All tries got no answer, or one that is not the service's, such as a proxy's error page. The request may have taken effect. With the same
+ * idempotency key it can be sent again, and takes effect once.
  */
 export class ConnectionError extends RejoinderError {
   override readonly name = 'ConnectionError';
 }
 
-/** The turn's job ended without a reply: it failed, or was canceled before the first word. */
+/** The turn's job ended without a reply: it failed, or was canceled before the first piece. */
 export class TurnError extends RejoinderError {
   override readonly name = 'TurnError';
 

@@ -3,12 +3,12 @@ import { type Http, LONGEST_TEXT } from './http.js';
 import type { ExportLine } from './types.js';
 import { linked } from './waiting.js';
 
-/** The service is never silent for so long while its lines are taken; in milliseconds. */
+/** In milliseconds. While its lines are read, the service is never silent for so long. */
 const LONGEST_SILENCE_MS = 30_000;
 
 /**
- * The lines of an export, as they are taken. Leaving the loop ends it.
- * @throws ConnectionError when it breaks off: what came until then is not all there is. ApiError, or what the signal says
+ * The lines of an export, read as the caller takes them. Leaving the loop ends the export.
+ * @throws ConnectionError when it breaks off, so that the lines so far are not all; ApiError; or the signal's reason
  */
 export async function* exportLines(http: Http, signal?: AbortSignal): AsyncGenerator<ExportLine, void, undefined> {
   const { controller: leave, letGo } = linked(signal);
@@ -31,10 +31,10 @@ export async function* exportLines(http: Http, signal?: AbortSignal): AsyncGener
       throw http.foreign(response);
     http.seen();
     const reader = response.body.getReader();
-    // Not every fetch ends a read that is under way when it is aborted.
+    // Some `fetch` implementations do not end a read under way when they are aborted.
     leave.signal.addEventListener('abort', () => void reader.cancel().catch(() => undefined));
     const decoder = new TextDecoder();
-    // The line that has not ended, in pieces: joined with each of them anew, a long one would be gone through again and again.
+    // The pieces of an unfinished line. Joining them at each piece would take quadratic time for a long line.
     const begun: string[] = [];
     let characters = 0;
     for (;;) {

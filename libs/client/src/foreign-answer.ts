@@ -1,22 +1,22 @@
 import { ConnectionError } from './errors.js';
 
-/** Statuses below 500 by which a gateway says that the service is not there now. */
+/** Statuses below 500 with which a gateway says that the service is away. */
 const GATEWAY = new Set([408, 425, 429]);
 
 /** An answer that the service did not give: a proxy's error page, another program's page, a Wi-Fi's login page. */
 export class ForeignAnswer extends ConnectionError {
   private constructor(
     message: string,
-    /** Whether asking again is of no use. */
+    /** Trying again does not help. */
     readonly isFinal: boolean,
   ) {
     super(message);
   }
 
   /**
-   * What such an answer says. As long as the service itself has never answered there, its address is most likely wrong. Once it has, the answer
-   * is an accident on the way, which may pass. So it may when a gateway says that what is behind it is away, and when the answer does not even
-   * say what it is.
+   * The error for such an answer. If the service has never answered at this address, the address is probably wrong, and trying again does
+   * not help. It does help when the service has answered before, when a gateway says that the service is away, and when the answer has no
+   * content type.
    */
   static of({ status, headers }: Response, baseUrl: string, known: boolean): ForeignAnswer {
     const type = headers.get('content-type')?.split(';', 1)[0];

@@ -6,8 +6,8 @@ import { unreachable } from './unreachable.js';
 import { linked, orAborted, pause, retryAfterOf, retryDelay, timer } from './waiting.js';
 
 /**
- * A bearer token, or where to get one: it is asked for before each request, so that it may be renewed meanwhile. What it throws
- * ends the request, except a TypeError, which is what `fetch` throws where there is no network: that is no answer.
+ * A bearer token, or a function that gives one. The function is called before each request, so it can renew the token. An error that it
+ * throws ends the request, except a TypeError: `fetch` throws one where there is no network, so the request is tried again.
  */
 export type Token = string | (() => string | Promise<string>);
 
@@ -15,58 +15,58 @@ export interface HttpOptions {
   /** Where the service is, with or without a path; without the contract's `/api/v1`. */
   readonly baseUrl: string;
   readonly token: Token;
-  /** How long a request that gets no answer, or `429` or `503`, is sent again and again, in milliseconds. */
+  /** How long a request is repeated that gets no answer, `429` or `503`, in milliseconds. */
   readonly retryForMs: number;
-  /** The same of a reply that is waited for or followed: it goes on meanwhile, and is worth more patience. */
+  /** The same for a reply that the caller waits for or follows. It is longer, because the turn goes on meanwhile. */
   readonly reconnectForMs: number;
-  /** How long one answer may take, in milliseconds, beyond what the request itself asks to wait. */
+  /** How long one answer may take, in milliseconds, in addition to the wait that the request asks for. */
   readonly timeoutMs: number;
   readonly fetch: typeof globalThis.fetch;
-  /** Called each time before something is tried again. */
+  /** Called before each further try. */
   readonly onRetry: OnRetry | undefined;
 }
 
-/** Learns at once why something is about to be tried again, and in how many milliseconds. What it throws ends the request. */
+/** Learns why a request is about to be tried again, and in how many milliseconds. An error that it throws ends the request. */
 export type OnRetry = (error: RejoinderError, inMs: number) => void;
 
 export interface HttpRequest {
   readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
-  /** Below `/api/v1`. */
+  /** The path below `/api/v1`. */
   readonly path: string;
   readonly query?: Readonly<Record<string, string | number | undefined>>;
   readonly body?: object;
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
-  /** How long the service is asked to wait with its answer, in seconds (`Prefer: wait`). */
+  /** How long the service may wait before it answers, in seconds (`Prefer: wait`). */
   readonly waitSeconds?: number;
-  /** Whether it may be sent twice; a `GET` may. */
+  /** The request may be sent twice. A `GET` may always be. */
   readonly repeatable?: boolean;
-  /** How long it is sent again and again, in milliseconds; `retryForMs` unless told. */
+  /** How long the request is repeated, in milliseconds (default: `retryForMs`). */
   readonly patienceMs?: number;
 }
 
-/** Longest event of a stream, or line of an export, that is read, in UTF-16 code units: the longest reply takes less, escaped as JSON. */
+/** The longest event of a stream, or line of an export, in UTF-16 code units. The longest reply, escaped as JSON, is shorter. */
 export const LONGEST_TEXT = 64 * 1024 * 1024;
 
-/** Statuses by which the service says "not now". A proxy's own are a {@link ForeignAnswer}. */
+/** Statuses with which the service says "not now". A proxy's own are a {@link ForeignAnswer}. */
 const NOT_NOW = new Set([429, 503]);
 
-/** How long the service is asked to wait once a wait was cut short: something on the way may allow no longer ones. In seconds. */
+/** In seconds. After a wait was cut short, the next ones are this long, because something on the way may allow no longer ones. */
 const SHORT_WAIT_SECONDS = 10;
 
-/** Requests to one service: the token, the time limits, sending again, and what is known already. */
+/** Requests to one service: the token, time limits, further tries, and answers that are kept. */
 export class Http {
   private readonly kept = new KeptAnswers();
-  /** The service has answered: its address is right. */
+  /** The service has answered, so its address is right. */
   private known = false;
   private warned = false;
 
   constructor(readonly options: HttpOptions) {}
 
   /**
-   * One request, and its answer as JSON. A `GET` whose answer is known and unchanged costs a `304`, and gives the very same
-   * object again; it is frozen, for many may hold it.
-   * @throws ApiError, ConnectionError, or what `signal` says
+   * One request, and its answer as JSON. A `GET` whose answer is kept and unchanged costs a `304`, and gives the same object again. The
+   * object is frozen, because others may hold it.
+   * @throws ApiError, ConnectionError, or the signal's reason
    */
   async json<T>(request: HttpRequest): Promise<Answer<T>> {
     const url = this.url(request);
@@ -100,7 +100,7 @@ export class Http {
         });
       } catch (error) {
         request.signal?.throwIfAborted();
-        // What is to be deleted and is not there: an earlier try did it, and its answer got lost.
+        // An earlier try deleted it, and its answer was lost.
         if (tries > 0 && request.method === 'DELETE' && error instanceof ApiError && error.status === 404) {
           return { status: 204, headers: new Headers(), body: undefined as T };
         }
@@ -113,10 +113,7 @@ export class Http {
     });
   }
 
-  /**
-   * One request, sent once, whose answer is read as it comes; it ends when `signal` says so.
-   * @throws ApiError, ConnectionError
-   */
+  /** One request, sent once, whose answer is read as it comes. It ends when `signal` aborts. @throws ApiError, ConnectionError */
   stream(request: Omit<HttpRequest, 'signal'>, signal: AbortSignal): Promise<Response> {
     const headers = { accept: 'text/event-stream', ...request.headers };
     return orAborted(signal, () => this.send(this.url(request), { ...request, headers }, signal));
@@ -133,8 +130,8 @@ export class Http {
   }
 
   /**
-   * Says why something is tried again. Without a callback it is said once, and only before the service has ever answered: a wrong address and a
-   * page's origin that is not allowed would otherwise look like a service that is slow.
+   * Reports why a request is tried again. Without a callback this is one warning, and only while the service has never answered: otherwise
+   * a wrong address, or an origin that is not allowed, would look like a slow service.
    */
   willRetry(error: unknown, inMs: number): void {
     if (!(error instanceof RejoinderError)) return;
@@ -145,7 +142,7 @@ export class Http {
     console.warn(`Rejoinder: ${error.message} Trying again.`);
   }
 
-  /** The `ETag` that came with what was answered; undefined when it is not an answer's body, or had none. */
+  /** The `ETag` of an answer's body; undefined when it had none, or is not an answer's body. */
   etagOf(body: object): string | undefined {
     return this.kept.etagOf(body);
   }
@@ -167,7 +164,7 @@ export class Http {
       ...(body && { 'content-type': 'application/json' }),
     };
     signal.throwIfAborted();
-    // A token or a key that cannot be sent is no matter of the connection, and fares no better later.
+    // Throws for a token or a key that no header may have. `fetch` would throw the same error as for a lost connection.
     void new Headers(all);
     const init = { method, headers: all, ...(body && { body: JSON.stringify(body) }), signal };
     const response = await this.options.fetch(url, init).catch((error: unknown) => {
@@ -197,7 +194,7 @@ export class Http {
         return await once(tries);
       } catch (error) {
         signal?.throwIfAborted();
-        // What the service was asked to wait tries nobody's patience.
+        // The wait that the service was asked for does not count as time without an answer.
         since += Math.min(Date.now() - began, waitOf(request, tries) * 1_000);
         const delayMs = retryDelay(tries, error);
         if (!repeatable || !isPassing(error) || Date.now() + delayMs - since > patienceMs) throw error;
@@ -207,7 +204,7 @@ export class Http {
     }
   }
 
-  /** All of the service's answers are objects. */
+  /** All answers of the service are objects. */
   private async readJson(response: Response): Promise<{ body: object; characters: number }> {
     let cause: unknown;
     try {
@@ -221,7 +218,7 @@ export class Http {
     throw new ConnectionError('The answer was cut off, or is not the service’s.', { cause });
   }
 
-  /** The service's errors have a shape of their own. An answer with another shape is somebody else's. */
+  /** An error with another shape than the service's comes from somebody else. */
   private async readError(response: Response): Promise<ApiError | ConnectionError> {
     const body: unknown = await response.json().catch(() => undefined);
     if (!isErrorBody(body)) return this.foreign(response);
@@ -230,18 +227,18 @@ export class Http {
   }
 }
 
-/** How long the service is asked to wait at such a try, in seconds. */
+/** How long the service may wait at this try, in seconds. */
 function waitOf({ waitSeconds = 0 }: HttpRequest, tries: number): number {
   return tries === 0 ? waitSeconds : Math.min(waitSeconds, SHORT_WAIT_SECONDS);
 }
 
-/** Whether the same request may fare better later. */
+/** The same request may succeed later. */
 export function isPassing(error: unknown): boolean {
   if (error instanceof ForeignAnswer) return !error.isFinal;
   return error instanceof ConnectionError || (error instanceof ApiError && NOT_NOW.has(error.status));
 }
 
-/** An id or a slug as one part of a path. Nothing, `.` and `..` would lead elsewhere, however they are written: they get a name nobody has. */
+/** An id or a slug as one segment of a path. An empty one, `.` and `..` would lead elsewhere, so they become a name that nobody has. */
 export function segment(id: string): string {
   return (/^\.{0,2}$/.test(id) ? '%25' : '') + encodeURIComponent(id);
 }
@@ -250,7 +247,7 @@ function isJson({ headers }: Response): boolean {
   return /^application\/json\b/i.test(headers.get('content-type') ?? '');
 }
 
-/** Whether a value has the one shape of the service's errors. */
+/** The value has the shape of the service's errors. */
 export function isErrorBody(body: unknown): body is ErrorBody {
   if (typeof body !== 'object' || body === null) return false;
   const { code, message, request_id } = body as Record<string, unknown>;

@@ -5,72 +5,71 @@ import { readEvent, type ReceivedEvent } from './read-event.js';
 import { type ErrorBody, isFinal, type Job, type Message } from './types.js';
 import { linked, LONGEST_TOLD_MS, pause, retryDelay } from './waiting.js';
 
-/** What is told of a job while it is followed. Offsets count UTF-16 code units, as a string's `length`. */
+/** An event of a job. Offsets count UTF-16 code units, as a string's `length` does. */
 export type JobEvent =
-  /** The job's state: at first, whenever it changes, and last of all when it is final. */
+  /** The job's state: first, at each change, and last when it is final. */
   | { readonly type: 'job'; readonly job: Job }
-  /** The next stretch of the reply. */
+  /** The next piece of the reply. */
   | { readonly type: 'delta'; readonly offset: number; readonly text: string }
   /** Another attempt begins: forget the text so far. */
   | { readonly type: 'reset'; readonly attempt: number }
-  /** The reply as it is kept. It decides: a canceled one may be shorter than what was shown. */
+  /** The reply as it is kept. It replaces the text so far: a canceled one may be shorter. */
   | { readonly type: 'message'; readonly message: Message }
   /** The job failed. The `job` that follows says why, and then the loop throws a `TurnError`. */
   | { readonly type: 'failure'; readonly error: ErrorBody };
 
 export interface FollowOptions {
-  /** Ends the following, with what the signal says. It never cancels the turn. */
+  /** Ends the loop, with the signal's reason. It never cancels the turn. */
   readonly signal?: AbortSignal;
-  /** What is known already: the `lastEventId` of an earlier following. What comes then is the rest. */
+  /** The `lastEventId` of an earlier loop; only later events come. */
   readonly lastEventId?: string;
 }
 
 /** The id of a stream's last event. */
 const END = 'end';
 
-/** A stream is shown to be alive every 10 s; one that is silent for longer than this is dead, in milliseconds. */
+/** In milliseconds. The service sends a beat every 10 s, so a stream that is silent for longer is dead. */
 const LONGEST_SILENCE_MS = 30_000;
 
-/** When to come back after a goodbye unless the service says so, and how soon at the earliest; in milliseconds. */
+/** The pause before a new connection after the service's goodbye: the default, and the shortest one; in milliseconds. */
 const RETRY_MS = 1_000;
 const SOONEST_MS = 250;
 
-/** A connection that held for so long was a sound one, also when nothing new came by it; in milliseconds. */
+/** In milliseconds. A connection that held for so long was a good one, even if it brought nothing new. */
 const HELD_MS = 5_000;
 
 /**
- * Longest time that streams may go on without anything new, in milliseconds, connections that were lost not counted. A turn ends after an
- * hour; an attempt that is under way then, soon after.
+ * In milliseconds, not counting the time between connections. Streams that bring nothing new for so long are given up: a turn ends after an
+ * hour, and an attempt that is under way then ends soon after.
  */
 const LONGEST_STILL_MS = 2 * 60 * 60_000;
 
 /**
- * A job, followed until it is final: whatever becomes of the connection meanwhile, each piece of the text comes once, in
- * order. To be read once, with `for await`, which throws at the end if the turn failed; leaving the loop leaves the stream, and the turn
- * goes on.
+ * The events of a job until it is final. Each piece of the text comes once, in order, even if connections break. Read it once, with `for
+ * await`, which throws at the end if the turn failed. Leaving the loop leaves the stream, and the turn goes on.
  */
 export class JobEvents implements AsyncIterable<JobEvent> {
   private begun = false;
   private attempt = 0;
   private offset = 0;
   private retryMs = RETRY_MS;
-  /** How often something new came. */
+  /** How many new things have come. */
   private news = 0;
-  /** For how long streams have been open since. */
+  /** How long streams have been open since the last new thing. */
   private stillMs = 0;
 
-  /** The job, as soon as it is known: a turn that is streamed is told of when it is accepted. */
+  /** The job's id; undefined until the service has accepted the streamed turn. */
   jobId: string | undefined;
-  /** The job as last told. */
+  /** The latest known state of the job. */
   job: Job | undefined;
-  /** The reply so far; with `lastEventId`, what came after it. */
+  /** The reply so far. With `lastEventId`, only the text after it. */
   text = '';
-  /** The reply as it is kept, once it is. */
+  /** The reply as it is kept; undefined until then. */
   message: Message | undefined;
-  /** What has been read: to go on from here later, or elsewhere. */
+  /** The id of the last event that was read. A later loop, here or elsewhere, can go on from it. */
   lastEventId: string | undefined;
 
-  /** `source` is a job's id, or the request that sends the turn. Made by `Rejoinder`. */
+  /** `source` is a job's id, or the request that sends the turn. `Rejoinder` calls this. */
   constructor(
     private readonly http: Http,
     private readonly source: string | HttpRequest,
@@ -82,9 +81,8 @@ export class JobEvents implements AsyncIterable<JobEvent> {
   }
 
   /**
-   * Reads on to the end, unless that was reached already.
-   * @returns the reply as it is kept; of a canceled turn what there was of it
-   * @throws TurnError when there is none, ApiError, ConnectionError
+   * Reads to the end, unless that is done. @returns the reply as it is kept, which a cancel may have cut short
+   * @throws TurnError when there is no reply, ApiError, ConnectionError
    */
   async reply(): Promise<Message> {
     if (this.job === undefined || !isFinal(this.job)) for await (const event of this) void event;
@@ -94,8 +92,8 @@ export class JobEvents implements AsyncIterable<JobEvent> {
   }
 
   /**
-   * The events until the job is final. A canceled turn ends like any other.
-   * @throws TurnError at the end when the turn failed, ApiError, ConnectionError, or what the signal says
+   * The events until the job is final. A canceled turn ends without an error.
+   * @throws TurnError at the end when the turn failed, ApiError, ConnectionError, or the signal's reason
    */
   async *[Symbol.asyncIterator](): AsyncGenerator<JobEvent, void, undefined> {
     if (this.begun) throw new TypeError('The events of a job are read once; follow it again.');
@@ -113,11 +111,11 @@ export class JobEvents implements AsyncIterable<JobEvent> {
           signal?.throwIfAborted();
         }
         ended = true;
-        // The service begins with the job. So this is a cut that does not look like one, or somebody else, and may not go on for ever.
+        // The service begins with the job. So the stream was cut, or somebody else answers; trying again without end would not help.
         if (!told) throw new ConnectionError('The stream ended without a word.');
       } catch (error) {
         signal?.throwIfAborted();
-        // A stream that breaks each time at once, with nothing new, is as good as none.
+        // A stream that breaks at once, each time, with nothing new, counts as an absent service.
         if (this.news > known || (told && Date.now() - began >= HELD_MS)) [awaySince, tries] = [undefined, 0];
         awaySince ??= Date.now();
         if (!ended) delayMs = retryDelay(tries, error);
@@ -132,7 +130,7 @@ export class JobEvents implements AsyncIterable<JobEvent> {
     }
   }
 
-  /** The events of one connection: it ends with the job, when the service says goodbye, or when it breaks. */
+  /** The events of one connection. It ends with the job, with the service's goodbye, or when it breaks. */
   private async *connection(): AsyncGenerator<JobEvent, void, undefined> {
     const { signal } = this.options;
     const { controller: leave, letGo } = linked(signal);
@@ -153,7 +151,7 @@ export class JobEvents implements AsyncIterable<JobEvent> {
       });
       const isStream = /^text\/event-stream\b/i.test(response.headers.get('content-type') ?? '');
       if (!isStream || response.body === null) throw this.http.foreign(response);
-      // Where a page may not see this header, the first event tells.
+      // A page that may not read this header learns the id from the first event.
       this.jobId ??= response.headers.get('location')?.split('/').at(-1);
       const received: EventSourceMessage[] = [];
       let isEndless = false;
@@ -165,7 +163,7 @@ export class JobEvents implements AsyncIterable<JobEvent> {
       });
       const decoder = new TextDecoder();
       const reader = response.body.getReader();
-      // Not every fetch ends a read that is under way when it is aborted.
+      // Some `fetch` implementations do not end a read under way when they are aborted.
       leave.signal.addEventListener('abort', () => void reader.cancel().catch(() => undefined));
       for (let told = false, readAt = Date.now(); ;) {
         const { done, value } = await reader.read().catch(broke);
@@ -177,7 +175,7 @@ export class JobEvents implements AsyncIterable<JobEvent> {
           clearTimeout(silence);
           this.http.seen();
         }
-        // Taken in one by one: whoever leaves in between has read so far, and no further.
+        // One by one: if the caller leaves in between, `lastEventId` is that of the last event it got.
         for (const message of received.splice(0)) {
           told = true;
           const event = this.take(message);
@@ -186,7 +184,7 @@ export class JobEvents implements AsyncIterable<JobEvent> {
         if (isEndless) throw new ConnectionError('An event came that has no end.');
         if (this.stillMs > LONGEST_STILL_MS) throw new ConnectionError('Nothing new has come for two hours.');
         readAt = Date.now();
-        // The service begins with an event: until it has come, beats are no sign of life.
+        // The service begins with an event. Until that has come, beats are no sign that the stream works.
         if (!told) continue;
         clearTimeout(silence);
         listen();
@@ -207,11 +205,11 @@ export class JobEvents implements AsyncIterable<JobEvent> {
     };
   }
 
-  /** Takes in what an event says. @returns what is new in it @throws ConnectionError when it does not fit what is known */
+  /** Takes an event in. @returns what is new in it @throws ConnectionError when it does not fit what came before */
   private take({ event, id, data }: EventSourceMessage): JobEvent | undefined {
     const received = readEvent(event, id, data);
     const told = received && this.read(received, id);
-    // A piece that is known already takes nothing back of what is.
+    // A piece that was known already must not move the position back.
     if (id !== undefined && !(event === 'delta' && told === undefined)) {
       if (event !== 'delta') this.setPosition(id);
       this.lastEventId = id;
@@ -247,7 +245,7 @@ export class JobEvents implements AsyncIterable<JobEvent> {
     this.stillMs = 0;
   }
 
-  /** The service sends each piece once. A piece that were to overlap is shortened; after a gap the stream is taken up anew. */
+  /** The service sends each piece once. A piece that overlaps is shortened all the same; a gap needs a new connection. */
   private readDelta(id: string | undefined, delta: { offset: number; text: string }): JobEvent | undefined {
     const [attempt] = parsePosition(id);
     if (attempt !== this.attempt) this.setPosition(`${attempt}.0`);

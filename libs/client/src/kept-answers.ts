@@ -4,7 +4,7 @@ export interface Answer<T> {
   readonly body: T;
 }
 
-/** Most answers that are kept, and most characters of their JSON. The least recently used answer goes first. */
+/** How many answers are kept, and how many characters of JSON in all. The least recently used answer goes first. */
 const MOST_ANSWERS = 100;
 const MOST_CHARACTERS = 16 * 1024 * 1024;
 
@@ -15,11 +15,11 @@ const LONGEST = MOST_CHARACTERS / 4;
 export interface Kept {
   readonly etag: string;
   readonly answer: Answer<object>;
-  /** Of its JSON. */
+  /** The length of its JSON. */
   readonly characters: number;
 }
 
-/** Answers with an `ETag`, by their address, so that an unchanged one costs a `304`; and the tags of all bodies that were answered. */
+/** Answers that have an `ETag`, by their address, so that an unchanged one costs a `304`; and the tags of all bodies that were answered. */
 export class KeptAnswers {
   private readonly kept = new Map<string, Kept>();
   private characters = 0;
@@ -29,7 +29,7 @@ export class KeptAnswers {
     return this.kept.get(url);
   }
 
-  /** Puts an answer last in the order in which they are given up, because it is kept anew or was used again. */
+  /** Puts an answer last in the order of removal: it is new, or was used again. */
   put(url: string, kept: Kept): void {
     this.giveUp(url);
     this.kept.set(url, kept);

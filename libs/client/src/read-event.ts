@@ -2,7 +2,7 @@ import { ConnectionError } from './errors.js';
 import { isErrorBody } from './http.js';
 import type { ErrorBody, Job, Message } from './types.js';
 
-/** An event as it came: its name and its data, as far as this client uses them. */
+/** An event as it came: its name, and the data that this client uses. */
 export type ReceivedEvent =
   | { readonly name: 'job'; readonly data: Job }
   | { readonly name: 'delta'; readonly data: { readonly offset: number; readonly text: string } }
@@ -16,7 +16,7 @@ type Fields = Readonly<Record<string, unknown>>;
 const isText = (value: unknown): boolean => typeof value === 'string';
 const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && Number(value) >= 0;
 
-/** What the data of each event must have, so that nothing that reads it fails. */
+/** The fields that the data of each event must have, so that no reader fails. */
 const SHAPES: Readonly<Record<Name, (data: Fields) => boolean>> = {
   job: ({ id, status }) => isText(id) && isText(status),
   delta: ({ offset, text }) => isCount(offset) && isText(text),
@@ -27,8 +27,8 @@ const SHAPES: Readonly<Record<Name, (data: Fields) => boolean>> = {
 
 /**
  * Reads an event of a job's stream.
- * @returns undefined for an event that a later contract may have added
- * @throws ConnectionError when its id or its data is not what the contract says: somebody else has written it
+ * @returns undefined for an event of a later contract
+ * @throws ConnectionError when its id or data break the contract, so that the sender is not the service
  */
 export function readEvent(name: string | undefined, id: string | undefined, data: string): ReceivedEvent | undefined {
   const fields = parse(data);

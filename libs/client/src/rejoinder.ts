@@ -24,35 +24,37 @@ import { LONGEST_TOLD_MS, pause, retryAfterOf } from './waiting.js';
 
 export interface RejoinderOptions {
   readonly token: Token;
-  /** Where the service is, without the contract's `/api/v1`; in a browser, where the page is from unless told. */
+  /** The service's address, without `/api/v1`. In a browser the default is the page's origin. */
   readonly baseUrl?: string;
-  /** How long a request that gets no answer, or `429` or `503`, is sent again, in milliseconds; 15,000 unless told. */
+  /** How long a request is repeated that gets no answer, `429` or `503`, in milliseconds (default 15,000). */
   readonly retryForMs?: number;
-  /** How long a turn that is waited for or followed is come back to when nobody answers, in milliseconds; 120,000 unless told. */
+  /**
+   * How long a turn that is waited for or followed is asked for again while the service does not answer, in milliseconds (default 120,000).
+   */
   readonly reconnectForMs?: number;
-  /** How long one answer may take, in milliseconds; 30,000 unless told. */
+  /** How long one answer may take, in milliseconds (default 30,000). */
   readonly timeoutMs?: number;
-  /** Something else than the platform's. */
+  /** Replaces the platform's `fetch`. */
   readonly fetch?: typeof globalThis.fetch;
   /**
-   * Called at once when a request or a stream fails and is about to be tried again, with why, and in how many milliseconds. What it
-   * throws ends the request. Without it, the first such failure of a service that has never answered is a warning on the console.
+   * Called when a request or a stream has failed and is about to be tried again, with the error and the pause in milliseconds. An error
+   * that it throws ends the request. Without it, the first such failure of a service that has never answered is a warning on the console.
    */
   readonly onRetry?: OnRetry;
 }
 
 export interface CallOptions {
-  /** Gives the request up, with what the signal says. What it asked for may be done all the same. */
+  /** Gives up the request, with the signal's reason. The request may take effect all the same. */
   readonly signal?: AbortSignal;
 }
 
 export interface UpdateOptions extends CallOptions {
-  /** The chat as it was seen, by `getChat` or `updateChat`: the change is made only if it is still like that. */
+  /** The chat as `getChat` or `updateChat` gave it: the change is made only if the chat is still the same. */
   readonly ifUnchanged?: Chat;
 }
 
 export interface PostOptions extends CallOptions {
-  /** Your name for this request; one is made up unless you have one. With it, asked again, nothing is done twice. */
+  /** Your key for this request; the client makes one by default. A request that is sent again with its key takes effect once. */
   readonly idempotencyKey?: string;
 }
 
@@ -67,19 +69,19 @@ export interface ListChatsOptions extends ListMessagesOptions {
   readonly status?: ChatStatus;
 }
 
-/** What the service lets one request wait, in seconds. */
+/** The longest wait that the service allows for one request, in seconds. */
 const LONGEST_WAIT_SECONDS = 55;
 
-/** How long the service is asked to wait until all is deleted, in seconds. */
+/** How long the service may wait until a deletion is done, in seconds. */
 const DELETING_SECONDS = 20;
 
-/** When to ask for a job again unless the service says so, in milliseconds. */
+/** The pause between polls, in milliseconds, unless the service names one. */
 const POLL_MS = 1_000;
 
 /**
- * Rejoinder's contract, as methods named after its operations. What a method is given and gives back is described in
- * `openapi.yaml`. All of them throw `ApiError` when the service says no, `ConnectionError` when it does not answer, and what
- * their signal says. A `GET` is answered from what is known while it is unchanged; a `POST` has an idempotency key.
+ * Rejoinder's contract: a method for each operation. `openapi.yaml` describes arguments and answers. All methods throw `ApiError` when the
+ * service refuses, `ConnectionError` when it does not answer, and their signal's reason. An unchanged `GET` is answered from memory; each
+ * `POST` has an idempotency key.
  */
 export class Rejoinder {
   private readonly http: Http;
@@ -103,7 +105,7 @@ export class Rejoinder {
       retryForMs: options.retryForMs ?? 15_000,
       reconnectForMs: options.reconnectForMs ?? 120_000,
       timeoutMs: options.timeoutMs ?? 30_000,
-      // Browsers want it called as their own.
+      // Browsers want `fetch` called as a method of `globalThis`.
       fetch: options.fetch ?? ((...request) => globalThis.fetch(...request)),
       onRetry: options.onRetry,
     });
@@ -117,12 +119,12 @@ export class Rejoinder {
     return this.get(`/assistants/${segment(slug)}`, { signal });
   }
 
-  /** Your active chat with the assistant and its latest messages; created if there is none. */
+  /** Your active chat with the assistant, and its latest messages. Creates the chat if there is none. */
   openChat(assistant: string, chat: OpenChatRequest = {}, options: PostOptions = {}): Promise<OpenedChat> {
     return this.post(`/assistants/${segment(assistant)}/chats`, chat, options);
   }
 
-  /** A page of your chats, newest activity first; a page's `before` leads to less recent ones. */
+  /** A page of your chats, newest activity first. A page's `before` leads to less recent ones. */
   listChats({ signal, limit, before, after, assistant, status }: ListChatsOptions = {}): Promise<ChatPage> {
     const query = { assistant, status, limit, before: before ?? undefined, after: after ?? undefined };
     return this.get('/chats', { query, signal });
@@ -134,7 +136,7 @@ export class Rejoinder {
 
   /**
    * Changes status, title or metadata.
-   * @throws ApiError `precondition_failed` when the chat is not what was seen, `invalid_transition`
+   * @throws ApiError `precondition_failed` when the chat is not the one of `ifUnchanged` any more; `invalid_transition`
    */
   async updateChat(
     chatId: string,
@@ -147,8 +149,8 @@ export class Rejoinder {
   }
 
   /**
-   * Deletes a chat with all that is in it, for good. A turn in flight is canceled.
-   * @throws ApiError `not_found`, `precondition_failed` when the chat is not what was seen
+   * Deletes a chat and all that is in it, for good. Cancels a turn in flight.
+   * @throws ApiError `not_found`; `precondition_failed` when the chat is not the one of `ifUnchanged` any more
    */
   async deleteChat(chatId: string, { signal, ifUnchanged }: UpdateOptions = {}): Promise<void> {
     const headers = this.ifMatch(ifUnchanged);
@@ -156,7 +158,7 @@ export class Rejoinder {
     await this.http.json<undefined>({ method: 'DELETE', path, repeatable: true, signal, ...(headers && { headers }) });
   }
 
-  /** Deletes everything of the user, however long it takes. The receipt says how much it was, and then names nobody. */
+  /** Deletes everything of the user, and waits until that is done. The receipt counts what was deleted, and names nobody. */
   async deleteMe({ signal }: CallOptions = {}): Promise<Receipt> {
     const request = { method: 'DELETE', path: '/me', waitSeconds: DELETING_SECONDS, repeatable: true, signal } as const;
     let { body: receipt } = await this.http.json<Receipt>(request);
@@ -168,21 +170,21 @@ export class Rejoinder {
   }
 
   /**
-   * Everything of the user, line by line, for `for await`: each chat is followed by its messages and its jobs. One that breaks off is
-   * not gone on with: ask anew.
+   * Everything of the user, line by line, for `for await`. Each chat is followed by its messages and its jobs. An export that broke off
+   * cannot be continued: ask for a new one.
    * @throws ConnectionError when it breaks off, ApiError
    */
   exportMe({ signal }: CallOptions = {}): AsyncGenerator<ExportLine, void, undefined> {
     return exportLines(this.http, signal);
   }
 
-  /** A page of messages in chronological order, the newest unless a cursor says otherwise. */
+  /** A page of messages in chronological order; the newest page unless there is a cursor. */
   listMessages(chatId: string, { signal, limit, before, after }: ListMessagesOptions = {}): Promise<MessagePage> {
     const query = { limit, before: before ?? undefined, after: after ?? undefined };
     return this.get(`/chats/${segment(chatId)}/messages`, { query, signal });
   }
 
-  /** The whole history page by page, from the newest to the oldest; within a page the order is chronological. */
+  /** The whole history, page by page, from the newest to the oldest. Messages of a page are in chronological order. */
   async *pages(chatId: string, options: CallOptions & { readonly limit?: number } = {}): AsyncGenerator<MessagePage> {
     let page = await this.listMessages(chatId, options);
     yield page;
@@ -203,11 +205,11 @@ export class Rejoinder {
   }
 
   /**
-   * Sends a turn and waits for its reply, however long it takes and however often the connection is lost.
-   * @throws ApiError `assistant_failed` or `turn_canceled`, with the `jobId`, when the turn comes to nothing
+   * Sends a turn and waits for its reply, however long it takes, and even if the connection is lost.
+   * @throws ApiError `assistant_failed` or `turn_canceled`, with the `jobId`, when the turn ends without a reply
    */
   async sendTurn(chatId: string, turn: string | TurnRequest, options: PostOptions = {}): Promise<Turn> {
-    // Sent again with its key, it waits for the same turn.
+    // Sent again with the same key, the request waits for the same turn.
     const request: HttpRequest = {
       ...turnRequest(chatId, turn, options),
       waitSeconds: LONGEST_WAIT_SECONDS,
@@ -216,19 +218,19 @@ export class Rejoinder {
     for (;;) {
       const { status, body } = await this.http.json<Turn | Job>(request);
       if (status === 200) return body as Turn;
-      // The time was up, or the process that was asked stops.
+      // The time was up, or the API process stops.
       await pause(POLL_MS, options.signal);
     }
   }
 
-  /** Sends a turn and does not wait: the job, to be polled or followed. */
+  /** Sends a turn and returns its job at once, to be polled or followed. */
   async startTurn(chatId: string, turn: string | TurnRequest, options: PostOptions = {}): Promise<Job> {
     const request = turnRequest(chatId, turn, options);
     const headers = { ...request.headers, prefer: 'respond-async' };
     return (await this.http.json<Job>({ ...request, headers })).body;
   }
 
-  /** Sends a turn, as soon as its events are asked for, and follows it. Leaving never cancels it; `cancelJob` does. */
+  /** Sends a turn as soon as its events are asked for, and follows it. Leaving never cancels the turn; `cancelJob` does. */
   streamTurn(chatId: string, turn: string | TurnRequest, options: PostOptions = {}): JobEvents {
     return new JobEvents(this.http, turnRequest(chatId, turn, options), { signal: options.signal });
   }
@@ -237,17 +239,17 @@ export class Rejoinder {
     return this.get(`/jobs/${segment(jobId)}`, { signal });
   }
 
-  /** Follows a job live, whatever it has come to by now, until it is final; the connection is made anew when it breaks. */
+  /** Follows a job live until it is final, whatever its state is now. Lost connections are made anew. */
   followJob(jobId: string, options: FollowOptions = {}): JobEvents {
     return new JobEvents(this.http, jobId, options);
   }
 
-  /** The job each time it has changed, asked for again and again, until it is final. For where streams do not get through. */
+  /** Polls the job until it is final, and yields it each time it has changed. For places that streams do not reach. */
   async *pollJob(jobId: string, { signal }: CallOptions = {}): AsyncGenerator<Job, void, undefined> {
     const path = `/jobs/${segment(jobId)}`;
     for (let known: Job | undefined, etag: string | undefined; ;) {
       const { body: job, headers } = await this.whileItGoesOn<Job>({ method: 'GET', path, signal });
-      // What is unchanged is the very same object, or, if that was too long ago to be kept, has the same name.
+      // An unchanged job is the same object. If that is not kept any more, the answer has the same `ETag`.
       if (job !== known && (etag === undefined || this.http.etagOf(job) !== etag)) yield job;
       if (isFinal(job)) return;
       known = job;
@@ -256,7 +258,7 @@ export class Rejoinder {
     }
   }
 
-  /** The job once it is final; the requests wait for it. */
+  /** The job once it is final. The service holds each request until then, or until its wait is over. */
   async waitForJob(jobId: string, { signal }: CallOptions = {}): Promise<Job> {
     const path = `/jobs/${segment(jobId)}`;
     const waitSeconds = LONGEST_WAIT_SECONDS;
@@ -268,8 +270,8 @@ export class Rejoinder {
   }
 
   /**
-   * Cancels the turn; the text so far is kept. Canceling twice is fine.
-   * @throws ApiError `invalid_transition` when it has ended otherwise
+   * Cancels the turn and keeps the text so far. Canceling twice is fine. @throws ApiError `invalid_transition` when the turn has ended
+   * otherwise
    */
   cancelJob(jobId: string, { signal }: CallOptions = {}): Promise<Job> {
     return this.patch(`/jobs/${segment(jobId)}`, { status: 'canceled' }, { signal });
@@ -290,7 +292,7 @@ export class Rejoinder {
     return (await this.http.json<T>(keyed(path, body, options))).body;
   }
 
-  /** A change says what to be, not what to do, so it may be made twice; unless it asks for what was before. */
+  /** A `PATCH` sets values, so it may be sent twice; but not with `If-Match`, which fails once the first has changed the chat. */
   private async patch<T>(path: string, body: object, request: Pick<HttpRequest, 'headers' | 'signal'>): Promise<T> {
     const repeatable = request.headers === undefined;
     return (await this.http.json<T>({ method: 'PATCH', path, body, repeatable, ...request })).body;
@@ -306,19 +308,19 @@ function turnRequest(chatId: string, turn: string | TurnRequest, options: PostOp
   return keyed(`/chats/${segment(chatId)}/turns`, body, options);
 }
 
-/** Not by a regular expression: over slashes in mid-path it would begin anew at each of them. */
+/** Not a regular expression: that would begin anew at each slash of a run in mid-path. */
 function withoutSlashes(path: string): string {
   let end = path.length;
   while (path[end - 1] === '/') end--;
   return path.slice(0, end);
 }
 
-/** A `POST` that can be sent again: the key is made up once. */
+/** A `POST` that can be sent again, because its key is made once. */
 function keyed(path: string, body: object, { idempotencyKey = newKey(), signal }: PostOptions): HttpRequest {
   return { method: 'POST', path, body, headers: { 'idempotency-key': idempotencyKey }, repeatable: true, signal };
 }
 
-/** 128 random bits. (`randomUUID` is not there for pages without TLS.) */
+/** 128 random bits. (`randomUUID` is missing in pages without TLS.) */
 function newKey(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }

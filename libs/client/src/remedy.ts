@@ -6,11 +6,11 @@ import type { JobErrorCode } from './types.js';
  * - `shorten`: a shorter message;
  * - `try_later`: the same message, some time later;
  * - `another_message`: a message that says it differently;
- * - `operator`: nothing that the user does. Those who run the service have to act.
+ * - `operator`: nothing that the user does; those who run the service have to act.
  */
 export type Remedy = 'shorten' | 'try_later' | 'another_message' | 'operator';
 
-/** The contract's own table (`JobErrorCode` in `openapi.yaml`). A code that is new there does not compile until it has an entry. */
+/** The contract's own table (`JobErrorCode` in `openapi.yaml`). A new code there does not compile until it has an entry here. */
 const REMEDIES: Readonly<Record<JobErrorCode, Remedy>> = {
   model_unavailable: 'try_later',
   model_unauthorized: 'operator',
@@ -28,8 +28,8 @@ const REMEDIES: Readonly<Record<JobErrorCode, Remedy>> = {
 };
 
 /**
- * Says what a client can do about a failed job, by the code of its error (`job.error.code`). A service that is newer than this client may
- * send a code that is not known here: then it is `try_later`, which does no harm.
+ * Says what a client can do about a failed job, by the code of its error (`job.error.code`). For a code that this client does not know,
+ * from a newer service, it says `try_later`, which does no harm.
  */
 export function remedyFor(code: JobErrorCode): Remedy {
   return (REMEDIES as Readonly<Partial<Record<string, Remedy>>>)[code] ?? 'try_later';

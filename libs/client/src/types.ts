@@ -2,9 +2,7 @@ import type { components } from '../../contract/src/openapi.gen.js';
 
 type Schemas = components['schemas'];
 
-/*
- * The contract's words, under their own names. They are generated from `openapi.yaml`; a field is described there.
- */
+/* The contract's types under their own names, generated from `openapi.yaml`, which describes each field. */
 export type Assistant = Schemas['Assistant'];
 export type Chat = Schemas['Chat'];
 export type ChatPage = Schemas['ChatPage'];
@@ -27,7 +25,7 @@ export type UpdateChatRequest = Schemas['UpdateChatRequest'];
 export type CreateMessageRequest = Schemas['CreateMessageRequest'];
 export type TurnRequest = Schemas['TurnRequest'];
 
-/** Whether a job will not change any more. */
+/** The job will not change any more. */
 export function isFinal({ status }: Pick<Job, 'status'>): boolean {
   return status !== 'queued' && status !== 'running';
 }

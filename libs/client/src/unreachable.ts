@@ -1,6 +1,6 @@
 import { ConnectionError } from './errors.js';
 
-/** What Node's errors of connections mean, by their codes. */
+/** The meaning of Node's connection errors, by code. */
 const CODES: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'nothing listens there',
   ENOTFOUND: 'there is no such host',
@@ -15,8 +15,8 @@ const CODES: Readonly<Record<string, string>> = {
 };
 
 /**
- * The error for a request that got no answer. It names what may be wrong: a browser tells a page only that a fetch has failed.
- * @param known whether the service has answered this client before: then its address is right, and so is the page's origin
+ * The error for a request that got no answer. It names possible causes, because a browser tells a page only that a fetch has failed.
+ * @param known the service has answered this client before, so its address and the page's origin are right
  */
 export function unreachable(baseUrl: string, cause: unknown, known: boolean): ConnectionError {
   const reason = known ? undefined : (reasonOf(cause) ?? hintForPages(baseUrl));

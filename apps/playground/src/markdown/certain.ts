@@ -1,11 +1,11 @@
-/** A line that is nothing yet: a list, a rule, a heading, a row, a quote, or the first figures of a number. */
+/** A line that is not certain yet: it may become a list, a rule, a heading, a row, a quote, or a number. */
 const MARKERS_ONLY = /^[\s>#=_+*~`|:[\].)\d-]*(?:\[[xX]\]?\s*)?$/;
 
 const OPENS_FENCE = /^[\s>]*(?:(?:[-*+]|\d{1,9}[.)])\s+)*(`{3,}|~{3,})/;
 const FENCE_ONLY = /^[\s>]*[`~]+\s*$/;
 const ROW = /^\s*\|/;
 
-/** What stands at the end of a line and may yet become part of a marker, a link, a character's name, or an address in angles. */
+/** Ends of a line that may still become part of a marker, a link, a character reference, or an address in angle brackets. */
 const OPEN_ENDS = [
   /!?\[[^\][\n]{0,200}\]?$/,
   /&#?\w{0,31}$/,
@@ -13,13 +13,13 @@ const OPEN_ENDS = [
   /(?<![*_~`\\!&<])[*_~`\\!&<]+$/,
 ];
 
-/** A link whose address is being written: its words are all there. */
+/** A link whose address is being written. Its words are complete. */
 const IN_ADDRESS = /\]\([^()\s]*$/;
 const IN_TITLE = /(\]\([^()\s]+)\s+(?:["'][^"'\n]*["']?)?$/;
 
 /**
- * The beginning of a text that is still being written, without its last characters where what comes next decides what they are. What
- * is shown of it does not change when more comes.
+ * The beginning of an unfinished text, without the last characters whose meaning depends on what comes next. The part that is shown does
+ * not change when more text comes.
  */
 export function certain(text: string): string {
   const from = text.lastIndexOf('\n') + 1;
@@ -33,18 +33,18 @@ export function certain(text: string): string {
   return before + OPEN_ENDS.reduce((rest, end) => rest.replace(end, ''), line);
 }
 
-/** The head of a table is one only with the line below it. */
+/** The head of a table becomes one only with the line below it. */
 function withoutTableHead(text: string): string {
   return linesOfTable(text) === 1 ? text.slice(0, text.lastIndexOf('\n', text.length - 2) + 1) : text;
 }
 
-/** How many rows in a row stand at the end of whole lines. Only whether there are none, one, or more is of interest. */
+/** How many table rows stand at the end of whole lines. Only none, one, and more make a difference. */
 function linesOfTable(text: string): number {
   const lines = text.split('\n').slice(-3, -1);
   return ROW.test(lines.at(-1) ?? '') ? (ROW.test(lines.at(-2) ?? '') ? 2 : 1) : 0;
 }
 
-/** Whether code between lines of backquotes or tildes is open at the end of whole lines. */
+/** A code fence is open at the end of whole lines. */
 function isInFence(text: string): boolean {
   let open: string | undefined;
   for (const line of text.split('\n')) {

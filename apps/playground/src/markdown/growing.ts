@@ -1,15 +1,15 @@
 import { type Block, blocksOf, type References } from './parser';
 import { certain } from './certain';
 
-/** So many blocks are drawn, or left alone, together: a frame does not look at each of thousands. */
+/** How many blocks are drawn together, so that a frame does not look at each of thousands. */
 const GROUP = 32;
 
-/** The blocks that may still change: what is written last may turn out to belong to the one before. */
+/** How many blocks may still change: the last one may turn out to belong to the one before. */
 const OPEN_BLOCKS = 2;
 
 /**
- * A text that is still being written, as blocks. With each piece only the last two blocks are parsed again; those before keep their
- * identity, and so are not drawn again.
+ * An unfinished text as blocks. Each piece parses only the last two blocks again. Those before keep their identity, so they are not drawn
+ * again.
  */
 export class GrowingMarkdown {
   private text = '';
@@ -19,12 +19,12 @@ export class GrowingMarkdown {
   private references: References = {};
   private all: readonly Block[][] = [];
 
-  /** In groups, of which all but the last one or two stay as they are. */
+  /** The blocks in groups. All groups but the last one or two stay as they are. */
   get groups(): readonly (readonly Block[])[] {
     return this.all;
   }
 
-  /** @returns the groups, with more of the text; one that does not go on where the last one ended begins anew */
+  /** @returns the groups of the longer text. A text that does not continue the last one begins anew */
   update(text: string): readonly (readonly Block[])[] {
     if (!text.startsWith(this.text)) this.begin();
     this.text = text;
@@ -49,7 +49,7 @@ export class GrowingMarkdown {
     this.all = [];
   }
 
-  /** Puts blocks after those that are settled. */
+  /** Puts blocks after the settled ones. */
   private put(blocks: readonly Block[]): void {
     const whole = Math.floor(this.count / GROUP);
     const rest = [...(this.all[whole]?.slice(0, this.count % GROUP) ?? []), ...blocks];

@@ -1,33 +1,30 @@
 import MarkdownIt, { type Env, type Token } from 'markdown-it';
 import { closeUnfinished } from './unfinished';
 
-/** How deep lists and quotes may stand in one another. The parser drops what is deeper. */
+/** How deep lists and quotes may be nested. The parser drops what is deeper. */
 const DEEPEST = 60;
 
 /**
- * CommonMark with tables, ~~strikethrough~~ and bare addresses as links. Tags are text, a line's end is one, and a line of dashes
- * below words is a line, not a heading: models mean it so, and words would become a heading while they are being read.
+ * CommonMark with tables, ~~strikethrough~~ and bare addresses as links. Tags are text, and a line break is one. A line of dashes below
+ * words is a rule, not a heading: models mean it so, and words would become a heading while somebody reads them.
  */
 const parser = new MarkdownIt({ html: false, breaks: true, linkify: true, maxNesting: DEEPEST })
   .disable('lheading')
   .use(closeUnfinished);
-// `example.com` and `readme.md` are words.
+// `example.com` and `readme.md` stay words.
 parser.linkify.set({ fuzzyLink: false, fuzzyEmail: false });
 
-/** A paragraph, a list, a table …: all that stands at the top, each with the tokens that it is made of. */
+/** A top-level element, such as a paragraph, a list or a table, with its tokens. */
 export interface Block {
   readonly tokens: readonly Token[];
-  /** The line it begins with, counted from 0. */
+  /** The line at which it begins, counted from 0. */
   readonly line: number;
 }
 
 /** The addresses behind names, as `[name]: address` lines give them. */
 export type References = NonNullable<Env['references']>;
 
-/**
- * The blocks of a text. `references`: those known so far, and then those in the text as well. `isUnfinished`: more of the text is to
- * come.
- */
+/** The blocks of a text. `references` are those known so far; the text's own are added. `isUnfinished`: more text is to come. */
 export function blocksOf(text: string, references: References = {}, isUnfinished = false): Block[] {
   const tokens = parser.parse(text, { references, isUnfinished });
   if (tokens.some(({ level }) => level >= DEEPEST - 1)) return [{ tokens: asText(text), line: 0 }];
@@ -39,7 +36,7 @@ export function blocksOf(text: string, references: References = {}, isUnfinished
   return blocks;
 }
 
-/** One paragraph with all of the text as it is. */
+/** One paragraph with the whole text as it is. */
 function asText(text: string): Token[] {
   const [open, inline, close] = parser.parse('x', {});
   const [word] = inline?.children ?? [];

@@ -1,6 +1,6 @@
 import type { Env, MarkdownIt, StateCore, StateInline, Token } from 'markdown-it';
 
-/** The `env` of a parse whose text is still being written. */
+/** The `env` of a parse of unfinished text. */
 interface UnfinishedEnv extends Env {
   readonly isUnfinished?: boolean;
   /** The tokens of the line that is being written. */
@@ -8,8 +8,8 @@ interface UnfinishedEnv extends Env {
 }
 
 /**
- * Emphasis and code that are open at the end of a text that is still being written are shown as if they were closed there: the reader
- * sees bold words from the first letter on, and no asterisks that vanish later.
+ * Closes emphasis and code that are open at the end of unfinished text. So the reader sees bold words from the first letter on, and no
+ * asterisks that vanish later.
  */
 export function closeUnfinished(markdown: MarkdownIt): void {
   markdown.core.ruler.before('inline', 'last-line', markLastLine);
@@ -20,7 +20,7 @@ export function closeUnfinished(markdown: MarkdownIt): void {
 function markLastLine({ tokens, env }: StateCore): void {
   const unfinished = env as UnfinishedEnv;
   if (unfinished.isUnfinished !== true) return;
-  // A row that is not full has empty cells at its end.
+  // A short row ends with empty cells.
   for (let n = tokens.length - 1; n >= 0; n--) {
     const token = tokens[n];
     if (token === undefined || (token.type !== 'inline' && token.nesting === 0)) return;
@@ -32,7 +32,7 @@ function markLastLine({ tokens, env }: StateCore): void {
 
 const isLast = (state: StateInline): boolean => (state.env as UnfinishedEnv).last === state.tokens;
 
-/** Code whose last backquotes are still to come goes on to the end. */
+/** Code without its last backquotes goes on to the end. */
 function openCode(state: StateInline, silent: boolean): boolean {
   const { src, pos, posMax } = state;
   if (src[pos] !== '`' || !isLast(state)) return false;
@@ -48,7 +48,7 @@ function openCode(state: StateInline, silent: boolean): boolean {
   return true;
 }
 
-/** Markers that open and were not closed are closed, the last one first. Within a word they are taken for what they are. */
+/** Closes the open markers, the last one first. Within a word, markers stay characters. */
 function closeEmphasis(state: StateInline): void {
   if (!isLast(state)) return;
   const { delimiters } = state;

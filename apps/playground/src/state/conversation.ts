@@ -8,7 +8,7 @@ import { titleFrom } from './title';
 import { isUnderWay } from './turn';
 import { NEW_VIEW, type View } from './view';
 
-/** One chat, as the page shows it: how it stands, what was said, the turn under way, and what is being typed. */
+/** One chat as the page shows it: its state, its messages, the turn under way, and the draft. */
 export class Conversation {
   readonly view = new Store<View>(NEW_VIEW);
   readonly draft: Draft;
@@ -19,7 +19,7 @@ export class Conversation {
   constructor(
     private readonly client: Rejoinder,
     readonly chatId: string,
-    /** Told of the chat whenever it has changed. */
+    /** Called with the chat whenever it has changed. */
     private readonly onChat: (chat: Chat) => void,
   ) {
     const { view } = this;
@@ -38,7 +38,7 @@ export class Conversation {
     });
   }
 
-  /** Nobody looks at this chat any more; its turn goes on. */
+  /** Called when nobody looks at this chat any more. Its turn goes on. */
   leave(): void {
     this.left.abort();
   }
@@ -61,7 +61,7 @@ export class Conversation {
     }
   }
 
-  /** Looks whether something has changed: another tab may be at it. Costs a `304` when nothing has. */
+  /** Looks for changes that another tab may have made. Costs a `304` when there are none. */
   async look(): Promise<void> {
     const { phase, chat: known } = this.view.get();
     if (phase === 'missing' || phase === 'loading') return;
@@ -75,7 +75,7 @@ export class Conversation {
       const job = chat.unfinished_job_id;
       if (job !== null && !isUnderWay(turn) && job !== turn?.job?.id) this.exchange.follow(job);
     } catch {
-      // The banner says it when the service is away; the next look is soon.
+      // The banner says that the service is away, and the next look is soon.
     }
   }
 
@@ -83,7 +83,7 @@ export class Conversation {
     return this.past.loadOlder();
   }
 
-  /** Asks for a reply to what the user has said already. */
+  /** Asks for a reply to the user's last message. */
   async again(): Promise<void> {
     await this.attempt(async () => {
       const job = await this.client.requestReply(this.chatId, this.options);
@@ -113,8 +113,8 @@ export class Conversation {
   }
 
   /**
-   * Chats with the same assistant look alike until they have a title: one that has none is called by what was said first.
-   * Another tab may have been quicker; both would call it the same.
+   * A chat without a title is named after its first message, because chats with the same assistant look alike otherwise. Another tab may
+   * have done it already, with the same result.
    */
   private async name(): Promise<void> {
     const { before, messages, chat: known } = this.view.get();
@@ -139,7 +139,7 @@ export class Conversation {
 
   private takeChat(chat: Chat): void {
     const known = this.view.get().chat;
-    // An answer that was on its way while something was changed here.
+    // The answer is older than a change that was made here meanwhile.
     if (known !== undefined && chat.updated_at < known.updated_at) return;
     this.view.patch({ chat });
     this.onChat(chat);

@@ -2,15 +2,15 @@ import type { Message } from '@rejoinder/client';
 import { inTab } from './storage';
 import { Store } from './store';
 
-/** A message on its way, under the name by which the service knows it again. */
+/** A message on its way, with its idempotency key. */
 interface Outgoing {
   readonly text: string;
   readonly key: string;
 }
 
 /**
- * What is typed in a chat. It outlives a reload, a sign-in, and a message that could not be sent: what is on its way is kept
- * until the service has it, and comes back under its old key otherwise, so that it is not done twice.
+ * The text that is being typed in a chat. It outlives a reload, a sign-in, and a message that could not be sent. A message on its way is
+ * kept until the service has it. If it fails, it comes back with its old key, so that it is not sent twice.
  */
 export class Draft {
   readonly text: Store<string>;
@@ -22,7 +22,7 @@ export class Draft {
     this.outgoing = this.kept();
   }
 
-  /** Takes the text out to be sent; undefined when there is nothing but space. */
+  /** Takes the text out for sending; undefined when there is only white space. */
   take(): Outgoing | undefined {
     const text = this.text.get().trim();
     if (text === '') return undefined;
@@ -37,13 +37,13 @@ export class Draft {
     this.keep(undefined);
   }
 
-  /** It could not be sent; what was typed meanwhile comes after it. */
+  /** The message could not be sent. Text that was typed meanwhile comes after it. */
   giveBack(text: string): void {
     const typed = this.text.get();
     this.text.set(typed === '' ? text : `${text}\n${typed}`);
   }
 
-  /** After a reload: whether what was on its way then is in the history, or is to be sent again. */
+  /** After a reload: drops the message that was on its way if the history has it, else puts it back. */
   compare(messages: readonly Message[]): void {
     if (this.outgoing === undefined) return;
     const newest = messages.findLast(({ role }) => role === 'user');
@@ -62,7 +62,7 @@ export class Draft {
   }
 }
 
-/** 128 random bits. (`randomUUID` is not there for pages without TLS.) */
+/** 128 random bits. (`randomUUID` is missing in pages without TLS.) */
 function newKey(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }

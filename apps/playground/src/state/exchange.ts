@@ -31,44 +31,44 @@ import { endingOf, failureOf } from './words';
 
 type Begin = (watched: Watched) => AsyncIterable<JobEvent>;
 
-/** Pause before a turn that could not be sent is sent once more, in milliseconds. */
+/** Pause before a turn that could not be sent is sent again, in milliseconds. */
 const SEND_AGAIN_MS = 1_500;
 
-/** What an exchange is part of. */
+/** The chat's parts that an exchange works on. */
 export interface Setting {
   readonly client: Rejoinder;
   readonly chatId: string;
   readonly view: Store<View>;
   readonly past: Past;
   readonly draft: Draft;
-  /** Ends when nobody looks at the chat any more. */
+  /** Aborts when nobody looks at the chat any more. */
   readonly signal: AbortSignal;
   /** The service has accepted a turn. */
   readonly onAccepted: () => void;
-  /** The chat may be another now. */
+  /** The chat may have changed. */
   readonly onChange: () => void;
 }
 
-/** The turns of a chat, one at a time: sent, watched while the reply is written, stopped. */
+/** The turns of a chat, one at a time: sends them, watches the reply, stops it. */
 export class Exchange {
-  /** The reply while it is written. */
+  /** The reply that is being written. */
   readonly live = new LiveText();
-  /** What is read out to those who do not see the page. */
+  /** The text that screen readers announce. */
   readonly announcement = new Store('');
   /** By job. */
   readonly measured = new Store<ReadonlyMap<string, Measured>>(new Map());
 
   private following = new AbortController();
-  /** How the turn under way is watched from its beginning. */
+  /** How the turn under way was begun, so that it can be watched anew. */
   private begin: Begin | undefined;
-  /** When it was sent, on the page's own clock, in milliseconds; undefined when it was not sent from here. */
+  /** When the turn was sent, on the page's clock, in milliseconds; undefined when it was not sent from here. */
   private sentAt: number | undefined;
 
   constructor(private readonly setting: Setting) {
     const { signal } = setting;
     const unsubscribe = [
       mode.subscribe(() => this.watchAnew()),
-      // The client comes back by itself, but by and by; the page has just seen that it is time.
+      // The client would try again after its pause. The page has just seen the service answer, so it tries now.
       reach.subscribe(() => reach.get() === 'there' && this.watchAnew()),
     ];
     document.addEventListener('visibilitychange', () => this.seen(), { signal });
@@ -79,7 +79,7 @@ export class Exchange {
     });
   }
 
-  /** Sends what is typed. */
+  /** Sends the draft. */
   send(): void {
     if (isUnderWay(this.turn)) return;
     const message = this.setting.draft.take();
@@ -87,7 +87,7 @@ export class Exchange {
     const { text, key } = message;
     this.sentAt = performance.now();
     void this.watch({ ...NEW_TURN, text }, async function* (watched) {
-      // A poll begins with a request of its own, which must be as patient as a stream is.
+      // A poll begins with the request that sends the turn, which must be as patient as a stream.
       for (;;) {
         try {
           yield* sent(watched, text, key);
@@ -101,25 +101,25 @@ export class Exchange {
     });
   }
 
-  /** Follows a turn that is there already. */
+  /** Follows an existing turn. */
   follow(jobId: string, job?: Job): void {
     this.sentAt = undefined;
     inTab.set(`job:${this.setting.chatId}`, jobId);
     void this.watch({ ...NEW_TURN, job }, (watched) => followed(watched, jobId));
   }
 
-  /** Ends the turn; what there is of the reply is kept. */
+  /** Ends the turn and keeps the reply so far. */
   async stop(): Promise<void> {
     const { turn } = this;
     if (!isUnderWay(turn)) return;
     if (turn.job !== undefined) return turn.stopping ? undefined : this.cancel(turn.job);
-    // The service may have it already: it is stopped as soon as it says so. When nobody answers, or one has waited enough,
-    // it goes back to where it was typed.
+    // The service may have accepted the turn: then it is stopped as soon as its id is known. If the service is away, or the user asks
+    // twice, the text goes back to the composer.
     if (turn.stopping || reach.get() === 'away') this.takeBack(turn);
     else this.patchTurn({ stopping: true });
   }
 
-  /** After a reload: why the newest message has no reply, where this tab knows. */
+  /** After a reload: finds out why the newest message has no reply, if this tab knows its job. */
   async recall(): Promise<void> {
     const { client, chatId, signal, view } = this.setting;
     const newest = view.get().messages.at(-1);
@@ -145,7 +145,7 @@ export class Exchange {
     try {
       await client.cancelJob(job.id, { signal });
     } catch (error) {
-      // It has ended otherwise: the events tell how.
+      // The turn has ended otherwise; its events say how.
       if (signal.aborted || (error instanceof ApiError && error.code === 'invalid_transition')) return;
       this.patchTurn({ stopping: false });
       view.patch({ notice: problemOf(error) });
@@ -153,8 +153,8 @@ export class Exchange {
   }
 
   /**
-   * A page that is hidden lets go of the turn, once the service has it, until it is seen again: each turn that is followed
-   * holds a connection, and browsers have six of them for all tabs together.
+   * A hidden page lets go of a turn that the service has, until it is seen again. Each followed turn holds a connection, and a browser has
+   * six for all tabs together.
    */
   private seen(): void {
     if (document.visibilityState !== 'visible') {
@@ -162,7 +162,7 @@ export class Exchange {
     } else if (this.following.signal.aborted) this.watchAnew();
   }
 
-  /** The same turn, watched in the other way, or at once instead of a little later. */
+  /** Watches the same turn again: in the other way, or now rather than after a pause. */
   private watchAnew(): void {
     const { turn } = this;
     if (!isUnderWay(turn) || this.begin === undefined) return;
@@ -176,9 +176,9 @@ export class Exchange {
     const following = (this.following = new AbortController());
     const { signal } = following;
     this.begin = begin;
-    // The same turn goes on: its text stays until there is more of it.
+    // The turn is the same, so its text stays until there is more of it.
     this.live.begin(turn.job !== undefined && isUnderWay(this.turn));
-    // What is said twice is read out twice.
+    // A text that is set twice must be announced twice.
     this.announcement.set('');
     view.patch({ turn: { ...turn, mode: mode.get(), problem: undefined }, notice: undefined });
     try {
@@ -190,7 +190,7 @@ export class Exchange {
       if (!signal.aborted) this.end();
     } catch (error) {
       if (signal.aborted) return;
-      // Its job has been taken in, and says why.
+      // The job is known already, and says why.
       if (error instanceof TurnError) this.end();
       else this.failed(error);
     }
@@ -218,7 +218,7 @@ export class Exchange {
     const { turn } = this;
     this.patchTurn({ job });
     if (turn?.job === undefined) {
-      // Accepted: from here on the service has it, and so this tab can find it.
+      // From here on the service has the turn, so this tab can find it again.
       draft.accepted();
       inTab.set(`job:${chatId}`, job.id);
       if (turn?.stopping === true) void this.cancel(job);
@@ -237,7 +237,7 @@ export class Exchange {
     this.measured.set(new Map(known).set(turn.job.id, { firstPieceMs: performance.now() - this.sentAt }));
   }
 
-  /** Puts the reply into the history, in place of the text that was shown while it was written. */
+  /** Puts the reply into the history, in place of the live text. */
   private async place(message: Message): Promise<void> {
     const { past, view } = this.setting;
     if (view.get().messages.some(({ id }) => id === message.id)) return;
@@ -255,8 +255,7 @@ export class Exchange {
       const { sentence, help } = failureOf(problem);
       this.announcement.set(`No reply: ${[sentence, help].filter(Boolean).join(' ')}`);
     }
-    // A turn that the model does not take is left out from then on, with what was asked before it.
-    // And it is taken in again when an operator puts it back.
+    // A turn that the model rejects is left out of later prompts, with the messages it answers. It comes back when an operator requeues it.
     const isMarked = view.get().messages.some(({ in_context: inContext }) => inContext === false);
     if (problem !== undefined || isMarked) void past.lookAgain().catch(() => undefined);
     this.setting.onChange();
@@ -266,7 +265,7 @@ export class Exchange {
     const { view, draft, onChange } = this.setting;
     const { turn } = this;
     if (turn?.job === undefined) {
-      // It was not accepted: what was typed goes back.
+      // The turn was not accepted, so the text goes back to the composer.
       if (turn?.text !== undefined) draft.giveBack(turn.text);
       view.patch({ turn: undefined, notice: problemOf(error) });
       if (error instanceof ApiError && error.code === 'turn_in_progress' && error.jobId !== undefined) {

@@ -1,19 +1,19 @@
 import { Store } from './store';
 
-/** The text of a reply while it is written: pieces come faster than a screen can show, and are shown a frame at a time. */
+/** The text of a reply that is being written. Pieces come faster than a screen can show, so they are shown once a frame. */
 export class LiveText {
-  /** As far as it is to be seen. */
+  /** The part of the text that is shown. */
   readonly shown = new Store('');
   private text = '';
   private frame = 0;
 
-  /** Another following begins. `goesOn`: of the same reply, whose text so far stays until there is more of it. */
+  /** Another stream begins. `goesOn`: it is the same reply, whose text stays until there is more of it. */
   begin(goesOn: boolean): void {
     this.text = '';
     if (!goesOn) this.clear();
   }
 
-  /** @returns whether it is the first of the text */
+  /** @returns this is the first piece of the text */
   add(piece: string): boolean {
     const isFirst = this.text === '';
     this.text += piece;

@@ -5,7 +5,7 @@ import type { View } from './view';
 const PAGE = 40;
 const NEWER_PAGE = 100;
 
-/** What was said in a chat, as far as it was read: a stretch without gaps, up to the newest, that grows at both ends. */
+/** The messages of a chat that were read: without gaps, up to the newest. They grow at both ends. */
 export class Past {
   private after: string | null = null;
   private catching: Promise<void> = Promise.resolve();
@@ -18,14 +18,14 @@ export class Past {
     private readonly signal: AbortSignal,
   ) {}
 
-  /** The newest of it; nothing was read before. */
+  /** Reads the newest page, as the first one. */
   async read(): Promise<Pick<View, 'messages' | 'before'>> {
     const { data, before, after } = await this.page({ limit: PAGE });
     this.after = after;
     return { messages: data, before };
   }
 
-  /** Reads what came since, one after the other. */
+  /** Reads the newer messages, one call after the other. */
   catchUp(): Promise<void> {
     this.catching = this.catching.catch(() => undefined).then(() => this.readNewer());
     return this.catching;
@@ -37,7 +37,7 @@ export class Past {
     return this.older;
   }
 
-  /** Reads the newest messages once more: whether the model is sent one may change, of all that is said of it. */
+  /** Reads the newest messages again: whether the model gets a message (`in_context`) may change. */
   async lookAgain(): Promise<void> {
     const { data } = await this.page({ limit: PAGE });
     const read = new Map(data.map((message) => [message.id, message]));
@@ -49,7 +49,7 @@ export class Past {
     if (now.some((message, n) => message !== messages[n])) this.view.patch({ messages: now });
   }
 
-  /** Puts a message at the end; what is missing in between is read first. */
+  /** Puts a message at the end, after reading those between. */
   async add(message: Message): Promise<void> {
     if (this.view.get().messages.at(-1)?.seq === message.seq - 1) this.merge([message]);
     else await this.catchUp();
@@ -75,7 +75,7 @@ export class Past {
     return this.client.listMessages(this.chatId, { ...which, signal: this.signal });
   }
 
-  /** `seq` has no gaps, so what is newer than the newest goes on where that ends. */
+  /** `seq` has no gaps, so the newer messages continue where the known ones end. */
   private merge(incoming: readonly Message[]): void {
     const { messages } = this.view.get();
     const newest = messages.at(-1)?.seq ?? 0;

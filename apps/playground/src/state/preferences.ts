@@ -1,7 +1,7 @@
 import { inBrowser } from './storage';
 import { Store } from './store';
 
-/** How a reply is watched: as events, or by asking for its job again and again. */
+/** How a reply is watched: as a stream, or by polling its job. */
 export type Mode = 'stream' | 'poll';
 export type Theme = 'system' | 'light' | 'dark';
 
@@ -12,7 +12,7 @@ export const inspector = kept<'open' | 'closed'>('inspector', ['open', 'closed']
 applyTheme();
 theme.subscribe(applyTheme);
 
-/** A preference with its possible values; the first is what nobody chose. */
+/** A preference and its possible values. The first is the default. */
 function kept<T extends string>(name: string, values: readonly [T, ...T[]]): Store<T> {
   const store = new Store<T>(values.find((value) => value === inBrowser.get(name)) ?? values[0]);
   store.subscribe(() => inBrowser.set(name, store.get()));

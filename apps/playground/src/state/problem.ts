@@ -18,7 +18,7 @@ export function problemOf(error: unknown): Problem {
   return { message: error instanceof Error ? error.message : String(error) };
 }
 
-/** An error that an event told. */
+/** A problem from an error that came as an event. */
 export function problemFrom({ code, message, request_id: requestId }: ErrorBody): Problem {
   return { code, message, requestId };
 }

@@ -2,30 +2,30 @@ import { Rejoinder } from '@rejoinder/client';
 import { currentToken, renewed } from './session';
 import { Store } from './store';
 
-/** Whether the service answers. */
+/** The service answers, or not. */
 export const reach = new Store<'there' | 'away'>('there');
 
-/** How long a turn that is followed, or sent, is come back to while the service is away, in milliseconds: a demo waits. */
+/** How long a turn is tried again while the service is away, in milliseconds. It is long, because the page is for demonstrations. */
 const RECONNECT_FOR_MS = 10 * 60_000;
 
-/** How long a look at something is repeated, in milliseconds; the page looks again by itself. */
+/** How long other requests are repeated, in milliseconds. It is short, because the page looks again by itself. */
 const RETRY_FOR_MS = 2_000;
 
-/** A client for whoever is signed in now. What it remembers is theirs, so another user gets another. */
+/** A client for the signed-in user. Its kept answers are that user's, so another user gets another client. */
 export function connect(): Rejoinder {
   return new Rejoinder({
-    // Where the page itself is, which may be below a path of a proxy.
+    // The page's own address, which may be below a path of a proxy.
     baseUrl: new URL('.', document.baseURI).href,
     token: currentToken,
     fetch: watchedFetch,
     retryForMs: RETRY_FOR_MS,
     reconnectForMs: RECONNECT_FOR_MS,
-    // `reach` says it on the page.
+    // The page shows `reach` instead.
     onRetry: () => undefined,
   });
 }
 
-/** Notes whether answers come, and asks once more with another token when one was refused. */
+/** Notes whether the service answers, and repeats a request whose token was refused with a new token. */
 async function watchedFetch(input: RequestInfo | URL, init: RequestInit = {}): Promise<Response> {
   const response = await reached(fetch(input, init), init.signal);
   if (response.status !== 401) return response;
@@ -47,7 +47,7 @@ async function reached(answer: Promise<Response>, signal: AbortSignal | null | u
   }
 }
 
-/** A turn that failed is a 502, too; the service's own. */
+/** The service itself answered. It also answers 502, for a turn that failed. */
 async function isOurs(response: Response): Promise<boolean> {
   const body = (await response
     .clone()

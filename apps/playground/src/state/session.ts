@@ -1,38 +1,38 @@
 import { inBrowser, inTab } from './storage';
 import { Store } from './store';
 
-/** Who uses the page. */
+/** The signed-in user. */
 export interface Session {
   readonly user: string;
   readonly token: string;
-  /** When the token ends, in milliseconds since the epoch. */
+  /** When the token expires, in milliseconds since the epoch. */
   readonly expiresAt: number;
-  /** Given by the service in development, so that it can be given anew; else pasted. */
+  /** The service gave the token (in development), so it can give another one. Otherwise somebody pasted it. */
   readonly given: boolean;
 }
 
 export interface SignIn {
   readonly session: Session | undefined;
-  /** Why there is none, where there is more to say than "not yet". */
+  /** Why nobody is signed in, if there is more to say than "not yet". */
   readonly reason?: string;
-  /** The first look for one is under way. */
+  /** The first try to sign in is under way. */
   readonly looking: boolean;
 }
 
 /** A token is renewed when it has less than this left, in milliseconds. */
 const RENEW_BEFORE_MS = 60_000;
 
-/** Who the page is when nobody has said. */
+/** The user's name until somebody chooses one. */
 const DEFAULT_USER = 'demo';
 
 export const signIn = new Store<SignIn>({ session: undefined, looking: true });
 
-/** Whether the service gives this page tokens; it says so in the page. */
+/** The service gives tokens to this page. A `meta` element of the page says so. */
 let isGiven = document.querySelector<HTMLMetaElement>('meta[name="sign-in"]')?.content === 'development';
 
 export const givesTokens = (): boolean => isGiven;
 
-/** The session of before a reload, or in development a new one. */
+/** Takes up the session from before a reload; in development, else begins a new one. */
 export async function resume(): Promise<void> {
   const token = inTab.get('token');
   const kept = token === undefined ? undefined : read(token, inTab.get('given') === 'yes');
@@ -42,16 +42,13 @@ export async function resume(): Promise<void> {
   else leave();
 }
 
-/**
- * Signs in under a name, in development.
- * @throws Error with words to show
- */
+/** Signs in under a name, in development. @throws Error with a message to show */
 export async function signInAs(user: string): Promise<void> {
   enter(await given(user));
   inBrowser.set('user', user);
 }
 
-/** Signs in with a token from elsewhere. @throws Error with words to show */
+/** Signs in with a pasted token. @throws Error with a message to show */
 export function signInWith(token: string): void {
   const session = read(token.trim().replace(/^bearer\s+/i, ''), false);
   if (session === undefined) throw new Error('This is not a token: it has three parts of letters, with dots between.');
@@ -64,7 +61,7 @@ export function signOut(): void {
   leave();
 }
 
-/** The token for the next request; renewed if it is about to end and can be. */
+/** The token for the next request. A token that is about to expire is renewed if the service gives tokens. */
 export async function currentToken(): Promise<string> {
   const { session } = signIn.get();
   if (session === undefined) throw new Error('Nobody is signed in.');
@@ -74,7 +71,7 @@ export async function currentToken(): Promise<string> {
 
 let renewing: Promise<string | undefined> | undefined;
 
-/** Another token instead of one that was refused; undefined when there is none, and then nobody is signed in any more. */
+/** A new token after one was refused; undefined when there is none, and then the user is signed out. */
 export async function renewed(refused: string): Promise<string | undefined> {
   const { session } = signIn.get();
   if (session === undefined) return undefined;
@@ -86,13 +83,13 @@ export async function renewed(refused: string): Promise<string | undefined> {
   renewing ??= given(session.user)
     .then(
       (next) => {
-        // Meanwhile somebody signed out, or in as somebody else: that holds.
+        // The user has signed out or in meanwhile; that holds.
         if (signIn.get().session !== session) return undefined;
         enter(next);
         return next.token;
       },
       () => {
-        // Else it is away: the next request tries again.
+        // Otherwise the service is away, and the next request tries again.
         if (!isGiven && signIn.get().session === session)
           leave('The service gives no tokens any more. Paste one to go on.');
         return undefined;
@@ -114,7 +111,7 @@ function leave(reason?: string): void {
   signIn.set({ session: undefined, looking: false, ...(reason !== undefined && { reason }) });
 }
 
-/** A token of the service's own. @throws Error with words to show */
+/** A token that the service gives. @throws Error with a message to show */
 async function given(user: string): Promise<Session> {
   const response = await fetch('playground/token', {
     method: 'POST',
@@ -132,7 +129,7 @@ async function given(user: string): Promise<Session> {
   return session;
 }
 
-/** What a token says of itself; whether it is true, the service decides. */
+/** The claims of a token. The service decides whether they are true. */
 function read(token: string, isGivenToken: boolean): Session | undefined {
   try {
     const claims = token.split('.')[1] ?? '';

@@ -1,4 +1,4 @@
-/** What the browser keeps for the page; where it keeps nothing (private windows), the page works all the same. */
+/** The browser's storage. Without it (in private windows), the page works, but forgets. */
 export class Kept {
   constructor(private readonly storage: () => Storage) {}
 
@@ -15,12 +15,12 @@ export class Kept {
       if (value === undefined) this.storage().removeItem(`rejoinder:${name}`);
       else this.storage().setItem(`rejoinder:${name}`, value);
     } catch {
-      // Full, or not allowed.
+      // The storage is full or forbidden.
     }
   }
 }
 
-/** Kept until the tab is closed: the token, what is being typed. */
+/** Kept until the tab is closed: the token and the drafts. */
 export const inTab = new Kept(() => sessionStorage);
 
 /** Kept for the next visit: a name, preferences. */

@@ -1,6 +1,6 @@
 import { useLayoutEffect, useState } from 'preact/hooks';
 
-/** A value that tells when it changes. */
+/** A value that calls its listeners when it changes. */
 export class Store<T> {
   private readonly listeners = new Set<() => void>();
 
@@ -16,7 +16,7 @@ export class Store<T> {
     for (const listener of [...this.listeners]) listener();
   }
 
-  /** Changes some fields of a value that is an object. */
+  /** Changes some fields of an object value. */
   patch(change: Partial<T>): void {
     this.set({ ...this.value, ...change });
   }
@@ -27,17 +27,17 @@ export class Store<T> {
   }
 }
 
-/** A store's value; whoever asks is drawn anew when it changes. */
+/** The value of a store. The component is drawn anew when it changes. */
 export function useStore<T>(store: Store<T>): T {
   const [, redraw] = useState(0);
   const drawn = store.get();
   useLayoutEffect(() => {
     const listen = (): void => redraw((n) => n + 1);
     const leave = store.subscribe(listen);
-    // It may have changed since it was drawn.
+    // The value may have changed since the component was drawn.
     if (!Object.is(drawn, store.get())) listen();
     return leave;
-    // What was drawn later was drawn by this subscription.
+    // Later changes come by this subscription.
   }, [store]);
   return drawn;
 }

@@ -1,9 +1,9 @@
-/** The contract's bound on a title, in characters. */
+/** The contract's limit for a title, in characters. */
 export const LONGEST_TITLE = 200;
 
 const ENOUGH = 48;
 
-/** What a chat is called after what was said first in it: the beginning of its first line, to the end of a word. */
+/** A title for a chat, from its first message: the beginning of its first line, up to the end of a word. */
 export function titleFrom(message: string): string {
   const line = message.trim().split('\n', 1).join('').trimEnd();
   const characters = [...line];

@@ -2,22 +2,22 @@ import { isFinal, type Job, type JobEvent, type Rejoinder } from '@rejoinder/cli
 import type { Mode } from './preferences';
 import type { Problem } from './problem';
 
-/** A turn as this page sees it: from the click on "send" until its reply is in the history, or is not to come. */
+/** A turn as this page sees it: from the click on "send" until its reply is in the history, or has failed. */
 export interface Turn {
-  /** The user's text while it is not in the history yet; undefined for a turn that was found. */
+  /** The user's text until it is in the history; undefined for a turn that was found. */
   readonly text: string | undefined;
   /** Undefined until the service has accepted it. */
   readonly job: Job | undefined;
   readonly mode: Mode;
-  /** Set when an attempt was lost and its text with it: the number of the one that writes now. */
+  /** Set when an attempt and its text were lost: the number of the present attempt. */
   readonly startedOver: number | undefined;
   readonly stopping: boolean;
-  /** Nothing is followed any more. */
+  /** The page follows nothing any more. */
   readonly ended: boolean;
   readonly problem: Problem | undefined;
 }
 
-/** What only the page can measure of a turn. */
+/** Times that only the page can measure. */
 export interface Measured {
   /** From the click on "send" to the first piece of text, in milliseconds. */
   readonly firstPieceMs: number;
@@ -33,12 +33,12 @@ export const NEW_TURN: Turn = {
   problem: undefined,
 };
 
-/** The end of a turn of which only the job is known. */
+/** An ended turn of which only the job is known. */
 export function endedTurn(job: Job): Turn {
   return { ...NEW_TURN, job, ended: true, problem: problemOfJob(job) };
 }
 
-/** Why a job came to nothing. `told`: what an event said of it, which has the request's id. */
+/** Why a job failed. `told` is the problem from an event, which also has the request's id. */
 export function problemOfJob({ error }: Job, told?: Problem): Problem | undefined {
   return error === null ? told : { ...told, code: error.code, message: error.message };
 }
@@ -47,7 +47,7 @@ export function isUnderWay(turn: Turn | undefined): turn is Turn & { readonly en
   return turn !== undefined && !turn.ended;
 }
 
-/** How a turn is sent and watched. Both tell the same events; a poll has no pieces of text. */
+/** How a turn is sent and watched. Both ways give the same events, but a poll gives no pieces. */
 export interface Watched {
   readonly client: Rejoinder;
   readonly chatId: string;
@@ -55,7 +55,7 @@ export interface Watched {
   readonly signal: AbortSignal;
 }
 
-/** Sends a turn and watches it. Sent again with its key, it is not done twice. */
+/** Sends a turn and watches it. With its key it can be sent again, and takes effect once. */
 export function sent({ client, chatId, mode, signal }: Watched, text: string, key: string): AsyncIterable<JobEvent> {
   const options = { idempotencyKey: key, signal };
   if (mode === 'stream') return client.streamTurn(chatId, text, options);
@@ -66,7 +66,7 @@ export function sent({ client, chatId, mode, signal }: Watched, text: string, ke
   })();
 }
 
-/** Watches a turn that is there already. */
+/** Watches an existing turn. */
 export function followed({ client, mode, signal }: Watched, jobId: string): AsyncIterable<JobEvent> {
   return mode === 'stream' ? client.followJob(jobId, { signal }) : polled(client, jobId, signal);
 }

@@ -2,17 +2,17 @@ import type { Chat, Message } from '@rejoinder/client';
 import type { Problem } from './problem';
 import type { Turn } from './turn';
 
-/** What is seen of a chat. */
+/** The visible state of a chat. */
 export interface View {
   readonly phase: 'loading' | 'ready' | 'missing' | 'failed';
   readonly chat: Chat | undefined;
   /** In chronological order, without gaps. */
   readonly messages: readonly Message[];
-  /** The cursor of what is older; null at the beginning. */
+  /** The cursor of older messages; null at the beginning of the chat. */
   readonly before: string | null;
   /** The turn under way, or the last one seen. */
   readonly turn: Turn | undefined;
-  /** What could not be done, to be read beside the composer. */
+  /** A problem to show beside the composer. */
   readonly notice: Problem | undefined;
 }
 

@@ -2,8 +2,8 @@ import { type JobErrorCode, type Message, type Remedy, remedyFor } from '@rejoin
 import type { Problem } from './problem';
 
 /*
- * The service's codes, in sentences for people. Each table is typed by the contract's words: a new one does not compile until
- * it has its sentence.
+ * The service's codes, in sentences for people. Each table is typed by the contract, so a new code does not compile until it has its
+ * sentence.
  */
 
 const FAILURES: Readonly<Record<JobErrorCode, string>> = {
@@ -29,7 +29,7 @@ const REMEDIES: Readonly<Record<Remedy, string>> = {
   operator: 'Those who run the service have to act.',
 };
 
-/** Why a turn has no reply, and what helps. An error that is no job's, or is not known here, is told as the service tells it. */
+/** Why a turn has no reply, and what helps. A code that is unknown here keeps the service's message. */
 export function failureOf({ code, message }: Problem): {
   readonly sentence: string;
   readonly help: string | undefined;
@@ -46,11 +46,11 @@ function isKnown(code: string): code is JobErrorCode {
 export interface Ending {
   readonly label: string;
   readonly sentence: string;
-  /** The model's own words, where it gives any: text, to be shown as such. */
+  /** The model's own words, if it gives any. They are shown as plain text. */
   readonly quote: string | undefined;
 }
 
-/** Why a message ended before its end; undefined for one that is complete. */
+/** Why a message is incomplete; undefined for a complete one. */
 export function endingOf(message: Message): Ending | undefined {
   if (message.status !== 'incomplete') return undefined;
   const details = message.stop_details;

@@ -9,18 +9,18 @@ export interface Lists {
   readonly assistants: readonly Assistant[] | undefined;
   /** Newest activity first; undefined until they are known. */
   readonly chats: readonly Chat[] | undefined;
-  /** The cursor of less recent ones; null at the end. */
+  /** The cursor of less recent chats; null at the end. */
   readonly before: string | null;
   readonly problem: Problem | undefined;
 }
 
-/** How often to look whether something has changed while the page is seen, in milliseconds; while the service is away, more often. */
+/** How often the visible page looks for changes, in milliseconds: while the service answers, and while it is away. */
 const LOOK_MS = 5_000;
 const LOOK_AWAY_MS = 1_000;
 
 const PAGE = 20;
 
-/** Everything a signed-in user has before them: who can be talked to, the chats, and the one that is open. */
+/** All that a signed-in user sees: the assistants, the chats, and the open chat. */
 export class Workspace {
   readonly lists = new Store<Lists>({ assistants: undefined, chats: undefined, before: null, problem: undefined });
   readonly conversation = new Store<Conversation | undefined>(undefined);
@@ -28,7 +28,7 @@ export class Workspace {
   private readonly left = new AbortController();
   private timer: ReturnType<typeof setTimeout> | undefined;
   private looking = false;
-  /** The way to a chat that is being opened; whoever goes elsewhere meanwhile stays there. */
+  /** Aborted when the user goes elsewhere while a chat is being opened, so that the older click does not win. */
   private going = new AbortController();
 
   constructor(readonly user: string) {
@@ -44,7 +44,7 @@ export class Workspace {
     void this.look();
   }
 
-  /** Somebody else signs in, or nobody. */
+  /** Another user signs in, or nobody is signed in any more. */
   leave(): void {
     this.left.abort();
     this.going.abort();
@@ -52,7 +52,7 @@ export class Workspace {
     this.conversation.get()?.leave();
   }
 
-  /** The chat with an assistant; created if there is none. */
+  /** Opens the chat with an assistant, and creates it if there is none. */
   async talkTo(assistant: string): Promise<void> {
     this.lists.patch({ problem: undefined });
     this.going.abort();
@@ -85,7 +85,7 @@ export class Workspace {
     void conversation.load();
   }
 
-  /** Looks at what is shown, if it is seen; most of it is answered with "unchanged". */
+  /** Looks for changes, if the page is visible. Most requests cost a `304`. */
   private async look(): Promise<void> {
     if (this.looking || document.visibilityState !== 'visible') return this.lookLater();
     this.looking = true;
@@ -112,7 +112,7 @@ export class Workspace {
       this.lists.patch({
         assistants,
         chats: merged(page.data, chats ?? []),
-        // What was paged to is still beyond the last one shown.
+        // Keeps the cursor: older chats that were loaded stay in the list.
         before: chats === undefined ? page.before : before,
         problem: undefined,
       });
@@ -123,14 +123,14 @@ export class Workspace {
 
   private upsert(chat: Chat): void {
     const { chats } = this.lists.get();
-    // Before the first page is there, it will be in it.
+    // Otherwise the first page will contain it.
     if (chats !== undefined) this.lists.patch({ chats: merged([chat], chats) });
   }
 }
 
 export const addressOf = (chatId: string): string => `#/chats/${chatId}`;
 
-/** Chats by newest activity, each once, as `newer` has it. */
+/** Chats by newest activity, each once. `newer` wins. */
 function merged(newer: readonly Chat[], older: readonly Chat[]): readonly Chat[] {
   const byId = new Map([...older, ...newer].map((chat) => [chat.id, chat]));
   const chats = [...byId.values()].sort((a, b) => compare(b.last_message_at, a.last_message_at) || compare(b.id, a.id));

@@ -6,7 +6,7 @@ import { Workspace } from '../state/workspace';
 import { Shell } from './shell';
 import { SignInPanel } from './sign-in';
 
-/** The page: who are you, or everything else. */
+/** The page: the sign-in, or everything else. */
 export function App(): JSX.Element | null {
   const { session, reason, looking } = useStore(signIn);
   const user = session?.user;

@@ -3,7 +3,7 @@ import type { Talker } from '../state/talker';
 
 const letters = new Intl.Segmenter();
 
-/** An assistant's initial, in its tint. It stands beside the name, and so says nothing. */
+/** An assistant's initial, in its tint. It is hidden from screen readers, because the name stands beside it. */
 export function Avatar({
   of,
   size = '',
@@ -18,7 +18,7 @@ export function Avatar({
   );
 }
 
-/** The first character as a reader sees it, as a capital. */
+/** The first visible character, as a capital. */
 export function initialOf(name: string): string {
   const [first] = letters.segment(name.trim());
   return (first?.segment ?? '·').toLocaleUpperCase();

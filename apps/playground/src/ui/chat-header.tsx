@@ -18,7 +18,7 @@ interface ChatHeaderProps {
   readonly inspectorOpen: boolean;
 }
 
-/** Whose chat it is, how it stands, and what can be done with it. */
+/** The chat's assistant and state, and what the user can do with the chat. */
 export function ChatHeader(props: ChatHeaderProps): JSX.Element {
   const { conversation, chat, talker, onMenu, onNew, onToggleInspector, inspectorOpen } = props;
   const [asking, setAsking] = useState(false);

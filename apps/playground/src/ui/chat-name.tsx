@@ -11,11 +11,11 @@ interface ChatNameProps {
   readonly onRename: (title: string) => void;
 }
 
-/** What a chat is called, to be changed in its place. */
+/** The title of a chat, which can be edited in place. */
 export function ChatName({ title, talker, onRename }: ChatNameProps): JSX.Element {
   const [editing, setEditing] = useState(false);
   const button = useRef<HTMLButtonElement>(null);
-  /** The keyboard goes on where it was; a click elsewhere goes there. */
+  /** After Enter or Escape the focus returns to the button; after a click elsewhere it goes there. */
   const comesBack = useRef(false);
 
   useLayoutEffect(() => {
@@ -61,11 +61,11 @@ function NameField({
 }: {
   readonly title: string;
   readonly placeholder: string;
-  /** With the text to be kept, if it is. */
+  /** Called with the new text, or with undefined when the old one stays. */
   readonly onDone: (text: string | undefined, byKey: boolean) => void;
 }): JSX.Element {
   const field = useRef<HTMLInputElement>(null);
-  /** It is taken out of the page when it is done, and loses the focus by that. */
+  /** Removing the field from the page takes its focus away, which must not count as a second end. */
   const done = useRef(false);
   const finish = (text: string | undefined, byKey: boolean): void => {
     if (done.current) return;

@@ -12,20 +12,20 @@ interface ChatPanelProps {
   readonly workspace: Workspace;
   readonly conversation: Conversation;
   readonly onMenu: (() => void) | undefined;
-  /** A message's job is to be looked at; the newest unless one is named. */
+  /** Opens the inspector for a message's job (default: the newest). */
   readonly onInspect: (jobId?: string) => void;
   readonly onToggleInspector: () => void;
   readonly inspectorOpen: boolean;
 }
 
-/** One chat: its head, its history, and where to type. */
+/** One chat: its header, its history, and the composer. */
 export function ChatPanel(props: ChatPanelProps): JSX.Element {
   const { workspace, conversation, onMenu, onInspect, onToggleInspector, inspectorOpen } = props;
   const view = useStore(conversation.view);
   const { assistants } = useStore(workspace.lists);
   const { chat, phase } = view;
   const slug = chat?.assistant ?? '';
-  // The same object while it says the same: what is drawn once stays.
+  // The same object while nothing changes, so that drawn messages are not drawn again.
   const talker = useMemo(() => talkerOf(assistants, slug), [assistants, slug]);
   const { name } = talker;
 
@@ -72,7 +72,7 @@ export function ChatPanel(props: ChatPanelProps): JSX.Element {
   );
 }
 
-/** Says what has happened to those who listen; not each piece, which nobody could follow. */
+/** Announces events to screen readers; not each piece, which nobody could follow. */
 function Announcer({ conversation }: { readonly conversation: Conversation }): JSX.Element {
   return (
     <div class="unseen" aria-live="polite">

@@ -1,7 +1,7 @@
 import type { JSX } from 'preact';
 import { Copy } from './copy';
 
-/** Code as it is, with its language and a way to take it along. */
+/** Code with its language and a button that copies it. */
 export function CodeBlock({ text, info }: { readonly text: string; readonly info: string }): JSX.Element {
   const [language = ''] = /^[\w+#.-]{1,30}/.exec(info.trim()) ?? [];
   return (

@@ -18,11 +18,11 @@ interface ComposerProps {
   readonly onNew: () => void;
 }
 
-/** The contract's bound on a message, in characters, and from where on it is shown how many there are. */
+/** The contract's limit for a message, in characters, and the length from which on the composer shows a count. */
 const LONGEST = 32_000;
 const SHOWN_FROM = 28_000;
 
-/** Where to type; or why not. */
+/** Where the user types, or why they cannot. */
 export function Composer({ conversation, view, chat, assistant, onNew }: ComposerProps): JSX.Element {
   const text = useStore(conversation.draft.text);
   const field = useRef<HTMLTextAreaElement>(null);
@@ -40,7 +40,7 @@ export function Composer({ conversation, view, chat, assistant, onNew }: Compose
     element.style.height = `${element.scrollHeight}px`;
   }, [text, isOpen]);
 
-  // On a phone this would bring up the keyboard over what is to be read first.
+  // On a phone, the focus would open the keyboard over the messages.
   useEffect(() => {
     if (!byTouch) field.current?.focus();
   }, [isOpen]);
@@ -62,7 +62,7 @@ export function Composer({ conversation, view, chat, assistant, onNew }: Compose
           </p>
           <div class="choices">
             {isBusy && (
-              // Its reply is written to the end all the same.
+              // A turn in flight goes on, so it can still be stopped.
               <button
                 class="button quiet"
                 type="button"
@@ -114,7 +114,7 @@ export function Composer({ conversation, view, chat, assistant, onNew }: Compose
             send();
           }}
         />
-        {/* Two buttons, by their keys: one that became the other while it is clicked would send what was just stopped. */}
+        {/* Two buttons with different keys: a button that turned from "Stop" to "Send" under a click would send. */}
         {isBusy ? (
           <button
             key="stop"

@@ -4,7 +4,9 @@ import { Icon } from './icons';
 
 const SHOWN_MS = 1_600;
 
-/** A button that copies; it says when it has. A page without TLS that is not of this machine may not copy: there is none there. */
+/**
+ * A button that copies, and says when it has. A page without TLS may not copy, unless it is from this machine; there the button is missing.
+ */
 export function Copy({ text, label }: { readonly text: string; readonly label: string }): JSX.Element | null {
   const [done, setDone] = useState(false);
   useEffect(() => {
@@ -12,7 +14,7 @@ export function Copy({ text, label }: { readonly text: string; readonly label: s
     const timer = setTimeout(() => setDone(false), SHOWN_MS);
     return () => clearTimeout(timer);
   }, [done]);
-  // Contrary to its type.
+  // The type says that it is always there.
   if ((navigator.clipboard as Clipboard | undefined) === undefined) return null;
   const copy = async (): Promise<void> => {
     await navigator.clipboard.writeText(text).then(

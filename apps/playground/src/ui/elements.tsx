@@ -2,7 +2,7 @@ import type { Token } from 'markdown-it';
 import type { ComponentChild, JSX } from 'preact';
 import { CodeBlock } from './code-block';
 
-/** The elements that are drawn for tokens of Markdown; any other is left out, and what is in it stays. */
+/** The elements for tokens of Markdown. Another token is left out, but its content stays. */
 const DRAWN = {
   paragraph: 'p',
   blockquote: 'blockquote',
@@ -16,13 +16,13 @@ const DRAWN = {
   s: 's',
 } as const;
 
-/** The title of the chat is the page's first heading: those of a reply stand below it. */
+/** The chat's title is the page's first heading, so headings of a reply begin one level below. */
 const HEADINGS = { h1: 'h2', h2: 'h3', h3: 'h4', h4: 'h5', h5: 'h6', h6: 'h6' } as const;
 
-/** Where a link of a reply may lead. */
+/** The schemes to which a link of a reply may lead. */
 const SCHEMES: readonly string[] = ['http:', 'https:', 'mailto:'];
 
-/** What is drawn for tokens of Markdown. Text stays text: it goes to the page as such, and never as HTML. */
+/** Draws tokens of Markdown. Text goes to the page as text, never as HTML. */
 export function elementsOf(tokens: readonly Token[]): ComponentChild[] {
   const drawn: ComponentChild[] = [];
   for (let n = 0; n < tokens.length; n++) {
@@ -60,7 +60,7 @@ function leafOf(token: Token): ComponentChild {
     case 'hardbreak':
       return <br />;
     case 'image':
-      // It is not fetched: by its address it would tell others what the model was made to put into it.
+      // Pictures are not fetched: the address would tell others what the model put into it.
       return <Link address={attribute(token, 'src')}>{token.content || 'image'}</Link>;
     default:
       return token.content;
@@ -106,7 +106,7 @@ function containerOf(token: Token, inside: ComponentChild[]): ComponentChild {
   }
 }
 
-/** A link opens a page of its own, which learns nothing of this one. Whatever leads elsewhere than into the web, or to mail, is text. */
+/** A link opens its own page, which learns nothing about this one. A link with another scheme stays text. */
 function Link({
   address,
   title,

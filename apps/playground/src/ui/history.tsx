@@ -17,19 +17,19 @@ interface HistoryProps {
   readonly onInspect: (jobId?: string) => void;
 }
 
-/** A reader this close to the end, in pixels, wants to stay there. */
+/** A reader this close to the end, in pixels, stays at the end when text comes. */
 const AT_THE_END_PX = 80;
 
 /** Older messages are fetched when their place comes this close. */
 const AHEAD = '600px 0px 0px 0px';
 
-/** What was said, in order; older messages come as one scrolls up to them, and nothing moves for it. */
+/** The messages in order. Older ones load as the reader scrolls up, and nothing moves. */
 export function History({ conversation, view, talker, onInspect }: HistoryProps): JSX.Element {
   const { messages, phase, turn, notice } = view;
   const scroller = useRef<HTMLDivElement>(null);
   const content = useRef<HTMLDivElement>(null);
   const stays = useRef(true);
-  /** Where and how large it was when last looked at. */
+  /** Scroll position and sizes at the last look. */
   const last = useRef({ top: 0, height: 0, room: 0 });
   const [isAway, setIsAway] = useState(false);
 
@@ -50,12 +50,12 @@ export function History({ conversation, view, talker, onInspect }: HistoryProps)
     const { top, height, room } = last.current;
     const wentUp = element.scrollTop < top - 1 && element.scrollHeight >= height && element.clientHeight === room;
     if (element.scrollHeight - element.scrollTop - element.clientHeight < AT_THE_END_PX) stays.current = true;
-    // Who is not at the end any more because it moved away has not left it.
+    // The end moved away from the reader; the reader has not left it.
     else if (wentUp) stays.current = false;
     remember(element);
   };
 
-  // Before the next frame is painted: whoever was at the end stays there, however the text or the window grows.
+  // Before the next frame: a reader at the end stays there, however the text or the window grows.
   useLayoutEffect(() => {
     const keep = new ResizeObserver(() => stays.current && toTheEnd());
     if (scroller.current !== null) keep.observe(scroller.current);
@@ -63,7 +63,7 @@ export function History({ conversation, view, talker, onInspect }: HistoryProps)
     return () => keep.disconnect();
   }, []);
 
-  // Whoever sends wants to see it.
+  // The sender wants to see the message.
   const isSending = isUnderWay(turn) && turn.text !== undefined && turn.job === undefined;
   useLayoutEffect(() => {
     if (isSending) toTheEnd();
@@ -97,7 +97,7 @@ export function History({ conversation, view, talker, onInspect }: HistoryProps)
   );
 }
 
-/** The way back, for whoever reads further up. */
+/** A button that leads a reader further up back to the end. */
 function Newest({ onClick }: { readonly onClick: () => void }): JSX.Element {
   return (
     <button class="newest" type="button" onClick={onClick}>
@@ -107,13 +107,13 @@ function Newest({ onClick }: { readonly onClick: () => void }): JSX.Element {
   );
 }
 
-/** The day, where a new one begins. */
+/** The day of a message, if it is the first one of that day. */
 function dayBetween(before: Message | undefined, message: Message): string | undefined {
   const day = dayOf(message.created_at);
   return before !== undefined && dayOf(before.created_at) === day ? undefined : day;
 }
 
-/** What is put above the messages must not move them: the text of the first of those that were there marks the place. */
+/** Keeps the messages where they are when others are put above them. The text of the first message marks the place. */
 function useSteadyPosition(scroller: { readonly current: HTMLElement | null }, messages: readonly Message[]): void {
   const mark = useRef<{ id: string; top: number } | undefined>(undefined);
   useLayoutEffect(() => {
@@ -121,7 +121,7 @@ function useSteadyPosition(scroller: { readonly current: HTMLElement | null }, m
     const element = scroller.current;
     if (first === undefined || element === null) return;
     const topOf = (id: string): number => {
-      // Not the whole item: a day that was written above it may be so no longer.
+      // Not the whole item: the day above it may move to a message that was just loaded.
       const text = document.getElementById(`m-${id}`)?.querySelector('.bubble-row');
       return (text?.getBoundingClientRect().top ?? 0) - element.getBoundingClientRect().top + element.scrollTop;
     };
@@ -131,7 +131,7 @@ function useSteadyPosition(scroller: { readonly current: HTMLElement | null }, m
   }, [messages]);
 }
 
-/** The place of what is older: it fetches as it comes near. */
+/** The place of older messages. It loads them as it comes near. */
 function Older({
   conversation,
   view,

@@ -20,7 +20,7 @@ const PATHS = {
   dots: 'M5 12h.01M12 12h.01M19 12h.01',
 } as const;
 
-/** A drawing beside words, or inside a control that has a label: it says nothing itself. */
+/** A drawing beside words, or inside a labelled control. It is hidden from screen readers. */
 export function Icon({ name }: { readonly name: keyof typeof PATHS }): JSX.Element {
   return (
     <svg class="icon" viewBox="0 0 24 24" aria-hidden="true" focusable="false">
@@ -29,7 +29,7 @@ export function Icon({ name }: { readonly name: keyof typeof PATHS }): JSX.Eleme
   );
 }
 
-/** The mark: a word that turns back as an answer. */
+/** The logo: a word that turns back as an answer. */
 export function Mark(): JSX.Element {
   return (
     <svg class="mark" viewBox="0 0 32 32" aria-hidden="true" focusable="false">

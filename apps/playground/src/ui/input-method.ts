@@ -1,15 +1,15 @@
-/** The key code of a key that an input method has taken. */
+/** The key code of a key that an input method handles. */
 const TAKEN = 229;
 
-/** So soon after an input method has put its text in, in milliseconds, a key is the one that told it to. */
+/** In milliseconds. A key this soon after the end of a composition is the one that ended it. */
 const SAME_KEY_MS = 50;
 
 let endedAt = -Infinity;
 addEventListener('compositionend', ({ timeStamp }) => (endedAt = timeStamp), true);
 
 /**
- * Whether a key was for an input method, as Enter is when it picks a word in Japanese: then it is not for the page. Chromium and Firefox
- * say that a word is being composed; Safari ends the composition before it tells of the key, and gives it a code of its own.
+ * An input method handles this key, as Enter when it picks a word in Japanese; the page must ignore it. Chromium and Firefox report that a
+ * word is being composed. Safari ends the composition before it reports the key, and gives the key a code of its own.
  */
 export function isForInputMethod({ isComposing, keyCode, timeStamp }: KeyboardEvent): boolean {
   return isComposing || keyCode === TAKEN || timeStamp - endedAt < SAME_KEY_MS;

@@ -16,13 +16,13 @@ import { Timeline } from './timeline';
 interface InspectorProps {
   readonly client: Rejoinder;
   readonly conversation: Conversation;
-  /** Which job to look at; the newest turn's unless one is named. */
+  /** The job to show (default: that of the newest turn). */
   readonly jobId: string | undefined;
   readonly onLatest: () => void;
   readonly onClose: () => void;
 }
 
-/** What the API does: the job behind a reply, its states, times and ids; and how the page watches it. */
+/** Shows the job behind a reply, its states, times and ids; and lets the user choose how the page watches replies. */
 export function Inspector({ client, conversation, jobId, onLatest, onClose }: InspectorProps): JSX.Element {
   const view = useStore(conversation.view);
   const watching = useStore(mode);
@@ -125,7 +125,7 @@ function JobFacts({
   );
 }
 
-/** Tokens in and out; "~" says that some of them are estimated. */
+/** Tokens in and out; "~" marks a count that is partly estimated. */
 function tokensOf({ input_tokens: input, output_tokens: output, estimated }: NonNullable<Message['usage']>): string {
   const about = estimated === true ? '~' : '';
   return `${about}${input} in · ${about}${output} out`;
@@ -152,7 +152,7 @@ function Id({ name, id }: { readonly name: string; readonly id: string }): JSX.E
   );
 }
 
-/** A job of the past. What is final is read once. */
+/** An earlier job. A final one is read once. */
 function useJob(client: Rejoinder, jobId: string | undefined): Job | undefined {
   const [job, setJob] = useState<Job>();
   useEffect(() => {

@@ -11,7 +11,7 @@ interface LandingProps {
   readonly onMenu: (() => void) | undefined;
 }
 
-/** No chat is open: who is there to talk to. */
+/** Shown when no chat is open: the assistants to choose from. */
 export function Landing({ workspace, onMenu }: LandingProps): JSX.Element {
   const { assistants, problem } = useStore(workspace.lists);
   return (

@@ -6,13 +6,13 @@ import { elementsOf } from './elements';
 import { memo } from './memo';
 import { Prose } from './prose';
 
-/** A longer text is shown as it is: parsing and drawing it would hold up the page. */
+/** In characters. A longer text is shown as it is, because parsing and drawing it would block the page. */
 const LONGEST = 200_000;
 
-/** Of the page's time parsing a text that is being written takes a fifth at most: after each parse it pauses four times as long. */
+/** Parsing a growing text takes at most a fifth of the page's time: after each parse it pauses four times as long. */
 const PAUSES = 4;
 
-/** What an assistant wrote: Markdown. Nothing in it becomes markup but by the elements drawn here. */
+/** An assistant's text as Markdown. Only the elements drawn here become markup. */
 export function Markdown({ text }: { readonly text: string }): JSX.Element {
   const isShort = text.length <= LONGEST;
   const blocks = useMemo(() => (isShort ? blocksOf(text) : []), [text]);
@@ -24,7 +24,7 @@ export function Markdown({ text }: { readonly text: string }): JSX.Element {
   );
 }
 
-/** The same while it is written. */
+/** The same for a text that is being written. */
 export function WritingMarkdown({ text }: { readonly text: string }): JSX.Element {
   const isShort = text.length <= LONGEST;
   const groups = useGrowing(isShort ? text : '');
@@ -49,7 +49,7 @@ function useGrowing(text: string): readonly (readonly Block[])[] {
     growing.current.update(text);
     pausesUntil.current = now + (1 + PAUSES) * (performance.now() - now);
   }
-  // The last piece must be seen, too, when no other comes after it.
+  // The last piece must be shown, even if no other comes after it.
   useEffect(() => {
     if (pause <= 0) return;
     const timer = setTimeout(() => again((n) => n + 1), pause);

@@ -1,6 +1,6 @@
 import { Component, type ComponentChildren, type FunctionComponent } from 'preact';
 
-/** A component that is drawn anew only when one of its properties is another; of `callbacks` any will do. */
+/** A component that is drawn anew only when one of its properties changes, except those in `callbacks`. */
 export function memo<P extends object>(
   Drawn: FunctionComponent<P>,
   callbacks: readonly (keyof P)[] = [],

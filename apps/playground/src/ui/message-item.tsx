@@ -11,12 +11,12 @@ import { timeOf } from './times';
 interface MessageItemProps {
   readonly message: Message;
   readonly talker: Talker;
-  /** The day, where it is the first of one. */
+  /** The day, if this is its first message. */
   readonly day: string | undefined;
   readonly onInspect: (jobId?: string) => void;
 }
 
-/** A message of the history. Its words never change; whether the model is sent it may. */
+/** A message of the history. Its text never changes; `in_context` may. */
 export const MessageItem = memo(
   function MessageItem({ message, talker, day, onInspect }: MessageItemProps): JSX.Element {
     const { id, role, content, created_at: createdAt, job_id: jobId, in_context: inContext } = message;

@@ -8,7 +8,7 @@ interface ProblemTextProps {
   readonly onDismiss?: () => void;
 }
 
-/** What could not be done: for a reader first, then what a developer looks for. */
+/** A problem: a sentence for readers, then the ids for developers. */
 export function ProblemText({ problem, onDismiss }: ProblemTextProps): JSX.Element | null {
   if (problem === undefined) return null;
   const { message, code, requestId, details = [] } = problem;

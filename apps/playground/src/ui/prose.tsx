@@ -6,10 +6,7 @@ interface Block {
   readonly text: string;
 }
 
-/**
- * What somebody wrote, as text: nothing in it becomes markup. Only fenced code is set apart. Each paragraph has the direction
- * of its own first letter.
- */
+/** A user's text: nothing in it becomes markup, and only fenced code is set apart. Each paragraph has the direction of its first letter. */
 export function Prose({
   text,
   isWriting = false,
@@ -36,7 +33,7 @@ const Paragraph = memo(function Paragraph({ kind, text }: Block) {
   );
 });
 
-/** Paragraphs, and code between lines of three backquotes; code that is not closed yet goes on to the end. */
+/** Paragraphs, and code between lines of three backquotes. Unclosed code goes on to the end. */
 function blocksOf(text: string): Block[] {
   const blocks: Block[] = [];
   text.split(/^```[^\n]*\n?/m).forEach((part, n) => {

@@ -11,11 +11,11 @@ import { UserSheet } from './user-sheet';
 
 interface RailProps {
   readonly workspace: Workspace;
-  /** Something was chosen. */
+  /** Called when the user has chosen something. */
   readonly onPick: () => void;
 }
 
-/** Who can be talked to, and the chats there are. */
+/** The list of assistants and chats. */
 export function Rail({ workspace, onPick }: RailProps): JSX.Element {
   const { assistants, chats, before } = useStore(workspace.lists);
   const open = useStore(workspace.conversation);

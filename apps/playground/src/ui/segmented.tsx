@@ -8,7 +8,7 @@ interface SegmentedProps<T extends string> {
   readonly options: readonly (readonly [value: T, name: string])[];
 }
 
-/** One of a few, side by side. Radio buttons underneath, so that the arrow keys work. */
+/** A choice of a few, side by side. It consists of radio buttons, so that the arrow keys work. */
 export function Segmented<T extends string>({ label, store, options }: SegmentedProps<T>): JSX.Element {
   const chosen = useStore(store);
   const name = useId();

@@ -8,7 +8,7 @@ export interface SheetProps {
   readonly children: ComponentChildren;
 }
 
-/** Something above the page that takes the keyboard until it is closed, by Escape too; the focus goes back to where it was. */
+/** A dialog above the page. It keeps the keyboard until it is closed, by Escape too; then the focus goes back to where it was. */
 export function Sheet({ label, side, onClose, children }: SheetProps): JSX.Element {
   const dialog = useRef<HTMLDialogElement>(null);
   useLayoutEffect(() => {
@@ -30,7 +30,7 @@ export function Sheet({ label, side, onClose, children }: SheetProps): JSX.Eleme
         onClose();
       }}
       onClick={(event) => {
-        // The backdrop belongs to the dialog itself; what it holds covers all of the rest.
+        // A click on the backdrop is a click on the dialog itself; its content covers the rest.
         if (event.target === dialog.current) onClose();
       }}
     >

@@ -12,7 +12,7 @@ import { Rail } from './rail';
 import { Sheet } from './sheet';
 import { NARROW, NO_INSPECTOR, useMedia } from './use-media';
 
-/** Rail, chat and inspector: side by side where there is room, else above one another. */
+/** Rail, chat and inspector: side by side if there is room, else above one another. */
 export function Shell({ workspace }: { readonly workspace: Workspace }): JSX.Element {
   const conversation = useStore(workspace.conversation);
   const away = useStore(reach) === 'away';
@@ -21,7 +21,7 @@ export function Shell({ workspace }: { readonly workspace: Workspace }): JSX.Ele
   const noRoom = useMedia(NO_INSPECTOR);
   const [railOpen, setRailOpen] = useState(false);
   const [sheetOpen, setSheetOpen] = useState(false);
-  /** The job to be looked at; undefined: that of the newest turn. */
+  /** The job in the inspector; undefined: that of the newest turn. */
   const [jobId, setJobId] = useState<string>();
 
   useEffect(() => {
@@ -58,7 +58,7 @@ export function Shell({ workspace }: { readonly workspace: Workspace }): JSX.Ele
         class="skip"
         href="#message"
         onClick={(event) => {
-          // The address says which chat is open.
+          // The address names the open chat, so the link must not change it.
           event.preventDefault();
           document.getElementById('message')?.focus();
         }}

@@ -6,7 +6,7 @@ import { Icon, Mark } from './icons';
 
 const COMMAND = 'npm run --silent token -- alice';
 
-/** Where nobody is signed in. */
+/** Shown when nobody is signed in. */
 export function SignInPanel({ reason }: { readonly reason: string | undefined }): JSX.Element {
   return (
     <main class="sign-in">
@@ -26,7 +26,7 @@ export function SignInPanel({ reason }: { readonly reason: string | undefined })
   );
 }
 
-/** A name where the service gives tokens to the page, else a token. */
+/** Asks for a name where the service gives tokens to the page, else for a token. */
 export function SignInForm({
   onDone,
   name = '',

@@ -6,7 +6,7 @@ import { useNow } from './use-now';
 
 const TICK_MS = 100;
 
-/** The states a job has gone through, the one it is in, and how long each took. */
+/** The states of a job so far, and how long each took. */
 export function Timeline({ job, isLive }: { readonly job: Job; readonly isLive: boolean }): JSX.Element {
   const ended = isFinal(job);
   const now = useNow(TICK_MS, isLive && !ended);

@@ -8,11 +8,11 @@ export const timeOf = (moment: string): string => clock.format(new Date(moment))
 
 export const exactTimeOf = (moment: string): string => exact.format(new Date(moment));
 
-/** The day of a moment, as one says it. */
+/** The day of a moment, in everyday words. */
 export function dayOf(moment: string, now = new Date()): string {
   const date = new Date(moment);
   if (date.toDateString() === now.toDateString()) return 'Today';
-  // By the calendar: the day before may have had 23 or 25 hours.
+  // The calendar's day before, which may have 23 or 25 hours.
   const yesterday = new Date(now.getFullYear(), now.getMonth(), now.getDate() - 1);
   if (date.toDateString() === yesterday.toDateString()) return 'Yesterday';
   return (date.getFullYear() === now.getFullYear() ? day : dayOfYear).format(date);
@@ -27,7 +27,7 @@ export function ago(moment: string, now = Date.now()): string {
   return shortDay.format(new Date(moment));
 }
 
-/** A span in milliseconds, as short as is of use. */
+/** A span in milliseconds, in as few characters as are useful. */
 export function span(ms: number): string {
   if (ms < 1_000) return `${Math.round(ms)} ms`;
   if (ms < 60_000) return `${(ms / 1_000).toFixed(ms < 10_000 ? 2 : 1)} s`;

@@ -17,7 +17,7 @@ interface TurnItemsProps {
   readonly onInspect: (jobId?: string) => void;
 }
 
-/** What is not in the history yet: the message on its way, the reply while it is written; or why there is none. */
+/** The items that are not in the history yet: the message on its way, and the reply that is being written, or why there is none. */
 export function TurnItems({ conversation, view, talker, onInspect }: TurnItemsProps): JSX.Element | null {
   const { turn, messages, chat, phase } = view;
   if (phase !== 'ready') return null;
@@ -73,7 +73,7 @@ interface LiveReplyProps {
   readonly talker: Talker;
 }
 
-/** The only part that is drawn with each piece. */
+/** Only this component is drawn with each piece. */
 function LiveReply({ conversation, turn, talker }: LiveReplyProps): JSX.Element {
   const text = useStore(conversation.exchange.live.shown);
   return (

@@ -1,9 +1,9 @@
 import { useEffect, useState } from 'preact/hooks';
 
-/** No room for the rail beside the chat. */
+/** Too narrow for the rail beside the chat. */
 export const NARROW = '(max-width: 759px)';
 
-/** No room for the inspector beside the chat. */
+/** Too narrow for the inspector beside the chat. */
 export const NO_INSPECTOR = '(max-width: 1119px)';
 
 export function useMedia(query: string): boolean {

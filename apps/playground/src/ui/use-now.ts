@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'preact/hooks';
 
-/** The time, in milliseconds since the epoch, looked at every `ms` milliseconds while something runs. */
+/** The time in milliseconds since the epoch, updated every `ms` milliseconds while `isRunning`. */
 export function useNow(ms: number, isRunning: boolean): number {
   const [now, setNow] = useState(Date.now());
   useEffect(() => {

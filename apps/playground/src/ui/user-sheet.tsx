@@ -6,10 +6,10 @@ import { Segmented } from './segmented';
 import { Sheet } from './sheet';
 import { SignInForm } from './sign-in';
 
-/** Who is here, how to be somebody else, and how the page looks. */
+/** Shows the user, a way to be another one, and the page's appearance. */
 export function UserSheet({ user, onClose }: { readonly user: string; readonly onClose: () => void }): JSX.Element {
   const leaveChat = (): void => {
-    // It is another user's.
+    // The open chat belongs to the previous user.
     location.hash = '#/';
     onClose();
   };

@@ -5,8 +5,8 @@ import { isFinal, type Job, type Message } from '../types.js';
 import { metadataOf, type RejoinderMetadata } from './messages.js';
 
 /**
- * Text that was shown is no longer part of the reply: its attempt was lost and another one begins, or less of it was kept.
- * A UI message stream only ever adds, so it ends here; `resumeStream()` shows the reply anew, from its beginning.
+ * Text that was shown is no longer part of the reply: its attempt was lost and another one begins, or less of it was kept. A UI message
+ * stream can only add text, so it ends here. `resumeStream()` shows the reply anew, from its beginning.
  */
 export class RestartError extends RejoinderError {
   override readonly name = 'RestartError';
@@ -18,7 +18,9 @@ export class RestartError extends RejoinderError {
  */
 export async function* chunksOf(events: JobEvents): AsyncGenerator<UIMessageChunk<RejoinderMetadata>, void, undefined> {
   let id: string | undefined;
-  /** What came before the job had a name: where a page may not see the headers, the first event may be text. */
+  /**
+   * Text that came before the job's id. A page that may not read the headers learns the id from an event, and the first event may be text.
+   */
   let held = '';
   let shown = '';
   function* show(text: string): Generator<UIMessageChunk<RejoinderMetadata>> {
@@ -57,17 +59,17 @@ export async function* chunksOf(events: JobEvents): AsyncGenerator<UIMessageChun
   }
 }
 
-/** What a state of the job adds to a reply of which so much is shown. */
+/** The chunks that a state of the job adds to a reply of which `shown` is shown. */
 function* stateOf(job: Job, shown: string): Generator<UIMessageChunk<RejoinderMetadata>> {
   const { id, status, attempts, error, assistant_message } = job;
   const messageMetadata: RejoinderMetadata = { job_status: status, attempts, ...(error && { error }) };
   if (!isFinal(job)) {
-    // Said by a `start`, it leaves `useChat` in status `submitted`, in which pages show that they wait.
+    // A `start` leaves `useChat` in status `submitted`, in which pages show that they wait.
     if (shown === '') yield { type: 'start', messageId: id, messageMetadata };
     else yield { type: 'message-metadata', messageMetadata };
     return;
   }
-  // Of a canceled turn nothing may be kept.
+  // A canceled turn may keep no text.
   if (status === 'canceled' && assistant_message === null) rest('', shown);
   if (shown !== '') yield { type: 'text-end', id };
   if (status === 'failed') {
@@ -78,7 +80,7 @@ function* stateOf(job: Job, shown: string): Generator<UIMessageChunk<RejoinderMe
   }
 }
 
-/** What is kept of the reply beyond what is shown of it. @throws RestartError when more is shown, or something else */
+/** The part of the kept text that is not shown yet. @throws RestartError when `kept` does not begin with `shown` */
 function rest(kept: string, shown: string): string {
   if (!kept.startsWith(shown)) throw new RestartError('Less of the reply was kept than was shown.');
   return kept.slice(shown.length);

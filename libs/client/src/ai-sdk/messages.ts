@@ -1,26 +1,28 @@
 import type { UIMessage } from 'ai';
 import type { Job, JobStatus, Message } from '../types.js';
 
-/** What a message says beyond its text, in the contract's words. A message that the page has just sent says none of it. */
+/**
+ * What the service says about a message besides its text, in the contract's words. A message that the page has just sent has none of it.
+ */
 export interface RejoinderMetadata {
   /** The job that writes the reply. */
   readonly job_id?: string;
-  /** The job as last told; with `attempts` and `error` only of a reply that was seen being written. */
+  /** The latest known state of the job. `attempts` and `error` are there only for a reply whose stream this page has read. */
   readonly job_status?: JobStatus;
   readonly attempts?: number;
   /** Why the job failed. */
   readonly error?: Job['error'];
-  /** The message as it is kept; of a reply as soon as it is. */
+  /** The stored message's id; undefined until the message is stored. */
   readonly message_id?: string;
   readonly seq?: number;
-  /** `incomplete` is the text so far of a reply that was canceled, or that the model ended early: `stop_reason` says which. */
+  /** `incomplete`: the reply was canceled, or the model ended it early. `stop_reason` says which. */
   readonly status?: Message['status'];
   readonly created_at?: string;
   readonly model?: string;
   readonly stop_reason?: string;
   /** Why the model refused, in its own words. */
   readonly stop_details?: Message['stop_details'];
-  /** Only where it is false: the model is not sent this message any more. */
+  /** Present only when false: the model does not get this message any more. */
   readonly in_context?: false;
   readonly usage?: Message['usage'];
 }
@@ -29,9 +31,9 @@ export interface RejoinderMetadata {
 export type RejoinderUIMessage = UIMessage<RejoinderMetadata>;
 
 /**
- * Messages of the service as `useChat` has them, to begin with. A reply has the id of its job, as it has while it is streamed:
- * the same reply takes its own place, whichever way it comes. Other messages have their own; `metadata.message_id` always is it. A
- * reply without text, a refusal for one, has no parts.
+ * Messages of the service as the initial messages of `useChat`. A reply has the id of its job, as it has while it is streamed, so both are
+ * the same message to `useChat`. Other messages have their own id. `metadata.message_id` is always the message's own id. A reply without
+ * text, such as a refusal, has no parts.
  */
 export function toUIMessages(messages: readonly Message[]): RejoinderUIMessage[] {
   return messages.map((message) => ({
@@ -42,7 +44,7 @@ export function toUIMessages(messages: readonly Message[]): RejoinderUIMessage[]
   }));
 }
 
-/** What is told of a message that is kept. */
+/** The metadata of a stored message. */
 export function metadataOf(message: Message): RejoinderMetadata {
   const { id, job_id, seq, status, created_at, model, stop_reason, stop_details, in_context, usage } = message;
   return {

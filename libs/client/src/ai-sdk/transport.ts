@@ -9,35 +9,35 @@ import { chunksOf, RestartError } from './chunks.js';
 const LONGEST_KEY = 255;
 
 export interface RejoinderChatTransportOptions {
-  /** The client, or what to make one of. */
+  /** The client, or its options. */
   readonly client: Rejoinder | RejoinderOptions;
   /**
-   * Whether `stop()` cancels the turn, so that no more is written; true unless told. If not, it leaves the stream, and the
-   * turn goes on. The `useChat` of `ai` 7 stops when its component goes away, too, unless it was given its `chat`.
+   * `stop()` cancels the turn (the default). If false, `stop()` only leaves the stream, and the turn goes on. The `useChat` of `ai` 7 also
+   * stops when its component goes away, unless it was given its `chat`.
    */
   readonly cancelOnStop?: boolean;
 }
 
 /**
- * Lets `useChat` talk to Rejoinder. The `id` given to `useChat` is that of a Rejoinder chat (`openChat`), whose history is on
- * the service: of what `useChat` would send, the last user message is sent, its texts as one turn.
+ * Lets `useChat` talk to Rejoinder. The `id` of `useChat` is that of a Rejoinder chat (`openChat`). The service has the history, so only
+ * the last user message is sent, with its texts as one turn.
  *
- * * A message is one turn however often it is sent, for its id is part of the idempotency key. So ids must not come again with
- *   another text, which those that `useChat` makes up do not.
- * * A connection that is lost is made anew; none of the text is lost or doubled. `ConnectionError` comes after the client's
- *   `reconnectForMs`; `resumeStream()` goes on from there.
- * * A failed turn puts the chat in status `error`. So does what the service refuses (`ApiError`), and a {@link RestartError}.
- * * A request's own `headers`, `body` and `metadata` are not used: Rejoinder has no place for them.
+ * * A message is one turn however often it is sent, because its id is part of the idempotency key. So an id must not come again with
+ * another text; `useChat` makes ids that do not.
+ * * A lost connection is made anew, and no text is lost or doubled. `ConnectionError` comes after the client's `reconnectForMs`;
+ * `resumeStream()` goes on from there.
+ * * A failed turn puts the chat in status `error`. So does a refusal of the service (`ApiError`), and a {@link RestartError}.
+ * * A request's own `headers`, `body` and `metadata` are ignored: Rejoinder has no place for them.
  */
 export class RejoinderChatTransport implements ChatTransport<UIMessage> {
-  /** A stream that is resumed comes from the beginning. Said to `ai`, which then takes it for the whole. */
+  /** `ai` reads this: a resumed stream begins with the beginning of the reply. */
   readonly resumeStreamIsReplay = true;
 
   private readonly client: Rejoinder;
   private readonly cancelOnStop: boolean;
-  /** By chat: the job to show when it is asked for next, though it may have ended by then. */
+  /** By chat: the job to show at the next `reconnectToStream`, even if it has ended by then. */
   private readonly owed = new Map<string, string>();
-  /** By chat: a cancel on its way. */
+  /** By chat: a cancel under way. */
   private readonly canceling = new Map<string, Promise<void>>();
   /** By chat: the latest request for its stream. */
   private readonly reconnecting = new Map<string, object>();
@@ -48,9 +48,9 @@ export class RejoinderChatTransport implements ChatTransport<UIMessage> {
   }
 
   /**
-   * Sends the last message as a turn; by `regenerate()`, asks for a reply to it once more. Called by `useChat`.
-   * @throws TypeError when that is not a user's message of texts alone, or is to take another's place; ApiError
-   * `invalid_transition` when it has its reply, which is not written again
+   * Sends the last message as a turn. For `regenerate()`, it asks for a reply to that message again. `useChat` calls it.
+   * @throws TypeError when the last message is not a user's, has other parts than text, or is to replace another; ApiError
+   * `invalid_transition` when the message has its reply already, because a reply is not written again
    */
   async sendMessages({
     trigger,
@@ -76,10 +76,7 @@ export class RejoinderChatTransport implements ChatTransport<UIMessage> {
     return this.show(chatId, abortSignal, (signal) => this.client.streamTurn(chatId, turn, { idempotencyKey, signal }));
   }
 
-  /**
-   * The reply in flight, from its beginning; null when there is none. Called by `useChat`.
-   * @throws ApiError, ConnectionError
-   */
+  /** The reply in flight, from its beginning; null when there is none. `useChat` calls it. @throws ApiError, ConnectionError */
   async reconnectToStream({
     chatId,
     abortSignal,
@@ -95,16 +92,16 @@ export class RejoinderChatTransport implements ChatTransport<UIMessage> {
   }
 
   /**
-   * Says with what chat the page has begun. If a reply was in flight then, it is shown when the stream is resumed, though it
-   * may have ended by then: neither the page's messages nor the chat's state of now would have it.
+   * Tells the transport which chat the page has loaded. If a reply was in flight then, the next resume shows it, even if it has ended by
+   * then: it is neither among the page's messages nor in the chat's present state.
    */
   expectReply({ id, unfinished_job_id }: Pick<Chat, 'id' | 'unfinished_job_id'>): void {
     if (unfinished_job_id !== null) this.owed.set(id, unfinished_job_id);
   }
 
   /**
-   * Cancels the turn in flight, if there is one. Unlike `stop()` the chat goes on to show what is kept of the reply.
-   * @throws ApiError, ConnectionError
+   * Cancels the turn in flight, if there is one. Unlike after `stop()`, the chat then shows what is kept of the reply. @throws ApiError,
+   * ConnectionError
    */
   async cancel(chatId: string): Promise<void> {
     const jobId = await this.unfinishedJob(chatId);
@@ -112,12 +109,12 @@ export class RejoinderChatTransport implements ChatTransport<UIMessage> {
   }
 
   private async unfinishedJob(chatId: string, signal?: AbortSignal): Promise<string | null> {
-    // A service that is older than the field has no more to say.
+    // An older service does not have this field.
     const { unfinished_job_id = null } = (await this.client.getChat(chatId, { signal })) as Partial<Chat>;
     return unfinished_job_id;
   }
 
-  /** Resolves once no cancel is on its way: until then the turn that was stopped is in the way of the next, and would be resumed. */
+  /** Resolves once no cancel is under way. Until then the stopped turn would block the next one, and a resume would show it. */
   private async settled(chatId: string, signal: AbortSignal | undefined): Promise<void> {
     const canceling = this.canceling.get(chatId);
     const aborted = new Promise((resolve) => signal?.addEventListener('abort', resolve, { once: true }));
@@ -127,8 +124,8 @@ export class RejoinderChatTransport implements ChatTransport<UIMessage> {
 
   /**
    * The events of a job as the chunks `useChat` reads.
-   * @param stop what `stop()` says. A stream that is merely no longer read leaves the turn alone
-   * @param isLatest whether nobody else has asked for this stream since
+   * @param stop aborted by `stop()`. Leaving the stream without it does not cancel the turn
+   * @param isLatest nobody has asked for this stream since
    */
   private show(
     chatId: string,
@@ -147,14 +144,14 @@ export class RejoinderChatTransport implements ChatTransport<UIMessage> {
       chunks.return().catch(() => undefined);
     };
     const cancel = async (): Promise<void> => {
-      // Asked for again by the same page: `useChat` gives the older request up, and nobody has stopped anything.
+      // The same page may have asked for the stream again. Then `useChat` gives up the older request, and nobody has stopped anything.
       await Promise.resolve();
       if (!this.cancelOnStop || !isLatest()) return leave();
       this.owed.delete(chatId);
-      // The turn may be on its way to the service: it is let through, for only then it has a name to be canceled by.
+      // A turn that is still on its way to the service has no job id to cancel. So wait until it is accepted.
       if (events.jobId === undefined) await next?.catch(() => undefined);
       leave();
-      // There is nobody left to be told that it could not be canceled.
+      // `useChat` has closed the stream, so nobody can learn of a cancel that failed.
       if (events.jobId !== undefined) await this.client.cancelJob(events.jobId).catch(() => undefined);
     };
     return new ReadableStream<UIMessageChunk>({
@@ -196,7 +193,7 @@ export class RejoinderChatTransport implements ChatTransport<UIMessage> {
   }
 }
 
-/** @throws TypeError when there is anything but text in it */
+/** @throws TypeError when a part is not text */
 function textOf({ parts }: UIMessage): string {
   const texts = parts.map((part) => {
     if (part.type !== 'text') throw new TypeError(`Rejoinder takes text only, not a part of type "${part.type}".`);
@@ -205,21 +202,21 @@ function textOf({ parts }: UIMessage): string {
   return texts.join('\n');
 }
 
-/** The key of a message in its chat: in characters that a header may have, whatever the id is of. */
+/** The idempotency key of a message in its chat, in characters that a header may have, whatever is in the id. */
 function keyOf(chatId: string, messageId: string): string {
   const key = encodeURIComponent(`${chatId} ${messageId}`);
   if (key.length > LONGEST_KEY) throw new TypeError('The id of the message is too long to be part of a key.');
   return key;
 }
 
-/** It has ended otherwise in this moment: so there is nothing to cancel. */
+/** The turn has just ended otherwise, so there is nothing to cancel. */
 function unlessEnded(error: unknown): void {
   if (!(error instanceof ApiError && error.code === 'invalid_transition')) throw error;
 }
 
 /**
- * `ai` takes a TypeError about the network for a stream to be taken up where it broke, and would add the whole that it is
- * given then to the text it has. What asks for the token may throw one.
+ * Wraps a TypeError, which a caller's `token` function may throw. `ai` takes one for a network fault, continues the stream, and would add the whole
+ * replayed reply to the text it has.
  */
 function tellable(error: unknown): unknown {
   return error instanceof TypeError ? new ConnectionError(error.message, { cause: error }) : error;
