@@ -47,7 +47,7 @@ export async function newChat({ pool }: Side): Promise<BenchChat> {
 export const EXTEND = 'extend the lease';
 
 async function beat(manager: EntityManager, job: ClaimedJob | undefined): Promise<void> {
-  const beats = job === undefined ? [] : [{ jobId: job.id, attempt: job.attempt, text: 'Now', at: 0 }];
+  const beats = job === undefined ? [] : [{ jobId: job.id, attempt: job.attempt, step: 1, text: 'Now', at: 0 }];
   if ((await extend(manager, beats))[0] !== 'extended') throw new Error('The lease was not extended.');
 }
 

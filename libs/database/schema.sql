@@ -9,6 +9,18 @@ CREATE TABLE admin_sessions (
   CONSTRAINT admin_sessions_secret_hash_check CHECK ((length(secret_hash) = 32))
 );
 
+CREATE TABLE assistant_versions (
+  slug text NOT NULL,
+  version integer NOT NULL,
+  definition jsonb NOT NULL,
+  model text NOT NULL GENERATED ALWAYS AS ((definition ->> 'model'::text)) STORED,
+  max_output_tokens integer NOT NULL GENERATED ALWAYS AS (((definition ->> 'max_output_tokens'::text))::integer) STORED,
+  prompt_bytes integer NOT NULL GENERATED ALWAYS AS (octet_length((definition ->> 'system_prompt'::text))) STORED,
+  created_at timestamp(3) with time zone NOT NULL DEFAULT now(),
+  CONSTRAINT assistant_versions_pkey PRIMARY KEY (slug, version),
+  CONSTRAINT assistant_versions_slug_fkey FOREIGN KEY (slug) REFERENCES assistants(slug)
+);
+
 CREATE TABLE assistants (
   slug text NOT NULL,
   name text NOT NULL,
@@ -30,6 +42,7 @@ CREATE TABLE assistants (
   CONSTRAINT assistants_thinking_check CHECK ((thinking = ANY (ARRAY['adaptive'::text, 'between_tools'::text, 'disabled'::text]))),
   CONSTRAINT assistants_version_check CHECK ((version >= 1))
 );
+CREATE TRIGGER assistants_keep_version AFTER INSERT OR UPDATE OF version ON assistants FOR EACH ROW EXECUTE FUNCTION keep_assistant_version();
 
 CREATE TABLE callers (
   user_id text NOT NULL,
@@ -127,6 +140,9 @@ CREATE TABLE jobs (
   requeued_at timestamp(3) with time zone,
   free_attempts smallint NOT NULL DEFAULT 0,
   left_to_workers_since timestamp(3) with time zone,
+  assistant_version integer,
+  step smallint NOT NULL DEFAULT 0,
+  window_from_seq integer,
   CONSTRAINT jobs_pkey PRIMARY KEY (id),
   CONSTRAINT jobs_attempts_check CHECK ((attempts >= 0)),
   CONSTRAINT jobs_attempts_left_check CHECK ((attempts_left >= 0)),
@@ -167,6 +183,8 @@ CREATE TABLE messages (
   left_out_by uuid,
   stop_details jsonb,
   usage_estimated boolean NOT NULL DEFAULT false,
+  parts jsonb,
+  assistant_version integer,
   CONSTRAINT messages_pkey PRIMARY KEY (id),
   CONSTRAINT messages_one_per_job UNIQUE (job_id),
   CONSTRAINT messages_seq UNIQUE (chat_id, seq),
@@ -193,7 +211,8 @@ CREATE TABLE model_calls (
   user_id text,
   assistant_slug text,
   estimated boolean NOT NULL DEFAULT false,
-  CONSTRAINT model_calls_pkey PRIMARY KEY (job_id, attempt),
+  step smallint NOT NULL DEFAULT 1,
+  CONSTRAINT model_calls_pkey PRIMARY KEY (job_id, attempt, step),
   CONSTRAINT model_calls_attempt_check CHECK ((attempt >= 1)),
   CONSTRAINT model_calls_ended CHECK (((outcome = 'running'::text) = (ended_at IS NULL))),
   CONSTRAINT model_calls_failed_has_code CHECK (((outcome = 'failed'::text) = (error_code IS NOT NULL))),
@@ -241,6 +260,22 @@ CREATE TABLE receipts (
 );
 CREATE UNIQUE INDEX receipts_open ON receipts USING btree (user_id) WHERE (user_id IS NOT NULL);
 
+CREATE TABLE steps (
+  job_id uuid NOT NULL,
+  step smallint NOT NULL,
+  attempt integer NOT NULL,
+  content json NOT NULL,
+  stop_reason text NOT NULL,
+  model text NOT NULL,
+  text text NOT NULL,
+  ends_at integer NOT NULL,
+  CONSTRAINT steps_pkey PRIMARY KEY (job_id, step),
+  CONSTRAINT steps_attempt_check CHECK ((attempt >= 1)),
+  CONSTRAINT steps_ends_at_check CHECK ((ends_at >= 0)),
+  CONSTRAINT steps_step_check CHECK ((step >= 1)),
+  CONSTRAINT steps_job_id_fkey FOREIGN KEY (job_id) REFERENCES jobs(id) ON DELETE CASCADE
+);
+
 CREATE UNLOGGED TABLE stream_holders (
   process uuid NOT NULL,
   alive_until timestamp with time zone NOT NULL,
@@ -257,6 +292,17 @@ AS $function$
          WHERE s.process = by_process AND s.user_id = c.user_id;
         DELETE FROM open_streams s WHERE s.process = by_process AND s.user_id = ANY (of_users) AND s.streams = 0;
       END $function$;
+
+CREATE OR REPLACE FUNCTION keep_assistant_version()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+   BEGIN
+     INSERT INTO assistant_versions (slug, version, definition)
+     VALUES (NEW.slug, NEW.version, to_jsonb(NEW) - ARRAY['slug', 'version', 'retired_at'])
+     ON CONFLICT DO NOTHING;
+     RETURN NULL;
+   END $function$;
 
 CREATE OR REPLACE FUNCTION next_place(of_user text, most integer, OUT round integer, OUT unfinished integer)
  RETURNS record

@@ -280,7 +280,7 @@ describe('the client, whatever it is answered', () => {
       first + event('delta', '1.3', { offset: 0, text: 'abc' }) + event('delta', '1.9', { offset: 6, text: 'ghi' }),
       event('delta', '1.6', { offset: 0, text: 'abcdef' }).slice(0, -1),
       event('delta', '1.6', { offset: 0, text: 'abcdef' }) + event('delta', '1.2', { offset: 0, text: 'ab' }),
-      event('reset', '2.0', { attempt: 2 }),
+      event('reset', '2.0', { attempt: 2, offset: 0 }),
       event('delta', '2.2', { offset: 0, text: 'xy' }) + event('job', '2.2', job('running')),
       event('message', '2.4', { content: 'xyz!' }) + end,
     ];

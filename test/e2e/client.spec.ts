@@ -18,7 +18,7 @@ import { until } from '../support/until.js';
 function shown(events: readonly JobEvent[]): string {
   let text = '';
   for (const event of events) {
-    if (event.type === 'reset') text = '';
+    if (event.type === 'reset') text = text.slice(0, event.offset);
     if (event.type === 'delta') text += event.text;
   }
   return text;
@@ -166,7 +166,7 @@ describe('the client', () => {
       stack.workers[0]?.process.kill('SIGKILL');
       await stack.startWorker();
     }
-    expect(events.filter(({ type }) => type === 'reset')).toEqual([{ type: 'reset', attempt: 2 }]);
+    expect(events.filter(({ type }) => type === 'reset')).toEqual([{ type: 'reset', attempt: 2, offset: 0 }]);
     expect([shown(events), stream.text]).toEqual(['the second attempt, whole', 'the second attempt, whole']);
     // Who read the first attempt's beginning elsewhere is told so, too.
     const late = await all(eva.followJob(stream.jobId ?? '', { lastEventId: '1.6' }));

@@ -52,10 +52,10 @@ const bash: Program = (lines, { service, token, chat }) => [
 function textsOf(printed: readonly any[]): string[] {
   let text = '';
   return printed.flatMap((data) => {
-    if ('offset' in data) text += data.text;
+    if ('text' in data) text += data.text;
     else if ('content' in data) text = data.content;
     else if ('type' in data) return [];
-    else text = '';
+    else text = text.slice(0, data.offset);
     return [text];
   });
 }

@@ -7,6 +7,7 @@ import { acceptTurn } from '#jobs/accept.js';
 import { endOrphans, NO_FIGURES, settleCall } from '#jobs/ledger.js';
 import { claim, type ClaimedJob, claimProbe, type Probing } from '#jobs/claim.js';
 import { extend, type Extended } from '#jobs/extend.js';
+import { Definitions } from '#jobs/definitions.js';
 import { ROOM } from '#jobs/history.js';
 import { NO_LIMITS, reachedLimit } from '#limits/user-limits.js';
 import { abandonedJobs, endExpired, endSpent } from '#jobs/reconcile.js';
@@ -69,7 +70,7 @@ describe('the transitions of a job', () => {
     (await claim(source.manager, { most: 1, lost: [jobId] })).jobs[0];
   /** A heartbeat of one attempt alone. */
   const beat = async (jobId: string, attempt: number, text: string, at: number): Promise<Extended | undefined> =>
-    (await extend(source.manager, [{ jobId, attempt, text, at }]))[0];
+    (await extend(source.manager, [{ jobId, attempt, step: 1, text, at }]))[0];
   const row = async (jobId: string): Promise<any> =>
     (await source.query('SELECT * FROM jobs WHERE id = $1', [jobId]))[0];
   const expire = (jobId: string): Promise<unknown> =>
@@ -96,7 +97,7 @@ describe('the transitions of a job', () => {
     }
     await expire(gone.jobId);
     await claimed(gone.jobId);
-    const beats = jobs.map(({ jobId }) => ({ jobId, attempt: 1, text: `of ${jobId}`, at: 0, news: FIGURES }));
+    const beats = jobs.map(({ jobId }) => ({ jobId, attempt: 1, step: 1, text: `of ${jobId}`, at: 0, news: FIGURES }));
     const holder = source.createQueryRunner();
     await holder.startTransaction();
     await holder.query('SELECT FROM jobs WHERE id = $1 FOR UPDATE', [held.jobId]);
@@ -158,8 +159,8 @@ describe('the transitions of a job', () => {
       { attempt: 1, outcome: 'running', message_id: null },
       { attempt: 2, outcome: 'completed', message_id: 'msg_late' },
     ]);
-    await settleCall(source.manager, jobId, 1, { ...FIGURES, messageId: 'msg_first' });
-    await settleCall(source.manager, jobId, 2, { ...FIGURES, messageId: 'msg_other' });
+    await settleCall(source.manager, jobId, 1, 1, { ...FIGURES, messageId: 'msg_first' });
+    await settleCall(source.manager, jobId, 2, 1, { ...FIGURES, messageId: 'msg_other' });
     expect(await lines()).toEqual([
       { attempt: 1, outcome: 'lost', message_id: 'msg_first' },
       { attempt: 2, outcome: 'completed', message_id: 'msg_late' },
@@ -211,7 +212,15 @@ describe('the transitions of a job', () => {
     await expire(jobId);
     await claimed(jobId);
     const before = await row(jobId);
-    const fault = { code: 'internal', message: 'late', most: 5, leavesOut: false, free: false, delayMs: 0 } as const;
+    const fault = {
+      code: 'internal',
+      message: 'late',
+      most: 5,
+      forOperator: false,
+      leavesOut: false,
+      free: false,
+      delayMs: 0,
+    } as const;
     expect([
       await beat(jobId, 1, 'late', 0),
       await finish(source.manager, jobId, 1, REPLY, FIGURES),
@@ -240,7 +249,7 @@ describe('the transitions of a job', () => {
     expect(await claim(source.manager, { most: 7, uptimeSeconds: 210 })).toEqual(nobodys);
     expect(await claim(source.manager, { most: 1, order: 'oldest', uptimeSeconds: 210 })).toEqual(nobodys);
     expect(await claim(source.manager, { most: 7, withheld, uptimeSeconds: 210 })).toEqual(nobodys);
-    const probing = { withheld, afresh: false, run: [] };
+    const probing = { withheld, definitions: new Definitions(), afresh: false, run: [] };
     expect(await claimProbe(source.manager, { ...probing, uptimeSeconds: 210 })).toBeUndefined();
     expect(await claim(source.manager, { most: 7, uptimeSeconds: 190 })).toMatchObject({ jobs: [{ id: first }] });
     await handedBack(second);
@@ -260,6 +269,7 @@ describe('the transitions of a job', () => {
     await claimed(jobId);
     await beat(jobId, 1, 'so far', 0);
     expect(await cancel(source.manager, jobId, userId)).toEqual({
+      status: 'canceled',
       assistant: expect.any(String),
       seconds: expect.any(Number),
     });
@@ -290,7 +300,13 @@ describe('the transitions of a job', () => {
     });
     const nothing = { models: [], assistants: [] };
     const probe = (probing: Partial<Probing>) =>
-      claimProbe(source.manager, { withheld: nothing, afresh: false, run: [], ...probing });
+      claimProbe(source.manager, {
+        withheld: nothing,
+        definitions: new Definitions(),
+        afresh: false,
+        run: [],
+        ...probing,
+      });
     for (const only of [{ model: 'other' }, { assistant: 'other' }, { model: 'm', assistant: 'other' }]) {
       expect(await probe({ ...only, withheld: nothing })).toBeUndefined();
     }
@@ -320,8 +336,8 @@ describe('the transitions of a job', () => {
       fault: { code: 'answer_empty' | 'model_unavailable'; most: number; free?: boolean },
     ) => {
       const { attempts } = await row(jobId);
-      const failed = { message: 'm', leavesOut: false, free: false, delayMs: 0, ...fault };
-      const state = await giveUp(source.manager, jobId, attempts as number, failed, NO_FIGURES);
+      const failed = { message: 'm', forOperator: false, leavesOut: false, free: false, delayMs: 0, ...fault };
+      const state = (await giveUp(source.manager, jobId, attempts as number, failed, NO_FIGURES))?.status;
       if (state === 'queued') await source.query('UPDATE jobs SET available_at = now() WHERE id = $1', [jobId]);
       return state;
     };
@@ -355,7 +371,9 @@ describe('the transitions of a job', () => {
     await expire((await claimed(newId()))?.id ?? '');
     const first = await claim(source.manager, { most: 2 });
     expect(first).toMatchObject({ more: false, jobs: jobs.slice(1).map(({ jobId }) => ({ id: jobId, attempt: 1 })) });
-    expect(first.jobs.map(({ history }) => history)).toEqual(Array(2).fill([{ role: 'user', content: 'hello' }]));
+    expect(first.jobs.map(({ history }) => history)).toEqual(
+      Array(2).fill([{ seq: 1, role: 'user', content: 'hello' }]),
+    );
     const lines = await source.query(`SELECT job_id FROM model_calls WHERE outcome = 'running' AND job_id = ANY ($1)`, [
       jobs.map(({ jobId }) => jobId),
     ]);
@@ -376,7 +394,7 @@ describe('the transitions of a job', () => {
     ['instructions that take it all', 128_000, '漢'.repeat(100_000), 0],
   ])('leave to a history what %s leaves of the context', async (_, maxOutputTokens, systemPrompt, room) => {
     const [found] = await source.query(
-      `SELECT (${ROOM})::int AS room FROM (SELECT $1::int AS max_output_tokens, $2::text AS system_prompt) AS a`,
+      `SELECT (${ROOM})::int AS room FROM (SELECT $1::int AS max_output_tokens, octet_length($2::text) AS prompt_bytes) AS a`,
       [maxOutputTokens, systemPrompt],
     );
     expect(found).toEqual({ room });
@@ -447,7 +465,7 @@ describe('the transitions of a job', () => {
       poll: (manager) => readJob(manager, jobId, userId),
       limits: (manager) => reachedLimit(manager, userId, limits),
       claim: async (manager) => (begun = (await claim(manager, { most: 2 })).jobs[0]?.id ?? ''),
-      extend: (manager) => extend(manager, [{ jobId: begun, attempt: 1, text: 'so far', at: 0 }]),
+      extend: (manager) => extend(manager, [{ jobId: begun, attempt: 1, step: 1, text: 'so far', at: 0 }]),
       finish: (manager) => finish(manager, begun, 1, REPLY, FIGURES),
       'claim the oldest': (manager) => claim(manager, { most: 1, order: 'oldest' }),
       cancel: (manager) => cancel(manager, jobId, userId),

@@ -91,7 +91,7 @@ export async function collect(stream: OpenedStream): Promise<StreamEvent[]> {
 export function textOf(events: readonly StreamEvent[], before = ''): string {
   let text = before;
   for (const { event, data } of events) {
-    if (event === 'reset') text = '';
+    if (event === 'reset') text = text.slice(0, data.offset);
     if (event !== 'delta') continue;
     if (data.offset !== text.length) throw new Error(`A delta at ${data.offset}, but the text ends at ${text.length}.`);
     text += data.text;

@@ -15,6 +15,7 @@ import { StoreMetrics } from '#telemetry/stores.js';
 import { Tracing } from '#telemetry/tracing.js';
 import { Attempts } from './attempt/attempts.js';
 import { Endings } from './attempt/endings.js';
+import { Steps } from './attempt/steps.js';
 import { Heartbeats } from './attempt/heartbeats.js';
 import { WorkerLife } from './attempt/worker-life.js';
 import { ReplyPublisher } from './attempt/publisher.js';
@@ -74,6 +75,7 @@ export class WorkerModule {
         QueueProcessor.on(store),
         Attempts,
         Endings,
+        Steps,
         WorkerLife,
         StopNotices,
         ReplyPublisher,

@@ -11,8 +11,8 @@ export type JobEvent =
   | { readonly type: 'job'; readonly job: Job }
   /** The next piece of the reply. */
   | { readonly type: 'delta'; readonly offset: number; readonly text: string }
-  /** Another attempt begins: forget the text so far. */
-  | { readonly type: 'reset'; readonly attempt: number }
+  /** Another attempt begins: forget the text from the offset on. */
+  | { readonly type: 'reset'; readonly attempt: number; readonly offset: number }
   /** The reply as it is kept. It replaces the text so far: a canceled one may be shorter. */
   | { readonly type: 'message'; readonly message: Message }
   /** The job failed. The `job` that follows says why, and then the loop throws a `TurnError`. */
@@ -228,8 +228,8 @@ export class JobEvents implements AsyncIterable<JobEvent> {
         return this.readDelta(id, data);
       case 'reset':
         if (parsePosition(id)[0] !== this.attempt) this.isNew();
-        this.text = '';
-        return { type: 'reset', attempt: data.attempt };
+        this.text = this.text.slice(0, data.offset);
+        return { type: 'reset', attempt: data.attempt, offset: data.offset };
       case 'message':
         if (this.message === undefined) this.isNew();
         this.message = data;

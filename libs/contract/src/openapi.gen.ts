@@ -723,6 +723,11 @@ export interface components {
             model?: string;
             /** @description Only with role `assistant`. Why the model stopped (`end_turn`, `max_tokens`, `refusal`, …), or `canceled`. */
             stop_reason?: string;
+            /**
+             * @description Only with role `assistant`. The version of the assistant's definition that made the reply. Left out where an older version of
+             *     the service wrote it.
+             */
+            assistant_version?: number;
             stop_details?: components["schemas"]["StopDetails"];
             /**
              * @description Only where it is false: the model is not sent this message any more. Its turn was refused, rejected or too long, and would
@@ -768,6 +773,7 @@ export interface components {
             status: components["schemas"]["JobStatus"];
             chat_id: components["schemas"]["Id"];
             user_message_id: components["schemas"]["Id"];
+            assistant_version: components["schemas"]["JobAssistantVersion"];
             /** @description The reply; of a canceled job what there was of it, or null. */
             assistant_message: components["schemas"]["Message"] | null;
             /** @description Why the job failed. */
@@ -781,6 +787,11 @@ export interface components {
             /** Format: date-time */
             finished_at: string | null;
         };
+        /**
+         * @description The version of the assistant's definition that answers the job: the one with which it was accepted, also if the definition changes
+         *     meanwhile. Null: its next attempt takes the current one, because an operator has to correct the definition, or put the job back.
+         */
+        JobAssistantVersion: number | null;
         /**
          * @description The last three are final, unless an operator puts a failed job back on the queue.
          * @enum {string}
@@ -845,7 +856,7 @@ export interface components {
             id: components["schemas"]["EventId"];
             data: components["schemas"]["Delta"];
         };
-        /** @description Another attempt begins: forget the text so far. */
+        /** @description Another attempt begins: forget the text from an offset on. */
         ResetEvent: {
             /**
              * @description discriminator enum property added by openapi-typescript
@@ -876,7 +887,7 @@ export interface components {
             data: components["schemas"]["ErrorBody"];
         };
         /**
-         * @description The data of one event of a job's stream. A field tells which: `offset` a `delta`, `role` a `message`, `code` a `failure`, `status`
+         * @description The data of one event of a job's stream. A field tells which: `text` a `delta`, `role` a `message`, `code` a `failure`, `status`
          *     without `role` a `job`, and `attempt` a `reset`.
          */
         JobEventData: components["schemas"]["Job"] | components["schemas"]["Delta"] | components["schemas"]["Reset"] | components["schemas"]["Message"] | components["schemas"]["ErrorBody"];
@@ -890,6 +901,8 @@ export interface components {
         Reset: {
             /** @description The number of the attempt that starts over. */
             attempt: number;
+            /** @description Where it starts over, in UTF-16 code units. Text after this is forgotten; the text before it is of finished steps and stays. */
+            offset: number;
         };
         /** @description Both messages of a turn. Its `type` tells it from a `Job`, which the same operation may answer. */
         Turn: {
@@ -904,6 +917,7 @@ export interface components {
             id: components["schemas"]["Id"];
             status: components["schemas"]["JobStatus"];
             assistant: components["schemas"]["Slug"];
+            assistant_version: components["schemas"]["JobAssistantVersion"];
             /** @description The `sub` of the user's tokens. */
             user_id: string;
             chat_id: components["schemas"]["Id"];
@@ -951,6 +965,7 @@ export interface components {
             id: components["schemas"]["Id"];
             status: components["schemas"]["JobStatus"];
             assistant: components["schemas"]["Slug"];
+            assistant_version: components["schemas"]["JobAssistantVersion"];
             user_id: string;
             chat_id: components["schemas"]["Id"];
             request_id: string;
@@ -982,6 +997,8 @@ export interface components {
         /** @description One call of the model. */
         ModelCall: {
             attempt: number;
+            /** @description The step of the turn that it was for. */
+            step: number;
             outcome: components["schemas"]["CallOutcome"];
             /** @description Why it failed. */
             error_code: components["schemas"]["JobErrorCode"] | null;
@@ -1590,6 +1607,7 @@ export type SchemaStopDetails = components['schemas']['StopDetails'];
 export type SchemaUsage = components['schemas']['Usage'];
 export type SchemaMessagePage = components['schemas']['MessagePage'];
 export type SchemaJob = components['schemas']['Job'];
+export type SchemaJobAssistantVersion = components['schemas']['JobAssistantVersion'];
 export type SchemaJobStatus = components['schemas']['JobStatus'];
 export type SchemaJobError = components['schemas']['JobError'];
 export type SchemaJobErrorCode = components['schemas']['JobErrorCode'];

@@ -4,11 +4,14 @@ import type { Message } from './entities/message.entity.js';
 /* Select lists for hand-written statements. Each gives rows in the shape of its entity. `t` is the table's alias in the statement. */
 
 /** A job without its draft, which may be long and is rarely needed, without its round, and without what only its worker needs. */
-export type JobRow = Omit<Job, 'draft' | 'round' | 'traceparent' | 'freeAttempts' | 'leftToWorkersSince'>;
+export type JobRow = Omit<
+  Job,
+  'draft' | 'round' | 'step' | 'windowFromSeq' | 'traceparent' | 'freeAttempts' | 'leftToWorkersSince'
+>;
 
 export const jobColumns = (t: string): string => `
   ${t}.id, ${t}.type, ${t}.status, ${t}.chat_id AS "chatId", ${t}.user_id AS "userId",
-  ${t}.user_message_id AS "userMessageId", ${t}.request_id AS "requestId", ${t}.attempts,
+  ${t}.assistant_version AS "assistantVersion", ${t}.user_message_id AS "userMessageId", ${t}.request_id AS "requestId", ${t}.attempts,
   ${t}.attempts_left AS "attemptsLeft", ${t}.available_at AS "availableAt", ${t}.lease_until AS "leaseUntil",
   ${t}.error_code AS "errorCode", ${t}.error_message AS "errorMessage",
   ${t}.created_at AS "createdAt", ${t}.requeued_at AS "requeuedAt", ${t}.started_at AS "startedAt",
@@ -26,10 +29,12 @@ const MESSAGE_COLUMNS: Readonly<Record<keyof Message, string>> = {
   seq: 'seq',
   role: 'role',
   content: 'content',
+  parts: 'parts',
   status: 'status',
   metadata: 'metadata',
   jobId: 'job_id',
   model: 'model',
+  assistantVersion: 'assistant_version',
   stopReason: 'stop_reason',
   stopDetails: 'stop_details',
   leftOutBy: 'left_out_by',

@@ -8,6 +8,7 @@ import { refuseSharedSessions } from './own-session.js';
 import type { SessionOptions, SessionSettings } from './session-client.js';
 import { startFault } from './unreachable.js';
 import { Assistant } from './entities/assistant.entity.js';
+import { AssistantVersion } from './entities/assistant-version.entity.js';
 import { Chat } from './entities/chat.entity.js';
 import { Deployment } from './entities/deployment.entity.js';
 import { Dispatch } from './entities/dispatch.entity.js';
@@ -19,6 +20,7 @@ import { ModelHold } from './entities/model-hold.entity.js';
 import { OpenStream, StreamHolder } from './entities/open-stream.entity.js';
 import { Receipt } from './entities/receipt.entity.js';
 import { UserRate } from './entities/user-rate.entity.js';
+import { Step } from './entities/step.entity.js';
 import { Core1764000000000 } from './migrations/1764000000000-core.js';
 import { Ledger1795564800000 } from './migrations/1795564800000-ledger.js';
 import { IdempotencyKeys1795564900000 } from './migrations/1795564900000-idempotency-keys.js';
@@ -36,12 +38,15 @@ import { LeftOut1795565900000 } from './migrations/1795565900000-left-out.js';
 import { Estimates1795565910000 } from './migrations/1795565910000-estimates.js';
 import { Holds1795565920000 } from './migrations/1795565920000-holds.js';
 import { LeftToNewWorkers1795565940000 } from './migrations/1795565940000-left-to-new-workers.js';
+import { Steps1795565950000 } from './migrations/1795565950000-steps.js';
 
 export const ENTITIES = [
   Assistant,
+  AssistantVersion,
   Chat,
   Message,
   Job,
+  Step,
   ModelCall,
   ModelHold,
   IdempotencyKey,
@@ -72,6 +77,7 @@ export const MIGRATIONS = [
   Estimates1795565910000,
   Holds1795565920000,
   LeftToNewWorkers1795565940000,
+  Steps1795565950000,
 ];
 
 export interface DatabaseOptions {

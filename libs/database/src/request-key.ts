@@ -5,28 +5,23 @@ export interface RequestKey {
   readonly fingerprint: Buffer;
 }
 
-/** The values of a statement that stores a key; twice null: the request has none. */
-export function keyValues(request: RequestKey | undefined): [string | null, Buffer | null] {
-  return [request?.key ?? null, request?.fingerprint ?? null];
+/** The values of a statement that stores a key; both null: the request has none. */
+export function keyValues(request: RequestKey | undefined): { key: string | null; fingerprint: Buffer | null } {
+  return { key: request?.key ?? null, fingerprint: request?.fingerprint ?? null };
 }
 
-/** SQL: the user ($user) has used the key ($key) already, as far as the statement can see. */
-export function keyIsKept(user: number, key: number): string {
-  return `EXISTS (SELECT FROM idempotency_keys k WHERE k.user_id = $${user} AND k.key = $${key})`;
-}
+/** SQL: the user (`userId`) has used the key (`key`) already, as far as the statement can see. */
+export const KEY_IS_KEPT = 'EXISTS (SELECT FROM idempotency_keys k WHERE k.user_id = :userId AND k.key = :key)';
 
 /**
  * SQL: stores a key with its effect, in the statement that makes the effect. A twin request that got as far at the same moment breaks
- * `idempotency_keys_pkey` (see {@link isKeyConflict}), and all of its statement is rolled back.
+ * `idempotency_keys_pkey` (see {@link isKeyConflict}), and all of its statement is rolled back. The values are `userId` and those of
+ * {@link keyValues}.
  */
-export function keepKey(
-  at: { user: number; key: number },
-  effect: { column: 'job_id' | 'message_id' | 'chat'; value: string; from: string },
-): string {
-  const { user, key } = at;
+export function keepKey(effect: { column: 'job_id' | 'message_id' | 'chat'; value: string; from: string }): string {
   return `
     INSERT INTO idempotency_keys (user_id, key, fingerprint, ${effect.column}, created)
-    SELECT $${user}, $${key}, $${key + 1}, ${effect.value}, true FROM ${effect.from} WHERE $${key}::text IS NOT NULL`;
+    SELECT :userId, :key, :fingerprint, ${effect.value}, true FROM ${effect.from} WHERE :key::text IS NOT NULL`;
 }
 
 /** Whether a statement failed because a twin request was quicker. */

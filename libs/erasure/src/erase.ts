@@ -2,7 +2,7 @@ import type { EntityManager } from 'typeorm';
 import type { Receipt } from '#database/entities/receipt.entity.js';
 import { newId } from '#database/ids.js';
 import { clear } from './clear.js';
-import { release, settled } from './release.js';
+import { afterRelease, release } from './release.js';
 import { CLEAR_BATCH, RELEASE_BATCH } from '#jobs/timings.js';
 
 /*
@@ -71,12 +71,12 @@ const FORGET_KEYS = `
 /** The figures of calls stay, without the user. */
 const FORGET_CALLS = `
   WITH chosen AS (
-    SELECT c.job_id, c.attempt FROM model_calls c, receipts r
+    SELECT c.job_id, c.attempt, c.step FROM model_calls c, receipts r
      WHERE r.id = $1 AND c.user_id = r.user_id AND c.started_at <= r.begun_at
      LIMIT ${CLEAR_BATCH} FOR UPDATE OF c SKIP LOCKED
   )
   UPDATE model_calls c SET user_id = NULL FROM chosen
-   WHERE c.job_id = chosen.job_id AND c.attempt = chosen.attempt RETURNING c.attempt`;
+   WHERE c.job_id = chosen.job_id AND c.attempt = chosen.attempt AND c.step = chosen.step RETURNING c.attempt`;
 
 /** A row of `callers` that still limits the user stays: deleting data must not give a used minute back. The row is removed later. */
 const END = `
@@ -128,6 +128,6 @@ async function releaseSome(manager: EntityManager, receiptId: string): Promise<b
     return released;
   });
   if (released === undefined) return false;
-  await settled(manager, released.endedJobs);
+  await afterRelease(manager, released);
   return true;
 }

@@ -2,7 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { EntityManager } from 'typeorm';
 import { isUnfinished } from '#database/columns.js';
 import { oneRow } from '#database/rows.js';
-import { JOB_CHANNEL } from '#jobs/states.js';
+import { statement } from '#database/statement.js';
+import { ended, type EndedTurn, ENDS } from '#jobs/ending.js';
+import { turnEnded } from '#telemetry/turns.js';
 import { CANCEL_MS, RELEASE_BATCH } from '#jobs/timings.js';
 
 /*
@@ -11,22 +13,22 @@ import { CANCEL_MS, RELEASE_BATCH } from '#jobs/timings.js';
  * a copy of a chat go at once, too. The rows are deleted afterwards, a batch at a time (see clear.ts).
  */
 
-const RELEASE = `
+const RELEASE = statement(`
   WITH chat AS (
     UPDATE chats SET released_from = user_id, user_id = NULL, updated_at = clock_timestamp()
-     WHERE id = ANY ($1::uuid[]) AND user_id IS NOT NULL
+     WHERE id = ANY (:chatIds::uuid[]) AND user_id IS NOT NULL
     RETURNING id, last_seq
   ), job AS (
-    UPDATE jobs SET status = 'canceled', lease_until = NULL, finished_at = clock_timestamp(), draft = ''
+    UPDATE jobs SET status = 'canceled', ${ENDS}
      WHERE chat_id = ANY (ARRAY(SELECT id FROM chat)) AND ${isUnfinished('jobs')}
-    RETURNING id, status
+    RETURNING jobs.*
   ), key AS (
-    DELETE FROM idempotency_keys WHERE chat IS NOT NULL AND chat ->> 'id' = ANY ($1::text[])
-  ), notice AS (SELECT job.id, pg_notify('${JOB_CHANNEL}', job.id || ' ' || job.status) FROM job)
+    DELETE FROM idempotency_keys WHERE chat IS NOT NULL AND chat ->> 'id' = ANY (:chatIds::text[])
+  ), ${ended()}
   SELECT (SELECT count(*) FROM chat)::int AS chats,
          (SELECT coalesce(sum(last_seq), 0) FROM chat)::int AS messages,
          (SELECT count(*) FROM jobs WHERE chat_id = ANY (ARRAY(SELECT id FROM chat)))::int AS jobs,
-         ARRAY(SELECT id FROM notice) AS "endedJobs"`;
+         coalesce((SELECT json_agg(ended) FROM ended), '[]') AS "endedJobs"`);
 
 /** What was released. A chat's messages are numbered without gaps, so its last number is their count. */
 export interface Released {
@@ -34,15 +36,15 @@ export interface Released {
   readonly messages: number;
   readonly jobs: number;
   /** The jobs that this canceled. */
-  readonly endedJobs: readonly string[];
+  readonly endedJobs: readonly (EndedTurn & { readonly id: string })[];
 }
 
 /**
  * Releases chats from their user. The transaction must have locked them by an earlier statement: only then this one sees a turn that was
- * accepted at the last moment. Call {@link settled} after the commit.
+ * accepted at the last moment. Call {@link afterRelease} after the commit.
  */
 export async function release(manager: EntityManager, chatIds: readonly string[]): Promise<Released> {
-  return oneRow(await manager.query<Released[]>(RELEASE, [chatIds]));
+  return oneRow(await RELEASE.rows<Released>(manager, { chatIds }));
 }
 
 const UNSETTLED = `SELECT FROM model_calls WHERE job_id = ANY($1) AND outcome = 'running' LIMIT 1`;
@@ -51,10 +53,12 @@ const UNSETTLED = `SELECT FROM model_calls WHERE job_id = ANY($1) AND outcome = 
 const LOOK_MS = 20;
 
 /**
- * Waits until the calls of released jobs have ended and their figures are in the ledger, for at most as long as a cancel waits. Once the
- * rows are cleared, nothing leads from such a job to its entry.
+ * Call this once a release is committed. It counts the turns that the release canceled, and waits until their calls have ended and the
+ * figures are in the ledger, for at most as long as a cancel waits: once the rows are cleared, nothing leads from such a job to its entry.
  */
-export async function settled(manager: EntityManager, jobIds: readonly string[]): Promise<void> {
+export async function afterRelease(manager: EntityManager, { endedJobs }: Pick<Released, 'endedJobs'>): Promise<void> {
+  endedJobs.forEach(turnEnded);
+  const jobIds = endedJobs.map(({ id }) => id);
   if (jobIds.length === 0) return;
   const deadline = Date.now() + CANCEL_MS;
   while (Date.now() < deadline) {

@@ -2,16 +2,16 @@ import type { EntityManager } from 'typeorm';
 import { isUnfinished, jobColumns, type JobRow, NEXT_MOMENT } from '#database/columns.js';
 import type { Message } from '#database/entities/message.entity.js';
 import { newId } from '#database/ids.js';
-import { breaks, isKeyConflict, keepKey, keyIsKept, keyValues, type RequestKey } from '#database/request-key.js';
+import { breaks, isKeyConflict, keepKey, KEY_IS_KEPT, keyValues, type RequestKey } from '#database/request-key.js';
+import { type Statement, statement } from '#database/statement.js';
 import {
   type Allowance,
   allowance,
-  hasTokens,
+  HAS_TOKENS,
+  limitValues,
+  nextRound,
   NO_LIMITS,
-  place,
-  placeValues,
   takeTurn,
-  takeValues,
   type UserLimits,
 } from '#limits/user-limits.js';
 import { takeInAgain } from './history.js';
@@ -56,53 +56,52 @@ const HAS_UNFINISHED = `SELECT 1 FROM jobs u WHERE u.chat_id = chats.id AND ${is
  * its lock shows what the user's other turns have used.
  */
 
-/** The statement that accepts a turn: once with a limit on tokens, once without. */
-interface Taking {
-  readonly counted: string;
-  readonly uncounted: string;
-}
-
 /**
- * Makes both statements. A single text that skips the limit by its value (`$1 IS NULL OR …`) would do the same, but PostgreSQL then plans
- * it anew for each turn, which costs as much as running it.
- *
- * @param tokens the number of the last value, the tokens that a user may have per day; given only if tokens are counted
+ * A statement that takes a turn: once with a limit on tokens, once without. A single text that skips the limit by its value
+ * (`:tokensPerDay IS NULL OR …`) would do the same, but PostgreSQL then plans it anew for each turn, which costs as much as running it.
  */
-function taking(tokens: number, text: (alsoWorth: string) => string): Taking {
-  return { counted: text(`AND ${hasTokens(2, tokens)}`), uncounted: text('') };
+interface Taking {
+  readonly counted: Statement;
+  readonly uncounted: Statement;
 }
 
-function take<Row>(manager: EntityManager, texts: Taking, values: unknown[], limits: UserLimits): Promise<Row[]> {
-  return limits.tokensPerDay === undefined
-    ? manager.query<Row[]>(texts.uncounted, values)
-    : manager.query<Row[]>(texts.counted, [...values, limits.tokensPerDay]);
-}
+const taking = (text: (alsoWorth: string) => string): Taking => ({
+  counted: statement(text(`AND ${HAS_TOKENS}`)),
+  uncounted: statement(text('')),
+});
+
+const fit = (taking: Taking, { tokensPerDay }: UserLimits): Statement =>
+  tokensPerDay === undefined ? taking.uncounted : taking.counted;
+
+/** SQL: the version of the definition that is current for the chat `chat`. */
+const CURRENT_VERSION = '(SELECT a.version FROM assistants a WHERE a.slug = chat.assistant_slug)';
 
 const ACCEPT_TURN = taking(
-  14,
   (alsoWorth) => `
   WITH caller AS (${takeTurn(
-    { user: 2, share: 12 },
-    `NOT ${keyIsKept(2, 10)} AND EXISTS (
-       SELECT FROM chats WHERE id = $1 AND user_id = $2 AND ($3::text IS NULL OR assistant_slug = $3)
+    `NOT ${KEY_IS_KEPT} AND EXISTS (
+       SELECT FROM chats WHERE id = :chatId AND user_id = :userId AND (:assistantSlug::text IS NULL OR assistant_slug = :assistantSlug)
           AND status = 'active' AND NOT EXISTS (${HAS_UNFINISHED})) ${alsoWorth}`,
   )}
-  ), place AS (${place('caller', 13)}
+  ), place AS (${nextRound('caller')}
   ), chat AS (
     UPDATE chats SET last_seq = last_seq + 1, last_message_at = ${NEXT_MOMENT}
       FROM place
-     WHERE id = $1 AND user_id = $2 AND ($3::text IS NULL OR assistant_slug = $3)
+     WHERE id = :chatId AND user_id = :userId AND (:assistantSlug::text IS NULL OR assistant_slug = :assistantSlug)
        AND status = 'active' AND NOT EXISTS (${HAS_UNFINISHED})
-    RETURNING id, last_seq, last_message_at
+    RETURNING id, assistant_slug, last_seq, last_message_at
   ), message AS (
     INSERT INTO messages (id, chat_id, seq, role, content, metadata, created_at)
-    SELECT $4, id, last_seq, 'user', $5, $6, last_message_at FROM chat
+    SELECT :messageId, id, last_seq, 'user', :content, :metadata, last_message_at FROM chat
     RETURNING id, chat_id, seq, metadata, created_at
   ), job AS (
-    INSERT INTO jobs (id, type, status, chat_id, user_id, user_message_id, request_id, traceparent, attempts_left, round)
-    SELECT $7, 'assistant-reply', 'queued', chat_id, $2, message.id, $8, $9, ${MAX_ATTEMPTS}, round FROM message, place
+    INSERT INTO jobs (id, type, status, chat_id, user_id, assistant_version, user_message_id, request_id, traceparent, attempts_left,
+                      round)
+    SELECT :jobId, 'assistant-reply', 'queued', chat.id, :userId, ${CURRENT_VERSION}, message.id, :requestId, :traceparent,
+           ${MAX_ATTEMPTS}, round
+      FROM message, chat, place
     RETURNING *
-  ), kept AS (${keepKey({ user: 2, key: 10 }, { column: 'job_id', value: 'job.id', from: 'job' })}
+  ), kept AS (${keepKey({ column: 'job_id', value: 'job.id', from: 'job' })}
   )
   SELECT message.seq, message.metadata, message.created_at AS "messageCreatedAt", place."usedSeconds", ${jobColumns('job')}
     FROM message, job, place`,
@@ -123,21 +122,15 @@ export async function acceptTurn(
   limits = NO_LIMITS,
 ): Promise<AcceptedTurn | undefined> {
   const messageId = newId();
-  const values = [
-    turn.chatId,
-    turn.userId,
-    turn.assistantSlug ?? null,
+  const { requestKey, ...values } = turn;
+  const [row] = await fit(ACCEPT_TURN, limits).rows<AcceptedRow>(manager, {
+    ...values,
+    assistantSlug: turn.assistantSlug ?? null,
+    traceparent: turn.traceparent ?? null,
     messageId,
-    turn.content,
-    turn.metadata,
-    turn.jobId,
-    turn.requestId,
-    turn.traceparent ?? null,
-    ...keyValues(turn.requestKey),
-    ...takeValues(limits),
-    ...placeValues(limits),
-  ];
-  const [row] = await take<AcceptedRow>(manager, ACCEPT_TURN, values, limits);
+    ...keyValues(requestKey),
+    ...limitValues(limits),
+  });
   if (row === undefined) return undefined;
   const { seq, metadata, messageCreatedAt, usedSeconds, ...job } = row;
   const userMessage: Message = {
@@ -146,10 +139,12 @@ export async function acceptTurn(
     seq,
     role: 'user',
     content: turn.content,
+    parts: null,
     status: 'complete',
     metadata,
     jobId: null,
     model: null,
+    assistantVersion: null,
     stopReason: null,
     stopDetails: null,
     leftOutBy: null,
@@ -162,28 +157,29 @@ export async function acceptTurn(
 }
 
 const LOCK_CHAT = taking(
-  4,
   (alsoWorth) => `
-  WITH caller AS (${takeTurn({ user: 2, share: 3 }, `EXISTS (SELECT FROM chats WHERE id = $1 AND user_id = $2) ${alsoWorth}`)}
+  WITH caller AS (${takeTurn(`EXISTS (SELECT FROM chats WHERE id = :chatId AND user_id = :userId) ${alsoWorth}`)}
   )
-  SELECT caller."usedSeconds" FROM caller, chats WHERE chats.id = $1 FOR UPDATE OF chats`,
+  SELECT caller."usedSeconds" FROM caller, chats WHERE chats.id = :chatId FOR UPDATE OF chats`,
 );
 
-const ACCEPT_REPLY = `
-  WITH caller AS (SELECT $2::text AS user_id, 0 AS "usedSeconds"
-  ), place AS (${place('caller', 8)}
+const ACCEPT_REPLY = statement(`
+  WITH caller AS (SELECT :userId::text AS user_id, 0 AS "usedSeconds"
+  ), place AS (${nextRound('caller')}
   ), chat AS (
-    SELECT id, last_seq FROM chats
-     WHERE id = $1 AND user_id = $2 AND status = 'active' AND NOT EXISTS (${HAS_UNFINISHED}) AND NOT ${keyIsKept(2, 6)}
+    SELECT id, assistant_slug, last_seq FROM chats
+     WHERE id = :chatId AND user_id = :userId AND status = 'active' AND NOT EXISTS (${HAS_UNFINISHED}) AND NOT ${KEY_IS_KEPT}
   ), job AS (
-    INSERT INTO jobs (id, type, status, chat_id, user_id, user_message_id, request_id, traceparent, attempts_left, round)
-    SELECT $3, 'assistant-reply', 'queued', chat.id, $2, m.id, $4, $5, ${MAX_ATTEMPTS}, place.round
+    INSERT INTO jobs (id, type, status, chat_id, user_id, assistant_version, user_message_id, request_id, traceparent, attempts_left,
+                      round)
+    SELECT :jobId, 'assistant-reply', 'queued', chat.id, :userId, ${CURRENT_VERSION}, m.id, :requestId, :traceparent, ${MAX_ATTEMPTS},
+           place.round
       FROM place, chat JOIN messages m ON m.chat_id = chat.id AND m.seq = chat.last_seq AND m.role = 'user'
     RETURNING *
   ), taken_in AS (${takeInAgain('job')}
-  ), kept AS (${keepKey({ user: 2, key: 6 }, { column: 'job_id', value: 'job.id', from: 'job' })}
+  ), kept AS (${keepKey({ column: 'job_id', value: 'job.id', from: 'job' })}
   )
-  SELECT ${jobColumns('job')} FROM job`;
+  SELECT ${jobColumns('job')} FROM job`);
 
 /** Rolls back a transaction that accepted nothing: it must not use up one of the user's turns. */
 class NothingAccepted extends Error {}
@@ -202,14 +198,13 @@ export async function acceptReply(
   reply: Pick<NewTurn, 'jobId' | 'chatId' | 'userId' | 'requestId' | 'traceparent' | 'requestKey'>,
   limits: UserLimits = NO_LIMITS,
 ): Promise<AcceptedReply | undefined> {
-  const { chatId, userId, jobId, requestId, traceparent, requestKey } = reply;
+  const { requestKey, traceparent = null, ...ids } = reply;
+  const values = { ...ids, traceparent, ...keyValues(requestKey), ...limitValues(limits) };
   try {
     return await manager.transaction(async (inside) => {
-      const [taken] = await take<Used>(inside, LOCK_CHAT, [chatId, userId, ...takeValues(limits)], limits);
+      const [taken] = await fit(LOCK_CHAT, limits).rows<Used>(inside, values);
       if (taken === undefined) throw new NothingAccepted();
-      const key = keyValues(requestKey);
-      const values = [chatId, userId, jobId, requestId, traceparent ?? null, ...key, ...placeValues(limits)];
-      const [job] = await inside.query<JobRow[]>(ACCEPT_REPLY, values);
+      const [job] = await ACCEPT_REPLY.rows<JobRow>(inside, values);
       if (job === undefined) throw new NothingAccepted();
       return { job, allowance: allowance(limits, taken.usedSeconds) };
     });

@@ -1,9 +1,13 @@
 import type { EntityManager } from 'typeorm';
 import type { Effort, Thinking } from '#database/entities/assistant.entity.js';
+import type { Definition } from '#database/entities/assistant-version.entity.js';
+import { type Statement, statement, type Values } from '#database/statement.js';
+import { Definitions, versionOf } from './definitions.js';
 import { DISPATCH_IS_ON } from './dispatch.js';
 import { HISTORY, type HistoryRow } from './history.js';
 import { tokensOfDraft } from './ledger.js';
 import { announce, LIVES_SINCE, waits } from './states.js';
+import { FINISHED_STEPS, type FinishedStep, keptText, textOfStep } from './steps.js';
 import { CLAIMED_AT_ONCE, LEASE_SECONDS, LEFT_TO_NEW_SECONDS, LONGEST_LIFE_SECONDS, PROBE_AMONG } from './timings.js';
 
 /*
@@ -27,6 +31,8 @@ export interface ClaimedJob {
   readonly traceparent: string | null;
   /** The number of this attempt, the fencing token of all its writes. */
   readonly attempt: number;
+  /** The version of the assistant's definition that answers it, and what that says. */
+  readonly assistantVersion: number;
   readonly systemPrompt: string;
   readonly model: string;
   readonly maxOutputTokens: number;
@@ -36,6 +42,8 @@ export interface ClaimedJob {
   /** Seconds since the turn was accepted (or put back by an operator), and since this attempt was due. */
   readonly ageSeconds: number;
   readonly waitedSeconds: number;
+  /** Its finished steps, oldest first. The attempt goes on after them. */
+  readonly steps: readonly FinishedStep[];
   /** An earlier attempt has published text. */
   readonly hadText: boolean;
   /** The attempt before this one was lost. */
@@ -57,12 +65,9 @@ const MAY_BEGIN = `
 /** The jobs that a claim chooses from: all, those that are not withheld, or one that probes whether the model is back. */
 type Choice = 'all' | 'not withheld' | 'probe';
 
-/** The value of each statement that says for how many seconds the worker has been running. */
-const UPTIME: Readonly<Record<Choice, string>> = { all: '$2', 'not withheld': '$4', probe: '$7' };
-
 /** A job that was handed back is due for new workers at once, for the others a little later. */
-const isDue = (choice: Choice): string => `available_at <= now() AND ${MAY_BEGIN}
-  AND (left_to_workers_since IS NULL OR left_to_workers_since <= now() - make_interval(secs => ${UPTIME[choice]})
+const IS_DUE = `available_at <= now() AND ${MAY_BEGIN}
+  AND (left_to_workers_since IS NULL OR left_to_workers_since <= now() - make_interval(secs => :uptimeSeconds)
        OR available_at <= now() - make_interval(secs => ${LEFT_TO_NEW_SECONDS}))`;
 
 const SINCE = 'coalesce(job.requeued_at, job.created_at)';
@@ -83,20 +88,21 @@ export interface Only {
   readonly assistant?: string;
 }
 
-/** SQL: `holds` is true for the assistant of a job's chat, whose row is `a`. */
-const assistantOf = (job: string, holds: string): string => `EXISTS (
-  SELECT FROM chats ac JOIN assistants a ON a.slug = ac.assistant_slug WHERE ac.id = ${job}.chat_id AND (${holds}))`;
+/** SQL: `holds` is true for the definition that answers a job, whose row is `a`. */
+const definitionOf = (job: string, holds: string): string => `EXISTS (
+  SELECT FROM chats ac JOIN assistant_versions a ON a.slug = ac.assistant_slug AND a.version = ${versionOf(job, 'ac')}
+   WHERE ac.id = ${job}.chat_id AND (${holds}))`;
 
-/** SQL: a job is not withheld. The statement's second and third values are the models and assistants that are. */
-export const NOT_WITHHELD = `NOT ${assistantOf('jobs', 'a.model = ANY ($2::text[]) OR a.slug = ANY ($3::text[])')}`;
-const IS_THAT = assistantOf('jobs', 'a.model = coalesce($4, a.model) AND a.slug = coalesce($5, a.slug)');
+/** SQL: a job is not withheld. The values are those of {@link Withheld}. */
+export const NOT_WITHHELD = `NOT ${definitionOf('jobs', 'a.model = ANY (:models::text[]) OR a.slug = ANY (:assistants::text[])')}`;
+const IS_THAT = definitionOf('jobs', 'a.model = coalesce(:model, a.model) AND a.slug = coalesce(:assistant, a.slug)');
 
 /**
  * The probe is the job with the fewest attempts among the next ones, so that a turn that always fails is not tried again and again while
  * others wait.
  */
 const chosen = (choice: Choice, index: 'line' | 'age', order: string, limit: number): string => {
-  const due = `${waits(index)} AND ${isDue(choice)}`;
+  const due = `${waits(index)} AND ${IS_DUE}`;
   switch (choice) {
     case 'all':
       return `${due} AND NOT EXISTS (SELECT FROM lost) ORDER BY ${order} LIMIT ${limit}`;
@@ -104,18 +110,18 @@ const chosen = (choice: Choice, index: 'line' | 'age', order: string, limit: num
       return `${due} AND ${NOT_WITHHELD} AND NOT EXISTS (SELECT FROM lost) ORDER BY ${order} LIMIT ${limit}`;
     case 'probe':
       return `id = ANY (ARRAY(
-                SELECT id FROM jobs WHERE ${due} AND (attempts = 0 OR NOT $6::boolean) AND ${NOT_WITHHELD} AND ${IS_THAT}
+                SELECT id FROM jobs WHERE ${due} AND (attempts = 0 OR NOT :afresh::boolean) AND ${NOT_WITHHELD} AND ${IS_THAT}
                  ORDER BY ${order} LIMIT ${PROBE_AMONG}))
-              AND (status || ' id') = 'queued id' AND ${isDue(choice)} AND NOT EXISTS (SELECT FROM lost)
+              AND (status || ' id') = 'queued id' AND ${IS_DUE} AND NOT EXISTS (SELECT FROM lost)
               ORDER BY attempts, ${order} LIMIT ${limit}`;
   }
 };
 
 /** Which lost attempts a claim takes over. A probe takes any lost one of its scope: no other claim does while the scope is held back. */
 const LOST: Readonly<Record<Choice, string>> = {
-  all: 'id = ANY ($1::uuid[])',
-  'not withheld': `id = ANY ($1::uuid[]) AND ${NOT_WITHHELD}`,
-  probe: `NOT id = ANY ($1::uuid[]) AND NOT $6 AND ${NOT_WITHHELD} AND ${IS_THAT}`,
+  all: 'id = ANY (:lost::uuid[])',
+  'not withheld': `id = ANY (:lost::uuid[]) AND ${NOT_WITHHELD}`,
+  probe: `NOT id = ANY (:run::uuid[]) AND NOT :afresh AND ${NOT_WITHHELD} AND ${IS_THAT}`,
 };
 
 /*
@@ -124,47 +130,53 @@ const LOST: Readonly<Record<Choice, string>> = {
  *
  * The claim opens the call's entry in the ledger. So no call is without an entry, and hardly an entry is without its call.
  */
-const claimNext = (choice: Choice, index: 'line' | 'age', order: string, limit: number): string => `
+const claimNext = (choice: Choice, index: 'line' | 'age', order: string, limit: number): Statement =>
+  statement(`
   WITH lost AS (
     SELECT id FROM jobs WHERE ${LOST[choice]} AND status = 'running' AND lease_until < now() AND ${MAY_BEGIN}
      LIMIT ${limit} FOR UPDATE SKIP LOCKED
   ), next AS (
     SELECT id FROM jobs WHERE ${chosen(choice, index, order, limit)} FOR UPDATE SKIP LOCKED
   ), job AS (
-    UPDATE jobs SET status = 'running', attempts = attempts + 1, attempts_left = attempts_left - 1, draft = '',
+    UPDATE jobs SET status = 'running', attempts = attempts + 1, attempts_left = attempts_left - 1, draft = ${keptText('jobs')},
+           assistant_version = coalesce(assistant_version, (
+             SELECT current.version FROM chats ac JOIN assistants current ON current.slug = ac.assistant_slug WHERE ac.id = jobs.chat_id)),
            left_to_workers_since = NULL, lease_until = now() + make_interval(secs => ${LEASE_SECONDS}),
            started_at = coalesce(started_at, clock_timestamp())
       FROM (SELECT id FROM lost UNION ALL SELECT id FROM next) chosen
      WHERE jobs.id = chosen.id
     RETURNING jobs.*
   ), ended AS (
-    UPDATE model_calls SET outcome = 'lost', ended_at = clock_timestamp(), ${tokensOfDraft('before.draft')}
+    UPDATE model_calls SET outcome = 'lost', ended_at = clock_timestamp(), ${tokensOfDraft(textOfStep('before', 'before.draft'))}
       FROM job JOIN jobs before ON before.id = job.id
      WHERE model_calls.job_id = job.id AND model_calls.outcome = 'running'
   ), begun AS (
-    INSERT INTO model_calls (job_id, attempt, model, user_id, assistant_slug)
-    SELECT job.id, job.attempts, a.model, job.user_id, a.slug
-      FROM job JOIN chats c ON c.id = job.chat_id JOIN assistants a ON a.slug = c.assistant_slug
+    INSERT INTO model_calls (job_id, attempt, step, model, user_id, assistant_slug)
+    SELECT job.id, job.attempts, job.step + 1, a.model, job.user_id, a.slug
+      FROM job JOIN chats c ON c.id = job.chat_id
+      JOIN assistant_versions a ON a.slug = c.assistant_slug AND a.version = job.assistant_version
   ), notice AS (${announce('job')})
   SELECT job.id, job.chat_id AS "chatId", job.user_id AS "userId", a.slug AS assistant,
          job.request_id AS "requestId", job.traceparent, job.attempts AS attempt,
-         a.system_prompt AS "systemPrompt", a.model, a.max_output_tokens AS "maxOutputTokens", a.thinking, a.effort,
+         a.slug || ' ' || a.version AS "definitionName", job.assistant_version AS "assistantVersion",
+         CASE WHEN a.slug || ' ' || a.version <> ALL (:known::text[]) THEN a.definition END AS definition,
+         ${FINISHED_STEPS} AS steps,
          extract(epoch FROM now() - ${SINCE})::float8 AS "ageSeconds",
          extract(epoch FROM now() - ${DUE})::float8 AS "waitedSeconds",
          EXISTS (SELECT FROM model_calls p WHERE p.job_id = job.id AND p.first_text_ms IS NOT NULL) AS "hadText",
          before.status = 'running' AS "takenOver", (${HISTORY}) AS history,
          EXISTS (SELECT FROM lost) OR ((SELECT count(*) FROM next) = ${limit} AND EXISTS
-           (SELECT FROM jobs WHERE status = 'queued' AND ${isDue(choice)} ${choice === 'all' ? '' : `AND ${NOT_WITHHELD}`}
+           (SELECT FROM jobs WHERE status = 'queued' AND ${IS_DUE} ${choice === 'all' ? '' : `AND ${NOT_WITHHELD}`}
               AND id NOT IN (SELECT id FROM next))) AS more
     FROM job
     JOIN jobs before ON before.id = job.id
     JOIN messages m ON m.id = job.user_message_id
     JOIN chats c ON c.id = job.chat_id
-    JOIN assistants a ON a.slug = c.assistant_slug
+    JOIN assistant_versions a ON a.slug = c.assistant_slug AND a.version = job.assistant_version
     LEFT JOIN notice ON notice.id = job.id
-   ORDER BY job.round, job.id`;
+   ORDER BY job.round, job.id`);
 
-const texts = (choice: Choice): { fair: string[]; oldest: string } => ({
+const texts = (choice: Choice): { fair: Statement[]; oldest: Statement } => ({
   fair: Array.from({ length: CLAIMED_AT_ONCE }, (_, n) => claimNext(choice, 'line', 'round, id', n + 1)),
   oldest: claimNext(choice, 'age', LIVES_SINCE, 1),
 });
@@ -172,7 +184,34 @@ const ALL = texts('all');
 const NOT_WITHHELD_ONES = texts('not withheld');
 const PROBE = claimNext('probe', 'line', 'round, id', 1);
 
-type ClaimedRow = ClaimedJob & { more: boolean };
+interface ClaimedRow extends Omit<
+  ClaimedJob,
+  'systemPrompt' | 'model' | 'maxOutputTokens' | 'thinking' | 'effort' | 'steps'
+> {
+  readonly definitionName: string;
+  readonly definition: Definition | null;
+  readonly steps: readonly FinishedStep[] | null;
+  readonly more: boolean;
+}
+
+/** Runs a claim, which sends the definitions that the worker does not have. */
+async function claimBy(
+  manager: EntityManager,
+  text: Statement,
+  values: Values,
+  definitions: Definitions,
+): Promise<{ jobs: ClaimedJob[]; more: boolean }> {
+  const known = definitions.known();
+  const rows = await text.rows<ClaimedRow>(manager, { ...values, known: [...known.keys()] });
+  const jobs = rows.map(({ definitionName, definition: sent, more: _, steps, ...job }) => {
+    const definition = sent ?? known.get(definitionName);
+    if (definition === undefined) throw new Error(`The definition ${definitionName} is missing.`);
+    definitions.use(definitionName, definition);
+    const { model, system_prompt: systemPrompt, max_output_tokens: maxOutputTokens, thinking, effort } = definition;
+    return { ...job, steps: steps ?? [], model, systemPrompt, maxOutputTokens, thinking, effort };
+  });
+  return { jobs, more: rows[0]?.more ?? false };
+}
 
 /**
  * Begins the next attempt at the jobs of `lost` whose last attempt was lost; if there are none, at jobs that are due, in the order of
@@ -185,25 +224,24 @@ export async function claim(
   manager: EntityManager,
   options: {
     most: number;
+    definitions?: Definitions;
     lost?: readonly string[];
     order?: 'fair' | 'oldest';
     withheld?: Withheld;
     uptimeSeconds?: number;
   },
 ): Promise<Claimed> {
-  const { most, lost = [], order = 'fair', withheld, uptimeSeconds = 0 } = options;
+  const { most, definitions = new Definitions(), lost = [], order = 'fair', withheld, uptimeSeconds = 0 } = options;
   const { fair, oldest } = withheld === undefined ? ALL : NOT_WITHHELD_ONES;
   const text = order === 'oldest' ? oldest : fair[Math.min(most, CLAIMED_AT_ONCE) - 1];
   if (text === undefined) return { jobs: [], more: true };
-  const values =
-    withheld === undefined ? [lost, uptimeSeconds] : [lost, withheld.models, withheld.assistants, uptimeSeconds];
-  const rows = await manager.query<ClaimedRow[]>(text, values);
-  return { jobs: rows, more: rows[0]?.more ?? false };
+  return claimBy(manager, text, { ...withheld, lost, uptimeSeconds }, definitions);
 }
 
 /** Which job may probe whether the model is back. */
 export interface Probing extends Only {
   readonly withheld: Withheld;
+  readonly definitions: Definitions;
   /** Only a job that was never tried. */
   readonly afresh: boolean;
   /** Jobs whose attempts run here. They are not lost even if their leases have run out. */
@@ -217,15 +255,7 @@ export interface Probing extends Only {
  * comes first, since no other claim takes it over.
  */
 export async function claimProbe(manager: EntityManager, probing: Probing): Promise<ClaimedJob | undefined> {
-  const { run, withheld, model = null, assistant = null, afresh, uptimeSeconds = 0 } = probing;
-  const [row] = await manager.query<ClaimedRow[]>(PROBE, [
-    run,
-    withheld.models,
-    withheld.assistants,
-    model,
-    assistant,
-    afresh,
-    uptimeSeconds,
-  ]);
-  return row;
+  const { run, withheld, definitions, model = null, assistant = null, afresh, uptimeSeconds = 0 } = probing;
+  const values = { ...withheld, run, model, assistant, afresh, uptimeSeconds };
+  return (await claimBy(manager, PROBE, values, definitions)).jobs[0];
 }

@@ -1,4 +1,5 @@
 import type { EntityManager } from 'typeorm';
+import { statement } from '#database/statement.js';
 import { type CallFigures, NO_FIGURES } from './ledger.js';
 import { runs } from './states.js';
 import { LEASE_SECONDS } from './timings.js';
@@ -7,6 +8,8 @@ import { LEASE_SECONDS } from './timings.js';
 export interface Beat {
   readonly jobId: string;
   readonly attempt: number;
+  /** The step whose call it is, from 1. */
+  readonly step: number;
   /** Where in the draft the text goes, in code points, as PostgreSQL counts. */
   readonly text: string;
   readonly at: number;
@@ -24,16 +27,18 @@ export type Extended = 'extended' | 'busy' | 'lost';
  * Locked rows are skipped. Otherwise one chat that is being canceled, or a session that an operator left open, would keep all leases of a
  * process from being extended. Since no lock is waited for, the order of locks does not matter here.
  */
-const EXTEND = `
+const EXTEND = statement(`
   WITH beat AS (
-    SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::int[], $5::boolean[], $6::text[], $7::int[], $8::int[], $9::int[])
-        AS beat (id, attempt, text, at, news, message_id, input_tokens, output_tokens, first_text_ms)
+    SELECT * FROM unnest(:ids::uuid[], :attempts::int[], :steps::int[], :texts::text[], :ats::int[], :news::boolean[],
+                         :messageIds::text[], :inputTokens::int[], :outputTokens::int[], :firstTextMs::int[])
+        AS beat (id, attempt, step, text, at, news, message_id, input_tokens, output_tokens, first_text_ms)
   ), held AS (
     SELECT jobs.id, jobs.attempts FROM jobs JOIN beat ON beat.id = jobs.id AND beat.attempt = jobs.attempts
      WHERE ${runs('jobs')} FOR NO KEY UPDATE OF jobs SKIP LOCKED
-  ), line AS (
-    SELECT c.job_id, c.attempt FROM model_calls c JOIN beat ON beat.id = c.job_id AND beat.attempt = c.attempt
-     WHERE beat.news FOR NO KEY UPDATE OF c SKIP LOCKED
+  ), entry AS (
+    SELECT c.job_id, c.attempt, c.step FROM model_calls c
+      JOIN beat ON beat.id = c.job_id AND beat.attempt = c.attempt AND beat.step = c.step
+     WHERE beat.news AND c.outcome = 'running' FOR NO KEY UPDATE OF c SKIP LOCKED
   ), job AS (
     UPDATE jobs SET lease_until = now() + make_interval(secs => ${LEASE_SECONDS}),
            draft = CASE WHEN length(draft) BETWEEN beat.at AND beat.at + length(beat.text) - 1
@@ -45,19 +50,20 @@ const EXTEND = `
     UPDATE model_calls c SET message_id = beat.message_id, input_tokens = beat.input_tokens,
            output_tokens = beat.output_tokens, first_text_ms = beat.first_text_ms
       FROM job JOIN beat ON beat.id = job.id AND beat.attempt = job.attempts
-           JOIN line ON line.job_id = beat.id AND line.attempt = beat.attempt
-     WHERE beat.news AND c.job_id = line.job_id AND c.attempt = line.attempt
+           JOIN entry ON entry.job_id = beat.id AND entry.attempt = beat.attempt
+     WHERE beat.news AND c.job_id = entry.job_id AND c.attempt = entry.attempt AND c.step = entry.step
     RETURNING c.job_id, c.attempt
   )
   SELECT beat.id AS "jobId", beat.attempt,
          CASE WHEN jobs.id IS NULL THEN 'lost'
               WHEN job.id IS NULL THEN 'busy'
               WHEN beat.news AND call.job_id IS NULL AND EXISTS
-                   (SELECT FROM model_calls c WHERE c.job_id = beat.id AND c.attempt = beat.attempt) THEN 'busy'
+                   (SELECT FROM model_calls c WHERE c.job_id = beat.id AND c.attempt = beat.attempt AND c.step = beat.step
+                      AND c.outcome = 'running') THEN 'busy'
               ELSE 'extended' END AS extended
     FROM beat LEFT JOIN job ON job.id = beat.id AND job.attempts = beat.attempt
     LEFT JOIN call ON call.job_id = beat.id AND call.attempt = beat.attempt
-    LEFT JOIN jobs ON jobs.id = beat.id AND jobs.attempts = beat.attempt AND ${runs('jobs')}`;
+    LEFT JOIN jobs ON jobs.id = beat.id AND jobs.attempts = beat.attempt AND ${runs('jobs')}`);
 
 /**
  * Extends the leases of attempts in one statement. Each heartbeat is fenced by its own attempt and has its own result. The text goes to a
@@ -67,17 +73,18 @@ const EXTEND = `
  */
 export async function extend(manager: EntityManager, beats: readonly Beat[]): Promise<Extended[]> {
   const figures = beats.map(({ news }) => news ?? NO_FIGURES);
-  const rows = await manager.query<{ jobId: string; attempt: number; extended: Extended }[]>(EXTEND, [
-    beats.map(({ jobId }) => jobId),
-    beats.map(({ attempt }) => attempt),
-    beats.map(({ text }) => text),
-    beats.map(({ at }) => at),
-    beats.map(({ news }) => news !== undefined),
-    figures.map(({ messageId }) => messageId),
-    figures.map(({ inputTokens }) => inputTokens),
-    figures.map(({ outputTokens }) => outputTokens),
-    figures.map(({ firstTextMs }) => firstTextMs),
-  ]);
+  const rows = await EXTEND.rows<{ jobId: string; attempt: number; extended: Extended }>(manager, {
+    ids: beats.map(({ jobId }) => jobId),
+    attempts: beats.map(({ attempt }) => attempt),
+    steps: beats.map(({ step }) => step),
+    texts: beats.map(({ text }) => text),
+    ats: beats.map(({ at }) => at),
+    news: beats.map(({ news }) => news !== undefined),
+    messageIds: figures.map(({ messageId }) => messageId),
+    inputTokens: figures.map(({ inputTokens }) => inputTokens),
+    outputTokens: figures.map(({ outputTokens }) => outputTokens),
+    firstTextMs: figures.map(({ firstTextMs }) => firstTextMs),
+  });
   const came = new Map(rows.map(({ jobId, attempt, extended }) => [`${jobId} ${attempt}`, extended]));
   return beats.map(({ jobId, attempt }) => came.get(`${jobId} ${attempt}`) ?? 'lost');
 }

@@ -12,31 +12,33 @@ const PROMPT_BYTES_A_TOKEN = 2;
 
 /** A message as it is sent to the model. */
 export interface HistoryRow {
+  readonly seq: number;
   readonly role: MessageRole;
   readonly content: string;
 }
 
 /**
- * SQL: bytes of history, in UTF-8, that fit beside the instructions and the longest reply of an assistant `a`. A token has at least one
+ * SQL: bytes of history, in UTF-8, that fit beside the instructions and the longest reply of the definition `a`. A token has at least one
  * byte, so the history fits whatever its script: the model would refuse a chat that is too long, turn after turn.
  */
 export const ROOM = `greatest(0, ${CONTEXT_TOKENS - FRAME_TOKENS} - a.max_output_tokens
-  - ceil(octet_length(a.system_prompt) / ${PROMPT_BYTES_A_TOKEN}.0))`;
+  - ceil(a.prompt_bytes / ${PROMPT_BYTES_A_TOKEN}.0))`;
 
 /**
- * SQL: what to send for a job `job` of an assistant `a` that answers the message `m`, as JSON: the newest messages of the chat up to that
- * one, newest first, as many as fit. A message that does not fit is left out, with all older ones; so are refused turns ({@link leaveOut}).
- * The size of a row's text is known without reading the text.
+ * SQL: what to send for a job `job` with the definition `a` that answers the message `m`, as JSON: the newest messages of the chat up to
+ * that one, newest first, as many as fit. A message that does not fit is left out, with all older ones; so are refused turns
+ * ({@link leaveOut}). The size of a row's text is known without reading the text. Once a step is finished, later calls of the turn are sent
+ * the same messages as the first.
  */
 export const HISTORY = `
-  SELECT json_agg(json_build_object('role', role, 'content', content) ORDER BY seq DESC) FROM (
+  SELECT json_agg(json_build_object('seq', seq, 'role', role, 'content', content) ORDER BY seq DESC) FROM (
     SELECT role, content, seq, sum(octet_length(content)) OVER (ORDER BY seq DESC) AS total
       FROM (SELECT role, content, seq FROM messages
-             WHERE chat_id = job.chat_id AND seq <= m.seq AND role IN ('user', 'assistant') AND content <> ''
+             WHERE chat_id = job.chat_id AND seq BETWEEN coalesce(job.window_from_seq, 1) AND m.seq AND role IN ('user', 'assistant') AND content <> ''
                AND (left_out_by IS NULL OR seq = m.seq)
              ORDER BY seq DESC LIMIT ${MOST_MESSAGES}) AS newest
   ) AS counted
-  WHERE total <= ${ROOM} OR seq = m.seq`;
+  WHERE total <= ${ROOM} OR seq = m.seq OR job.step > 0`;
 
 /**
  * SQL: leaves the question of a job out of all later prompts. The question is every user message since the last reply in the prompt, not

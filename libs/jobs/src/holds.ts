@@ -1,4 +1,6 @@
 import type { EntityManager } from 'typeorm';
+import { statement } from '#database/statement.js';
+import { versionOf } from './definitions.js';
 import type { JobFault } from './transitions.js';
 import { STALE_HOLD_SECONDS } from './timings.js';
 
@@ -52,6 +54,23 @@ export function readHolds(manager: EntityManager): Promise<Hold[]> {
 /** Removes holds of dead workers. */
 export async function purgeHolds(manager: EntityManager): Promise<void> {
   await manager.query(`DELETE FROM model_holds WHERE NOT (${FRESH})`);
+}
+
+const RELEASE = statement(`
+  UPDATE jobs SET assistant_version = NULL
+    FROM chats c
+   WHERE c.id = jobs.chat_id AND jobs.status = 'queued' AND jobs.step = 0 AND c.assistant_slug = ANY (:slugs::text[])
+     AND EXISTS (
+       SELECT FROM assistant_versions a JOIN model_holds h ON h.scope IN ('assistant:' || a.slug, 'model:' || a.model)
+        WHERE a.slug = c.assistant_slug AND a.version = ${versionOf('jobs', 'c')})`);
+
+/**
+ * The definitions of these assistants have changed. Turns that wait because the model of the former one, or its settings, cannot be used
+ * take the new one: an operator changes a definition to help them.
+ * @returns how many
+ */
+export function releaseHeld(manager: EntityManager, slugs: readonly string[]): Promise<number> {
+  return RELEASE.affected(manager, { slugs });
 }
 
 /** Whether a hold concerns jobs of this assistant and model. */

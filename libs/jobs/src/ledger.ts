@@ -1,11 +1,12 @@
 import type { EntityManager } from 'typeorm';
 import type { CallOutcome } from '#database/entities/model-call.entity.js';
+import { statement, type Values } from '#database/statement.js';
 import { estimatedTokens } from './estimates.js';
 import { RECONCILE_BATCH } from './timings.js';
 
 /*
- * The ledger has an entry for each attempt's call of the model. The statement that claims the job opens it, before the call, and the
- * transition that ends the attempt ends it. A worker that was fenced off, or that learned of it too late, adds its figures. The reconciler
+ * The ledger has an entry for each call of the model, one for each step of an attempt. The statement that claims the job, or that commits
+ * the step before, opens it before the call. The statement that commits the step, or that ends the attempt, ends it. A worker that was fenced off, or that learned of it too late, adds its figures. The reconciler
  * ends entries that a dead worker left open, as `lost`.
  */
 
@@ -29,10 +30,10 @@ export const NO_FIGURES: CallFigures = {
   firstTextMs: null,
 };
 
-/** The figures as values of a statement, in the order that {@link endCalls} takes them. */
-export function figureValues(figures: CallFigures): (string | number | boolean | null)[] {
+/** The figures as values of a statement that ends an entry. */
+export function figureValues(figures: CallFigures): Values {
   const { messageId, inputTokens, outputTokens, firstTextMs, estimated } = figures;
-  return [messageId, inputTokens, outputTokens, firstTextMs, estimated];
+  return { modelMessageId: messageId, inputTokens, outputTokens, firstTextMs, estimated };
 }
 
 /**
@@ -41,16 +42,15 @@ export function figureValues(figures: CallFigures): (string | number | boolean |
  * @param text SQL: the text of the answer that arrived, where the statement has it. Output that the statement does not bring is estimated
  * by it
  */
-function setFigures(from: number, text?: string): string {
-  const value = (n: number, type: string): string => `$${from + n}::${type}`;
-  const brought = (n: number): string => `${value(n, 'int')} IS NOT NULL`;
-  const output = `coalesce(${value(2, 'int')}, model_calls.output_tokens)`;
-  const estimated = `CASE WHEN ${brought(1)} OR ${brought(2)} THEN ${value(4, 'boolean')} ELSE model_calls.estimated END`;
-  return `message_id = coalesce(${value(0, 'text')}, model_calls.message_id),
-           input_tokens = coalesce(${value(1, 'int')}, model_calls.input_tokens),
-           first_text_ms = coalesce(${value(3, 'int')}, model_calls.first_text_ms),
-           output_tokens = ${text === undefined ? output : `CASE WHEN ${brought(2)} THEN ${output} ELSE ${outputOf(text)} END`},
-           estimated = ${text === undefined ? estimated : `CASE WHEN ${brought(2)} THEN ${estimated} ELSE (${estimated}) OR ${isEstimate(text)} END`}`;
+function setFigures(text?: string): string {
+  const output = 'coalesce(:outputTokens::int, model_calls.output_tokens)';
+  const estimated = `CASE WHEN :inputTokens::int IS NOT NULL OR :outputTokens::int IS NOT NULL THEN :estimated::boolean ELSE model_calls.estimated END`;
+  const broughtOutput = ':outputTokens::int IS NOT NULL';
+  return `message_id = coalesce(:modelMessageId::text, model_calls.message_id),
+           input_tokens = coalesce(:inputTokens::int, model_calls.input_tokens),
+           first_text_ms = coalesce(:firstTextMs::int, model_calls.first_text_ms),
+           output_tokens = ${text === undefined ? output : `CASE WHEN ${broughtOutput} THEN ${output} ELSE ${outputOf(text)} END`},
+           estimated = ${text === undefined ? estimated : `CASE WHEN ${broughtOutput} THEN ${estimated} ELSE (${estimated}) OR ${isEstimate(text)} END`}`;
 }
 
 /** At least the estimated tokens of the text, if there is text. */
@@ -70,24 +70,29 @@ interface End {
   /** SQL. */
   readonly outcome: string;
   readonly code?: string;
-  /** The number of the first value of {@link figureValues}. */
-  readonly figuresFrom: number;
   /** SQL: the text of the answer that arrived. */
   readonly text?: string;
 }
 
 /**
- * Ends the entry of the attempt in the CTE `job` (with `id` and `attempts`) if it is open. It ends at most one entry: an earlier attempt's
- * may be open, too, and is not this one's.
+ * SQL: ends the entry of the attempt in the CTE `job` (with `id` and `attempts`) if it is open, with the values of {@link figureValues}. It
+ * ends at most one entry: an earlier attempt's may be open, too, and is not this one's.
  */
-export function endCalls(job: string, { outcome, code = 'NULL', figuresFrom, text }: End): string {
+export function endCalls(job: string, { outcome, code = 'NULL', text }: End): string {
   return `
     UPDATE model_calls SET outcome = ${outcome}, error_code = ${code}, ended_at = clock_timestamp(),
-           ${setFigures(figuresFrom, text)}
+           ${setFigures(text)}
       FROM ${job}
      WHERE model_calls.job_id = ${job}.id AND model_calls.attempt = ${job}.attempts AND model_calls.outcome = 'running'
-    RETURNING model_calls.input_tokens, model_calls.output_tokens, model_calls.estimated`;
+    RETURNING model_calls.input_tokens, model_calls.output_tokens, model_calls.estimated, model_calls.model, model_calls.user_id,
+              model_calls.assistant_slug`;
 }
+
+/** SQL: what the finished steps of the job `job` have cost, for the usage of its message; `column` is one of tokens. */
+export const earlierTokens = (
+  column: 'input_tokens' | 'output_tokens',
+): string => `CASE WHEN job.step = 0 THEN 0 ELSE coalesce((
+    SELECT sum(e.${column}) FROM model_calls e WHERE e.job_id = job.id AND e.step <= job.step AND e.outcome = 'completed'), 0) END`;
 
 /**
  * The call of a canceled job is canceled, even if the job was cleared meanwhile. Any other call that ends here is lost: its worker came too
@@ -96,42 +101,46 @@ export function endCalls(job: string, { outcome, code = 'NULL', figuresFrom, tex
 const LATE_OUTCOME = (job: string): string =>
   `CASE WHEN coalesce((SELECT j.status FROM jobs j WHERE j.id = ${job}), 'canceled') = 'canceled' THEN 'canceled' ELSE 'lost' END`;
 
-const SETTLE = `
+const SETTLE = statement(`
   UPDATE model_calls SET
-         outcome = CASE WHEN outcome = 'running' THEN ${LATE_OUTCOME('$1')} ELSE outcome END,
-         ended_at = coalesce(ended_at, clock_timestamp()), ${setFigures(3)}
-   WHERE job_id = $1 AND attempt = $2 AND outcome <> 'completed'
-  RETURNING outcome`;
+         outcome = CASE WHEN outcome = 'running' THEN ${LATE_OUTCOME(':jobId')} ELSE outcome END,
+         ended_at = coalesce(ended_at, clock_timestamp()), ${setFigures()}
+   WHERE job_id = :jobId AND attempt = :attempt AND step = :step AND outcome <> 'completed'
+  RETURNING outcome`);
 
 /**
  * Adds the figures of a call whose job is another attempt's, or has ended. The call is paid for all the same.
+ * @param step the step that the call was for, from 1
  * @returns the outcome in the entry; undefined: there is no entry, or it is complete
  */
 export async function settleCall(
   manager: EntityManager,
   jobId: string,
   attempt: number,
+  step: number,
   figures: CallFigures,
 ): Promise<CallOutcome | undefined> {
-  const [rows] = await manager.query<[{ outcome: CallOutcome }[], number]>(SETTLE, [
+  const [row] = await SETTLE.rows<{ outcome: CallOutcome }>(manager, {
     jobId,
     attempt,
+    step,
     ...figureValues(figures),
-  ]);
-  return rows[0]?.outcome;
+  });
+  return row?.outcome;
 }
 
 /** The condition names only `ended_at`, as the index does: an attempt's own entry is found by its key. */
 const END_ORPHANS = `
   WITH orphan AS (
-    SELECT c.job_id, c.attempt FROM model_calls c LEFT JOIN jobs j ON j.id = c.job_id
+    SELECT c.job_id, c.attempt, c.step FROM model_calls c LEFT JOIN jobs j ON j.id = c.job_id
      WHERE c.ended_at IS NULL AND c.started_at < now() - interval '5 seconds'
        AND (j.status = 'running' AND j.attempts = c.attempt) IS NOT TRUE
      LIMIT ${RECONCILE_BATCH} FOR UPDATE OF c SKIP LOCKED
   )
   UPDATE model_calls c SET outcome = ${LATE_OUTCOME('c.job_id')}, ended_at = clock_timestamp(),
          estimated = c.estimated OR c.message_id IS NOT NULL
-    FROM orphan WHERE c.job_id = orphan.job_id AND c.attempt = orphan.attempt AND c.outcome = 'running'`;
+    FROM orphan
+   WHERE c.job_id = orphan.job_id AND c.attempt = orphan.attempt AND c.step = orphan.step AND c.outcome = 'running'`;
 
 /**
  * Ends entries whose attempt is over and whose worker never wrote so: it died, or began the call at the moment at which the job was taken

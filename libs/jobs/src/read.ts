@@ -1,6 +1,7 @@
 import type { EntityManager } from 'typeorm';
 import { jobColumns, type JobRow, messageColumns, messageIn } from '#database/columns.js';
 import type { Message } from '#database/entities/message.entity.js';
+import { type StepEnd, stepEnds } from './steps.js';
 
 /** A job with the message it wrote, if any. */
 export interface JobAndMessage<Row extends JobRow = JobRow> {
@@ -8,8 +9,10 @@ export interface JobAndMessage<Row extends JobRow = JobRow> {
   readonly message: Message | null;
 }
 
-/** The same with the saved text of the running attempt, for a client that streams it. */
-export type JobWithDraft = JobAndMessage<JobRow & { readonly draft: string }>;
+/** The same with the saved text, and where its finished steps end (null: it has none), for a client that streams it. */
+export type JobWithDraft = JobAndMessage<
+  JobRow & { readonly draft: string; readonly stepEnds: readonly StepEnd[] | null }
+>;
 
 /** Prefix of the message's fields in a row that has a job's as well. */
 const MESSAGE = 'message.';
@@ -25,7 +28,7 @@ export function readJobWithDraft(
   jobId: string,
   userId: string,
 ): Promise<JobWithDraft | undefined> {
-  return read(manager, `${jobColumns('j')}, j.draft`, jobId, userId);
+  return read(manager, `${jobColumns('j')}, j.draft, ${stepEnds('j')} AS "stepEnds"`, jobId, userId);
 }
 
 async function read<Row extends JobRow>(

@@ -1,8 +1,11 @@
 import type { EntityManager } from 'typeorm';
+import { type Statement, statement } from '#database/statement.js';
 import { NOT_WITHHELD, type Withheld } from './claim.js';
 import { DISPATCH_IS_ON } from './dispatch.js';
+import { ended, ENDED_TURN, type EndedTurn, ENDS } from './ending.js';
 import { tokensOfDraft } from './ledger.js';
-import { endedTurn, type EndedTurn, JOB_CHANNEL, LIVES_SINCE, waits } from './states.js';
+import { LIVES_SINCE, waits } from './states.js';
+import { textOfStep } from './steps.js';
 import {
   KEY_HOURS,
   LONGEST_LIFE_SECONDS,
@@ -14,71 +17,70 @@ import {
 
 const EXPIRED = 'The reply could not be made in time.';
 
-const END_SPENT = `
+const END_SPENT = statement(`
   WITH spent AS (
     SELECT id, draft FROM jobs
      WHERE status = 'running' AND lease_until < now()
        AND (attempts_left = 0 OR ${LIVES_SINCE} < now() - make_interval(secs => ${LONGEST_LIFE_SECONDS}))
      LIMIT ${RECONCILE_BATCH} FOR UPDATE SKIP LOCKED
   ), job AS (
-    UPDATE jobs SET status = 'failed', lease_until = NULL, finished_at = clock_timestamp(), draft = '',
+    UPDATE jobs SET status = 'failed', ${ENDS},
            error_code = CASE WHEN attempts_left = 0 THEN 'attempts_exhausted' ELSE 'expired' END,
-           error_message = CASE WHEN attempts_left = 0 THEN $1 ELSE $2 END
+           error_message = CASE WHEN attempts_left = 0 THEN :exhausted ELSE :expired END
       FROM spent WHERE jobs.id = spent.id
-    RETURNING jobs.id, jobs.status, jobs.attempts, jobs.chat_id, jobs.created_at, jobs.requeued_at, spent.draft AS text
+    RETURNING jobs.*, spent.draft AS text
   ), call AS (
-    UPDATE model_calls SET outcome = 'lost', ended_at = clock_timestamp(), ${tokensOfDraft('job.text')}
+    UPDATE model_calls SET outcome = 'lost', ended_at = clock_timestamp(), ${tokensOfDraft(textOfStep('job', 'job.text'))}
       FROM job WHERE model_calls.job_id = job.id AND model_calls.attempt = job.attempts AND model_calls.outcome = 'running'
-  )
-  SELECT ${endedTurn('job', 'c')}, pg_notify('${JOB_CHANNEL}', job.id || ' ' || job.status)
-    FROM job JOIN chats c ON c.id = job.chat_id`;
+  ), ${ended()}
+  SELECT ${ENDED_TURN} FROM ended`);
 
 /**
  * Ends jobs whose last attempt was lost, or whose hour was over when an attempt was lost. Without this they would stay `running` for ever.
  * @returns them
  */
 export function endSpent(manager: EntityManager): Promise<EndedTurn[]> {
-  return manager.query<EndedTurn[]>(END_SPENT, [
-    `The reply was begun ${MAX_ATTEMPTS} times, and failed or was lost each time.`,
-    EXPIRED,
-  ]);
+  return END_SPENT.rows<EndedTurn>(manager, {
+    exhausted: `The reply was begun ${MAX_ATTEMPTS} times, and failed or was lost each time.`,
+    expired: EXPIRED,
+  });
 }
 
-const END_EXPIRED = `
+const END_EXPIRED = statement(`
   WITH expired AS (
     SELECT id FROM jobs
      WHERE ${waits('age')} AND ${LIVES_SINCE} < now() - make_interval(secs => ${LONGEST_LIFE_SECONDS})
      ORDER BY ${LIVES_SINCE} LIMIT ${RECONCILE_BATCH} FOR UPDATE SKIP LOCKED
   ), job AS (
-    UPDATE jobs SET status = 'failed', finished_at = clock_timestamp(), error_code = 'expired', error_message = $1
+    UPDATE jobs SET status = 'failed', ${ENDS}, error_code = 'expired', error_message = :expired
       FROM expired WHERE jobs.id = expired.id
-    RETURNING jobs.id, jobs.status, jobs.chat_id, jobs.created_at, jobs.requeued_at
-  )
-  SELECT ${endedTurn('job', 'c')}, pg_notify('${JOB_CHANNEL}', job.id || ' ' || job.status)
-    FROM job JOIN chats c ON c.id = job.chat_id`;
+    RETURNING jobs.*
+  ), ${ended()}
+  SELECT ${ENDED_TURN} FROM ended`);
 
 /**
  * Ends jobs that have waited for longer than their hour. So every turn ends, whatever keeps the model or the queue away.
  * @returns them
  */
 export function endExpired(manager: EntityManager): Promise<EndedTurn[]> {
-  return manager.query<EndedTurn[]>(END_EXPIRED, [EXPIRED]);
+  return END_EXPIRED.rows<EndedTurn>(manager, { expired: EXPIRED });
 }
 
-const ABANDONED = `
+const ABANDONED = statement(`
   SELECT id FROM jobs
    WHERE status = 'running' AND lease_until < now() AND ${DISPATCH_IS_ON}
-   ORDER BY lease_until LIMIT ${RECONCILE_BATCH}`;
+   ORDER BY lease_until LIMIT ${RECONCILE_BATCH}`);
 
 /** Jobs whose lease has run out, the longest first. None while dispatch is paused. */
 export async function abandonedJobs(manager: EntityManager): Promise<string[]> {
-  return (await manager.query<{ id: string }[]>(ABANDONED)).map(({ id }) => id);
+  return (await ABANDONED.rows<{ id: string }>(manager)).map(({ id }) => id);
 }
 
-const overdue = (alsoIs = ''): string => `
+const overdue = (alsoIs = ''): Statement =>
+  statement(`
   SELECT FROM jobs
-   WHERE status = 'queued' AND available_at < now() - make_interval(secs => $1) AND ${DISPATCH_IS_ON} ${alsoIs}
-   ORDER BY available_at LIMIT 1`;
+   WHERE status = 'queued' AND available_at < now() - make_interval(secs => :seconds) AND ${DISPATCH_IS_ON} ${alsoIs}
+   ORDER BY available_at LIMIT 1`);
 
 const OVERDUE = overdue();
 const OVERDUE_NOT_WITHHELD = overdue(`AND ${NOT_WITHHELD}`);
@@ -92,21 +94,17 @@ export async function anyOverdue(
   manager: EntityManager,
   { seconds = LOST_AFTER_SECONDS, withheld }: { seconds?: number; withheld?: Withheld | undefined } = {},
 ): Promise<boolean> {
-  const found =
-    withheld === undefined
-      ? await manager.query<unknown[]>(OVERDUE, [seconds])
-      : await manager.query<unknown[]>(OVERDUE_NOT_WITHHELD, [seconds, withheld.models, withheld.assistants]);
+  const found = await (withheld === undefined ? OVERDUE : OVERDUE_NOT_WITHHELD).rows(manager, { ...withheld, seconds });
   return found.length > 0;
 }
 
-const PURGE_KEYS = `
+const PURGE_KEYS = statement(`
   DELETE FROM idempotency_keys WHERE (user_id, key) IN (
     SELECT user_id, key FROM idempotency_keys
      WHERE created_at < now() - make_interval(hours => ${KEY_HOURS})
-     ORDER BY created_at LIMIT ${PURGE_BATCH} FOR UPDATE SKIP LOCKED)`;
+     ORDER BY created_at LIMIT ${PURGE_BATCH} FOR UPDATE SKIP LOCKED)`);
 
 /** Removes a batch of old idempotency keys. @returns whether the batch was full */
 export async function purgeKeys(manager: EntityManager): Promise<boolean> {
-  const [, removed] = await manager.query<[unknown[], number]>(PURGE_KEYS);
-  return removed === PURGE_BATCH;
+  return (await PURGE_KEYS.affected(manager)) === PURGE_BATCH;
 }

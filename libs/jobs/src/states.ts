@@ -32,18 +32,6 @@ export const waits = (order: 'line' | 'age'): string => `(status || ' ${order}')
 /** SQL: a job is running, for statements that find it by its id. They would read `jobs_running` from end to end, dead entries included. */
 export const runs = (t: string): string => `(${t}.status || ' id') = 'running id'`;
 
-/** A turn that has ended, for the metrics. */
-export interface EndedTurn {
-  /** Slug of the chat's assistant. */
-  readonly assistant: string;
-  /** From accepted (or put back by an operator) to its end, in seconds, by the database's clock. */
-  readonly seconds: number;
-}
-
-/** SQL: {@link EndedTurn} in a select list, from the CTE `job` and the table `chats`, by these names. */
-export const endedTurn = (job: string, chat: string): string =>
-  `${chat}.assistant_slug AS assistant, extract(epoch FROM now() - coalesce(${job}.requeued_at, ${job}.created_at))::float8 AS seconds`;
-
 /** Whether a state is final. Only an operator can put a failed job back (`requeue`). */
 export function isFinal(status: JobStatus): boolean {
   return status === 'succeeded' || status === 'failed' || status === 'canceled';

@@ -3,17 +3,13 @@ import type { components } from '#contract/openapi.gen.js';
 import { NEXT_MOMENT } from '#database/columns.js';
 import type { MessageStatus, StopDetails } from '#database/entities/message.entity.js';
 import { newId } from '#database/ids.js';
+import { statement } from '#database/statement.js';
+import { versionOf } from './definitions.js';
+import { ended, ENDED_TURN, type EndedTurn, ENDS, endsUnless } from './ending.js';
 import { leaveOut } from './history.js';
-import { type CallFigures, endCalls, figureValues, NO_FIGURES } from './ledger.js';
-import {
-  announce,
-  CANCEL_CHANNEL,
-  DISPATCH_CHANNEL,
-  endedTurn,
-  type EndedTurn,
-  HANDED_BACK,
-  LIVES_SINCE,
-} from './states.js';
+import { type CallFigures, earlierTokens, endCalls, figureValues, NO_FIGURES } from './ledger.js';
+import { announce, CANCEL_CHANNEL, DISPATCH_CHANNEL, HANDED_BACK, LIVES_SINCE } from './states.js';
+import { keptText, textOfStep } from './steps.js';
 import { LONGEST_LIFE_SECONDS, MAX_ATTEMPTS, MOST_FREE_ATTEMPTS, NEW_IN_LAST } from './timings.js';
 
 /*
@@ -27,7 +23,7 @@ import { LONGEST_LIFE_SECONDS, MAX_ATTEMPTS, MOST_FREE_ATTEMPTS, NEW_IN_LAST } f
  * started. A lease and a due time only have to be early enough, so they count from `now()`.
  *
  * Each statement announces the new state itself, so the notice leaves with the commit or not at all. Each also ends the entry of the
- * attempt's call in the ledger.
+ * attempt's call in the ledger. What every end of a job has in common is in ending.ts.
  */
 
 /** The reply as its message stores it. */
@@ -42,37 +38,38 @@ export interface Reply {
   readonly leftOut: boolean;
 }
 
-const finishing = (alsoDoes: string): string => `
+const finishing = (alsoDoes = ''): string => `
   WITH chat AS (
-    SELECT c.id FROM chats c JOIN jobs j ON j.chat_id = c.id WHERE j.id = $1 FOR UPDATE OF c
+    SELECT c.id FROM chats c JOIN jobs j ON j.chat_id = c.id WHERE j.id = :jobId FOR UPDATE OF c
   ), job AS (
-    UPDATE jobs SET status = 'succeeded', lease_until = NULL, finished_at = clock_timestamp(), draft = ''
+    UPDATE jobs SET status = 'succeeded', ${ENDS}
       FROM chat
-     WHERE jobs.id = $1 AND jobs.status = 'running' AND jobs.attempts = $2
-    RETURNING jobs.id, jobs.chat_id, jobs.status, jobs.attempts, jobs.user_message_id
-  ), call AS (${endCalls('job', { outcome: `'completed'`, figuresFrom: 10 })}
+     WHERE jobs.id = :jobId AND jobs.status = 'running' AND jobs.attempts = :attempt
+    RETURNING jobs.*
+  ), call AS (${endCalls('job', { outcome: `'completed'` })}
   ), position AS (
     UPDATE chats SET last_seq = last_seq + 1, last_message_at = ${NEXT_MOMENT}
       FROM job WHERE chats.id = job.chat_id
     RETURNING chats.id, chats.last_seq, chats.last_message_at
   ), message AS (
-    INSERT INTO messages (id, chat_id, seq, role, content, job_id, model, stop_reason, status, stop_details, left_out_by,
-                          input_tokens, output_tokens, usage_estimated, created_at)
-    SELECT $3, position.id, position.last_seq, 'assistant', $4, job.id, $5, $6, $7, $8::jsonb, CASE WHEN $9::boolean THEN job.id END,
-           coalesce(call.input_tokens, 0), coalesce(call.output_tokens, 0), coalesce(call.estimated, false),
+    INSERT INTO messages (id, chat_id, seq, role, content, job_id, model, assistant_version, stop_reason, status, stop_details,
+                          left_out_by, input_tokens, output_tokens, usage_estimated, created_at)
+    SELECT :messageId, position.id, position.last_seq, 'assistant', :content, job.id, :model, job.assistant_version, :stopReason,
+           :status, :stopDetails::jsonb, CASE WHEN :leftOut::boolean THEN job.id END,
+           coalesce(call.input_tokens, 0) + ${earlierTokens('input_tokens')},
+           coalesce(call.output_tokens, 0) + ${earlierTokens('output_tokens')}, coalesce(call.estimated, false),
            position.last_message_at
       FROM position, job LEFT JOIN call ON true
     RETURNING id
-  )${alsoDoes}, notice AS (${announce('job')})
-  SELECT EXISTS (SELECT FROM jobs WHERE status = 'queued' AND available_at <= now()) AS more
-    FROM message LEFT JOIN notice ON true`;
+  ), ${alsoDoes}${ended()}
+  SELECT EXISTS (SELECT FROM jobs WHERE status = 'queued' AND available_at <= now()) AS more, ${ENDED_TURN} FROM ended`;
 
 /** The second text is for turns that later prompts leave out. Ordinary turns have a text without that part, which is planned faster. */
-const FINISH = finishing('');
-const FINISH_LEFT_OUT = finishing(`, left_out AS (${leaveOut('job')})`);
+const FINISH = statement(finishing());
+const FINISH_LEFT_OUT = statement(finishing(`left_out AS (${leaveOut('job')}), `));
 
-/** What the end of an attempt tells of other jobs. */
-export interface Finished {
+/** The end of a turn, and whether other jobs are due. */
+export interface Finished extends EndedTurn {
   readonly more: boolean;
 }
 
@@ -87,18 +84,13 @@ export async function finish(
   reply: Reply,
   figures: CallFigures,
 ): Promise<Finished | undefined> {
-  const [finished] = await manager.query<Finished[]>(reply.leftOut ? FINISH_LEFT_OUT : FINISH, [
+  const [finished] = await (reply.leftOut ? FINISH_LEFT_OUT : FINISH).rows<Finished>(manager, {
+    ...reply,
     jobId,
     attempt,
-    newId(),
-    reply.content,
-    reply.model,
-    reply.stopReason,
-    reply.status,
-    reply.stopDetails,
-    reply.leftOut,
+    messageId: newId(),
     ...figureValues(figures),
-  ]);
+  });
   return finished;
 }
 
@@ -109,40 +101,44 @@ export interface JobFault {
 }
 
 /** SQL: the attempt does not count. Its worker says so, and the job has not had too many of that kind. */
-const IS_FREE = `($6 AND free_attempts < ${MOST_FREE_ATTEMPTS})`;
+const IS_FREE = `(:free AND free_attempts < ${MOST_FREE_ATTEMPTS})`;
 
 /**
- * SQL: the job goes on. Fewer of its attempts have failed with this code than may, an attempt is left or this one is free, and it is not
- * too old. If as many may fail as there are attempts, the attempts that are left decide alone: otherwise free ones would count.
+ * SQL: the job goes on. Fewer of its attempts at this step have failed with this code than may, an attempt is left or this one is free, and
+ * it is not too old. If as many may fail as there are attempts, the attempts that are left decide alone: otherwise free ones would count.
  */
-const GOES_ON = `($3 >= ${MAX_ATTEMPTS} OR $3 > 1 + (
+const GOES_ON = `(:most >= ${MAX_ATTEMPTS} OR :most > 1 + (
     SELECT count(*) FROM model_calls earlier
-     WHERE earlier.job_id = $1 AND earlier.attempt < $2 AND earlier.error_code = $4 AND earlier.started_at >= ${LIVES_SINCE})
+     WHERE earlier.job_id = :jobId AND earlier.attempt < :attempt AND earlier.step = jobs.step + 1 AND earlier.error_code = :code
+       AND earlier.started_at >= ${LIVES_SINCE})
   OR ${IS_FREE})
   AND (attempts_left > 0 OR ${IS_FREE}) AND ${LIVES_SINCE} > now() - make_interval(secs => ${LONGEST_LIFE_SECONDS})`;
 
-const failing = (alsoDoes: string): string => `
+/** SQL: the version that a failed attempt leaves the job. An operator who has to act corrects the definition, so the next one counts. */
+const NEXT_VERSION = `CASE WHEN :forOperator AND step = 0 THEN NULL ELSE assistant_version END`;
+
+const failing = (alsoDoes = ''): string => `
   WITH held AS (
     SELECT id, ${GOES_ON} AS goes_on, ${IS_FREE} AS is_free FROM jobs
-     WHERE id = $1 AND status = 'running' AND attempts = $2 FOR NO KEY UPDATE
+     WHERE id = :jobId AND status = 'running' AND attempts = :attempt FOR NO KEY UPDATE
   ), job AS (
     UPDATE jobs SET
            status = CASE WHEN goes_on THEN 'queued' ELSE 'failed' END,
            attempts_left = CASE WHEN goes_on AND is_free THEN attempts_left + 1 ELSE attempts_left END,
            free_attempts = CASE WHEN goes_on AND is_free THEN free_attempts + 1 ELSE free_attempts END,
-           available_at = CASE WHEN goes_on THEN now() + make_interval(secs => $7::float8 / 1000) ELSE available_at END,
-           finished_at = CASE WHEN goes_on THEN NULL ELSE clock_timestamp() END,
-           error_code = CASE WHEN goes_on THEN NULL ELSE $4 END,
-           error_message = CASE WHEN goes_on THEN NULL ELSE $5 END,
-           lease_until = NULL, draft = ''
+           available_at = CASE WHEN goes_on THEN now() + make_interval(secs => :delayMs::float8 / 1000) ELSE available_at END,
+           assistant_version = CASE WHEN goes_on THEN ${NEXT_VERSION} ELSE assistant_version END,
+           error_code = CASE WHEN goes_on THEN NULL ELSE :code END,
+           error_message = CASE WHEN goes_on THEN NULL ELSE :message END,
+           ${endsUnless('goes_on')}
       FROM held WHERE jobs.id = held.id
-    RETURNING jobs.id, jobs.status, jobs.attempts, jobs.chat_id, jobs.user_message_id
-  ), call AS (${endCalls('job', { outcome: `'failed'`, code: '$4', figuresFrom: 8 })}
-  )${alsoDoes}, notice AS (${announce('job')})
-  SELECT job.status FROM job LEFT JOIN notice ON true`;
+    RETURNING jobs.*
+  ), call AS (${endCalls('job', { outcome: `'failed'`, code: ':code' })}
+  ), ${alsoDoes}${ended()}
+  SELECT ${ENDED_TURN} FROM ended`;
 
-const RETRY_OR_FAIL = failing('');
-const FAIL_LEFT_OUT = failing(`, left_out AS (${leaveOut('job')} AND job.status = 'failed')`);
+const RETRY_OR_FAIL = statement(failing());
+const FAIL_LEFT_OUT = statement(failing(`left_out AS (${leaveOut('job')} AND job.status = 'failed'), `));
 
 /** How an attempt failed, and what that means for the job. */
 export interface FailedAttempt extends JobFault {
@@ -150,10 +146,17 @@ export interface FailedAttempt extends JobFault {
   readonly most: number;
   /** The attempt does not count, because the model is away or an operator has to act. A job has a bounded number of these. */
   readonly free: boolean;
+  /** An operator has to act before a retry can help. */
+  readonly forOperator: boolean;
   /** If the job ends with this fault, later prompts leave its turn out, because the model refuses the turn itself. */
   readonly leavesOut: boolean;
   /** Time until it may be tried again, in milliseconds. */
   readonly delayMs: number;
+}
+
+/** A job that goes on after a failed attempt. */
+interface Retried {
+  readonly status: 'queued';
 }
 
 /**
@@ -167,30 +170,26 @@ export async function giveUp(
   attempt: number,
   fault: FailedAttempt,
   figures: CallFigures,
-): Promise<'queued' | 'failed' | undefined> {
-  const rows = await manager.query<{ status: 'queued' | 'failed' }[]>(fault.leavesOut ? FAIL_LEFT_OUT : RETRY_OR_FAIL, [
+): Promise<Retried | EndedTurn | undefined> {
+  const [state] = await (fault.leavesOut ? FAIL_LEFT_OUT : RETRY_OR_FAIL).rows<Retried | EndedTurn>(manager, {
+    ...fault,
     jobId,
     attempt,
-    fault.most,
-    fault.code,
-    fault.message,
-    fault.free,
-    fault.delayMs,
     ...figureValues(figures),
-  ]);
-  return rows[0]?.status;
+  });
+  return state;
 }
 
-const HAND_BACK = `
+const HAND_BACK = statement(`
   WITH job AS (
-    UPDATE jobs SET status = 'queued', attempts_left = attempts_left + 1, lease_until = NULL, draft = '', available_at = now(),
-           left_to_workers_since = now() - make_interval(secs => $3)
-     WHERE id = $1 AND status = 'running' AND attempts = $2
+    UPDATE jobs SET status = 'queued', attempts_left = attempts_left + 1, lease_until = NULL, draft = ${keptText('jobs')},
+           available_at = now(), left_to_workers_since = now() - make_interval(secs => :newSeconds)
+     WHERE id = :jobId AND status = 'running' AND attempts = :attempt
     RETURNING id, status, attempts
-  ), call AS (${endCalls('job', { outcome: `'handed_back'`, figuresFrom: 4 })}
+  ), call AS (${endCalls('job', { outcome: `'handed_back'` })}
   ), notice AS (${announce('job')}
   ), due AS (SELECT pg_notify('${DISPATCH_CHANNEL}', '${HANDED_BACK}') FROM job)
-  SELECT job.id FROM job LEFT JOIN notice ON true LEFT JOIN due ON true`;
+  SELECT job.id FROM job LEFT JOIN notice ON true LEFT JOIN due ON true`);
 
 /** For how long a worker has been running, and since when it has been told to stop, in seconds. */
 export interface StoppingWorker {
@@ -212,66 +211,68 @@ export async function handBack(
 ): Promise<boolean> {
   const { uptimeSeconds, stoppingSeconds } = worker;
   const newSeconds = stoppingSeconds + (uptimeSeconds - stoppingSeconds) * NEW_IN_LAST;
-  const rows = await manager.query<unknown[]>(HAND_BACK, [jobId, attempt, newSeconds, ...figureValues(figures)]);
+  const rows = await HAND_BACK.rows(manager, { jobId, attempt, newSeconds, ...figureValues(figures) });
   return rows.length > 0;
 }
 
-const ASK_CANCEL = `
-  SELECT pg_notify('${CANCEL_CHANNEL}', id::text) FROM jobs WHERE id = $1 AND user_id = $2 AND status = 'running'`;
+const ASK_CANCEL = statement(
+  `SELECT pg_notify('${CANCEL_CHANNEL}', id::text) FROM jobs WHERE id = :jobId AND user_id = :userId AND status = 'running'`,
+);
 
 /**
  * Asks the worker that runs a job of `userId` to cancel it, with all of its text.
  * @returns false: no worker runs it
  */
 export async function askCancel(manager: EntityManager, jobId: string, userId: string): Promise<boolean> {
-  const rows = await manager.query<unknown[]>(ASK_CANCEL, [jobId, userId]);
+  const rows = await ASK_CANCEL.rows(manager, { jobId, userId });
   return rows.length > 0;
 }
 
-/** A cancel by the user ($2), whatever the job's state, or by the attempt ($4), which brings its text ($5). */
-const CANCEL = `
+/** A cancel by the user (`userId`), whatever the job's state, or by the attempt (`attempt`), which brings its text. */
+const CANCEL = statement(`
   WITH chat AS (
     SELECT c.id FROM chats c JOIN jobs j ON j.chat_id = c.id
-     WHERE j.id = $1 AND ($2::text IS NULL OR j.user_id = $2) FOR UPDATE OF c
+     WHERE j.id = :jobId AND (:userId::text IS NULL OR j.user_id = :userId) FOR UPDATE OF c
   ), draft AS (
-    SELECT jobs.id, jobs.draft FROM jobs, chat WHERE jobs.id = $1 FOR UPDATE OF jobs
+    SELECT jobs.id, jobs.draft FROM jobs, chat WHERE jobs.id = :jobId FOR UPDATE OF jobs
   ), job AS (
-    UPDATE jobs SET status = 'canceled', lease_until = NULL, finished_at = clock_timestamp(), draft = ''
+    UPDATE jobs SET status = 'canceled', ${ENDS}
       FROM draft
      WHERE jobs.id = draft.id
-       AND CASE WHEN $4::int IS NULL THEN jobs.status IN ('queued', 'running')
-                ELSE jobs.status = 'running' AND jobs.attempts = $4 END
-    RETURNING jobs.*, coalesce($5::text, draft.draft) AS text
-  ), call AS (${endCalls('job', { outcome: `'canceled'`, figuresFrom: 6, text: 'job.text' })}
+       AND CASE WHEN :attempt::int IS NULL THEN jobs.status IN ('queued', 'running')
+                ELSE jobs.status = 'running' AND jobs.attempts = :attempt END
+    RETURNING jobs.*, coalesce(:text::text, draft.draft) AS text
+  ), call AS (${endCalls('job', { outcome: `'canceled'`, text: textOfStep('job', 'job.text') })}
   ), position AS (
     UPDATE chats SET last_seq = last_seq + 1, last_message_at = ${NEXT_MOMENT}
       FROM job WHERE chats.id = job.chat_id AND job.text ~ '[^[:space:]]'
     RETURNING chats.id, chats.last_seq, chats.last_message_at
   ), message AS (
-    INSERT INTO messages (id, chat_id, seq, role, content, status, job_id, model, stop_reason, input_tokens, output_tokens,
-                          usage_estimated, created_at)
-    SELECT $3, position.id, position.last_seq, 'assistant', job.text, 'incomplete', job.id, a.model, 'canceled',
-           coalesce(call.input_tokens, 0), coalesce(call.output_tokens, 0), coalesce(call.estimated, true),
+    INSERT INTO messages (id, chat_id, seq, role, content, status, job_id, model, assistant_version, stop_reason, input_tokens,
+                          output_tokens, usage_estimated, created_at)
+    SELECT :messageId, position.id, position.last_seq, 'assistant', job.text, 'incomplete', job.id, a.model, a.version, 'canceled',
+           coalesce(call.input_tokens, 0) + ${earlierTokens('input_tokens')},
+           coalesce(call.output_tokens, 0) + ${earlierTokens('output_tokens')}, coalesce(call.estimated, true),
            position.last_message_at
-      FROM position, job JOIN chats c ON c.id = job.chat_id JOIN assistants a ON a.slug = c.assistant_slug
+      FROM position, job JOIN chats c ON c.id = job.chat_id
+      JOIN assistant_versions a ON a.slug = c.assistant_slug AND a.version = ${versionOf('job', 'c')}
       LEFT JOIN call ON true
-  ), notice AS (${announce('job')})
-  SELECT ${endedTurn('job', 'c')} FROM job JOIN chats c ON c.id = job.chat_id LEFT JOIN notice ON true`;
+  ), ${ended()}
+  SELECT ${ENDED_TURN} FROM ended`);
 
 /**
- * Ends an unfinished job of `userId` as `canceled`, keeping the checkpointed text as an `incomplete` message.
- * The worker that runs it hears the announcement and stops the model call.
- * @returns undefined when there was nothing to cancel: unknown, somebody else's, or final already.
+ * Ends an unfinished job of `userId` as `canceled`, keeping the saved text as an `incomplete` message. The worker that runs it receives the
+ * notice and stops the model call.
+ * @returns undefined when there was nothing to cancel: unknown, somebody else's, or final already
  */
 export async function cancel(manager: EntityManager, jobId: string, userId: string): Promise<EndedTurn | undefined> {
-  const values = [jobId, userId, newId(), null, null, ...figureValues(NO_FIGURES)];
-  const [ended] = await manager.query<EndedTurn[]>(CANCEL, values);
-  return ended;
+  const values = { jobId, userId, attempt: null, text: null, messageId: newId(), ...figureValues(NO_FIGURES) };
+  return (await CANCEL.rows<EndedTurn>(manager, values))[0];
 }
 
 /**
  * The same by the worker that runs the attempt: with all of its text.
- * @returns false when the attempt is no longer the job's.
+ * @returns undefined when the attempt is no longer the job's
  */
 export async function cancelAttempt(
   manager: EntityManager,
@@ -279,8 +280,7 @@ export async function cancelAttempt(
   attempt: number,
   text: string,
   figures: CallFigures,
-): Promise<boolean> {
-  const values = [jobId, null, newId(), attempt, text, ...figureValues(figures)];
-  const rows = await manager.query<unknown[]>(CANCEL, values);
-  return rows.length > 0;
+): Promise<EndedTurn | undefined> {
+  const values = { jobId, userId: null, attempt, text, messageId: newId(), ...figureValues(figures) };
+  return (await CANCEL.rows<EndedTurn>(manager, values))[0];
 }

@@ -1,5 +1,6 @@
 import type { EntityManager } from 'typeorm';
 import { unfinishedOfUser } from '#database/columns.js';
+import { statement, type Values } from '#database/statement.js';
 
 /** The limits of one user; undefined: there is no limit. */
 export interface UserLimits {
@@ -24,14 +25,13 @@ export const WINDOW_SECONDS = 60;
 const spacing = ({ turnsPerMinute }: UserLimits): number =>
   turnsPerMinute === undefined ? 0 : WINDOW_SECONDS / turnsPerMinute;
 
-/** Values of {@link takeTurn}. */
-export function takeValues(limits: UserLimits): [number] {
-  return [spacing(limits)];
-}
-
-/** Values of {@link place}. */
-export function placeValues({ unfinishedTurns }: UserLimits): [number | null] {
-  return [unfinishedTurns ?? null];
+/** The values of statements that take a turn ({@link takeTurn}), find its round ({@link nextRound}), or count tokens ({@link HAS_TOKENS}). */
+export function limitValues(limits: UserLimits): Values {
+  return {
+    spacing: spacing(limits),
+    unfinishedTurns: limits.unfinishedTurns ?? null,
+    tokensPerDay: limits.tokensPerDay ?? null,
+  };
 }
 
 const TODAY = `date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'`;
@@ -41,36 +41,31 @@ const tokensToday = (user: string): string => `
   SELECT coalesce(sum(coalesce(input_tokens, 0) + coalesce(output_tokens, 0)), 0) FROM model_calls
    WHERE user_id = ${user} AND started_at >= ${TODAY}`;
 
-/** Whether the user ($user) has tokens left of the day's limit ($most). */
-export function hasTokens(user: number, most: number): string {
-  return `(${tokensToday(`$${user}::text`)}) < $${most}::bigint`;
-}
+/** SQL: the user (`userId`) has tokens left of the day's limit. */
+export const HAS_TOKENS = `(${tokensToday(':userId::text')}) < :tokensPerDay::bigint`;
 
 /**
- * Takes one turn of the user's minute ($user) if one is left and `worth` holds: a turn that cannot be accepted anyway costs nothing. The
- * row lock lets one of a user's requests through at a time. `share` is the number of the parameter that {@link takeValues} gives.
+ * SQL: takes one turn of the user's minute (`userId`) if one is left and `worth` holds: a turn that cannot be accepted anyway costs nothing.
+ * The row lock lets one of a user's requests through at a time.
  *
  * The minute follows the generic cell rate algorithm (ITU-T I.371): one timestamp per user says how far it is used up, and it frees itself
  * as time passes.
  */
-export function takeTurn(at: { user: number; share: number }, worth: string): string {
-  const [user, share] = [`$${at.user}::text`, `make_interval(secs => $${at.share}::float8)`];
+export function takeTurn(worth: string): string {
+  const share = 'make_interval(secs => :spacing::float8)';
   return `
     INSERT INTO callers AS c (user_id, turns_until)
-    SELECT ${user}, now() + ${share}
+    SELECT :userId::text, now() + ${share}
      WHERE ${worth}
     ON CONFLICT (user_id) DO UPDATE SET turns_until = greatest(c.turns_until, now()) + ${share}
      WHERE c.turns_until + ${share} <= now() + interval '${WINDOW_SECONDS} seconds'
     RETURNING user_id, extract(epoch FROM turns_until - now())::float8 AS "usedSeconds"`;
 }
 
-/** The round of the turn that the CTE `caller` (see {@link takeTurn}) took, if the user has not too many unfinished turns. */
-export function place(caller: string, limit: number): string {
-  const most = `$${limit}::int`;
-  return `
-    SELECT p.round, ${caller}."usedSeconds" FROM ${caller}, next_place(${caller}.user_id, coalesce(${most}, 0)) p
-     WHERE ${most} IS NULL OR p.unfinished < ${most}`;
-}
+/** SQL: the round of the turn that the CTE `caller` (see {@link takeTurn}) took, if the user has not too many unfinished turns. */
+export const nextRound = (caller: string): string => `
+    SELECT p.round, ${caller}."usedSeconds" FROM ${caller}, next_place(${caller}.user_id, coalesce(:unfinishedTurns::int, 0)) p
+     WHERE :unfinishedTurns::int IS NULL OR p.unfinished < :unfinishedTurns`;
 
 /** What is left of a user's turns. */
 export interface Allowance {
@@ -100,12 +95,12 @@ export interface Reached {
 /** Nobody knows when a turn ends. This is when it is worth asking again. */
 const UNFINISHED_AGAIN_SECONDS = 2;
 
-const STANDING = `
-  SELECT coalesce((SELECT extract(epoch FROM turns_until - now())::float8 FROM callers WHERE user_id = $1), 0) AS "usedSeconds",
+const STANDING = statement(`
+  SELECT coalesce((SELECT extract(epoch FROM turns_until - now())::float8 FROM callers WHERE user_id = :userId), 0) AS "usedSeconds",
          (SELECT count(*)::int FROM (
-           SELECT FROM jobs u WHERE user_id = $1 AND ${unfinishedOfUser('u')} LIMIT coalesce($2::int, 0)) j) AS unfinished,
-         CASE WHEN $3::bigint IS NULL THEN 0 ELSE (${tokensToday('$1')}) END AS tokens,
-         extract(epoch FROM ${TODAY} + interval '1 day' - now())::float8 AS "untilMidnight"`;
+           SELECT FROM jobs u WHERE user_id = :userId AND ${unfinishedOfUser('u')} LIMIT coalesce(:unfinishedTurns::int, 0)) j) AS unfinished,
+         CASE WHEN :tokensPerDay::bigint IS NULL THEN 0 ELSE (${tokensToday(':userId')}) END AS tokens,
+         extract(epoch FROM ${TODAY} + interval '1 day' - now())::float8 AS "untilMidnight"`);
 
 /** Which limit a user has reached; undefined: none. It costs a query, so only refusals call it. */
 export async function reachedLimit(
@@ -114,9 +109,10 @@ export async function reachedLimit(
   limits: UserLimits,
 ): Promise<Reached | undefined> {
   const { unfinishedTurns, tokensPerDay } = limits;
-  const [row] = await manager.query<
-    { usedSeconds: number; unfinished: number; tokens: string; untilMidnight: number }[]
-  >(STANDING, [userId, unfinishedTurns ?? null, tokensPerDay ?? null]);
+  const [row] = await STANDING.rows<{ usedSeconds: number; unfinished: number; tokens: string; untilMidnight: number }>(
+    manager,
+    { userId, ...limitValues(limits) },
+  );
   if (row === undefined) return undefined;
   if (unfinishedTurns !== undefined && row.unfinished >= unfinishedTurns) {
     return { limit: 'unfinished', retryAfterSeconds: UNFINISHED_AGAIN_SECONDS };
@@ -128,19 +124,20 @@ export async function reachedLimit(
   return wait > 0 ? { limit: 'turns', retryAfterSeconds: Math.ceil(wait) } : undefined;
 }
 
-const GIVE_BACK = `UPDATE callers SET turns_until = turns_until - make_interval(secs => $2::float8) WHERE user_id = $1`;
+const GIVE_BACK = statement(
+  'UPDATE callers SET turns_until = turns_until - make_interval(secs => :spacing::float8) WHERE user_id = :userId',
+);
 
 /** Gives back a turn that was taken and not used. */
 export async function giveBackTurn(manager: EntityManager, userId: string, limits: UserLimits): Promise<void> {
-  if (limits.turnsPerMinute !== undefined) await manager.query(GIVE_BACK, [userId, spacing(limits)]);
+  if (limits.turnsPerMinute !== undefined) await GIVE_BACK.affected(manager, { userId, spacing: spacing(limits) });
 }
 
-const PURGE_CALLERS = `
+const PURGE_CALLERS = statement(`
   DELETE FROM callers WHERE user_id IN (
-    SELECT user_id FROM callers WHERE turns_until < now() LIMIT $1 FOR UPDATE SKIP LOCKED)`;
+    SELECT user_id FROM callers WHERE turns_until < now() LIMIT :batch FOR UPDATE SKIP LOCKED)`);
 
 /** Removes a batch of callers whose rows limit nothing any more. @returns whether the batch was full */
 export async function purgeCallers(manager: EntityManager, batch: number): Promise<boolean> {
-  const [, removed] = await manager.query<[unknown[], number]>(PURGE_CALLERS, [batch]);
-  return removed === batch;
+  return (await PURGE_CALLERS.affected(manager, { batch })) === batch;
 }

@@ -1,5 +1,5 @@
 import { Histogram } from 'prom-client';
-import type { EndedTurn } from '#jobs/states.js';
+import type { EndedTurn } from '#jobs/ending.js';
 import { registry, TURN_SECONDS } from './registry.js';
 
 const duration = new Histogram({
@@ -11,9 +11,9 @@ const duration = new Histogram({
 });
 
 /**
- * Counts the end of a turn. The process that wrote the final state calls it (the worker, the API for a cancel without the worker, the
- * reconciler) once the statement has returned its row. So each turn is counted once.
+ * Counts the end of a turn. The process that wrote the final state calls it, once the statement has returned its row. So each turn is
+ * counted once.
  */
-export function turnEnded(turn: EndedTurn, status: 'succeeded' | 'failed' | 'canceled'): void {
-  duration.observe({ assistant: turn.assistant, status }, turn.seconds);
+export function turnEnded({ assistant, status, seconds }: EndedTurn): void {
+  duration.observe({ assistant, status }, seconds);
 }

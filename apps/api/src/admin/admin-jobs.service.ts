@@ -10,6 +10,7 @@ import type { ModelCall } from '#database/entities/model-call.entity.js';
 import { invalidField, notFound, ServiceError } from '#errors/service-error.js';
 import { isConflict } from '#jobs/accept.js';
 import { concerns, readHolds } from '#jobs/holds.js';
+import { versionOf } from '#jobs/definitions.js';
 import { requeue } from '#jobs/requeue.js';
 import { encodeCursor } from '../http/cursor.js';
 import { DueJobs } from '../jobs/due-jobs.js';
@@ -42,12 +43,14 @@ export interface AdminJob extends Surroundings {
 const READ = `
   SELECT ${jobColumns('j')}, c.assistant_slug AS "assistantSlug", now() AS now,
          EXISTS (SELECT FROM dispatch WHERE paused) AS paused, a.model
-    FROM jobs j JOIN chats c ON c.id = j.chat_id JOIN assistants a ON a.slug = c.assistant_slug WHERE j.id = $1 AND c.user_id IS NOT NULL`;
+    FROM jobs j JOIN chats c ON c.id = j.chat_id
+    JOIN assistant_versions a ON a.slug = c.assistant_slug AND a.version = ${versionOf('j', 'c')}
+   WHERE j.id = $1 AND c.user_id IS NOT NULL`;
 
 const CALLS = `
-  SELECT attempt, model, outcome, error_code AS "errorCode", message_id AS "messageId", input_tokens AS "inputTokens",
+  SELECT attempt, step, model, outcome, error_code AS "errorCode", message_id AS "messageId", input_tokens AS "inputTokens",
          output_tokens AS "outputTokens", estimated, first_text_ms AS "firstTextMs", started_at AS "startedAt", ended_at AS "endedAt"
-    FROM model_calls WHERE job_id = $1 ORDER BY attempt DESC LIMIT ${MOST_CALLS}`;
+    FROM model_calls WHERE job_id = $1 ORDER BY attempt DESC, step DESC LIMIT ${MOST_CALLS}`;
 
 /** Reads the reasons for which a job may not be put back. */
 const IN_THE_WAY = `

@@ -11,6 +11,7 @@ export function presentAdminJob(job: AdminJobRow): Schemas['AdminJob'] {
     id: job.id,
     status: job.status,
     assistant: job.assistantSlug,
+    assistant_version: job.assistantVersion,
     user_id: job.userId,
     chat_id: job.chatId,
     request_id: job.requestId,
@@ -37,6 +38,7 @@ export function presentAdminJobDetail({ job, calls, ...around }: AdminJob): Sche
 function presentCall(call: CallLine): Schemas['ModelCall'] {
   return {
     attempt: call.attempt,
+    step: call.step,
     outcome: call.outcome,
     error_code: call.errorCode as Schemas['JobErrorCode'] | null,
     model: call.model,

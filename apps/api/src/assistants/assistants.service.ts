@@ -1,6 +1,7 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { EntityManager, IsNull } from 'typeorm';
 import { Assistant } from '#database/entities/assistant.entity.js';
+import { releaseHeld } from '#jobs/holds.js';
 import { notFound } from '#errors/service-error.js';
 import type { AssistantDefinition } from './assistants-file.js';
 
@@ -33,18 +34,24 @@ export class AssistantsService {
 
   constructor(private readonly manager: EntityManager) {}
 
-  /** Loads the definitions: new ones are added, changed ones get the next version, missing ones are retired. */
+  /**
+   * Loads the definitions: new ones are added, changed ones get the next version, missing ones are retired. Turns that were accepted are
+   * answered by the definition of their time, unless they wait because it cannot be used.
+   */
   async load(definitions: readonly AssistantDefinition[]): Promise<void> {
-    const changed = await this.manager.transaction(async (manager) => {
+    const { changed, released } = await this.manager.transaction(async (manager) => {
       // Processes that start with different files load them one after the other.
       await manager.query('LOCK TABLE assistants IN SHARE ROW EXCLUSIVE MODE');
       await manager.query(
         'UPDATE assistants SET retired_at = now() WHERE retired_at IS NULL AND NOT (slug = ANY ($1))',
         [definitions.map(({ slug }) => slug)],
       );
-      return manager.query<{ slug: string; version: number }[]>(LOAD, [JSON.stringify(definitions)]);
+      const changed = await manager.query<{ slug: string; version: number }[]>(LOAD, [JSON.stringify(definitions)]);
+      const slugs = changed.map(({ slug }) => slug);
+      return { changed, released: slugs.length === 0 ? 0 : await releaseHeld(manager, slugs) };
     });
     for (const { slug, version } of changed) this.logger.log(`assistant ${slug} is at version ${version}`);
+    if (released > 0) this.logger.log(`${released} turns that waited for an operator take the new definition`);
   }
 
   /** The assistants on offer, by slug. */

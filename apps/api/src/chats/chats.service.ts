@@ -9,7 +9,7 @@ import { oneRow } from '#database/rows.js';
 import { invalidField, notFound, ServiceError } from '#errors/service-error.js';
 import { isStoreAway } from '#errors/store-away.js';
 import { clear, isUncleared } from '#erasure/clear.js';
-import { release, settled } from '#erasure/release.js';
+import { afterRelease, release } from '#erasure/release.js';
 import type { ChatsQuery } from '#contract/queries.dto.js';
 import type { UpdateChatRequest } from '#contract/requests.dto.js';
 import { decodeCursor, encodeCursor } from '../http/cursor.js';
@@ -139,13 +139,13 @@ export class ChatsService {
    * @throws ServiceError `not_found`, `precondition_failed`
    */
   async delete(userId: string, chatId: string, preconditions: Preconditions): Promise<void> {
-    const { endedJobs } = await this.transaction(chatId, async (manager) => {
+    const released = await this.transaction(chatId, async (manager) => {
       await this.lock(manager, userId, chatId, preconditions);
       return release(manager, [chatId]);
     });
     const deadline = Date.now() + CLEARING_MS;
     try {
-      await settled(this.manager, endedJobs);
+      await afterRelease(this.manager, released);
       while (Date.now() < deadline && (await isUncleared(this.manager, chatId))) {
         // A worker may have come first.
         if (!(await clear(this.manager, { chatId }))) await sleep(LOOK_MS);

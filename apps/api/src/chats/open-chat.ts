@@ -3,9 +3,10 @@ import { EntityManager } from 'typeorm';
 import { unfinishedJob } from '#database/columns.js';
 import { Chat, type ChatStatus } from '#database/entities/chat.entity.js';
 import { newId } from '#database/ids.js';
-import { isKeyConflict, keepKey, keyIsKept, keyValues, type RequestKey } from '#database/request-key.js';
+import { isKeyConflict, keepKey, KEY_IS_KEPT, keyValues, type RequestKey } from '#database/request-key.js';
+import { statement, type Values } from '#database/statement.js';
 import { notFound, ServiceError } from '#errors/service-error.js';
-import { takeTurn, takeValues } from '#limits/user-limits.js';
+import { limitValues, takeTurn } from '#limits/user-limits.js';
 import type { OpenChatRequest } from '#contract/requests.dto.js';
 import { KeptRequests } from '../idempotency/kept-requests.js';
 import { Limits } from '../limits/limits.js';
@@ -22,53 +23,54 @@ import {
   toPage,
 } from '../messages/page.js';
 
-/** The user's ($1) active chat with an assistant ($2), on its first row only, and its newest messages. */
-const FIND = `
+/** The user's active chat with an assistant, on its first row only, and its newest messages. */
+const FIND = statement(`
   SELECT CASE WHEN page.rank IS NULL OR page.rank = 1 THEN ${asJson('chats')} END AS chat, ${PAGE_COLUMNS}
-    FROM chats ${pageOf('chats', '<', 'chats.last_seq + 1', '$3')}
-   WHERE chats.user_id = $1 AND chats.assistant_slug = $2 AND chats.status = 'active'
-   ORDER BY page.rank`;
+    FROM chats ${pageOf('chats', '<', 'chats.last_seq + 1', ':limit')}
+   WHERE chats.user_id = :userId AND chats.assistant_slug = :slug AND chats.status = 'active'
+   ORDER BY page.rank`);
 
 /** Not EXISTS: for a user with many chats the planner expects an early hit and scans the table. */
-const HAS_CHATS = '(SELECT id FROM chats WHERE user_id = $1 ORDER BY created_at LIMIT 1) IS NOT NULL';
+const HAS_CHATS = '(SELECT id FROM chats WHERE user_id = :userId ORDER BY created_at LIMIT 1) IS NOT NULL';
 
 /**
  * Creates the chat with its welcome message; no row: the user has an active chat already, or has used up the minute. A user's first chat is
  * free, so that a user who may send one turn a minute can send it.
  */
-const CREATE = `
+const CREATE = statement(`
   WITH assistant AS (
-    SELECT slug, welcome_message FROM assistants WHERE slug = $2 AND retired_at IS NULL
+    SELECT slug, welcome_message FROM assistants WHERE slug = :slug AND retired_at IS NULL
   ), caller AS (${takeTurn(
-    { user: 1, share: 9 },
-    `EXISTS (SELECT FROM assistant) AND ${HAS_CHATS} AND NOT ${keyIsKept(1, 7)}
-       AND NOT EXISTS (SELECT FROM chats WHERE user_id = $1 AND assistant_slug = $2 AND status = 'active')`,
+    `EXISTS (SELECT FROM assistant) AND ${HAS_CHATS} AND NOT ${KEY_IS_KEPT}
+       AND NOT EXISTS (SELECT FROM chats WHERE user_id = :userId AND assistant_slug = :slug AND status = 'active')`,
   )}
   ), allowed AS (
     SELECT FROM caller UNION ALL SELECT WHERE NOT ${HAS_CHATS}
   ), chat AS (
     INSERT INTO chats (id, user_id, assistant_slug, status, title, metadata, last_seq)
-    SELECT $3, $1, slug, 'active', $4, $5, 1 FROM assistant, allowed
+    SELECT :chatId, :userId, slug, 'active', :title, :metadata, 1 FROM assistant, allowed
     ON CONFLICT (user_id, assistant_slug) WHERE status = 'active' DO NOTHING
     RETURNING *
-  ), kept AS (${keepKey({ user: 1, key: 7 }, { column: 'chat', value: 'to_jsonb(chat)', from: 'chat' })}
+  ), kept AS (${keepKey({ column: 'chat', value: 'to_jsonb(chat)', from: 'chat' })}
   ), welcome AS (
     INSERT INTO messages (id, chat_id, seq, role, content)
-    SELECT $6, chat.id, 1, 'system', assistant.welcome_message FROM chat, assistant
+    SELECT :messageId, chat.id, 1, 'system', assistant.welcome_message FROM chat, assistant
   )
-  SELECT to_jsonb(chat) AS chat FROM chat`;
+  SELECT to_jsonb(chat) AS chat FROM chat`);
 
-const HOLD_ACTIVE = `SELECT 1 FROM chats WHERE id = $1 AND user_id = $2 AND status = 'active' FOR SHARE`;
+const HOLD_ACTIVE = statement(
+  `SELECT 1 FROM chats WHERE id = :id AND user_id = :userId AND status = 'active' FOR SHARE`,
+);
 
 /**
  * Stores the key of a request that found its chat, with the chat as it was found. The chat must be locked already: a statement that waits
  * for a row sees that row as it is afterwards, and the jobs as they were before.
  */
-const KEEP_FOUND = `
+const KEEP_FOUND = statement(`
   INSERT INTO idempotency_keys (user_id, key, fingerprint, chat, created)
-  SELECT user_id, $2, $3, ${asJson('chats')}, false
-    FROM chats WHERE id = $1
-  ON CONFLICT DO NOTHING RETURNING chat`;
+  SELECT user_id, :key, :fingerprint, ${asJson('chats')}, false
+    FROM chats WHERE id = :id
+  ON CONFLICT DO NOTHING RETURNING chat`);
 
 const MOST_TRIES = 5;
 
@@ -136,7 +138,7 @@ export class OpenChat {
     const [row] =
       active !== undefined
         ? await this.keepFound(active.chat, requestKey)
-        : await this.create(userId, [userId, slug, newId(), title, metadata, newId(), ...keyValues(requestKey)]);
+        : await this.create({ userId, slug, title, metadata, ...keyValues(requestKey) });
     if (row !== undefined) return { chat: chatOfJson(row.chat), created: active === undefined, replayed: false };
     // A twin or a chat exists by now, or the chat was archived at this moment. Otherwise there is no such assistant.
     if (active === undefined && !(await this.isKnown(userId, slug, requestKey))) {
@@ -148,7 +150,7 @@ export class OpenChat {
   }
 
   private async find(userId: string, slug: string): Promise<Opened | undefined> {
-    const rows = await this.manager.query<(PageRow & { chat: object })[]>(FIND, [userId, slug, DEFAULT_PAGE]);
+    const rows = await FIND.rows<PageRow & { chat: object }>(this.manager, { userId, slug, limit: DEFAULT_PAGE });
     if (rows[0] === undefined) return undefined;
     const chat = chatOfJson(rows[0].chat);
     const page = toPage(chat.id, chat.lastSeq, rows, false, undefined);
@@ -168,17 +170,17 @@ export class OpenChat {
   private keepFound({ id, userId }: Chat, requestKey: RequestKey | undefined): Promise<{ chat: object }[]> {
     return this.rows.run({ chat: id }, () =>
       this.manager.transaction(async (manager) => {
-        const held = await manager.query<unknown[]>(HOLD_ACTIVE, [id, userId]);
-        return held.length === 0 ? [] : manager.query(KEEP_FOUND, [id, ...keyValues(requestKey)]);
+        const held = await HOLD_ACTIVE.rows(manager, { id, userId });
+        return held.length === 0 ? [] : KEEP_FOUND.rows<{ chat: object }>(manager, { id, ...keyValues(requestKey) });
       }),
     );
   }
 
   /** @returns undefined when a chat exists, or a twin has stored the key */
-  private async create(user: string, values: unknown[]): Promise<{ chat: object }[]> {
+  private async create(values: Values & { userId: string }): Promise<{ chat: object }[]> {
     try {
-      const all = [...values, ...takeValues(this.limits.ofStoring)];
-      return await this.rows.run({ user }, () => this.manager.query<{ chat: object }[]>(CREATE, all));
+      const all = { ...values, chatId: newId(), messageId: newId(), ...limitValues(this.limits.ofStoring) };
+      return await this.rows.run({ user: values.userId }, () => CREATE.rows<{ chat: object }>(this.manager, all));
     } catch (error) {
       if (isKeyConflict(error)) return [];
       throw error;

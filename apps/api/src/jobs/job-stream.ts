@@ -8,6 +8,7 @@ import type { JobFeed } from '#feed/job-feed.js';
 import type { Piece, ReplyFeed } from '#feed/reply-feed.js';
 import type { JobWithDraft } from '#jobs/read.js';
 import { isFinal } from '#jobs/states.js';
+import type { StepEnd } from '#jobs/steps.js';
 import { logLine } from '#process/log-line.js';
 import { whenTokenEnds } from '../auth/token-end.js';
 import { EventStream } from '../http/event-stream.js';
@@ -117,7 +118,7 @@ export class JobStream {
     const found = await read();
     if (found === undefined) throw notFound('job');
     const { job, message } = found;
-    this.showAttempt(job.attempts);
+    this.showAttempt(job.attempts, job.stepEnds ?? []);
     if (isFinal(job.status)) return this.showEnd(job, message);
     this.showState(job, eventId(this.have));
     if (job.status !== 'running') return;
@@ -151,13 +152,18 @@ export class JobStream {
     );
   }
 
-  /** Text of another attempt is not the beginning of this one's text. */
-  private showAttempt(attempt: number): void {
-    if (this.have.attempt === attempt) return;
-    const hasText = this.have.offset > 0;
-    this.have = { attempt, offset: 0 };
+  /**
+   * Text of another attempt is not the beginning of this one's text, but for that of finished steps. The client has the text of a step only
+   * if the step was finished by the attempt that the client saw, or earlier.
+   */
+  private showAttempt(attempt: number, steps: readonly StepEnd[]): void {
+    const { have } = this;
+    if (have.attempt === attempt) return;
+    const seen = steps.filter((step) => step.attempt <= have.attempt).map(({ endsAt }) => endsAt);
+    const offset = Math.min(have.offset, Math.max(0, ...seen));
+    this.have = { attempt, offset };
     // A client cannot have text of a job that has not begun: it belongs to another job, or to a lost database.
-    if (hasText) this.send('reset', eventId(this.have), { attempt: Math.max(attempt, 1) });
+    if (offset < have.offset) this.send('reset', eventId(this.have), { attempt: Math.max(attempt, 1), offset });
   }
 
   private showState(job: JobRow, id: string, message: Message | null = null): void {

@@ -194,7 +194,7 @@ export class JobsService {
       watch.close();
     }
     const ended = await this.rows.run({ job: jobId }, () => cancel(this.manager, jobId, userId));
-    if (ended !== undefined) turnEnded(ended, 'canceled');
+    if (ended !== undefined) turnEnded(ended);
     const found = await this.get(userId, jobId);
     if (found.job.status !== 'canceled') {
       throw new ServiceError('invalid_transition', `The job is ${found.job.status}; that is final.`, { jobId });

@@ -13,6 +13,7 @@ export function presentJob(job: JobRow, assistantMessage: Message | null): Schem
     status: job.status,
     chat_id: job.chatId,
     user_message_id: job.userMessageId,
+    assistant_version: job.assistantVersion,
     assistant_message: assistantMessage && presentMessage(assistantMessage),
     error:
       job.errorCode === null

@@ -3,10 +3,11 @@ import { EntityManager } from 'typeorm';
 import { messageColumns, NEXT_MOMENT } from '#database/columns.js';
 import type { Message } from '#database/entities/message.entity.js';
 import { newId } from '#database/ids.js';
-import { isKeyConflict, keepKey, keyIsKept, keyValues, type RequestKey } from '#database/request-key.js';
+import { isKeyConflict, keepKey, KEY_IS_KEPT, keyValues, type RequestKey } from '#database/request-key.js';
 import { oneRow } from '#database/rows.js';
+import { type Statement, statement } from '#database/statement.js';
 import { invalidField, notFound, ServiceError } from '#errors/service-error.js';
-import { giveBackTurn, takeTurn, takeValues } from '#limits/user-limits.js';
+import { giveBackTurn, limitValues, takeTurn } from '#limits/user-limits.js';
 import type { PageQuery } from '#contract/queries.dto.js';
 import type { CreateMessageRequest } from '#contract/requests.dto.js';
 import { decodeCursor } from '../http/cursor.js';
@@ -16,11 +17,12 @@ import { RowQueues } from '../limits/row-queues.js';
 import { assertTakesTurns } from '../turns/refusal.js';
 import { DEFAULT_PAGE, listOf, type MessagesPage, PAGE_COLUMNS, pageOf, type PageRow, toPage } from './page.js';
 
-/** A page of the user's ($2) chat ($1), with that assistant only ($3). */
-const page = (side: '<' | '>'): string => `
-  SELECT c.last_seq AS "lastSeq", ${PAGE_COLUMNS} FROM chats c ${pageOf('c', side, `coalesce($4, ${NONE[side]})`, '$5')}
-   WHERE c.id = $1 AND c.user_id = $2 AND ($3::text IS NULL OR c.assistant_slug = $3)
-   ORDER BY page.rank`;
+/** A page of the user's chat; on an assistant's path (`assistantSlug`) only if it is that assistant's. */
+const page = (side: '<' | '>'): Statement =>
+  statement(`
+  SELECT c.last_seq AS "lastSeq", ${PAGE_COLUMNS} FROM chats c ${pageOf('c', side, `coalesce(:from, ${NONE[side]})`, ':limit')}
+   WHERE c.id = :chatId AND c.user_id = :userId AND (:assistantSlug::text IS NULL OR c.assistant_slug = :assistantSlug)
+   ORDER BY page.rank`);
 
 /** Where a page begins by default: after the newest message, or before the first. */
 const NONE = { '<': 'c.last_seq + 1', '>': '0' } as const;
@@ -29,24 +31,26 @@ const OLDER = page('<');
 const NEWER = page('>');
 
 /** The caller's row comes before the chat's, as where turns are accepted. A message that cannot be stored costs nothing. */
-const TAKE = takeTurn(
-  { user: 2, share: 4 },
-  `NOT ${keyIsKept(2, 3)} AND EXISTS (SELECT FROM chats WHERE id = $1 AND user_id = $2 AND status = 'active')`,
+const TAKE = statement(
+  takeTurn(
+    `NOT ${KEY_IS_KEPT} AND EXISTS (SELECT FROM chats WHERE id = :chatId AND user_id = :userId AND status = 'active')`,
+  ),
 );
 
-const LOCK_CHAT = `
-  SELECT id FROM chats WHERE id = $1 AND user_id = $2 AND ($3::text IS NULL OR assistant_slug = $3) FOR UPDATE`;
+const LOCK_CHAT = statement(`
+  SELECT id FROM chats
+   WHERE id = :chatId AND user_id = :userId AND (:assistantSlug::text IS NULL OR assistant_slug = :assistantSlug) FOR UPDATE`);
 
-const INSERT_MESSAGE = `
+const INSERT_MESSAGE = statement(`
   WITH chat AS (
-    UPDATE chats SET last_seq = last_seq + 1, last_message_at = ${NEXT_MOMENT} WHERE id = $1
+    UPDATE chats SET last_seq = last_seq + 1, last_message_at = ${NEXT_MOMENT} WHERE id = :chatId
     RETURNING id, last_seq, last_message_at
   ), message AS (
     INSERT INTO messages (id, chat_id, seq, role, content, metadata, created_at)
-    SELECT $3, id, last_seq, 'user', $4, $5, last_message_at FROM chat RETURNING *
-  ), kept AS (${keepKey({ user: 2, key: 6 }, { column: 'message_id', value: 'message.id', from: 'message' })}
+    SELECT :messageId, id, last_seq, 'user', :content, :metadata, last_message_at FROM chat RETURNING *
+  ), kept AS (${keepKey({ column: 'message_id', value: 'message.id', from: 'message' })}
   )
-  SELECT ${messageColumns('message')} FROM message`;
+  SELECT ${messageColumns('message')} FROM message`);
 
 /** The source and target of a message. */
 export interface MessageOrigin {
@@ -87,13 +91,13 @@ export class MessagesService {
     }
     const forward = query.after !== undefined;
     const from = readSeq(listOf(chatId), query);
-    const rows = await this.manager.query<(PageRow & { lastSeq: number })[]>(forward ? NEWER : OLDER, [
+    const rows = await (forward ? NEWER : OLDER).rows<PageRow & { lastSeq: number }>(this.manager, {
       chatId,
       userId,
-      assistantSlug ?? null,
-      from ?? null,
-      query.limit ?? DEFAULT_PAGE,
-    ]);
+      assistantSlug: assistantSlug ?? null,
+      from: from ?? null,
+      limit: query.limit ?? DEFAULT_PAGE,
+    });
     const lastSeq = rows[0]?.lastSeq;
     if (lastSeq === undefined) throw notFound('chat');
     return toPage(chatId, lastSeq, rows, forward, from);
@@ -131,14 +135,10 @@ export class MessagesService {
     body: CreateMessageRequest,
   ): Promise<StoredMessage | undefined> {
     const limits = this.limits.ofStoring;
-    const taken = await manager.query<unknown[]>(TAKE, [
-      chatId,
-      userId,
-      requestKey?.key ?? null,
-      ...takeValues(limits),
-    ]);
+    const ids = { chatId, userId, assistantSlug: assistantSlug ?? null };
+    const taken = await TAKE.rows(manager, { ...ids, ...keyValues(requestKey), ...limitValues(limits) });
     // The chat's row is locked before its jobs and the keys are read, so that no turn and no twin can slip in between.
-    const locked = await manager.query<unknown[]>(LOCK_CHAT, [chatId, userId, assistantSlug ?? null]);
+    const locked = await LOCK_CHAT.rows(manager, ids);
     const kept = await this.kept.find(userId, requestKey, manager);
     if (locked.length === 0) throw notFound('chat');
     if (kept !== undefined) {
@@ -151,14 +151,13 @@ export class MessagesService {
     }
     await assertTakesTurns(manager, chatId);
     if (taken.length === 0) return undefined;
-    const rows = await manager.query<Message[]>(INSERT_MESSAGE, [
-      chatId,
-      userId,
-      newId(),
-      body.content,
-      body.metadata ?? {},
+    const rows = await INSERT_MESSAGE.rows<Message>(manager, {
+      ...ids,
+      messageId: newId(),
+      content: body.content,
+      metadata: body.metadata ?? {},
       ...keyValues(requestKey),
-    ]);
+    });
     return { message: oneRow(rows), replayed: false };
   }
 }

@@ -17,6 +17,7 @@ export function presentMessage(message: Message): components['schemas']['Message
     ...(message.role === 'assistant' && {
       model: message.model ?? '',
       stop_reason: message.stopReason ?? '',
+      ...(message.assistantVersion !== null && { assistant_version: message.assistantVersion }),
       ...(message.stopDetails !== null && { stop_details: message.stopDetails }),
       usage: {
         input_tokens: message.inputTokens ?? 0,

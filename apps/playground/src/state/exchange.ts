@@ -204,7 +204,7 @@ export class Exchange {
         if (this.live.add(event.text)) this.measureFirstPiece();
         return;
       case 'reset':
-        this.live.clear();
+        this.live.keep(event.offset);
         return this.patchTurn({ startedOver: event.attempt });
       case 'message':
         return this.place(event.message);

@@ -24,7 +24,15 @@ export class LiveText {
     return isFirst;
   }
 
-  clear(): void {
+  /** Forgets the text from an offset on. */
+  keep(offset: number): void {
+    const text = this.text.slice(0, offset);
+    this.clear();
+    this.text = text;
+    this.shown.set(text);
+  }
+
+  private clear(): void {
     this.stop();
     this.text = '';
   }

@@ -1,9 +1,11 @@
 import { Counter, Gauge, Histogram } from 'prom-client';
 import type { CallFigures } from '#jobs/ledger.js';
 import type { ClaimedJob } from '#jobs/claim.js';
-import type { Reply } from '#jobs/transitions.js';
+import type { EndedTurn } from '#jobs/ending.js';
 import { registry, TURN_SECONDS } from '#telemetry/registry.js';
 import { turnEnded } from '#telemetry/turns.js';
+import type { Answer } from '../model/answer.js';
+import type { Call } from '../model/call.js';
 import { AttemptTrace } from './attempt-trace.js';
 
 const registers = [registry];
@@ -65,7 +67,7 @@ export type Outcome = 'completed' | 'failed' | 'canceled' | 'handed_back' | 'los
 /** The figures of one attempt, from its claim to its end. */
 export class AttemptMeter {
   private readonly claimed = performance.now();
-  /** How long the call of the model took, in seconds; undefined: none was made. */
+  /** How long the current step's call of the model took, in seconds; undefined: none was made. */
   private callSeconds: number | undefined;
   private textCame = false;
   private readonly trace: AttemptTrace;
@@ -83,34 +85,39 @@ export class AttemptMeter {
     firstText.observe({ assistant: this.job.assistant }, this.ageSeconds());
   }
 
-  /** Measures the call of the model. `told` gives the figures that the model has reported by the call's end. */
-  async during(call: () => Promise<Reply>, told: () => CallFigures): Promise<Reply> {
+  /** Measures a call of the model. */
+  async during<T extends { readonly answer: Answer }>(ask: () => Promise<T>, call: Call): Promise<T> {
     const began = performance.now();
     try {
-      return await this.trace.call(call, told);
+      return await this.trace.call(ask, call);
     } finally {
       this.callSeconds = (performance.now() - began) / 1_000;
     }
   }
 
+  /** The end of the call is written. @param outcome as the ledger has it */
+  callEnded(outcome: Outcome, figures: CallFigures): void {
+    const { assistant, model } = this.job;
+    if (this.callSeconds === undefined) return;
+    calls.inc({ model, outcome });
+    callDuration.observe({ model, outcome }, this.callSeconds);
+    tokens.inc({ assistant, direction: 'input' }, figures.inputTokens ?? 0);
+    tokens.inc({ assistant, direction: 'output' }, figures.outputTokens ?? 0);
+    this.callSeconds = undefined;
+  }
+
   /**
    * The attempt's end is written.
    * @param outcome the outcome of its call, as the ledger has it
-   * @param turn the final state of the turn; false: the turn goes on, or something else ended it
+   * @param turn the turn, if this ended it
    */
-  ended(outcome: Outcome, figures: CallFigures, turn: 'succeeded' | 'failed' | 'canceled' | false): void {
-    const { assistant, model } = this.job;
+  ended(outcome: Outcome, figures: CallFigures, turn?: EndedTurn): void {
     this.trace.ended(outcome);
-    if (this.callSeconds !== undefined) {
-      calls.inc({ model, outcome });
-      callDuration.observe({ model, outcome }, this.callSeconds);
-      tokens.inc({ assistant, direction: 'input' }, figures.inputTokens ?? 0);
-      tokens.inc({ assistant, direction: 'output' }, figures.outputTokens ?? 0);
-    }
-    if (turn === false) return;
+    this.callEnded(outcome, figures);
+    if (turn === undefined) return;
     // A short reply may be complete before its first piece is published. Its end is then its first text.
-    if (turn === 'succeeded') this.published();
-    turnEnded({ assistant, seconds: this.ageSeconds() }, turn);
+    if (turn.status === 'succeeded') this.published();
+    turnEnded(turn);
   }
 
   /** It failed, and is tried again. */

@@ -1,9 +1,9 @@
-import type { CallFigures } from '#jobs/ledger.js';
 import type { ClaimedJob } from '#jobs/claim.js';
-import type { Reply } from '#jobs/transitions.js';
 import { REPLY_QUEUE } from '#queue/connection.js';
 import { failSpan, type Span, SpanKind, startSpan } from '#telemetry/traces.js';
 import { knownStopReason, nameOf } from '../model/labels.js';
+import type { Answer } from '../model/answer.js';
+import type { Call } from '../model/call.js';
 import { ModelFault } from '../model/model-fault.js';
 
 /**
@@ -27,10 +27,10 @@ export class AttemptTrace {
     });
   }
 
-  /** Traces the call of the model. `told` gives the figures that the model has reported by the call's end. */
-  async call(call: () => Promise<Reply>, told: () => CallFigures): Promise<Reply> {
+  /** Traces a call of the model. */
+  async call<T extends { readonly answer: Answer }>(ask: () => Promise<T>, call: Call): Promise<T> {
     const { span: parent, job } = this;
-    if (parent === undefined) return call();
+    if (parent === undefined) return ask();
     const span = startSpan(`chat ${job.model}`, SpanKind.CLIENT, parent, {
       'gen_ai.operation.name': 'chat',
       'gen_ai.provider.name': 'anthropic',
@@ -40,17 +40,17 @@ export class AttemptTrace {
       'gen_ai.output.type': 'text',
     });
     try {
-      const reply = await call();
+      const answered = await ask();
       span?.setAttributes({
-        'gen_ai.response.model': nameOf(reply.model),
-        'gen_ai.response.finish_reasons': [knownStopReason(reply.stopReason)],
+        'gen_ai.response.model': nameOf(answered.answer.model),
+        'gen_ai.response.finish_reasons': [knownStopReason(answered.answer.stopReason ?? '')],
       });
-      return reply;
+      return answered;
     } catch (error) {
       failSpan(span, error instanceof ModelFault ? error.code : 'stopped');
       throw error;
     } finally {
-      const { messageId, inputTokens, outputTokens, firstTextMs } = told();
+      const { messageId, inputTokens, outputTokens, firstTextMs } = call.soFar;
       span?.setAttributes({
         ...(messageId !== null && { 'gen_ai.response.id': nameOf(messageId) }),
         ...(inputTokens !== null && { 'gen_ai.usage.input_tokens': inputTokens }),

@@ -1,4 +1,5 @@
 import type { ClaimedJob } from '#jobs/claim.js';
+import type { FinishedStep } from '#jobs/steps.js';
 import type { LogFields } from '#process/log-line.js';
 import { Call } from '../model/call.js';
 import type { Permit } from '../model/circuits.js';
@@ -11,9 +12,12 @@ import { Draft } from './draft.js';
  */
 export type Stop = 'cancel' | 'canceled' | 'lost' | 'shutdown';
 
-/** One attempt at a job, from its claim to its end: what its call has come to, its text so far, its measures, and what stops it. */
+/** One attempt at a job, from its claim to its end: its steps, its text so far, its measures, and what stops it. */
 export class Attempt {
-  readonly call: Call;
+  /** The call of the current step. */
+  call: Call;
+  /** The finished steps, those of earlier attempts included. */
+  readonly steps: FinishedStep[];
   readonly draft: Draft;
   readonly meter: AttemptMeter;
   /** Says in the log which attempt it is. */
@@ -27,7 +31,8 @@ export class Attempt {
     readonly permit: Permit,
     userTag: string,
   ) {
-    this.call = new Call(job.maxOutputTokens, () => permit.answered());
+    this.steps = [...job.steps];
+    this.call = this.newCall();
     this.draft = new Draft(job, this.call);
     this.meter = new AttemptMeter(job);
     this.ids = {
@@ -55,9 +60,20 @@ export class Attempt {
     this.stopping.abort(why);
   }
 
-  /** Says in the log how it went so far: {@link ids}, time, tokens. */
+  /** The current step is committed. The next one begins. */
+  finishStep(step: FinishedStep): void {
+    this.steps.push(step);
+    this.call = this.newCall();
+    this.draft.nextStep(this.call);
+  }
+
+  private newCall(): Call {
+    return new Call(this.job.maxOutputTokens, () => this.permit.answered());
+  }
+
+  /** Says in the log how it went so far: {@link ids}, time, the tokens of its last call. */
   progress(): LogFields {
-    const { inputTokens, outputTokens } = this.call.told;
+    const { inputTokens, outputTokens } = this.call.soFar;
     return {
       ...this.ids,
       ms: Math.round(performance.now() - this.begunAt),

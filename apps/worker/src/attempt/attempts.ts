@@ -1,23 +1,22 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { UserTags } from '#database/user-tags.js';
 import type { ClaimedJob } from '#jobs/claim.js';
-import type { Reply } from '#jobs/transitions.js';
 import { logLine } from '#process/log-line.js';
 import type { Permit } from '../model/circuits.js';
-import { Model } from '../model/model.js';
 import { Attempt } from './attempt.js';
 import { type Ended, Endings } from './endings.js';
 import { Heartbeats } from './heartbeats.js';
 import { ReplyPublisher } from './publisher.js';
+import { Steps } from './steps.js';
 import { StopNotices } from './stop-notices.js';
 
-/** Runs attempts: calls the model, and has the attempt's end written. */
+/** Runs attempts: has their steps made, and their ends written. */
 @Injectable()
 export class Attempts {
   private readonly logger = new Logger(Attempts.name);
 
   constructor(
-    private readonly model: Model,
+    private readonly steps: Steps,
     private readonly endings: Endings,
     private readonly heartbeats: Heartbeats,
     private readonly publisher: ReplyPublisher,
@@ -50,7 +49,7 @@ export class Attempts {
     const unpublish = this.publisher.open(attempt.job, attempt.draft, () => attempt.meter.published());
     this.logger.log(logLine('attempt begun', attempt.ids));
     try {
-      return await this.endings.succeeded(attempt, await this.reply(attempt));
+      return await this.endings.succeeded(attempt, await this.steps.run(attempt));
     } catch (error) {
       const why = attempt.stoppedFor;
       if (why === undefined) return await this.endings.failed(attempt, error);
@@ -63,20 +62,5 @@ export class Attempts {
       unpublish();
       attempt.meter.left();
     }
-  }
-
-  /** Calls the model. @throws ModelFault */
-  private reply({ job, call, draft, meter, signal }: Attempt): Promise<Reply> {
-    signal.throwIfAborted();
-    const { model, maxOutputTokens, thinking, effort, systemPrompt, history } = job;
-    const request = { model, maxOutputTokens, thinking, effort, systemPrompt, history };
-    const onText = (text: string): void => {
-      draft.add(text);
-      this.publisher.touch(draft);
-    };
-    return meter.during(
-      () => this.model.reply(request, call, signal, onText),
-      () => call.told,
-    );
   }
 }

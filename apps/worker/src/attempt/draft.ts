@@ -9,10 +9,10 @@ import type { Call } from '../model/call.js';
  * piece, to the clients that stream the reply.
  */
 export class Draft {
-  private text = '';
+  private text: string;
   /** How much of the text is saved in the row, and how much was published, in UTF-16 code units. */
-  private saved = 0;
-  private published = 0;
+  private saved: number;
+  private published: number;
   /**
    * The rest of the text, each in a string of its own. To slice it from `text` would copy the whole text with every delta: V8 joins
    * concatenated strings only when they are read.
@@ -20,14 +20,32 @@ export class Draft {
   private notSaved = '';
   private notPublished = '';
   /** The same as `saved`, in code points. */
-  private savedCharacters = 0;
+  private savedCharacters: number;
   /** The figures of the call that the ledger has. */
   private entered: CallFigures = NO_FIGURES;
+  /** The step whose call it is, from 1. */
+  private step: number;
 
+  /** The text of finished steps is saved in the row, and was published. */
   constructor(
-    private readonly job: ClaimedJob,
-    private readonly call: Call,
-  ) {}
+    private readonly job: Pick<ClaimedJob, 'id' | 'attempt' | 'steps'>,
+    private call: Call,
+  ) {
+    this.text = job.steps.map(({ text }) => text).join('');
+    this.saved = this.published = this.text.length;
+    this.savedCharacters = characters(this.text);
+    this.step = job.steps.length + 1;
+  }
+
+  /** The current step is committed, with all of the text. */
+  nextStep(call: Call): void {
+    this.call = call;
+    this.entered = NO_FIGURES;
+    this.step += 1;
+    this.saved = this.text.length;
+    this.savedCharacters += characters(this.notSaved);
+    this.notSaved = '';
+  }
 
   add(text: string): void {
     this.text += text;
@@ -72,17 +90,21 @@ export class Draft {
     const { id: jobId, attempt } = this.job;
     const text = wholeCharacters(this.notSaved);
     const at = this.savedCharacters;
-    const { told } = this.call;
+    const { step, saved } = this;
+    const { soFar } = this.call;
     return {
       beat: {
         jobId,
         attempt,
+        step,
         text: text.toWellFormed(),
         at,
-        news: told === this.entered ? undefined : told,
+        news: soFar === this.entered ? undefined : soFar,
       },
       written: () => {
-        this.entered = told;
+        // Meanwhile the step was committed, with this text.
+        if (step !== this.step || saved !== this.saved) return;
+        this.entered = soFar;
         this.saved += text.length;
         this.savedCharacters = at + characters(text);
         this.notSaved = this.notSaved.slice(text.length);

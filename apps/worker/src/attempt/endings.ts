@@ -1,9 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, Logger } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
 import { isStoreAway } from '#errors/store-away.js';
 import { settleCall } from '#jobs/ledger.js';
-import { backoffMs, LONGEST_WRITING_MS, MAX_ATTEMPTS, WRITE_AGAIN_MS } from '#jobs/timings.js';
+import { backoffMs, MAX_ATTEMPTS } from '#jobs/timings.js';
 import { cancelAttempt, finish, giveUp, handBack, type Reply } from '#jobs/transitions.js';
 import { logLine } from '#process/log-line.js';
 import { WorkerWaker } from '#queue/worker-waker.js';
@@ -12,6 +11,7 @@ import { knownStopReason } from '../model/labels.js';
 import { ModelFault } from '../model/model-fault.js';
 import type { Attempt, Stop } from './attempt.js';
 import { WorkerLife } from './worker-life.js';
+import { written } from './written.js';
 
 /** What the end of an attempt tells of others. */
 export interface Ended {
@@ -39,7 +39,7 @@ export class Endings {
     const figures = call.figures();
     const finished = await written(() => finish(this.manager, job.id, job.attempt, reply, figures));
     if (finished === undefined) await this.lateFor(attempt);
-    else meter.ended('completed', figures, 'succeeded');
+    else meter.ended('completed', figures, finished);
     const words = finished === undefined ? 'fenced off' : 'replied';
     this.logger.log(logLine(words, { ...attempt.progress(), stop_reason: knownStopReason(reply.stopReason) }));
     return finished ?? NO_MORE;
@@ -70,22 +70,24 @@ export class Endings {
       code: fault.code,
       message: fault.message,
       most: fault.most,
+      forOperator: fault.operator !== undefined,
       leavesOut: fault.leavesOut,
       // An outage of the model or of the database is not the job's fault. (A model that cannot be reached looks like either.)
       free: held || (!(error instanceof ModelFault) && isStoreAway(error)),
       delayMs,
     };
     const figures = call.figures();
-    const state = await written(() => giveUp(this.manager, job.id, job.attempt, failed, figures));
-    if (state === undefined) await this.lateFor(attempt);
-    else meter.ended('failed', figures, state === 'failed' && 'failed');
-    if (state === 'queued') meter.retried(fault.code);
+    const now = await written(() => giveUp(this.manager, job.id, job.attempt, failed, figures));
+    const retried = now?.status === 'queued';
+    if (now === undefined) await this.lateFor(attempt);
+    else meter.ended('failed', figures, now.status === 'queued' ? undefined : now);
+    if (retried) meter.retried(fault.code);
     // A fault in our code is logged with its own stack, not with that of the ModelFault around it.
     const shown = fault.code === 'internal' ? (fault.cause ?? fault) : fault;
     this.logger.warn(
-      logLine(`attempt failed: ${state ?? 'fenced off'}`, { ...attempt.progress(), code: fault.code }, shown),
+      logLine(`attempt failed: ${now?.status ?? 'fenced off'}`, { ...attempt.progress(), code: fault.code }, shown),
     );
-    if (state === 'queued' && delayMs > 0) await this.waker.wakeForJob(job.id, job.attempt + 1, delayMs);
+    if (retried && delayMs > 0) await this.waker.wakeForJob(job.id, job.attempt + 1, delayMs);
     return NO_MORE;
   }
 
@@ -93,7 +95,7 @@ export class Endings {
     const { job, call, draft, meter } = attempt;
     const figures = call.figures();
     const canceled = await written(() => cancelAttempt(this.manager, job.id, job.attempt, draft.whole(), figures));
-    if (canceled) meter.ended('canceled', figures, 'canceled');
+    if (canceled !== undefined) meter.ended('canceled', figures, canceled);
     else await this.lateFor(attempt);
   }
 
@@ -102,29 +104,13 @@ export class Endings {
     const figures = call.figures();
     const handedBack = await written(() => handBack(this.manager, job.id, job.attempt, figures, this.life));
     if (!handedBack) return this.lateFor(attempt);
-    meter.ended('handed_back', figures, false);
+    meter.ended('handed_back', figures);
   }
 
   /** The job ended, or another attempt has begun. The ledger gets the call's figures all the same: the call is paid for. */
-  private async lateFor({ job, call, meter }: Attempt): Promise<void> {
+  private async lateFor({ job, call, meter, steps }: Attempt): Promise<void> {
     const figures = call.figures();
-    const outcome = await written(() => settleCall(this.manager, job.id, job.attempt, figures));
-    meter.ended(outcome === 'canceled' ? 'canceled' : 'lost', figures, false);
-  }
-}
-
-/**
- * Writes how an attempt ended, and tries again while the database is away, so that an outage does not cost a reply that is paid for. If
- * the first write was committed and its answer lost, the second finds nothing to do.
- */
-async function written<T>(write: () => Promise<T>): Promise<T> {
-  const deadline = Date.now() + LONGEST_WRITING_MS;
-  for (;;) {
-    try {
-      return await write();
-    } catch (error) {
-      if (!isStoreAway(error) || Date.now() > deadline) throw error;
-      await sleep(WRITE_AGAIN_MS);
-    }
+    const outcome = await written(() => settleCall(this.manager, job.id, job.attempt, steps.length + 1, figures));
+    meter.ended(outcome === 'canceled' ? 'canceled' : 'lost', figures);
   }
 }

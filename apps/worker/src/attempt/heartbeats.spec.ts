@@ -1,6 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import type { DataSource } from 'typeorm';
-import type { ClaimedJob } from '#jobs/claim.js';
 import { Call } from '../model/call.js';
 import { Draft } from './draft.js';
 import { Heartbeats } from './heartbeats.js';
@@ -19,7 +18,10 @@ describe('heartbeats', () => {
   beforeEach(() => {
     jest.useFakeTimers();
     [sent, answer, lost] = [[], extended, []];
-    const query = async (_: string, [jobIds, , texts]: [string[], number[], string[]]): Promise<unknown[]> => {
+    const query = async (
+      _: string,
+      [jobIds, , , texts]: [string[], number[], number[], string[]],
+    ): Promise<unknown[]> => {
       sent.push({ jobIds, texts });
       const came = await answer({ jobIds, texts });
       return jobIds.map((jobId) => ({ jobId, attempt: 1, extended: came[jobId] }));
@@ -29,7 +31,7 @@ describe('heartbeats', () => {
   afterEach(() => void jest.useRealTimers());
 
   const keep = (id: string, text = ''): { draft: Draft; beat: () => void; stop: () => Promise<void> } => {
-    const draft = new Draft({ id, attempt: 1 } as ClaimedJob, new Call(1_000, () => undefined));
+    const draft = new Draft({ id, attempt: 1, steps: [] }, new Call(1_000, () => undefined));
     draft.add(text);
     return { draft, ...heartbeats.keep(draft, () => lost.push(id)) };
   };

@@ -34,7 +34,7 @@ describe('the publisher of a process', () => {
 
   /** An attempt, with what adds to its text. */
   const begun = (id: string): ((text: string) => void) => {
-    const job = { id, attempt: 1 } as ClaimedJob;
+    const job = { id, attempt: 1, steps: [] as const } as unknown as ClaimedJob;
     const draft = new Draft(job, new Call(1_000, () => undefined));
     publisher.open(job, draft, () => undefined);
     return (text) => {
@@ -111,7 +111,7 @@ describe('the publisher of a process', () => {
   });
 
   it('does not publish what has ended', async () => {
-    const job = { id: 'one', attempt: 1 } as ClaimedJob;
+    const job = { id: 'one', attempt: 1, steps: [] as const } as unknown as ClaimedJob;
     const draft = new Draft(job, new Call(1_000, () => undefined));
     const close = publisher.open(job, draft, () => undefined);
     draft.add('a');

@@ -4,7 +4,7 @@ import type { StoppingWorker } from '#jobs/transitions.js';
 /** For how long this worker has been running, and told to stop. */
 @Injectable()
 export class WorkerLife implements StoppingWorker {
-  private toldAt: number | undefined;
+  private stoppedAt: number | undefined;
 
   get uptimeSeconds(): number {
     return process.uptime();
@@ -12,11 +12,11 @@ export class WorkerLife implements StoppingWorker {
 
   /** 0: it was not told to stop. */
   get stoppingSeconds(): number {
-    return this.toldAt === undefined ? 0 : (performance.now() - this.toldAt) / 1_000;
+    return this.stoppedAt === undefined ? 0 : (performance.now() - this.stoppedAt) / 1_000;
   }
 
   /** The worker is told to stop. */
   stop(): void {
-    this.toldAt ??= performance.now();
+    this.stoppedAt ??= performance.now();
   }
 }

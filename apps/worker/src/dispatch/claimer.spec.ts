@@ -32,7 +32,12 @@ describe('the claimer of a worker', () => {
       const took = Math.min(most, due);
       due -= took;
       looks.push(took);
-      return Array.from({ length: took }, (_, n) => ({ id: `job-${looks.length}-${n}`, more: due > 0 }));
+      return Array.from({ length: took }, (_, n) => ({
+        id: `job-${looks.length}-${n}`,
+        definitionName: 'a 1',
+        definition: { model: 'm' },
+        more: due > 0,
+      }));
     };
     const attempts = {
       run: () => new Promise<Ended>((end) => running.push((more = false) => end({ more }))),

@@ -1,6 +1,7 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
 import { claim, type Claimed, type ClaimedJob, claimProbe } from '#jobs/claim.js';
+import { Definitions } from '#jobs/definitions.js';
 import { anyOverdue } from '#jobs/reconcile.js';
 import { OLDEST_EVERY, SHORTEST_OPEN_MS } from '#jobs/timings.js';
 import { logLine } from '#process/log-line.js';
@@ -26,6 +27,7 @@ export class Claimer {
   private claiming: Promise<void> | undefined;
   /** Jobs claimed so far. Every eighth is the one that has waited longest. */
   private claimed = 0;
+  private readonly definitions = new Definitions();
   private readonly stopping = new AbortController();
   private readonly resting = new Waiters();
 
@@ -140,6 +142,7 @@ export class Claimer {
     const job = await claimProbe(this.manager, {
       ...only,
       withheld,
+      definitions: this.definitions,
       afresh: probe.afresh,
       run: this.slots.running,
       uptimeSeconds: process.uptime(),
@@ -160,6 +163,7 @@ export class Claimer {
     const untilOldest = OLDEST_EVERY - 1 - (this.claimed % OLDEST_EVERY);
     return claim(this.manager, {
       most: Math.min(this.slots.room, untilOldest, room),
+      definitions: this.definitions,
       // An attempt that runs here renews its own lease with its next heartbeat, once the database is back.
       lost: this.lost.filter((id) => !this.slots.runs(id)),
       order: untilOldest === 0 ? 'oldest' : 'fair',

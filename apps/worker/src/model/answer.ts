@@ -1,4 +1,5 @@
 import type Anthropic from '@anthropic-ai/sdk';
+import type { FinishedStep } from '#jobs/steps.js';
 import { broken, rejected } from './model-fault.js';
 import type { Call, Reported } from './call.js';
 
@@ -21,38 +22,49 @@ type Block = Record<string, unknown>;
 const ENDS_BLANK = /\s$/u;
 const BEGINS_BLANK = /^\s/u;
 
-/**
- * An answer as its events build it up: its text, for people, and its content blocks, for the model. A paused answer is continued by
- * another stream, whose text and blocks follow those of the first.
- */
+/** What an answer continues: the finished steps of the turn. */
+type Before = readonly Pick<FinishedStep, 'content' | 'text'>[];
+
+/** An answer as its events build it up: its text, for people, and its content blocks, for the model. */
 export class Answer {
+  /** What this answer adds to the reply's text. */
   content = '';
   model = '';
   stopReason: string | null = null;
   stopDetails: { category: string | null; explanation: string | null } | null = null;
   private readonly finished: Block[] = [];
-  /** How many finished blocks came with earlier streams. */
-  private kept = 0;
   private citations = 0;
   private readonly open = new Map<number, { block: Block; json: string }>();
   private started = false;
   private stopped = false;
   /** A block of another kind has come since the last text, so the next text is a paragraph of its own. */
-  private apart = false;
+  private apart: boolean;
+  /** The reply's text before this answer. */
+  private readonly before: string;
 
   constructor(
     private readonly call: Call,
     private readonly onText: (text: string) => void,
-  ) {}
+    before: Before = [],
+  ) {
+    this.before = before.map(({ text }) => text).join('');
+    const last = before.at(-1)?.content.at(-1) as Block | undefined;
+    this.apart = last !== undefined && last['type'] !== 'text';
+  }
+
+  /** The reply's text with this answer. */
+  get text(): string {
+    return this.before + this.content;
+  }
 
   /** The message came to its end in this stream. */
   get isWhole(): boolean {
     return this.stopped && this.stopReason !== null;
   }
 
-  /** No text has come but white space. */
+  /** The reply has no text but white space. */
   get isBlank(): boolean {
-    return this.content.trim() === '';
+    return this.text.trim() === '';
   }
 
   /** The finished blocks, in the form in which the model takes them back. */
@@ -60,15 +72,9 @@ export class Answer {
     return this.finished as unknown as Anthropic.ContentBlockParam[];
   }
 
-  /** Another stream begins, which continues this answer. */
-  continue(): void {
-    this.kept = this.finished.length;
-    this.again();
-  }
-
   /** Another stream begins in place of the last one, which had no text. White space that was published stays. */
   again(): void {
-    this.finished.length = this.kept;
+    this.finished.length = 0;
     this.open.clear();
     this.stopReason = null;
     this.started = false;
@@ -115,7 +121,7 @@ export class Answer {
     if (this.open.size + this.finished.length >= MOST_BLOCKS) throw rejected('The model’s answer is too long.');
     this.open.set(index, { block: { ...block }, json: '' });
     if (block['type'] === 'text') {
-      if (block['text'] !== undefined) this.text(block['text']);
+      if (block['text'] !== undefined) this.say(block['text']);
       return;
     }
     this.apart = true;
@@ -131,7 +137,7 @@ export class Answer {
     };
     switch (delta['type']) {
       case 'text_delta':
-        this.text(delta['text']);
+        this.say(delta['text']);
         append('text', delta['text']);
         break;
       case 'thinking_delta':
@@ -166,16 +172,16 @@ export class Answer {
     if (open.block['type'] !== 'text' || open.block['text'] !== '') this.finished.push(open.block);
   }
 
-  private text(said: unknown): void {
+  private say(said: unknown): void {
     if (typeof said !== 'string') throw broken('The model’s answer cannot be read.');
     // PostgreSQL cannot store NUL.
     const text = said.replaceAll('\0', '');
     if (text === '') return;
-    const gap =
-      this.apart && this.content !== '' && !ENDS_BLANK.test(this.content) && !BEGINS_BLANK.test(text) ? '\n\n' : '';
+    const earlier = this.content || this.before;
+    const gap = this.apart && earlier !== '' && !ENDS_BLANK.test(earlier) && !BEGINS_BLANK.test(text) ? '\n\n' : '';
     this.apart = false;
     this.content += gap + text;
-    if (this.content.length > LONGEST_REPLY) throw rejected('The model’s answer is too long.');
+    if (this.before.length + this.content.length > LONGEST_REPLY) throw rejected('The model’s answer is too long.');
     this.call.text(text);
     this.onText(gap + text);
   }

@@ -10,8 +10,8 @@ export interface Reported {
 const NOTHING: Reported = { input: undefined, output: undefined };
 
 /**
- * The figures of an attempt's call of the model, for the ledger. A paused answer is continued by another request, and a prompt that is too
- * long is sent again, shorter. The figures are the sum over these requests.
+ * The figures of one step's call of the model, for the ledger. A prompt that is too long is sent again, shorter. The figures are the sum
+ * over these requests.
  */
 export class Call {
   private messageId: string | null = null;
@@ -99,7 +99,7 @@ export class Call {
   }
 
   /** The figures so far, without estimates. The object is replaced, never changed, when the model reports more. */
-  get told(): CallFigures {
+  get soFar(): CallFigures {
     const { input, output } = this.reported;
     this.latest ??= {
       messageId: this.messageId,
@@ -116,10 +116,10 @@ export class Call {
    * Input that it never reported is estimated by what was sent, unless the request was refused.
    */
   figures(): CallFigures {
-    if (this.state === 'unsent' || this.state === 'refused') return this.told;
+    if (this.state === 'unsent' || this.state === 'refused') return this.soFar;
     const { input, output, estimated } = this.now();
     return {
-      ...this.told,
+      ...this.soFar,
       inputTokens: this.before.input + input,
       outputTokens: this.answered || this.before.output > 0 ? this.before.output + output : null,
       estimated: this.before.estimated || estimated,

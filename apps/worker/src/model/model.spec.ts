@@ -41,9 +41,10 @@ describe('the model', () => {
         model: 'm',
         maxOutputTokens: 1,
         systemPrompt: 's',
-        history: [{ role: 'user' as const, content: 'x' }],
+        history: [{ seq: 2, role: 'user' as const, content: 'x' }],
+        steps: [],
       };
-      const reply = model.reply(request, new Call(1, () => undefined), new AbortController().signal, () => undefined);
+      const reply = model.answer(request, new Call(1, () => undefined), new AbortController().signal, () => undefined);
       await expect(reply).rejects.toMatchObject({
         code: 'model_misconfigured',
         message: `Nothing at ANTHROPIC_BASE_URL answers as a model does (${code}).`,

@@ -2,8 +2,8 @@ import type Anthropic from '@anthropic-ai/sdk';
 import { Injectable } from '@nestjs/common';
 import type { Effort, Thinking } from '#database/entities/assistant.entity.js';
 import type { HistoryRow } from '#jobs/history.js';
-import { MOST_CONTINUATIONS, MOST_EMPTY_ANSWERS, MOST_ENDLESS_ANSWERS } from '#jobs/timings.js';
-import type { Reply } from '#jobs/transitions.js';
+import type { FinishedStep } from '#jobs/steps.js';
+import { MOST_ENDLESS_ANSWERS } from '#jobs/timings.js';
 import type { Settings } from '#settings/settings.js';
 import { Answer } from './answer.js';
 import { onBytes } from './bounded-fetch.js';
@@ -11,8 +11,8 @@ import type { Call } from './call.js';
 import { CallTimer } from './call-timer.js';
 import { classify } from './classify.js';
 import { createStream, messagesApi } from './messages-api.js';
-import { broken, ModelFault, rejected, unavailable } from './model-fault.js';
-import { shorter, toModelMessages } from './prompt.js';
+import { broken, ModelFault, unavailable } from './model-fault.js';
+import { shorter, toModelMessages, toStepMessages } from './prompt.js';
 
 /** How long the body may take to end after the last event, in milliseconds. */
 const END_MS = 1_000;
@@ -26,6 +26,15 @@ export interface ModelRequest {
   readonly systemPrompt: string;
   /** Newest first. The message to answer is among the first. */
   readonly history: readonly HistoryRow[];
+  /** The finished steps of the turn, oldest first. The answer goes on after them. */
+  readonly steps: readonly FinishedStep[];
+}
+
+/** A complete answer, and the history that it was given. */
+export interface Answered {
+  readonly answer: Answer;
+  /** `seq` of the first message that was sent. */
+  readonly windowFromSeq: number;
 }
 
 /** The model, through the Messages API. */
@@ -38,47 +47,44 @@ export class Model {
   }
 
   /**
-   * Streams a reply. `onText` gets each piece of text as it arrives; `call` gets the figures that the model reports.
+   * Asks for one answer: a step of the turn. `onText` gets each piece of text as it arrives; `call` gets the figures that the model
+   * reports.
    *
-   * A paused answer is continued. A prompt that is too long is sent again with less history, as long as there is less to send. Neither
-   * costs the job an attempt.
+   * A prompt that is too long is sent again with less history, as long as there is less to send. That costs the job no attempt. A turn with
+   * finished steps is sent what they were sent.
    *
    * @throws ModelFault
    */
-  async reply(request: ModelRequest, call: Call, signal: AbortSignal, onText: (text: string) => void): Promise<Reply> {
+  async answer(
+    request: ModelRequest,
+    call: Call,
+    signal: AbortSignal,
+    onText: (text: string) => void,
+  ): Promise<Answered> {
     const deadline = performance.now() + this.settings.totalMs;
-    const answer = new Answer(call, onText);
+    const answer = new Answer(call, onText, request.steps);
     let { history } = request;
-    let outOfContext = 0;
-    for (let continued = 0; ;) {
+    const less = (): readonly HistoryRow[] | undefined =>
+      answer.isBlank && request.steps.length === 0 ? shorter(history) : undefined;
+    for (let outOfContext = 0; ; answer.again()) {
       const timer = new CallTimer(this.settings.idleMs, deadline - performance.now(), signal);
       try {
         await this.ask(request, history, answer, call, timer);
       } catch (error) {
-        const less = error instanceof ModelFault && error.tooLong && answer.isBlank ? shorter(history) : undefined;
-        if (less === undefined) throw error;
-        history = less;
-        answer.again();
+        const rest = error instanceof ModelFault && error.tooLong ? less() : undefined;
+        if (rest === undefined) throw error;
+        history = rest;
         continue;
       } finally {
         timer.stop();
       }
-      if (answer.stopReason === 'pause_turn' && answer.blocks.length > 0) {
-        if (++continued > MOST_CONTINUATIONS) {
-          throw new ModelFault('answer_paused', 'The model paused its answer again and again.');
-        }
-        answer.continue();
-        continue;
+      if (answer.stopReason !== 'model_context_window_exceeded' || !answer.isBlank) {
+        return { answer, windowFromSeq: history.at(-1)?.seq ?? 1 };
       }
-      if (answer.stopReason === 'model_context_window_exceeded' && answer.isBlank) {
-        // Each answer is paid for. A second one, with less history, may have room; a third would only cost as much again.
-        const less = outOfContext++ === 0 ? shorter(history) : undefined;
-        if (less === undefined) throw outOfRoom();
-        history = less;
-        answer.again();
-        continue;
-      }
-      return replyOf(answer);
+      // Each answer is paid for. A second one, with less history, may have room; a third would only cost as much again.
+      const rest = outOfContext++ === 0 ? less() : undefined;
+      if (rest === undefined) throw outOfRoom();
+      history = rest;
     }
   }
 
@@ -90,8 +96,7 @@ export class Model {
     call: Call,
     timer: CallTimer,
   ): Promise<void> {
-    const messages = toModelMessages(history);
-    if (answer.blocks.length > 0) messages.push({ role: 'assistant', content: [...answer.blocks] });
+    const messages = [...toModelMessages(history), ...toStepMessages(request.steps)];
     const body = {
       model: request.model,
       max_tokens: request.maxOutputTokens,
@@ -156,33 +161,12 @@ async function read(
   if (!answer.isWhole) throw new Error('the stream ended before the message did');
 }
 
-/** The reply that a complete answer makes. @throws ModelFault if it makes none */
-function replyOf(answer: Answer): Reply {
-  const { model, stopReason, stopDetails } = answer;
-  const reply = { content: answer.content.toWellFormed(), model, stopReason: stopReason ?? '', stopDetails: null };
-  switch (stopReason) {
-    case 'refusal':
-      return { ...reply, status: 'incomplete', stopDetails, leftOut: true };
-    case 'max_tokens':
-    case 'model_context_window_exceeded':
-      return { ...reply, status: 'incomplete', leftOut: false };
-    case 'tool_use':
-      throw rejected('The model asked for a tool that it was not offered.');
-    case 'pause_turn':
-      throw new ModelFault('answer_paused', 'The model paused its answer before it began.');
-    default:
-      if (answer.isBlank) {
-        throw new ModelFault('answer_empty', 'The model’s answer was empty.', { most: MOST_EMPTY_ANSWERS });
-      }
-      return { ...reply, status: 'complete', leftOut: false };
-  }
-}
-
 function outOfRoom(): ModelFault {
   return new ModelFault('context_exceeded', 'The message leaves the model no room to answer.', { leavesOut: true });
 }
 
 /** About how many bytes are sent, in UTF-8. */
-function sizeOf({ systemPrompt }: ModelRequest, history: readonly HistoryRow[]): number {
-  return history.reduce((sum, { content }) => sum + Buffer.byteLength(content), Buffer.byteLength(systemPrompt));
+function sizeOf({ systemPrompt, steps }: ModelRequest, history: readonly HistoryRow[]): number {
+  const said = history.reduce((sum, { content }) => sum + Buffer.byteLength(content), Buffer.byteLength(systemPrompt));
+  return steps.reduce((sum, { content }) => sum + Buffer.byteLength(JSON.stringify(content)), said);
 }

@@ -4,9 +4,9 @@ import { shorter, toModelMessages } from './prompt.js';
 
 const rows = (...texts: string[]): HistoryRow[] =>
   texts
-    .map((text) => {
+    .map((text, index) => {
       const [role = '', content = ''] = text.split(': ');
-      return { role: ({ u: 'user', a: 'assistant', s: 'system' } as const)[role] ?? 'user', content };
+      return { seq: index + 2, role: ({ u: 'user', a: 'assistant', s: 'system' } as const)[role] ?? 'user', content };
     })
     .reverse();
 

@@ -1,5 +1,6 @@
 import type Anthropic from '@anthropic-ai/sdk';
 import type { HistoryRow } from '#jobs/history.js';
+import type { FinishedStep } from '#jobs/steps.js';
 
 /** White space by JavaScript's list or by the model's: Python's list also has U+001C to U+001F and U+0085. */
 const BLANK = /^[\s\p{Cc}]*$/u;
@@ -20,6 +21,15 @@ export function toModelMessages(newestFirst: readonly HistoryRow[]): Anthropic.M
     else messages.push({ role, content });
   }
   return messages;
+}
+
+/**
+ * Makes the messages that follow the history: the model's finished steps, with the blocks as they came. A step that paused is continued by
+ * the next one, so both are one message.
+ */
+export function toStepMessages(steps: readonly Pick<FinishedStep, 'content'>[]): Anthropic.MessageParam[] {
+  const content = steps.flatMap((step) => step.content as readonly Anthropic.ContentBlockParam[]);
+  return content.length === 0 ? [] : [{ role: 'assistant', content }];
 }
 
 /**

@@ -64,7 +64,7 @@ export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShut
       const expired = await endExpired(this.manager);
       if (expired.length > 0) this.logger.warn(`${expired.length} jobs ended: they waited too long`);
       repaired('expired', expired.length);
-      for (const turn of [...spent, ...expired]) turnEnded(turn, 'failed');
+      [...spent, ...expired].forEach(turnEnded);
       repaired('orphaned_call', await endOrphans(this.manager));
       await this.wakeClaimer();
       await this.purge();

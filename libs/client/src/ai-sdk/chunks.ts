@@ -42,8 +42,8 @@ export async function* chunksOf(events: JobEvents): AsyncGenerator<UIMessageChun
         held = '';
         break;
       case 'reset':
-        held = '';
-        if (shown !== '') throw new RestartError('The reply starts over.');
+        held = held.slice(0, event.offset);
+        if (shown.length > event.offset) throw new RestartError('The reply starts over.');
         break;
       case 'message':
         held = rest(event.message.content, shown);

@@ -22,6 +22,10 @@ export class Job {
   @Column('text', { name: 'user_id' })
   userId: string;
 
+  /** The version of the assistant's definition with which it was accepted; null: its next claim takes the current one. */
+  @Column('integer', { name: 'assistant_version', nullable: true })
+  assistantVersion: number | null;
+
   /** The newest user message that the reply answers. */
   @Column('uuid', { name: 'user_message_id' })
   userMessageId: string;
@@ -37,6 +41,14 @@ export class Job {
   /** Attempts begun so far. It is the fencing token of the running one. */
   @Column('integer')
   attempts: number;
+
+  /** How many steps are finished. */
+  @Column('smallint')
+  step: number;
+
+  /** `seq` of the first message of the history that the finished steps were sent; null: none is finished. */
+  @Column('integer', { name: 'window_from_seq', nullable: true })
+  windowFromSeq: number | null;
 
   /** Attempts that may still begin. An attempt that was handed back does not count, but keeps its number. */
   @Column('smallint', { name: 'attempts_left' })
@@ -62,7 +74,7 @@ export class Job {
   @Column({ type: 'timestamptz', name: 'lease_until', precision: 3, nullable: true })
   leaseUntil: Date | null;
 
-  /** Text of the running attempt, as last saved. */
+  /** The reply's text so far, of finished steps and of the running attempt, as last saved. */
   @Column('text')
   draft: string;
 

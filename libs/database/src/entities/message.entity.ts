@@ -26,8 +26,13 @@ export class Message {
   @Column('text')
   role: MessageRole;
 
+  /** Its text: all of its text parts, joined. */
   @Column('text')
   content: string;
+
+  /** Its parts; null: its content is all there is. */
+  @Column('jsonb', { nullable: true })
+  parts: readonly unknown[] | null;
 
   /** `incomplete`: the partial text of a canceled reply, or of a reply that the model ended early (see `stopReason`). */
   @Column('text')
@@ -42,6 +47,10 @@ export class Message {
 
   @Column('text', { nullable: true })
   model: string | null;
+
+  /** The version of the assistant's definition by which a reply was made; null: not a reply, or an older version wrote it. */
+  @Column('integer', { name: 'assistant_version', nullable: true })
+  assistantVersion: number | null;
 
   @Column('text', { name: 'stop_reason', nullable: true })
   stopReason: string | null;

@@ -13,9 +13,13 @@ export class ModelCall {
   @PrimaryColumn('uuid', { name: 'job_id' })
   jobId: string;
 
-  /** The attempt that made it. An attempt makes one call. */
+  /** The attempt that made it. */
   @PrimaryColumn('integer')
   attempt: number;
+
+  /** The step of the turn that it was for, from 1. */
+  @PrimaryColumn('smallint')
+  step: number;
 
   /** The turn's user; null: that user's data was deleted, or an older version opened the entry. */
   @Column('text', { name: 'user_id', nullable: true })

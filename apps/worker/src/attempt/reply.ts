@@ -1,0 +1,26 @@
+import { MOST_EMPTY_ANSWERS } from '#jobs/timings.js';
+import type { Reply } from '#jobs/transitions.js';
+import type { Answer } from '../model/answer.js';
+import { ModelFault, rejected } from '../model/model-fault.js';
+
+/** The reply that the last answer of a turn makes. @throws ModelFault if it makes none */
+export function replyOf(answer: Answer): Reply {
+  const { model, stopReason, stopDetails } = answer;
+  const reply = { content: answer.text.toWellFormed(), model, stopReason: stopReason ?? '', stopDetails: null };
+  switch (stopReason) {
+    case 'refusal':
+      return { ...reply, status: 'incomplete', stopDetails, leftOut: true };
+    case 'max_tokens':
+    case 'model_context_window_exceeded':
+      return { ...reply, status: 'incomplete', leftOut: false };
+    case 'tool_use':
+      throw rejected('The model asked for a tool that it was not offered.');
+    case 'pause_turn':
+      throw new ModelFault('answer_paused', 'The model paused its answer before it began.');
+    default:
+      if (answer.isBlank) {
+        throw new ModelFault('answer_empty', 'The model’s answer was empty.', { most: MOST_EMPTY_ANSWERS });
+      }
+      return { ...reply, status: 'complete', leftOut: false };
+  }
+}

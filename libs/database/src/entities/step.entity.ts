@@ -1,0 +1,34 @@
+import { Column, Entity, PrimaryColumn } from 'typeorm';
+
+/** A finished step of an unfinished turn: a call of the model whose answer the next call continues. Removed when the turn ends. */
+@Entity('steps')
+export class Step {
+  @PrimaryColumn('uuid', { name: 'job_id' })
+  jobId: string;
+
+  /** From 1. */
+  @PrimaryColumn('smallint')
+  step: number;
+
+  /** The attempt that made it. */
+  @Column('integer')
+  attempt: number;
+
+  /** The model's content blocks as they came, to be sent back. */
+  @Column('json')
+  content: unknown;
+
+  @Column('text', { name: 'stop_reason' })
+  stopReason: string;
+
+  @Column('text')
+  model: string;
+
+  /** What it added to the reply's text. */
+  @Column('text')
+  text: string;
+
+  /** The length of the reply's text after it, in UTF-16 code units. */
+  @Column('integer', { name: 'ends_at' })
+  endsAt: number;
+}

@@ -1,0 +1,95 @@
+import type { MigrationInterface, QueryRunner } from 'typeorm';
+
+/** Longest wait for transactions that are older than the new index, in milliseconds. Nobody waits behind it. */
+const INDEX_WAIT_MS = 10 * 60_000;
+
+/** Each by itself: a transaction that locks several tables could deadlock with the turns under way. Each may be made twice. */
+const STATEMENTS = [
+  // Every definition that was ever on offer. Claims read the generated columns without reading the definition, which may be long.
+  `CREATE TABLE IF NOT EXISTS assistant_versions (
+     slug              text NOT NULL REFERENCES assistants (slug),
+     version           integer NOT NULL,
+     definition        jsonb NOT NULL,
+     model             text NOT NULL GENERATED ALWAYS AS (definition ->> 'model') STORED,
+     max_output_tokens integer NOT NULL GENERATED ALWAYS AS ((definition ->> 'max_output_tokens')::integer) STORED,
+     prompt_bytes      integer NOT NULL GENERATED ALWAYS AS (octet_length(definition ->> 'system_prompt')) STORED,
+     created_at        timestamptz(3) NOT NULL DEFAULT now(),
+     PRIMARY KEY (slug, version)
+   )`,
+  // A trigger, so that services of the version before keep theirs, too.
+  `CREATE OR REPLACE FUNCTION keep_assistant_version() RETURNS trigger LANGUAGE plpgsql AS $$
+   BEGIN
+     INSERT INTO assistant_versions (slug, version, definition)
+     VALUES (NEW.slug, NEW.version, to_jsonb(NEW) - ARRAY['slug', 'version', 'retired_at'])
+     ON CONFLICT DO NOTHING;
+     RETURN NULL;
+   END $$`,
+  `CREATE OR REPLACE TRIGGER assistants_keep_version AFTER INSERT OR UPDATE OF version ON assistants
+     FOR EACH ROW EXECUTE FUNCTION keep_assistant_version()`,
+  `INSERT INTO assistant_versions (slug, version, definition)
+   SELECT slug, version, to_jsonb(a) - ARRAY['slug', 'version', 'retired_at'] FROM assistants a
+   ON CONFLICT DO NOTHING`,
+
+  // No assistant_version: the next claim takes the current one. `step`: how many are finished. `window_from_seq`: the first message of the
+  // history that the finished steps were sent.
+  `ALTER TABLE jobs ADD COLUMN IF NOT EXISTS assistant_version integer, ADD COLUMN IF NOT EXISTS step smallint NOT NULL DEFAULT 0,
+     ADD COLUMN IF NOT EXISTS window_from_seq integer`,
+
+  // The finished steps of unfinished turns. `content`: the model's blocks as they came; json keeps the order of keys, and jsonb does not.
+  // `text`: what the step added to the reply's text. `ends_at`: the length of that text after it, in UTF-16 code units.
+  `CREATE TABLE IF NOT EXISTS steps (
+     job_id      uuid NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+     step        smallint NOT NULL CHECK (step >= 1),
+     attempt     integer NOT NULL CHECK (attempt >= 1),
+     content     json NOT NULL,
+     stop_reason text NOT NULL,
+     model       text NOT NULL,
+     text        text NOT NULL,
+     ends_at     integer NOT NULL CHECK (ends_at >= 0),
+     PRIMARY KEY (job_id, step)
+   )`,
+
+  // No parts: the content is all there is.
+  `ALTER TABLE messages ADD COLUMN IF NOT EXISTS parts jsonb, ADD COLUMN IF NOT EXISTS assistant_version integer`,
+
+  // An attempt calls the model once for each step, so the ledger's key has the step.
+  `ALTER TABLE model_calls ADD COLUMN IF NOT EXISTS step smallint NOT NULL DEFAULT 1`,
+  `DROP INDEX IF EXISTS model_calls_key`,
+];
+
+const INDEX = 'CREATE UNIQUE INDEX CONCURRENTLY model_calls_key ON model_calls (job_id, attempt, step)';
+
+const KEY = `
+  ALTER TABLE model_calls DROP CONSTRAINT model_calls_pkey,
+    ADD CONSTRAINT model_calls_pkey PRIMARY KEY USING INDEX model_calls_key`;
+
+/**
+ * A reply is a list of parts, a turn is a job of one or more steps, and a job is answered by the definition with which it was accepted.
+ *
+ * Locks `assistants`, `jobs`, `messages` and `model_calls`, one after the other and each for a moment, and rewrites none of them. The index
+ * is built beside the running service.
+ *
+ * Services of the version before go on. They name no version of the assistant, and the first claim of a newer worker does. They finish no
+ * step, and begin a turn that has some from its beginning.
+ */
+export class Steps1795565950000 implements MigrationInterface {
+  /** An index that is built beside the running service cannot be built in a transaction. If this breaks off, it begins anew. */
+  transaction = false;
+
+  async up(runner: QueryRunner): Promise<void> {
+    for (const statement of STATEMENTS) await runner.query(statement);
+    const [{ lock_timeout: before }] = (await runner.query('SHOW lock_timeout')) as [{ lock_timeout: string }];
+    await runner.query(`SET lock_timeout = ${INDEX_WAIT_MS}`);
+    try {
+      await runner.query(INDEX);
+    } finally {
+      await runner.query(`SET lock_timeout = '${before}'`);
+    }
+    await runner.query(KEY);
+  }
+
+  /** Migrations only go forward: a restore brings back what was. */
+  async down(): Promise<void> {
+    throw new Error('Migrations are forward only.');
+  }
+}

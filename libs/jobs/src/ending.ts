@@ -1,0 +1,41 @@
+import { announce } from './states.js';
+import { keptText } from './steps.js';
+
+/*
+ * The one place where a job ends. Every statement that ends jobs (a reply, a failure, a cancel, a lost last attempt, an hour that is over,
+ * a deletion) sets what ENDS says and has the CTEs of `ended`. So each end is announced and counted once, and leaves nothing of the turn
+ * behind.
+ */
+
+/** SQL, for a SET list: what every end of a job sets, beside its state and its error. */
+export const ENDS = `lease_until = NULL, finished_at = clock_timestamp(), draft = ''`;
+
+/** SQL: the same for a statement that ends a job only if the condition `goesOn` is false. A job that goes on keeps its finished steps. */
+export const endsUnless = (goesOn: string): string => `lease_until = NULL,
+           finished_at = CASE WHEN ${goesOn} THEN NULL ELSE clock_timestamp() END,
+           draft = CASE WHEN ${goesOn} THEN ${keptText('jobs')} ELSE '' END`;
+
+/** A turn that has ended, for the metrics. */
+export interface EndedTurn {
+  readonly status: 'succeeded' | 'failed' | 'canceled';
+  /** Slug of the chat's assistant. */
+  readonly assistant: string;
+  /** From accepted (or put back by an operator) to its end, in seconds, by the database's clock. */
+  readonly seconds: number;
+}
+
+/**
+ * SQL: the CTEs that follow the CTE `job`, which has changed jobs and returns their rows (`jobs.*`). A job that did not end, because it is
+ * tried again, is only announced. Select from the CTE `ended`: it has an {@link EndedTurn} for each job, with its `id`.
+ */
+export const ended = (): string => `left_steps AS (
+    DELETE FROM steps USING job WHERE job.step > 0 AND job.finished_at IS NOT NULL AND steps.job_id = job.id
+  ), notice AS (${announce('job')}
+  ), ended AS (
+    SELECT job.id, job.status, c.assistant_slug AS assistant,
+           extract(epoch FROM now() - coalesce(job.requeued_at, job.created_at))::float8 AS seconds
+      FROM job JOIN chats c ON c.id = job.chat_id JOIN notice ON notice.id = job.id
+  )`;
+
+/** SQL: the fields of an {@link EndedTurn}, from the CTE `ended`. */
+export const ENDED_TURN = 'ended.status, ended.assistant, ended.seconds';

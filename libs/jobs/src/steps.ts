@@ -1,0 +1,108 @@
+import type { EntityManager } from 'typeorm';
+import { statement } from '#database/statement.js';
+import { type CallFigures, endCalls, figureValues } from './ledger.js';
+import { LEASE_SECONDS, MAX_ATTEMPTS } from './timings.js';
+
+/*
+ * A turn is a job of one or more steps. A finished step is committed by one statement and survives the attempt that made it: the next
+ * attempt goes on after it. A turn of one step commits none, since the statement that ends the job has its answer.
+ */
+
+/** A finished step, as the next call of the model needs it. */
+export interface FinishedStep {
+  /** The model's content blocks as they came. */
+  readonly content: readonly unknown[];
+  readonly stopReason: string;
+  /** What it added to the reply's text. */
+  readonly text: string;
+}
+
+/** SQL: the finished steps of the job `job` as JSON, oldest first; null: none. */
+export const FINISHED_STEPS = `CASE WHEN job.step > 0 THEN (
+    SELECT json_agg(json_build_object('content', s.content, 'stopReason', s.stop_reason, 'text', s.text) ORDER BY s.step)
+      FROM steps s WHERE s.job_id = job.id) END`;
+
+/** Where a finished step ends: the attempt that made it, and the length of the reply's text after it, in UTF-16 code units. */
+export interface StepEnd {
+  readonly attempt: number;
+  readonly endsAt: number;
+}
+
+/** SQL: the ends of a job's finished steps as JSON; null: none. */
+export const stepEnds = (t: string): string => `CASE WHEN ${t}.step > 0 THEN (
+    SELECT json_agg(json_build_object('attempt', s.attempt, 'endsAt', s.ends_at)) FROM steps s WHERE s.job_id = ${t}.id) END`;
+
+/** SQL: the text of a job's finished steps. A job that is tried again keeps it as its draft. */
+export const keptText = (t: string): string => `CASE WHEN ${t}.step = 0 THEN '' ELSE coalesce((
+    SELECT string_agg(s.text, '' ORDER BY s.step) FROM steps s WHERE s.job_id = ${t}.id), '') END`;
+
+/** SQL: the part of the draft `text` that is not of a finished step. */
+export const textOfStep = (t: string, text: string): string =>
+  `CASE WHEN ${t}.step = 0 THEN ${text} ELSE substr(${text}, 1 + length(${keptText(t)})) END`;
+
+const COMMIT = statement(`
+  WITH job AS (
+    UPDATE jobs SET step = step + 1, attempts_left = ${MAX_ATTEMPTS}, free_attempts = 0, draft = :draft,
+           window_from_seq = coalesce(window_from_seq, :windowFromSeq), lease_until = now() + make_interval(secs => ${LEASE_SECONDS})
+     WHERE id = :jobId AND status = 'running' AND attempts = :attempt AND step = :step
+    RETURNING id, attempts, step
+  ), call AS (${endCalls('job', { outcome: `'completed'` })}
+  ), step AS (
+    INSERT INTO steps (job_id, step, attempt, content, stop_reason, model, text, ends_at)
+    SELECT job.id, job.step, job.attempts, :content::json, :stopReason, :model, :text, :endsAt FROM job
+  ), begun AS (
+    INSERT INTO model_calls (job_id, attempt, step, model, user_id, assistant_slug)
+    SELECT job.id, job.attempts, job.step + 1, call.model, call.user_id, call.assistant_slug FROM job, call
+  )
+  SELECT EXISTS (SELECT FROM job)
+      OR EXISTS (SELECT FROM jobs WHERE id = :jobId AND status = 'running' AND attempts = :attempt AND step = :step + 1) AS "isOurs"`);
+
+/** What a step adds to its turn. */
+export interface NewStep {
+  /** How many steps were finished before it. */
+  readonly step: number;
+  readonly content: readonly unknown[];
+  readonly stopReason: string;
+  /** The model that answered. */
+  readonly model: string;
+  /** What it added to the reply's text, and the whole text with it. */
+  readonly text: string;
+  readonly draft: string;
+  /** `seq` of the first message that was sent. */
+  readonly windowFromSeq: number;
+}
+
+/**
+ * Commits a step of an attempt: its blocks, its text and its call's entry, and opens the entry of the next call. The job gets all its
+ * attempts back. Committing the same step twice, after an answer that was lost, commits it once.
+ * @returns false: the job is another attempt's, and nothing was written
+ */
+export async function commitStep(
+  manager: EntityManager,
+  jobId: string,
+  attempt: number,
+  step: NewStep,
+  figures: CallFigures,
+): Promise<boolean> {
+  const [committed] = await COMMIT.rows<{ isOurs: boolean }>(manager, {
+    ...step,
+    jobId,
+    attempt,
+    content: JSON.stringify(step.content),
+    endsAt: step.draft.length,
+    ...figureValues(figures),
+  });
+  return committed?.isOurs ?? false;
+}
+
+/** Most leftovers that are removed at once. */
+const LEFTOVERS = 1_000;
+
+const PURGE = statement(`
+  DELETE FROM steps WHERE job_id IN (
+    SELECT s.job_id FROM steps s JOIN jobs j ON j.id = s.job_id WHERE j.finished_at IS NOT NULL LIMIT ${LEFTOVERS})`);
+
+/** Removes steps of turns that a worker of an older version ended. */
+export async function purgeSteps(manager: EntityManager): Promise<void> {
+  await PURGE.affected(manager);
+}
