@@ -72,6 +72,6 @@ export function whyUnreachable(url: string, cause: unknown): string {
   if (typeof code === 'string' && UNTRUSTED.test(code)) {
     return `nobody this program trusts vouches for the certificate of ${where} (${code}); sslrootcert names the file of who does`;
   }
-  const [, words] = BY_WORDS.find(([said]) => said.test(message)) ?? [];
+  const [, words] = BY_WORDS.find(([pattern]) => pattern.test(message)) ?? [];
   return words === undefined ? inBrief(cause) : words(place, message);
 }

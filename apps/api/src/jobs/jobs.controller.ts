@@ -10,12 +10,12 @@ import type { Caller } from '../auth/jwt.strategy.js';
 import { clientLeft } from '../http/client-left.js';
 import type { EventStream } from '../http/event-stream.js';
 import { spanOf } from '../http/request-spans.js';
-import { tellLocation } from '../http/location.js';
+import { sendLocation } from '../http/location.js';
 import { Operation } from '../http/operation.decorator.js';
 import { JobId } from '../http/path.pipe.js';
 import { type Preconditions, ThePreconditions } from '../http/preconditions.js';
 import { applyPreference, Preferences } from '../http/prefer.js';
-import { sayReplayed, TheRequestKey } from '../idempotency/idempotency-header.js';
+import { sendReplayed, TheRequestKey } from '../idempotency/idempotency-header.js';
 import { Limits } from '../limits/limits.js';
 import { JobEvents } from './job-events.js';
 import { type AwaitedJob, JobsService } from './jobs.service.js';
@@ -53,9 +53,9 @@ export class JobsController {
       requestKey,
     };
     const { job, replayed, allowance } = await this.jobs.requestReply(origin);
-    sayReplayed(reply, replayed);
-    this.limits.tell(reply, allowance);
-    void tellLocation(reply.status(202), `jobs/${job.id}`).header('retry-after', POLL_SECONDS);
+    sendReplayed(reply, replayed);
+    this.limits.sendRemaining(reply, allowance);
+    void sendLocation(reply.status(202), `jobs/${job.id}`).header('retry-after', POLL_SECONDS);
     return presentJob(job, null);
   }
 

@@ -61,7 +61,7 @@ export class Limits {
   }
 
   /** Reports what is left after a turn was accepted. */
-  tell(reply: FastifyReply, left: Allowance | undefined): void {
+  sendRemaining(reply: FastifyReply, left: Allowance | undefined): void {
     if (left === undefined || this.policies.turns === undefined) return;
     void reply
       .header('ratelimit-policy', this.policies.turns)

@@ -84,10 +84,10 @@ export class AttemptMeter {
   }
 
   /** Measures the call of the model. `told` gives the figures that the model has reported by the call's end. */
-  async during(call: () => Promise<Reply>, told: () => CallFigures): Promise<Reply> {
+  async during(call: () => Promise<Reply>, figures: () => CallFigures): Promise<Reply> {
     const began = performance.now();
     try {
-      return await this.trace.call(call, told);
+      return await this.trace.call(call, figures);
     } finally {
       this.callSeconds = (performance.now() - began) / 1_000;
     }

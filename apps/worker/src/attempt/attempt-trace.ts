@@ -28,7 +28,7 @@ export class AttemptTrace {
   }
 
   /** Traces the call of the model. `told` gives the figures that the model has reported by the call's end. */
-  async call(call: () => Promise<Reply>, told: () => CallFigures): Promise<Reply> {
+  async call(call: () => Promise<Reply>, figures: () => CallFigures): Promise<Reply> {
     const { span: parent, job } = this;
     if (parent === undefined) return call();
     const span = startSpan(`chat ${job.model}`, SpanKind.CLIENT, parent, {
@@ -50,7 +50,7 @@ export class AttemptTrace {
       failSpan(span, error instanceof ModelFault ? error.code : 'stopped');
       throw error;
     } finally {
-      const { messageId, inputTokens, outputTokens, firstTextMs } = told();
+      const { messageId, inputTokens, outputTokens, firstTextMs } = figures();
       span?.setAttributes({
         ...(messageId !== null && { 'gen_ai.response.id': nameOf(messageId) }),
         ...(inputTokens !== null && { 'gen_ai.usage.input_tokens': inputTokens }),

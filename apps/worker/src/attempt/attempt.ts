@@ -57,7 +57,7 @@ export class Attempt {
 
   /** Says in the log how it went so far: {@link ids}, time, tokens. */
   progress(): LogFields {
-    const { inputTokens, outputTokens } = this.call.told;
+    const { inputTokens, outputTokens } = this.call.figuresSoFar;
     return {
       ...this.ids,
       ms: Math.round(performance.now() - this.begunAt),

@@ -76,7 +76,7 @@ export class Attempts {
     };
     return meter.during(
       () => this.model.reply(request, call, signal, onText),
-      () => call.told,
+      () => call.figuresSoFar,
     );
   }
 }

@@ -72,17 +72,17 @@ export class Draft {
     const { id: jobId, attempt } = this.job;
     const text = wholeCharacters(this.notSaved);
     const at = this.savedCharacters;
-    const { told } = this.call;
+    const { figuresSoFar: figures } = this.call;
     return {
       beat: {
         jobId,
         attempt,
         text: text.toWellFormed(),
         at,
-        news: told === this.entered ? undefined : told,
+        news: figures === this.entered ? undefined : figures,
       },
       written: () => {
-        this.entered = told;
+        this.entered = figures;
         this.saved += text.length;
         this.savedCharacters = at + characters(text);
         this.notSaved = this.notSaved.slice(text.length);

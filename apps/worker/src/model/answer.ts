@@ -126,8 +126,8 @@ export class Answer {
     const open = this.open.get(index);
     const append = (field: string, more: unknown): void => {
       if (open === undefined || typeof more !== 'string') return;
-      const said = open.block[field];
-      open.block[field] = typeof said === 'string' ? said + more : more;
+      const before = open.block[field];
+      open.block[field] = typeof before === 'string' ? before + more : more;
     };
     switch (delta['type']) {
       case 'text_delta':
@@ -166,10 +166,10 @@ export class Answer {
     if (open.block['type'] !== 'text' || open.block['text'] !== '') this.finished.push(open.block);
   }
 
-  private text(said: unknown): void {
-    if (typeof said !== 'string') throw broken('The model’s answer cannot be read.');
+  private text(value: unknown): void {
+    if (typeof value !== 'string') throw broken('The model’s answer cannot be read.');
     // PostgreSQL cannot store NUL.
-    const text = said.replaceAll('\0', '');
+    const text = value.replaceAll('\0', '');
     if (text === '') return;
     const gap =
       this.apart && this.content !== '' && !ENDS_BLANK.test(this.content) && !BEGINS_BLANK.test(text) ? '\n\n' : '';
