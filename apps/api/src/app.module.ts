@@ -3,7 +3,7 @@ import { APP_FILTER, APP_INTERCEPTOR, APP_PIPE } from '@nestjs/core';
 import { EntityManager } from 'typeorm';
 import { DatabaseModule } from '#database/database.module.js';
 import { UserTags } from '#database/user-tags.js';
-import { HttpErrorFilter } from '#errors/http-error.filter.js';
+import { HttpErrorFilter } from '#process/http-error.filter.js';
 import { FeedModule } from '#feed/feed.module.js';
 import { JobFeed } from '#feed/job-feed.js';
 import { HealthService } from '#health/health.service.js';

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { DataSource } from 'typeorm';
-import { StartFault } from '#process/start-fault.js';
+import { StartFault } from '#errors/start-fault.js';
 import { SessionClient } from './session-client.js';
 
 /** Thrown at start when something between us and PostgreSQL gives connections sessions that are not theirs alone. */

@@ -1,5 +1,5 @@
 import { inBrief } from '#process/described-error.js';
-import { StartFault } from '#process/start-fault.js';
+import { StartFault } from '#errors/start-fault.js';
 import { type DatabaseAddress, parseDatabaseUrl } from '#settings/database-address.js';
 
 /** Thrown at start when there is no getting in. The words say what to look at, and never hold the password. */
