@@ -51,6 +51,8 @@ import { ApiMetrics } from './metrics/api-metrics.js';
 import { QueueMetrics } from './metrics/queue-metrics.js';
 import { MessagesController } from './messages/messages.controller.js';
 import { MessagesService } from './messages/messages.service.js';
+import { RepliesController } from './turns/replies.controller.js';
+import { RepliesService } from './turns/replies.service.js';
 import { TurnsController } from './turns/turns.controller.js';
 import { TurnsService } from './turns/turns.service.js';
 
@@ -74,6 +76,7 @@ export class AppModule {
         ChatsController,
         MessagesController,
         TurnsController,
+        RepliesController,
         JobsController,
         MeController,
         AdminJobsController,
@@ -88,6 +91,7 @@ export class AppModule {
         OpenChat,
         MessagesService,
         TurnsService,
+        RepliesService,
         JobsService,
         DueJobs,
         SharedReads,

@@ -7,7 +7,7 @@ import { AppLogger } from '#process/logger.js';
 import { requestId, sendRequestId } from '#process/request-id.js';
 import type { Settings } from '#settings/settings.js';
 import { AppModule } from './app.module.js';
-import { guardEarly } from './auth/early-guard.js';
+import { guardEarly } from './http/early-guard.js';
 import { serveDocs } from './docs/docs.js';
 import { ConnectionBounds } from './http/connection-bounds.js';
 import { Connections } from './http/connections.js';

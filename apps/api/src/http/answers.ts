@@ -4,7 +4,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { UserTags } from '#database/user-tags.js';
 import { logLine } from '#process/log-line.js';
 import type { Caller } from '../auth/jwt.strategy.js';
-import { measureRequest, methodOf, routeOf } from '../metrics/request-metrics.js';
+import { measureRequest, methodOf, routeOf } from './request-metrics.js';
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 

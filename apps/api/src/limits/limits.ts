@@ -12,7 +12,7 @@ import {
   WINDOW_SECONDS,
 } from '#limits/user-limits.js';
 import type { Settings } from '#settings/settings.js';
-import { refusedFor } from '../metrics/limit-metrics.js';
+import { refusedFor } from './limit-metrics.js';
 
 const DAY_SECONDS = 24 * 60 * 60;
 
