@@ -51,6 +51,16 @@ module.exports = {
       from: { path: '^dist/' },
       to: { circular: true },
     },
+    {
+      name: 'no-circles-of-folders',
+      comment:
+        'Folders that import one another are one folder with two names: neither can be understood or moved without the other. ' +
+        'Imports of types alone are not seen here, since tsc leaves them out.',
+      severity: 'error',
+      scope: 'folder',
+      from: { path: '^dist/(apps|libs)/' },
+      to: { circular: true },
+    },
   ],
   options: {
     doNotFollow: { path: 'node_modules' },

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Browser, Page } from 'playwright-core';
-import { CONTRACT_FILE } from '#contract/file.js';
+import { CONTRACT_FILE } from '#process/root.js';
 import { findChromium, PATIENCE_MS, startBrowser } from '../support/browser.js';
 import { type Stack, startStack, tokenFor } from '../support/stack.js';
 

@@ -4,7 +4,7 @@ import { copyFile, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { CONTRACT_FILE } from '#contract/file.js';
+import { CONTRACT_FILE } from '#process/root.js';
 import { type Stack, startStack, tokenFor } from '../support/stack.js';
 
 const run = promisify(execFile);

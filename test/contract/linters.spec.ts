@@ -4,7 +4,7 @@ import { text } from 'node:stream/consumers';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { CONTRACT_FILE } from '#contract/file.js';
+import { CONTRACT_FILE } from '#process/root.js';
 
 /** What a linter says, with its exit code. Both write colours and a farewell elsewhere: only the report counts. */
 async function run(bin: string, ...args: string[]): Promise<{ code: number | null; report: string }> {

@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parse } from 'yaml';
-import { CONTRACT_FILE } from '#contract/file.js';
+import { CONTRACT_FILE } from '#process/root.js';
 
 /** Where the contract is stored as JSON while tests run. Each test file reads it, and JSON is read twenty times as fast as YAML. */
 const KEPT = 'TEST_CONTRACT';

@@ -6,7 +6,7 @@ import { makeCodeCache } from './code-cache.js';
 const PROGRAMS = {
   api: 'dist/apps/api/src/main.js',
   worker: 'dist/apps/worker/src/main.js',
-  migrate: 'dist/libs/database/src/migrate.js',
+  migrate: 'dist/apps/migrate/src/main.js',
   // For operators who have the image and nothing else.
   token: 'dist/tools/token.js',
   // Read by api and worker only where traces are kept: it is a megabyte that the others need not read.
@@ -26,7 +26,7 @@ export const BESIDE = ['swagger-ui-dist'] as const;
 export const programs: Build = {
   out: 'dist/bin',
   inputs: [
-    ...['dist/apps/api', 'dist/apps/worker', 'dist/libs', 'dist/tools/build'],
+    ...['dist/apps/api', 'dist/apps/worker', 'dist/apps/migrate', 'dist/libs', 'dist/tools/build'],
     ...['dist/tools/token.js', 'dist/tools/sign-token.js', 'package-lock.json'],
   ],
   counts: (path) => (path.endsWith('.js') ? !path.endsWith('.spec.js') : path === 'package-lock.json'),

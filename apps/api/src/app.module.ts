@@ -3,7 +3,7 @@ import { APP_FILTER, APP_INTERCEPTOR, APP_PIPE } from '@nestjs/core';
 import { EntityManager } from 'typeorm';
 import { DatabaseModule } from '#database/database.module.js';
 import { UserTags } from '#database/user-tags.js';
-import { HttpErrorFilter } from '#errors/http-error.filter.js';
+import { HttpErrorFilter } from '#process/http-error.filter.js';
 import { FeedModule } from '#feed/feed.module.js';
 import { JobFeed } from '#feed/job-feed.js';
 import { HealthService } from '#health/health.service.js';
@@ -51,6 +51,8 @@ import { ApiMetrics } from './metrics/api-metrics.js';
 import { QueueMetrics } from './metrics/queue-metrics.js';
 import { MessagesController } from './messages/messages.controller.js';
 import { MessagesService } from './messages/messages.service.js';
+import { RepliesController } from './turns/replies.controller.js';
+import { RepliesService } from './turns/replies.service.js';
 import { TurnsController } from './turns/turns.controller.js';
 import { TurnsService } from './turns/turns.service.js';
 
@@ -74,6 +76,7 @@ export class AppModule {
         ChatsController,
         MessagesController,
         TurnsController,
+        RepliesController,
         JobsController,
         MeController,
         AdminJobsController,
@@ -88,6 +91,7 @@ export class AppModule {
         OpenChat,
         MessagesService,
         TurnsService,
+        RepliesService,
         JobsService,
         DueJobs,
         SharedReads,

@@ -4,16 +4,16 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { errorBody } from '#errors/error-body.js';
 import { translate } from '#errors/translate.js';
 import { AppLogger } from '#process/logger.js';
-import { requestId, tellRequestId } from '#process/request-id.js';
+import { requestId, sendRequestId } from '#process/request-id.js';
 import type { Settings } from '#settings/settings.js';
 import { AppModule } from './app.module.js';
-import { guardEarly } from './auth/early-guard.js';
+import { guardEarly } from './http/early-guard.js';
 import { serveDocs } from './docs/docs.js';
 import { ConnectionBounds } from './http/connection-bounds.js';
 import { Connections } from './http/connections.js';
-import { answerPreflights, Origins, tellOrigins } from './http/cors.js';
+import { answerPreflights, Origins, sendOrigins } from './http/cors.js';
 import { answerEarlyRequests } from './http/gentle-end.js';
-import { tellNoFalseLength } from './http/head.js';
+import { sendNoFalseLength } from './http/head.js';
 import { acceptJsonOnly } from './http/json-body.js';
 import { mostConnections } from './http/most-connections.js';
 import { negotiate } from './http/negotiation.js';
@@ -21,7 +21,7 @@ import { answerRawError, refuseTunnels } from './http/raw-errors.js';
 import { checkHeads, originForm } from './http/request-head.js';
 import { keepRequestsInOrder } from './http/request-order.js';
 import { answerWrongMethods, KnownRoutes } from './http/routes.js';
-import { SECURITY_HEADERS, tellBrowsers } from './http/security-headers.js';
+import { SECURITY_HEADERS, sendSecurityHeaders } from './http/security-headers.js';
 import { keepUnusedOpen } from './http/unused-connections.js';
 import { servePlayground } from './playground/playground.js';
 
@@ -73,9 +73,9 @@ export async function createApp(settings: Settings): Promise<NestFastifyApplicat
   const fastify = adapter.getInstance();
   connections.watch(fastify.server);
   keepUnusedOpen(fastify.server, settings.keepAliveMs);
-  tellRequestId(fastify);
-  tellBrowsers(fastify);
-  tellOrigins(fastify, origins);
+  sendRequestId(fastify);
+  sendSecurityHeaders(fastify);
+  sendOrigins(fastify, origins);
   new ConnectionBounds(fastify, connections, mostConnections(settings.maxConnections));
   const routes = new KnownRoutes(fastify);
   answerPreflights(fastify, origins, routes);
@@ -84,7 +84,7 @@ export async function createApp(settings: Settings): Promise<NestFastifyApplicat
   keepRequestsInOrder(fastify, connections);
   answerEarlyRequests(fastify);
   answerWrongMethods(fastify, routes);
-  tellNoFalseLength(fastify);
+  sendNoFalseLength(fastify);
   await negotiate(fastify);
 
   const app = await NestFactory.create<NestFastifyApplication>(AppModule.forRoot(settings, connections), adapter, {

@@ -2,7 +2,7 @@ import { briefReply, standInReply } from './answers/reply.js';
 import { inPieces } from './answers/pieces.js';
 import { type Block, scriptedBlocks, textBlock } from './blocks.js';
 import type { Checked } from './checks/request.js';
-import { isObject } from './checks/shape.js';
+import { isObject } from './is-object.js';
 import type { MessagesRequest } from './messages-request.js';
 import type { Effort, Model } from './models/model.js';
 import type { Script } from './scripts.js';

@@ -4,7 +4,7 @@ import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fa
 import { AFTER_DRAIN_MS } from '#jobs/timings.js';
 import { keepFewConnections } from '#process/few-connections.js';
 import { AppLogger } from '#process/logger.js';
-import { requestId, tellRequestId } from '#process/request-id.js';
+import { requestId, sendRequestId } from '#process/request-id.js';
 import { listen, startApp } from '#process/start-app.js';
 import { loadEnvFile, readSettings } from '#settings/settings.js';
 import { beginTracing } from '#telemetry/tracing.js';
@@ -20,7 +20,7 @@ void startApp('worker', async () => {
     genReqId: requestId,
   });
   keepFewConnections(adapter.getHttpServer());
-  tellRequestId(adapter.getInstance());
+  sendRequestId(adapter.getInstance());
   const app = await NestFactory.create<NestFastifyApplication>(WorkerModule.forRoot(settings), adapter, {
     logger: new AppLogger(settings, 'worker'),
     abortOnError: false,

@@ -4,7 +4,7 @@ import { EntityManager } from 'typeorm';
 import { connect, dataSourceOptions } from '#database/data-source.js';
 import { DatabaseModule } from '#database/database.module.js';
 import { UserTags } from '#database/user-tags.js';
-import { HttpErrorFilter } from '#errors/http-error.filter.js';
+import { HttpErrorFilter } from '#process/http-error.filter.js';
 import { FeedModule } from '#feed/feed.module.js';
 import { HealthController } from '#health/health.controller.js';
 import { HealthDetails } from '#health/health-details.js';

@@ -1,7 +1,7 @@
 import { Socket } from 'node:net';
 import type { PoolConfig } from 'pg';
 import { DataSource, type DataSourceOptions } from 'typeorm';
-import { StartFault } from '#process/start-fault.js';
+import { StartFault } from '#errors/start-fault.js';
 import { onlyReads, ReadOnlyServerError } from './read-only.js';
 import { preparingPg } from './prepared-client.js';
 import { refuseSharedSessions } from './own-session.js';

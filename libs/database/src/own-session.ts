@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { DataSource } from 'typeorm';
-import { StartFault } from '#process/start-fault.js';
+import { StartFault } from '#errors/start-fault.js';
 import { SessionClient } from './session-client.js';
 
 /** Thrown at start when something between us and PostgreSQL gives connections sessions that are not theirs alone. */
@@ -20,7 +20,7 @@ const MARK = 'rejoinder.session';
 const LONGEST_CONNECTION_WAIT_MS = 10_000;
 
 /** Looks in vain before the sessions are taken for our own. A busy pooler may hand out the right one by chance, but not each time. */
-const LOOKS = 3;
+const READS = 3;
 
 interface Session {
   query(statement: string): Promise<unknown>;
@@ -41,7 +41,7 @@ export async function refuseSharedSessions(source: DataSource, url: string): Pro
   });
   try {
     await other.connect();
-    for (let look = 0; look < LOOKS; look++) {
+    for (let read = 0; read < READS; read++) {
       const mark = await marked(one);
       await marked(other);
       // Twice: with two sessions that take turns, every other statement is in the right one.

@@ -1,4 +1,4 @@
-import { StartFault } from '#process/start-fault.js';
+import { StartFault } from '#errors/start-fault.js';
 
 /** The state of a statement that would write, on a server that only reads. */
 export const READ_ONLY_STATE = '25006';

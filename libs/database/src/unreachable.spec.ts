@@ -30,9 +30,9 @@ const CAUSES: readonly (readonly [Error, string | RegExp])[] = [
 
 describe('why PostgreSQL cannot be reached', () => {
   it.each(CAUSES.map((one) => [String(one[1]), ...one] as const))('%s', (_, cause, words) => {
-    const said = whyUnreachable(URL, cause);
-    if (typeof words === 'string') expect(said).toBe(words);
-    else expect(said).toMatch(words);
+    const reason = whyUnreachable(URL, cause);
+    if (typeof words === 'string') expect(reason).toBe(words);
+    else expect(reason).toMatch(words);
     expect(new DatabaseUnreachableError(URL, cause).message).toMatch(/^The database of DATABASE_URL (?!.*hush)/);
   });
 });

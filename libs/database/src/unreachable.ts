@@ -1,5 +1,5 @@
 import { inBrief } from '#process/described-error.js';
-import { StartFault } from '#process/start-fault.js';
+import { StartFault } from '#errors/start-fault.js';
 import { type DatabaseAddress, parseDatabaseUrl } from '#settings/database-address.js';
 
 /** Thrown at start when there is no getting in. The words say what to look at, and never hold the password. */
@@ -72,6 +72,6 @@ export function whyUnreachable(url: string, cause: unknown): string {
   if (typeof code === 'string' && UNTRUSTED.test(code)) {
     return `nobody this program trusts vouches for the certificate of ${where} (${code}); sslrootcert names the file of who does`;
   }
-  const [, words] = BY_WORDS.find(([said]) => said.test(message)) ?? [];
+  const [, words] = BY_WORDS.find(([pattern]) => pattern.test(message)) ?? [];
   return words === undefined ? inBrief(cause) : words(place, message);
 }

@@ -5,7 +5,7 @@ import { SessionClient } from '#database/session-client.js';
 import { leaveSessions, onSwitchover } from '#database/sessions.js';
 import { startFault } from '#database/unreachable.js';
 import { inBrief } from '#process/described-error.js';
-import { StartFault } from '#process/start-fault.js';
+import { StartFault } from '#errors/start-fault.js';
 import { within } from '#process/within.js';
 
 const RECONNECT_MS = 250;

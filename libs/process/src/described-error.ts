@@ -106,8 +106,8 @@ export function inBrief(thrown: unknown): string {
 
 /** The same, to be printed where there is no log, yet or at all. */
 export function inspectable(thrown: unknown): string {
-  const { stack, ...told } = describeError(thrown);
-  return `${JSON.stringify(told)}${stack === undefined ? '' : `\n${stack}`}`;
+  const { stack, ...fields } = describeError(thrown);
+  return `${JSON.stringify(fields)}${stack === undefined ? '' : `\n${stack}`}`;
 }
 
 /** The message of an error, if it is known to quote nobody. */

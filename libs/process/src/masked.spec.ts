@@ -15,9 +15,9 @@ describe('a line of the log', () => {
   const mask = masked({ ...readSettings('api', env), model: readSettings('worker', env).model });
 
   it('has a mask where a token or one of the settings’ secrets would be', () => {
-    const said =
+    const text =
       'pass%2Fword pass/word queue-password sk-model-key proxy%2Fpass proxy/pass eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln-_ fine';
-    expect(mask(said)).toBe('*** *** *** *** *** *** *** fine');
+    expect(mask(text)).toBe('*** *** *** *** *** *** *** fine');
     expect(mask(JSON.stringify({ msg: 'a secret "of" thirty-two bytes, or more' }))).toBe('{"msg":"***"}');
   });
 

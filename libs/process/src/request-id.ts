@@ -11,7 +11,7 @@ export function requestId(request: IncomingMessage): string {
 }
 
 /** Sends the request's id with every answer. */
-export function tellRequestId(fastify: FastifyInstance): void {
+export function sendRequestId(fastify: FastifyInstance): void {
   fastify.addHook('onRequest', (request, reply, done) => {
     void reply.header('x-request-id', request.id);
     done();

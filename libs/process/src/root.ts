@@ -4,6 +4,9 @@ import { dirname, join } from 'node:path';
 /** The top of the project: the nearest directory above this module that has `openapi.yaml`, however the module was built. */
 export const ROOT = rootAbove(import.meta.dirname);
 
+/** The contract. */
+export const CONTRACT_FILE = join(ROOT, 'openapi.yaml');
+
 function rootAbove(directory: string): string {
   if (existsSync(join(directory, 'openapi.yaml'))) return directory;
   const above = dirname(directory);

@@ -6,7 +6,7 @@ import { inBrief, inspectable } from './described-error.js';
 import { leaveOnSignal } from './leave-on-signal.js';
 import { logLine } from './log-line.js';
 import { logWhatIsPrinted } from './printed.js';
-import { StartFault } from './start-fault.js';
+import { StartFault } from '#errors/start-fault.js';
 
 /** An app that listens. */
 export interface Started {

@@ -22,8 +22,8 @@ export function asText(json: string): string {
   return `${words.join(' ')}\n${error === undefined ? '' : errorText(error)}`;
 }
 
-function errorText({ stack, cause, ...told }: Record<string, unknown>): string {
-  const words = Object.entries(told).map(([name, value]) => `${name}=${shown(value)}`);
+function errorText({ stack, cause, ...fields }: Record<string, unknown>): string {
+  const words = Object.entries(fields).map(([name, value]) => `${name}=${shown(value)}`);
   const below = typeof stack === 'string' ? `${stack}\n` : '';
   const because = typeof cause === 'object' && cause !== null ? errorText(cause as Record<string, unknown>) : '';
   return `      ${words.join(' ')}\n${below}${because}`;

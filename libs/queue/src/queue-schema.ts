@@ -1,7 +1,7 @@
 import { Logger } from '@nestjs/common';
 import { BULLMQ_MAJOR_VERSION, LATEST_SCHEMA_VERSION } from 'bullmq';
 import type { EntityManager } from 'typeorm';
-import { StartFault } from '#process/start-fault.js';
+import { StartFault } from '#errors/start-fault.js';
 import { QUEUE_SCHEMA } from './connection.js';
 
 /** Thrown at start when BullMQ's tables are not those that this process can work with. */

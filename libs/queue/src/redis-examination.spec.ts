@@ -10,8 +10,8 @@ describe('what is wrong with a Redis', () => {
     ['one that says nothing of itself', ''],
     ['Valkey, which says it is an old Redis', info('redis_version:5.0.0', 'valkey_version:8.1.0')],
     ['Dragonfly, which does so too', info('redis_version:5.0.0', 'dragonfly_version:df-v1.30.0')],
-  ])('is nothing, with %s', (_which, said) => {
-    expect(faultsOf(said)).toEqual([]);
+  ])('is nothing, with %s', (_which, info) => {
+    expect(faultsOf(info)).toEqual([]);
   });
 
   it.each(['allkeys-lru', 'volatile-ttl'])('is a policy of %s, under which tickets get lost', (policy) => {

@@ -6,7 +6,7 @@ import { queueConnection } from './connection.js';
 
 /** Says of itself what Redis does, OK to all else; and ends, with all its connections, when it is asked for the n-th time. */
 async function fakeRedis(endsAt: number, port = 0): Promise<{ port: number; server: Server; ended: Promise<unknown> }> {
-  const said = 'redis_version:7.0.15\r\nmaxmemory_policy:noeviction\r\nloading:0\r\n';
+  const info = 'redis_version:7.0.15\r\nmaxmemory_policy:noeviction\r\nloading:0\r\n';
   const sockets = new Set<Socket>();
   let asked = 0;
   const server = createServer((socket) => {
@@ -20,7 +20,7 @@ async function fakeRedis(endsAt: number, port = 0): Promise<{ port: number; serv
           for (const each of sockets) each.destroy();
           return;
         }
-        socket.write(/^\$4\r\ninfo/i.test(command) ? `$${said.length}\r\n${said}\r\n` : '+OK\r\n');
+        socket.write(/^\$4\r\ninfo/i.test(command) ? `$${info.length}\r\n${info}\r\n` : '+OK\r\n');
       }
     });
   });

@@ -72,11 +72,11 @@ function queueClient({ ours, ...options }: RedisOptions & { ours?: Ours }): Redi
  */
 function afterFirstInfo(client: Redis | Cluster, then: () => void): void {
   const ask = client.info.bind(client) as (...args: unknown[]) => Promise<string>;
-  const heard = async (): Promise<string> => {
-    const said = await ask();
+  const firstInfo = async (): Promise<string> => {
+    const info = await ask();
     then();
-    return said;
+    return info;
   };
   // With a callback it is ioredis that asks whether the server is ready.
-  client.info = (...args: unknown[]) => (args.length > 0 ? ask(...args) : heard());
+  client.info = (...args: unknown[]) => (args.length > 0 ? ask(...args) : firstInfo());
 }

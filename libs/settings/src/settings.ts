@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { StartFault } from '#process/start-fault.js';
+import { StartFault } from '#errors/start-fault.js';
 import { parseDatabaseUrl } from './database-address.js';
 import { readModelAddress } from './model-address.js';
 import { type ModelProxy, readModelProxy } from './model-proxy.js';

@@ -5,7 +5,7 @@ import { why } from './why.js';
 const NOW = new Date('2026-11-24T08:15:00Z');
 const at = (seconds: number): Date => new Date(NOW.getTime() + seconds * 1_000);
 
-const told = (row: Partial<JobRow>, paused = false) => {
+const explained = (row: Partial<JobRow>, paused = false) => {
   const job = {
     attempts: 0,
     attemptsLeft: 5,
@@ -75,6 +75,6 @@ describe('why a job is where it is', () => {
     ['done', { status: 'succeeded', attempts: 1 }, false, 'succeeded', /after 1 attempt\.$/],
     ['canceled', { status: 'canceled' }, false, 'canceled', /canceled/],
   ])('%s', (_, row, paused, code, message) => {
-    expect(told(row, paused)).toEqual({ code, message: expect.stringMatching(message) });
+    expect(explained(row, paused)).toEqual({ code, message: expect.stringMatching(message) });
   });
 });

@@ -62,9 +62,9 @@ function queued(job: JobRow, now: Date, paused: boolean, hold: Hold | undefined)
 function heldBack({ scope, code, message, since, until }: Hold, now: Date): JobReason {
   const which = scope === 'all' ? 'calls' : `calls (${scope})`;
   const again = `The next try is due in ${seconds(now, until)}.`;
-  const said = `${message} Workers hold ${which} back since ${since.toISOString()} (${code}).`;
-  if (code === 'model_unavailable') return { code: 'waiting_for_model', message: `${said} ${again}` };
-  return { code: 'waiting_for_operator', message: `${said} An operator has to act. ${again}` };
+  const text = `${message} Workers hold ${which} back since ${since.toISOString()} (${code}).`;
+  if (code === 'model_unavailable') return { code: 'waiting_for_model', message: `${text} ${again}` };
+  return { code: 'waiting_for_operator', message: `${text} An operator has to act. ${again}` };
 }
 
 function isTooOld(job: JobRow, now: Date): boolean {

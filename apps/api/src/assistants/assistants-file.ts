@@ -3,7 +3,7 @@ import { parse } from 'yaml';
 import { SLUG } from '#contract/slug.js';
 import { textFault } from '#contract/text.js';
 import { type Effort, EFFORTS, THINKING, type Thinking } from '#database/entities/assistant.entity.js';
-import { StartFault } from '#process/start-fault.js';
+import { StartFault } from '#errors/start-fault.js';
 
 /** One assistant as `ASSISTANTS_FILE` defines it. */
 export interface AssistantDefinition {

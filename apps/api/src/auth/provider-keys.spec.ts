@@ -46,13 +46,13 @@ describe('the keys of a provider', () => {
     return keys;
   };
   /** What a token with this `kid` comes to. */
-  const look = async (keys: ProviderKeys, kid: string): Promise<'known' | 'unknown' | 'unavailable'> =>
+  const find = async (keys: ProviderKeys, kid: string): Promise<'known' | 'unknown' | 'unavailable'> =>
     keys.keyFor({ alg: 'ES256', kid }).then(
       (key) => (key === undefined ? 'unknown' : 'known'),
       (error: ServiceError) => error.code as 'unavailable',
     );
-  const untilIt = async (keys: ProviderKeys, kid: string, comesTo: Awaited<ReturnType<typeof look>>): Promise<void> => {
-    while ((await look(keys, kid)) !== comesTo) await new Promise((resolve) => setTimeout(resolve, 10));
+  const untilIt = async (keys: ProviderKeys, kid: string, comesTo: Awaited<ReturnType<typeof find>>): Promise<void> => {
+    while ((await find(keys, kid)) !== comesTo) await new Promise((resolve) => setTimeout(resolve, 10));
   };
 
   it('are fetched once for all who wait, and for no token that names another algorithm', async () => {
@@ -60,7 +60,7 @@ describe('the keys of a provider', () => {
     expect(await keys.keyFor({ alg: 'HS256', kid: 'a' })).toBeUndefined();
     expect(await keys.keyFor({ alg: 'none', kid: undefined })).toBeUndefined();
     expect(fetches).toBe(0);
-    expect(await Promise.all([look(keys, 'a'), look(keys, 'a'), look(keys, 'b')])).toEqual([
+    expect(await Promise.all([find(keys, 'a'), find(keys, 'a'), find(keys, 'b')])).toEqual([
       'known',
       'known',
       'unknown',
@@ -70,16 +70,16 @@ describe('the keys of a provider', () => {
 
   it('are fetched for a key that is new, and once for all that are made up until some time has passed', async () => {
     const keys = keysWith({ vain: 200 });
-    await look(keys, 'a');
+    await find(keys, 'a');
     published = [jwk('a'), jwk('b')];
-    expect(await look(keys, 'b')).toBe('known');
+    expect(await find(keys, 'b')).toBe('known');
     published = [jwk('b'), jwk('c')];
-    expect([await look(keys, 'c'), fetches]).toEqual(['known', 3]);
-    expect([await look(keys, 'x0'), fetches]).toEqual(['unknown', 4]);
+    expect([await find(keys, 'c'), fetches]).toEqual(['known', 3]);
+    expect([await find(keys, 'x0'), fetches]).toEqual(['unknown', 4]);
     published = [jwk('d')];
     const many = keysWith();
-    await look(many, 'x');
-    for (let n = 0; n < 50; n++) await look(many, `x${n}`);
+    await find(many, 'x');
+    for (let n = 0; n < 50; n++) await find(many, `x${n}`);
     expect(fetches).toBe(5);
     await untilIt(keys, 'd', 'known');
   });
@@ -90,7 +90,7 @@ describe('the keys of a provider', () => {
     await untilIt(keys, 'a', 'known');
     published = [jwk('b')];
     await untilIt(keys, 'a', 'unknown');
-    expect(await look(keys, 'b')).toBe('known');
+    expect(await find(keys, 'b')).toBe('known');
   });
 
   it.each<[string, RequestListener]>([
@@ -106,12 +106,12 @@ describe('the keys of a provider', () => {
   ])('go on when their server %s; what it does not know is unavailable, with one try', async (_, failure) => {
     // Long enough for the first, which must succeed, on a busy machine too.
     const keys = keysWith({ fetch: 1_000 });
-    await look(keys, 'a');
+    await find(keys, 'a');
     answer = failure;
-    const looks = await Promise.all(['a', 'b', 'c'].map((kid) => look(keys, kid)));
-    expect(looks).toEqual(['known', 'unavailable', 'unavailable']);
-    for (let n = 0; n < 50; n++) expect(await look(keys, `x${n}`)).toBe('unavailable');
-    expect([await look(keys, 'a'), fetches]).toEqual(['known', 2]);
+    const found = await Promise.all(['a', 'b', 'c'].map((kid) => find(keys, kid)));
+    expect(found).toEqual(['known', 'unavailable', 'unavailable']);
+    for (let n = 0; n < 50; n++) expect(await find(keys, `x${n}`)).toBe('unavailable');
+    expect([await find(keys, 'a'), fetches]).toEqual(['known', 2]);
   });
 
   it('come back with their server, asked by a token or by themselves', async () => {
@@ -120,7 +120,7 @@ describe('the keys of a provider', () => {
     const byToken = keysWith({ retry: 50 });
     const byItself = keysWith({ again: 50 });
     byItself.onApplicationBootstrap();
-    expect([await look(byToken, 'a'), await look(byItself, 'a')]).toEqual(['unavailable', 'unavailable']);
+    expect([await find(byToken, 'a'), await find(byItself, 'a')]).toEqual(['unavailable', 'unavailable']);
     answer = good;
     await untilIt(byToken, 'a', 'known');
     await untilIt(byItself, 'a', 'known');
@@ -135,9 +135,9 @@ describe('the keys of a provider', () => {
         { ...jwk('c'), use: 'enc' },
       ];
       const keys = keysWith({ retry: 0 });
-      expect([await look(keys, 'b'), await look(keys, 'b')]).toEqual(['unavailable', 'unavailable']);
+      expect([await find(keys, 'b'), await find(keys, 'b')]).toEqual(['unavailable', 'unavailable']);
       answer = (_, response) => void response.writeHead(503).end();
-      await look(keys, 'b');
+      await find(keys, 'b');
     } finally {
       Logger.overrideLogger(false);
     }
@@ -150,9 +150,9 @@ describe('the keys of a provider', () => {
 
   it('are trusted for a time only when their server stays away', async () => {
     const keys = keysWith({ trusted: 300, retry: 10 });
-    await look(keys, 'a');
+    await find(keys, 'a');
     answer = (_, response) => void response.writeHead(503).end();
-    expect(await look(keys, 'b')).toBe('unavailable');
+    expect(await find(keys, 'b')).toBe('unavailable');
     await untilIt(keys, 'a', 'unavailable');
   });
 });

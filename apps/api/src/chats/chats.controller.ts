@@ -6,11 +6,11 @@ import { NoFields, OpenChatRequest, UpdateChatRequest } from '#contract/requests
 import type { RequestKey } from '#database/request-key.js';
 import { UserId } from '../auth/caller.decorator.js';
 import { etagOf } from '../http/etag.js';
-import { tellLocation } from '../http/location.js';
+import { sendLocation } from '../http/location.js';
 import { Operation } from '../http/operation.decorator.js';
 import { AssistantSlug, ChatId } from '../http/path.pipe.js';
 import { type Preconditions, ThePreconditions } from '../http/preconditions.js';
-import { sayReplayed, TheRequestKey } from '../idempotency/idempotency-header.js';
+import { sendReplayed, TheRequestKey } from '../idempotency/idempotency-header.js';
 import { presentMessage } from '../messages/present-message.js';
 import { ChatsService } from './chats.service.js';
 import { OpenChat } from './open-chat.js';
@@ -35,9 +35,9 @@ export class ChatsController {
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Schemas['OpenedChat']> {
     const { chat, created, replayed, page } = await this.opening.open(userId, slug, body, requestKey);
-    sayReplayed(reply, replayed);
+    sendReplayed(reply, replayed);
     void reply.status(created ? 201 : 200);
-    if (created) void tellLocation(reply, `chats/${chat.id}`);
+    if (created) void sendLocation(reply, `chats/${chat.id}`);
     return { ...presentChat(chat), messages: page.messages.map(presentMessage), has_more: page.hasMore };
   }
 

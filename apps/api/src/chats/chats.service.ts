@@ -41,7 +41,7 @@ const DEFAULT_PAGE = 20;
 
 /** How long a request that deletes a chat also deletes its rows, in milliseconds. A worker deletes what is left. */
 const CLEARING_MS = 5_000;
-const LOOK_MS = 50;
+const RETRY_MS = 50;
 
 export interface ChatsPage {
   readonly chats: Chat[];
@@ -148,7 +148,7 @@ export class ChatsService {
       await afterRelease(this.manager, released);
       while (Date.now() < deadline && (await isUncleared(this.manager, chatId))) {
         // A worker may have come first.
-        if (!(await clear(this.manager, { chatId }))) await sleep(LOOK_MS);
+        if (!(await clear(this.manager, { chatId }))) await sleep(RETRY_MS);
       }
     } catch (error) {
       // The chat is gone and its rows will be, even if the store is away now.

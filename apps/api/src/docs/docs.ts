@@ -1,8 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { CONTRACT_FILE } from '#contract/file.js';
-import { ROOT } from '#process/root.js';
+import { CONTRACT_FILE, ROOT } from '#process/root.js';
 import { etagOf, ifNoneMatch } from '../http/etag.js';
 import { pageHeaders } from '../http/security-headers.js';
 

@@ -4,7 +4,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { UserTags } from '#database/user-tags.js';
 import { logLine } from '#process/log-line.js';
 import type { Caller } from '../auth/jwt.strategy.js';
-import { measureRequest, methodOf, routeOf } from '../metrics/request-metrics.js';
+import { measureRequest, methodOf, routeOf } from './request-metrics.js';
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
@@ -32,7 +32,7 @@ export class Answers {
     measureRequest(request, reply);
     const route = routeOf(request);
     const { user } = request as { user?: Caller };
-    const said = logLine('answered', {
+    const entry = logLine('answered', {
       request_id: request.id,
       method: methodOf(request),
       route,
@@ -42,8 +42,8 @@ export class Answers {
       ...(user !== undefined && { user: this.users.tagOf(user.userId) }),
     });
     // Probes come every few seconds and are not worth a line. Paths that are no operation are a page's files.
-    if (route.startsWith('/health/') || route === 'unknown') this.logger.debug(said);
-    else this.logger.log(said);
+    if (route.startsWith('/health/') || route === 'unknown') this.logger.debug(entry);
+    else this.logger.log(entry);
   }
 }
 

@@ -23,14 +23,14 @@ export const BOUNDS = {
   /** After this time, in milliseconds, a connection whose answer is still being read makes room for others. */
   slowMs: 5_000,
   /** How often all of this is checked, in milliseconds. */
-  lookMs: 1_000,
+  checkMs: 1_000,
 };
 
 /** From this size on, in bytes, it is checked whether there is room for an answer. */
 const LARGE_BYTES = 64 * 1024;
 
 /** The log reports closed connections at most this often, in milliseconds. */
-const SAY_MS = 10_000;
+const REPORT_MS = 10_000;
 
 const RETRY_AFTER_SECONDS = '5';
 
@@ -48,7 +48,7 @@ export class ConnectionBounds {
   private unread = 0;
   private readonly logger = new Logger('connections');
   private readonly closed = new Map<string, number>();
-  private saidAt = -Infinity;
+  private reportedAt = -Infinity;
 
   /** @param most how many connections there may be. It must be made before any hook that may refuse a request, or wait */
   constructor(
@@ -59,8 +59,8 @@ export class ConnectionBounds {
   ) {
     const { server } = fastify;
     server.on('connection', (socket) => this.enter(connections.of(socket)));
-    const looking = setInterval(() => this.look(performance.now()), bounds.lookMs).unref();
-    server.once('close', () => clearInterval(looking));
+    const checking = setInterval(() => this.check(performance.now()), bounds.checkMs).unref();
+    server.once('close', () => clearInterval(checking));
     // An answer that waits behind another on its connection has no socket yet, but its request has.
     fastify.addHook('onRequest', ({ raw, url }, reply, done) => {
       const connection = connections.of(raw.socket);
@@ -115,15 +115,15 @@ export class ConnectionBounds {
     if (this.unread > this.bounds.unreadBytes) this.unread = bytes + this.keepUnread(this.bounds.unreadBytes - bytes);
   }
 
-  private look(now: number): void {
+  private check(now: number): void {
     this.slow = [];
-    for (const connection of this.connections.open) this.lookAtReader(connection, now);
+    for (const connection of this.connections.open) this.checkReader(connection, now);
     this.unread = this.keepUnread(this.bounds.unreadBytes);
     this.keepArriving();
-    this.say(now);
+    this.report(now);
   }
 
-  private lookAtReader(connection: Connection, now: number): void {
+  private checkReader(connection: Connection, now: number): void {
     const [answer] = connection.answers;
     if (answer?.length === undefined || !answer.raw.headersSent) return;
     const ms = now - (answer.readSince ??= now);
@@ -174,9 +174,9 @@ export class ConnectionBounds {
   }
 
   /** Logged now and then, however many they are. */
-  private say(now: number): void {
-    if (this.closed.size === 0 || now < this.saidAt + SAY_MS) return;
-    this.saidAt = now;
+  private report(now: number): void {
+    if (this.closed.size === 0 || now < this.reportedAt + REPORT_MS) return;
+    this.reportedAt = now;
     for (const [why, count] of this.closed) this.logger.warn(logLine(`connections were closed: ${why}`, { count }));
     this.closed.clear();
   }

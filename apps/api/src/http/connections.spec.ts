@@ -41,7 +41,7 @@ describe('connections', () => {
     server = fastify({ bodyLimit: LARGE.length });
     const connections = new Connections();
     connections.watch(server.server);
-    new ConnectionBounds(server, connections, most, { ...BOUNDS, lookMs: 20, ...bounds });
+    new ConnectionBounds(server, connections, most, { ...BOUNDS, checkMs: 20, ...bounds });
     server.setErrorHandler<Error & { status?: number; headers?: Record<string, string> }>((error, _request, reply) =>
       reply
         .status(error.status ?? 500)

@@ -82,7 +82,7 @@ export class Origins {
 }
 
 /** Adds these headers to all answers. It must be called before any hook that may refuse a request: pages read refusals, too. */
-export function tellOrigins(fastify: FastifyInstance, origins: Origins): void {
+export function sendOrigins(fastify: FastifyInstance, origins: Origins): void {
   if (!origins.any) return;
   fastify.addHook('onRequest', ({ headers, url }, reply, done) => {
     void reply.headers(origins.headersFor(headers.origin, url));

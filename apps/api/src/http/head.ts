@@ -5,7 +5,7 @@ import type { FastifyInstance } from 'fastify';
  * Keeps Fastify from sending `Content-Length: 0` with a HEAD where a GET has content, or with a 304: an unknown length is not sent (RFC
  * 9110, section 8.6), since a cache would take it for the length of what it has. It must be called before any route is declared.
  */
-export function tellNoFalseLength(fastify: FastifyInstance): void {
+export function sendNoFalseLength(fastify: FastifyInstance): void {
   fastify.addHook('onSend', (request, _reply, payload, done) => {
     // A stream has no length.
     done(null, request.method === 'HEAD' && payload === undefined ? Readable.from([]) : payload);

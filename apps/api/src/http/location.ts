@@ -13,6 +13,6 @@ export function fromHere(url: string, address: string): string {
 }
 
 /** Sets `Location` (RFC 9110, section 10.2.2) to an address below `/api/v1/`. */
-export function tellLocation(reply: FastifyReply, address: string): FastifyReply {
+export function sendLocation(reply: FastifyReply, address: string): FastifyReply {
   return reply.header('location', fromHere(reply.request.url, address));
 }

@@ -13,7 +13,7 @@ describe('a request that came while others before it on its connection were unde
   /** Ends the first one's answer. */
   let release: () => void;
   let begun: Promise<void>;
-  let heard: Promise<void>;
+  let received: Promise<void>;
   let client: Socket;
 
   beforeEach(async () => {
@@ -33,7 +33,7 @@ describe('a request that came while others before it on its connection were unde
         return 'last';
       });
     });
-    heard = new Promise((resolve) => {
+    received = new Promise((resolve) => {
       server.post('/second', async () => (done.push('second'), 'second'));
       server.post('/third', async () => (done.push('third'), resolve(), 'third'));
     });
@@ -61,7 +61,7 @@ describe('a request that came while others before it on its connection were unde
     await begun;
     expect(done).toEqual([]);
     client.resetAndDestroy();
-    await heard;
+    await received;
     release();
     expect(done).toEqual(['second', 'third']);
   });

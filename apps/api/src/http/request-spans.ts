@@ -3,7 +3,7 @@ import { Injectable } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { areTracesKept, failSpan, type Span, SpanKind, startSpan } from '#telemetry/traces.js';
-import { methodOf, routeOf } from '../metrics/request-metrics.js';
+import { methodOf, routeOf } from './request-metrics.js';
 
 const spans = new WeakMap<FastifyRequest, Span>();
 

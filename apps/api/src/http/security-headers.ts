@@ -21,7 +21,7 @@ export function pageHeaders(policy: Policy): Readonly<Record<string, string>> {
 }
 
 /** Adds {@link SECURITY_HEADERS} to every answer. A page sets its own instead. */
-export function tellBrowsers(fastify: FastifyInstance): void {
+export function sendSecurityHeaders(fastify: FastifyInstance): void {
   fastify.addHook('onRequest', (_request, reply, done) => {
     void reply.headers(SECURITY_HEADERS);
     done();

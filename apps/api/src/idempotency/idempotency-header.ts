@@ -71,6 +71,6 @@ export const TheRequestKey = createParamDecorator((_: unknown, context: Executio
 );
 
 /** Marks an answer as that of an earlier request with the same key. */
-export function sayReplayed(reply: FastifyReply, replayed: boolean): void {
+export function sendReplayed(reply: FastifyReply, replayed: boolean): void {
   if (replayed) void reply.header('idempotent-replayed', 'true');
 }

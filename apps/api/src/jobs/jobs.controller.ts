@@ -1,22 +1,17 @@
-import { Body, Controller, Get, Headers, Param, Patch, Post, Query, Req, Res } from '@nestjs/common';
+import { Body, Controller, Get, Headers, Param, Patch, Query, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { components } from '#contract/openapi.gen.js';
 import { EventsQuery } from '#contract/queries.dto.js';
-import { ReplyRequest, UpdateJobRequest } from '#contract/requests.dto.js';
-import type { RequestKey } from '#database/request-key.js';
+import { UpdateJobRequest } from '#contract/requests.dto.js';
 import { isFinal } from '#jobs/states.js';
 import { TheCaller, UserId } from '../auth/caller.decorator.js';
 import type { Caller } from '../auth/jwt.strategy.js';
 import { clientLeft } from '../http/client-left.js';
 import type { EventStream } from '../http/event-stream.js';
-import { spanOf } from '../http/request-spans.js';
-import { tellLocation } from '../http/location.js';
 import { Operation } from '../http/operation.decorator.js';
 import { JobId } from '../http/path.pipe.js';
 import { type Preconditions, ThePreconditions } from '../http/preconditions.js';
 import { applyPreference, Preferences } from '../http/prefer.js';
-import { sayReplayed, TheRequestKey } from '../idempotency/idempotency-header.js';
-import { Limits } from '../limits/limits.js';
 import { JobEvents } from './job-events.js';
 import { type AwaitedJob, JobsService } from './jobs.service.js';
 import { END, readEventId } from './text-position.js';
@@ -32,32 +27,8 @@ export class JobsController {
   constructor(
     private readonly jobs: JobsService,
     private readonly events: JobEvents,
-    private readonly limits: Limits,
     private readonly preferences: Preferences,
   ) {}
-
-  @Post('assistant-reply')
-  @Operation('requestReply', [202, 404, 409, 413, 415, 422, 429])
-  async request(
-    @UserId() userId: string,
-    @Body() body: ReplyRequest,
-    @TheRequestKey() requestKey: RequestKey | undefined,
-    @Req() request: FastifyRequest,
-    @Res({ passthrough: true }) reply: FastifyReply,
-  ): Promise<Schemas['Job']> {
-    const origin = {
-      userId,
-      chatId: body.chat_id.toLowerCase(),
-      requestId: request.id,
-      span: spanOf(request),
-      requestKey,
-    };
-    const { job, replayed, allowance } = await this.jobs.requestReply(origin);
-    sayReplayed(reply, replayed);
-    this.limits.tell(reply, allowance);
-    void tellLocation(reply.status(202), `jobs/${job.id}`).header('retry-after', POLL_SECONDS);
-    return presentJob(job, null);
-  }
 
   @Get(':job_id')
   @Operation('getJob', [200, 304, 404, 412, 422])

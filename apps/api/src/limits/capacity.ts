@@ -3,7 +3,7 @@ import { EntityManager } from 'typeorm';
 import { ServiceError } from '#errors/service-error.js';
 import { countUnfinished } from '#limits/unfinished-turns.js';
 import type { Settings } from '#settings/settings.js';
-import { refusedFor } from '../metrics/limit-metrics.js';
+import { refusedFor } from './limit-metrics.js';
 
 /** How long a count is used, in milliseconds. */
 const FRESH_MS = 1_000;

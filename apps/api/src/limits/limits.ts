@@ -12,7 +12,7 @@ import {
   WINDOW_SECONDS,
 } from '#limits/user-limits.js';
 import type { Settings } from '#settings/settings.js';
-import { refusedFor } from '../metrics/limit-metrics.js';
+import { refusedFor } from './limit-metrics.js';
 
 const DAY_SECONDS = 24 * 60 * 60;
 
@@ -61,7 +61,7 @@ export class Limits {
   }
 
   /** Reports what is left after a turn was accepted. */
-  tell(reply: FastifyReply, left: Allowance | undefined): void {
+  sendRemaining(reply: FastifyReply, left: Allowance | undefined): void {
     if (left === undefined || this.policies.turns === undefined) return;
     void reply
       .header('ratelimit-policy', this.policies.turns)

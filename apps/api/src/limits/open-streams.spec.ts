@@ -12,14 +12,14 @@ const gathered = (): Promise<void> => new Promise((resolve) => setTimeout(resolv
 describe('the streams of a user', () => {
   /** As many as the table has. */
   let counted: number;
-  let said: string[];
+  let statements: string[];
   let closes: () => Promise<void>;
   let streams: OpenStreams;
   beforeEach(() => {
-    [counted, said, closes] = [0, [], async () => undefined];
+    [counted, statements, closes] = [0, [], async () => undefined];
     const query = async (text: string, values: unknown[][] = []): Promise<unknown[]> => {
       const [, what = ''] = /(open_stream|close_streams)/.exec(text) ?? [];
-      if (what !== '') said.push(what);
+      if (what !== '') statements.push(what);
       if (what === 'open_stream') {
         const opened = counted < Number(values[2]);
         if (opened) counted += 1;
@@ -39,10 +39,10 @@ describe('the streams of a user', () => {
     for (let n = 0; n < 5; n++) (await streams.enter('ana')).leave();
     const last = await streams.enter('ana');
     await gathered();
-    expect([said, counted]).toEqual([['open_stream'], 1]);
+    expect([statements, counted]).toEqual([['open_stream'], 1]);
     last.leave();
     await gathered();
-    expect([said.at(-1), counted]).toEqual(['close_streams', 0]);
+    expect([statements.at(-1), counted]).toEqual(['close_streams', 0]);
   });
 
   it('are no more than they may be, whoever has left', async () => {
@@ -63,7 +63,7 @@ describe('the streams of a user', () => {
     const entering = streams.enter('ana');
     written();
     await entering;
-    expect([said, counted]).toEqual([['open_stream', 'close_streams', 'open_stream'], 1]);
+    expect([statements, counted]).toEqual([['open_stream', 'close_streams', 'open_stream'], 1]);
   });
 
   it('whose end could not be written are written off later', async () => {
@@ -73,6 +73,6 @@ describe('the streams of a user', () => {
     closes = async () => undefined;
     (await streams.enter('ana')).leave();
     await gathered();
-    expect([said, counted]).toEqual([['open_stream', 'close_streams', 'close_streams'], 0]);
+    expect([statements, counted]).toEqual([['open_stream', 'close_streams', 'close_streams'], 0]);
   });
 });

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
 import type { components } from '#contract/openapi.gen.js';
-import { tellLocation } from '../http/location.js';
+import { sendLocation } from '../http/location.js';
 import { applyPreference, Preferences } from '../http/prefer.js';
 import { MeService } from './me.service.js';
 import { presentReceipt } from './present-receipt.js';
@@ -32,7 +32,7 @@ export class ErasureAnswers {
     const receipt = await this.me.erase(userId, Math.min(Date.now() + seconds * 1_000, endsAt));
     applyPreference(reply, preference);
     if (receipt.endedAt === null) {
-      void tellLocation(reply.status(202), `receipts/${receipt.id}`).header('retry-after', ASK_AGAIN_SECONDS);
+      void sendLocation(reply.status(202), `receipts/${receipt.id}`).header('retry-after', ASK_AGAIN_SECONDS);
     }
     return presentReceipt(receipt);
   }

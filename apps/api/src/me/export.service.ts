@@ -96,9 +96,9 @@ export class ExportService implements BeforeApplicationShutdown {
   }
 
   private failed(error: unknown): void {
-    const said = logLine('export given up', {}, error);
-    if (isStoreAway(error)) this.logger.warn(said);
-    else this.logger.error(said);
+    const entry = logLine('export given up', {}, error);
+    if (isStoreAway(error)) this.logger.warn(entry);
+    else this.logger.error(entry);
   }
 
   private async *bundles(userId: string, first: Chat[]): AsyncGenerator<Schemas['ExportLine'][], void, undefined> {

@@ -7,7 +7,7 @@ import type { RequestKey } from '#database/request-key.js';
 import { UserId } from '../auth/caller.decorator.js';
 import { Operation } from '../http/operation.decorator.js';
 import { ChatId, ChatSpace } from '../http/path.pipe.js';
-import { sayReplayed, TheRequestKey } from '../idempotency/idempotency-header.js';
+import { sendReplayed, TheRequestKey } from '../idempotency/idempotency-header.js';
 import { type MessageOrigin, MessagesService } from './messages.service.js';
 import type { MessagesPage } from './page.js';
 import { presentMessage } from './present-message.js';
@@ -73,7 +73,7 @@ export class MessagesController {
     reply: FastifyReply,
   ): Promise<Schemas['Message']> {
     const { message, replayed } = await this.messages.create(origin, body);
-    sayReplayed(reply, replayed);
+    sendReplayed(reply, replayed);
     return presentMessage(message);
   }
 

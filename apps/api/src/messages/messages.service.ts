@@ -14,7 +14,7 @@ import { decodeCursor } from '../http/cursor.js';
 import { KeptRequests } from '../idempotency/kept-requests.js';
 import { Limits } from '../limits/limits.js';
 import { RowQueues } from '../limits/row-queues.js';
-import { assertTakesTurns } from '../turns/refusal.js';
+import { assertTakesTurns } from '../limits/takes-turns.js';
 import { DEFAULT_PAGE, listOf, type MessagesPage, PAGE_COLUMNS, pageOf, type PageRow, toPage } from './page.js';
 
 /** A page of the user's chat; on an assistant's path (`assistantSlug`) only if it is that assistant's. */

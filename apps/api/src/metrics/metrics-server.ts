@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Logger } from '@nestjs/common';
 import { keepFewConnections } from '#process/few-connections.js';
-import { StartFault } from '#process/start-fault.js';
+import { StartFault } from '#errors/start-fault.js';
 import { measureProcess, registry } from '#telemetry/registry.js';
 
 const HEADERS = { 'cache-control': 'no-store' };

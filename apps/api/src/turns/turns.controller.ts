@@ -10,11 +10,11 @@ import { clientLeft } from '../http/client-left.js';
 import type { EventStream } from '../http/event-stream.js';
 import { prefersEvents } from '../http/negotiation.js';
 import { spanOf } from '../http/request-spans.js';
-import { tellLocation } from '../http/location.js';
+import { sendLocation } from '../http/location.js';
 import { Operation } from '../http/operation.decorator.js';
 import { ChatId, ChatSpace } from '../http/path.pipe.js';
 import { applyPreference, Preferences } from '../http/prefer.js';
-import { sayReplayed, TheRequestKey } from '../idempotency/idempotency-header.js';
+import { sendReplayed, TheRequestKey } from '../idempotency/idempotency-header.js';
 import { JobEvents } from '../jobs/job-events.js';
 import { POLL_SECONDS } from '../jobs/jobs.controller.js';
 import { END, readEventId } from '../jobs/text-position.js';
@@ -86,11 +86,11 @@ export class TurnsController {
     const seconds =
       preference.applied === 'respond-async' ? undefined : (preference.waitSeconds ?? this.preferences.longestSeconds);
     const sent = await this.turns.send(origin, body, seconds, clientLeft(reply, caller.endsAt));
-    sayReplayed(reply, sent.replayed);
-    this.limits.tell(reply, sent.allowance);
+    sendReplayed(reply, sent.replayed);
+    this.limits.sendRemaining(reply, sent.allowance);
     if (sent.atOnce !== true) applyPreference(reply, preference);
     if (!isFinal(sent.job.status)) {
-      void tellLocation(reply.status(202), `jobs/${sent.job.id}`).header('retry-after', POLL_SECONDS);
+      void sendLocation(reply.status(202), `jobs/${sent.job.id}`).header('retry-after', POLL_SECONDS);
       return presentJob(sent.job, sent.message);
     }
     void reply.status(200);
@@ -112,7 +112,7 @@ export class TurnsController {
   ): Promise<EventStream | undefined> {
     const from = readEventId('Last-Event-ID', lastEventId);
     if (from === END) {
-      sayReplayed(reply, (await this.turns.resume(origin)).replayed);
+      sendReplayed(reply, (await this.turns.resume(origin)).replayed);
       void reply.status(204);
       return undefined;
     }
@@ -123,11 +123,11 @@ export class TurnsController {
       const { job, replayed, allowance } = await (hasEvents
         ? this.turns.resume(origin)
         : this.turns.accept(origin, body));
-      void tellLocation(reply.status(200), `jobs/${job.id}`);
+      void sendLocation(reply.status(200), `jobs/${job.id}`);
       const streamed = { jobId: job.id, userId, requestId: origin.requestId, from, until: endsAt };
       const stream = await this.events.stream(streamed, slot, replayed ? undefined : job);
-      sayReplayed(reply, replayed);
-      this.limits.tell(reply, allowance);
+      sendReplayed(reply, replayed);
+      this.limits.sendRemaining(reply, allowance);
       return stream;
     } catch (error) {
       slot.leave();

@@ -20,7 +20,7 @@ import { Limits } from '../limits/limits.js';
 import { Capacity } from '../limits/capacity.js';
 import { RowQueues } from '../limits/row-queues.js';
 import { acceptingSpan } from './accepting-span.js';
-import { assertTakesTurns } from './refusal.js';
+import { assertTakesTurns } from '../limits/takes-turns.js';
 
 export interface TurnOrigin {
   readonly userId: string;

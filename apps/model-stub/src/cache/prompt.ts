@@ -1,4 +1,4 @@
-import { isObject } from '../checks/shape.js';
+import { isObject } from '../is-object.js';
 import { invalid } from '../http.js';
 import type { MessagesRequest } from '../messages-request.js';
 import { tokensOfLength } from '../tokens.js';

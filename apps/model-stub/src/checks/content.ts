@@ -1,5 +1,5 @@
 import { invalid } from '../http.js';
-import { isObject } from './shape.js';
+import { isObject } from '../is-object.js';
 
 /** The fields that blocks of each type may have. The stand-in does not check blocks of the types in `LOOSE`. */
 const FIELDS: Readonly<Record<string, readonly string[]>> = {

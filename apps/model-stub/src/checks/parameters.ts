@@ -1,6 +1,6 @@
 import { invalid } from '../http.js';
 import { EFFORTS, type Model, THINKING_TYPES } from '../models/model.js';
-import { isObject } from './shape.js';
+import { isObject } from '../is-object.js';
 
 const LEAST_BUDGET = 1_024;
 /** The efforts that need thinking. */

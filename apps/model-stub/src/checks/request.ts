@@ -8,7 +8,8 @@ import { checkThoughts } from '../thinking.js';
 import { type Turn, turnsOf } from '../turns.js';
 import { checkContent } from './content.js';
 import { checkParameters } from './parameters.js';
-import { checkShape, isObject } from './shape.js';
+import { isObject } from '../is-object.js';
+import { checkShape } from './shape.js';
 import { checkToolPairs } from './tools.js';
 
 /** A request that the API would accept. */

@@ -1,4 +1,5 @@
 import { invalid } from '../http.js';
+import { isObject } from '../is-object.js';
 
 /** The fields a request may have. */
 const FIELDS = new Set(
@@ -55,9 +56,4 @@ export function checkShape(body: unknown): void {
   }
   const extra = Object.keys(fields).find((name) => !FIELDS.has(name));
   if (extra !== undefined) throw invalid(`${extra}: Extra inputs are not permitted`);
-}
-
-/** Whether a value is an object and no list. */
-export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -50,7 +50,7 @@ export class AttemptTrace {
       failSpan(span, error instanceof ModelFault ? error.code : 'stopped');
       throw error;
     } finally {
-      const { messageId, inputTokens, outputTokens, firstTextMs } = call.soFar;
+      const { messageId, inputTokens, outputTokens, firstTextMs } = call.figuresSoFar;
       span?.setAttributes({
         ...(messageId !== null && { 'gen_ai.response.id': nameOf(messageId) }),
         ...(inputTokens !== null && { 'gen_ai.usage.input_tokens': inputTokens }),

@@ -73,7 +73,7 @@ export class Attempt {
 
   /** Says in the log how it went so far: {@link ids}, time, the tokens of its last call. */
   progress(): LogFields {
-    const { inputTokens, outputTokens } = this.call.soFar;
+    const { inputTokens, outputTokens } = this.call.figuresSoFar;
     return {
       ...this.ids,
       ms: Math.round(performance.now() - this.begunAt),

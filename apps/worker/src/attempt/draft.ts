@@ -91,7 +91,7 @@ export class Draft {
     const text = wholeCharacters(this.notSaved);
     const at = this.savedCharacters;
     const { step, saved } = this;
-    const { soFar } = this.call;
+    const { figuresSoFar } = this.call;
     return {
       beat: {
         jobId,
@@ -99,12 +99,12 @@ export class Draft {
         step,
         text: text.toWellFormed(),
         at,
-        news: soFar === this.entered ? undefined : soFar,
+        news: figuresSoFar === this.entered ? undefined : figuresSoFar,
       },
       written: () => {
         // Meanwhile the step was committed, with this text.
         if (step !== this.step || saved !== this.saved) return;
-        this.entered = soFar;
+        this.entered = figuresSoFar;
         this.saved += text.length;
         this.savedCharacters = at + characters(text);
         this.notSaved = this.notSaved.slice(text.length);

@@ -7,7 +7,7 @@ import { within } from '#process/within.js';
 import type { Draft } from './draft.js';
 
 /** How often it is checked which heartbeats are due, in milliseconds. Heartbeats of one check share a statement. */
-const LOOK_MS = 250;
+const CHECK_MS = 250;
 
 /** How soon a heartbeat that failed is tried again, in milliseconds. */
 const AGAIN_MS = 500;
@@ -54,7 +54,7 @@ export class Heartbeats implements OnApplicationShutdown {
   keep(draft: Draft, lost: () => void): { beat: () => void; stop: () => Promise<void> } {
     const one: Kept = { draft, lost, due: performance.now() + HEARTBEAT_MS, writing: undefined, alone: false };
     this.kept.add(one);
-    this.timer ??= setInterval(() => this.look(), LOOK_MS);
+    this.timer ??= setInterval(() => this.check(), CHECK_MS);
     return {
       /** Sends the next heartbeat now, which shows whether the job is still this attempt's. */
       beat: () => (one.due = 0),
@@ -74,7 +74,7 @@ export class Heartbeats implements OnApplicationShutdown {
     await this.source.destroy();
   }
 
-  private look(): void {
+  private check(): void {
     const now = performance.now();
     let batch: { one: Kept; beat: Beat; written: () => void }[] = [];
     let text = 0;

@@ -76,7 +76,7 @@ export class ReplyPublisher {
       // No reader got them. The feed asks every writer for its text once it is back; nothing can be sent before that.
       for (const draft of drafts) draft.rewind();
     } else {
-      for (const { jobId } of pieces) this.saidFirst(jobId);
+      for (const { jobId } of pieces) this.publishedFirst(jobId);
     }
     this.publishing = false;
     for (const draft of this.fresh) this.plan(draft);
@@ -88,7 +88,7 @@ export class ReplyPublisher {
     return pieces;
   }
 
-  private saidFirst(jobId: string): void {
+  private publishedFirst(jobId: string): void {
     this.onFirst.get(jobId)?.();
     this.onFirst.delete(jobId);
   }

@@ -1,22 +1,22 @@
 import { Injectable } from '@nestjs/common';
 import type { StoppingWorker } from '#jobs/transitions.js';
 
-/** For how long this worker has been running, and told to stop. */
+/** How long this worker has been running, and how long ago it was asked to stop. */
 @Injectable()
 export class WorkerLife implements StoppingWorker {
-  private stoppedAt: number | undefined;
+  private stopAskedAt: number | undefined;
 
   get uptimeSeconds(): number {
     return process.uptime();
   }
 
-  /** 0: it was not told to stop. */
+  /** 0: it was not asked to stop. */
   get stoppingSeconds(): number {
-    return this.stoppedAt === undefined ? 0 : (performance.now() - this.stoppedAt) / 1_000;
+    return this.stopAskedAt === undefined ? 0 : (performance.now() - this.stopAskedAt) / 1_000;
   }
 
-  /** The worker is told to stop. */
+  /** The worker is asked to stop. */
   stop(): void {
-    this.stoppedAt ??= performance.now();
+    this.stopAskedAt ??= performance.now();
   }
 }

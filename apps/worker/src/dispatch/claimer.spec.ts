@@ -15,14 +15,14 @@ const turns = async (): Promise<void> => {
 describe('the claimer of a worker', () => {
   /** How many jobs are due, how many each claim took, and how often another worker was woken. */
   let due: number;
-  let looks: number[];
+  let claims: number[];
   let wakes: number;
   let failing: boolean;
   let running: ((more?: boolean) => void)[];
   beforeAll(() => Logger.overrideLogger(false));
   afterAll(() => Logger.overrideLogger(['log']));
   beforeEach(() => {
-    [due, looks, wakes, failing, running] = [0, [], 0, false, []];
+    [due, claims, wakes, failing, running] = [0, [], 0, false, []];
   });
 
   const worker = (slots: Slots): Claimer => {
@@ -31,9 +31,9 @@ describe('the claimer of a worker', () => {
       const most = Number(/LIMIT (\d)/.exec(text)?.[1]);
       const took = Math.min(most, due);
       due -= took;
-      looks.push(took);
+      claims.push(took);
       return Array.from({ length: took }, (_, n) => ({
-        id: `job-${looks.length}-${n}`,
+        id: `job-${claims.length}-${n}`,
         definitionName: 'a 1',
         definition: { model: 'm' },
         more: due > 0,
@@ -58,9 +58,9 @@ describe('the claimer of a worker', () => {
     due = 20;
     await claimer.wake();
     // Seven of the fairest, then the oldest one.
-    expect(looks).toEqual([7, 1, 7, 1, 4]);
+    expect(claims).toEqual([7, 1, 7, 1, 4]);
     await claimer.wake();
-    expect(looks.slice(5)).toEqual([0]);
+    expect(claims.slice(5)).toEqual([0]);
     expect(claimer.isAsleep).toBe(true);
   });
 
@@ -80,18 +80,18 @@ describe('the claimer of a worker', () => {
     let left = false;
     const woken = claimer.wake().then(() => (left = true));
     await turns();
-    expect([looks, left, claimer.isAsleep]).toEqual([[2], false, false]);
+    expect([claims, left, claimer.isAsleep]).toEqual([[2], false, false]);
     running.shift()?.();
     await woken;
-    expect([looks, wakes]).toEqual([[2], 0]);
+    expect([claims, wakes]).toEqual([[2], 0]);
     // Full again, and woken all the same: another worker is.
     due = 2;
     void claimer.wake();
     await turns();
-    expect([looks, wakes]).toEqual([[2, 1], 1]);
+    expect([claims, wakes]).toEqual([[2, 1], 1]);
     running.shift()?.();
     await turns();
-    expect(looks).toEqual([2, 1, 1]);
+    expect(claims).toEqual([2, 1, 1]);
     expect(wakes).toBe(1);
   });
 
@@ -100,13 +100,13 @@ describe('the claimer of a worker', () => {
     const first = claimer.wake();
     const second = claimer.wake();
     await Promise.all([first, second]);
-    expect(looks.length).toBeLessThanOrEqual(2);
+    expect(claims.length).toBeLessThanOrEqual(2);
     due = 1;
     await claimer.wake();
     due = 1;
     running[0]?.(true);
     await turns();
-    expect([looks.at(-1), due]).toEqual([1, 0]);
+    expect([claims.at(-1), due]).toEqual([1, 0]);
   });
 
   it('takes nothing once it stops, and wakes another worker for what it was woken for', async () => {
@@ -117,11 +117,11 @@ describe('the claimer of a worker', () => {
     await turns();
     await claimer.stop();
     await woken;
-    expect([looks, due]).toEqual([[1], 1]);
+    expect([claims, due]).toEqual([[1], 1]);
     expect(wakes).toBeGreaterThan(0);
     running.shift()?.();
     await claimer.wake();
-    expect(looks).toEqual([1]);
+    expect(claims).toEqual([1]);
   });
 
   it('claims again after a database was away', async () => {
@@ -132,6 +132,6 @@ describe('the claimer of a worker', () => {
     due = 1;
     void claimer.wake();
     await turns();
-    expect(looks).toEqual([1]);
+    expect(claims).toEqual([1]);
   });
 });

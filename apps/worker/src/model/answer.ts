@@ -132,8 +132,8 @@ export class Answer {
     const open = this.open.get(index);
     const append = (field: string, more: unknown): void => {
       if (open === undefined || typeof more !== 'string') return;
-      const said = open.block[field];
-      open.block[field] = typeof said === 'string' ? said + more : more;
+      const before = open.block[field];
+      open.block[field] = typeof before === 'string' ? before + more : more;
     };
     switch (delta['type']) {
       case 'text_delta':
@@ -172,10 +172,10 @@ export class Answer {
     if (open.block['type'] !== 'text' || open.block['text'] !== '') this.finished.push(open.block);
   }
 
-  private say(said: unknown): void {
-    if (typeof said !== 'string') throw broken('The model’s answer cannot be read.');
+  private say(value: unknown): void {
+    if (typeof value !== 'string') throw broken('The model’s answer cannot be read.');
     // PostgreSQL cannot store NUL.
-    const text = said.replaceAll('\0', '');
+    const text = value.replaceAll('\0', '');
     if (text === '') return;
     const earlier = this.content || this.before;
     const gap = this.apart && earlier !== '' && !ENDS_BLANK.test(earlier) && !BEGINS_BLANK.test(text) ? '\n\n' : '';

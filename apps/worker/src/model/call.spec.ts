@@ -67,7 +67,7 @@ describe('a call of the model', () => {
     call.hides(true);
     call.begin(SENT);
     jest.advanceTimersByTime(5_000);
-    expect(call.soFar).toMatchObject({ inputTokens: 90, outputTokens: 10, estimated: true });
+    expect(call.figuresSoFar).toMatchObject({ inputTokens: 90, outputTokens: 10, estimated: true });
     call.answers('two', { input: 95, output: 1 });
     call.ends({ input: 95, output: 30 });
     expect(call.figures()).toMatchObject({ messageId: 'two', inputTokens: 185, outputTokens: 40, estimated: true });
@@ -75,9 +75,9 @@ describe('a call of the model', () => {
 
   it('gives the same figures, as one object, until there are others', () => {
     call.begin(SENT);
-    const before = call.soFar;
-    expect(call.soFar).toBe(before);
+    const before = call.figuresSoFar;
+    expect(call.figuresSoFar).toBe(before);
     call.answers('m', { input: 90, output: 1 });
-    expect(call.soFar).not.toBe(before);
+    expect(call.figuresSoFar).not.toBe(before);
   });
 });

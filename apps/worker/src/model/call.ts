@@ -99,7 +99,7 @@ export class Call {
   }
 
   /** The figures so far, without estimates. The object is replaced, never changed, when the model reports more. */
-  get soFar(): CallFigures {
+  get figuresSoFar(): CallFigures {
     const { input, output } = this.reported;
     this.latest ??= {
       messageId: this.messageId,
@@ -116,10 +116,10 @@ export class Call {
    * Input that it never reported is estimated by what was sent, unless the request was refused.
    */
   figures(): CallFigures {
-    if (this.state === 'unsent' || this.state === 'refused') return this.soFar;
+    if (this.state === 'unsent' || this.state === 'refused') return this.figuresSoFar;
     const { input, output, estimated } = this.now();
     return {
-      ...this.soFar,
+      ...this.figuresSoFar,
       inputTokens: this.before.input + input,
       outputTokens: this.answered || this.before.output > 0 ? this.before.output + output : null,
       estimated: this.before.estimated || estimated,

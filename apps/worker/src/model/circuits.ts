@@ -119,10 +119,10 @@ export class Circuits implements OnApplicationShutdown {
       }),
     );
     let over = false;
-    const each = (tell: (trial: ReturnType<Circuit['begin']>) => void): void => {
+    const each = (visit: (trial: ReturnType<Circuit['begin']>) => void): void => {
       if (over) return;
       over = true;
-      for (const trial of trials.values()) tell(trial);
+      for (const trial of trials.values()) visit(trial);
     };
     return {
       answered: () => each((trial) => trial.answered()),

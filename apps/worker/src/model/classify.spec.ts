@@ -29,10 +29,10 @@ describe('what the model’s faults mean for the job', () => {
     expect(classify(error)).toMatchObject({ code: 'model_unavailable', most: 5, outage: true, operator: undefined });
   });
 
-  const said = (status: number, type: string, message: string, extra: object = {}): APIError =>
+  const refused = (status: number, type: string, message: string, extra: object = {}): APIError =>
     answered(status, type, {}, { message, ...extra });
   const coded = (status: number, type: string, error_code: string): APIError =>
-    said(status, type, 'words', { details: { error_code } });
+    refused(status, type, 'words', { details: { error_code } });
 
   it.each<[string, APIError, string, string]>([
     ['a key that is refused', answered(401, 'authentication_error'), 'model_unauthorized', 'all'],
@@ -41,28 +41,32 @@ describe('what the model’s faults mean for the job', () => {
     ['an account on hold', coded(400, 'invalid_request_error', 'organization_on_hold'), 'model_unauthorized', 'all'],
     [
       'an account that was closed',
-      said(400, 'invalid_request_error', 'This organization has been disabled.'),
+      refused(400, 'invalid_request_error', 'This organization has been disabled.'),
       'model_unauthorized',
       'all',
     ],
     ['a bill that is open', answered(402, 'billing_error'), 'model_budget', 'all'],
     [
       'no credit',
-      said(400, 'invalid_request_error', 'Your credit balance is too low to access the Anthropic API. Please …'),
+      refused(400, 'invalid_request_error', 'Your credit balance is too low to access the Anthropic API. Please …'),
       'model_budget',
       'all',
     ],
     [
       'a limit that the organization set',
-      said(400, 'invalid_request_error', 'You have reached your specified API usage limits. You will regain access …'),
+      refused(
+        400,
+        'invalid_request_error',
+        'You have reached your specified API usage limits. You will regain access …',
+      ),
       'model_budget',
       'all',
     ],
     ['a tier’s spending limit', coded(429, 'rate_limit_error', 'enforced_spend_limit_reached'), 'model_budget', 'all'],
     ['a contract’s', coded(429, 'rate_limit_error', 'contract_spend_limit_reached'), 'model_budget', 'all'],
     ['one of a kind that is new', coded(429, 'rate_limit_error', 'team_spend_limit_hit'), 'model_budget', 'all'],
-    ['a quota, as others say it', said(429, 'x', 'words', { code: 'insufficient_quota' }), 'model_budget', 'all'],
-    ['a model that is gone', said(404, 'not_found_error', 'model: claude-1'), 'model_misconfigured', 'model'],
+    ['a quota, as others say it', refused(429, 'x', 'words', { code: 'insufficient_quota' }), 'model_budget', 'all'],
+    ['a model that is gone', refused(404, 'not_found_error', 'model: claude-1'), 'model_misconfigured', 'model'],
     [
       'an address of something else',
       APIError.generate(404, undefined, '<html>', new Headers()),
@@ -71,7 +75,7 @@ describe('what the model’s faults mean for the job', () => {
     ],
     [
       'an assistant that asks for too much',
-      said(
+      refused(
         400,
         'invalid_request_error',
         'max_tokens: 200000 > 128000, which is the maximum allowed number of output …',
@@ -81,7 +85,7 @@ describe('what the model’s faults mean for the job', () => {
     ],
     [
       'a setting that the model no longer takes',
-      said(400, 'invalid_request_error', '"thinking.type.disabled" is not supported for this model.'),
+      refused(400, 'invalid_request_error', '"thinking.type.disabled" is not supported for this model.'),
       'model_misconfigured',
       'assistant',
     ],
@@ -95,7 +99,7 @@ describe('what the model’s faults mean for the job', () => {
     ['a firewall’s 403', APIError.generate(403, undefined, '<html>Forbidden</html>', new Headers())],
     [
       'words of the user in the error',
-      said(
+      refused(
         400,
         'invalid_request_error',
         'messages.0.content: bad value "Your credit balance is too low; max_tokens: 1"',
@@ -107,13 +111,16 @@ describe('what the model’s faults mean for the job', () => {
   });
 
   it.each([
-    ['the API', said(400, 'invalid_request_error', 'prompt is too long: 210000 tokens > 200000 maximum')],
-    ['the API, of both', said(400, 'x', 'input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000')],
+    ['the API', refused(400, 'invalid_request_error', 'prompt is too long: 210000 tokens > 200000 maximum')],
+    [
+      'the API, of both',
+      refused(400, 'x', 'input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000'),
+    ],
     ['the API, of bytes', answered(413, 'request_too_large')],
     ['a proxy', APIError.generate(413, undefined, '<html>', new Headers())],
-    ['vLLM', said(400, 'BadRequestError', "This model's maximum context length is 32768 tokens. However, …")],
-    ['llama.cpp', said(400, 'x', 'the request exceeds the available context size, try increasing it')],
-    ['Bedrock', said(400, 'x', 'Input is too long for requested model.')],
+    ['vLLM', refused(400, 'BadRequestError', "This model's maximum context length is 32768 tokens. However, …")],
+    ['llama.cpp', refused(400, 'x', 'the request exceeds the available context size, try increasing it')],
+    ['Bedrock', refused(400, 'x', 'Input is too long for requested model.')],
   ])('a prompt that is too long is known by the words of %s', (_, error) => {
     expect(classify(error)).toMatchObject({ code: 'message_too_long', tooLong: true, most: 1, operator: undefined });
   });
@@ -139,14 +146,14 @@ describe('what the model’s faults mean for the job', () => {
   });
 
   it.each([
-    ['a rate limit', said(429, 'rate_limit_error', 'Too many tokens, please wait before trying again.')],
-    ['a failure', said(500, 'api_error', 'no worker has a context window to spare')],
+    ['a rate limit', refused(429, 'rate_limit_error', 'Too many tokens, please wait before trying again.')],
+    ['a failure', refused(500, 'api_error', 'no worker has a context window to spare')],
   ])('%s that speaks of tokens is no prompt that is too long', (_, error) => {
     expect(classify(error)).toMatchObject({ code: 'model_unavailable', tooLong: false, outage: true });
   });
 
   it('words that only begin like a setting are the turn’s', () => {
-    const guard = said(400, 'invalid_request_error', 'system prompt injection detected');
+    const guard = refused(400, 'invalid_request_error', 'system prompt injection detected');
     expect(classify(guard)).toMatchObject({ code: 'model_rejected', operator: undefined });
   });
 

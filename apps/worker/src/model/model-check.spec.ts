@@ -91,14 +91,14 @@ describe('an assistant held against its model', () => {
 });
 
 describe('what a server tells of a model', () => {
-  const told = { type: 'model', id: 'm' };
+  const reported = { type: 'model', id: 'm' };
 
   it('is taken as it is meant', () => {
     const yes = { supported: true };
     const no = { supported: false };
     expect(
       readModel({
-        ...told,
+        ...reported,
         lifecycle: 'deprecated',
         deprecated_at: '2026-10-01T00:00:00Z',
         retires_at: '2027-04-01T00:00:00Z',
@@ -121,7 +121,7 @@ describe('what a server tells of a model', () => {
   it('refuses every effort and the thinking that asks for it, where the model has neither', () => {
     const no = { supported: false };
     const level = { supported: true };
-    expect(readModel({ ...told, capabilities: { thinking: no, effort: { ...no, low: level } } })).toMatchObject({
+    expect(readModel({ ...reported, capabilities: { thinking: no, effort: { ...no, low: level } } })).toMatchObject({
       thinking: { adaptive: false },
       effort: { low: false, medium: false, high: false, xhigh: false, max: false },
     });
@@ -133,7 +133,7 @@ describe('what a server tells of a model', () => {
     { capabilities: { thinking: 'yes', effort: [] }, max_tokens: 0 },
     { capabilities: { thinking: { supported: true, types: null }, effort: { supported: 1, low: true } } },
   ])('says nothing by what is missing or of another kind: %j', (rest) => {
-    expect(readModel({ ...told, ...rest })).toEqual(silent);
+    expect(readModel({ ...reported, ...rest })).toEqual(silent);
   });
 
   it.each([undefined, null, 'm', 7, [], {}, { id: 'm' }, { id: 'm', object: 'model' }, { type: 'model', id: 7 }])(

@@ -12,11 +12,11 @@ import { ModelWatch } from './model-watch.js';
 describe('the watch over models', () => {
   let server: Server;
   let asked = 0;
-  let looked = 0;
+  let checked = 0;
   let status = 200;
   let offered: OfferedAssistant[] = [];
   let watch: ModelWatch;
-  const said: string[] = [];
+  const logged: string[] = [];
   const assistant = { slug: 'support', model: 'one', maxOutputTokens: 10, thinking: null, effort: null };
   beforeAll(async () => {
     server = createServer((request, response) => {
@@ -28,15 +28,15 @@ describe('the watch over models', () => {
     await once(server, 'listening');
   });
   beforeEach(() => {
-    [asked, looked, status, offered] = [0, 0, 200, [assistant]];
-    said.length = 0;
+    [asked, checked, status, offered] = [0, 0, 200, [assistant]];
+    logged.length = 0;
     for (const level of ['log', 'warn'] as const) {
       jest.spyOn(Logger.prototype, level).mockImplementation((message: string | LogLine) => {
-        said.push(`${level}: ${typeof message === 'string' ? message : message.words}`);
+        logged.push(`${level}: ${typeof message === 'string' ? message : message.words}`);
       });
     }
     const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    const manager = { query: async () => ((looked += 1), offered) } as unknown as EntityManager;
+    const manager = { query: async () => ((checked += 1), offered) } as unknown as EntityManager;
     watch = new ModelWatch(manager, messagesApi({ apiKey: 'key', baseUrl, idleMs: 5_000, totalMs: 5_000 }));
   });
   afterEach(() => {
@@ -48,48 +48,48 @@ describe('the watch over models', () => {
   });
 
   it('says a finding once, and when all is well again; the server is asked once for all that', async () => {
-    await watch.look();
-    expect([said, watch.healthDetails().model.findings]).toEqual([[], []]);
+    await watch.check();
+    expect([logged, watch.healthDetails().model.findings]).toEqual([[], []]);
     offered = [{ ...assistant, maxOutputTokens: 200 }];
-    await watch.look();
-    await watch.look();
-    expect(said).toEqual([expect.stringMatching(/^warn: The assistant "support" has max_output_tokens: 200/)]);
+    await watch.check();
+    await watch.check();
+    expect(logged).toEqual([expect.stringMatching(/^warn: The assistant "support" has max_output_tokens: 200/)]);
     expect(watch.healthDetails().model).toEqual({
       checked_at: expect.any(String),
       findings: [expect.objectContaining({ assistant: 'support', model: 'one', kind: 'max_output_tokens' })],
     });
     offered = [assistant];
-    await watch.look();
-    expect([said[1], watch.findings]).toEqual(['log: the assistants suit their models again', []]);
+    await watch.check();
+    expect([logged[1], watch.findings]).toEqual(['log: the assistants suit their models again', []]);
     expect(asked).toBe(1);
   });
 
   it('asks anew for a model that it has not asked for, once', async () => {
-    await watch.look();
+    await watch.check();
     offered = [assistant, { ...assistant, slug: 'sales', model: 'two' }];
-    await watch.look();
-    await watch.look();
+    await watch.check();
+    await watch.check();
     expect([asked, watch.findings]).toEqual([2, [expect.objectContaining({ assistant: 'sales', kind: 'unknown' })]]);
   });
 
   it('says once that a server does not tell, and neither asks nor looks until it is due', async () => {
     status = 404;
-    await watch.look();
-    await watch.look();
+    await watch.check();
+    await watch.check();
     offered = [{ ...assistant, model: 'two' }];
-    await watch.look();
-    expect([asked, looked, watch.healthDetails()]).toEqual([1, 1, { model: { checked_at: null, findings: [] } }]);
-    expect(said).toEqual(['log: the server of the model does not tell of its models: assistants are not checked']);
+    await watch.check();
+    expect([asked, checked, watch.healthDetails()]).toEqual([1, 1, { model: { checked_at: null, findings: [] } }]);
+    expect(logged).toEqual(['log: the server of the model does not tell of its models: assistants are not checked']);
   });
 
   it('holds assistants against what the server told before, should it tell no more', async () => {
-    await watch.look();
+    await watch.check();
     status = 500;
     offered = [
       { ...assistant, maxOutputTokens: 200 },
       { ...assistant, slug: 'sales', model: 'two' },
     ];
-    await watch.look();
+    await watch.check();
     expect([asked, watch.findings]).toEqual([
       2,
       [expect.objectContaining({ assistant: 'support', kind: 'max_output_tokens' })],
@@ -98,18 +98,18 @@ describe('the watch over models', () => {
 
   it('does not ask before there are assistants', async () => {
     offered = [];
-    await watch.look();
-    expect([asked, said]).toEqual([0, []]);
+    await watch.check();
+    expect([asked, logged]).toEqual([0, []]);
     offered = [assistant];
-    await watch.look();
+    await watch.check();
     expect(asked).toBe(1);
   });
 
   it('asks again after an hour', async () => {
-    await watch.look();
+    await watch.check();
     const now = performance.now();
     jest.spyOn(performance, 'now').mockReturnValue(now + 3_600_001);
-    await watch.look();
+    await watch.check();
     expect(asked).toBe(2);
   });
 });

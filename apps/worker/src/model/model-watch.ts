@@ -11,7 +11,7 @@ import { checkModels, type Finding, type OfferedAssistant } from './model-check.
 import { askForModels, type KnownModels, NoModelList } from './models.js';
 
 /** How often assistants are read, in milliseconds. An API may start with other definitions at any time. */
-const LOOK_MS = 60_000;
+const CHECK_MS = 60_000;
 
 /** How often the model's server is asked, and how long it may take to answer, in milliseconds. */
 const ASK_MS = 3_600_000;
@@ -39,7 +39,7 @@ export class ModelWatch implements OnApplicationBootstrap, BeforeApplicationShut
   /** The names in the last question. */
   private asked: ReadonlySet<string> = new Set();
   /** The log says already that the server has no list. */
-  private saidSo = false;
+  private reported = false;
   private checkedAt: Date | undefined;
   private found: readonly Finding[] = [];
 
@@ -54,7 +54,7 @@ export class ModelWatch implements OnApplicationBootstrap, BeforeApplicationShut
   }
 
   onApplicationBootstrap(): void {
-    this.lookAndGoOn();
+    this.checkAndGoOn();
   }
 
   async beforeApplicationShutdown(): Promise<void> {
@@ -69,7 +69,7 @@ export class ModelWatch implements OnApplicationBootstrap, BeforeApplicationShut
   }
 
   /** Checks the assistants. Asks the server first if that is due, or if an assistant has a model not asked for before. Never rejects. */
-  async look(): Promise<void> {
+  async check(): Promise<void> {
     try {
       const due = performance.now() >= this.askAgainAt;
       // A server without a list is not asked again each time a definition changes.
@@ -78,18 +78,18 @@ export class ModelWatch implements OnApplicationBootstrap, BeforeApplicationShut
       const names = new Set(assistants.map(({ model }) => model));
       if (names.size > 0 && (due || [...names].some((name) => !this.asked.has(name)))) await this.ask(names);
       if (this.models === undefined || this.stop.signal.aborted) return;
-      this.tell(checkModels(assistants, this.models));
+      this.report(checkModels(assistants, this.models));
       this.checkedAt = new Date();
     } catch (error) {
       this.logger.warn(logLine('cannot hold the assistants against their models', {}, error));
     }
   }
 
-  private lookAndGoOn(): void {
-    this.running = this.look().finally(() => {
+  private checkAndGoOn(): void {
+    this.running = this.check().finally(() => {
       if (this.stop.signal.aborted) return;
       // Spread, so that many workers do not look at the same moment.
-      this.timer = setTimeout(() => this.lookAndGoOn(), LOOK_MS * (0.75 + Math.random() / 2)).unref();
+      this.timer = setTimeout(() => this.checkAndGoOn(), CHECK_MS * (0.75 + Math.random() / 2)).unref();
     });
   }
 
@@ -99,11 +99,11 @@ export class ModelWatch implements OnApplicationBootstrap, BeforeApplicationShut
     const limit = timeLimit(LONGEST_ASKING_MS, this.stop.signal);
     try {
       this.models = await askForModels(this.api, names, limit.signal);
-      this.saidSo = false;
+      this.reported = false;
     } catch (error) {
       // The earlier answer stays valid until the server gives another.
-      if (this.stop.signal.aborted || this.saidSo) return;
-      this.saidSo = true;
+      if (this.stop.signal.aborted || this.reported) return;
+      this.reported = true;
       const why = limit.late ? { reason: 'no answer in time' } : reasonOf(error);
       this.logger.log(logLine('the server of the model does not tell of its models: assistants are not checked', why));
     } finally {
@@ -112,7 +112,7 @@ export class ModelWatch implements OnApplicationBootstrap, BeforeApplicationShut
   }
 
   /** Logs new findings, and that there are none any more. */
-  private tell(findings: readonly Finding[]): void {
+  private report(findings: readonly Finding[]): void {
     const before = new Set(this.found.map(({ message }) => message));
     for (const { assistant, message } of findings) {
       if (!before.has(message)) this.logger.warn(logLine(message, { assistant }));

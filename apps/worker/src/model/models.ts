@@ -99,8 +99,8 @@ async function retrieve(
 }
 
 /** A model of the server's list; undefined: the entry is not one. */
-export function readModel(told: unknown): KnownModel | undefined {
-  const { type, id, lifecycle, deprecated_at, retires_at, max_tokens, capabilities } = fieldsOf(told);
+export function readModel(reported: unknown): KnownModel | undefined {
+  const { type, id, lifecycle, deprecated_at, retires_at, max_tokens, capabilities } = fieldsOf(reported);
   if (type !== 'model' || typeof id !== 'string') return undefined;
   const { thinking, effort } = fieldsOf(capabilities);
   const types = fieldsOf(fieldsOf(thinking)['types']);
@@ -123,9 +123,11 @@ export function readModel(told: unknown): KnownModel | undefined {
 
 function supportedOf<Name extends string>(
   names: readonly Name[],
-  told: Readonly<Record<string, unknown>>,
+  reported: Readonly<Record<string, unknown>>,
 ): Partial<Record<Name, boolean>> {
-  const known = names.map((name) => [name, supported(told[name])] as const).filter(([, value]) => value !== undefined);
+  const known = names
+    .map((name) => [name, supported(reported[name])] as const)
+    .filter(([, value]) => value !== undefined);
   return Object.fromEntries(known) as Partial<Record<Name, boolean>>;
 }
 

@@ -18,7 +18,7 @@ export class Clearing implements OnApplicationBootstrap, BeforeApplicationShutdo
   private readonly logger = new Logger(Clearing.name);
   private timer: NodeJS.Timeout | undefined;
   private stopped = false;
-  private lookedForExpiredAt = 0;
+  private expiredReadAt = 0;
   private running: Promise<void> = Promise.resolve();
 
   constructor(private readonly manager: EntityManager) {}
@@ -39,13 +39,13 @@ export class Clearing implements OnApplicationBootstrap, BeforeApplicationShutdo
     // Spread, so that many workers do not look at the same moment.
     this.timer = setTimeout(
       () => {
-        this.running = this.look().finally(() => this.schedule());
+        this.running = this.clearAndRelease().finally(() => this.schedule());
       },
       CLEAR_MS * (0.75 + Math.random() / 2),
     );
   }
 
-  private async look(): Promise<void> {
+  private async clearAndRelease(): Promise<void> {
     try {
       await this.releaseExpired();
       await this.goOnWithErasures();
@@ -58,11 +58,11 @@ export class Clearing implements OnApplicationBootstrap, BeforeApplicationShutdo
   }
 
   private async releaseExpired(): Promise<void> {
-    if (Date.now() < this.lookedForExpiredAt + PURGE_MS) return;
-    this.lookedForExpiredAt = Date.now();
-    for (let look = { chats: 0, more: true }; look.more && !this.stopped;) {
-      look = await releaseExpired(this.manager);
-      if (look.chats > 0) this.logger.log(`${look.chats} chats are kept no longer`);
+    if (Date.now() < this.expiredReadAt + PURGE_MS) return;
+    this.expiredReadAt = Date.now();
+    for (let clearAndRelease = { chats: 0, more: true }; clearAndRelease.more && !this.stopped;) {
+      clearAndRelease = await releaseExpired(this.manager);
+      if (clearAndRelease.chats > 0) this.logger.log(`${clearAndRelease.chats} chats are kept no longer`);
     }
   }
 

@@ -1,10 +1,10 @@
 import { type ArgumentsHost, Catch, type ExceptionFilter, Logger } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { logLine } from '#process/log-line.js';
-import { CATALOGUE } from './catalogue.js';
-import { errorBody } from './error-body.js';
-import { ServiceError } from './service-error.js';
-import { translate } from './translate.js';
+import { CATALOGUE } from '#errors/catalogue.js';
+import { errorBody } from '#errors/error-body.js';
+import { ServiceError } from '#errors/service-error.js';
+import { translate } from '#errors/translate.js';
 
 /** The only place where an error becomes an HTTP answer. */
 @Catch()

@@ -5,10 +5,10 @@ import { MigrationExecutor } from 'typeorm';
 import { migrateQueue } from '#queue/migrate-queue.js';
 import { inspectable } from '#process/described-error.js';
 import { leaveOnSignal } from '#process/leave-on-signal.js';
-import { StartFault } from '#process/start-fault.js';
+import { StartFault } from '#errors/start-fault.js';
 import { loadEnvFile, readSettings } from '#settings/settings.js';
-import { connectChecked, dataSourceOptions } from './data-source.js';
-import type { SessionOptions } from './session-client.js';
+import { connectChecked, dataSourceOptions } from '#database/data-source.js';
+import type { SessionOptions } from '#database/session-client.js';
 
 /** Any number, the same in every process, so that two migrations at the same time run one after the other. */
 const MIGRATION_LOCK = 7_265_106_111;

@@ -1,11 +1,11 @@
 import { Reflector } from '@nestjs/core';
 import { ExecutionContextHost } from '@nestjs/core/helpers/execution-context-host.js';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
-import { isHidden } from '../http/hidden.js';
-import { assertAcceptable } from '../http/negotiation.js';
-import { BearerGuard } from './auth.guard.js';
-import { Requires } from './requires.decorator.js';
-import { VerifiedTokens } from './verified-tokens.js';
+import { isHidden } from './hidden.js';
+import { assertAcceptable } from './negotiation.js';
+import { BearerGuard } from '../auth/auth.guard.js';
+import { Requires } from '../auth/requires.decorator.js';
+import { VerifiedTokens } from '../auth/verified-tokens.js';
 
 /** The path of the contract's operations that require a token. */
 const CLOSED_PREFIX = '/api/';

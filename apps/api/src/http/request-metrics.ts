@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Histogram } from 'prom-client';
 import { registry } from '#telemetry/registry.js';
-import { waitedMs } from '../http/client-left.js';
+import { waitedMs } from './client-left.js';
 
 const duration = new Histogram({
   name: 'rejoinder_http_request_duration_seconds',
