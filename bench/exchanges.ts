@@ -1,12 +1,12 @@
 import type { Exchange } from './load.js';
 import { ASSISTANT, type Starter, type Talker } from './seed.js';
 
-/** Says who asks. */
+/** The headers that identify a user. */
 export type As = (user: string) => Record<string, string>;
 
 const JSON_BODY = { 'content-type': 'application/json' };
 
-/** Asks for the chat that a user has. */
+/** Opens the user's existing chat. */
 export const upsertOf = (as: As, { user }: Pick<Talker, 'user'>): Exchange => ({
   method: 'POST',
   path: `/api/v1/assistants/${ASSISTANT}/chats`,
@@ -31,7 +31,7 @@ export const pageOf = (as: As, { user, chat }: Starter): Exchange => ({
   expect: 200,
 });
 
-/** The same again, with the tag of what it was: asks once for it first. */
+/** The same request again, with the `ETag` of its answer. Sends it once first. */
 export async function unchangedOf(url: string, as: As, { user, chat }: Starter): Promise<Exchange> {
   const { headers } = await fetch(url + pagePath(chat), { headers: as(user) });
   return {

@@ -1,8 +1,8 @@
 /**
- * The reply feed against BullMQ's Relay, on PostgreSQL and on Redis: `npm run bench -- feed [seconds of each part]`.
+ * The reply feed beside BullMQ's Relay, on PostgreSQL and on Redis: `npm run bench -- feed [SECONDS]`, the time of each part.
  *
- * Both ends are in this process, each with connections of its own; the stores are its own, too. Pieces carry the moment they
- * were sent at.
+ * Both ends are in this process, each with its own connections. The stores run only for this bench. Each piece carries the time of its
+ * sending.
  */
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -26,17 +26,17 @@ import { startEmbeddedPostgres } from '../tools/embedded-postgres.js';
 
 const SECONDS = Number(process.argv[2] ?? 10);
 const ATTEMPTS = 100;
-/** As the worker does. */
+/** As in the worker. */
 const COALESCE_MS = 40;
-/** Longest wait for what is still on its way, in milliseconds. */
+/** The longest wait for pieces under way, in milliseconds. */
 const SETTLE_MS = 5_000;
 const TEXT = ' a few words of a reply, as models send them';
 
-/** One end of a feed, as one process has it. */
+/** One end of a feed, as a process has it. */
 interface End {
-  /** `told` is called when something may have been missed, if the feed says so at all. */
+  /** `told` is called when pieces may have been missed, if the feed reports that. */
   follow(jobId: string, heard: (text: string) => void, told: () => void): Promise<unknown>;
-  /** @returns for each of them whether it was sent */
+  /** @returns for each piece: it was sent */
   publish(pieces: readonly Piece[]): Promise<readonly boolean[]>;
   close(): Promise<unknown>;
 }
@@ -47,10 +47,10 @@ interface Candidate {
   open(end: FeedEnd): Promise<End>;
 }
 
-/** What a store knows of its connections. */
+/** The connections of a store. */
 interface Connections {
   count(): Promise<number>;
-  /** Cuts all but that of whoever asks. */
+  /** Cuts all connections but the one that asks. */
   cut(): Promise<unknown>;
 }
 
@@ -98,7 +98,7 @@ function ourRedis(redisUrl: string): Candidate {
   };
 }
 
-/** `bundled`: all pieces of a publication are one message, which every reader gets; else each job is a topic. */
+/** `bundled`: all pieces of a publication are one message, which every reader gets. Otherwise each job has its own topic. */
 function relay(store: QueueStore, bundled: boolean): Candidate {
   return {
     name: bundled ? 'Relay, in bundles' : 'Relay',
@@ -184,7 +184,7 @@ async function measure(candidate: Candidate, connections: Connections): Promise<
     lastHeard = performance.now();
   };
 
-  // Plans are made and connections opened.
+  // For plans and connections.
   await settled(heard + (await paced(1_000)).sent);
 
   anew();
@@ -211,7 +211,7 @@ async function measure(candidate: Candidate, connections: Connections): Promise<
   const cut = await paced(Math.max(SECONDS, 5) * 1_000);
   await cutting;
   await settled(cut.tried);
-  // What was asked for once more is not among them: lost here is what a follower must ask for, or do without.
+  // A piece that was asked for again does not count as heard. So a lost piece is one that a follower must ask for, or miss.
   const lost = cut.tried - heard;
 
   await Promise.all([reader.close(), writer.close()]);
@@ -282,5 +282,5 @@ if (has('redis-server')) {
   console.log('No redis-server on this machine: PostgreSQL alone.');
 }
 console.table(rows);
-// Timers that BullMQ's connections leave behind would keep the process for half a minute.
+// Timers of BullMQ's connections would keep the process alive for half a minute.
 process.exit(0);

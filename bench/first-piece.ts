@@ -4,19 +4,19 @@ import { percentile } from './percentile.js';
 import { type Store, STORE_NAMES, storesHere, withStack } from './with-stack.js';
 
 /*
- * `npm run bench -- first-piece [ROUNDS] [postgres|redis]`: how much later the first piece of a reply is seen through the service than
- * by whoever calls the model. One side sends turns and reads their events, the other calls the stand-in model, with the same client, one
- * side and the other by turns. Brings everything along, on each store in turn. Ends with 1 when a turn was lost.
+ * `npm run bench -- first-piece [ROUNDS] [postgres|redis]`: how much later the first piece of a reply is seen through the service than in a
+ * direct call of the model. One side sends turns and reads their events; the other calls the stand-in model with the same client. The sides
+ * alternate. It starts all it needs, on each store in turn. Ends with 1 when a turn was lost.
  */
 
-/** What is meant to be added at most, in milliseconds. */
+/** The goal for what the service adds, in milliseconds. */
 const GOAL = { p50: 10, p99: 50 };
 
-/** At the same time; and so many one after the other, by each, in a round. */
+/** How many lanes work at the same time, and how many turns or calls each lane makes in a round. */
 const LANES = [1, 16];
 const TURNS = { 1: 60, 16: 15 } as const;
 
-/** A reply that is on its way for some time, as replies are: this often and this long, in milliseconds. */
+/** A reply that takes some time, like a real one: the number of pieces, and the milliseconds between them. */
 const PIECES = 5;
 const PIECE_EVERY_MS = 20;
 const PIECE = 'some words, ';
@@ -36,7 +36,7 @@ interface Asked {
   readonly body: string;
 }
 
-/** Sends a request and reads its answer whole. @returns milliseconds until `first` was seen in it, NaN if it never was */
+/** Sends a request and reads the whole answer. @returns milliseconds until `first` was seen in it, NaN if it never was */
 function firstSeen({ url, headers, body }: Asked, first: string): Promise<number> {
   return new Promise((resolve, reject) => {
     const begun = performance.now();
@@ -55,7 +55,7 @@ function firstSeen({ url, headers, body }: Asked, first: string): Promise<number
   });
 }
 
-/** Does `one` so many times in each of so many lanes at once. @returns what all of them took */
+/** Does `one` several times in each of `lanes` lanes at once. @returns all their times */
 async function inLanes(lanes: number, one: (lane: number) => Promise<number>): Promise<number[]> {
   const took: number[] = [];
   const lane = async (n: number): Promise<void> => {
@@ -80,7 +80,7 @@ const direct = ({ model }: Stack) =>
     '"text_delta"',
   );
 
-/** Turns of users who each have a chat: of its own for each round, so that none grows long. */
+/** Turns of users who have a chat each; a new chat in each round, so that none grows long. */
 async function turnsOf(stack: Stack, users: readonly string[]): Promise<(lane: number) => Promise<number>> {
   const asked = await Promise.all(
     users.map(async (user): Promise<Asked> => {

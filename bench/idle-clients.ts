@@ -1,11 +1,11 @@
 import { connect } from 'node:net';
 
 /*
- * The other end of `idle-streams.ts`, in a process of its own so that its memory and its work are not the API's: opens event
- * streams on bare sockets, keeps them, and tells its parent how they fare. It leaves them all when the parent says goodbye.
+ * The clients of `idle-streams.ts`, in a process of their own, so that their memory and work are not the API's. Opens event streams on bare
+ * sockets, keeps them, and reports on them to its parent. It leaves all of them when the parent disconnects.
  */
 
-/** What it is asked to open: `count` streams, taking the requests in turn. */
+/** The streams to open: `count` of them, with each of the requests in turn. */
 export interface Task {
   readonly host: string;
   readonly port: number;
@@ -13,21 +13,21 @@ export interface Task {
   readonly count: number;
 }
 
-/** How the streams fare. All numbers only grow. */
+/** A report on the streams. All numbers only grow. */
 export interface Fare {
   /** Streams that have shown their job as running. */
   opened: number;
-  /** Streams that were answered otherwise, with what, or not at all. */
+  /** Streams with another answer, or none. */
   refused: number;
-  /** Streams that ended though nobody left them. */
+  /** Streams that ended, though no client left them. */
   ended: number;
   /** Beats of all streams. */
   beats: number;
-  /** The first thing that went wrong. */
+  /** The first fault. */
   fault?: string;
 }
 
-/** Streams on their way at the same time. */
+/** How many streams are opened at the same time. */
 const AT_ONCE = 50;
 
 const REPORT_MS = 250;
@@ -40,7 +40,7 @@ function wrong(what: 'refused' | 'ended', why: string): void {
   fare.fault ??= `${what}: ${why}`;
 }
 
-/** Opens one stream; resolves once it is open, or will never be. */
+/** Opens one stream. Resolves once it is open, or has failed. */
 function open({ host, port }: Task, { path, token }: Task['requests'][number]): Promise<void> {
   return new Promise((resolve) => {
     const socket = connect(port, host).setEncoding('latin1');

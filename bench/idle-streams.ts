@@ -9,32 +9,32 @@ import { until } from '../test/support/until.js';
 import type { Fare, Task } from './idle-clients.js';
 
 /*
- * `npm run bench -- streams [STREAMS]`: the memory of one API process that holds so many event streams of jobs that are running
- * and silent, and what they cost a request beside them. Brings everything along: PostgreSQL, stand-in model, API, worker, and
- * the clients. Ends with 1 when a stream was refused or ended, or when ten thousand take more than what is promised.
+ * `npm run bench -- streams [STREAMS]`: the memory of one API process that holds many event streams of running, silent jobs, and how these
+ * slow another request. It starts all it needs: PostgreSQL, stand-in model, API, worker, and clients. Ends with 1 when a stream was refused
+ * or ended, or when ten thousand streams take more memory than is promised.
  */
 
-/** What the README promises: so many idle streams in so many megabytes (10⁶ bytes) of resident memory. */
+/** The README's promise: so many idle streams, within so many megabytes (10⁶ bytes) of resident memory. */
 const PROMISED_STREAMS = 10_000;
 const PROMISED_MB = 400;
 
 /** Users, each with one chat and one job. */
 const USERS = 100;
 
-/** Files a process needs besides its streams. */
+/** Files that a process needs besides its streams. */
 const OTHER_FILES = 200;
 
 /** Three beats, and a little more, in milliseconds. */
 const THREE_BEATS_MS = 35_000;
 
-/** How long requests are measured, in milliseconds: longer than from one beat to the next. */
+/** How long requests are measured, in milliseconds: longer than the time between two beats. */
 const REQUESTS_MS = 12_000;
 const REQUEST_EVERY_MS = 10;
 
-/** How long the process has after the last client has left, in milliseconds. */
+/** How long after the last client has left memory is measured, in milliseconds. */
 const REST_MS = 10_000;
 
-/** A model that is silent for longer than the bench takes, in seconds. */
+/** In seconds. The model is silent for longer than the bench takes. */
 const SILENCE_SECONDS = '600';
 
 const [asked = String(PROMISED_STREAMS)] = process.argv.slice(2);
@@ -52,7 +52,7 @@ if (Number(files) < streams + OTHER_FILES) {
   process.exit(2);
 }
 
-/** Starts as many silent jobs as there are users. @returns what to follow */
+/** Starts a silent job for each user. @returns the requests that follow them */
 async function silentJobs(stack: Stack): Promise<Task['requests']> {
   await stack.model.script('think about it', { pieces: ['Hmm. '], stall_after: 1 });
   return Promise.all(
@@ -67,7 +67,7 @@ async function silentJobs(stack: Stack): Promise<Task['requests']> {
   );
 }
 
-/** The clients as a process. */
+/** The process of the clients. */
 class Clients {
   fare: Fare = { opened: 0, refused: 0, ended: 0, beats: 0 };
   private readonly child: ChildProcess = fork(join(import.meta.dirname, 'idle-clients.js'));
@@ -81,7 +81,7 @@ class Clients {
     return this.fare.refused + this.fare.ended;
   }
 
-  /** All of them hang up. */
+  /** Closes all streams. */
   async leave(): Promise<void> {
     if (this.child.exitCode !== null) return;
     const gone = once(this.child, 'exit');
@@ -90,7 +90,7 @@ class Clients {
   }
 }
 
-/** Asks for a job again and again, at a steady pace. @returns how long the answers took, in words */
+/** Polls a job at a steady pace. @returns how long the answers took, in words */
 async function requests(api: string, { path, token }: Task['requests'][number]): Promise<string> {
   const agent = new Agent({ keepAlive: true });
   const took: number[] = [];
@@ -107,7 +107,7 @@ async function requests(api: string, { path, token }: Task['requests'][number]):
   };
   const end = Date.now() + REQUESTS_MS;
   const all: Promise<void>[] = [];
-  // At a pace that no slow answer holds up: whoever waits behind one is counted, too.
+  // The pace does not depend on the answers. So a slow answer also counts for the requests that came after it.
   for (; Date.now() < end; await sleep(REQUEST_EVERY_MS)) all.push(ask());
   await Promise.all(all);
   agent.destroy();

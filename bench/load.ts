@@ -1,6 +1,6 @@
 import { Client } from 'undici';
 
-/** A request, and the status that is right. */
+/** A request, and the expected status. */
 export interface Exchange {
   readonly method: 'GET' | 'POST';
   readonly path: string;
@@ -9,21 +9,21 @@ export interface Exchange {
   readonly expect: number;
 }
 
-/** How one round of a load went. */
+/** The result of one round of load. */
 export interface Round {
   readonly seconds: number;
-  /** How long each exchange took that was answered as it should be, in milliseconds. */
+  /** The times of all exchanges with the expected status, in milliseconds. */
   readonly times: readonly number[];
   readonly errors: number;
-  /** What was wrong first. */
+  /** The first fault. */
   readonly fault?: string;
 }
 
 const TIMEOUT_MS = 30_000;
 
 /**
- * Sends requests on so many connections, on each the next one as soon as the last is answered, for so many milliseconds, or until `next`
- * has no more. What is under way when the time is up is waited for, and counts.
+ * Sends requests on `connections` connections. Each sends the next one as soon as the last is answered, for `ms` milliseconds, or until
+ * `next` has no more. Requests under way at the end are waited for, and count.
  */
 export async function load(
   url: string,
@@ -61,7 +61,7 @@ export async function load(
   return { seconds: (performance.now() - begun) / 1_000, times, errors, ...(fault !== undefined && { fault }) };
 }
 
-/** The value that so great a share of the others does not exceed. The list need not be sorted. */
+/** The smallest of `values` that a `share` of them does not exceed. The list need not be sorted. */
 export function percentile(values: readonly number[], share: number): number {
   const sorted = Float64Array.from(values).sort();
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN;

@@ -4,15 +4,15 @@ import { lengthen } from '../test/support/long-chat.js';
 import { type Stack, startStack } from '../test/support/stack.js';
 
 /*
- * `npm run bench -- long-chat [MESSAGES]`: what a chat of a million messages costs beside one of a hundred, in one run: pages at each
- * depth, a turn, the list, and how long its export and its deletion take. Brings everything along; making the chat takes a minute or two.
- * Ends with 1 when something costs several times what it costs in the short chat.
+ * `npm run bench -- long-chat [MESSAGES]`: compares a chat of a million messages with one of a hundred, in one run: pages at each depth, a
+ * turn, and the list. Also measures how long export and deletion of the long chat take. It starts all it needs; writing the chat takes a
+ * minute or two. Ends with 1 when something costs several times as much as in the short chat.
  */
 
 const SHORT = 100;
 const ROUNDS = 100;
 
-/** What noise may make of a ratio of medians on a machine that is shared. */
+/** The largest ratio of medians that noise may cause on a shared machine. */
 const LARGEST_RATIO = 2.5;
 
 const [asked = '1000000'] = process.argv.slice(2);
@@ -22,7 +22,10 @@ if (!/^\d{3,8}$/.test(asked) || messages < SHORT) {
   process.exit(2);
 }
 
-/** Does each of the works in turn, many times: whatever else the machine does meets all of them alike. @returns the medians, in milliseconds */
+/**
+ * Does the works alternately, many times, so that other load on the machine affects all of them alike. @returns the medians, in
+ * milliseconds
+ */
 async function medians(works: readonly (() => Promise<unknown>)[]): Promise<number[]> {
   const took = works.map((): number[] => []);
   for (let round = 0; round < ROUNDS; round++) {
@@ -37,7 +40,7 @@ async function medians(works: readonly (() => Promise<unknown>)[]): Promise<numb
 
 const say = (what: string, figures: string): void => console.log(`${what.padEnd(44)}${figures}`);
 
-/** Measures the same in both chats. @returns whether the long one costs about what the short one costs */
+/** Measures the same in both chats. @returns the long one costs about as much as the short one */
 async function compare(what: string, works: readonly [string, () => Promise<unknown>][]): Promise<boolean> {
   const [base = 0, ...others] = await medians(works.map(([, work]) => work));
   say(`${what}, ${works[0]?.[0] ?? ''}`, `${base.toFixed(1)} ms`);

@@ -6,7 +6,7 @@ import type { Side, Sides } from './sides.js';
 const side = (name: Side['name']): Side => ({ name, parts: [] }) as unknown as Side;
 const sides = { rejoinder: side('rejoinder'), ceiling: side('ceiling') } as Sides;
 
-/** Rounds of a second, of as many operations as the side does. */
+/** Rounds of one second, with as many operations as the side does. */
 async function measured(run: (side: Side, round: number) => Partial<Round>) {
   const seen = new Map<string, number>();
   const order: string[] = [];
@@ -29,7 +29,7 @@ async function measured(run: (side: Side, round: number) => Partial<Round>) {
 }
 
 describe('a measurement', () => {
-  it('lets each side go first as often as the other, and counts all rounds but the first of each', async () => {
+  it('lets each side begin equally often, and counts all rounds but the first of each', async () => {
     const { order, result } = await measured(({ name }, round) => ({
       times: round === 0 ? [1] : name === 'ceiling' ? [1, 1, 1, 1] : [1, 1, 1],
     }));
@@ -39,7 +39,7 @@ describe('a measurement', () => {
   });
 
   it.each(['rejoinder', 'ceiling'])(
-    'gives no ratio when one request of the %s failed, be it in the first round',
+    'gives no ratio when one request of the %s failed, even in the first round',
     async (who) => {
       for (const bad of [0, 2]) {
         const { result } = await measured(({ name }, round) =>

@@ -3,10 +3,10 @@ import { cpuSeconds, memoryMb } from './meter.js';
 import type { Operation } from './operations.js';
 import type { Side, Sides } from './sides.js';
 
-/** How one round went. */
+/** The figures of one round. */
 export interface RoundFigures {
   readonly seconds: number;
-  /** Operations that were answered as they should be. */
+  /** Operations with the expected answer. */
   readonly count: number;
   readonly errors: number;
   /** In milliseconds. */
@@ -16,14 +16,14 @@ export interface RoundFigures {
   readonly cpuSeconds: Readonly<Record<string, number>>;
 }
 
-/** How an operation fared on one side. */
+/** The figures of an operation on one side. */
 export interface Figures {
   readonly perSecond: number;
   /** In milliseconds. */
   readonly p50: number;
   readonly p99: number;
   readonly errors: number;
-  /** What went wrong first. */
+  /** The first fault. */
   readonly fault?: string;
   /** Milliseconds of processor time for each operation, by part. */
   readonly cpuMs: Readonly<Record<string, number>>;
@@ -37,24 +37,25 @@ export interface Measured {
   readonly goal: number;
   readonly rejoinder: Figures;
   readonly ceiling: Figures;
-  /** Operations a second against those of the ceiling; null when either side had errors. */
+  /** Operations per second, divided by the ceiling's; null when either side had errors. */
   readonly ratio: number | null;
   /**
-   * The ceiling's processor time for one operation, of all parts, against the product's: what the ratio would be on cores that are busy
-   * with nothing else. Null with `ratio`, and where the system tells no processor time.
+   * The ceiling's processor time for one operation, of all parts, divided by the product's. It is what the ratio would be on cores that do
+   * nothing else. Null with `ratio`, and where the system does not report processor time.
    */
   readonly cpuRatio: number | null;
-  /** `ratio` of each pair of rounds, in their order: how steady it was. */
+  /** `ratio` of each pair of rounds, in order. They show how steady it was. */
   readonly ratios: readonly number[];
 }
 
-/** Rounds of both sides in turn, so that whatever else the machine does meets both alike; the first pair is not counted. */
+/** Measures in alternating rounds, so that other load on the machine affects both sides alike. The first pair does not count. */
 export async function measure(operation: Operation, sides: Sides, rounds: number, ms: number): Promise<Measured> {
   const { rejoinder, ceiling } = sides;
   const tallies = { rejoinder: new Tally(rejoinder), ceiling: new Tally(ceiling) };
   for (const side of [rejoinder, ceiling]) tallies[side.name].warm(await operation.run(side, ms / 2));
   for (let round = 0; round < rounds; round++) {
-    // The second of a pair finds what the first has left behind, such as PostgreSQL's pages to be written: each is it as often.
+    // The second round of a pair finds what the first left behind, such as pages that PostgreSQL must write. So each side is second equally
+    // often.
     const order = round % 2 === 0 ? [rejoinder, ceiling] : [ceiling, rejoinder];
     for (const side of order) await tallies[side.name].add(() => operation.run(side, ms));
   }
@@ -83,7 +84,7 @@ class Tally {
 
   constructor(private readonly side: Side) {}
 
-  /** Takes note of a round whose figures do not count, but whose errors do. */
+  /** Notes a round whose figures do not count, but whose errors do. */
   warm({ errors, fault }: Round): void {
     this.warmErrors += errors;
     this.fault ??= fault;

@@ -1,6 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 
-/** Processes that do one part of the work: a process, or PostgreSQL with its sessions. */
+/** The processes of one part of a side: one process, or PostgreSQL with its sessions. */
 export interface Part {
   readonly name: string;
   readonly pid: number;
@@ -10,13 +10,13 @@ export interface Part {
 /** USER_HZ, which Linux has fixed for programs. */
 const TICKS_A_SECOND = 100;
 
-/** Seconds of processor time that each part has used so far, by its name. Nothing where the system has no /proc. */
+/** Seconds of processor time that each part has used so far, by its name. Empty where the system has no /proc. */
 export async function cpuSeconds(parts: readonly Part[]): Promise<Record<string, number>> {
   const all = await statistics();
   const used = parts.flatMap((part) => {
     const theirs = ofPart(part, all);
     if (theirs.length === 0) return [];
-    // Of sessions that have ended their parent keeps count.
+    // The parent counts the time of sessions that have ended.
     const ticks = theirs.reduce((sum, one) => sum + one.ticks + (one.pid === part.pid ? one.endedTicks : 0), 0);
     return [[part.name, ticks / TICKS_A_SECOND]];
   });
@@ -24,8 +24,8 @@ export async function cpuSeconds(parts: readonly Part[]): Promise<Record<string,
 }
 
 /**
- * Memory that each part has now, in MB: of a process what is resident, of many their proportional shares, for sessions of PostgreSQL
- * have most of theirs in common.
+ * The memory of each part, in MB: the resident memory of a single process, or the proportional shares of several, because PostgreSQL's
+ * sessions share most of theirs.
  */
 export async function memoryMb(parts: readonly Part[]): Promise<Record<string, number>> {
   const all = await statistics();
@@ -46,7 +46,7 @@ interface Statistics {
   readonly pid: number;
   readonly parent: number;
   readonly ticks: number;
-  /** Those of its children that have ended. */
+  /** The ticks of its children that have ended. */
   readonly endedTicks: number;
 }
 
@@ -60,7 +60,7 @@ async function statistics(): Promise<Statistics[]> {
   return stats.filter((stat) => stat !== '').map(readStat);
 }
 
-/** A name may have blanks and brackets in it: what follows begins behind the last of them. See proc_pid_stat(5). */
+/** A name may contain blanks and brackets, so the fields begin after the last bracket. See proc_pid_stat(5). */
 function readStat(stat: string): Statistics {
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   const field = (number: number): number => Number(fields[number - 3]);

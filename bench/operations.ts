@@ -5,24 +5,24 @@ import type { Starter, Talker } from './seed.js';
 import type { Side } from './sides.js';
 import { until } from '../test/support/until.js';
 
-/** Something that is measured on both sides. */
+/** An operation that is measured on both sides. */
 export interface Operation {
   readonly name: string;
-  /** What the ratio to the ceiling is meant to be at least. */
+  /** The goal for the ratio to the ceiling. */
   readonly goal: number;
-  /** One round of about so many milliseconds. */
+  /** One round of about `ms` milliseconds. */
   run(side: Side, ms: number): Promise<Round>;
 }
 
 const CONNECTIONS = 16;
 
-/** Clients that wait for replies, each in a chat of its own. */
+/** Clients that wait for replies, each in its own chat. */
 const TALKING = 32;
 
-/** Turns that are sent to find out how many a round is to have. */
+/** The number of turns that show how many a round must have. */
 const FIRST_TURNS = 64;
 
-/** Requests one after the other of all talkers, without end. */
+/** Requests of all talkers, one after the other, without end. */
 function inTurn<T>(of: readonly T[], make: (one: T) => Exchange): () => Exchange {
   const exchanges = of.map(make);
   let n = 0;
@@ -62,7 +62,7 @@ const notModified: Operation = {
   },
 };
 
-/** Accepting alone: the worker stands still, and what was accepted is taken away again. */
+/** Accepting alone: the worker stands still, and the accepted turns are removed afterwards. */
 const accept: Operation = {
   name: 'accept a turn (202)',
   goal: 0.8,
@@ -84,7 +84,7 @@ const accept: Operation = {
   },
 };
 
-/** Each client in a chat of its own, which grows, so others in each round. */
+/** Each client has its own chat. The chats grow, so each round takes others. */
 const waiting: Operation = {
   name: 'turns, waiting (200)',
   goal: 0.7,
@@ -94,10 +94,10 @@ const waiting: Operation = {
   },
 };
 
-/** Asynchronous turns that each side has ended in a second of its last round. */
+/** Asynchronous turns that each side finished per second in its last round. */
 const ended = new WeakMap<Side, number>();
 
-/** From the first that is accepted to the last that has its reply. */
+/** Measured from the first accepted turn to the last reply. */
 const asynchronous: Operation = {
   name: 'turns, asynchronous',
   goal: 0.7,

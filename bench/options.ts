@@ -2,22 +2,22 @@ import { parseArgs } from 'node:util';
 import { OPERATIONS } from './operations.js';
 import type { Store } from './sides.js';
 
-/** What a run of the bench is to do. */
+/** The options of a run of the bench. */
 export interface Options {
   readonly quick: boolean;
-  /** The only store to measure; both when left out. */
+  /** The only store to measure; undefined: both. */
   readonly store?: Store;
-  /** What is measured; one at least. */
+  /** The operations to measure, at least one. */
   readonly operations: typeof OPERATIONS;
   /** Pairs of rounds for each operation. */
   readonly rounds: number;
-  /** How long a round is, in milliseconds. */
+  /** The length of a round, in milliseconds. */
   readonly ms: number;
-  /** The directory that the report goes to. */
+  /** The directory for the report. */
   readonly out: string;
-  /** Whether the figures go into docs/performance.md, too. */
+  /** Also write the figures into docs/performance.md. */
   readonly docs: boolean;
-  /** Where the product's processes leave their CPU profiles. */
+  /** The directory for CPU profiles of the product's processes. */
   readonly profiles?: string;
 }
 
@@ -40,16 +40,16 @@ const DEFAULTS = {
   quick: { rounds: 2, ms: 400 },
 } as const;
 
-/** What cannot be done as it was asked. */
+/** A fault of the command line. */
 export class UsageError extends Error {}
 
-/** @returns what was asked for, or undefined for help. @throws UsageError */
+/** @returns the options, or undefined for help. @throws UsageError */
 export function readOptions(args: readonly string[]): Options | undefined {
   const values = parsed(args);
   if (values.help) return undefined;
   const { rounds, ms } = values.quick ? DEFAULTS.quick : DEFAULTS.full;
   if (values.docs && (values.store !== undefined || values.only !== undefined)) {
-    throw new UsageError('--docs tells of all operations on both stores: it goes with neither --store nor --only.');
+    throw new UsageError('--docs needs all operations on both stores: it goes with neither --store nor --only.');
   }
   return {
     quick: values.quick,

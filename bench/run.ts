@@ -2,7 +2,7 @@ import { listOf, runByName } from '../tools/by-name.js';
 import { BENCHES } from './benches.js';
 import { USAGE } from './options.js';
 
-/* `npm run bench`: the bench of the service. `npm run bench -- NAME …`: another one. docs/performance.md says how to read them. */
+/* `npm run bench` measures the service; `npm run bench -- NAME …` runs another bench. docs/performance.md says how to read them. */
 
 const list = `npm run bench -- NAME …: another bench\n\n${listOf('bench', BENCHES)}`;
 const args = process.argv.slice(2);

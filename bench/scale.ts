@@ -18,26 +18,30 @@ import {
 } from './scale/works.js';
 
 /*
- * `npm run bench -- scale [--rows TURNS] [--plans]`: what the service's statements cost in a database of a million turns beside one of
- * three hundred, a user's lists with 10,000 chats beside those with ten, all that turns need after as many turns as go by before VACUUM
- * comes, or while somebody's snapshot keeps it from cleaning, and while 50,000 wait beside 1,000; in one run, and the first two before and after PostgreSQL has looked at the tables anew (ANALYZE): until then it plans by what it knew of the small ones.
- * `--plans` prints the plans in the large one.
+ * `npm run bench -- scale [--rows TURNS] [--plans]` compares the cost of the service's statements, in one run:
  *
- * Brings everything along. A million turns are two million messages, and as many jobs and lines of the ledger as turns; they take about a
- * minute to write and 2 GB of disk under the system's directory for temporary files, ten million ten times as much. Ends with 1 when
- * something costs several times what it costs in the small one, but for what is planned before PostgreSQL has looked, and what a snapshot
- * costs: these are shown only.
+ * - in a database of a million turns, and of three hundred;
+ * - for a user with 10,000 chats, and with ten;
+ * - with as many ended turns as come between two runs of VACUUM, or while a snapshot keeps VACUUM from cleaning, and without them;
+ * - while 50,000 turns wait, and while 1,000 do.
+ *
+ * The first two are measured before and after ANALYZE. Until then PostgreSQL plans for the small tables that it knew. `--plans` prints the
+ * plans in the large database.
+ *
+ * It starts all it needs. A million turns are two million messages, and a million jobs and entries of the ledger. Writing them takes about
+ * a minute, and 2 GB of disk in the system's directory for temporary files; ten million take ten times as much. Ends with 1 when something
+ * costs several times as much as in the small database. Costs before ANALYZE, and those while a snapshot is kept, are only shown.
  */
 
 const SMALL = 300;
 const MANY_CHATS = 10_000;
-/** Each leaves two dead rows in `jobs`, which is cleaned at 50,000. */
+/** Each leaves two dead rows in `jobs`. VACUUM comes at 50,000. */
 const WENT_BY = 25_000;
 const FEW_WAIT = 1_000;
 const MANY_WAIT = 50_000;
 const ROUNDS = 40;
 
-/** What noise may make of a ratio of medians on a machine that is shared; and what a plan for another size may cost, in milliseconds. */
+/** The largest ratio of medians that noise may cause on a shared machine; and what a plan for another size may add, in milliseconds. */
 const LARGEST_RATIO = 2.5;
 const LITTLE_MS = 1;
 
@@ -64,7 +68,10 @@ const title = (what: string, ...columns: string[]): void => {
   console.log(`|---|${columns.map(() => '--:|').join('')}`);
 };
 
-/** Does the works of both sides in turn, many times: whatever else the machine does meets both alike. @returns the medians, in milliseconds */
+/**
+ * Does the works of both sides alternately, many times, so that other load on the machine affects both alike. @returns the medians, in
+ * milliseconds
+ */
 async function medians(sides: readonly (readonly Work[])[]): Promise<number[][]> {
   const took = sides.map((works) => works.map((): number[] => []));
   for (let round = 0; round < ROUNDS; round++) {
@@ -79,7 +86,7 @@ async function medians(sides: readonly (readonly Work[])[]): Promise<number[][]>
   return took.map((works) => works.map((times) => times.sort((a, b) => a - b)[Math.floor(ROUNDS / 2)] ?? 0));
 }
 
-/** A table of the works of a small side and of a large one. @returns whether all cost about the same on both */
+/** Prints a table of the works of a small and a large side. @returns all cost about the same on both */
 async function compare(small: readonly Work[], large: readonly Work[]): Promise<boolean> {
   const [base = [], others = []] = await medians([small, large]);
   let fair = true;
@@ -92,8 +99,8 @@ async function compare(small: readonly Work[], large: readonly Work[]): Promise<
 }
 
 /**
- * All that is done beside a few rows and beside many, as PostgreSQL plans it now (`how`). Operators' lists, which choose from all there is
- * what they are asked for, are asked only of a planner that knows the tables. @returns whether all cost about the same on both
+ * Compares all works beside few rows and beside many, with PostgreSQL's present plans (`how`). Operators' lists choose from all rows, so
+ * they are measured only once the planner knows the tables. @returns all cost about the same on both
  */
 async function measure(how: string, small: Side, large: Side, operators: (side: Side) => Work[]): Promise<boolean> {
   const worksOf = async (side: Side): Promise<Work[]> => [
@@ -107,7 +114,7 @@ async function measure(how: string, small: Side, large: Side, operators: (side: 
   return (await compare(await chatsWorks(large, 'ten', 10), await chatsWorks(large, 'many', MANY_CHATS))) && flat;
 }
 
-/** What has gone by is still in the indexes of what waits and what runs: until VACUUM comes (`how`), or for as long as it cannot. */
+/** Ended jobs stay in the indexes of queued and running jobs until VACUUM (`how`), or for as long as a snapshot is kept. */
 async function measureWear(how: string, small: Side, large: Side): Promise<boolean> {
   await waitingTurns(large.pool, WENT_BY, 'bench', how);
   await large.pool.query(
@@ -122,12 +129,12 @@ async function measureWear(how: string, small: Side, large: Side): Promise<boole
     ...standingWorks(side, 'few0'),
   ];
   const flat = await compare(await worksOf(small), await worksOf(large));
-  // What a snapshot keeps it leaves where it is.
+  // VACUUM leaves the rows that a snapshot still sees.
   await large.pool.query('VACUUM jobs');
   return flat;
 }
 
-/** Keeps a snapshot of the database while `work` goes on, as a long report does: of what ends meanwhile PostgreSQL cleans nothing. */
+/** Keeps a snapshot of the database during `work`, as a long report does. PostgreSQL cannot clean up rows that end meanwhile. */
 async function underSnapshot<T>({ pool }: Side, work: () => Promise<T>): Promise<T> {
   const reader = new pg.Client(pool.options);
   await reader.connect();
@@ -139,7 +146,7 @@ async function underSnapshot<T>({ pool }: Side, work: () => Promise<T>): Promise
   }
 }
 
-/** A long queue against a short one. Nobody tells the planner of either, as nobody does in an hour of need. */
+/** Compares a long queue with a short one. There is no ANALYZE for either, because a real overload does not wait for one. */
 async function measureQueue(small: Side, large: Side): Promise<boolean> {
   await waitingTurns(small.pool, FEW_WAIT, 'bench');
   await waitingTurns(large.pool, MANY_WAIT, 'bench');
@@ -154,7 +161,7 @@ async function showPlans(side: Side, operators: (side: Side) => Work[]): Promise
   }
 }
 
-/** What turns of 20 s write, which is eight heartbeats, in as many chats as there are, and how much of it is pages as a whole. */
+/** What turns of 20 s (eight heartbeats) write, in as many chats as there are, and how much of that is full pages. */
 async function cost({ pool, ...side }: Side): Promise<void> {
   const { rows: chats } = await pool.query<BenchChat>(
     `SELECT id, user_id AS "userId" FROM chats c WHERE status = 'active' AND user_id LIKE 'u%' ORDER BY md5(id::text) LIMIT 1000`,
@@ -210,7 +217,7 @@ async function run(): Promise<void> {
       from: new Date(now - 92 * DAY_MS),
       to: new Date(now - 91 * DAY_MS),
     });
-    // Nobody is to look at the tables but when it is said.
+    // ANALYZE must run only when this bench says so.
     for (const table of TABLES) await first.query(`ALTER TABLE ${table} SET (autovacuum_enabled = false)`);
     await first.query('VACUUM ANALYZE');
     const { rows } = await first.query(`SELECT id FROM chats WHERE user_id = 'few0' LIMIT 1`);

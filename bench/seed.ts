@@ -1,30 +1,30 @@
 import type pg from 'pg';
 import { v7 as newId } from 'uuid';
 
-/** Users who have talked for a while, and users with a new chat each, to send turns to. */
+/** Talkers have a chat with messages. Starters have a new chat each, to which turns are sent. */
 export const TALKERS = 100;
 export const TURNS_EACH = 50;
 
 export const ASSISTANT = 'support';
 
-/** A user with a chat in which nothing was said yet. */
+/** A user with an empty chat. */
 export interface Starter {
   readonly user: string;
   readonly chat: string;
 }
 
-/** A user who has talked for a while, with the job of the last turn. */
+/** A user with a chat of some turns, and the job of the last one. */
 export interface Talker extends Starter {
   readonly job: string;
 }
 
-/** What there is to ask for. */
+/** The users of a side. */
 export interface Seeds {
   readonly talkers: readonly Talker[];
   readonly starters: readonly Starter[];
 }
 
-/** Fills a migrated database, the same on both sides; the assistant must be there already. */
+/** Fills a migrated database, in the same way on both sides. The assistant must exist. */
 export async function seed(database: pg.Pool, starters: number): Promise<Seeds> {
   const seeds: Seeds = {
     talkers: Array.from({ length: TALKERS }, (_, n) => ({ user: `talker-${n}`, chat: newId(), job: newId() })),

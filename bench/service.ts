@@ -11,11 +11,11 @@ import { startSides, type Store } from './sides.js';
 import { Started } from './started.js';
 
 /*
- * `npm run bench`: the service beside a bare ceiling, in one run, with the queue on each store. Brings everything along. What it
- * measures, and how to read it, is in docs/performance.md.
+ * `npm run bench`: measures the service beside a bare ceiling, in one run, with the queue on each store. It starts all it needs.
+ * docs/performance.md says what it measures, and how to read it.
  */
 
-/** Chats that turns are sent to. */
+/** Chats to which turns are sent. */
 const STARTERS = 2_000;
 
 const asked = options();
@@ -30,7 +30,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 try {
   await run(asked);
 } catch (error) {
-  // What is measured is being ended under it: its complaints say nothing.
+  // The processes are being stopped, so their errors mean nothing.
   if (!signalled) throw error;
 } finally {
   await started.stop();
@@ -51,7 +51,7 @@ function options(): Options {
 
 async function run(options: Options): Promise<void> {
   const begun = performance.now();
-  // Now, for who works on meanwhile has another at the end.
+  // At the beginning, because there may be another commit at the end.
   const commit = thisCommit();
   const stores: StoreReport[] = [];
   const missing: string[] = [];
@@ -87,7 +87,7 @@ async function run(options: Options): Promise<void> {
   }
 }
 
-/** Starts both sides with their queue on one store, measures, and ends them. */
+/** Starts both sides with their queue on one store, measures them, and ends them. */
 async function measureStore(store: Store, { operations, rounds, ms, profiles }: Options): Promise<StoreReport> {
   console.log(`\nThe queue on ${STORE_NAMES[store]}: starting both sides …`);
   const these = new Started();

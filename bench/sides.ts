@@ -17,24 +17,24 @@ import type { As } from './exchanges.js';
 
 export type Store = 'postgres' | 'redis';
 
-/** What is measured, or what it is held against: an API with its worker, on a database of its own. */
+/** One side of the comparison: an API with its worker, on its own database. */
 export interface Side {
   readonly name: 'rejoinder' | 'ceiling';
   readonly api: App;
   readonly worker: App;
-  /** Starts one of its programs once more, with other settings where `env` says so. */
+  /** Starts one of its programs again, with the settings in `env`. */
   start(program: Asker, env: Record<string, string>): Promise<App>;
-  /** Where its programs find their stores. */
+  /** The addresses of its stores. */
   readonly stores: Stores;
   readonly database: pg.Pool;
   readonly seeds: Seeds;
-  /** Its processes, and those that it shares with the other side. */
+  /** Its processes, and those that both sides share. */
   readonly parts: readonly Part[];
-  /** Says who asks. */
+  /** The headers that identify a user. */
   readonly as: As;
-  /** Takes the next so many starters; when all were taken, those come again that were first. */
+  /** Takes the next `count` starters. After the last one it begins again with the first. */
   takeStarters(count: number): Starter[];
-  /** Takes all tickets away that wait in the queue. */
+  /** Removes all waiting tickets from the queue. */
   emptyQueue(): Promise<void>;
 }
 
@@ -46,7 +46,7 @@ export interface Sides {
   readonly redisUrl: string | undefined;
 }
 
-/** Limits are counted, as always, but the users of a benchmark do more than people would. */
+/** Limits are on, but high: users of a bench do more than people. */
 const GENEROUS = {
   USER_TURNS_PER_MINUTE: '60000',
   USER_UNFINISHED_TURNS: '1000',
@@ -54,8 +54,8 @@ const GENEROUS = {
 };
 
 /**
- * Starts both sides: one PostgreSQL with its settings as they come and a database for each, one Redis when the queue is there, one
- * stand-in model that answers at once. The product's processes leave their CPU profiles in the directory `profiles`, if it is given.
+ * Starts both sides: one PostgreSQL with default settings and a database for each side, one Redis if the queue is there, and one stand-in
+ * model that answers at once. The product's processes write their CPU profiles into the directory `profiles`, if there is one.
  */
 export async function startSides(store: Store, starters: number, started: Started, profiles?: string): Promise<Sides> {
   const redis = store === 'redis' ? await startRedis() : undefined;
@@ -125,7 +125,7 @@ export async function startSides(store: Store, starters: number, started: Starte
       return { authorization: token };
     },
   );
-  // The product makes assistants of its file.
+  // The product makes its assistants from its file.
   await copyAssistants(rejoinder.database, ceilingUrl);
   const ceiling = await side(
     'ceiling',
@@ -136,7 +136,9 @@ export async function startSides(store: Store, starters: number, started: Starte
   return { rejoinder, ceiling, model, databaseUrl: postgres.url, redisUrl: redis?.url };
 }
 
-/** One that is on its way is waited for; one that was not ready in time has ended. A process that is frozen hears nothing. */
+/**
+ * Waits for a process that is starting. One that was not ready in time has ended. A frozen process gets no signal, so it is thawed first.
+ */
 async function end(starting: Promise<App>): Promise<void> {
   const app = await starting.catch(() => undefined);
   app?.thaw();
@@ -145,14 +147,14 @@ async function end(starting: Promise<App>): Promise<void> {
 
 function queueOf(side: Side['name'], store: QueueStore): Queue {
   const connection = queueConnection(store, 'producer');
-  // Said each time, for in this process queues on both stores follow one another; without one it is Redis.
+  // Set each time, because this process uses queues on both stores one after the other. Without it BullMQ takes Redis.
   setDefaultBackendFactory(store.redisUrl === undefined ? postgresBackend : undefined);
   return side === 'rejoinder'
     ? new Queue(REPLY_QUEUE, { connection, prefix: QUEUE_PREFIX })
     : new Queue(QUEUE, { connection });
 }
 
-/** A migrated database like this one, on the same server. @returns its address */
+/** A copy of this migrated database, on the same server. @returns its address */
 async function copyOf(url: string): Promise<string> {
   const [from, admin, copy] = [new URL(url), new URL(url), new URL(url)];
   admin.pathname = '/postgres';

@@ -8,13 +8,12 @@ import { percentile } from './percentile.js';
 import { type Store, STORE_NAMES, storesHere, withStack } from './with-stack.js';
 
 /*
- * `npm run bench -- slow-turns [TURNS] [postgres|redis]`: one worker process that holds so many slow turns at once: its memory, its
- * work, what it asks of PostgreSQL, and how late its heartbeats are. Each reply is streamed for 20 s in small pieces. Brings everything
- * along, on each store in turn. Ends with 1 when a turn was lost, doubled or begun twice, or when a thousand take more memory
- * than what is promised.
+ * `npm run bench -- slow-turns [TURNS] [postgres|redis]`: one worker process with many slow turns at once: its memory, its processor time,
+ * its transactions, and how late its heartbeats are. Each reply is streamed for 20 s in small pieces. It starts all it needs, on each store
+ * in turn. Ends with 1 when a turn was lost, doubled or begun twice, or when a thousand turns take more memory than is promised.
  */
 
-/** What the README promises: so many slow turns in so many megabytes (10⁶ bytes) of resident memory. */
+/** The promise: so many slow turns, within so many megabytes (10⁶ bytes) of resident memory. */
 const PROMISED_TURNS = 1_000;
 const PROMISED_MB = 500;
 
@@ -24,17 +23,17 @@ const PIECE_EVERY_MS = 200;
 const PIECE = 'a few words, ';
 const REPLY = PIECE.repeat(PIECES);
 
-/** Requests on their way while turns are made, and how often is looked at what runs, in milliseconds. */
+/** How many turns are sent at the same time, and how often the jobs are looked at, in milliseconds. */
 const AT_ONCE = 20;
 const LOOK_EVERY_MS = 250;
 
 /**
- * How long PostgreSQL may take to count what a session has done that is idle since, in milliseconds. What all run for is looked at from
- * then on.
+ * In milliseconds. PostgreSQL may take this long to count an idle session's transactions. So the count begins this long after all turns
+ * run.
  */
 const COUNTED_MS = 10_500;
 
-/** How long turns may take to end all, in milliseconds: their own time, and more than an attempt too many would take. */
+/** How long all turns may take, in milliseconds: their own time, and more than one attempt too many would add. */
 const LONGEST_MS = 180_000;
 
 const [asked = String(PROMISED_TURNS), only] = process.argv.slice(2);
@@ -46,13 +45,13 @@ if (!/^[1-9]\d{0,3}$/.test(asked) || ![undefined, 'postgres', 'redis'].includes(
 
 const say = (what: string, figures: string): void => console.log(`${what.padEnd(34)}${figures}`);
 
-/** One look at the jobs, on the database's clock. */
+/** One look at the jobs, with times of the database's clock. */
 interface Look {
   readonly running: number;
   readonly ended: number;
-  /** Seconds for which the shortest lease still runs. */
+  /** Seconds until the first lease ends. */
   readonly shortest: number | null;
-  /** Transactions of this database so far, as far as they are counted. */
+  /** Transactions of this database that are counted so far. */
   readonly transactions: number;
 }
 
@@ -68,7 +67,7 @@ async function lookAt(stack: Stack): Promise<Look> {
   return rows[0];
 }
 
-/** Has as many users as turns ask, each in a chat of its own. */
+/** Sends each turn as a user of its own, in a chat of its own. */
 async function askAll(stack: Stack): Promise<void> {
   let begun = 0;
   const some = async (): Promise<void> => {
@@ -80,7 +79,7 @@ async function askAll(stack: Stack): Promise<void> {
   await Promise.all(Array.from({ length: AT_ONCE }, some));
 }
 
-/** What went wrong with the turns, in words: each must have its one attempt, its one call and its whole reply. */
+/** The faults of the turns, in words. Each turn must have one attempt, one call and its whole reply. */
 async function faultsOf(stack: Stack): Promise<string[]> {
   const { rows } = await stack.database.query<{ status: string; attempts: number; calls: string; whole: boolean }>(
     `SELECT status, attempts, whole,
@@ -109,7 +108,7 @@ async function measure(stack: Stack): Promise<boolean> {
   const watch = setInterval(() => (highest = Math.max(highest, residentBytes(pid))), LOOK_EVERY_MS);
   const begun = performance.now();
 
-  // How late the latest heartbeat was each time, in seconds: a lease that was extended in time never runs shorter than this.
+  // How late the latest heartbeat was at each look. A lease that is extended in time always has at least `due` seconds left.
   const due = LEASE_SECONDS - HEARTBEAT_MS / 1_000;
   const late: number[] = [];
   let full = Infinity;

@@ -1,24 +1,24 @@
 import { has } from '../test/support/machine.js';
 import { type Stack, type StackOptions, startStack } from '../test/support/stack.js';
 
-/** Where a stack has its queue and its feed. */
+/** The store of a stack's queue and feed. */
 export type Store = 'postgres' | 'redis';
 
 export const STORE_NAMES: Readonly<Record<Store, string>> = { postgres: 'PostgreSQL', redis: 'Redis' };
 
-/** The stores that this machine can start; says so when Redis is not among them. */
+/** The stores that this machine can start. Prints a line when Redis is not one of them. */
 export function storesHere(): Store[] {
   if (has('redis-server')) return ['postgres', 'redis'];
   console.log('No redis-server on this machine: PostgreSQL alone.');
   return ['postgres'];
 }
 
-/** Conventional exit code of who was told to stop by Ctrl-C: 128 and the signal's number. */
+/** The conventional exit code after Ctrl-C: 128 and the signal's number. */
 const INTERRUPTED = 130;
 
 /**
- * Does `work` with a stack whose queue is on `store`, and stops the stack whatever becomes of it; on Ctrl-C, too. The process then
- * ends, and `work` is not heard of any more.
+ * Does `work` with a stack whose queue is on `store`, and stops the stack in any case. On Ctrl-C the process then ends, and the promise
+ * never settles.
  */
 export async function withStack<T>(
   store: Store,
@@ -38,7 +38,7 @@ export async function withStack<T>(
   try {
     return await work(await starting);
   } catch (error) {
-    // What fails now fails because the stack is being stopped.
+    // The stack is being stopped, so errors mean nothing now.
     if (interrupted) await new Promise(() => undefined);
     throw error;
   } finally {

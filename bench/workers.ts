@@ -4,20 +4,20 @@ import { percentile } from './percentile.js';
 import { type Store, STORE_NAMES, storesHere, withStack } from './with-stack.js';
 
 /*
- * `npm run bench -- workers [ROUNDS] [postgres|redis]`: what four worker processes get done beside one. Each has few slots, and the model
- * takes its time, so that what bounds a worker is its slots, as it is with a real model, and not the cores that all share here. The two
- * sides alternate. Brings everything along, on each store in turn. Ends with 1 when a turn was lost.
+ * `npm run bench -- workers [ROUNDS] [postgres|redis]`: compares four worker processes with one. Each has few slots, and the model takes
+ * its time. So slots limit a worker, as with a real model, and not the cores, which all processes share here. The two sides alternate. It
+ * starts all it needs, on each store in turn. Ends with 1 when a turn was lost.
  */
 
 const MANY = 4;
-/** What four are to get done at least, beside one. */
+/** How many times as many turns four workers must finish. */
 const GOAL = 3;
 
-/** Slots of each worker, and how long a reply takes, in milliseconds: so one worker gets 16 turns a second done at most. */
+/** The slots of each worker, and the time of a reply in milliseconds. So one worker finishes at most 16 turns a second. */
 const SLOTS = 8;
 const REPLY_MS = 500;
 
-/** Clients that send one turn after the other: more than there are slots. And for how long in each round, in milliseconds. */
+/** Clients that send one turn after the other: more than there are slots; and the length of a round, in milliseconds. */
 const CLIENTS = 2 * MANY * SLOTS;
 const ROUND_MS = 10_000;
 
@@ -33,7 +33,7 @@ interface Client {
   readonly headers: Record<string, string>;
 }
 
-/** All clients send turns and wait for the replies. @returns how long each turn took that ended in the round, in milliseconds */
+/** All clients send turns and wait for the replies. @returns the times of the turns that ended in the round, in milliseconds */
 async function round(clients: readonly Client[]): Promise<number[]> {
   const until = performance.now() + ROUND_MS;
   const took: number[] = [];

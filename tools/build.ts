@@ -3,7 +3,7 @@ import { client } from './build/client.js';
 import { page } from './build/page.js';
 import { programs } from './build/programs.js';
 
-/* What `tsc` alone does not make: the last step of `npm run build`. */
+/* The last step of `npm run build`: builds what `tsc` does not. */
 await buildOnce(page);
 await buildOnce(programs);
 await buildOnce(client);

@@ -17,7 +17,7 @@ const USAGE = `Talks to an assistant of a running service.
   --url    where the service is (default: where \`npm start\` has it, or else http://127.0.0.1:PORT)
   --new    closes the chat that there is, and begins another`;
 
-/** Exit codes: as a shell has it for Ctrl-C, and as most commands have it for a bad call. */
+/** Exit codes: the shell's for Ctrl-C, and the usual one for a wrong command line. */
 const STOPPED = 130;
 const BAD_CALL = 2;
 
@@ -50,7 +50,7 @@ async function main(): Promise<number> {
     baseUrl,
     token: values.token ?? (() => signToken(user, process.env, { expiresIn: '1h' })),
     retryForMs: 2_000,
-    // It says so itself, once it gives up.
+    // This program prints the error itself, once the client gives up.
     onRetry: () => undefined,
   });
   const terminal = new Terminal();
@@ -66,7 +66,7 @@ async function main(): Promise<number> {
         failed = true;
       });
     }
-    // Whoever sits before it has seen what failed; a script has not.
+    // A person has seen the failure; a script needs the exit code.
     return failed && !terminal.watched ? 1 : 0;
   } catch (error) {
     terminal.complain(explain(error, baseUrl));
@@ -76,7 +76,7 @@ async function main(): Promise<number> {
   }
 }
 
-/** An error of the service, or of the way to it, in a line or two. @throws what is neither */
+/** An error of the service, or of the connection to it, in a line or two. @throws any other error */
 function explain(error: unknown, baseUrl: string): string {
   if (!(error instanceof RejoinderError)) throw error;
   if (error instanceof TurnError) return failureOf(error);
@@ -88,7 +88,7 @@ function explain(error: unknown, baseUrl: string): string {
 try {
   process.exitCode = await main();
 } catch (error) {
-  // A call that parseArgs does not understand, among others.
+  // Among others, a command line that parseArgs rejects.
   console.error(error instanceof Error ? error.message : error);
   process.exitCode = BAD_CALL;
 }

@@ -10,9 +10,9 @@ import { keptSecret } from '#settings/development-secret.js';
 import { type Account, dataPlace, postgresBinaries, unprivilegedAccount } from './postgres-place.js';
 
 export interface EmbeddedPostgresOptions {
-  /** Where everything is kept. */
+  /** The directory of all data. */
   readonly dataDir: string;
-  /** A free one is chosen when left out. */
+  /** Default: a free port. */
   readonly port?: number;
   /** False: the data is removed on stop. */
   readonly persistent: boolean;
@@ -26,13 +26,13 @@ export interface EmbeddedPostgres {
   readonly pid: number;
   /** The directory with its data. */
   readonly place: string;
-  /** Resolves when the server has ended, told to or not. */
+  /** Resolves when the server has ended, for whatever reason. */
   readonly ended: Promise<void>;
-  /** Address of a database on it, with its password. */
+  /** The address of a database on it, with the password. */
   url(database?: string): string;
-  /** Fast shutdown: sessions are ended, nothing is lost. */
+  /** Fast shutdown: ends the sessions, and loses nothing. */
   stop(): Promise<void>;
-  /** SIGKILL, for tests of what happens then. */
+  /** Sends SIGKILL, for tests of what happens then. */
   kill(): void;
 }
 
@@ -48,13 +48,13 @@ const USER = 'rejoinder';
 const GUARD = join(import.meta.dirname, 'postgres-guard.js');
 const START_TIMEOUT_MS = 30_000;
 
-/** Lines of PostgreSQL's log that are shown when it does not start. */
+/** How many of PostgreSQL's last log lines are shown when it does not start. */
 const LAST_LINES = 8;
 
 /**
- * Starts PostgreSQL from the binaries that npm brought, on 127.0.0.1 only, with a random password kept beside the data.
- * Works as an ordinary user and as root (the server then runs as an unprivileged account, on data that account
- * can reach), and ends when this process does, however it does.
+ * Starts PostgreSQL from npm's binaries, on 127.0.0.1 only, with a random password that is kept beside the data. It works as an ordinary
+ * user and as root: then the server runs as an unprivileged account, on data that the account can reach. The server ends when this process
+ * does, even by SIGKILL.
  */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const dataDir = resolve(options.dataDir);
@@ -83,7 +83,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     process.execPath,
     [GUARD, JSON.stringify(identity(account)), binaries.postgres, '-D', cluster, ...args],
     {
-      // The guard ends the server when this pipe closes: a killed parent leaves nothing behind.
+      // The guard ends the server when this pipe closes, so a killed parent leaves no server behind.
       stdio: ['pipe', 'pipe', 'pipe'],
       detached: true,
       env: { PATH: process.env['PATH'], LC_ALL: 'C' },
@@ -126,10 +126,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   };
 }
 
-/**
- * Data that were made by another kind of account are neither used nor passed over in silence.
- * @throws Error that says whose they are
- */
+/** Refuses data that another kind of account made. A new cluster beside it would look like lost data. @throws Error that names the owner */
 export function refuseAnothersData(dataDir: string): void {
   if (!existsSync(dataDir)) return;
   const me = process.getuid?.();
@@ -142,7 +139,7 @@ export function refuseAnothersData(dataDir: string): void {
   }
 }
 
-/** Makes the cluster under another name first: one that is there is whole, whatever dies in between. */
+/** Makes the cluster under another name first, so that a cluster in place is complete even if this process dies in between. */
 function initialise(
   cluster: string,
   place: string,
@@ -151,7 +148,7 @@ function initialise(
   account: Account | undefined,
 ): void {
   const half = join(place, `initdb-${randomBytes(4).toString('hex')}`);
-  // The password goes through a file: arguments are visible to every user of the machine.
+  // A file gives the password, because all users of the machine can see arguments.
   const file = `${half}-password`;
   writeFileSync(file, password, { mode: 0o600 });
   if (account) chownSync(file, account.uid, account.gid);
@@ -167,7 +164,7 @@ function initialise(
     if (made.status !== 0) throw new Error(`initdb failed: ${made.error?.message ?? ''}${made.stderr}`);
     renameSync(half, cluster);
   } catch (error) {
-    // Another start, at the same moment, was quicker: its cluster serves both.
+    // Another start at the same moment was quicker. Its cluster serves both.
     if (!existsSync(join(cluster, 'PG_VERSION'))) throw error;
   } finally {
     rmSync(file, { force: true });
@@ -179,7 +176,7 @@ function identity(account: Account | undefined): { uid?: number; gid?: number } 
   return account ? { uid: account.uid, gid: account.gid } : {};
 }
 
-/** Whether the process that the data names as its server is one, and alive. */
+/** The process that the data names as its server is a living PostgreSQL. */
 function inUse(cluster: string): boolean {
   const file = join(cluster, 'postmaster.pid');
   if (!existsSync(file)) return false;
@@ -189,7 +186,7 @@ function inUse(cluster: string): boolean {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
   }
-  // The number may have gone to another program since: PostgreSQL would refuse to start on its account.
+  // Another program may have the process number now. PostgreSQL would refuse to start because of it.
   const command = existsSync(`/proc/${pid}/cmdline`) ? readFileSync(`/proc/${pid}/cmdline`, 'utf8') : 'postgres';
   if (command.includes('postgres')) return true;
   rmSync(file);
@@ -206,7 +203,7 @@ async function untilReady(url: string, gone: () => boolean): Promise<void> {
       await client.end();
       return;
     } catch (error) {
-      // A server that is up and has no such database will never have it.
+      // A server that runs without this database will never have it.
       const hopeless = gone() || (error as { code?: string }).code === '3D000';
       if (hopeless || Date.now() > deadline) throw error;
       await sleep(50);

@@ -6,14 +6,14 @@ import { judgeAdvisories } from './packages/advisories.js';
 import { faultsOfLock, type Lock } from './packages/lock.js';
 
 /*
- * `npm run dev -- packages`: the lock file, and what is known of the packages that ship (those for building and testing are not looked at).
- * Ends with 1 when something is in the way.
+ * `npm run dev -- packages`: checks the lock file, and looks for known advisories of the packages that ship (not of those for building and
+ * testing). Ends with 1 when it finds something that must be fixed.
  */
 
 const read = (name: string): object => JSON.parse(readFileSync(join(ROOT, name), 'utf8')) as object;
 const faults = faultsOfLock(read('package-lock.json') as Lock, read('package.json'));
 
-// It ends with 1 for what it has found, too.
+// `npm audit` also ends with 1 when it has found advisories.
 const { stdout } = spawnSync('npm', ['audit', '--json', '--omit=dev'], {
   cwd: ROOT,
   encoding: 'utf8',

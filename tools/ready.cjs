@@ -1,12 +1,12 @@
 'use strict';
 /*
- * Run before npm scripts: says in one line what a newcomer has yet to do, instead of what comes of it.
+ * Runs before npm scripts: says in one line what a newcomer still has to do. Without it, a stack trace would.
  *
- *   node tools/ready.cjs            the right Node, and the packages of the lock file
- *   node tools/ready.cjs build      that, and a place to build in; tells when nothing is built yet
- *   node tools/ready.cjs built      the right Node, and the programs
+ *   node tools/ready.cjs            checks Node's version, and that the packages are those of the lock file
+ *   node tools/ready.cjs build      also checks that it can build; says so when nothing is built yet
+ *   node tools/ready.cjs built      checks Node's version, and that the programs are built
  *
- * An old Node must be able to read this file: it is written in the language of 2018, which lint holds, and is no part of the build.
+ * An old Node must be able to read this file: it is written in the language of 2018, which lint checks, and is not compiled.
  */
 const fs = require('fs');
 const path = require('path');
@@ -16,13 +16,13 @@ const BUILD_MB = 100;
 const at = (name) => path.join(ROOT, name);
 const read = (name) => JSON.parse(fs.readFileSync(at(name), 'utf8'));
 
-/** Ends with one line. */
+/** Prints one line and ends the process with 1. */
 function stop(line) {
   console.error(line);
   process.exit(1);
 }
 
-/** Whether `version` is in a range such as `^20.19.0 || >=24.11.0`. */
+/** `version` is in a range such as `^20.19.0 || >=24.11.0`. */
 function isIn(range, version) {
   const numbers = (text) => text.split(/\D+/).filter(Boolean).slice(0, 3).map(Number);
   const is = numbers(version);
@@ -34,7 +34,7 @@ function isIn(range, version) {
   });
 }
 
-/** The first package that is not installed as the lock file has it. Those for other systems may be missing. */
+/** The first package whose installed version is not that of the lock file. Packages for other systems may be missing. */
 function notInstalled() {
   if (!fs.existsSync(at('node_modules/.package-lock.json'))) return 'all of them';
   const installed = read('node_modules/.package-lock.json').packages;
@@ -46,7 +46,7 @@ function notInstalled() {
   })[0];
 }
 
-/** Whether files can be made in a directory, or where it is to be made. */
+/** Files can be made in a directory, or the directory itself can be made. */
 function mayWrite(name) {
   try {
     fs.accessSync(fs.existsSync(at(name)) ? at(name) : ROOT, fs.constants.W_OK);
@@ -56,7 +56,7 @@ function mayWrite(name) {
   }
 }
 
-/** Megabytes that are left on the disk; an older Node cannot tell. */
+/** Free megabytes of the disk; an older Node cannot say. */
 function room() {
   if (!fs.statfsSync) return Infinity;
   const disk = fs.statfsSync(ROOT);
@@ -76,7 +76,7 @@ if (task === 'built') {
   if (!fs.existsSync(at('dist/bin/api.js'))) stop('Nothing is built yet. Run: npm ci && npm run build');
 } else {
   const missing = notInstalled();
-  // In production npm leaves out what the build needs.
+  // In production npm leaves out the packages that the build needs.
   const install = process.env.NODE_ENV === 'production' ? 'npm ci --include=dev' : 'npm ci';
   if (missing === 'all of them') stop(`The packages are not installed. Run: ${install}`);
   if (missing)

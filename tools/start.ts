@@ -13,14 +13,14 @@ import { plainly } from './start/plainly.js';
 import { claimPorts } from './start/ports.js';
 
 /*
- * `npm start`: everything on this machine. Stores and the model that the environment does not name are brought along;
- * api and worker are the same programs, started the same way, as in production.
+ * `npm start`: everything on this machine. It brings the stores and the model that the environment does not name. API and worker are the
+ * same programs, started in the same way, as in production.
  */
 
-/** Time the parts have to become ready, in milliseconds. */
+/** How long the parts may take to become ready, in milliseconds. */
 const READY_TIMEOUT_MS = 60_000;
 
-/** How often to look whether npm is still there, in milliseconds. */
+/** How often to check that npm still runs, in milliseconds. */
 const PARENT_CHECK_MS = 500;
 
 loadEnvFile();
@@ -36,7 +36,7 @@ const parts = new Parts((name, how) => {
 
 let takeAddress = (): void => undefined;
 let stopping = false;
-/** How long replies under way may go on when all is stopped, in milliseconds. */
+/** How long replies under way may go on when all stops, in milliseconds. */
 let drainMs = 0;
 async function stop(exitCode: number): Promise<void> {
   if (stopping) return;
@@ -56,8 +56,8 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
 }
 
 /*
- * npm passes no signal on to what its shell runs, and may be killed itself. Either is gone then: the shell, which shows in the
- * number of this process's parent, or npm above it.
+ * npm passes no signal on to the program that its shell runs, and may be killed itself. Then the shell is gone, which changes this
+ * process's parent, or npm above the shell is.
  */
 if (process.env['npm_lifecycle_event'] === 'start') {
   const shell = process.ppid;
@@ -67,7 +67,7 @@ if (process.env['npm_lifecycle_event'] === 'start') {
   }, PARENT_CHECK_MS).unref();
 }
 
-/** The parent of another process, where the system tells. */
+/** The parent of another process; undefined where the system does not say. */
 function parentOf(pid: number): number | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
@@ -77,7 +77,7 @@ function parentOf(pid: number): number | undefined {
   }
 }
 
-/** The user's database, or one of our own. */
+/** The address of the user's database, or of an embedded one. */
 async function databaseUrl(): Promise<string> {
   const given = setting('DATABASE_URL');
   if (given !== undefined) return given;
@@ -95,7 +95,7 @@ async function databaseUrl(): Promise<string> {
   return postgres.url('rejoinder');
 }
 
-/** The settings that point the worker at a model: nothing when the environment has some, else the stand-in's. */
+/** Settings that point the worker at the stand-in; none when the environment names a model. */
 async function modelSettings(): Promise<NodeJS.ProcessEnv> {
   if (setting('ANTHROPIC_API_KEY') !== undefined || setting('ANTHROPIC_BASE_URL') !== undefined) return {};
   const url = await new Promise<string>((resolve) => {
@@ -131,7 +131,7 @@ async function start(): Promise<void> {
     );
   }
   if (setting('DATABASE_URL') === undefined) refuseAnothersData(dataDir);
-  // Bad settings are told before anything is started. The database's address may still be to come.
+  // Reports bad settings before anything is started. The database may still be missing.
   const { host, ...settings } = readSettings('start', {
     ...process.env,
     DATABASE_URL: setting('DATABASE_URL') ?? 'postgres://embedded',

@@ -25,7 +25,7 @@ function main(): void {
   if (values.help) return console.log(USAGE);
   const [user, ...rest] = positionals;
   if (!user || rest.length > 0) throw new Error(USAGE);
-  // A bare number would be milliseconds to the library, which nobody means.
+  // The library would take a bare number for milliseconds, which nobody means.
   if (!/^\d+(s|m|h|d|w)$/.test(values.expires)) throw new Error(`--expires ${values.expires}: write 15m, 12h or 30d.`);
   loadEnvFile();
   console.log(signToken(user, process.env, { expiresIn: values.expires, scope: values.scope }));

@@ -6,9 +6,7 @@ import { v7 as newId } from 'uuid';
 import { QUEUE, queueConnection } from './queue.js';
 import { ACCEPT, OPEN_CHAT, PAGE, READ_JOB } from './statements.js';
 
-/*
- * The ceiling's API: the least that answers the same requests with the same bodies. Who asks is what `x-user` says; nothing is checked.
- */
+/* The ceiling's API: the least code that answers the same requests with the same bodies. `x-user` names the user; nothing is checked. */
 
 const PAGE_LENGTH = 50;
 
@@ -23,13 +21,13 @@ await listener.connect();
 listener.on('notification', ({ payload = '' }) => waiting.get(payload)?.());
 await listener.query('LISTEN ceiling');
 
-/** Prepared, as the product's are. */
+/** Prepared, like the product's statements. */
 const query = async (name: string, text: string, values: unknown[]): Promise<any[]> =>
   (await pool.query({ name, text, values })).rows;
 
 type Message = Record<string, unknown>;
 
-/** Of a row that may also bring its chat. */
+/** A message's row, which may also bring its chat. */
 const present = ({ chat: _chat, model, stop_reason, input_tokens, output_tokens, ...message }: Message): Message =>
   message['role'] === 'assistant'
     ? { ...message, model, stop_reason, usage: { input_tokens, output_tokens } }

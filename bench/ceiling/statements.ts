@@ -1,12 +1,12 @@
 /*
- * What the ceiling asks of PostgreSQL: the same rows of the same tables as the product, each in one statement, and nothing besides: no
- * limits, no keys, no fencing, no cancel.
+ * The ceiling's statements: they write the same rows of the same tables as the product, each in one statement, without limits, keys,
+ * fencing or cancels.
  */
 
 const MESSAGE = `m.id, m.chat_id, m.seq, m.role, m.content, m.status, m.job_id, m.metadata, m.created_at, m.model, m.stop_reason,
   m.input_tokens, m.output_tokens`;
 
-/** The chat comes with the first row only. */
+/** Only the first row has the chat. */
 export const OPEN_CHAT = `
   SELECT ${MESSAGE}, CASE m.seq WHEN c.last_seq THEN json_build_object(
            'id', c.id, 'assistant', c.assistant_slug, 'status', c.status, 'title', c.title, 'metadata', c.metadata,

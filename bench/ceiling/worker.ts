@@ -5,7 +5,7 @@ import { v7 as newId } from 'uuid';
 import { QUEUE, queueConnection } from './queue.js';
 import { CLAIM, FINISH } from './statements.js';
 
-/* The ceiling's worker: the least that turns a ticket of BullMQ into an assistant's message. A fault of any kind loses the turn. */
+/* The ceiling's worker: the least code that turns a ticket of BullMQ into an assistant's message. Any fault loses the turn. */
 
 const CONCURRENCY = 50;
 

@@ -1,25 +1,24 @@
 /*
- * What processes say of their own accord, by the clock, and be there no turns at all. It is no part of what a turn costs, and is told
- * apart by what is said, not by a share of time: so a count is the same on a slow machine and a fast one.
+ * Statements and commands that processes send by the clock, even without turns. They are no part of a turn's cost. They are told apart by
+ * their text, not by their share of the time, so a count is the same on a slow machine and on a fast one.
  *
- * Whatever is not named here counts for the operation that is under way: something new by the clock shows as a count that is too high,
- * never as one that is too low.
+ * All other statements count for the operation under way. So a new statement by the clock makes a count too high, never too low.
  *
- * What BullMQ's worker does when it has waited in vain (every 5 s) says nothing else than after a ticket. It is not among these, and
- * is not counted either: each ticket begins the wait anew, and operations that are counted follow one another faster.
+ * BullMQ's worker waits for at most 5 s, and then sends what it also sends after a ticket. That is not listed here. It is not counted
+ * either, because each ticket starts the wait anew, and counted operations follow each other faster.
  */
 
-/** Statements, their white space made one blank each. */
+/** Statements, with single blanks for all white space. */
 const STATEMENTS: readonly RegExp[] = [
-  /^SET statement_timeout = \d+; DEALLOCATE ALL; SELECT pg_catalog\.set_config\(/, // a session begins
-  // The connection that listens is tried.
+  /^SET statement_timeout = \d+; DEALLOCATE ALL; SELECT pg_catalog\.set_config\(/, // a session's start
+  // The check of the connection that listens.
   /^SELECT current_setting\('transaction_read_only'\) AS "readOnly"$/,
   /^SELECT pg_notify\(\$1, \$2\)$/,
-  /^SELECT count\(\*\)::int AS unfinished FROM \(SELECT FROM jobs/, // how much there is to do, looked at once in a while
+  /^SELECT count\(\*\)::int AS unfinished FROM \(SELECT FROM jobs/, // the depth of the queue
   /\bUPDATE jobs(?: AS)?(?: \w)? SET lease_until = now\(\) \+/, // heartbeats
   /\bUPDATE jobs(?: AS)?(?: \w)? SET draft/, // drafts
-  /^SELECT slug, model, max_output_tokens AS "maxOutputTokens", thinking, effort FROM assistants\b/, // the check against the models
-  // The reconciler, in the order in which it looks.
+  /^SELECT slug, model, max_output_tokens AS "maxOutputTokens", thinking, effort FROM assistants\b/, // the check of the models
+  // The reconciler, in the order of its statements.
   /^SELECT (?:id )?FROM jobs WHERE status = '(?:queued|running)' AND (?:available_at|lease_until) < now\(\)/,
   /^WITH (?:expired|spent|orphan|due) AS/,
   /\bFROM receipts\b/,
@@ -30,7 +29,7 @@ const STATEMENTS: readonly RegExp[] = [
   /^-- Extend (?:a|the|several|many)? ?(?:job )?locks?\b/i,
 ];
 
-/** Commands of Redis: tries, how it is set up, what is said of a new connection, BullMQ's timers. */
+/** Commands of Redis: checks, set-up, a new connection's first commands, BullMQ's timers. */
 const COMMANDS: ReadonlySet<string> = new Set([
   'PING',
   'INFO',

@@ -8,7 +8,7 @@ const message = (type: string, body: string): Buffer => {
   length.writeInt32BE(bytes.length + 4);
   return Buffer.concat([Buffer.from(type), length, bytes]);
 };
-/** Version 3.0, and who it is. */
+/** The start-up message: version 3.0, and the session's parameters. */
 const start = (session: string): Buffer => message('', `\0\x03\0\0user\0u\0application_name\0${session}\0\0`);
 const sync = message('S', '');
 const ready = message('Z', 'I');
@@ -29,14 +29,14 @@ function connected(session: string): { counter: Counter; ears: Ears; ask: (...se
 const noted = (counter: Counter) => counter.take().map(({ purpose, label, count }) => `${count} ${purpose} ${label}`);
 
 describe('counting', () => {
-  it('counts a prepared statement each time it is bound, and logging in not at all', () => {
+  it('counts a prepared statement each time it is bound, and does not count the log-in', () => {
     const { counter, ask } = connected('rejoinder-api');
     ask(parse('r1', 'UPDATE  chats SET title = $1'), bind('r1'), sync);
     ask(bind('r1'), sync);
     expect(noted(counter)).toEqual(['2 sql UPDATE chats']);
   });
 
-  it('reads what comes in pieces, wherever they are cut', () => {
+  it('reads bytes in pieces, wherever they are cut', () => {
     const counter = new Counter();
     const ears = counter.postgres('api');
     const sent = Buffer.concat([start('rejoinder-queue-producer'), query('SELECT add()'), query('SELECT add()')]);
@@ -50,7 +50,7 @@ describe('counting', () => {
     expect(noted(counter)).toEqual(['1 queue GET', '1 feed PUBLISH']);
   });
 
-  it('counts neither what is said by the clock nor the transaction around it', () => {
+  it('counts neither statements by the clock nor the transaction around them', () => {
     const { counter, ask } = connected('rejoinder-worker');
     for (const text of ['START TRANSACTION', 'SELECT id, user_id FROM receipts', 'COMMIT', 'SELECT pg_notify($1, $2)'])
       ask(query(text));
@@ -59,7 +59,7 @@ describe('counting', () => {
     expect(noted(counter)).toEqual(['1 sql START TRANSACTION', '1 sql DELETE FROM jobs', '1 sql COMMIT']);
   });
 
-  it('tells commands that go together from those that wait for an answer', () => {
+  it('tells commands that go together from commands that wait for an answer', () => {
     const counter = new Counter();
     const redis = counter.redis('api');
     redis.sent(Buffer.concat([command('SET', 'a', '1'), command('SET', 'b', '1'), command('PING')]));

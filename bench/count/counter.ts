@@ -4,39 +4,39 @@ import { type Command, RedisEars } from './redis-ears.js';
 import type { Ears } from './relay.js';
 import { commandLabel, flat, statementLabel } from './labels.js';
 
-/** Who asks. */
+/** The process that asks. */
 export type Asker = 'api' | 'worker';
 
-/** For what: the process's own statements; the queue, on whichever store; notices and the text of replies. */
+/** The purpose: the process's own statements; the queue, on either store; notices and the text of replies. */
 export type Purpose = 'sql' | 'queue' | 'feed';
 
-/** So often something was said. */
+/** A statement or command, and how often it was sent. */
 export interface Noted {
   readonly asker: Asker;
   readonly purpose: Purpose;
-  /** What was said, in brief. */
+  /** Its short name. */
   readonly label: string;
   count: number;
-  /** Of commands to Redis: those that others went with, or that went alone. Of statements all. */
+  /** For Redis: how many batches of commands there were. For PostgreSQL: all statements. */
   batches: number;
 }
 
-/** Nothing more was said for so long, in milliseconds: longer than text is gathered for. */
+/** In milliseconds. When nothing was sent for so long, the operation has ended; text is gathered for a shorter time. */
 const QUIET_MS = 80;
 const LOOK_EVERY_MS = 10;
 
-/** Counts what processes ask of their stores, without what they say by the clock (`background.ts`). */
+/** Counts what processes ask of their stores, except what they send by the clock (`background.ts`). */
 export class Counter {
   private notes = new Map<string, Noted>();
   private last = 0;
 
-  /** For one connection to PostgreSQL. */
+  /** Reads one connection to PostgreSQL. */
   postgres(asker: Asker): Ears {
     const note = (trip: RoundTrip): void => this.note(asker, purposeOf(trip), statementLabel(trip.text), true);
     return new PostgresEars(transactions(note));
   }
 
-  /** For one connection to Redis. */
+  /** Reads one connection to Redis. */
   redis(asker: Asker): Ears {
     return new RedisEars(({ name, leads }: Command) => {
       const label = commandLabel(name);
@@ -46,14 +46,14 @@ export class Counter {
     });
   }
 
-  /** What was said since this was asked last. */
+  /** The counts since the last call. */
   take(): Noted[] {
     const taken = [...this.notes.values()];
     this.notes = new Map();
     return taken;
   }
 
-  /** Resolves once what is under way has ended: a turn's ticket is put away behind its answer. */
+  /** Resolves once nothing is under way. A turn's ticket is removed only after the turn is answered. */
   async quiet(): Promise<void> {
     this.last = performance.now();
     while (performance.now() - this.last < QUIET_MS) await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
@@ -74,7 +74,7 @@ function purposeOf({ session }: RoundTrip): Purpose {
   return session.endsWith('-feed') ? 'feed' : 'sql';
 }
 
-/** Begin and end of a transaction say nothing of what it is for: they count, or do not, with what is within. One for each connection. */
+/** A transaction's begin and end count only if a statement between them counts. One instance for each connection. */
 function transactions(note: (trip: RoundTrip) => void): (trip: RoundTrip) => void {
   let begin: RoundTrip | undefined;
   let background = false;

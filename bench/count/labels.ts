@@ -7,7 +7,7 @@ const LENGTH = 60;
 
 export const flat = (text: string): string => text.replace(/\s+/g, ' ').trim();
 
-/** A statement in brief: what it writes, or how it begins. BullMQ's begin with a comment that says what they do. */
+/** A statement's short name: what it writes, or how it begins. BullMQ's begin with a comment that says what they do. */
 export function statementLabel(text: string): string {
   const comment = /^\s*--\s*(.*)/.exec(text)?.[1];
   if (comment !== undefined) return comment.slice(0, LENGTH);
@@ -18,7 +18,7 @@ export function statementLabel(text: string): string {
 /** By the beginnings of their hashes. */
 let scripts: ReadonlyMap<string, string> | undefined;
 
-/** A command's name; of a script of BullMQ's, its own. */
+/** A command's name. For a script of BullMQ it is the script's name. */
 export function commandLabel(name: string): string {
   const hash = /^EVALSHA (\w+)/.exec(name)?.[1];
   if (hash === undefined) return name;
@@ -26,7 +26,7 @@ export function commandLabel(name: string): string {
   return scripts.get(hash) ?? name;
 }
 
-/** They are no part of what BullMQ exports, so they are read from where they lie. */
+/** BullMQ does not export its scripts, so they are read from their files. */
 function scriptNames(): ReadonlyMap<string, string> {
   const require = createRequire(import.meta.url);
   const all = require(join(ROOT, 'node_modules/bullmq/dist/cjs/scripts/index.js')) as Record<string, unknown>;

@@ -5,42 +5,42 @@ import { type Exchange, load } from '../load.js';
 import type { Starter, Talker } from '../seed.js';
 import type { Asker, Counter, Noted, Purpose } from './counter.js';
 
-/** A service whose processes go through relays of this counter. */
+/** A service whose processes use this counter's relays. */
 export interface Counted {
   readonly counter: Counter;
-  /** Of the API. */
+  /** The API's address. */
   readonly url: string;
   readonly as: As;
   readonly database: pg.Pool;
-  /** Users who send turns at once, each with a chat; the first also with a job that has ended. */
+  /** Users who send turns at the same time, each with a chat. The first one also has a job that has ended. */
   readonly talkers: readonly [Talker, ...Starter[]];
-  /** How often each operation is done; turns at once by each user. */
+  /** How often each operation is done, and how many turns each user sends among many at once. */
   readonly times: { readonly alone: number; readonly atOnce: number };
 }
 
-/** For one operation, on the average. */
+/** Averages for one operation. */
 export type PerOperation = Readonly<Record<Asker, Readonly<Record<Purpose, number>>>>;
 
-/** What an operation cost. */
+/** The cost of an operation. */
 export interface Counts {
   readonly name: string;
-  /** So many were done. */
+  /** How many were done. */
   readonly operations: number;
-  /** Round trips to PostgreSQL; commands, where the purpose has its own store. */
+  /** Round trips to PostgreSQL, or commands to a store of the purpose's own. */
   readonly each: PerOperation;
-  /** The same, but commands that went to Redis together are one. */
+  /** The same, with commands that went to Redis together as one. */
   readonly batches: PerOperation;
-  /** What it was, and how often for one operation. */
+  /** Each statement or command, and how often one operation sends it. */
   readonly said: Readonly<Record<string, number>>;
 }
 
 /**
- * What only reads is counted so often, and the least is its own: what a process does by itself, every few seconds, may fall into one
+ * Reads are counted so many times, and the lowest count is theirs: what a process sends by itself every few seconds may fall into one
  * count, and on a slow machine into two.
  */
 const LOOKS = 3;
 
-/** Does each operation some times, alone, and counts. @throws Error when one is not answered as it should be */
+/** Does each operation alone, several times, and counts. @throws Error when an answer is not the expected one */
 export async function countOperations(service: Counted): Promise<Counts[]> {
   const { as, url, talkers, times } = service;
   const [first] = talkers;
@@ -59,7 +59,7 @@ export async function countOperations(service: Counted): Promise<Counts[]> {
   const counts: Counts[] = [];
   await service.counter.quiet();
   for (const [name, connections, exchanges] of works) {
-    // What is done for the first time on a connection is not counted: so all of them are used once before.
+    // First uses of a connection are not counted, so all connections are used once before.
     await send(service, connections, exchanges.slice(0, connections));
     const taken: Counts[] = [];
     while (taken.length < (isTurn(exchanges) ? 1 : LOOKS)) {
@@ -77,7 +77,7 @@ const isTurn = (exchanges: readonly Exchange[]): boolean => exchanges[0]?.path.e
 const total = (each: Counts['each']): number =>
   Object.values(each).reduce((sum, { sql, queue, feed }) => sum + sql + queue + feed, 0);
 
-/** Each client takes the exchanges of one user, in turn. Resolves once nothing is under way. */
+/** Each client takes the exchanges of one user, one after the other. Resolves once nothing is under way. */
 async function send({ url, database, counter }: Counted, connections: number, all: readonly Exchange[]): Promise<void> {
   const sent = Array.from({ length: connections }, () => 0);
   const asynchronous = all[0]?.expect === 202;
@@ -91,11 +91,11 @@ async function send({ url, database, counter }: Counted, connections: number, al
     if (errors > 0) throw new Error(fault);
     if (asynchronous) await until(async () => (await unfinished(database)) === 0, 'the end of all turns');
   }
-  // What only reads has ended with its answer.
+  // Reads have ended with their answers.
   if (isTurn(all)) await counter.quiet();
 }
 
-/** Jobs that have not ended. */
+/** The number of jobs that have not ended. */
 export async function unfinished(database: pg.Pool): Promise<number> {
   const { rows } = await database.query(`SELECT count(*)::int AS n FROM jobs WHERE status IN ('queued', 'running')`);
   return rows[0].n as number;

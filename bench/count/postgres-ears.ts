@@ -1,23 +1,24 @@
 import type { Ears } from './relay.js';
 
-/** A round trip: something that was asked of PostgreSQL, and its answer that all is done. */
+/** A round trip: something asked of PostgreSQL, and the answer that all of it is done. */
 export interface RoundTrip {
   /** `application_name` of the session. */
   readonly session: string;
-  /** Of the statement; of the last one, if several were sent before PostgreSQL was to answer. */
+  /** The statement's text. If several were sent before PostgreSQL had to answer, the last one's. */
   readonly text: string;
 }
 
 /**
- * Reads the frontend/backend protocol, version 3 (PostgreSQL's manual, "Message Formats"). A simple query (`Q`), or what ends with `Sync`
- * (`S`), is answered by `ReadyForQuery` (`Z`) at its end, exactly once: each of these is a round trip. Logging in is none.
+ * Reads the frontend/backend protocol, version 3 (PostgreSQL's manual, "Message Formats"). PostgreSQL ends its answer to a simple query
+ * (`Q`), and to messages that end with `Sync` (`S`), with exactly one `ReadyForQuery` (`Z`). So each of these is a round trip. The log-in
+ * is none.
  */
 export class PostgresEars implements Ears {
   private readonly fromProcess = new Messages(true);
   private readonly fromServer = new Messages(false);
   /** Texts of prepared statements, by name. */
   private readonly prepared = new Map<string, string>();
-  /** Texts that were sent and are not answered. */
+  /** Texts that were sent and not answered yet. */
   private readonly asked: string[] = [];
   private session = '';
   private text = '';
@@ -50,7 +51,7 @@ export class PostgresEars implements Ears {
   }
 }
 
-/** Stands for the type of a process's first message, which has none. */
+/** Stands for the type of the first message, which has none. */
 const START = 'start';
 
 interface Message {
@@ -58,7 +59,7 @@ interface Message {
   readonly body: Buffer;
 }
 
-/** Cuts a stream of bytes into messages: a letter, a length that counts itself, and a body. */
+/** Cuts a stream of bytes into messages: a letter, a length that includes itself, and a body. */
 class Messages {
   private rest: Buffer = Buffer.alloc(0);
 
@@ -81,7 +82,7 @@ class Messages {
   }
 }
 
-/** The first two strings of a message, each of which ends with a zero. */
+/** The first two strings of a message. A zero ends each. */
 function strings(body: Buffer): [string?, string?] {
   const first = body.indexOf(0);
   if (first < 0) return [];
@@ -89,7 +90,7 @@ function strings(body: Buffer): [string?, string?] {
   return [body.toString('utf8', 0, first), body.toString('utf8', first + 1, second < 0 ? body.length : second)];
 }
 
-/** Behind the version: names and values, in turn. */
+/** After the version: names and values, alternating. */
 function startUpParameter(body: Buffer, name: string): string | undefined {
   const all = body.toString('utf8', 4).split('\0');
   const at = all.findIndex((part, n) => n % 2 === 0 && part === name);

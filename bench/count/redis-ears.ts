@@ -2,9 +2,9 @@ import type { Ears } from './relay.js';
 
 /** A command that was sent to Redis. */
 export interface Command {
-  /** In capital letters; of a script that BullMQ calls by its hash, `EVALSHA` and the hash's beginning. */
+  /** In capital letters. For a script that BullMQ calls by its hash: `EVALSHA` and the beginning of the hash. */
   readonly name: string;
-  /** Whether it was the first to be sent since an answer came, or to a connection that owed none: commands behind it went with it. */
+  /** The first command since an answer came, or on a connection without open answers. Commands after it went with it. */
   readonly leads: boolean;
 }
 
@@ -34,7 +34,7 @@ function nameOf([command = '', argument = '']: readonly string[]): string {
   return name === 'EVALSHA' ? `EVALSHA ${argument.slice(0, 8)}` : name;
 }
 
-/** The command that the bytes begin with, its first two words, and its length; undefined while it has not all come. */
+/** The first command in the bytes: its first two words, and its length; undefined until it is complete. */
 function readCommand(bytes: Buffer): { words: string[]; length: number } | undefined {
   const line = (at: number): { value: number; next: number } | undefined => {
     const end = bytes.indexOf('\r\n', at);

@@ -1,25 +1,25 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 
-/** Reads what passes on one connection. */
+/** Reads the bytes of one connection. */
 export interface Ears {
-  /** From the process to its store. */
+  /** Bytes from the process to its store. */
   sent(bytes: Buffer): void;
-  /** From the store. */
+  /** Bytes from the store. */
   came(bytes: Buffer): void;
 }
 
-/** Stands between a process and a store, passes everything on as it is, and listens. Without TLS, for it must read. */
+/** Stands between a process and a store, passes everything on unchanged, and reads it. It works without TLS, since it must read. */
 export class Relay {
   private readonly sockets = new Set<Socket>();
 
   private constructor(
     private readonly server: Server,
-    /** Where the process is to connect to instead. */
+    /** The address to which the process connects instead. */
     readonly url: string,
   ) {}
 
-  /** Starts one in front of the store at this address; `listen` is called for each connection. */
+  /** Starts a relay in front of the store at this address. `listen` is called for each connection. */
   static async start(store: string, listen: () => Ears): Promise<Relay> {
     const to = new URL(store);
     const server = createServer({ noDelay: true });
@@ -45,7 +45,7 @@ export class Relay {
     await once(this.server, 'close');
   }
 
-  /** When one end goes, the other does. */
+  /** When one side closes, the other is closed. */
   private join(one: Socket, other: Socket): void {
     this.sockets.add(one);
     one.on('error', () => undefined); // it closes

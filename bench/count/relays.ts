@@ -7,12 +7,12 @@ export interface Stores {
   readonly REDIS_URL?: string;
 }
 
-/** Relays between processes and their stores, all of one counter. */
+/** Relays between processes and their stores, all with one counter. */
 export class Relays {
   readonly counter = new Counter();
   private readonly all: Relay[] = [];
 
-  /** @returns where a process is to look for its stores instead */
+  /** @returns the settings with the relays' addresses in place of the stores' */
   async before(asker: Asker, { DATABASE_URL, REDIS_URL }: Stores): Promise<Record<string, string>> {
     const postgres = await this.start(DATABASE_URL, () => this.counter.postgres(asker));
     if (REDIS_URL === undefined) return { DATABASE_URL: postgres.url };

@@ -3,12 +3,12 @@ import type { Started } from '../started.js';
 import { countOperations, type Counts } from './operations.js';
 import { Relays } from './relays.js';
 
-/** Users who send turns at once. */
+/** Users who send turns at the same time. */
 const AT_ONCE = 32;
 
 const TIMES = { alone: 20, atOnce: 3 };
 
-/** Ends a side's processes and starts others that ask their stores through relays, which would have slowed the measured ones. */
+/** Ends a side's processes, and starts others that reach their stores through relays. Relays would have slowed the measured ones. */
 export async function countSide(side: Side, started: Started): Promise<Counts[]> {
   await Promise.all([side.api.stop(), side.worker.stop()]);
   const relays = new Relays();

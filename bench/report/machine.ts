@@ -6,7 +6,7 @@ import type pg from 'pg';
 import { ROOT } from '#process/root.js';
 import { has } from '../../test/support/machine.js';
 
-/** On what it was measured. */
+/** The machine of the measurement. */
 export interface Machine {
   readonly cpu: string;
   readonly cores: number;
@@ -24,7 +24,7 @@ export function thisMachine(): Machine {
   };
 }
 
-/** The commit that the working tree is at, and whether it has changes; `unknown` where there is no git. */
+/** The commit of the working tree, with `-dirty` if there are changes; `unknown` without git. */
 export function thisCommit(): string {
   const git = (...args: string[]): string =>
     execFileSync('git', args, { cwd: ROOT, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
@@ -36,7 +36,7 @@ export function thisCommit(): string {
   }
 }
 
-/** Versions of what has a share in the figures, PostgreSQL's left out. */
+/** Versions of the parts that affect the figures, except PostgreSQL's. */
 export function versions(): Record<string, string> {
   const of = (name: string): string =>
     (JSON.parse(readFileSync(join(ROOT, 'node_modules', name, 'package.json'), 'utf8')) as { version: string }).version;
@@ -48,7 +48,7 @@ export function versions(): Record<string, string> {
   };
 }
 
-/** Settings that decide what a commit costs, and how much PostgreSQL may hold. */
+/** Settings that decide what a commit costs, and how much memory PostgreSQL may use. */
 const SETTINGS = [
   'server_version',
   'fsync',
@@ -59,7 +59,7 @@ const SETTINGS = [
   'max_connections',
 ];
 
-/** They are those of a session of the product's database: a database may have some of its own. */
+/** Asked in a session of the product's database, because a database may have settings of its own. */
 export async function postgresSettings(database: pg.Pool): Promise<Record<string, string>> {
   const { rows } = await database.query('SELECT name, current_setting(name) AS value FROM unnest($1::text[]) AS name', [
     SETTINGS,

@@ -2,17 +2,17 @@ import type { Measured } from '../measure.js';
 import { type Report, STORE_NAMES, type StoreReport } from './report.js';
 
 /*
- * A picture of the ratios, as SVG: a bar for each operation, the goal as a mark on it, the lowest and the highest pair of rounds as a thin
- * line. It brings its own background, for it is seen on light pages and dark ones.
+ * A picture of the ratios, as SVG: a bar for each operation, a mark for the goal, and a thin line from the lowest to the highest pair of
+ * rounds. It has its own background, because both light and dark pages show it.
  */
 
 const WIDTH = 880;
 const ROW = 26;
 const TITLE = 44;
 const LEFT = 220;
-/** Where a ratio of 1 is: the ceiling. */
+/** The position of ratio 1: the ceiling. */
 const ONE = 600;
-/** What is higher is drawn up to here. */
+/** Higher ratios are drawn up to here. */
 const MOST = 1.15;
 
 const x = (ratio: number): number => Math.round(LEFT + Math.min(ratio, MOST) * (ONE - LEFT));
@@ -54,7 +54,7 @@ function store({ store: name, operations }: StoreReport, top: number): string[] 
   ];
 }
 
-/** The picture, without a line that changes when nothing measured does. */
+/** The picture. Its text changes only when a figure does. */
 export function asPicture(report: Report): string {
   let top = 0;
   const parts = report.stores.flatMap((one) => {

@@ -3,10 +3,10 @@ import type { Measured } from '../measure.js';
 import type { Side, Store } from '../sides.js';
 import type { Machine } from './machine.js';
 
-/** Memory of each part in MB, by its name, on each side. */
+/** The memory of each part in MB, by its name, on each side. */
 export type MemoryOfSides = Readonly<Record<Side['name'], Readonly<Record<string, number>>>>;
 
-/** What was found with the queue on one store. */
+/** The results with the queue on one store. */
 export interface StoreReport {
   readonly store: Store;
   /** Settings of the PostgreSQL that both sides share. */
@@ -14,32 +14,32 @@ export interface StoreReport {
   /** Before the first request. */
   readonly idleMb: MemoryOfSides;
   readonly operations: readonly Measured[];
-  /** What each operation asks of the stores. */
+  /** The cost of each operation at the stores. */
   readonly counts: Readonly<Record<Side['name'], readonly Counts[]>>;
 }
 
-/** A whole run, as it is written as JSON. */
+/** A whole run, as its JSON has it. */
 export interface Report {
-  /** How to have it again. */
+  /** The command that repeats it. */
   readonly command: string;
-  /** When it ended, ISO 8601. */
+  /** The time of its end, ISO 8601. */
   readonly date: string;
-  /** What of the project was measured; `-dirty` behind it: with changes that are in no commit. */
+  /** The measured commit. With `-dirty`, there were changes that no commit has. */
   readonly commit: string;
   readonly machine: Machine;
   readonly versions: Readonly<Record<string, string>>;
   readonly rounds: number;
-  /** How long a round was, in milliseconds. */
+  /** The length of a round, in milliseconds. */
   readonly ms: number;
   readonly seconds: number;
   readonly stores: readonly StoreReport[];
-  /** What was not measured, and why. */
+  /** The stores that were not measured, and why. */
   readonly missing: readonly string[];
 }
 
 export const STORE_NAMES: Readonly<Record<Store, string>> = { postgres: 'PostgreSQL', redis: 'Redis' };
 
-/** Operations that have no ratio: a side saw errors, or did nothing. */
+/** Operations without a ratio: a side had errors, or did nothing. */
 export function withoutRatio(report: Pick<Report, 'stores'>): string[] {
   return report.stores.flatMap(({ store, operations }) =>
     operations.filter(({ ratio }) => ratio === null).map(({ name }) => `${name} (queue on ${STORE_NAMES[store]})`),

@@ -10,21 +10,21 @@ type Table = readonly (readonly string[])[];
 const PARTS = ['api', 'worker', 'postgres', 'redis'] as const;
 const PART_NAMES = { api: 'API', worker: 'worker', postgres: 'PostgreSQL', redis: 'Redis' } as const;
 
-/** Figures of each part that the side has, in a fixed order. */
+/** The figures of a side's parts, in a fixed order. */
 function perPart(values: Readonly<Record<string, number>>, digits: number): string {
   return PARTS.filter((part) => values[part] !== undefined)
     .map((part) => (values[part] ?? NaN).toFixed(digits))
     .join(' / ');
 }
 
-/** What the figures of parts stand for. */
+/** The names of the parts, in the same order. */
 function partsOf(values: Readonly<Record<string, number>>): string {
   return PARTS.filter((part) => values[part] !== undefined)
     .map((part) => PART_NAMES[part])
     .join(' / ');
 }
 
-/** The ratio, and the lowest and the highest of its pairs of rounds. */
+/** The ratio, and those of its lowest and highest pairs of rounds. */
 export function ratioInWords({ ratio, ratios }: Measured): string {
   if (ratio === null) return 'none: errors';
   return `${ratio.toFixed(2)} (${Math.min(...ratios).toFixed(2)} to ${Math.max(...ratios).toFixed(2)})`;
@@ -60,7 +60,7 @@ function operationsTable({ operations }: StoreReport): Table {
   ];
 }
 
-/** A count: whole where it is, else with what is behind the comma. */
+/** A count: without decimals when it is whole. */
 const often = (count: number): string => (Number.isInteger(count) ? String(count) : count.toFixed(2));
 
 function countsTable({ store, counts }: StoreReport): Table {
@@ -123,7 +123,7 @@ function idle({ idleMb }: StoreReport): string {
   return `Memory before the first request, MB (${partsOf(rejoinder)}): ${perPart(rejoinder, 0)}; the ceiling ${perPart(ceiling, 0)}.`;
 }
 
-/** How many of the goals are reached, and which are not. */
+/** How many goals are reached, and which are not. */
 export function goalsInWords(stores: readonly StoreReport[]): string {
   const all = stores.flatMap(({ store, operations }) => operations.map((operation) => ({ store, ...operation })));
   const missed = all.filter(({ ratio, goal }) => ratio === null || ratio < goal);

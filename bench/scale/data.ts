@@ -1,21 +1,21 @@
 import type pg from 'pg';
 
 /*
- * Data as many turns leave behind, written straight into the tables: each turn is a user's message, a job, a call in the ledger and a
- * reply, and ten turns are a chat. Ids are UUIDv7 of their moment, as the service makes them, so they lie in the indexes as its own would.
+ * The data of many turns, written straight into the tables: each turn is a user's message, a job, an entry of the ledger and a reply, and
+ * ten turns are a chat. Ids are UUIDv7 of their time, as the service makes them, so indexes have them in the same order.
  */
 
-/** Turns written by one statement. */
+/** Turns that one statement writes. */
 const BATCH = 200_000;
 
 /** Turns of a chat, and chats of a user. */
 const TURNS = 10;
 const CHATS = 10;
 
-/** Users at least: who has seen three takes each to have a third of all there is. */
+/** The least number of users. With three users PostgreSQL would estimate that each has a third of all rows. */
 const FEWEST_USERS = 30;
 
-/** A stretch of time that is filled with turns. */
+/** A period that is filled with turns. */
 export interface Stretch {
   readonly name: string;
   readonly turns: number;
@@ -23,7 +23,7 @@ export interface Stretch {
   readonly to: Date;
 }
 
-/** What is needed once in each database: assistants, and ids that follow from what they stand for. */
+/** Prepares a database: assistants, and a function for ids. */
 export async function prepare(database: pg.Pool): Promise<void> {
   await database.query(`
     INSERT INTO assistants (slug, name, description, system_prompt, welcome_message, model, max_output_tokens)
@@ -33,7 +33,7 @@ export async function prepare(database: pg.Pool): Promise<void> {
               || '8' || substr(md5(what || n), 4, 15))::uuid $$`);
 }
 
-/** Of so many turns: from one number to another ($5 to $6), of as many users ($4), beginning at a moment ($2), so many seconds ($3) apart. */
+/** Turns number $5 to $6 of $4 users. The first is at $2, and they are $3 seconds apart. */
 const TURN = `
   INSERT INTO turn
   SELECT n, at, bench_id(started, $1 || 'c', n / ${TURNS}),
@@ -46,7 +46,7 @@ const TURN = `
 const TURN_TABLE = `
   CREATE TEMP TABLE turn (n bigint, at timestamptz, chat_id uuid, user_id text, message_id uuid, reply_id uuid, job_id uuid)`;
 
-/** Of all chats of a user the last is the active one: of those from the number $1 on. */
+/** Chats from number $1 on. The last chat of each user is the active one. */
 const CHATS_OF = `
   INSERT INTO chats (id, user_id, assistant_slug, status, last_seq, created_at, updated_at, last_message_at)
   SELECT chat_id, user_id, 'support', CASE WHEN min(n) / ${TURNS} >= $1::bigint THEN 'active' ELSE 'closed' END,
@@ -76,13 +76,13 @@ const KEYS = `
   INSERT INTO idempotency_keys (user_id, key, fingerprint, job_id, created, created_at)
   SELECT user_id, job_id::text, sha256(job_id::text::bytea), job_id, true, at FROM turn WHERE at > now() - interval '20 hours'`;
 
-/** Indexes that are no constraint's: faster made at once, when all is there. */
+/** Indexes that belong to no constraint. It is faster to make them once all rows are there. */
 const LOOSE = `
   SELECT i.indexrelid::regclass::text AS name, pg_get_indexdef(i.indexrelid) AS definition
     FROM pg_index i LEFT JOIN pg_constraint c ON c.conindid = i.indexrelid
    WHERE i.indrelid = ANY ('{chats,messages,jobs,model_calls}'::regclass[]) AND c.oid IS NULL`;
 
-/** Fills a stretch of time with turns, all of which have ended. `progress` is told how many are written. */
+/** Fills a period with turns that have all ended. `progress` is called with the number of written turns. */
 export async function fill(
   database: pg.Pool,
   { name, turns, from, to }: Stretch,
@@ -92,7 +92,7 @@ export async function fill(
   const users = Math.max(FEWEST_USERS, Math.floor(turns / TURNS / CHATS));
   const client = await database.connect();
   try {
-    // References hold by how the data is made: looking each one up would take as long as all the rest.
+    // The data fulfils all references. Checking each one would take as long as all the rest.
     await client.query(`
       SET session_replication_role = replica; SET synchronous_commit = off; SET work_mem = '64MB'; SET maintenance_work_mem = '512MB';
       ${TURN_TABLE}`);
@@ -113,8 +113,7 @@ export async function fill(
 }
 
 /**
- * Chats of one user, one a minute, of which the latest is active, and the oldest ones are what is rare: five archived, four with
- * another assistant.
+ * Chats of one user, one a minute. The latest is active. Among the oldest are the rare ones: five archived, four with another assistant.
  */
 export async function chatsOf(database: pg.Pool, user: string, count: number): Promise<void> {
   await database.query(

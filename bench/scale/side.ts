@@ -2,19 +2,19 @@ import { DataSource, type EntityManager } from 'typeorm';
 import pg from 'pg';
 import { dataSourceOptions } from '#database/data-source.js';
 
-/** A database that is measured, with the service's own statements on it. */
+/** A database to measure, with the service's own statements. */
 export interface Side {
   readonly name: string;
   readonly pool: pg.Pool;
   readonly source: DataSource;
   readonly manager: EntityManager;
-  /** Tells of the plan of each statement, by PostgreSQL's own `auto_explain`, while `work` goes on. */
+  /** The plans of all statements during `work`, from PostgreSQL's `auto_explain`. */
   plans(work: () => Promise<unknown>): Promise<string[]>;
-  /** Lets the settings of the tables hold for connections to come. */
+  /** Closes the connection; later ones see changed settings of the tables. */
   close(): Promise<void>;
 }
 
-/** One connection: what a session has learned of a statement holds for the next. */
+/** One connection, so that a session's prepared plans are used again. */
 const EXPLAIN = ['log_analyze', 'log_buffers', 'log_nested_statements'].map((name) => `-c auto_explain.${name}=on`);
 const OPTIONS = ['-c session_preload_libraries=auto_explain', '-c auto_explain.log_level=notice', ...EXPLAIN].join(' ');
 
@@ -26,7 +26,7 @@ export async function openSide(name: string, url: string): Promise<Side> {
     extra: { ...(options.extra as object), options: OPTIONS, maxLifetimeSeconds: 0, idleTimeoutMillis: 0 },
   }).initialize();
   const pool = new pg.Pool({ connectionString: url, max: 1 });
-  // A connection may be told of the server's end while it ends itself.
+  // A connection may report the server's end while it closes.
   pool.on('error', () => undefined);
   const heard: string[] = [];
   const driver = source.driver as unknown as { master: pg.Pool };

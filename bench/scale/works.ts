@@ -21,13 +21,13 @@ import { CLAIMED_AT_ONCE } from '#jobs/timings.js';
 import { finish } from '#jobs/transitions.js';
 import type { Side } from './side.js';
 
-/** What is measured: by its name, on a side. */
+/** A measured work: its name, and a function that does it. */
 export type Work = readonly [name: string, run: () => Promise<unknown>];
 
-/** A limit of each kind, so that what they count is counted. */
+/** All limits are on, so that each is counted. */
 const LIMITS = { turnsPerMinute: 100_000, unfinishedTurns: 10, tokensPerDay: 10_000_000 };
 
-/** An active chat in which turns are taken. */
+/** An active chat for turns. */
 export interface BenchChat {
   readonly id: string;
   readonly userId: string;
@@ -43,7 +43,7 @@ export async function newChat({ pool }: Side): Promise<BenchChat> {
   return chat;
 }
 
-/** By this name it is done several times in a longer turn. */
+/** A longer turn does the work of this name several times. */
 export const EXTEND = 'extend the lease';
 
 async function beat(manager: EntityManager, job: ClaimedJob | undefined): Promise<void> {
@@ -58,7 +58,7 @@ async function end(manager: EntityManager, job: ClaimedJob | undefined): Promise
   if (!job || !(await finish(manager, job.id, job.attempt, reply, figures))) throw new Error('The turn did not end.');
 }
 
-/** A turn from its beginning to its end; each work takes up where the one before has left it. */
+/** A turn from beginning to end. Each work continues after the one before. */
 export function turnWorks({ manager }: Side, { id: chatId, userId }: BenchChat): Work[] {
   let jobId = '';
   let job: ClaimedJob;
@@ -94,7 +94,7 @@ export function turnWorks({ manager }: Side, { id: chatId, userId }: BenchChat):
   ];
 }
 
-/** What is done all the time, with nothing to do. */
+/** Works that go on all the time, here with nothing to do. */
 export function standingWorks({ manager }: Side, user: string): Work[] {
   return [
     ['end the spent', () => endSpent(manager)],
@@ -111,7 +111,7 @@ export function standingWorks({ manager }: Side, user: string): Work[] {
   ];
 }
 
-/** What is done while turns wait; each turn that is accepted is another user's. */
+/** Works while turns wait. Each accepted turn is another user's. */
 export async function queueWorks(side: Side, rounds: number): Promise<Work[]> {
   const { manager } = side;
   const chats: BenchChat[] = [];
@@ -141,7 +141,7 @@ export async function queueWorks(side: Side, rounds: number): Promise<Work[]> {
   ];
 }
 
-/** What operators look at: `user`, with a chat of ten turns, and `day`, with so many calls on each side. */
+/** Operators' views: of `user` with a chat of ten turns, and of `day`, which has the same number of calls on each side. */
 export function operatorWorks({ manager }: Side, user: string, chat: string, day: string): Work[] {
   const jobs = new AdminJobsService(manager, ...([] as unknown as [never, never, never, never]));
   const usage = new UsageService(manager);
@@ -157,7 +157,7 @@ export function operatorWorks({ manager }: Side, user: string, chat: string, day
   ];
 }
 
-/** What a user asks for who has `count` chats (see `chatsOf`). */
+/** Requests of a user who has `count` chats (see `chatsOf`). */
 export async function chatsWorks(side: Side, user: string, count: number): Promise<Work[]> {
   const chats = new ChatsService(side.manager, undefined as never);
   const kept = { find: () => Promise.resolve(undefined) };

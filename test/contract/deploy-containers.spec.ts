@@ -16,10 +16,10 @@ const compose = parse(text, { merge: true }) as { services: Record<string, any>;
 const services = Object.entries(compose.services);
 const settings = knownSettings();
 
-/** What a worker cannot start without. */
+/** Settings that a worker needs to start. */
 const STORES = { DATABASE_URL: 'postgres://localhost/db', ANTHROPIC_API_KEY: 'key' };
 
-/** A tag that says which: with a version in it, not `latest` or a name that moves from one major version to the next. */
+/** A tag with a version in it, not `latest` or a name that moves between major versions. */
 const PINNED = /^[\w./-]+:v?\d+\.\d+(\.\d+)?(-[\w.-]+)?$/;
 
 describe('the Dockerfile', () => {
@@ -52,15 +52,15 @@ describe('the Dockerfile', () => {
 });
 
 describe('docker-compose.yml', () => {
-  it('is what the schema of Compose allows', () => {
+  it('fits the schema of Compose', () => {
     const off = [
       'service-keys-order',
       'services-alphabetical-order',
       'top-level-properties-order',
       'no-quotes-in-volumes',
     ];
-    // It takes an address in a variable for none (the ports have a test of their own); and the project is called as its directory
-    // is, under which developers have their volumes.
+    // The first rule does not understand an address in a variable; another test here checks the ports. The project's name is its
+    // directory's, under which developers have their volumes.
     off.push('no-unbound-port-interfaces', 'require-project-name-field');
     const rules = Object.fromEntries(off.map((rule) => [rule, 0 as const]));
     const linter = new DCLinter({ rules, quiet: false, debug: false, exclude: [] });
@@ -69,7 +69,7 @@ describe('docker-compose.yml', () => {
     ).toEqual([]);
   });
 
-  it.each(services)('gives %s no root, no right, no file system to write to, and limits', (_, service) => {
+  it.each(services)('gives %s no root, no capabilities, a read-only file system, and limits', (_, service) => {
     expect(service.user).not.toMatch(/^(root|0)\b/);
     expect(service).toMatchObject({ read_only: true, cap_drop: ['ALL'], security_opt: ['no-new-privileges:true'] });
     const { cpus, memory, pids } = service.deploy.resources.limits;
@@ -77,19 +77,19 @@ describe('docker-compose.yml', () => {
     expect(service.image).toMatch(/^rejoinder:\$\{REJOINDER_VERSION:-local\}$|^[\w./-]+:v?\d+\.\d+/);
   });
 
-  it('asks each service for its health, but what has no way to be asked', () => {
+  it('checks the health of each service that can report it', () => {
     const silent = services.filter(([, { healthcheck }]) => healthcheck.disable === true).map(([name]) => name);
     expect(silent).toEqual(['migrate', 'otel-collector']);
     for (const [, { healthcheck }] of services) expect(healthcheck.disable ?? healthcheck.test[0]).toBeTruthy();
   });
 
-  it('opens no port to others unless it is told to', () => {
+  it('opens no port to other machines by default', () => {
     for (const [, { ports = [] }] of services) {
       for (const port of ports) expect(port).toMatch(/^(127\.0\.0\.1|\$\{PUBLISH_ADDRESS:-127\.0\.0\.1\}):/);
     }
   });
 
-  it('starts as many workers as wanted: they have no port or name of their own', () => {
+  it('can start several workers: they have no port or name of their own', () => {
     expect(compose.services['worker']).not.toHaveProperty('ports');
     for (const [, service] of services) expect(service).not.toHaveProperty('container_name');
   });
@@ -112,20 +112,20 @@ describe('docker-compose.yml', () => {
     }
   });
 
-  it('sets settings that there are, and no secret', () => {
+  it('sets only existing settings, and no secret', () => {
     for (const name of ['migrate', 'api', 'worker']) {
       for (const [key, value] of Object.entries<string>(compose.services[name].environment)) {
-        // OTEL_… are OpenTelemetry's own.
+        // OTEL_… are settings of OpenTelemetry.
         expect(key.startsWith('OTEL_') || settings.has(key)).toBe(true);
         if (/SECRET|KEY/.test(key)) expect(value).toBe(`\${${key}:-}`);
       }
     }
   });
 
-  it('mounts files that there are', () => {
+  it('mounts existing files', () => {
     for (const [, { volumes = [] }] of services) {
       for (const volume of volumes) {
-        // What stands there unless a variable says otherwise.
+        // The default of the variable.
         const [from = ''] = volume.replace(/^\$\{\w+:-([^}]+)\}/, '$1').split(':');
         expect([from, from.startsWith('.') ? existsSync(from) : from in compose.volumes]).toEqual([from, true]);
       }

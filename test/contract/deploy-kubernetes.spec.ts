@@ -30,20 +30,20 @@ const labelsOf = (one: Manifest): Record<string, string> => ({
 const settings = knownSettings();
 const image = readDockerfile().at(-1);
 
-/** What kustomize makes of them, where there is a `kubectl`. */
+/** The output of kustomize, if there is a `kubectl`. */
 const kustomized = spawnSync('kubectl', ['kustomize', EXAMPLE], { encoding: 'utf8' });
 
 describe('the manifests', () => {
-  it.each([BASE, EXAMPLE, 'deploy/monitoring/operator'])('of %s are all listed, and all there', (directory) => {
+  it.each([BASE, EXAMPLE, 'deploy/monitoring/operator'])('of %s are all listed, and all exist', (directory) => {
     expect(looseEndsOf(directory)).toEqual([]);
   });
 
-  it.each(named)('%s is what the schema of its kind allows', (_, one) => {
+  it.each(named)('%s fits the schema of its kind', (_, one) => {
     const { file: _file, ...object } = one;
     expect(schemaFaults(object)).toEqual([]);
   });
 
-  it('do not pass the schemas with a field too many, too few, or of another type', () => {
+  it('fail the schemas with an extra field, a missing one, or one of another type', () => {
     const { file: _file, ...api } = structuredClone(found('Deployment', 'rejoinder-api')) as any;
     const changed = (change: (one: any) => void): string[] => {
       const copy = structuredClone(api);
@@ -59,7 +59,7 @@ describe('the manifests', () => {
     );
   });
 
-  (kustomized.error === undefined ? it : it.skip)('are put together by kustomize to what the schemas allow', () => {
+  (kustomized.error === undefined ? it : it.skip)('fit the schemas after kustomize', () => {
     expect([kustomized.status, kustomized.stderr]).toEqual([0, '']);
     const objects = parseAllDocuments(kustomized.stdout).map((document) => document.toJS());
     expect(objects.length).toBeGreaterThan(manifests.length);
@@ -67,7 +67,7 @@ describe('the manifests', () => {
     expect(objects.filter(({ metadata }) => !['rejoinder', undefined].includes(metadata.namespace))).toEqual([]);
   });
 
-  it('scale by HPA and KEDA, so no Deployment says how many it wants', () => {
+  it('scale by HPA and KEDA, so no Deployment sets its replicas', () => {
     for (const one of of('Deployment')) expect(one['spec']).not.toHaveProperty('replicas');
     const targets = [...of('HorizontalPodAutoscaler'), ...of('ScaledObject')].map(
       (one) => one['spec'].scaleTargetRef.name,
@@ -79,7 +79,7 @@ describe('the manifests', () => {
     );
   });
 
-  it('select pods that there are', () => {
+  it('select existing pods', () => {
     const selectors = [
       ...of('Deployment').map((one) => one['spec'].selector.matchLabels),
       ...of('PodDisruptionBudget').map((one) => one['spec'].selector.matchLabels),
@@ -96,7 +96,7 @@ describe('the manifests', () => {
     ]);
   });
 
-  it('let nothing in and out of a pod but what a policy lists', () => {
+  it('let nothing into or out of a pod except what a policy lists', () => {
     const [nothing] = of('NetworkPolicy').filter(({ metadata }) => metadata.name === 'rejoinder-nothing');
     expect(nothing?.['spec']).toEqual({
       podSelector: { matchLabels: { 'app.kubernetes.io/part-of': 'rejoinder' } },
@@ -123,7 +123,7 @@ describe('the manifests', () => {
     expect(existsSync(container(pod).args[0])).toBe(true);
   });
 
-  it('take settings that there are; secrets by reference only, and each where it is used', () => {
+  it('use existing settings; secrets only by reference, and each only where it is used', () => {
     const refs = new Set<string>();
     for (const pod of pods) {
       for (const { name, value, valueFrom } of container(pod).env) {
@@ -153,7 +153,7 @@ describe('the manifests', () => {
     expect(JSON.stringify(container(found('Deployment', 'rejoinder-worker')))).not.toContain('JWT');
   });
 
-  it('name ports that there are, and ask for health where the apps tell it', () => {
+  it('name existing ports, and check health where the apps report it', () => {
     for (const one of of('Deployment')) {
       const ports = container(one).ports.map(({ name }: { name: string }) => name);
       for (const probe of ['startupProbe', 'livenessProbe', 'readinessProbe']) {
@@ -185,7 +185,7 @@ describe('the manifests', () => {
     expect(grace('rejoinder-worker')).toBeGreaterThanOrEqual(drain + AFTER_DRAIN_MS + 5_000);
   });
 
-  it('scale workers by what their slots hold, on questions that indexes answer', () => {
+  it('scale workers by the capacity of their slots, with queries that indexes answer', () => {
     const { data } = found('ConfigMap', 'rejoinder-settings') as any;
     const { triggers } = found('ScaledObject', 'rejoinder-worker')['spec'];
     const [depth, age] = triggers;
@@ -194,7 +194,7 @@ describe('the manifests', () => {
     for (const { authenticationRef } of triggers) found('TriggerAuthentication', authenticationRef.name);
   });
 
-  it('ask for jobs as the database has them, with no more rights than the documentation grants', async () => {
+  it('query the real jobs table, with only the rights that the documentation grants', async () => {
     const { triggers } = found('ScaledObject', 'rejoinder-worker')['spec'];
     const [grant = ''] = /^GRANT .*$/m.exec(readFileSync('docs/operations/kubernetes.md', 'utf8')) ?? [];
     const copy = await freshDatabase();
@@ -202,7 +202,7 @@ describe('the manifests', () => {
     const role = `scaler_${process.pid}`;
     try {
       await client.connect();
-      // Undone with the transaction: roles belong to all databases of a server.
+      // The rollback removes the role, which otherwise belongs to all databases of the server.
       await client.query(
         `BEGIN; CREATE ROLE ${role}; ${grant.replace('rejoinder_scaler', role)} SET LOCAL ROLE ${role}`,
       );
@@ -217,7 +217,7 @@ describe('the manifests', () => {
     }
   });
 
-  it('of the example bring the assistants in a way that the API can read', () => {
+  it('of the example provide the assistants so that the API can read them', () => {
     const [patch] = manifestsIn(`${EXAMPLE}/assistants-patch.yaml`);
     const { containers, volumes } = patch?.['spec'].template.spec ?? {};
     const [generated] = generatedConfigMaps(EXAMPLE);

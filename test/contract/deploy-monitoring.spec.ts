@@ -22,14 +22,14 @@ describe('an expression in PromQL', () => {
     ['sum by (model) (rejoinder_running_attempts)', ['asks for the label model']],
     ['rejoinder_queue_jobs{status="due"}', ['asks for the label status']],
     ['1', ['asks for nothing']],
-  ])('%s is judged by grammar, names and labels', (expression, faults) => {
+  ])('%s is checked for grammar, names and labels', (expression, faults) => {
     expect(faultsOfExpression(expression)).toEqual(faults.map((fault) => expect.stringContaining(fault)));
   });
 });
 
 describe('the alerts', () => {
   it.each(alerts.map((alert) => [alert.alert, alert]))(
-    '%s asks for what there is, and says what to do',
+    '%s uses existing metrics, and says what to do',
     (name, alert) => {
       expect(faultsOfExpression(alert.expr)).toEqual([]);
       expect(alert.labels.severity).toMatch(/^(critical|warning|info)$/);
@@ -41,7 +41,7 @@ describe('the alerts', () => {
     },
   );
 
-  it('have a name each, and there is no runbook for one that is gone', () => {
+  it('have a name each, and no runbook without an alert is left', () => {
     const names = alerts.map(({ alert }) => alert);
     expect(new Set(names).size).toBe(names.length);
     expect(runbook.match(/^## Rejoinder\w+$/gm)).toEqual(names.map((name) => `## ${name}`));
@@ -55,17 +55,17 @@ describe('the alerts', () => {
 });
 
 describe('the dashboard', () => {
-  it.each(panels.map((panel) => [panel.title, panel]))('"%s" asks for what there is', (_, panel) => {
+  it.each(panels.map((panel) => [panel.title, panel]))('"%s" uses existing metrics', (_, panel) => {
     expect(panel.targets.flatMap(({ expr }: { expr: string }) => faultsOfExpression(expr))).toEqual([]);
     expect(panel.description).toBeTruthy();
   });
 
-  it('shows every metric of ours', () => {
+  it('shows every metric of the service', () => {
     const asked = panels.flatMap(({ targets }) => targets.map(({ expr }: { expr: string }) => expr)).join('\n');
     expect(Object.keys(METRICS).filter((name) => name.startsWith('rejoinder_') && !asked.includes(name))).toEqual([]);
   });
 
-  it('has no panel upon another', () => {
+  it('has no overlapping panels', () => {
     const taken = new Set<string>();
     for (const { gridPos } of dashboard.panels) {
       for (let x = gridPos.x; x < gridPos.x + gridPos.w; x++) {
@@ -94,7 +94,7 @@ describe('what watches', () => {
     expect(services).toHaveProperty(new URL(datasources[0].url).hostname);
   });
 
-  it('hands the alerts to an Alertmanager whose every receiver and alert there is', () => {
+  it('sends the alerts to an Alertmanager that names only existing receivers and alerts', () => {
     const { services } = parse(readFileSync('docker-compose.yml', 'utf8'), { merge: true });
     const { alerting } = parse(readFileSync(`${HERE}/prometheus.yml`, 'utf8'));
     const [host, port] = alerting.alertmanagers[0].static_configs[0].targets[0].split(':');

@@ -11,10 +11,10 @@ const PAGES = execFileSync('git', ['ls-files', '--cached', '--others', '--exclud
   .filter((page) => existsSync(join(ROOT, page)));
 
 const read = (page: string): string => readFileSync(join(ROOT, page), 'utf8');
-/** Without what is not read as Markdown. */
+/** Without code blocks, which are not Markdown. */
 const prose = (page: string): string => read(page).replace(/^```[\s\S]*?^```/gm, '');
 
-/** The anchors of a page, as GitHub makes them of its headings. */
+/** The anchors that GitHub makes of a page's headings. */
 function anchors(page: string): Set<string> {
   const headings = prose(page).match(/^#+ .*$/gm) ?? [];
   return new Set(
@@ -28,14 +28,14 @@ function anchors(page: string): Set<string> {
   );
 }
 
-/** The shell's lines between the marks of a conversation. */
+/** The shell commands between the marks of a conversation. */
 function shellBlocks(page: string): string[] {
   const [, flow = ''] = /<!-- flow: begin -->([\s\S]*)<!-- flow: end -->/.exec(read(page)) ?? [];
   return [...flow.matchAll(/```sh\n([\s\S]*?)```/g)].map(([, block = '']) => block);
 }
 
 describe('the documents', () => {
-  it('lead to files and headings that there are', () => {
+  it('link to existing files and headings', () => {
     const broken = PAGES.flatMap((page) =>
       [...prose(page).matchAll(/\]\(([^)\s]+)\)/g)].flatMap(([, link = '']) => {
         if (/^(?:https?:|mailto:)/.test(link)) return [];
@@ -51,12 +51,12 @@ describe('the documents', () => {
     expect(broken).toEqual([]);
   });
 
-  it('begin with two that are read in five minutes each', () => {
+  it('begin with two pages of five minutes each', () => {
     for (const page of ['README.md', 'ARCHITECTURE.md'])
       expect([page, read(page).split('\n').length <= 121]).toEqual([page, true]);
   });
 
-  it('have no lines of a shell in the README but those of the tour, which `npm start` answers in its tests', () => {
+  it('have only shell commands of the tour in the README, which the tests of `npm start` run', () => {
     const tour = shellBlocks('docs/tour.md');
     const blocks = shellBlocks('README.md');
     expect(blocks.length).toBeGreaterThan(2);

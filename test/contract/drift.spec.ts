@@ -40,7 +40,7 @@ describe('contract and code', () => {
     expect(drift(said, done)).toEqual([]);
   });
 
-  it('disagree when a route is taken away from the code', () => {
+  it('disagree when a route is removed from the code', () => {
     const { createTurn: _, ...rest } = done;
     expect(drift(said, rest)).toEqual([
       'createTurn (POST /api/v1/chats/{chat_id}/turns): in the contract, not in the code',
@@ -48,7 +48,7 @@ describe('contract and code', () => {
     expect(Object.keys(surfaceOfControllers([JobsController]))).toEqual(['getJob', 'followJob', 'updateJob']);
   });
 
-  it('disagree when a route is taken away from the contract, or renamed there', () => {
+  it('disagree when a route is removed from the contract, or renamed there', () => {
     const { updateJob: _, ...rest } = said;
     expect(drift(rest, done)).toEqual(['updateJob (PATCH /api/v1/jobs/{job_id}): in the code, not in the contract']);
     const renamed = changed('/api/v1/chats/{chat_id}/turns:', '/api/v1/chats/{chat_id}/turn:');
@@ -85,7 +85,7 @@ describe('contract and code', () => {
     ]);
   });
 
-  it('disagree when the service accepts what the contract does not let in', () => {
+  it('disagree when the service accepts what the contract forbids', () => {
     const accepted = (query: string, body?: object): string[] =>
       contract.faults({
         method: body ? 'POST' : 'GET',
@@ -138,7 +138,7 @@ describe('the contract', () => {
     expect(result.valid).toBe(true);
   });
 
-  it('calls no schema as TypeScript or a browser calls something of its own, which a generated type would shadow', () => {
+  it('gives no schema the name of a global type, which a generated type would shadow', () => {
     const libraries = ['es5', 'es2015.core', 'es2015.promise', 'dom', 'webworker'];
     const taken = libraries.flatMap((name) => {
       const declared = readFileSync(`node_modules/typescript/lib/lib.${name}.d.ts`, 'utf8');
@@ -149,7 +149,7 @@ describe('the contract', () => {
     expect(names.filter((name) => taken.includes(name))).toEqual([]);
   });
 
-  it('declares every parameter that its paths name, first of all', () => {
+  it('declares every parameter that its paths name, and before all others', () => {
     for (const { id, path, method } of contract.operations) {
       const list = contract.at(`/paths/${escape(path)}/${method.toLowerCase()}/parameters`) as any[] | undefined;
       const parameters = (list ?? []).map((one) => (one.$ref ? contract.at(one.$ref.slice(1)) : one));
@@ -158,7 +158,7 @@ describe('the contract', () => {
     }
   });
 
-  it('shows an example of every answer and every request body, and each is what its schema says', async () => {
+  it('has an example of every answer and every request body, and each fits its schema', async () => {
     const faults: string[] = [];
     let seen = 0;
     for (const { id, method, path, statuses } of contract.operations) {

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Surface } from './surface.js';
 
-/** Every difference between what the contract says and what the code declares, in words; empty when they agree. */
+/** Every difference between the contract and the code, in words; empty when they agree. */
 export function drift(contract: Surface, code: Surface): string[] {
   const faults: string[] = [];
   for (const id of new Set([...Object.keys(contract), ...Object.keys(code)])) {
@@ -15,7 +15,7 @@ export function drift(contract: Surface, code: Surface): string[] {
       for (const part of ['route', 'statuses', 'body', 'query'] as const) {
         if (isDeepStrictEqual(said[part], done[part])) continue;
         const [a, b] = [JSON.stringify(said[part]), JSON.stringify(done[part])];
-        // Fields may stand in any order.
+        // The order of fields does not matter.
         if (typeof said[part] === 'object' && sorted(said[part]) === sorted(done[part])) continue;
         faults.push(`${id}: ${part} is ${a} in the contract, ${b} in the code`);
       }

@@ -8,7 +8,7 @@ import { wire, wireBody } from '../support/wire.js';
 
 const NOBODYS = '0199a0de-0000-7000-8000-000000000000';
 
-/** A body each operation accepts. */
+/** A body that each operation accepts. */
 const BODIES: Record<string, object> = {
   openChat: {},
   updateChat: { title: 'T' },
@@ -22,12 +22,12 @@ const BODIES: Record<string, object> = {
   updateDispatch: { paused: false },
 };
 
-/** A query without which an operation is not accepted. */
+/** A query that an operation needs. */
 const QUERIES: Record<string, string> = { listAdminChats: '?user=ana' };
 
 /**
- * Provokes every status of every operation. What each answer holds is checked by the contract; here it counts that it
- * can be had at all, so that nothing is promised that never comes.
+ * Provokes every status of every operation, so that the contract promises none that never comes. The contract checks each answer's content;
+ * this counts the statuses.
  */
 describe('every operation answers with every status the contract gives it', () => {
   let stack: Stack;
@@ -37,7 +37,7 @@ describe('every operation answers with every status the contract gives it', () =
   let receiptId: string;
   beforeAll(async () => {
     stack = await startStack();
-    // An operator, who is a user like any other besides.
+    // An operator, who also is an ordinary user.
     ana = new Client(stack.api.url, tokenFor('ana', { scope: 'admin' }));
     chatId = (await ana.chat()).id;
     jobId = (await ana.turn(chatId, 'hello')).body.job_id;
@@ -72,7 +72,7 @@ describe('every operation answers with every status the contract gives it', () =
   const all = (operations: ContractOperation[], status: number): Record<string, number> =>
     Object.fromEntries(operations.map(({ id }) => [id, status]));
 
-  it('400 to what cannot be read', async () => {
+  it('400 to unreadable requests', async () => {
     const answers = await statusesOf(having(400), async (operation) => {
       if (operation.hasBody) {
         const headers = { 'content-type': 'application/json' };
@@ -108,7 +108,7 @@ describe('every operation answers with every status the contract gives it', () =
   });
 
   it('404 for what does not exist', async () => {
-    // Of the operators', those that name a thing; the others are never missing to them.
+    // Only operators' operations that name a thing can answer 404 to them.
     const named = having(404).filter(({ path }) => !/\/admin\/\w+$/.test(path));
     const ask = (operation: ContractOperation) =>
       operation.id === 'requestReply'
@@ -129,7 +129,7 @@ describe('every operation answers with every status the contract gives it', () =
     expect(await statusesOf(operators, ask)).toEqual(all(operators, 404));
   });
 
-  it('406 to whoever cannot read JSON', async () => {
+  it('406 to a client that does not take JSON', async () => {
     const headers = { accept: 'text/html' };
     const ask = (operation: ContractOperation) =>
       ana.request(operation.method, pathOf(operation), { body: bodyOf(operation), headers });
@@ -150,7 +150,7 @@ describe('every operation answers with every status the contract gives it', () =
     expect(await statusesOf(having(422), ask)).toEqual(all(having(422), 422));
   });
 
-  it('304 to whoever has it already', async () => {
+  it('304 to a client that has the present version', async () => {
     const ask = async (operation: ContractOperation) => {
       const { headers } = await ana.get(pathOf(operation));
       return ana.get(pathOf(operation), { headers: { 'if-none-match': headers.get('etag') ?? '' } });
@@ -158,14 +158,14 @@ describe('every operation answers with every status the contract gives it', () =
     expect(await statusesOf(having(304), ask)).toEqual(all(having(304), 304));
   });
 
-  it('412 to whoever has seen something else', async () => {
+  it('412 to a client that has seen another version', async () => {
     const headers = { 'if-match': '"other"' };
     const ask = (operation: ContractOperation) =>
       ana.request(operation.method, pathOf(operation), { body: bodyOf(operation), headers });
     expect(await statusesOf(having(412), ask)).toEqual(all(having(412), 412));
   });
 
-  it('204 to whoever has seen the end of a stream', async () => {
+  it('204 to a client that has the end of a stream', async () => {
     const streams = having(204).filter(({ method }) => method !== 'DELETE');
     const ask = async (operation: ContractOperation) => {
       const headers = { accept: 'text/event-stream', 'idempotency-key': operation.id };
@@ -210,7 +210,7 @@ describe('every operation answers with every status the contract gives it', () =
     expect((await ana.request('DELETE', user)).status).toBe(200);
   });
 
-  it('409 to what the state of things does not allow', async () => {
+  it('409 to requests that the present state does not allow', async () => {
     const eva = stack.as('eva');
     const chat = (await eva.chat()).id;
     await stack.model.script('slowly', { delay_ms: 3_000 });
@@ -230,7 +230,7 @@ describe('every operation answers with every status the contract gives it', () =
     expect(opened.body.code).toBe('invalid_transition');
   });
 
-  it('429 to whoever has used up what one user may have', async () => {
+  it('429 to a user beyond a limit', async () => {
     const mia = new Client(stack.api.url, tokenFor('mia', { scope: 'admin' }));
     const chat = (await mia.chat()).id;
     const { job_id: job } = (await mia.turn(chat, 'hello')).body as { job_id: string };
@@ -241,14 +241,14 @@ describe('every operation answers with every status the contract gives it', () =
        INSERT INTO open_streams SELECT 'mia', process, 1000 FROM holder`,
     );
     const ask = (operation: ContractOperation) =>
-      // The chat that there is can be had all the same.
+      // An existing chat is found all the same.
       mia.request(operation.method, pathOf(operation, { chat, job }).replace(/support\/chats$/, 'billing/chats'), {
         body: operation.id === 'requestReply' ? { chat_id: chat } : bodyOf(operation),
       });
     expect(await statusesOf(having(429), ask)).toEqual(all(having(429), 429));
   });
 
-  it('502 for a reply that failed while somebody waited for it', async () => {
+  it('502 for a reply that failed while the request waited', async () => {
     const kim = stack.as('kim');
     const chat = (await kim.chat()).id;
     await stack.model.script('refused', { status: 400, error_type: 'invalid_request_error', message: 'no' });
@@ -260,7 +260,7 @@ describe('every operation answers with every status the contract gives it', () =
     await kim.finalJob(id);
   });
 
-  it('500 when something is wrong on our side, and says nothing of it', async () => {
+  it('500 for a fault of the service, without details', async () => {
     const ask = (operation: ContractOperation) =>
       ana.request(operation.method, pathOf(operation), { body: bodyOf(operation) });
     const tables = ['assistants', 'chats', 'jobs', 'receipts', 'dispatch', 'model_calls'];
@@ -294,7 +294,7 @@ describe('every operation answers with every status the contract gives it', () =
     expect((await stack.as('leo').turn(chat.id, 'still there?')).status).toBe(200);
   });
 
-  it('and none is left out', () => {
+  it('and leaves out none', () => {
     const promised = contract.operations.flatMap(({ id, statuses }) => statuses.map((status) => `${id} ${status}`));
     expect(promised.filter((status) => !seen.has(status))).toEqual([]);
   });

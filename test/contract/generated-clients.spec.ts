@@ -12,7 +12,7 @@ const run = promisify(execFile);
 /** Sections of docs/generated-clients.md, each with a command and a program. */
 const PAGE = 'docs/generated-clients.md';
 
-/** What the page says its programs are given. */
+/** Declarations that the page says its programs have. */
 const GIVEN = `declare const service: string;
 declare const token: string;
 declare function show(text: string): void;
@@ -33,7 +33,7 @@ async function sections(): Promise<Section[]> {
   });
 }
 
-/** Runs `npx …` of the page with the program that is installed here. */
+/** Runs `npx …` of the page with the installed program. */
 async function generate(home: string, command: string): Promise<void> {
   const [npx, name = '', ...args] = command.split(' ');
   expect(npx).toBe('npx');
@@ -68,19 +68,19 @@ describe('a client made by a public generator', () => {
     await rm(home, { recursive: true, force: true });
   });
 
-  it('is described for three of them', () => {
+  it('is described for three generators', () => {
     const names = clients.map(({ name }) => name);
     expect(names).toEqual(['openapi-typescript and openapi-fetch', '@hey-api/openapi-ts', 'swagger-typescript-api']);
   });
 
-  it('compiles strictly, with the program that uses it', async () => {
+  it('compiles in strict mode, with the program that uses it', async () => {
     const { stdout } = await run(process.execPath, [resolve('node_modules/typescript/bin/tsc'), '-p', home]).catch(
       (error: { stdout: string }) => error,
     );
     expect(stdout).toBe('');
   });
 
-  it('waits for a turn and streams another, whichever generator made it', async () => {
+  it('waits for a turn and streams another, with each generator', async () => {
     const shown = await Promise.all(
       clients.map(async (_, index) => {
         const bundler = resolve('node_modules/.bin/rolldown');

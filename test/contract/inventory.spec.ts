@@ -8,7 +8,7 @@ import { createApp } from '../../apps/api/src/create-app.js';
 import { contract } from '../support/client.js';
 import { freshDatabase } from '../support/database.js';
 
-/** What the API serves beside the contract: the pages. */
+/** The routes that the API has besides the contract's: those of its pages. */
 const BESIDE = [
   'GET /',
   'GET /assets/*',
@@ -17,7 +17,7 @@ const BESIDE = [
   'GET /docs',
   'GET /docs/*',
   'POST /playground/token',
-  // Preflights, where pages of other origins are let in.
+  // Preflights, for pages of other origins.
   'OPTIONS *',
 ];
 
@@ -45,7 +45,7 @@ describe('the API', () => {
     await rm(dataDir, { recursive: true, force: true });
   });
 
-  it('serves the operations of the contract, what its pages need, and nothing else', () => {
+  it('serves only the operations of the contract, and what its pages need', () => {
     const promised = contract.operations.map(({ method, path }) => `${method} ${path.replace(/\{(\w+)\}/g, ':$1')}`);
     const known = [...promised, ...BESIDE];
     const beside = served.filter((route) => !known.some((one) => covers(one, route)));
@@ -55,14 +55,14 @@ describe('the API', () => {
   });
 });
 
-/** `/assets/*` stands for all that is directly below it. */
+/** `/assets/*` stands for all files directly below it. */
 function covers(known: string, route: string): boolean {
   return known.endsWith('/*') && !route.endsWith('*')
     ? /^[^/]*$/.test(route.slice(known.length - 1)) && route.startsWith(known.slice(0, -1))
     : known === route;
 }
 
-/** Methods and paths, from Fastify's drawing of its routes; HEAD comes with GET, and a star is drawn without the slash before it. */
+/** Methods and paths, from Fastify's printed routes. HEAD comes with GET, and a star is printed without the slash before it. */
 function routesOf(drawing: string): string[] {
   const path: string[] = [];
   return drawing

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { CONTRACT_FILE } from '#process/root.js';
 
-/** What a linter says, with its exit code. Both write colours and a farewell elsewhere: only the report counts. */
+/** A linter's report and exit code. Both linters write colours and other lines elsewhere, so only the report counts. */
 async function run(bin: string, ...args: string[]): Promise<{ code: number | null; report: string }> {
   const child = spawn(process.execPath, [resolve('node_modules', bin), ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -20,7 +20,7 @@ async function run(bin: string, ...args: string[]): Promise<{ code: number | nul
   return { code, report };
 }
 
-/** The rules that a file breaks, errors and warnings alike. */
+/** The rules that a file breaks, with errors and warnings. */
 const LINTERS: Readonly<Record<string, (file: string) => Promise<string[]>>> = {
   Redocly: async (file) => {
     const { report } = await run('@redocly/cli/bin/cli.js', 'lint', '--format=json', '--max-problems=1000', file);
@@ -37,7 +37,7 @@ const LINTERS: Readonly<Record<string, (file: string) => Promise<string[]>>> = {
   },
 };
 
-describe('the contract, to public linters', () => {
+describe('the contract, under public linters', () => {
   let home: string;
   let contract: string;
   beforeAll(async () => {
@@ -46,13 +46,13 @@ describe('the contract, to public linters', () => {
   });
   afterAll(() => rm(home, { recursive: true, force: true }));
 
-  it.each(Object.entries(LINTERS))('is without a fault by all recommended rules of %s', async (_, lint) => {
+  it.each(Object.entries(LINTERS))('passes all recommended rules of %s', async (_, lint) => {
     expect(await lint(CONTRACT_FILE)).toEqual([]);
   });
 
-  it.each(Object.entries(LINTERS))('has faults to %s, once it is broken', async (_, lint) => {
+  it.each(Object.entries(LINTERS))('fails %s once it is broken', async (_, lint) => {
     const broken = contract
-      // Without quotes the comma ends the description, and what follows becomes a key.
+      // Without quotes the comma ends the description, and the rest becomes a key.
       .replace("description: 'Position in the chat, without gaps.'", 'description: Position in the chat, without gaps.')
       .replace("'#/components/schemas/ChatPage'", "'#/components/schemas/Nowhere'");
     const file = join(home, 'openapi.yaml');

@@ -10,7 +10,9 @@ import { dumpSchema } from '../schema/dump.js';
 import { SCHEMA_FILE } from '../schema/file.js';
 import { freshDatabase, type TestDatabase } from '../support/database.js';
 
-/** Tables that are no entity's. Nothing fills `admin_sessions` any more, but services of the version before read it while they are replaced. */
+/**
+ * Tables without an entity. Nothing fills `admin_sessions` any more, but services of the previous version read it while they are replaced.
+ */
 const OTHERS = new Set(['migrations', 'admin_sessions']);
 
 describe('entities and migrations', () => {
@@ -36,7 +38,7 @@ describe('entities and migrations', () => {
       .filter(({ table }) => !OTHERS.has(table))
       .map(({ table, name, type, nullable }) => `${table}.${name} ${type}${nullable ? ' null' : ''}`);
     const described = source.entityMetadatas.flatMap(({ tableName, columns }) =>
-      // What is looked up elsewhere when a row is read is no column of its table.
+      // A field that a read computes is no column of its table.
       columns
         .filter(({ isVirtualProperty }) => !isVirtualProperty)
         .map(({ databaseName, type, precision, isNullable }) => {
@@ -49,14 +51,14 @@ describe('entities and migrations', () => {
     expect(described.sort()).toEqual(migrated.sort());
   });
 
-  it('have what each turn and each heartbeat changes in no index: PostgreSQL then writes to none of the table', async () => {
+  it('have no index on what each turn and each heartbeat changes, so that PostgreSQL need not write to any', async () => {
     const changed = {
       chats: ['last_seq', 'last_message_at'],
       jobs: ['lease_until', 'draft'],
       model_calls: ['message_id', 'input_tokens', 'output_tokens', 'first_text_ms'],
       callers: ['turns_until'],
     };
-    // Of an index its columns, those of its expressions, and those of its condition.
+    // An index's columns, those of its expressions, and those of its condition.
     const rows = await source.query<{ place: string; indexes: number }[]>(
       `SELECT t.relname || '.' || a.attname AS place,
               (SELECT count(*)::int FROM pg_depend d JOIN pg_index i ON i.indexrelid = d.objid
@@ -74,14 +76,14 @@ describe('entities and migrations', () => {
     expect(rows).toHaveLength(1 + Object.values(changed).flat().length);
   });
 
-  it('come to the schema in git: `npm run dev -- schema` writes it anew', async () => {
+  it('make the schema in git (`npm run dev -- schema` writes it)', async () => {
     const client = new pg.Client(database.url);
     await client.connect();
     const dump = await dumpSchema(client).finally(() => client.end());
     expect(await readFile(join(ROOT, SCHEMA_FILE), 'utf8')).toBe(dump);
   });
 
-  it('are complete: nothing is pending on a migrated database', async () => {
+  it('are complete: a migrated database has no pending migrations', async () => {
     expect(await source.showMigrations()).toBe(false);
   });
 });

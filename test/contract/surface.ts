@@ -4,10 +4,10 @@ import { RouteParamtypes } from '@nestjs/common/enums/route-paramtypes.enum.js';
 import { getMetadataStorage } from 'class-validator';
 import type { Contract } from '../support/contract.js';
 
-/** A request's fields, by name; whether it may leave them out. */
+/** A request's fields, by name: required or optional. */
 export type Fields = Readonly<Record<string, 'required' | 'optional'>>;
 
-/** What can be seen of an operation from outside, but for the shape of its answers, which every exchange is held to. */
+/** An operation as seen from outside, without the shape of its answers, which every exchange checks. */
 export interface SurfaceOperation {
   readonly route: string;
   readonly statuses: readonly number[];
@@ -20,7 +20,7 @@ export type Surface = Readonly<Record<string, SurfaceOperation>>;
 
 type Json = Record<string, any>;
 
-/** The operations `openapi.yaml` describes. */
+/** The operations of `openapi.yaml`. */
 export function surfaceOfContract(contract: Contract): Surface {
   return Object.fromEntries(
     contract.operations.map(({ id, method, path, statuses }) => {
@@ -54,12 +54,12 @@ function bodyFields(contract: Contract, requestBody: Json | undefined): Fields {
   );
 }
 
-/** The operations that the controllers of a module, and of all it imports, declare. */
+/** The operations that the controllers of a module declare, with those of all modules it imports. */
 export function surfaceOfModule(module: DynamicModule): Surface {
   return surfaceOfControllers([...controllersOf(module)]);
 }
 
-/** The operations that controllers declare, from the decorators on their handlers. */
+/** The operations that controllers declare, from the decorators of their handlers. */
 export function surfaceOfControllers(controllers: readonly Type[]): Surface {
   return Object.fromEntries(
     controllers.flatMap((controller) => {

@@ -11,14 +11,14 @@ type Job = components['schemas']['Job'];
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Within this long of its worker's death a turn goes on elsewhere, in milliseconds; what the guarantees say. */
+/** In milliseconds: the guarantee for when a dead worker's turn goes on elsewhere. */
 const BOUND_MS = 15_000;
 
 const STREAM = { pieces: Array.from({ length: 1_000 }, (_, n) => `first ${n} `), piece_delay_ms: 30 };
 
 describe('a worker', () => {
   let stack: Stack;
-  /** The jobs by the text of their turns; each turn is a user's of the same name. */
+  /** The jobs by the text of their turns. Each turn belongs to a user of the same name. */
   const jobs = new Map<string, string>();
   beforeAll(async () => {
     stack = await startStack();
@@ -64,9 +64,9 @@ describe('a worker', () => {
         async () => (await ledgerOf(stack, jobOf('between two attempts')))[0]?.outcome === 'failed',
         'the first attempt',
       );
-      // As after four deaths.
+      // As after four lost attempts.
       await stack.database.query('UPDATE jobs SET attempts_left = 0 WHERE id = $1', [jobOf('for the last time')]);
-      // The last write hangs on the chat's row, which somebody holds.
+      // The last statement waits for the chat's row, which another session locks.
       const holder = await stack.database.connect();
       await holder.query('BEGIN');
       await send('at the end');
@@ -88,21 +88,21 @@ describe('a worker', () => {
         expect(job).toMatchObject({ status: 'succeeded', assistant_message: { status: 'complete' } });
         expect(job.assistant_message?.content).not.toContain('first');
         const [first, second] = await ledgerOf(stack, job.id);
-        // The database had the last statement by then, and carries it out.
+        // The database had received the last statement before the worker died, and carries it out.
         if (moment === 'at the end') return expect(first?.outcome).toBe('completed');
         expect((second?.started_at.getTime() ?? Infinity) - killed).toBeLessThan(pace.bound(BOUND_MS));
         expect(first?.outcome).toBe(moment === 'between two attempts' ? 'failed' : 'lost');
       },
     );
 
-    it('leaves in the ledger what the model had told by the last checkpoint', async () => {
+    it('leaves in the ledger the tokens that the model had reported by the last checkpoint', async () => {
       const [lost] = await ledgerOf(stack, jobOf('after a checkpoint'));
       const [call] = await stack.model.calls('after a checkpoint');
       expect(lost).toMatchObject({ message_id: call?.id, outcome: 'lost' });
       expect(lost?.input_tokens).toBeGreaterThan(0);
     });
 
-    it('over the last attempt of a turn: it ends `failed` with a code, and the chat goes on', async () => {
+    it('during the last attempt of a turn: the turn ends `failed` with a code, and the chat goes on', async () => {
       const job = await final('for the last time');
       expect(job).toMatchObject({
         status: 'failed',
@@ -155,17 +155,17 @@ describe('a worker', () => {
       expect((await stack.as(text).get(`/api/v1/jobs/${jobOf(text)}`)).body).toEqual(ended.get(text));
       const [first, second] = await ledgerOf(stack, jobOf(text));
       expect([first?.outcome, second?.outcome]).toEqual(['lost', 'completed']);
-      // It was paid for, and the ledger knows.
+      // The call was billed, so the ledger has it.
       expect(first?.message_id).toBe((await stack.model.calls(text))[0]?.id);
     });
 
-    it('takes turns again, and stops when it is told to', async () => {
+    it('takes turns again, and stops on SIGTERM', async () => {
       expect((await stack.as('later').turn((await stack.as('later').chat()).id, 'later')).status).toBe(200);
       expect(await frozen.stop()).toBe(0);
     });
   });
 
-  it('that does not come within an hour is waited for no longer: the turn is given up', async () => {
+  it('that does not come within an hour: the turn is given up', async () => {
     await currentWorker().stop();
     await send('too old');
     await send('just in time');

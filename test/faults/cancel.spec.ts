@@ -22,7 +22,7 @@ describe('a cancel', () => {
     stack.as(user, through).patch(`/api/v1/jobs/${jobId}`, { status: 'canceled' });
   const callOf = async (text: string) => (await stack.model.calls(text))[0];
 
-  it('of a running job ends its model call within a second, and keeps all the text that anybody saw', async () => {
+  it('of a running job ends its model call within a second, and keeps all the text that a client saw', async () => {
     const ana = stack.as('ana');
     const other = await stack.startApi();
     await stack.model.script('an endless story', ENDLESS);
@@ -54,7 +54,7 @@ describe('a cancel', () => {
     expect(canceled.body).toMatchObject({ status: 'canceled', error: null });
     expect(kept).toMatchObject({ status: 'incomplete', stop_reason: 'canceled' });
     expect(ENDLESS.pieces.join('').startsWith(kept.content as string)).toBe(true);
-    // What the client saw when it asked is kept, and so is what came until the call ended.
+    // The text that the client saw before its cancel is kept, and so is the text until the call's end.
     expect(kept.content.startsWith(seenBefore)).toBe(true);
     await reading;
     expect([last?.id, message]).toEqual(['end', kept.content]);
@@ -68,14 +68,14 @@ describe('a cancel', () => {
       estimated: true,
     });
     expect(kept.usage.input_tokens).toBeGreaterThan(0);
-    // Final is final, and asking twice is fine.
+    // A final state stays, and a second cancel is fine.
     expect((await cancel('ana', job.id)).body).toEqual(canceled.body);
     expect(await other.stop()).toBe(0);
   });
 
-  it('is carried out though the process that was asked hears nothing of it, or is told to stop', async () => {
+  it('is carried out even if the process that was asked gets no notice, or is stopping', async () => {
     const seen = async (text: string): Promise<string> => {
-      // What the stand-in has sent by now, but for what is on its way.
+      // The text that the stand-in has sent so far, without the pieces still under way.
       await until(async () => (await callOf(text)) !== undefined, 'the call');
       await pause(1_000);
       return ENDLESS.pieces.slice(0, 20).join('');
@@ -104,7 +104,7 @@ describe('a cancel', () => {
     expect(answer.body.assistant_message.content.startsWith(least)).toBe(true);
   });
 
-  it('of a job before its first word leaves no message', async () => {
+  it('of a job before its first piece leaves no message', async () => {
     const ben = stack.as('ben');
     await stack.model.script('says nothing', { hang_before_headers: true });
     const job = await ben.turnAsync((await ben.chat()).id, 'says nothing');
@@ -120,14 +120,14 @@ describe('a cancel', () => {
     const canceled = await cancel('eva', job.id);
     expect(canceled.body).toMatchObject({ status: 'canceled', attempts: 0, assistant_message: null });
     for (const worker of stack.workers) worker.thaw();
-    // The chat is free, and its next turn is behind the ticket of the first.
+    // The chat is free. Its next turn's ticket stands behind the first one's.
     const chat = await eva.chat();
     expect((await eva.turn(chat.id, 'instead of it')).status).toBe(200);
     expect((await stack.model.allCalls()).map(({ asked }) => asked)).not.toContain('never to be asked');
     expect((await eva.get(`/api/v1/jobs/${job.id}`)).body).toEqual(canceled.body);
   });
 
-  it('does not wait for a worker that is frozen, and nothing it does later changes what is final', async () => {
+  it('does not wait for a frozen worker, which changes nothing once it thaws', async () => {
     const kim = stack.as('kim');
     await stack.model.script('frozen in mid-stream', ENDLESS);
     const job = await kim.turnAsync((await kim.chat()).id, 'frozen in mid-stream');
@@ -147,7 +147,7 @@ describe('a cancel', () => {
     expect((await kim.get(`/api/v1/jobs/${job.id}`)).body).toEqual(canceled.body);
   });
 
-  it('in the very moment of the reply is one or the other, whole', async () => {
+  it('at the very moment of the reply leaves either the whole reply or the cancel', async () => {
     await stack.model.script('neck and neck', { pieces: ['one ', 'two ', 'three'], piece_delay_ms: 120 });
     const race = async (user: string, ms: number): Promise<string> => {
       const chat = await stack.as(user).chat();
@@ -161,7 +161,7 @@ describe('a cancel', () => {
       return found.status as string;
     };
     const results = new Set<string>();
-    // When that moment comes depends on how busy the machine is: cancels come less and less close until some are on either side.
+    // The moment depends on how busy the machine is. So the cancels spread out until both outcomes have been seen.
     for (let apart = 12; results.size < 2 && apart < 400; apart *= 3) {
       const races = Array.from({ length: 40 }, (_, n) => race(`racer-${apart}-${n}`, n * apart));
       for (const result of await Promise.all(races)) results.add(result);
@@ -169,7 +169,7 @@ describe('a cancel', () => {
     expect(results).toEqual(new Set(['canceled', 'succeeded']));
   });
 
-  it('of somebody else’s job, or of none, changes nothing', async () => {
+  it('of another user’s job, or of an unknown one, changes nothing', async () => {
     const leo = stack.as('leo');
     await stack.model.script('mind your own', { delay_ms: 1_000 });
     const job = await leo.turnAsync((await leo.chat()).id, 'mind your own');

@@ -3,7 +3,7 @@ import { chaos, inWords } from './chaos.js';
 import { Fleet } from './fleet.js';
 import { anySeed } from './random.js';
 
-/** The same seed does the same harm at about the same times. */
+/** The same seed gives the same harm, at about the same times. */
 const seed = Number(process.env['TEST_SEED'] ?? anySeed());
 
 describe('with workers, API, queue and database killed at random', () => {

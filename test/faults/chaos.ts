@@ -9,31 +9,28 @@ import type { SeenTurn } from './user.js';
 export interface ChaosOptions {
   readonly seed: number;
   readonly users: number;
-  /** The load goes on until it lasted so long, in milliseconds, and sent so many turns. */
+  /** The load goes on for this many milliseconds, and until it has sent this many turns. */
   readonly forMs: number;
   readonly turns: number;
-  /** Sets this round apart from others of the same fleet. */
+  /** Tells this round from others of the same fleet. */
   readonly name: string;
-  /** Ends the load before its time. */
+  /** Ends the load early. */
   readonly signal?: AbortSignal;
 }
 
-/** What came of it. */
+/** The result of a round. */
 export interface ChaosReport {
   readonly seed: number;
   readonly turns: number;
   readonly canceled: number;
-  /** Calls that had to be made again. */
+  /** Calls that were repeated. */
   readonly repeated: number;
   readonly attemptsLost: number;
   readonly deeds: readonly string[];
   readonly violations: readonly string[];
 }
 
-/**
- * Puts a fleet under load, does harm to it at random meanwhile, and then looks at everything that is left of it.
- * @returns undefined when it was ended before its time
- */
+/** Puts a fleet under load, harms it at random meanwhile, and then checks all that is left. @returns undefined when it was ended early */
 export async function chaos(fleet: Fleet, options: ChaosOptions): Promise<ChaosReport | undefined> {
   const random = new Random(options.seed);
   const end = Date.now() + options.forMs;
@@ -79,7 +76,7 @@ function withLog(fleet: Fleet, violation: string): string {
   return [violation, ...lines].join('\n    ');
 }
 
-/** Holds what clients were told against what the database says. @returns every difference, in words */
+/** Compares what clients saw with the database. @returns every difference, in words */
 export async function untrue(stack: Stack, turns: readonly SeenTurn[]): Promise<string[]> {
   const { rows } = await stack.database.query<{ text: string; id: string; status: string; reply: string | null }>(
     `SELECT q.content AS text, j.id, j.status, a.content AS reply

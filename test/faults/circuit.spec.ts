@@ -8,7 +8,7 @@ const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 
 const TURNS = 30;
 
-/** Much longer than it takes a turn that is left with two attempts to spend them by itself: a second. */
+/** In milliseconds. A turn without the circuit would spend its two attempts in a second. */
 const OUTAGE_MS = 6_000;
 
 describe('an outage of the model', () => {
@@ -18,8 +18,8 @@ describe('an outage of the model', () => {
   });
   afterAll(() => stopSound(stack));
 
-  it('burns no attempts: the turns wait, hardly a call is made, and all are answered when it is over', async () => {
-    // A reply that was begun before goes on meanwhile, and hides nothing.
+  it('burns no attempts: the turns wait, few calls are made, and all turns are answered when it is over', async () => {
+    // This reply began before the outage. It goes on during it, and must not hide it.
     await stack.model.script('an endless reply', { pieces: Array(2_000).fill('word '), piece_delay_ms: 20 });
     const before = await stack.as('before').turnAsync((await stack.as('before').chat()).id, 'an endless reply');
     await until(async () => (await stack.model.allCalls()).length === 1, 'the reply');
@@ -31,16 +31,16 @@ describe('an outage of the model', () => {
     await stack.database.query('UPDATE jobs SET attempts_left = least(attempts_left, 2) WHERE id <> $1', [before.id]);
     const begun = Date.now();
     await until(async () => stack.workers[0]?.output().includes('the model is away'), 'the circuit');
-    // One that is canceled while it waits is canceled at once, and never asked.
+    // A waiting turn is canceled at once, and the model never gets it.
     const [first] = users;
     const canceled = await first?.patch(`/api/v1/jobs/${jobs[0]?.id}`, { status: 'canceled' });
     expect(canceled?.body.status).toBe('canceled');
     await pause(OUTAGE_MS - (Date.now() - begun));
-    // They wait in the line: no tickets are made for it.
+    // The turns wait in PostgreSQL, without tickets.
     expect(await onQueue(stack, (queue) => queue.getJobCountByTypes('waiting', 'delayed'))).toBeLessThan(TURNS);
 
     const calls = (await stack.model.allCalls()).length - 1;
-    // One of each, at once, and hardly more; without the circuit every turn would have failed by now.
+    // One call for each turn at most, and a few probes. Without the circuit every turn would have failed by now.
     expect(calls).toBeLessThan(TURNS + 12);
     const { rows } = await stack.database.query(
       `SELECT status, count(*)::int AS n FROM jobs WHERE id <> $1 GROUP BY status`,
@@ -54,12 +54,12 @@ describe('an outage of the model', () => {
     const ended = await Promise.all(users.slice(1).map((user, n) => user.finalJob(jobs[n + 1]?.id ?? '')));
     expect(new Set(ended.map(({ status }) => status))).toEqual(new Set(['succeeded']));
     expect(stack.workers[0]?.output()).toContain('the model is back');
-    // None had to be found by the reconciler.
+    // Workers claimed all of them without the reconciler's help.
     expect(stack.workers[0]?.output()).not.toContain('no worker had claimed');
     await stack.as('before').patch(`/api/v1/jobs/${before.id}`, { status: 'canceled' });
   });
 
-  it('is not what one turn has that always fails: others go on beside it', async () => {
+  it('does not begin because one turn always fails: others go on beside it', async () => {
     const [unlucky, other] = [stack.as('unlucky'), stack.as('other')];
     await stack.model.script('bad luck', { status: 500, error_type: 'api_error' });
     const job = await unlucky.turnAsync((await unlucky.chat()).id, 'bad luck');
@@ -69,7 +69,7 @@ describe('an outage of the model', () => {
     expect(await unlucky.finalJob(job.id)).toMatchObject({ status: 'failed', error: { code: 'model_unavailable' } });
   });
 
-  it('keeps no worker from stopping, nor the turns that wait from going on elsewhere', async () => {
+  it('keeps no worker from stopping, and no waiting turn from going on elsewhere', async () => {
     const [worker] = stack.workers;
     await stack.model.script('held', { status: 529, error_type: 'overloaded_error' }, 12);
     const users = Array.from({ length: 12 }, (_, n) => stack.as(`held-${n}`));

@@ -10,7 +10,7 @@ import { until } from '../support/until.js';
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-describe('a PostgreSQL that fails in mid-work', () => {
+describe('a PostgreSQL that fails during work', () => {
   let stack: Stack;
   beforeAll(async () => {
     stack = await startStack({ ownPostgres: true });
@@ -24,7 +24,7 @@ describe('a PostgreSQL that fails in mid-work', () => {
   const expectUnavailable = ({ status, body, headers }: Answer): void =>
     expect([status, body.code, headers.get('retry-after')]).toEqual([503, 'unavailable', '2']);
 
-  it('cuts its connections: whoever asks gets an answer or a 503, pools recover, and every turn is done once', async () => {
+  it('cuts its connections: each request gets an answer or a 503, pools recover, and every turn is done once', async () => {
     await stack.model.script('cut off', { pieces: ['one ', 'two ', 'three'], piece_delay_ms: 300 });
     const users = Array.from({ length: 40 }, (_, n) => stack.as(`cut-${n}`));
     const chats = await Promise.all(users.map((user) => user.chat()));
@@ -88,7 +88,7 @@ describe('a PostgreSQL that fails in mid-work', () => {
 
     await until(async () => (await other.get('/health/ready')).status === 200, 'the database');
     expect(await quick.finalJob(job.id)).toMatchObject({ status: 'succeeded', attempts: 1 });
-    // Who waited has both messages, or the job to go on with.
+    // A client that waited gets both messages, or the job to go on with.
     const { status, body } = await waiting;
     expect([200, 202]).toContain(status);
     const jobId = (status === 202 ? body.id : body.job_id) as string;
@@ -100,7 +100,7 @@ describe('a PostgreSQL that fails in mid-work', () => {
     expect((await quick.turn(another.id, 'and on')).status).toBe(200);
   });
 
-  it('cuts every connection of a process that starts: it works all the same, and stops when it is told to', async () => {
+  it('cuts every connection of a process that starts: it works all the same, and stops on SIGTERM', async () => {
     let over = false;
     let cuts = 0;
     const cutting = (async () => {
@@ -132,12 +132,12 @@ describe('a PostgreSQL that fails in mid-work', () => {
     expect(await api.stop()).toBe(0);
   });
 
-  it('dies between a turn’s commit and its answer: sent again with its key, it is not another turn', async () => {
+  it('dies between a turn’s commit and its answer: sent again with its key, it is the same turn', async () => {
     const ana = stack.as('ana');
     const chat = await ana.chat();
     await stack.model.script('did you get it', { pieces: ['yes ', 'I ', 'did'], piece_delay_ms: 1_000 });
     const headers = { 'idempotency-key': randomUUID() };
-    // The client hears nothing of the first, as if its connection had been cut.
+    // The client gets no answer to the first request, as if its connection had been cut.
     const leave = new AbortController();
     const first = ana.request('POST', `/api/v1/chats/${chat.id}/turns`, {
       body: { user_message: 'did you get it?' },

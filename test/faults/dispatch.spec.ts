@@ -12,7 +12,7 @@ import { until } from '../support/until.js';
 
 const onRedis = process.env['TEST_QUEUE'] === 'redis' ? it : it.skip;
 
-describe('what the queue loses, workers find again in the database', () => {
+describe('workers find in the database what the queue has lost', () => {
   let stack: Stack;
   beforeAll(async () => {
     stack = await startStack();
@@ -31,7 +31,7 @@ describe('what the queue loses, workers find again in the database', () => {
     expect(new Set(ended.map(({ status }) => status))).toEqual(new Set(['succeeded']));
   };
 
-  it('a turn that was committed by a process that died before it rang', async () => {
+  it('a turn whose process died after the commit, before it made a ticket', async () => {
     const ana = stack.as('ana');
     const chat = await ana.chat();
     const options = dataSourceOptions({ url: stack.databaseUrl, poolSize: 1, applicationName: 'dies' });
@@ -51,7 +51,7 @@ describe('what the queue loses, workers find again in the database', () => {
     expect(await ana.finalJob(jobId)).toMatchObject({ status: 'succeeded', attempts: 1 });
   });
 
-  it('a turn whose ticket was taken by a worker that died before it claimed the row', async () => {
+  it('a turn whose ticket was taken by a worker that died before it claimed the job', async () => {
     const ben = stack.as('ben');
     const chat = await ben.chat();
     await Promise.all(stack.workers.map((worker) => worker.stop()));
@@ -80,7 +80,7 @@ describe('what the queue loses, workers find again in the database', () => {
     expect((await stack.as('after').turn((await stack.as('after').chat()).id, 'and the next')).status).toBe(200);
   });
 
-  onRedis('all turns that came while Redis was away: it is back empty, and they are answered', async () => {
+  onRedis('all turns that came while Redis was away: Redis comes back empty, and the turns are answered', async () => {
     const kim = stack.as('kim');
     const chats = [await kim.chat('support'), await kim.chat('billing'), await kim.chat('general')];
     await stack.redis?.kill();
@@ -91,7 +91,7 @@ describe('what the queue loses, workers find again in the database', () => {
       accepted.push((await kim.turnAsync(chat.id, `while it is away, ${chat.assistant}`)).id);
       expect(Date.now() - begun).toBeLessThan(pace.bound(900));
     }
-    // Whoever waits is answered, and told where to go on.
+    // A client that waits gets an answer that names the job.
     const waited = await kim.turn(chats[2]?.id ?? '', 'waiting all the same', { prefer: 'wait=1' });
     expect([waited.status, waited.body.status]).toEqual([202, 'queued']);
     accepted.push(waited.body.id as string);
@@ -122,7 +122,7 @@ describe('what the queue loses, workers find again in the database', () => {
         took.push(Date.now() - begun);
       }
       expect(Math.max(...took)).toBeLessThan(pace.bound(900));
-      // It is known by now: nobody waits for it again.
+      // The process knows now that Redis hangs, so it does not wait again.
       expect(Math.min(...took)).toBeLessThan(pace.bound(400));
     } finally {
       redis?.kill('SIGCONT');

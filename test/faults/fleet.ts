@@ -6,34 +6,34 @@ import { until } from '../support/until.js';
 const APIS = 2;
 const WORKERS = 3;
 
-/** Longest time an app gets to come back, its stores being away meanwhile, in milliseconds. */
+/** How long an app may take to come back while its stores are away, in milliseconds. */
 const BACK_MS = 60_000;
 
-/** Lines of an app's log that are told when it answered wrongly, and when it ended. */
+/** How many lines of an app's log are shown after a wrong answer, and after an unexpected end. */
 const STACK_LINES = 10;
 const LAST_LINES = 50;
 
 /**
- * How the stand-in writes some thirty words: the name in a turn's text, and the silence before each word in milliseconds. A long
- * reply lasts beyond a worker's heartbeat, and its draft is in the row meanwhile.
+ * The stand-in's replies of about thirty words: a name that a turn's text contains, and the pause before each word in milliseconds. A long
+ * reply takes longer than the time between two heartbeats, so its draft is stored meanwhile.
  */
 export const PACES = { brisk: 10, even: 20, slow: 33, long: 110 } as const;
 
-/** A stack of several APIs and workers with stores of its own, each app in a slot that outlives it. */
+/** A stack of several APIs and workers, with stores of its own. Each app has a slot, in which it can be replaced. */
 export class Fleet {
-  /** The apps that are no more, for what they said. */
+  /** Apps that have ended, for their logs. */
   private readonly ended: App[] = [];
 
   private constructor(
     readonly stack: Stack,
     readonly apis: App[],
     readonly workers: App[],
-    /** Where the APIs are, whether they run or not. */
+    /** The addresses of the APIs, whether they run or not. */
     readonly urls: readonly string[],
     private readonly interrupted: AbortSignal | undefined,
   ) {}
 
-  /** `interrupted`: once it is aborted, nothing that has ended is replaced any more. */
+  /** Once `interrupted` is aborted, apps that have ended are not replaced. */
   static async start(interrupted?: AbortSignal): Promise<Fleet> {
     const stack = await startStack({ ownPostgres: true, workers: WORKERS, env: { PORT: String(await steadyPort()) } });
     try {
@@ -53,7 +53,7 @@ export class Fleet {
     }
   }
 
-  /** Puts a new app into the slot of one that has ended, as whoever watches over processes does: again and again. */
+  /** Puts a new app into the slot of one that has ended. Tries again and again, as a supervisor does. */
   async replace(slots: App[], slot: number): Promise<void> {
     const gone = at(slots, slot);
     this.ended.push(gone);
@@ -64,7 +64,7 @@ export class Fleet {
     );
   }
 
-  /** The apps that ended though nobody ended them, in words. */
+  /** The apps that ended by themselves, in words. */
   crashed(): string[] {
     return [...this.apis, ...this.workers]
       .filter(({ process }) => process.exitCode !== null || process.signalCode !== null)
@@ -74,7 +74,7 @@ export class Fleet {
       });
   }
 
-  /** What the apps' logs say of a request, and what follows that: its stack, if there is one. */
+  /** The lines about a request in the apps' logs, each with the stack trace after it. */
   said(requestId: string): string[] {
     return [...this.ended, ...this.apis, ...this.workers].flatMap((app) => {
       const lines = app.output().split('\n');

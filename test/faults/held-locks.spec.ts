@@ -6,10 +6,10 @@ import { Pace } from '../support/pace.js';
 import { type Stack, startStack, tokenFor } from '../support/stack.js';
 import { until } from '../support/until.js';
 
-/** Longest answer while somebody holds a lock, in milliseconds: two waits of 2 s, and what else there is to do. */
+/** The longest answer while somebody holds a lock, in milliseconds: two waits of 2 s, and the rest of the work. */
 const BOUND_MS = 8_000;
 
-describe('while somebody else’s session holds PostgreSQL’s locks', () => {
+describe('while another session holds PostgreSQL’s locks', () => {
   let stack: Stack;
   let holder: pg.Client;
   beforeAll(async () => {
@@ -22,7 +22,7 @@ describe('while somebody else’s session holds PostgreSQL’s locks', () => {
     await stack.stop();
   });
 
-  /** Holds what `lock` takes while `work` goes on. */
+  /** Runs the statement `lock`, and holds its locks during `work`. */
   const holding = async <T>(lock: string, values: unknown[], work: () => Promise<T>): Promise<T> => {
     await holder.query('BEGIN');
     try {
@@ -37,7 +37,7 @@ describe('while somebody else’s session holds PostgreSQL’s locks', () => {
     expect(JSON.stringify(body)).not.toMatch(/lock|timeout|state|SELECT|UPDATE|chats/i);
   };
 
-  it('a chat’s row: what writes into it is told 503 in time, what reads goes on, and nothing of it is done', async () => {
+  it('a chat’s row: writes get 503 in time and take no effect, and reads go on', async () => {
     const ana = stack.as('ana');
     const { id } = await ana.chat();
     await holding('SELECT FROM chats WHERE id = $1 FOR UPDATE', [id], async () => {
@@ -56,7 +56,7 @@ describe('while somebody else’s session holds PostgreSQL’s locks', () => {
     expect((await ana.turn(id, 'now')).body.user_message).toMatchObject({ content: 'now', seq: 2 });
   });
 
-  it('a chat’s row, and many more requests wait for it than there are connections: nobody else waits', async () => {
+  it('a chat’s row, for which more requests wait than there are connections: no other chat waits', async () => {
     const small = await stack.startApi({ DATABASE_POOL_SIZE: '4' });
     const [ben, eva] = [stack.as('ben', small), stack.as('eva', small)];
     const [{ id }, other] = [await ben.chat(), await ben.chat('billing')];
@@ -64,7 +64,7 @@ describe('while somebody else’s session holds PostgreSQL’s locks', () => {
     const waiting = await holding('SELECT FROM chats WHERE id = $1 FOR UPDATE', [id], async () => {
       const sent = Array.from({ length: 6 }, (_, n) => [
         ben.turn(id, `not now, ${n}`, { prefer: 'respond-async' }),
-        // In line for the user's row, which the turn holds while it waits for its chat's.
+        // This waits for the user's row, which the turn holds while it waits for its chat's.
         ben.post(`/api/v1/chats/${other.id}/messages`, { content: `nor this, ${n}` }),
         ben.patch(`/api/v1/chats/${id}`, { title: `at last, ${n}` }),
         ben.post(`/api/v1/chats/${id}/messages`, { content: `nor that, ${n}` }),
@@ -92,13 +92,13 @@ describe('while somebody else’s session holds PostgreSQL’s locks', () => {
       if (answer.status === 503) expectUnavailable(answer);
       else expect(answer.status).toBeLessThan(300);
     }
-    // Whoever stood behind a request that waited in vain is told so with it.
+    // Requests behind one that waited in vain get 503 together with it.
     expect(waiting.filter(({ status }) => status === 503).length).toBeGreaterThanOrEqual(6);
     expect((await ben.turn(id, 'now')).status).toBe(200);
     await small.stop();
   });
 
-  it('a whole table: a turn under way ends with its one attempt, and a stream of it is taken up where it was', async () => {
+  it('a whole table: a turn under way ends with its one attempt, and its stream can be resumed', async () => {
     const kim = stack.as('kim');
     const { id } = await kim.chat();
     await stack.model.script('hold the table', { pieces: ['one ', 'two ', 'three'], piece_delay_ms: 300 });
@@ -124,13 +124,13 @@ describe('while somebody else’s session holds PostgreSQL’s locks', () => {
     expect(await kim.finalJob(job.id)).toMatchObject({ status: 'succeeded', attempts: 1 });
     expect(await stack.model.calls('hold the table')).toHaveLength(1);
     await first;
-    // It goes on by itself if nothing changed while the table was held; else it was ended, to be taken up.
+    // The stream goes on by itself if nothing changed while the table was locked. Otherwise it has ended, and is resumed here.
     const last = told.at(-1)?.id ?? '';
     if (last !== 'end') await follow({ 'last-event-id': last });
     expect([textOf(told), told.at(-1)?.id]).toEqual(['one two three', 'end']);
   });
 
-  it('what PostgreSQL says of its own state is a 503, and not a word of it is told', async () => {
+  it('an error of PostgreSQL’s own state is a 503 that does not repeat it', async () => {
     const leo = stack.as('leo');
     const { id } = await leo.chat();
     await stack.database.query(`
@@ -143,7 +143,7 @@ describe('while somebody else’s session holds PostgreSQL’s locks', () => {
       END $$;
       CREATE TRIGGER say_state BEFORE UPDATE ON chats FOR EACH ROW EXECUTE FUNCTION say_state();
     `);
-    // A deadlock, a conflict, a statement that was ended, a full disk, too many connections, a server that only reads.
+    // A deadlock, a conflict, a canceled statement, a full disk, too many connections, a read-only server.
     for (const code of ['40P01', '40001', '57014', '53100', '53300', '25006']) {
       await stack.database.query('DELETE FROM state');
       await stack.database.query('INSERT INTO state VALUES ($1)', [code]);

@@ -6,7 +6,7 @@ import type { Random } from './random.js';
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** What a killer does, and how often in comparison. */
+/** A killer's deeds, with their weights. */
 const DEEDS = {
   'kill a worker': 4,
   'freeze a worker': 1.5,
@@ -19,27 +19,27 @@ const DEEDS = {
 const DEEDS_WITH_REDIS = { ...DEEDS, 'kill Redis': 2, 'freeze Redis': 1, 'empty Redis': 1.5 } as const;
 type Deed = keyof typeof DEEDS_WITH_REDIS;
 
-/** Time between the beginnings of two deeds, in milliseconds. */
+/** The time between the starts of two deeds, in milliseconds. */
 const REST_MS = [700, 2_500] as const;
 
-/** Deeds under way at the same time at most, each on something else. */
+/** How many deeds may be under way, each on another part. */
 const MOST_AT_ONCE = 3;
 
-/** A frozen worker thaws about when others have taken its jobs: before, meanwhile, and after; in milliseconds. */
+/** In milliseconds. A frozen worker thaws before, while or after others take over its jobs. */
 const FROZEN_WORKER_MS = [8_000, 15_000] as const;
 
-/** A frozen store thaws before it is given up, in milliseconds. */
+/** In milliseconds. A frozen store thaws before the apps give it up. */
 const FROZEN_STORE_MS = [1_000, 6_000] as const;
 
 const CUT = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
               WHERE datname = current_database() AND pid <> pg_backend_pid()`;
 
-/** Longest time for a graceful stop, in milliseconds: a little more than what the service promises. */
+/** The longest graceful stop, in milliseconds: a little more than the service promises. */
 export const STOP_MS = 27_000;
 
-/** Something a store or an app can suffer. */
+/** A harm to a store or an app. */
 interface Harm {
-  /** What suffers; while it does, nothing else is done to it. */
+  /** The harmed part. Nothing else is done to it meanwhile. */
   readonly part: string;
   readonly what: string;
   readonly work: () => Promise<void>;
@@ -52,11 +52,11 @@ interface Store {
   thaw(): void;
 }
 
-/** Does harm to a fleet at random, and brings back what it took. One worker at least is always left alone. */
+/** Harms a fleet at random, and brings back what it took. At least one worker is always left alone. */
 export class Killer {
-  /** What was done, with the second it was done in. */
+  /** The deeds, each with its second. */
   readonly deeds: string[] = [];
-  /** What went wrong in a way that no harm excuses. */
+  /** Faults that no harm excuses. */
   readonly violations: string[] = [];
   private readonly begun = Date.now();
   private readonly underWay = new Map<string, Promise<void>>();
@@ -66,7 +66,7 @@ export class Killer {
   constructor(
     private readonly fleet: Fleet,
     private readonly random: Random,
-    /** Asked before each deed. */
+    /** Asked before each deed; true ends the killing. */
     private readonly enough: () => boolean,
   ) {}
 
@@ -74,7 +74,7 @@ export class Killer {
     this.work = this.loop();
   }
 
-  /** Does no more harm; resolves once everything is back. */
+  /** Ends the killing. Resolves once everything is back. */
   async stop(): Promise<void> {
     this.stopped = true;
     await this.work;
@@ -118,7 +118,7 @@ export class Killer {
       case 'freeze PostgreSQL':
         return stack.postgres && { part: 'PostgreSQL', ...freeze(deed, stack.postgres, this.ms(FROZEN_STORE_MS)) };
       case 'cut all connections':
-        // Our own pool may have kept a connection that was cut before.
+        // Our own pool may use a connection that was cut before.
         const cut = (): Promise<unknown> => until(() => stack.database.query(CUT).catch(() => undefined), deed);
         return { part: 'PostgreSQL', what: deed, work: async () => void (await cut()) };
       case 'kill Redis':
@@ -134,7 +134,7 @@ export class Killer {
     return Math.round(this.random.between(low, high));
   }
 
-  /** Harm to a worker that suffers none yet, if another such is left. */
+  /** Harms a worker that suffers no harm yet, if another such worker is left. */
   private onWorker(harm: (slot: number) => Omit<Harm, 'part'>): Harm | undefined {
     const free = [...this.fleet.workers.keys()].filter((slot) => !this.underWay.has(`worker ${slot}`));
     if (free.length < 2) return undefined;
@@ -159,7 +159,7 @@ export class Killer {
     const code = await worker.stop(STOP_MS);
     if (code !== 0) {
       const last = worker.output().trim().split('\n').slice(-8).join('\n');
-      this.violations.push(`a worker told to stop ended with ${code} after ${Date.now() - begun} ms:\n${last}`);
+      this.violations.push(`a worker ended after SIGTERM with ${code} after ${Date.now() - begun} ms:\n${last}`);
     }
     await this.fleet.replace(this.fleet.workers, slot);
   }

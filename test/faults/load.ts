@@ -2,42 +2,42 @@ import type { Random } from './random.js';
 import { Interrupted, type SeenTurn, User, Violated } from './user.js';
 
 export interface LoadOptions {
-  /** The APIs; a client takes any of them for each call. */
+  /** The APIs. A client takes any of them for each call. */
   readonly urls: readonly string[];
   readonly users: number;
-  /** Sets this load's users and texts apart from all others of the same stack. */
+  /** Tells this load's users and texts from all others of the same stack. */
   readonly name: string;
   readonly random: Random;
-  /** Asked before each turn. */
+  /** Asked before each turn; true ends the load. */
   readonly enough: (turns: number) => boolean;
-  /** Ends the load in the middle of its turns; what was not answered then is no violation. */
+  /** Ends the load in the middle of its turns. Missing answers are no violations then. */
   readonly signal?: AbortSignal;
-  /** Told of each call whose connection was refused or broke. */
+  /** Called for each call whose connection was refused or broke. */
   readonly broken?: (call: BrokenCall) => void;
 }
 
 export interface BrokenCall {
   readonly error: Error;
-  /** What it was for, in words. */
+  /** The purpose of the call, in words. */
   readonly what: string;
-  /** What it was told apart by (`X-Request-Id`): the same turn may have been sent by another call as well. */
+  /** The call's `X-Request-Id`. Another call may have sent the same turn. */
   readonly requestId: string;
   /** The answer had begun. */
   readonly answered: boolean;
 }
 
-/** Many users who send one turn after the other, each in a way of its own, and take no answer but the right one. */
+/** Many users who send one turn after the other, each in another way, and who accept only right answers. */
 export class Load {
   readonly violations: string[] = [];
   readonly turns: SeenTurn[] = [];
-  /** Calls that had to be made again. */
+  /** Calls that were repeated. */
   repeated = 0;
   /** Turns begun so far. */
   sent = 0;
 
   constructor(private readonly options: LoadOptions) {}
 
-  /** Resolves when there is enough, and every turn has ended. */
+  /** Resolves when `enough` says so, and every turn has ended. */
   async run(): Promise<void> {
     await Promise.all(Array.from({ length: this.options.users }, (_, n) => this.user(n)));
   }
@@ -54,13 +54,13 @@ export class Load {
       for (let turn = 1; !enough(this.sent); turn++) {
         this.sent += 1;
         const seen = await user.turn(chatId, turn, canceled);
-        // What a cancel leaves without a reply is asked once more with the next turn: never much of it.
+        // The next turn asks the model again for what a cancel left without a reply. So a canceled turn is never followed by another one.
         canceled = seen.way === 'cancel';
         this.turns.push(seen);
       }
     } catch (error) {
       if (error instanceof Interrupted) return;
-      // A user who was answered wrongly sends no more.
+      // After a wrong answer a user sends no more.
       if (!(error instanceof Violated)) this.violations.push(`${user.name}: ${String(error)}`);
     }
   }

@@ -5,13 +5,13 @@ import pg from 'pg';
 import { freshDatabase } from '../support/database.js';
 import { until } from '../support/until.js';
 
-/** Longest that a statement of the service waits for a lock, in milliseconds. */
+/** The longest time that a statement of the service waits for a lock, in milliseconds. */
 const LOCK_WAIT_MS = 2_000;
 
-it('a migration that must wait for a long report keeps nobody else waiting, and is made once the report has ended', async () => {
+it('a migration that waits for a long report makes no request wait, and runs once the report has ended', async () => {
   const copy = await freshDatabase();
   const database = new pg.Pool({ connectionString: copy.url, max: 3 });
-  // A database as it was before this migration.
+  // The schema before this migration.
   await database.query(`ALTER TABLE jobs DROP COLUMN traceparent`);
   await database.query(`DELETE FROM migrations WHERE name = 'Traces1795565200000'`);
   const report = await database.connect();

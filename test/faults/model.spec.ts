@@ -9,7 +9,7 @@ import { until } from '../support/until.js';
 
 const PIECES = ['one ', 'two ', 'three ', 'four'];
 
-/** Faults after which the same call may well succeed; `code` says whether the model was away, or this answer came to nothing. */
+/** Faults after which the same call may succeed. `code` says whether the model was away, or only this answer failed. */
 const PASSING: [string, code: string, object][] = [
   ['429', 'model_unavailable', { status: 429, error_type: 'rate_limit_error', headers: { 'retry-after': '1' } }],
   ['529', 'model_unavailable', { status: 529, error_type: 'overloaded_error' }],
@@ -43,7 +43,7 @@ const PASSING: [string, code: string, object][] = [
   ['nothing but white space', 'answer_empty', { pieces: [' ', '\n'] }],
 ];
 
-/** Faults that will be there again. */
+/** Faults that the same request will meet again. */
 const LASTING: [string, code: string, object][] = [
   ['400', 'model_rejected', { status: 400, error_type: 'invalid_request_error' }],
   ['a firewall’s 403', 'model_rejected', { status: 403, body: '<html>Forbidden</html>', content_type: 'text/html' }],
@@ -63,7 +63,7 @@ const LASTING: [string, code: string, object][] = [
   ],
 ];
 
-/** Faults that only an operator can mend; turns wait meanwhile. */
+/** Faults that only an operator can mend. Turns wait meanwhile. */
 const OPERATORS: [string, code: string, object][] = [
   ['401', 'model_unauthorized', { status: 401, error_type: 'authentication_error' }],
   ['403', 'model_unauthorized', { status: 403, error_type: 'permission_error' }],
@@ -89,12 +89,12 @@ const OPERATORS: [string, code: string, object][] = [
 
 describe('when the model fails', () => {
   let stack: Stack;
-  /** Calls that another stand-in saw. */
+  /** Calls that another stand-in got. */
   const seenElsewhere: SeenCall[] = [];
   let spent: Promise<Answer>;
   beforeAll(async () => {
     stack = await startStack({ env: { MODEL_IDLE_SECONDS: '1', MODEL_TOTAL_SECONDS: '3' } });
-    // It takes its time, which the others need not wait for.
+    // Begun here, because five attempts take long, and the other tests need not wait for it.
     await stack.model.script('never any good', { status: 529, error_type: 'overloaded_error' });
     const user = stack.as('spent');
     spent = user.turn((await user.chat()).id, 'never any good');
@@ -124,7 +124,7 @@ describe('when the model fails', () => {
         { attempt: 2, outcome: 'completed', error_code: null },
       ]);
       expect(await stack.model.calls(text)).toHaveLength(2);
-      // What the model had told by then is known, whatever became of the call.
+      // The ledger has the tokens that the model had reported, however the call ended.
       const called = await stack.model.calls(text);
       if (lines[0]?.message_id !== null) expect(lines[0]?.message_id).toBe(called[0]?.id);
       if ('pieces' in script) expect(lines[0]?.input_tokens).toBeGreaterThan(0);
@@ -145,7 +145,7 @@ describe('when the model fails', () => {
     const job = await user.finalJob(turn.body.job_id as string);
     expect(job).toMatchObject({ status: 'failed', attempts: 1, error: { code } });
     expect(await ledgerOf(stack, job.id)).toMatchObject([{ outcome: 'failed', error_code: code }]);
-    // The chat goes on: the model is not sent again what it does not take.
+    // The chat goes on: the model does not get the rejected message again.
     const next = `and now, after ${fault}?`;
     expect((await user.turn(chat.id, next)).status).toBe(200);
     const [call] = await stack.model.calls(next);
@@ -153,7 +153,7 @@ describe('when the model fails', () => {
   });
 
   it.each(OPERATORS)(
-    'with %s, the turn waits for an operator (%s), and is answered once it is mended',
+    'with %s, the turn waits for an operator (%s), and is answered once the fault is mended',
     async (fault, code, script) => {
       const user = stack.as(`operator ${fault}`);
       const chat = await user.chat();
@@ -167,7 +167,7 @@ describe('when the model fails', () => {
         ['failed', code],
         ['completed', null],
       ]);
-      // Neither cost the job an attempt.
+      // No call cost the job an attempt.
       const { rows } = await stack.database.query('SELECT attempts_left FROM jobs WHERE id = $1', [turn.body.job_id]);
       expect(rows).toEqual([{ attempts_left: 4 }]);
       expect((await stack.database.query('SELECT FROM model_holds')).rowCount).toBe(0);
@@ -187,7 +187,7 @@ describe('when the model fails', () => {
     },
   );
 
-  it('always, the turn ends `failed` when its attempts are spent, and the ledger has every one', async () => {
+  it('always, the turn ends `failed` when its attempts are spent, and the ledger has all of them', async () => {
     const turn = await spent;
     expect([turn.status, turn.body.code]).toEqual([502, 'assistant_failed']);
     const job = await stack.as('spent').finalJob(turn.body.job_id as string);
@@ -196,7 +196,7 @@ describe('when the model fails', () => {
     expect(await stack.model.calls('never any good')).toHaveLength(5);
   });
 
-  it('asking to wait, a slot is free meanwhile, and a wait of hours is cut to a minute', async () => {
+  it('by asking for a pause, the slot is free meanwhile, and a pause of hours is cut to a minute', async () => {
     const worker = await stack.startWorker({ WORKER_CONCURRENCY: '1' });
     await Promise.all(stack.workers.map((one) => one.stop()));
     const [patient, other] = [stack.as('patient'), stack.as('other')];
@@ -226,7 +226,7 @@ describe('when the model fails', () => {
     await worker.stop();
   });
 
-  it('in mid-stream for all turns, each of them has its own attempts, and nobody else waits', async () => {
+  it('in mid-stream for all turns, each turn has its own attempts, and no other waits', async () => {
     await stack.model.script('breaks off', { pieces: PIECES, error_event_after: 2, error_type: 'overloaded_error' });
     const worker = await stack.startWorker();
     const users = Array.from({ length: 15 }, (_, n) => stack.as(`broken-${n}`));
@@ -241,9 +241,9 @@ describe('when the model fails', () => {
     await worker.stop();
   });
 
-  it('by not being there, the turn is answered once it is', async () => {
+  it('by being away, the turn is answered once the model is back', async () => {
     const port = await freePort();
-    // One that has just been started may take longer to answer than the others are given.
+    // A stand-in that has just started may answer later than the other tests allow.
     const patient = { MODEL_IDLE_SECONDS: '30', MODEL_TOTAL_SECONDS: '60' };
     const worker = await stack.startWorker({ ANTHROPIC_BASE_URL: `http://127.0.0.1:${port}`, ...patient });
     const user = stack.as('refused');
@@ -257,7 +257,7 @@ describe('when the model fails', () => {
     expect(ended.status).toBe('succeeded');
     expect(seenElsewhere).toHaveLength(1);
     const lines = await ledgerOf(stack, job.id);
-    // It is not taken for a database that is away: each attempt counted.
+    // The fault does not count as an absent database: each attempt counted.
     const { rows } = await stack.database.query('SELECT attempts_left FROM jobs WHERE id = $1', [job.id]);
     expect(rows[0]?.attempts_left).toBe(5 - lines.length);
     expect(lines.slice(0, -1).map(({ outcome, error_code }) => `${outcome} ${error_code}`)).toEqual(

@@ -5,21 +5,21 @@ import { type Stack, startStack } from '../support/stack.js';
 import { stopSound } from '../support/sweep.js';
 import { until } from '../support/until.js';
 
-/** An answer that comes to nothing, and what becomes of its turn. */
+/** An answer that fails, and the end of its turn. */
 interface Odd {
   readonly name: string;
   readonly script: object;
-  /** How the job ends. */
+  /** The job's final state. */
   readonly status: 'failed' | 'succeeded';
   readonly code?: string;
-  /** Attempts at most, and answers that were paid for at most. */
+  /** The most attempts, and the most answers that are billed. */
   readonly attempts: number;
   readonly paid: number;
 }
 
 const TEXT = ['so ', 'far'];
 
-/** Whatever is wrong with an answer, the model that gave it is there. */
+/** However odd an answer is, its model is there. */
 const ODD: readonly Odd[] = [
   { name: 'empty', script: { empty_content: true }, status: 'failed', code: 'answer_empty', attempts: 2, paid: 2 },
   { name: 'blank', script: { pieces: [' \n'] }, status: 'failed', code: 'answer_empty', attempts: 2, paid: 2 },
@@ -138,7 +138,7 @@ const ODD: readonly Odd[] = [
   },
 ];
 
-/** A model that is away, or an operator's fault, for some turns alone: from the outside it looks like the real thing. */
+/** Faults of a few turns only, which look like an outage or an operator's fault from outside. */
 const DOUBTFUL: readonly [name: string, script: object, code: string][] = [
   ['failing', { status: 500, error_type: 'api_error' }, 'model_unavailable'],
   ['no answer at all', { hang_before_headers: true }, 'model_unavailable'],
@@ -153,10 +153,10 @@ const DOUBTFUL: readonly [name: string, script: object, code: string][] = [
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** What is promised to everybody else, in milliseconds. */
+/** The promise to everybody else, in milliseconds. */
 const SERVED_MS = 3_000;
 
-/** Sends a turn, in a chat of its own: one that was archived with its turn in flight makes room for the next. */
+/** Sends a turn in a chat of its own. The user's previous chat is archived with its turn in flight, so that a new one can be opened. */
 async function turnOf(user: Client, text: string): Promise<string> {
   const chat = await user.chat();
   const { id } = await user.turnAsync(chat.id, text);
@@ -171,7 +171,7 @@ describe.each([1, 2])('odd answers, with %i workers', (workers) => {
   });
   afterAll(() => stopSound(stack));
 
-  /** Seven turns of one user, and thirty of as many users, all at once. */
+  /** Seven turns of one user, and thirty of thirty users, all at once. */
   const send = async (name: string): Promise<{ user: Client; id: string }[]> => {
     const one = stack.as(`one ${name}`);
     const sent: { user: Client; id: string }[] = [];
@@ -191,7 +191,7 @@ describe.each([1, 2])('odd answers, with %i workers', (workers) => {
     return rows[0]?.n as number;
   };
 
-  /** Somebody else's turns, one after the other. @returns how long the slowest took, in milliseconds, by the machine's pace */
+  /** Another user's turns, one after the other. @returns how long the slowest took, and the bound at the machine's pace, in milliseconds */
   const serve = async (who: string, turns: number): Promise<{ slowest: number; bound: number }> => {
     const other = stack.as(who);
     const chat = await other.chat();
@@ -206,7 +206,7 @@ describe.each([1, 2])('odd answers, with %i workers', (workers) => {
     return { slowest, bound: pace.bound(SERVED_MS) };
   };
 
-  it('of every kind, from one user and from many, keep nobody else waiting and end within their attempts', async () => {
+  it('of every kind, from one user and from many, make no other user wait, and end within their attempts', async () => {
     for (const { name, script } of ODD) await stack.model.script(`${name}: `, script);
     const sending = Promise.all(ODD.map(async (odd) => ({ odd, turns: await send(odd.name) })));
     const served = [serve('first', 20), sending.then(() => serve('second', 20))];
@@ -237,15 +237,15 @@ describe.each([1, 2])('odd answers, with %i workers', (workers) => {
     for (const worker of stack.workers) expect(worker.output()).not.toContain('no attempt begins');
   });
 
-  // What one worker does several do, each by itself.
+  // Several workers behave like one, each by itself.
   it.each(workers === 1 ? DOUBTFUL : DOUBTFUL.slice(2, 4))(
-    'that look like an outage (%s), from one user, hold others up once, for a moment, and end within their attempts',
+    'that look like an outage (%s), from one user, delay others once, for a moment, and end within their attempts',
     async (name, script, code) => {
       await stack.model.script(`${name}: `, script);
       const one = stack.as(`doubtful ${name}`);
       const ids: string[] = [];
       for (let n = 0; n < 7; n++) ids.push(await turnOf(one, `${name}: ${n}.`));
-      // Others go on, and so it is seen that only these turns are at fault.
+      // Other turns succeed meanwhile, which shows that only these are at fault.
       let over = false;
       const served = (async () => {
         for (let n = 0; !over; n++) {

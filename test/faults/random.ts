@@ -1,4 +1,4 @@
-/** Chance that can be had again: the same seed gives the same sequence (mulberry32). */
+/** Repeatable chance: the same seed gives the same sequence (mulberry32). */
 export class Random {
   private state: number;
 
@@ -6,12 +6,12 @@ export class Random {
     this.state = seed >>> 0;
   }
 
-  /** A sequence of its own, so that what is done at the same time does not change one another's. */
+  /** A sequence of its own, so that parts that run at the same time do not change each other's. */
   fork(salt: number): Random {
     return new Random(Math.imul(this.seed ^ (salt + 1), 0x9e3779b1));
   }
 
-  /** From 0 to 1, without 1. */
+  /** At least 0, and less than 1. */
   next(): number {
     this.state = (this.state + 0x6d2b79f5) >>> 0;
     let mixed = Math.imul(this.state ^ (this.state >>> 15), this.state | 1);
@@ -28,7 +28,7 @@ export class Random {
     return list[Math.floor(this.next() * list.length)] as T;
   }
 
-  /** One of the names, each as often as its weight says. */
+  /** One of the names, chosen by weight. */
   weighted<T extends string>(weights: Partial<Record<T, number>>): T {
     const entries = Object.entries(weights) as [T, number][];
     let left = this.next() * entries.reduce((sum, [, weight]) => sum + weight, 0);
@@ -37,7 +37,7 @@ export class Random {
   }
 }
 
-/** A seed nobody chose. */
+/** A random seed. */
 export function anySeed(): number {
   return Math.floor(Math.random() * 2 ** 31);
 }

@@ -12,7 +12,7 @@ import { anySeed, Random } from './random.js';
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Load before the first stop, between two, and after the last, in milliseconds. */
+/** The time of load before the first stop, between two, and after the last, in milliseconds. */
 const BETWEEN_MS = 1_500;
 
 function inWords({ what, error, answered }: BrokenCall): string {
@@ -57,7 +57,7 @@ describe('a rolling restart under load', () => {
     return rows;
   };
 
-  it('of all workers loses no attempt, and no client sees anything but its answer', async () => {
+  it('of all workers loses no attempt, and every client gets its answer', async () => {
     const { load, codes } = await roll('workers', fleet.workers);
     expect(load.violations).toEqual([]);
     expect(load.repeated).toBe(0);
@@ -68,13 +68,13 @@ describe('a rolling restart under load', () => {
     expect(await lostAttempts()).toEqual([]);
   }, 180_000);
 
-  it('of all APIs answers whoever was accepted, and refuses the others before', async () => {
+  it('of all APIs answers every accepted request, and refuses the others before', async () => {
     const cut: BrokenCall[] = [];
     const { load, codes } = await roll('apis', fleet.apis, (call) => void cut.push(call));
     const ids = cut.map(({ requestId }) => requestId);
     const { rows } = await fleet.stack.database.query('SELECT request_id FROM jobs WHERE request_id = ANY($1)', [ids]);
     const accepted = new Set(rows.map(({ request_id: id }) => id as string));
-    // A connection that was kept from an earlier call may be closed in the moment the next is sent on it.
+    // The API may close an idle connection at the moment at which a request is sent on it.
     const wrong = cut.filter(({ requestId, answered }) => answered || accepted.has(requestId));
     expect([...load.violations, ...wrong.map(inWords)]).toEqual([]);
     expect(codes).toEqual([0, 0]);
@@ -86,7 +86,7 @@ describe('a rolling restart under load', () => {
 });
 
 describe('replacing workers one after the other', () => {
-  /** How long a reply lasts, in milliseconds, and the pieces it comes in. */
+  /** The length of a reply, in milliseconds, and its pieces. */
   const REPLY_MS = 4_000;
   const PIECES = 20;
   const WORKERS = 4;
@@ -125,7 +125,7 @@ describe('replacing workers one after the other', () => {
 
   const allSucceeded = async (): Promise<boolean> => (await jobsNow()).every((status) => status === 'succeeded');
 
-  it('pays for each long reply once, where a worker may go on for as long as a reply lasts', async () => {
+  it('pays for each long reply once, if a stopping worker may go on as long as a reply lasts', async () => {
     await start('20');
     for (const slot of [0, 1]) {
       await send(6);
@@ -135,7 +135,7 @@ describe('replacing workers one after the other', () => {
     expect(await calls()).toEqual(Array(12).fill(['completed']));
   }, 60_000);
 
-  it('again and again begins no long reply more than a few times, though few end while their worker stops', async () => {
+  it('again and again begins no long reply more than a few times, even if few end while their worker stops', async () => {
     await start('1');
     await send(8);
     for (let n = 0; n < 20 && !(await allSucceeded()); n++) {

@@ -4,7 +4,7 @@ import { runProgram } from '../support/processes.js';
 import { SECRET, type Stack, startStack } from '../support/stack.js';
 import { until } from '../support/until.js';
 
-/** Longer than any process takes to stop: the test looks how it ends by itself. */
+/** Longer than any process takes to stop, because the test checks that each ends by itself. */
 const LONG_MS = 60_000;
 
 describe('a PostgreSQL that has fallen silent', () => {
@@ -14,7 +14,7 @@ describe('a PostgreSQL that has fallen silent', () => {
   });
   afterAll(() => stack.stop());
 
-  it('keeps no process from stopping in order, idle or in mid-reply; and a start says that it does not answer', async () => {
+  it('keeps no process from stopping in order, idle or in mid-reply; and a start reports it', async () => {
     const ana = stack.as('ana');
     await stack.model.script('goes on', { pieces: ['one ', 'two'], stall_after: 1 }, 1);
     const job = await ana.turnAsync((await ana.chat()).id, 'goes on');
@@ -27,7 +27,7 @@ describe('a PostgreSQL that has fallen silent', () => {
         WORKER_PORT: '0',
         ANTHROPIC_API_KEY: 'none',
       });
-      // Long enough for every worker to have asked by the clock: these questions have no answer either.
+      // Long enough for the regular statements of every worker, which get no answer either.
       await new Promise((resolve) => setTimeout(resolve, 3_000));
       const pace = await Pace.watch();
       const begun = Date.now();

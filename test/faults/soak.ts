@@ -5,18 +5,18 @@ import { Fleet } from './fleet.js';
 import { anySeed } from './random.js';
 
 /*
- * `npm run dev -- soak MINUTES [SEED] [--ports FROM-TO]`: rounds of load and harm, each followed by a look at everything that is left. Ends
- * with 1 when anything was found that must not be. Ctrl-C ends it in order. All that listens does so on ports of that range.
+ * `npm run dev -- soak MINUTES [SEED] [--ports FROM-TO]`: rounds of load and harm, each followed by a check of all that is left. Ends with
+ * 1 when a check failed. Ctrl-C ends it in order. With `--ports`, all servers listen on ports of that range.
  */
 
 const DEFAULT_MINUTES = 10;
 const ROUND_MS = 45_000;
 const USERS = 20;
 
-/** The stand-in knows this many calls; a new fleet begins before it forgets the first. */
+/** The stand-in remembers this many calls. A new fleet begins before it forgets the first. */
 const MOST_TURNS_OF_A_FLEET = 10_000;
 
-/** Servers there are at once, and room for those that are being replaced. */
+/** The number of servers at the same time, with room for replacements. */
 const FEWEST_PORTS = 20;
 
 function usage(): never {
@@ -47,7 +47,7 @@ const [minutes, firstSeed] = options();
 const interrupted = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => {
-    if (!interrupted.signal.aborted) console.log('Stopping: the round under way is not looked at.');
+    if (!interrupted.signal.aborted) console.log('Stopping: the round under way is not checked.');
     interrupted.abort();
   });
 }
@@ -78,14 +78,14 @@ try {
     });
     if (report === undefined) break;
     turnsOfFleet += report.turns;
-    // The sweep sees earlier rounds of the same fleet, too.
+    // The sweep also sees earlier rounds of the same fleet.
     const violations = report.violations.filter((violation) => !seen.has(violation));
     violations.forEach((violation) => seen.add(violation));
     reports.push({ ...report, violations });
     console.log(`round ${round}, ${inWords({ ...report, violations })}`);
   }
 } catch (error) {
-  // Ctrl-C reaches what is being started, too.
+  // Ctrl-C also reaches the processes that are being started.
   if (!interrupted.signal.aborted) {
     process.exitCode = 1;
     console.error(error);

@@ -37,7 +37,7 @@ describe('the sweep', () => {
   });
   afterAll(() => stack.stop());
 
-  it('finds nothing where nothing is wrong', async () => {
+  it('finds nothing in sound data', async () => {
     expect(await sweep(stack)).toEqual([]);
   });
 
@@ -58,7 +58,7 @@ describe('the sweep', () => {
     }
   });
 
-  it('finds a call that goes on, and one that was given up though the ledger has it completed', async () => {
+  it('finds a call that goes on, and one that was given up although the ledger has it as completed', async () => {
     const seen = await stack.model.allCalls();
     const going = {
       allCalls: async () => [...seen, { ...(seen[0] as (typeof seen)[0]), id: 'msg_1', outcome: 'running' }],
@@ -70,7 +70,7 @@ describe('the sweep', () => {
     );
   });
 
-  it('misses no line for calls that the model refused for what they were', async () => {
+  it('asks for no entry of a call that the model refused as invalid', async () => {
     const seen = await stack.model.allCalls();
     const refused = ['rejected', 'too_long'].map((outcome) => ({
       ...(seen[0] as (typeof seen)[0]),

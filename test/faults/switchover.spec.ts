@@ -12,7 +12,7 @@ import { startRedis } from '../support/redis.js';
 import { type Stack, startStack, tokenFor } from '../support/stack.js';
 import { until } from '../support/until.js';
 
-/** Until whoever waits has the end of a turn that ended on the new server, in milliseconds. */
+/** In milliseconds: when a waiting client must have the end of a turn that ended on the new server. */
 const SECONDS_MS = 10_000;
 
 const onRedis = process.env['TEST_QUEUE'] === 'redis' ? it : it.skip;
@@ -21,12 +21,12 @@ const portOf = (server: pg.Pool): number => Number(new URL(server.options.connec
 
 const PIECES = Array.from({ length: 12 }, (_, n) => `piece ${n} `);
 
-describe('a switchover, after which the old server lives on, only reads and keeps its sessions', () => {
+describe('a switchover, after which the old server is read-only and keeps its sessions', () => {
   let pair: PostgresPair;
   let stack: Stack;
   let redisAddress: Promise<MovingAddress> | undefined;
   beforeAll(async () => {
-    // The migration is told only that the queue is on Redis, not where.
+    // The migration gets no address of Redis. It only knows that the queue is there.
     pair = await startPostgresPair(process.env['TEST_QUEUE'] === 'redis' ? { REDIS_URL: 'redis://127.0.0.1' } : {});
     stack = await startStack({
       databaseUrl: pair.url,
@@ -44,7 +44,7 @@ describe('a switchover, after which the old server lives on, only reads and keep
     await (await redisAddress)?.stop();
   });
 
-  /** Our sessions with a server. */
+  /** The service's sessions with a server. */
   const sessions = async (server: 'old' | 'other'): Promise<string[]> => {
     const { rows } = await pair[server].query<{ name: string }>(
       `SELECT application_name AS name FROM pg_stat_activity
@@ -61,7 +61,7 @@ describe('a switchover, after which the old server lives on, only reads and keep
       }),
     );
 
-  it('is noticed by whoever waits, follows or cancels, within seconds, and by health and log', async () => {
+  it('is noticed within seconds, by clients that wait, follow or cancel, and in health and log', async () => {
     const [ana, ben, kim] = [stack.as('ana'), stack.as('ben'), stack.as('kim')];
     await stack.model.script('goes on beyond it', { pieces: PIECES, piece_delay_ms: 400 });
     await stack.model.script('never ends', { pieces: ['well'], stall_after: 1 });
@@ -86,7 +86,7 @@ describe('a switchover, after which the old server lives on, only reads and keep
 
     const fine = [200, 'ok'];
     await until(async () => isDeepStrictEqual(await health(), [fine, fine]), 'health to say so');
-    // None of ours is left behind: pools, BullMQ's, and those that listen.
+    // No session of the service is left: pools, BullMQ's, and the listeners.
     await until(async () => (await sessions('old')).length === 0, 'all sessions to be left', SECONDS_MS);
     await until(async () => {
       const listening = (await sessions('other')).filter((name) => name.endsWith('-feed'));
@@ -99,14 +99,14 @@ describe('a switchover, after which the old server lives on, only reads and keep
         'the log to say that it listens again',
       );
     }
-    // The worker hears a cancel: it is asked first, and over its head it would take three seconds.
+    // The worker gets the notice of the cancel. Without it, the cancel would take three seconds.
     const asked = Date.now();
     expect((await kim.patch(`/api/v1/jobs/${stalled.id}`, { status: 'canceled' })).status).toBe(200);
     expect(Date.now() - asked).toBeLessThan(2_000);
     expect((await ana.turn((await ana.chat()).id, 'and on')).status).toBe(200);
   });
 
-  it('is noticed, too, where the old server may still be written to and nobody does', async () => {
+  it('is also noticed if the old server still accepts writes, but gets none', async () => {
     const { old, other, address } = pair;
     await old.query('ALTER SYSTEM RESET default_transaction_read_only');
     await old.query('SELECT pg_reload_conf()');
@@ -124,21 +124,21 @@ describe('a switchover, after which the old server lives on, only reads and keep
     await notifications.start({ query: (statement, values) => written.query(statement, values) });
     try {
       await old.query(`NOTIFY said, 'before'`);
-      await until(async () => received.includes('before'), 'what is said before');
+      await until(async () => received.includes('before'), 'the first notice');
       await new Promise((resolve) => setTimeout(resolve, 1_500));
-      // All is well, and nothing is made anew.
+      // Nothing is wrong, so no connection is replaced.
       expect(missed).toBe(1);
       written = other;
       address.moveTo(portOf(other));
       await until(async () => missed === 2, 'another connection', SECONDS_MS);
       await other.query(`NOTIFY said, 'after'`);
-      await until(async () => received.includes('after'), 'what is said after', SECONDS_MS);
+      await until(async () => received.includes('after'), 'the second notice', SECONDS_MS);
     } finally {
       await notifications.onApplicationShutdown();
     }
   });
 
-  onRedis('is noticed of a Redis that has become a replica, also by those who only pass text on', async () => {
+  onRedis('is also noticed for Redis that has become a replica, by the connections of the feed, too', async () => {
     const lou = stack.as('lou');
     const address = await redisAddress;
     const other = await startRedis();
@@ -150,7 +150,7 @@ describe('a switchover, after which the old server lives on, only reads and keep
       address?.moveTo(Number(new URL(other.url).port));
       const fine = [200, 'ok'];
       await until(async () => isDeepStrictEqual(await health('queue'), [fine, fine]), 'health to say so', SECONDS_MS);
-      // All of them are where it may be written: the queue's two or more, and two of each end that passes text on.
+      // All connections lead to the new primary: two or more of the queue, and two of each end of the feed.
       await until(
         async () => {
           const clients = String(await otherRedis?.client('LIST'));
@@ -177,7 +177,7 @@ describe('a switchover, after which the old server lives on, only reads and keep
     }
   });
 
-  it('stops a start that finds a server which only reads, in words that say so', async () => {
+  it('stops a start on a read-only server, with a message that says so', async () => {
     await pair.other.query('ALTER SYSTEM SET default_transaction_read_only = on');
     await pair.other.query('SELECT pg_reload_conf()');
     for (const start of [() => stack.startApi(), () => stack.startWorker()]) {

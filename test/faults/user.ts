@@ -9,21 +9,21 @@ import type { Random } from './random.js';
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** The longest any call may take, in milliseconds: a little more than the longest wait the service knows. */
+/** The longest call, in milliseconds: a little more than the longest wait of the service. */
 const CALL_MS = 70_000;
 
-/** The longest a turn may take from its first call to its end, in milliseconds: several attempts may be lost on the way. */
+/** The longest turn from its first call to its end, in milliseconds: several attempts may be lost. */
 const TURN_MS = 180_000;
 
-/** How long a client waits before it comes again, in milliseconds. */
+/** How long a client waits before the next try, in milliseconds. */
 const AGAIN_MS = [100, 500] as const;
 
-/** How a client goes about a turn, and how often in comparison. */
+/** The ways in which a client does a turn, with their weights. */
 const WAYS = { wait: 4, poll: 3, follow: 4, hurry: 1.5, twice: 1.5, steps: 1, cancel: 1 } as const;
 
 type Way = keyof typeof WAYS;
 
-/** How often the reply comes at which pace, in comparison. */
+/** The paces of replies, with their weights. */
 const OFTEN: Readonly<Record<keyof typeof PACES, number>> = { brisk: 4, even: 4, slow: 3, long: 1 };
 
 /** A turn as its client saw it end. */
@@ -37,7 +37,7 @@ export interface SeenTurn {
   readonly reply: string | undefined;
 }
 
-/** An answer that no client may get; what it was is among the violations already. */
+/** A wrong answer. The violations name it already. */
 export class Violated extends Error {}
 
 /** The load was ended in the middle of a turn. */
@@ -48,18 +48,18 @@ interface Notes {
   repeated(): void;
 }
 
-/** What a turn is about while it is sent. */
+/** A turn that is being sent. */
 interface Turn {
   readonly chatId: string;
   readonly text: string;
   readonly key: string;
-  /** When its client gives up on the whole of it, in milliseconds since the epoch. */
+  /** When its client gives up, in milliseconds since the epoch. */
   readonly deadline: number;
 }
 
 /**
- * One user, who takes any API for each call. Where a connection breaks, or the answer is 503, the call is made again, with the
- * same key; any other answer that is not the right one is a violation.
+ * One user, who takes any API for each call. If a connection breaks, or the answer is 503, the call is repeated with the same key. Any
+ * other wrong answer is a violation.
  */
 export class User {
   constructor(
@@ -89,14 +89,14 @@ export class User {
     if (job.status !== 'succeeded' && !(job.status === 'canceled' && way === 'cancel')) {
       throw this.violated(`${text} (${way})`, job.status, job);
     }
-    // The stand-in repeats what it was asked.
+    // The stand-in's reply repeats the question.
     if (job.status === 'succeeded' && !reply?.includes(text)) {
       throw this.violated(`${text} (${way}) was answered with another’s reply`, job.status, job);
     }
     return { user: this.name, text, way, jobId: job.id as string, status: job.status as string, reply };
   }
 
-  /** Waits for the reply in the call that sends the turn, and on the job where that takes too long. */
+  /** Waits for the reply in the request that sends the turn, and then on the job if that takes too long. */
   private async wait(turn: Turn): Promise<any> {
     const patience = this.random.pick<Record<string, string>>([{}, {}, { prefer: 'wait=3' }]);
     const { status, body } = await this.send(turn, patience);
@@ -105,17 +105,17 @@ export class User {
     return { id: body.job_id, status: 'succeeded', assistant_message: body.assistant_message };
   }
 
-  /** Does not wait, and asks for the job again and again. */
+  /** Polls the job. */
   private async poll(turn: Turn): Promise<any> {
     return this.ended(turn, await this.sendAsync(turn));
   }
 
-  /** Follows the events, on one API and another. */
+  /** Follows the events, on changing APIs. */
   private follow(turn: Turn): Promise<any> {
     return this.events(turn, undefined);
   }
 
-  /** Leaves before the answer is there, and comes again. */
+  /** Leaves before the answer comes, and sends the turn again. */
   private async hurry(turn: Turn): Promise<any> {
     const leave = timeLimit(Math.round(this.random.between(1, 400))).signal;
     const client = new Client(this.api(), tokenFor(this.name));
@@ -131,7 +131,7 @@ export class User {
     return job;
   }
 
-  /** Sends the same twice at once, with one key: both are told the same. */
+  /** Sends the same turn twice at once, with one key. Both must get the same answer. */
   private async twice(turn: Turn): Promise<any> {
     const [one, other] = await Promise.all([this.wait(turn), this.wait(turn)]);
     if (one.id !== other.id || one.assistant_message?.id !== other.assistant_message?.id) {
@@ -140,7 +140,7 @@ export class User {
     return one;
   }
 
-  /** Stores the message first, and asks for its reply then. */
+  /** Stores the message first, then asks for its reply. */
   private async steps(turn: Turn): Promise<any> {
     const headers = { 'idempotency-key': turn.key };
     const stored = await this.call(`storing ${turn.text}`, turn.deadline, (client) =>
@@ -156,7 +156,7 @@ export class User {
     return this.ended(turn, body.id as string);
   }
 
-  /** Sends without waiting, thinks a moment, cancels; and finds the job canceled, or that it was too late. */
+  /** Sends the turn without waiting, and cancels it after a moment. The job must be canceled, or have ended before. */
   private async cancel(turn: Turn): Promise<any> {
     const jobId = await this.sendAsync(turn);
     const what = `canceling ${turn.text}`;
@@ -179,7 +179,7 @@ export class User {
     return job;
   }
 
-  /** The answer to a turn, sent as often as it takes. */
+  /** The answer to a turn, which is sent until there is one. */
   private send(turn: Turn, headers: Record<string, string>): Promise<Answer> {
     return this.call(`sending ${turn.text}`, turn.deadline, (client) =>
       client.turn(turn.chatId, turn.text, { 'idempotency-key': turn.key, ...headers }),
@@ -209,8 +209,8 @@ export class User {
   }
 
   /**
-   * The job once it is final, by its events: of the turn that is sent with it, until the job is known, and then of that. Puts
-   * the text together from them, leaves now and then, and goes on from the last event.
+   * The final job, from its events: those of the request that sends the turn, until the job is known, and then those of the job. Assembles
+   * the text from them, leaves at random, and resumes from the last event.
    */
   private async events(turn: Turn, known: string | undefined): Promise<any> {
     const what = `following ${turn.text}`;
@@ -227,10 +227,10 @@ export class User {
           text = textOf([event], text);
           lastId = event.id;
           if (event.id === 'end') return this.checked(what, text, event.data);
-          // Not before the job is known: a turn is sent again, a stream is resumed.
+          // Only once the job is known: then the stream is resumed, not the turn sent again.
           if (--events <= 0 && jobId !== undefined) break;
         }
-        // Left, or ended before the job did: its API stops, or lost sight of PostgreSQL.
+        // We left, or the stream ended before the job: its API stops, or has lost PostgreSQL.
         if (events > 0) this.again(what, turn.deadline);
       } catch (error) {
         if (error instanceof Violated || error instanceof Interrupted) throw error;
@@ -245,7 +245,7 @@ export class User {
     }
   }
 
-  /** The text that was shown is the reply's; of a canceled one less may have been kept. */
+  /** The shown text must be the reply's. A canceled reply may be shorter. */
   private checked(what: string, text: string, job: any): any {
     const reply = (job.assistant_message?.content ?? '') as string;
     const same = job.status === 'canceled' ? text.startsWith(reply) : text === reply;
@@ -284,7 +284,7 @@ export class User {
     }
   }
 
-  /** A stream may last as long as its job does, and no longer. */
+  /** A stream may last as long as its job, and no longer. */
   private async refuseIfOver(what: string, jobId: string | undefined, opened: number): Promise<void> {
     if (jobId === undefined) throw this.violated(`${what}: no event in ${Date.now() - opened} ms`, 200, undefined);
     const { body } = await this.call(what, Date.now() + TURN_MS, (client) => client.get(`/api/v1/jobs/${jobId}`));
@@ -293,7 +293,7 @@ export class User {
     }
   }
 
-  /** Makes a call on any API until it is answered with something other than 503. */
+  /** Makes a call, on any API, until its answer is not 503. */
   private async call(what: string, deadline: number, make: (client: Client) => Promise<Answer>): Promise<Answer> {
     for (;;) {
       const begun = Date.now();
@@ -336,9 +336,9 @@ export class User {
   }
 }
 
-/** Whether a call ended because its connection could not be made, or broke. */
+/** The call ended because its connection was refused or broke. */
 function isBroken(error: unknown): boolean {
-  // Not by its class: under Jest there are two of that name.
+  // By name, not by class: under Jest there are two classes of that name.
   const { name, message = '' } = error as Partial<Error>;
   return name === 'TypeError' && /fetch failed|terminated|other side closed/i.test(message);
 }

@@ -2,10 +2,10 @@ import { type Contract, type ContractOperation, escape } from '../support/contra
 import type { Resolved } from './lane.js';
 import { NOT_JSON, type Plan } from './request.js';
 
-/** Headers that are passed over where they break their schema, as the contract says of each. */
+/** Headers that the service ignores when they break their schema. The contract says so of each. */
 const PASSED_OVER = ['x-request-id', 'prefer', 'if-none-match', 'last-event-id'];
 
-/** What of a request that was accepted should have had it refused, beyond its query and its body. */
+/** The faults of an accepted request for which it should have been refused, except those of its query and its body. */
 export function leniencies(contract: Contract, operation: ContractOperation, plan: Plan, sent: Resolved): string[] {
   const faults: string[] = [];
   const isAdmin = operation.path.startsWith('/api/v1/admin');
@@ -40,7 +40,7 @@ function valuesOf(
     .map(([, value]) => inLetters(value));
 }
 
-/** What was said as the contract sees it: a body of a GET has no meaning (RFC 9110, section 9.3.1), and `{}` says nothing. */
+/** The body as the contract sees it: a body of a GET has no meaning (RFC 9110, section 9.3.1), and `{}` says nothing. */
 export function saidTo({ hasBody }: ContractOperation, { said, method }: Resolved): unknown {
   if (method === 'GET') return undefined;
   const isEmpty = typeof said === 'object' && said !== null && !Array.isArray(said) && Object.keys(said).length === 0;

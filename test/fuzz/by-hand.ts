@@ -3,13 +3,13 @@ import { startStack } from '../support/stack.js';
 import { fuzz, FUZZ_ENV, successesOf } from './fuzz.js';
 
 /*
- * `npm run fuzz`: thousands of requests for every operation. FUZZ_RUNS says how many for each, FUZZ_SEED and FUZZ_PATH have a fault
- * again that was found, FUZZ_ONLY names one operation, and FUZZ_SECONDS ends it sooner. Ends with 1 when anything was found.
+ * `npm run fuzz`: thousands of requests for every operation. FUZZ_RUNS sets the number for each, FUZZ_SEED and FUZZ_PATH repeat a fault,
+ * FUZZ_ONLY names one operation, and FUZZ_SECONDS ends it sooner. Ends with 1 when it has found a fault.
  */
 
 const RUNS = 2_000;
 
-/** With so many requests for an operation each of its successes must have been among the answers. */
+/** With this many requests for an operation, each of its successes must be among the answers. */
 const ENOUGH = 1_000;
 
 const { FUZZ_RUNS, FUZZ_SEED, FUZZ_PATH, FUZZ_ONLY, FUZZ_SECONDS } = process.env;

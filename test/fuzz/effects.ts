@@ -1,8 +1,8 @@
 import type { Fingerprint } from './world.js';
 
 /**
- * What has changed between two looks and must not have, in words. `may` names users and chats that may, `new` chats that did not
- * exist, and `shared`, what all users have in common.
+ * All that has changed between two looks and must not have, in words. `may` names users and chats that may change; `new` stands for new
+ * chats, and `shared` for the rows that all users share.
  */
 export function effectsOf(before: Fingerprint, after: Fingerprint, may: readonly string[]): string[] {
   const changed: string[] = [];

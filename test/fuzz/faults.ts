@@ -9,7 +9,7 @@ import { THEIRS } from './world.js';
 /** Statuses that say that the request itself is wrong, not the moment or the thing it asks for. */
 const WRONG_REQUEST: readonly number[] = [400, 406, 413, 415, 422];
 
-/** Fields whose schema cannot say everything: days must be in order, nothing may be named twice, and an event's id must be one, of a known turn. */
+/** Fields with rules beyond their schema: days must be in order, no name may come twice, and an event's id must belong to a known turn. */
 const MORE_THAN_ITS_SCHEMA: Readonly<Record<string, readonly string[]>> = {
   getUsage: ['from', 'to', 'group_by'],
   followJob: ['last_event_id', 'Last-Event-ID'],
@@ -17,10 +17,10 @@ const MORE_THAN_ITS_SCHEMA: Readonly<Record<string, readonly string[]>> = {
   createAssistantChatTurn: ['Last-Event-ID'],
 };
 
-/** Longest error, in characters: what is wrong with a request is told in fewer than were sent, whatever was sent. */
+/** The longest error, in characters. It must not grow with the request. */
 const LONGEST_ERROR = 16 * 1024;
 
-/** Everything that is wrong with an answer; empty when all is well. */
+/** Every fault of an answer; empty when it is right. */
 export function faultsOf(
   contract: Contract,
   operation: ContractOperation,
@@ -45,7 +45,7 @@ export function faultsOf(
     if (method === 'HEAD' && body !== undefined) faults.push('HEAD was answered with a body');
     return status === 431 ? faults : [...faults, ...idFaults(sent, headers)];
   }
-  // What is broken at the protocol's level is said so of any address.
+  // A fault of the protocol gets the same answer at any address.
   const isBroken = status === 431 || (body as { code?: string } | undefined)?.code === 'malformed_request';
   const judged = isBroken && !operation.statuses.includes(status) ? '/' : path;
   const asked = { query: sent.query, body: saidTo(operation, sent) };
@@ -60,18 +60,18 @@ export function faultsOf(
       faults.push('the error names another request id than its header');
     if (!/^application\/json(;|$)/.test(type)) faults.push(`an error of type ${type}`);
   }
-  // Headers that are too many are not read: nobody knows which id was among them.
+  // When there are too many headers, the service does not read them, so it does not know the id among them.
   if (status !== 431) faults.push(...idFaults(sent, headers));
   if (plan.broken.length === 0 && WRONG_REQUEST.includes(status) && !isSaidElsewhere(operation, body)) {
-    faults.push(`${status}: a request that the contract lets in was refused`);
+    faults.push(`${status}: a request that the contract allows was refused`);
   }
   if (status >= 300 && status < 400 && body !== undefined) faults.push('304 with a body');
   if (!operation.path.startsWith('/api/v1/admin') && answer.text.includes(THEIRS))
-    faults.push('the answer holds what somebody else said');
+    faults.push('the answer contains text of another user');
   return faults.length === 0 ? [] : [...faults, answer.text.slice(0, 1_000)];
 }
 
-/** A request's id is taken over as it is, or is another. */
+/** A valid request id is used unchanged. Otherwise the service makes its own. */
 function idFaults(sent: Resolved, headers: Headers): string[] {
   const ids = sent.headers.filter(([name]) => name.toLowerCase() === 'x-request-id').map(([, value]) => value.trim());
   const [id] = ids;

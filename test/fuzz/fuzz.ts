@@ -7,7 +7,7 @@ import { Lane, type Page, SomeRequest, type Tally } from './lane.js';
 import { type Plan, Requests } from './request.js';
 import { World } from './world.js';
 
-/** What the stack must be started with: one user sends as much as many, and jobs are put into its database by the thousand. */
+/** Settings for the stack: one user sends as much as many, and jobs are written into its database by the thousand. */
 export const FUZZ_ENV = {
   USER_TURNS_PER_MINUTE: '0',
   USER_UNFINISHED_TURNS: '0',
@@ -15,40 +15,40 @@ export const FUZZ_ENV = {
   UNFINISHED_TURNS: '0',
 };
 
-/** Operations whose doing all users feel: they come first, when nobody else asks for anything. */
+/** Operations that affect all users. They come first, when no other requests are sent. */
 const ALONE: readonly string[] = ['updateDispatch'];
 
-/** How many operations are tried at the same time. */
+/** How many operations are tested at the same time. */
 const AT_ONCE = 6;
 
 export interface FuzzOptions {
   /** Requests for each operation. */
   readonly runs: number;
   readonly seed: number;
-  /** Of a fault that was found: where in the sequence of this seed it is. */
+  /** The place of a known fault in the sequence of this seed. */
   readonly path?: string | undefined;
-  /** This operation only. */
+  /** Only this operation. */
   readonly only?: string | undefined;
-  /** When no more requests should be begun, on the clock of `Date.now`; each operation has its share of the time until then. */
+  /** When to begin no more requests, on the clock of `Date.now`. Each operation has its share of the time until then. */
   readonly until?: number | undefined;
 }
 
 export interface FuzzReport {
   readonly tallies: ReadonlyMap<string, Tally>;
-  /** Each fault with the smallest request that shows it, and how to have it again. */
+  /** Each fault with the smallest request that shows it, and the command that repeats it. */
   readonly faults: string[];
 }
 
 /** Sends requests for every operation of the contract. */
 export async function fuzz(stack: Stack, contract: Contract, options: FuzzOptions): Promise<FuzzReport> {
-  // Tables that have just been filled look empty to the planner, and what it plans for those it goes on with for a while.
+  // The planner takes freshly filled tables for empty ones, and keeps such plans for a while.
   const database = new pg.Pool({ connectionString: stack.databaseUrl, max: AT_ONCE, options: '-c enable_seqscan=off' });
   const agent = new Agent({ keepAlive: true, maxSockets: 64 });
   const pages: Page[] = [];
   const tallies = new Map<string, Tally>();
   const faults: string[] = [];
   const chosen = contract.operations.filter(({ id }) => options.only === undefined || id === options.only);
-  // What time there is is shared out among those that are left.
+  // The remaining operations share the remaining time.
   let left = chosen.length;
   const one = async (operation: ContractOperation): Promise<void> => {
     const time = options.until === undefined ? Infinity : Math.max(1_000, options.until - Date.now());
@@ -59,9 +59,9 @@ export async function fuzz(stack: Stack, contract: Contract, options: FuzzOption
     if (fault !== undefined) faults.push(fault);
   };
   for (const operation of chosen.filter(({ id }) => ALONE.includes(id))) await one(operation);
-  // As the last of them may have left it, nobody would get a reply.
+  // The last of them may have paused dispatch, and then nobody would get a reply.
   await database.query('UPDATE dispatch SET paused = false');
-  // Those that wait for a reply take longest.
+  // Operations that wait for a reply take longest, so they begin first.
   const line = chosen.filter(({ id }) => !ALONE.includes(id)).sort((a, b) => slowness(b) - slowness(a));
   await Promise.all(
     Array.from({ length: AT_ONCE }, async () => {
@@ -76,7 +76,7 @@ export async function fuzz(stack: Stack, contract: Contract, options: FuzzOption
 const slowness = ({ method, path }: ContractOperation): number =>
   (path.endsWith('/turns') ? 4 : 0) + (path.endsWith('/events') ? 3 : 0) + (method === 'GET' ? 0 : 1);
 
-/** Statuses of success the contract gives an operation: the request was done, or need not be. */
+/** The success statuses of an operation in the contract: 2xx and 304. */
 export function successesOf({ statuses }: ContractOperation): number[] {
   return statuses.filter((status) => status < 400);
 }
@@ -97,7 +97,7 @@ class Fuzz {
     } catch (error) {
       if (!(error instanceof SomeRequest)) throw error;
     }
-    // One of many changed something. With a look after each it is found which.
+    // One of many requests changed something. A look after each one finds which.
     return await this.check(options, ms, true);
   }
 
@@ -127,14 +127,14 @@ class Fuzz {
       ...(path !== undefined && { path }),
       ...(ms !== Infinity && { interruptAfterTimeLimit: ms }),
     });
-    // When the time is up, nobody waits for the last one.
+    // After the time is up, the last request must still end.
     await underWay?.catch(() => undefined);
     if (someRequest !== undefined) throw someRequest;
     await lane.end();
     if (details.counterexample === null) return { tally: lane.tally, fault: undefined };
     const { id, method, path: address } = this.operation;
     const again = `FUZZ_ONLY=${id} FUZZ_SEED=${seed} FUZZ_PATH=${details.counterexamplePath} npm run fuzz`;
-    const broken = details.counterexample[0].broken.join('; ') || 'it is one the contract lets in';
+    const broken = details.counterexample[0].broken.join('; ') || 'the contract allows it';
     const why = details.errorInstance instanceof Error ? details.errorInstance.message : String(details.errorInstance);
     const fault = `${id} (${method} ${address}), after ${details.numRuns} requests and ${details.numShrinks} steps to a smaller one\n${again}\n${broken}\n${why}`;
     return { tally: lane.tally, fault };

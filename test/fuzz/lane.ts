@@ -9,48 +9,48 @@ import { type Answer, asCurl, send, type Sent } from './send.js';
 import { Ref } from './values.js';
 import { type Citizen, type Fingerprint, tokenOf, type World } from './world.js';
 
-/** How long an answer may take, in milliseconds, and how long we wait where a request may ask to wait for a reply. */
+/** How long an answer may take, in milliseconds, and how long if the request may ask to wait for a reply. */
 const LONGEST_ANSWER_MS = 15_000;
 const WAIT_FOR_REPLY_MS = 5_000;
 const WAIT_FOR_JOB_MS = 250;
 
-/** Of what goes into an address; with more of it each answer would be that the headers are too large. */
+/** The longest value in an address, in characters. With a longer one, each answer would be that the headers are too large. */
 const LONGEST_IN_ADDRESS = 1_000;
 
-/** Requests that may change nothing at all, between two looks at the rows. */
+/** How many requests that may change nothing are sent between two looks at the rows. */
 const BETWEEN_LOOKS = 25;
 
-/** Looks at one user who is not changed: what was seen of one is then another's to the next. */
+/** An unchanged user is replaced after this many looks. Then ids and pages of the old one are another user's. */
 const LOOKS_AT_ONE = 4;
 
-/** Pages that are remembered, of all lanes together. */
+/** How many pages all lanes together remember. */
 const MOST_PAGES = 500;
 
-/** The operations that may change all that is a user's: the caller's, or that of the user who is named. */
+/** The operations that may change all data of a user: the caller, or the named user. */
 const DELETES_ALL = 'deleteMe';
 const DELETES_USER = 'deleteUser';
 
-/** A request together with what it was made from. */
+/** A request, and the plan's parts that it was made from. */
 export interface Resolved extends Sent {
   readonly query: URLSearchParams;
-  /** The body as JSON; undefined: there is none. What is no JSON is {@link NOT_JSON}. */
+  /** The body as JSON; undefined without one, and {@link NOT_JSON} for a body that is not JSON. */
   readonly said: unknown;
 }
 
-/** More than one request may have changed what was found changed. */
+/** Several requests may have made the change that was found. */
 export class SomeRequest extends Error {}
 
-/** What became of an operation's requests, by status. */
+/** How often each status came. */
 export type Tally = Map<number | 'left', number>;
 
-/** A page that was seen, and where it goes on. */
+/** A page that was seen, and its cursors. */
 export interface Page {
   readonly me: Citizen;
   readonly target: string;
   readonly cursor: string;
 }
 
-/** Requests of one operation, one after another, on a world of their own. */
+/** Requests of one operation, one after the other, on a world of their own. */
 export class Lane {
   readonly tally: Tally = new Map();
   private me: Citizen | undefined;
@@ -67,7 +67,7 @@ export class Lane {
     private readonly operation: ContractOperation,
     private readonly world: World,
     private readonly agent: Agent,
-    /** Those of all lanes. */
+    /** The pages of all lanes. */
     private readonly pages: Page[],
     /** Look at the rows after each request. */
     private readonly closely: boolean,
@@ -76,7 +76,7 @@ export class Lane {
     this.isAdmin = operation.path.startsWith('/api/v1/admin');
   }
 
-  /** Sends what was planned and holds all that comes of it against what was promised. @throws Error with every fault */
+  /** Sends a planned request, and checks the answer and its effects. @throws Error with every fault */
   async try(plan: Plan): Promise<void> {
     const me = (this.me ??= await this.world.next());
     this.before ??= await this.world.fingerprint(me);
@@ -102,13 +102,13 @@ export class Lane {
     }
   }
 
-  /** A last look at the rows. */
+  /** The last look at the rows. */
   async end(): Promise<void> {
     if (this.me === undefined || this.before === undefined) return;
     if (effectsOf(this.before, await this.world.fingerprint(this.me), []).length > 0) throw new SomeRequest();
   }
 
-  /** Looks whether the request changed what it must not; after one that may have changed something, others go on with another user. */
+  /** Checks that the request changed only what it may. After a request that may change something, later ones use another user. */
   private async look(sent: Resolved, answer: Answer | undefined, me: Citizen, faults: string[]): Promise<void> {
     const mayChange =
       !this.isSafe &&
@@ -120,14 +120,14 @@ export class Lane {
     const after = await this.world.fingerprint(me);
     const mine = Object.keys(before.chats).filter((id) => me.ids['chat']?.includes(id) === true);
     const named = JSON.stringify([sent.target, sent.body?.toString()]).toLowerCase();
-    // A request may change the chats it names, or whose jobs it names.
+    // A request may change the chats that it names, and those of the jobs that it names.
     const isNamed = ({ chatOf }: Citizen, id: string): boolean =>
       named.includes(id) || [...chatOf].some(([job, chat]) => chat === id && named.includes(job));
     const chats = mine.filter((id) => isNamed(me, id));
     const deletes = (user: string): boolean =>
       this.operation.id === DELETES_USER && sent.target.split('/').includes(encoded(user));
     const everything = this.operation.id === DELETES_ALL || deletes(me.user);
-    // An operator has a say in what is somebody else's, too; that goes on by itself, and is not looked at again.
+    // An operator may change other users' data, too. Their turns then go on by themselves, so that user is not compared again.
     const other = this.world.other;
     const theirs =
       this.isAdmin && mayChange
@@ -156,7 +156,7 @@ export class Lane {
     this.tally.set(key, (this.tally.get(key) ?? 0) + 1);
   }
 
-  /** What later requests refer to. */
+  /** Remembers what later requests refer to. */
   private remember(sent: Resolved, answer: Answer, me: Citizen): void {
     const etag = answer.headers.get('etag');
     if (etag !== null) this.etags.set(sent.target, etag);
@@ -187,7 +187,7 @@ export class Lane {
     const pages = this.pages.filter((page) => page.me === me);
     const page = plan.page === undefined ? undefined : pages[plan.page % pages.length];
     if (page !== undefined && plan.broken.length === 0) target = page.target;
-    // A current tag is had of the very same address.
+    // A current `ETag` must come from the same address.
     const tag = this.etags.get(target);
     const headers = plan.headers.flatMap(([name, value]): [string, string][] => {
       if (!(value instanceof Seen)) return [[name, header(text(value))]];
@@ -261,14 +261,14 @@ function asText(value: unknown): string {
       : String(value);
 }
 
-/** A text in an address; half a surrogate pair as the three bytes that nobody may send. */
+/** A text in an address. Half a surrogate pair becomes three bytes that are not valid UTF-8. */
 function encoded(text: string): string {
   return text.isWellFormed()
     ? encodeURIComponent(text)
     : `${encodeURIComponent(text.replace(/[\ud800-\udfff]/gu, ''))}%ed%a0%80`;
 }
 
-/** Text in a header as clients send it: its bytes in UTF-8, unless it is made of bytes already; without what ends a line. */
+/** Text in a header as clients send it: its bytes in UTF-8, unless it consists of bytes already, and without line ends. */
 function header(text: string): string {
   const inBytes = /^[\0-\xff]*$/.test(text) ? text : Buffer.from(text).toString('latin1');
   // eslint-disable-next-line no-control-regex

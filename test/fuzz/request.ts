@@ -2,17 +2,17 @@ import fc from 'fast-check';
 import { type Contract, type ContractOperation, escape } from '../support/contract.js';
 import { anyText, type Broken, NOBODYS_ID, Ref, refTo, type Schema, Values } from './values.js';
 
-/** What goes into an address as it is, however it is written. */
+/** A part of an address that is sent as it is. */
 export class Raw {
   constructor(readonly text: string) {}
 }
 
-/** What a body is that is no JSON: nothing that any schema lets in. */
+/** Stands for a body that is not JSON, which no schema allows. */
 export const NOT_JSON = Symbol('not JSON');
 
 /** A body that is sent as it is. */
 export class RawBody {
-  /** What it says, as JSON. */
+  /** Its value as JSON. */
   readonly said: unknown;
 
   constructor(readonly bytes: Buffer) {
@@ -20,7 +20,7 @@ export class RawBody {
   }
 }
 
-/** A tag, a cursor or an event's id of an earlier answer, so changed. */
+/** An `ETag`, a cursor or an event's id of an earlier answer, changed in this way. */
 export class Seen {
   constructor(
     readonly what: 'etag' | 'cursor' | 'foreign cursor',
@@ -29,10 +29,10 @@ export class Seen {
   ) {}
 }
 
-/** Who asks. */
+/** The caller. */
 export type Asking = 'me' | 'a stranger' | 'nobody' | 'expired' | 'wrong key' | 'no scope' | string[];
 
-/** A request before it is known whose chats there are. Everything is data, so that it can be made smaller. */
+/** A request before its chats are known. All of it is data, so that it can be shrunk. */
 export interface Plan {
   readonly path: Readonly<Record<string, unknown>>;
   readonly query: readonly (readonly [string, unknown])[];
@@ -41,9 +41,9 @@ export interface Plan {
   readonly asking: Asking;
   /** Another method than the operation's. */
   readonly method?: string | undefined;
-  /** Goes on from the n-th page that was seen in this list. */
+  /** Continues from the n-th seen page of this list. */
   readonly page: number | undefined;
-  /** In which ways it is broken; empty: it is one the contract lets in. */
+  /** The ways in which it is broken. It is empty for a request that the contract allows. */
   readonly broken: readonly string[];
 }
 
@@ -57,11 +57,11 @@ interface Parameter {
 /** A change that breaks a plan, or may. */
 interface Break extends Partial<Omit<Plan, 'broken'>> {
   readonly how: string;
-  /** A parameter of the query that is not sent. */
+  /** A query parameter that is left out. */
   readonly leftOut?: string;
 }
 
-/** Characters of a header's value (RFC 9110, section 5.5), those beyond ASCII among them. */
+/** Characters of a header's value (RFC 9110, section 5.5), including those beyond ASCII. */
 const HEADER_TEXT = fc.string({
   unit: fc.constantFrom(...Array.from({ length: 95 }, (_, n) => String.fromCharCode(32 + n)), '\t', '\x80', 'é', 'ÿ'),
   maxLength: 60,
@@ -69,7 +69,7 @@ const HEADER_TEXT = fc.string({
 
 const LONG = 'x'.repeat(2_000);
 
-/** Values of the headers we know, such as a client may send. Of any other header of an operation its schema tells. */
+/** Values that a client may send in the headers we know. The schema says it for other headers. */
 const HEADERS: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   prefer: fc.constantFrom(
     'respond-async',
@@ -109,7 +109,7 @@ const HEADERS: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
         (tag) => `"other", ${tag}`,
       ),
     },
-    // A tag that was seen is seldom that of the very thing that is asked for.
+    // A seen `ETag` is seldom that of the thing that is asked for.
     { weight: 6, arbitrary: fc.constant('*') },
     { weight: 1, arbitrary: fc.constantFrom('"other"', '""') },
   ),
@@ -117,7 +117,7 @@ const HEADERS: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   'x-request-id': fc.string({ unit: fc.constantFrom(...'azAZ09._-'), minLength: 1, maxLength: 128 }),
 };
 
-/** The same headers as nobody should send them, on operations that know them and on those that do not. */
+/** Invalid values of the same headers, for operations that know them and for those that do not. */
 const BROKEN_HEADERS: Readonly<Record<string, readonly string[]>> = {
   Prefer: [
     'wait=-1',
@@ -213,7 +213,7 @@ const JUNK = [
 ];
 const JUNK_IN_ADDRESS = ['%zz', '%', '%00', '%ff', '%ed%a0%80', '%c0%ae', '..%2f..', '%252e', ';x=y', '+'];
 
-/** Bodies that are no JSON, or not quite. */
+/** Bodies that are not JSON, or almost JSON. */
 const RAW_BODIES: readonly RawBody[] = [
   ...[
     '',
@@ -248,7 +248,7 @@ const RAW_BODIES: readonly RawBody[] = [
   Buffer.from('{"a":1}', 'utf16le'),
 ].map((bytes) => new RawBody(bytes));
 
-/** Makes requests for one operation after another, each from what the contract says of it. */
+/** Makes requests for operations, from the contract. */
 export class Requests {
   private readonly values: Values;
 
@@ -256,7 +256,7 @@ export class Requests {
     this.values = new Values(contract);
   }
 
-  /** Requests for an operation: some that the contract lets in, others broken in one way, or in two. */
+  /** Requests for an operation: some that the contract allows, others broken in one way, or in two. */
   of(operation: ContractOperation): fc.Arbitrary<Plan> {
     const parameters = this.parametersOf(operation);
     const breaks = fc.oneof(...this.breaksOf(operation, parameters));
@@ -399,7 +399,7 @@ export class Requests {
     return schema && { required: body?.required === true, schema };
   }
 
-  /** The types an operation's answers may have. */
+  /** The media types of an operation's answers. */
   private typesOf({ path, method, statuses }: ContractOperation): string[] {
     const types = statuses
       .filter((status) => status < 300)
@@ -458,7 +458,7 @@ const cursors: fc.Arbitrary<Broken>[] = [
   ] satisfies [string, Seen['what'], (text: string) => string][]),
 ].map(([how, what, change]) => fc.nat(9).map((n) => ({ how, value: new Seen(what, n, change) })));
 
-/** The same path, with things that belong to one another: all are of the first's number. */
+/** The same path, with things that belong together: all have the first one's number. */
 function together(path: Record<string, unknown>): Record<string, unknown> {
   const first = Object.values(path).find((value) => value instanceof Ref);
   if (first === undefined) return path;

@@ -1,6 +1,6 @@
 import { Agent, type IncomingMessage, request as httpRequest } from 'node:http';
 
-/** A request as it leaves. */
+/** A request as it is sent. */
 export interface Sent {
   readonly method: string;
   /** Path and query. */
@@ -13,24 +13,23 @@ export interface Answer {
   readonly status: number;
   readonly headers: Headers;
   readonly text: string;
-  /** We left before its end: a stream goes on as long as its job. */
+  /** We left before its end: a stream lasts as long as its job. */
   readonly cut: boolean;
 }
 
-/** Longest look at an answer that streams, in milliseconds, and how much of any answer is read, in bytes. */
+/** How long a stream is read, in milliseconds, and how many bytes of any answer are read. */
 const STREAM_MS = 100;
 const LARGEST_ANSWER = 16 * 1024 * 1024;
 
 /**
- * Sends a request and reads what comes back.
- * @returns nothing when no answer has begun after `patienceMs`
- * @throws Error when the connection breaks
+ * Sends a request and reads the answer. @returns undefined when no answer has begun after `patienceMs` @throws Error when the connection
+ * breaks
  */
 export async function send(agent: Agent, url: string, sent: Sent, patienceMs: number): Promise<Answer | undefined> {
   try {
     return await exchange(agent, url, sent, patienceMs);
   } catch (error) {
-    // An idle connection may have been closed in the moment in which it was used: on a new one it is the request's own doing.
+    // The API may have closed an idle connection at this moment. On a new connection, the request itself is the cause.
     if ((error as { onOldConnection?: boolean }).onOldConnection !== true) throw error;
     return await exchange(new Agent(), url, sent, patienceMs);
   }
@@ -95,12 +94,12 @@ function read(response: IncomingMessage): Promise<Answer> {
 
 function flat({ method, headers, body }: Sent): string[] {
   const all = headers.flat();
-  // Else Node announces a body in chunks, and sends none.
+  // Otherwise Node announces a body in chunks, and sends none.
   const length = body?.length ?? (method === 'GET' ? undefined : 0);
   return length === undefined ? all : [...all, 'Content-Length', String(length)];
 }
 
-/** The request as a line to paste into bash. */
+/** The request as a command for bash. */
 export function asCurl(url: string, { method, target, headers, body }: Sent): string {
   return [
     `curl -i --path-as-is -g -X ${method} ${quoted(url + target)}`,
@@ -111,7 +110,7 @@ export function asCurl(url: string, { method, target, headers, body }: Sent): st
   ].join(' \\\n  ');
 }
 
-/** As bash takes it; what is one character again and again is told by its number. */
+/** Quotes for bash. A character that repeats is written as a number. */
 function quoted(given: string | Buffer, encoding: BufferEncoding = 'utf8'): string {
   const bytes = typeof given === 'string' ? Buffer.from(given, encoding) : given;
   const inQuotes = [...bytes]

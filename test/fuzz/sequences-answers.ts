@@ -13,14 +13,14 @@ import {
 } from './sequences-state.js';
 import type { Kind } from './sequences-steps.js';
 
-/** What the stand-in says; of `ok` it depends on the question. */
+/** The stand-in's replies. That of `ok` depends on the question. */
 const REPLIES: Readonly<Partial<Record<Kind, string>>> = {
   hang: 'half a reply',
   slow: 'a slow reply',
   refuse: 'half refused',
 };
 
-/** An answer, held against the state that it is given in. Every method throws `Wrong` for one that is not right. */
+/** Checks an answer against the state in which it is given. Every method throws `Wrong` for a wrong answer. */
 export class Answered {
   constructor(
     protected readonly state: State,
@@ -53,14 +53,14 @@ export class Answered {
     if (!holds) throw new Wrong(otherwise);
   }
 
-  /** What the call's key is kept for. */
+  /** The effect that the call's key is kept for. */
   protected kept(): Kept | 'reused' | undefined {
     const { key, print } = this.call;
     const kept = key === undefined ? undefined : this.state.keys[key];
     return kept === undefined || kept.print === print ? kept : 'reused';
   }
 
-  /** The chat, unless it was asked for by the path of an assistant that is not its own. */
+  /** The chat; undefined if the path names another assistant than the chat's. */
   protected chatByPath(): Chat | undefined {
     const chat = this.state.chats[this.call.chatId];
     const { request } = this.call;
@@ -68,13 +68,13 @@ export class Answered {
     return slug === undefined || slug === chat?.assistant ? chat : undefined;
   }
 
-  /** The job, if there is a chat that it is of. */
+  /** The job, if its chat exists. */
   protected job(): Job | undefined {
     const job = this.state.jobs[this.call.jobId];
     return job !== undefined && this.state.chats[job.chatId] !== undefined ? job : undefined;
   }
 
-  /** Whether a chat takes no turn; then the answer says why. */
+  /** The chat takes no turn. Then the answer must say why. */
   protected takesNothing(chatId: string): boolean {
     if (this.state.chats[chatId]?.status !== 'active') {
       this.is(409, 'chat_not_active');
@@ -87,7 +87,7 @@ export class Answered {
     return true;
   }
 
-  /** What a reader has: what was sent, or, after a 304, what they had. */
+  /** The representation that the reader has: the body, or after a 304 the earlier one. */
   protected represented(body: unknown, match: Call['match']): unknown {
     const { answer } = this.call;
     if (answer.status === 304 && match?.body !== undefined) return match.body;
@@ -122,7 +122,7 @@ export class Answered {
     return this.with({ jobs: { [jobId]: { ...job, begun, final: isOpen ? undefined : body } } });
   }
 
-  /** Undefined: it cannot be told. */
+  /** How the chat differs from `body`; undefined: it cannot be known. */
   private chatDiffers(chatId: string, body: any): string | undefined | false {
     const chat = this.state.chats[chatId] as Chat;
     const last = this.facts.message(chatId, chat.messages.length)?.created_at as string | undefined;
@@ -146,7 +146,7 @@ export class Answered {
     if (difference) throw new Wrong(`the chat: ${difference}`);
   }
 
-  /** Whether the chat is what its caller saw; if it is not, the answer says so. */
+  /** The chat is as its caller saw it. If it is not, the answer must say so. */
   protected preconditionHolds(chatId: string): boolean {
     const { match, answer } = this.call;
     if (match === undefined || match.etag === '*') return true;
@@ -157,7 +157,7 @@ export class Answered {
     return false;
   }
 
-  /** `atOnce`: the answer tells all of it as of one moment. Whether the model is sent a message may be told as of a later one else. */
+  /** `atOnce`: the answer shows one moment. Otherwise `in_context` may come from a later one. */
   messagesAre(chatId: string, low: number, high: number, data: any[], atOnce = true): void {
     const messages = this.state.chats[chatId]?.messages ?? [];
     const numbers = Array.from({ length: Math.max(0, high - low + 1) }, (_, n) => low + n);
@@ -184,7 +184,7 @@ export class Answered {
   private replyIs(job: Job, content: string): void {
     const { messages } = this.state.chats[job.chatId] as Chat;
     const whole = REPLIES[job.kind];
-    // The stand-in repeats the question, in one line.
+    // The stand-in repeats the question in one line.
     const question = asked(messages.slice(0, job.seq)).join(' ').slice(0, 100);
     if (whole !== undefined) this.must(whole.startsWith(content), `the reply is ${content}`);
     if (job.status === 'canceled') return;

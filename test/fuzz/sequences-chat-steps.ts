@@ -3,12 +3,12 @@ import { Answered } from './sequences-answers.js';
 import { type Chat, type Kept, lasting, type State } from './sequences-state.js';
 import type { ChatStatus } from './sequences-steps.js';
 
-/** The answer with an opened chat, whenever it is given: only whether the model is sent a message is told as it is now. */
+/** The answer with an opened chat, without `in_context`, which is always that of the present moment. */
 function opened(body: any): object {
   return { ...body, messages: (body.messages as object[]).map(lasting) };
 }
 
-/** What the model says of chats: each method is a step, or one moment of it, and gives the state after it. */
+/** The model's rules about chats: each method is a step, or one moment of it, and gives the state after it. */
 export class ChatSteps extends Answered {
   open(assistant: string, title: string | null): State {
     const { answer, key, print } = this.call;
@@ -34,7 +34,7 @@ export class ChatSteps extends Answered {
       const [id, known] = active;
       this.is(200);
       this.chatIs(id, chat);
-      // The chat is read, and then its messages: a turn may end in between.
+      // The service reads the chat and then its messages, so a turn may end in between.
       this.messagesAre(id, 1, known.messages.length, messages, false);
       this.same(has_more, false, 'has_more');
       return this.with({ keys: keep(id) });
@@ -69,7 +69,7 @@ export class ChatSteps extends Answered {
     return next;
   }
 
-  /** An operator changes the chat's state, and is told nothing of what was said. */
+  /** An operator changes the chat's state, and sees no messages. */
   shelve(status: ChatStatus): State {
     const { chatId, answer } = this.call;
     const next = this.changed({ status });

@@ -3,7 +3,7 @@ import type { Client } from '../support/client.js';
 import { type Call, Known, NOTHING } from './sequences-known.js';
 import type { Program, Step } from './sequences-steps.js';
 
-/** The clients of one user, who tell each other what they know. */
+/** The clients of one user, who share what they know. */
 export class Clients {
   readonly calls: Call[] = [];
   private readonly known = new Known();
@@ -14,7 +14,7 @@ export class Clients {
     private readonly others: Readonly<Record<'stranger' | 'operator', Client>>,
   ) {}
 
-  /** Goes through a program, and then looks at all there is. */
+  /** Runs a program, and then looks at everything. */
   async run({ opened, first, clients }: Program): Promise<void> {
     if (opened) await this.make({ do: 'open', assistant: 'support', title: null, key: undefined });
     for (const step of first) await this.make(step);
@@ -26,7 +26,7 @@ export class Clients {
     await this.lookAround();
   }
 
-  /** Ends what is still under way. */
+  /** Ends all turns that are still under way. */
   async end(): Promise<void> {
     for (const [index] of this.known.jobs.entries()) await this.make({ do: 'cancel', job: index, by: 'user' });
     await this.lookAround();
@@ -79,5 +79,5 @@ export class Clients {
   }
 }
 
-/** A name of a user that nobody had before. */
+/** A new name of a user. */
 export const newUser = (): string => `user-${randomUUID()}`;

@@ -1,32 +1,32 @@
 import { type Kind, mark, type Match, type Step, type Waits, type Way } from './sequences-steps.js';
 
-/** A chat's or job's id that there is not. */
+/** An id that no chat or job has. */
 export const NOTHING = '01936d3c-6b2e-7c4a-9f3e-2f1d5a7b8c90';
 
-/** How long a request that waits does so, in seconds: far longer than a turn that ends by itself takes. */
+/** How long a waiting request waits, in seconds: far longer than a turn that ends by itself. */
 const WAIT = 'wait=2';
 
-/** A representation as a client has it. */
+/** A representation that a client has seen. */
 export interface Seen {
   readonly etag: string;
   readonly body: any;
 }
 
-/** A request and what it was answered: a line of the history that is held against the model. */
+/** A request and its answer: an entry of the history that is compared with the model. */
 export interface Call {
   readonly step: Step;
   readonly request: string;
   readonly chatId: string;
   readonly jobId: string;
   readonly text: string;
-  /** Method, path and body: what a key is kept for. */
+  /** Method, path and body, for which a key is kept. */
   readonly print: string;
   readonly key: string | undefined;
-  /** What was sent as a precondition; without a body the ETag was never anything's. */
+  /** The precondition that was sent. Without a body, the ETag never existed. */
   readonly match: { readonly etag: string; readonly body?: any } | undefined;
-  /** Of a page: the number its cursor stands for. */
+  /** For a page: the number that its cursor stands for. */
   readonly from: number | undefined;
-  /** Moments of the tester's own clock: a call that ended before another began came before it. */
+  /** Moments of the tester's own clock. A call that ended before another began must come before it. */
   readonly began: number;
   readonly ended: number;
   readonly answer: {
@@ -37,7 +37,7 @@ export interface Call {
   };
 }
 
-/** A step as it is made. */
+/** A step as it is sent. */
 export interface Plan extends Partial<Pick<Call, 'chatId' | 'jobId' | 'text' | 'key' | 'match' | 'from'>> {
   readonly method: string;
   readonly path: string;
@@ -46,19 +46,19 @@ export interface Plan extends Partial<Pick<Call, 'chatId' | 'jobId' | 'text' | '
   readonly by?: 'stranger' | 'operator';
 }
 
-/** What the clients of a user know, and tell each other; by it a step becomes a request. */
+/** The shared knowledge of a user's clients, which turns a step into a request. */
 export class Known {
   readonly chats: string[] = [];
   readonly jobs: string[] = [];
   private readonly failed: string[] = [];
-  /** What was sent with a key, answered or not. */
+  /** The requests that were sent with a key, answered or not. */
   private readonly keyed: { step: Step; plan: Plan }[] = [];
   private readonly seen = new Map<string, Seen[]>();
   private readonly assistants = new Map<string, string>();
   private readonly pages = new Map<string, any>();
   private texts = 0;
 
-  /** What a step is, and how it is made; of one that is done again: what was made before. */
+  /** The step and its request. For a repetition, both are those of the earlier request. */
   planned(step: Step): { step: Step; plan: Plan } {
     if (step.do !== 'again') {
       const plan = this.plan(step);
@@ -169,7 +169,7 @@ export class Known {
     }
   }
 
-  /** The paths of a chat; which assistant's it is shows in what was seen of it. */
+  /** The paths of a chat. A seen chat shows its assistant. */
   private space(chatId: string, way: Way): string {
     if (way === 'plain') return `/api/v1/chats/${chatId}`;
     const assistant = this.assistants.get(chatId) ?? 'support';
@@ -201,12 +201,12 @@ export class Known {
     const page = this.pages.get(chatId);
     const cursor = from === 'end' ? undefined : (page?.[from] as string | null | undefined);
     if (cursor === undefined || cursor === null) return {};
-    // Of an empty page: it lies behind the number that it was asked for with.
+    // An empty page lies behind the number that it was asked for with.
     const seq = page.data.at(from === 'before' ? 0 : -1)?.seq as number | undefined;
     return { cursor, from: seq ?? page.from + (from === 'before' ? 1 : 0) };
   }
 
-  /** What a client learns of an answer. */
+  /** Learns from an answer. */
   learn(call: Call): void {
     const { status, body } = call.answer;
     const add = (list: string[], id: unknown): void => {
@@ -252,7 +252,7 @@ const PREFERENCES: Readonly<Record<Waits, string>> = { not: 'respond-async', now
 
 const preference = (waits: Waits): Record<string, string> => ({ prefer: PREFERENCES[waits] });
 
-/** What a stranger tries. */
+/** The step that a stranger tries. */
 function asSpied({ chat, job, on }: Extract<Step, { do: 'spy' }>): Exclude<Step, { do: 'again' }> {
   switch (on) {
     case 'chat':

@@ -5,12 +5,12 @@ import type { Facts, State } from './sequences-state.js';
 import { TurnSteps } from './sequences-turn-steps.js';
 
 /*
- * The service as one user sees it, in memory and in a few rules. It is told each call with its answer and says what state the
- * service must be in after it; an answer that a state does not allow is refused with a `Wrong`. What a model cannot know (ids,
- * moments, whether a job has begun) it takes from the first answer that says it, and holds the later ones to it.
+ * A model of the service as one user sees it, in memory, as a few rules. It gets each call with its answer, and gives the states in which
+ * the service may be afterwards. A state that does not allow the answer throws `Wrong`. The model cannot know ids, times, or whether a job
+ * has begun: it takes them from the first answer that has them, and compares later ones.
  */
 
-/** In how many moments a call does what it does. */
+/** How many moments a call has an effect at. */
 export function momentsOf({ step, answer }: Call): number {
   switch (step.do) {
     case 'turn':
@@ -27,7 +27,7 @@ export function momentsOf({ step, answer }: Call): number {
   }
 }
 
-/** @returns the states that may come of a call's `moment` (from 0) @throws Wrong when none may */
+/** @returns the states after a call's `moment` (from 0) @throws Wrong when there is none */
 export function after(state: State, call: Call, moment: number, facts: Facts): State[] {
   const next = step(state, call, moment, facts);
   return Array.isArray(next) ? next : [next as State];
@@ -68,7 +68,7 @@ function step(state: State, call: Call, moment: number, facts: Facts): State | r
     case 'job':
       return turns.readJob();
     case 'spy':
-      // Whatever a stranger asks for, it is not there, and nothing changes.
+      // A stranger gets 404 for everything, and changes nothing.
       return new Answered(state, call, facts).is(404, 'not_found');
     case 'again':
       throw new Error('What is done again is told as what was done.');

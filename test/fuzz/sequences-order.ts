@@ -2,14 +2,14 @@ import type { Call } from './sequences-known.js';
 import { after, momentsOf } from './sequences-model.js';
 import { Facts, mayHappen, NOTHING_YET, type State, Wrong } from './sequences-state.js';
 
-/** States looked at before the search is given up: far more than histories of this size have. */
+/** How many states are tried before the search is given up: far more than histories of this size have. */
 const MOST_LOOKS = 200_000;
 
 /**
- * Looks for an order in which the model, doing one call after the other, gives the very answers that were given, and in which no call
- * comes before one that had ended when it began (linearizability; Herlihy and Wing 1990, searched as by Wing and Gong 1993). Calls
- * that were made one after the other have one order only, so for them it is a plain comparison.
- * @throws Error with the longest history that can be explained, and what is wrong with each call that might come next
+ * Searches an order of the calls in which the model gives all their answers, and in which no call comes before one that had ended when it
+ * began (linearizability; Herlihy and Wing 1990, with the search of Wing and Gong 1993). Calls that were made one after the other have only
+ * one order, so for them this is a plain comparison. @throws Error with the longest history that can be explained, and the fault of each
+ * call that might come next
  */
 export function explain(calls: readonly Call[]): void {
   const facts = new Facts(calls);
@@ -49,7 +49,7 @@ export function explain(calls: readonly Call[]): void {
   const none = begun.map(() => 0);
   if (search(NOTHING_YET, none, [])) return;
   const lines = [
-    'No order explains these answers. The longest that does so far:',
+    'No order explains these answers. The longest history that can be explained:',
     ...best.path.map((line) => `  ${line}`),
     'and then none of these fits:',
     ...best.why.map((line) => `  ${line}`),

@@ -9,7 +9,7 @@ export interface Said {
   readonly role: 'system' | 'user' | 'assistant';
   readonly content: string | undefined;
   readonly jobId: string | null;
-  /** The job that the model did not take, and for whose sake it is not sent this with later turns; null: it is sent it. */
+  /** The rejected job because of which later turns leave out this message; null: the model gets it. */
   readonly leftOutBy: string | null;
 }
 
@@ -25,12 +25,12 @@ export interface Chat {
 
 export interface Job {
   readonly chatId: string;
-  /** The number of the message it answers. */
+  /** The number of the message that it answers. */
   readonly seq: number;
   readonly kind: Kind;
   readonly status: 'open' | 'succeeded' | 'failed' | 'canceled';
   readonly begun: boolean;
-  /** As it was accepted, and as it ended, once somebody was told. */
+  /** The job as it was accepted, and as it ended, once an answer has shown that. */
   readonly accepted: unknown;
   readonly final: unknown;
 }
@@ -41,7 +41,7 @@ export interface Kept {
   readonly opened?: { readonly status: number; readonly body: unknown };
   readonly jobId?: string;
   readonly seq?: number;
-  /** Its chat is deleted; it is about to be forgotten. */
+  /** Its chat is deleted, and the job is about to go, too. */
   readonly fades?: true;
 }
 
@@ -53,7 +53,7 @@ export interface State {
 
 export const NOTHING_YET: State = { chats: {}, jobs: {}, keys: {} };
 
-/** What happens by itself: each job that ends without anybody's doing may have ended by now. */
+/** Changes that happen by themselves: each job that ends without a request may have ended by now. */
 export function mayHappen(state: State): State[] {
   return Object.entries(state.jobs)
     .filter(([, job]) => job.status === 'open' && job.kind !== 'hang' && state.chats[job.chatId] !== undefined)
@@ -65,7 +65,7 @@ export function openJob(state: State, chatId: string): string | null {
   return Object.entries(state.jobs).find(([, job]) => job.chatId === chatId && job.status === 'open')?.[0] ?? null;
 }
 
-/** The state once a job has ended, with a message of the assistant's or without. */
+/** The state after a job has ended, with an assistant's message or without one. */
 export function ended(
   state: State,
   jobId: string,
@@ -74,7 +74,7 @@ export function ended(
 ): State {
   const job = state.jobs[jobId] as Job;
   const chat = state.chats[job.chatId] as Chat;
-  // A turn that was rejected or refused is one that the model does not take: the next one stands without it.
+  // The model does not take a turn that it rejected or refused, so the next turn leaves it out.
   const leavesOut = status === 'failed' || (status === 'succeeded' && job.kind === 'refuse');
   const before = leavesOut ? leftOut(chat.messages, job.seq, jobId) : chat.messages;
   const reply = { role: 'assistant' as const, content: undefined, jobId, leftOutBy: leavesOut ? jobId : null };
@@ -86,7 +86,7 @@ export function ended(
   };
 }
 
-/** The messages once a turn that answers the message `seq` has left out what it asked: all that the user said since the last reply. */
+/** The messages, with the turn that answers message `seq` left out: all that the user said since the last reply. */
 function leftOut(messages: readonly Said[], seq: number, jobId: string): readonly Said[] {
   const from =
     messages.slice(0, seq - 1).findLastIndex((one) => one.role === 'assistant' && one.leftOutBy === null) + 1;
@@ -94,14 +94,14 @@ function leftOut(messages: readonly Said[], seq: number, jobId: string): readonl
   return messages.map((one, n) => (isAsked(one, n) && one.leftOutBy === null ? { ...one, leftOutBy: jobId } : one));
 }
 
-/** The messages once all that this job had left out is sent again. */
+/** The messages, without those that this job left out being left out any more. */
 export function takenIn(messages: readonly Said[], jobId: string | null): readonly Said[] {
   return messages.map((one) => (one.leftOutBy === jobId ? { ...one, leftOutBy: null } : one));
 }
 
 /**
- * The texts that the model is asked by a turn that answers the last of these messages: that one, and with it those since the last reply, for a turn
- * that was canceled without a word is asked again with the next. A message that is left out is in nobody's way.
+ * The texts that the model gets from a turn that answers the last of these messages: that message, and those since the last reply, because
+ * a turn that was canceled without a reply is asked again with the next. Messages that are left out do not count as a reply.
  */
 export function asked(messages: readonly Said[]): string[] {
   const texts: string[] = [];
@@ -113,13 +113,13 @@ export function asked(messages: readonly Said[]): string[] {
   return texts;
 }
 
-/** What becomes of a turn: the stand-in goes by the first word that it finds. */
+/** How a turn ends. The stand-in obeys the first known word that it finds. */
 export function kindOf(messages: readonly Said[]): Kind {
   const texts = asked(messages);
   return SCRIPTS.map(([kind]) => kind).find((kind) => texts.some((text) => text.includes(mark(kind)))) ?? 'ok';
 }
 
-/** Every message that was seen, by chat and number: none may ever be seen otherwise, but for whether the model is sent it. */
+/** Every message that was seen, by chat and number. No message may look different later, except in `in_context`. */
 export class Facts {
   private readonly messages = new Map<string, any>();
 
@@ -146,7 +146,7 @@ export class Facts {
   }
 }
 
-/** A message without the one thing of it that may change. */
+/** A message without `in_context`, which may change. */
 export function lasting(message: object): object {
   const { in_context: _, ...rest } = message as { in_context?: false };
   return rest;

@@ -1,15 +1,15 @@
 import fc from 'fast-check';
 
 /*
- * What clients may do, as data: fast-check makes it, shrinks it and prints it. Which chat or job a step is about is said by a
- * number, and found out when the step is made: the number counts back from the newest that the clients know by then.
+ * The clients' possible steps, as data: fast-check makes, shrinks and prints them. A number names the chat or job of a step. It counts back
+ * from the newest one that the clients know when the step is made.
  */
 
-/** What becomes of a turn; the stand-in finds the word in what it is asked (see `SCRIPTS`). */
+/** The ways in which a turn can end. The stand-in finds the word in its text (see `SCRIPTS`). */
 export const KINDS = ['ok', 'slow', 'fail', 'refuse', 'hang'] as const;
 export type Kind = (typeof KINDS)[number];
 
-/** What the stand-in does about a text with the word in it; in this order, for a question may hold several messages. */
+/** The stand-in's scripts for texts with such a word. The order matters, because a question may hold several messages. */
 export const SCRIPTS: readonly (readonly [Kind, object])[] = [
   ['hang', { pieces: ['half ', 'a reply'], stall_after: 2 }],
   ['fail', { status: 400, error_type: 'invalid_request_error', message: 'scripted' }],
@@ -19,19 +19,19 @@ export const SCRIPTS: readonly (readonly [Kind, object])[] = [
 
 export const mark = (kind: Kind): string => `[${kind}]`;
 
-/** A name of a key, or none. Few, so that they meet. */
+/** The name of a key, or none. There are few, so that keys come again. */
 export type Key = 'k0' | 'k1' | 'k2' | undefined;
 
-/** Which precondition a change is sent with: none, the newest ETag known, the one before that, or one that nothing ever had. */
+/** The precondition of a change: none, the newest known ETag, the one before it, or one that never existed. */
 export type Match = 'none' | 'newest' | 'older' | 'any' | 'wrong';
 
 /** By the chat's own path, by its assistant's, or by another assistant's. */
 export type Way = 'plain' | 'scoped' | 'astray';
 
-/** For a turn's end: not at all, for no time, or for longer than those take that end by themselves. */
+/** How long a request waits for a turn's end: not at all, for no time, or for longer than turns take that end by themselves. */
 export type Waits = 'not' | 'now' | 'long';
 
-/** Who cancels. */
+/** The one who cancels. */
 export type By = 'user' | 'operator';
 
 export type Assistant = 'support' | 'billing';
@@ -67,9 +67,9 @@ export type Step =
     }
   | { do: 'leave' };
 
-/** Several clients of one user: what is done first, one after the other, and then what each does at the same time as the others. */
+/** A user's clients: the first steps come one after the other, and then those of each client at the same time as the others'. */
 export interface Program {
-  /** They begin with a chat. */
+  /** The program begins with an open chat. */
   readonly opened: boolean;
   readonly first: readonly Step[];
   readonly clients: readonly (readonly Step[])[];
@@ -107,7 +107,7 @@ const of = <Name extends Step['do']>(
   fields: { [F in Exclude<keyof Extract<Step, { do: Name }>, 'do'>]: fc.Arbitrary<Extract<Step, { do: Name }>[F]> },
 ): fc.Arbitrary<Step> => fc.record({ do: fc.constant(name), ...fields }) as unknown as fc.Arbitrary<Step>;
 
-/** Steps of which each is one change or one look, so that they can be put into an order. */
+/** Steps that are a single change or a single look each, so that they can be put into an order. */
 const orderly: { weight: number; arbitrary: fc.Arbitrary<Step> }[] = [
   { weight: 4, arbitrary: of('open', { assistant, title, key }) },
   { weight: 4, arbitrary: of('change', { chat, change, match }) },
@@ -147,7 +147,7 @@ const anyStep = fc.oneof(
   { weight: 1, arbitrary: of('leave', {}) },
 );
 
-/** One client that does one thing after the other. */
+/** One client that does one step after the other. */
 export const oneByOne = (longest: number): fc.Arbitrary<Program> =>
   fc.record({
     opened,

@@ -2,7 +2,7 @@ import { Answered } from './sequences-answers.js';
 import { type Chat, ended, type Job, kindOf, takenIn, type State, Wrong } from './sequences-state.js';
 import type { By } from './sequences-steps.js';
 
-/** What the model says of messages, turns and jobs: each method is a step, or one moment of it, and gives the state after it. */
+/** The model's rules about messages, turns and jobs: each method is a step, or one moment of it, and gives the state after it. */
 export class TurnSteps extends Answered {
   message(): State {
     const { chatId, key, print, text, answer } = this.call;
@@ -30,8 +30,8 @@ export class TurnSteps extends Answered {
     if (!waits) this.is(202);
     const next = kept === undefined ? this.accepted(this.said(chatId, text), chatId, jobId) : this.state;
     this.same(jobId, kept?.jobId ?? jobId, 'the job of the key');
-    // An error says in its header only that it is a replay, if its turn was. A chat that is deleted
-    // during the request cancels the turn before or after that is known, so either is right then.
+    // An error's header says only whether its turn was a replay. A chat that is deleted during the request cancels the turn before or after
+    // that is known, so then both are right.
     if (answer.body.code !== 'turn_canceled') this.same(answer.replayed, kept !== undefined, 'replayed');
     return waits ? next : this.asAccepted(next, jobId);
   }
@@ -53,7 +53,7 @@ export class TurnSteps extends Answered {
     return this.asAccepted(kept === undefined ? this.accepted(this.state, chatId, jobId) : this.state, jobId);
   }
 
-  /** What has become of a turn that was waited for. */
+  /** The end of a turn that was waited for. */
   outcome(): State {
     const { answer } = this.call;
     const { body } = answer;
@@ -81,7 +81,7 @@ export class TurnSteps extends Answered {
     const { jobId, answer } = this.call;
     const job = this.job();
     if (answer.status === 404 && moment === 0) {
-      // It may have canceled the job, and then found that its chat was deleted.
+      // It may have canceled the job, and then found its chat deleted.
       if (job?.status !== 'open') return this.state;
       return [this.state, ended(this.state, jobId, 'canceled', false), ended(this.state, jobId, 'canceled', true)];
     }
@@ -93,7 +93,7 @@ export class TurnSteps extends Answered {
     this.is(200);
     if (by === 'operator') {
       this.same(answer.body.status, 'canceled', 'the state');
-      // Operators are not told whether there was text.
+      // Operators do not see whether there was text.
       if (job.status !== 'open') return this.state;
       return [ended(this.state, jobId, 'canceled', false), ended(this.state, jobId, 'canceled', true)];
     }
@@ -132,7 +132,7 @@ export class TurnSteps extends Answered {
     this.must(state.jobs[jobId] === undefined, 'the job is not new');
     const { key, print } = this.call;
     const chat = state.chats[chatId] as Chat;
-    // A reply that is asked for once more takes in again what was left out.
+    // A reply that is asked for again takes in again what was left out.
     const messages = takenIn(chat.messages, chat.messages.at(-1)?.leftOutBy ?? null);
     const job: Job = {
       chatId,

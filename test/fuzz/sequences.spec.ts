@@ -8,25 +8,25 @@ import { atOnce, mark, oneByOne, type Program, SCRIPTS } from './sequences-steps
 
 const { FUZZ_RUNS, FUZZ_SEED } = process.env;
 
-/** How many times as long as usual: `FUZZ_RUNS=50 npm test -- test/fuzz/sequences`. A fault tells its seed. */
+/** Multiplies the length of a run: `FUZZ_RUNS=50 npm test -- test/fuzz/sequences`. A fault prints its seed. */
 const times = Number(FUZZ_RUNS ?? 1);
 
-/** The same programs every time, and others where many are asked for; what they meet is never quite the same. */
+/** The same programs each time, and random ones for long runs. Even so, no two runs meet the same moments. */
 const seed = Number(FUZZ_SEED ?? (FUZZ_RUNS === undefined ? 1 : Math.floor(Math.random() * 2 ** 31)));
 
-/** For what hangs, in milliseconds. */
+/** In milliseconds, for a run that hangs. */
 const LONGEST = 120_000 * Math.max(1, times);
 
-/** Programs, each a user's, that run at the same time. */
+/** Programs that run at the same time, each with its own user. */
 const USERS = 4;
 
-/** How often a program that failed is tried again while a smaller one is looked for: what depends on chance may hide. */
+/** How often a failed program is tried again while it is shrunk, because a fault that depends on chance may not show each time. */
 const TRIES = 8;
 
 /*
- * Programs are lists of steps, not fast-check's commands: a history is judged as a whole and afterwards, since calls that were made at
- * once have no order until one is found. And they are really made at once: fast-check's scheduler would put the promises of this process
- * into an order, while what is to be put to the test is the order in which PostgreSQL, the API and the worker do things.
+ * Programs are lists of steps, not fast-check's commands. A history is judged as a whole and afterwards, because calls at the same time
+ * have no order until one is found. They also are sent at the same time: fast-check's scheduler would order the promises of this process,
+ * but the test is about the order in which PostgreSQL, the API and the worker do things.
  */
 describe('sequences of requests', () => {
   let stack: Stack;
@@ -56,13 +56,13 @@ describe('sequences of requests', () => {
           throw fault.reason;
         }
       }),
-      // What was found must be told before the test is given up.
+      // A found fault must be printed before the test runs out of time.
       { seed, numRuns: runs * times, interruptAfterTimeLimit: LONGEST - 40_000 },
     );
   };
 
   it(
-    'one after the other: every answer is the one the model gives',
+    'one after the other: every answer is the model’s',
     async () => {
       await hold(oneByOne(25), 3);
     },
@@ -70,14 +70,14 @@ describe('sequences of requests', () => {
   );
 
   it(
-    'at once on one user’s chats: the answers are those of some order of the calls',
+    'at once on one user’s chats: some order of the calls explains all answers',
     async () => {
       await hold(atOnce, 8);
     },
     LONGEST,
   );
 
-  it('leaves nothing behind that the database itself would not allow', async () => {
+  it('leaves only sound data', async () => {
     const { rows } = await stack.database.query(
       `SELECT c.id FROM chats c WHERE last_seq <> (SELECT count(*) FROM messages m WHERE m.chat_id = c.id)`,
     );

@@ -1,7 +1,7 @@
 import { createParser } from 'eventsource-parser';
 import type { Contract } from '../support/contract.js';
 
-/** What is wrong with the events that have come so far, which may be cut within one. */
+/** The faults of the events so far. The text may end within one. */
 export function eventFaults(contract: Contract, text: string): string[] {
   const faults: string[] = [];
   const parser = createParser({
@@ -21,7 +21,7 @@ export function eventFaults(contract: Contract, text: string): string[] {
   return [...faults, ...empty.map((block) => `a block without data: ${JSON.stringify(block)}`)];
 }
 
-/** What is wrong with the lines of a whole export. */
+/** The faults of the lines of a whole export. */
 export function lineFaults(contract: Contract, text: string): string[] {
   const lines = text.split('\n');
   const ends = lines.pop() === '' && lines.at(-1)?.includes('"type":"end"') === true;

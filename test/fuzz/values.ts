@@ -3,19 +3,19 @@ import type { Contract } from '../support/contract.js';
 
 export type Schema = Readonly<Record<string, any>>;
 
-/** A value that breaks its schema, and in which way. */
+/** A value that breaks its schema, and the way in which it does. */
 export interface Broken {
   readonly how: string;
   readonly value: unknown;
 }
 
-/** A place for something of the world that requests are sent into: which, is known only when a request leaves. */
+/** A placeholder for something of the world. It is filled in when the request is sent. */
 export class Ref {
   constructor(
-    /** `chat`, `job` and so on; `any`: an id of whatever kind. */
+    /** `chat`, `job` and so on; `any`: an id of any kind. */
     readonly kind: string,
     readonly whose: 'mine' | 'theirs',
-    /** The n-th of those there are, counted around. */
+    /** The n-th of them, counted around. */
     readonly pick: number,
     readonly inCapitals = false,
   ) {}
@@ -24,7 +24,7 @@ export class Ref {
 /** An id that names nothing. */
 export const NOBODYS_ID = '0199a0de-0000-7000-8000-000000000000';
 
-/** What the world has to offer for a value called so; of an id with another name, the ids of all kinds. */
+/** The kind of thing that a field of this name means. An id with another name may mean any kind. */
 const KINDS: Readonly<Record<string, string>> = {
   slug: 'assistant',
   assistant: 'assistant',
@@ -35,10 +35,10 @@ const KINDS: Readonly<Record<string, string>> = {
   receipt_id: 'receipt',
 };
 
-/** Longer than anything that is let in, and not too long to be sent often. */
+/** In characters: longer than any limit, and short enough to be sent often. */
 const FAR_TOO_LONG = 40_000;
 
-/** More often the first, which is the one with which most can be done. */
+/** The first one comes more often, because most can be done with it. */
 const pick = fc.oneof({ weight: 1, arbitrary: fc.constant(0) }, { weight: 2, arbitrary: fc.nat(11) });
 
 export function refTo(name: string, whose: 'mine' | 'theirs' = 'mine'): fc.Arbitrary<Ref> {
@@ -48,12 +48,12 @@ export function refTo(name: string, whose: 'mine' | 'theirs' = 'mine'): fc.Arbit
     .map(([n, capitals]) => new Ref(kind, whose, n, capitals && kind !== 'assistant' && kind !== 'user'));
 }
 
-/** Any character there is, and each half of a pair. Fast-check's own `binary` first makes a map of all of them. */
+/** Any character, and each half of a pair. Fast-check's own `binary` makes a map of all of them first. */
 const anyCharacter = fc.integer({ min: 0, max: 0x10ffff }).map((code) => String.fromCodePoint(code));
 
 export const anyText = fc.array(anyCharacter, { maxLength: 30 }).map((characters) => characters.join(''));
 
-/** Text as people write it, and as they do not: letters of all planes, combining ones, direction marks, emoji. */
+/** Text that people write, and text that they do not: letters of all planes, combining ones, direction marks, emoji. */
 const CHARACTERS = fc.oneof(
   { weight: 6, arbitrary: fc.string({ unit: 'grapheme-ascii', minLength: 1, maxLength: 1 }) },
   { weight: 2, arbitrary: fc.string({ unit: 'grapheme', minLength: 1, maxLength: 1 }) },
@@ -76,11 +76,11 @@ const CHARACTERS = fc.oneof(
   },
 );
 
-/** Makes values from the schemas of a contract: such as they let in, and such as they do not. */
+/** Makes values from the schemas of a contract: allowed ones and broken ones. */
 export class Values {
   constructor(private readonly contract: Contract) {}
 
-  /** What a schema lets in. `name` is what the value is called, which tells of an id what it names. */
+  /** Values that a schema allows. `name` is the value's name, which tells the kind of an id. */
   valid(given: Schema, name = ''): fc.Arbitrary<unknown> {
     const schema = this.resolved(given);
     if (schema['const'] !== undefined) return fc.constant(schema['const']);
@@ -113,7 +113,7 @@ export class Values {
     }
   }
 
-  /** The ways in which a value can break a schema; each alone, as far as that is possible. */
+  /** The ways in which a value can break a schema; each alone, as far as possible. */
   broken(given: Schema, name = ''): fc.Arbitrary<Broken>[] {
     const schema = this.resolved(given);
     const types = [schema['type'] ?? []].flat() as string[];
@@ -227,7 +227,7 @@ function way(how: string, values: fc.Arbitrary<unknown>): fc.Arbitrary<Broken> {
   return values.map((value) => ({ how, value }));
 }
 
-/** How many characters (code points) a text has, as JSON Schema counts them. */
+/** The length of a text in characters (code points), as JSON Schema counts it. */
 const lengthOf = (text: string): number => [...text].length;
 
 function validText(schema: Schema, name: string): fc.Arbitrary<unknown> {

@@ -3,13 +3,13 @@ import { newId } from '#database/ids.js';
 import { tokenFor } from '../support/stack.js';
 import { NOBODYS_ID, type Ref } from './values.js';
 
-/** In all that belongs to somebody else, and nowhere else: an answer that has it has leaked. */
+/** All data of other users contains this, and nothing else does. An answer with it has leaked. */
 export const THEIRS = 'said by somebody else';
 
-/** Users made at once. */
+/** Users made at the same time. */
 const AT_ONCE = 25;
 
-/** Assistants that only the world knows; with the last nobody has a chat that is active. */
+/** Assistants of the world only. Nobody has an active chat with the last one. */
 const WAITING = 'fuzz-waiting';
 const FRESH = 'fuzz-fresh';
 
@@ -21,14 +21,14 @@ export interface Citizen {
   readonly chatOf: ReadonlyMap<string, string>;
 }
 
-/** What somebody's chats, and all else of theirs, have come to: a hash of the rows of each. */
+/** A hash of the rows of each chat, and one of the rest of each user's data. */
 export interface Fingerprint {
   readonly chats: Readonly<Record<string, string>>;
   readonly users: Readonly<Record<string, string>>;
   readonly shared: string;
 }
 
-/** Two users in the midst of their conversations: one who asks, and one whose things must stay as they are. */
+/** Two users with conversations: the caller, and another user whose data must stay as it is. */
 export class World {
   private readonly waiting: Citizen[] = [];
   private readonly spent: Citizen[] = [];
@@ -36,17 +36,17 @@ export class World {
 
   private constructor(
     private readonly database: pg.Pool,
-    /** Tells the users of one world from those of another. */
+    /** Tells the users of this world from those of another. */
     private readonly name: string,
     private somebody: Citizen,
   ) {}
 
-  /** Whose things must stay as they are. */
+  /** The user whose data must stay as it is. */
   get other(): Citizen {
     return this.somebody;
   }
 
-  /** Another somebody else. */
+  /** Takes a new other user. */
   async renewOther(): Promise<void> {
     const other = citizen(`${this.name} other ${this.made++}`, THEIRS);
     await insert(this.database, [other]);
@@ -64,10 +64,10 @@ export class World {
     return new World(database, name, other.citizen);
   }
 
-  /** A user whom nothing has happened to yet. */
+  /** A user whose data is still as it was made. */
   async next(): Promise<Citizen> {
     if (this.waiting.length === 0) {
-      // What nobody will look at any more must not be in the way of what is in line.
+      // Unfinished jobs of users that are done with must not block those that wait.
       const busy = this.spent.splice(0).flatMap(({ ids }) => ids['job'] ?? []);
       await this.database.query(
         `UPDATE jobs SET status = 'canceled', finished_at = now() WHERE id = ANY($1) AND status = 'queued' AND attempts = 0`,
@@ -115,7 +115,7 @@ const FINGERPRINT = `
     'shared', (SELECT md5(concat(d::text, (SELECT string_agg(a::text, ' ' ORDER BY a.slug) FROM assistants a))) FROM dispatch d)
   ) AS found`;
 
-/** The tokens of a user. `admin`: with the scope of operators. */
+/** A user's token. `admin`: with the scope of operators. */
 export function tokenOf(user: string, admin: boolean): string {
   return tokenFor(user, admin ? { scope: 'admin' } : {});
 }
@@ -128,7 +128,7 @@ interface Rows {
   readonly receipts: object[];
 }
 
-/** [assistant, state, what was said by whom, what became of the last turn] */
+/** [assistant, state, roles of its messages, end of the last turn] */
 const CHATS: readonly (readonly [string, string, readonly string[], string | undefined])[] = [
   ['support', 'active', ['system', 'user', 'assistant'], 'succeeded'],
   ['billing', 'active', ['system', 'user'], 'failed'],
@@ -140,7 +140,7 @@ const CHATS: readonly (readonly [string, string, readonly string[], string | und
   ['general', 'archived', ['system', 'user'], 'queued'],
 ];
 
-/** Why a reply is incomplete, by what became of its turn. */
+/** Why a reply is incomplete, by the end of its turn. */
 const STOP_REASONS: Readonly<Record<string, string>> = { canceled: 'canceled', refused: 'refusal' };
 
 function citizen(user: string, said: string): Rows {
@@ -197,7 +197,7 @@ function citizen(user: string, said: string): Rows {
       status: became === 'refused' ? 'succeeded' : became,
       attempts: became === 'queued' ? 0 : 1,
       attempts_left: became === 'queued' ? 5 : 4,
-      // Nobody begins it for as long as anybody looks.
+      // No worker begins it during the run.
       available_at: new Date(now + (became === 'queued' ? 3_000_000 : 0)).toISOString(),
       error_code: became === 'failed' ? 'model_rejected' : null,
       error_message: became === 'failed' ? 'No.' : null,
@@ -210,7 +210,7 @@ function citizen(user: string, said: string): Rows {
     citizen: {
       user,
       chatOf,
-      // Each where its chat is, so that two of the same number go together.
+      // In the order of the chats, so that two with the same number belong together.
       ids: { ...ids, receipt: [receipt], assistant: [...CHATS.map(([slug]) => slug), FRESH] },
     },
     ...rows,

@@ -3,16 +3,16 @@ import { cpSync, mkdirSync, readFileSync, readdirSync, statSync } from 'node:fs'
 import { basename, join, relative, sep } from 'node:path';
 import { type CopyLine, readDockerfile, type Stage } from '../support/dockerfile.js';
 
-/** What the last stage says of how a program is run. */
+/** How the last stage runs a program. */
 export interface Image {
-  /** Its root directory: what the image adds to the one it is built on. */
+  /** The root directory: what the image adds to its base image. */
   readonly root: string;
   readonly stage: Stage;
 }
 
 /**
- * Does what the Dockerfile says, below `into`: each stage's root is a directory there. Only what it adds to its base image is in
- * it, so `RUN` finds this machine's Node and not the one named in `FROM`, and paths must be relative to `WORKDIR`.
+ * Does what the Dockerfile says, below `into`: each stage has a directory there as its root. It holds only what the stage adds to its base
+ * image. So `RUN` finds this machine's Node, not that of `FROM`, and paths must be relative to `WORKDIR`.
  */
 export function buildImage(into: string): Image {
   const roots = new Map<string, string>();
@@ -33,13 +33,13 @@ export function buildImage(into: string): Image {
 
 function run(command: string, directory: string): void {
   const began = Date.now();
-  // What npm has fetched before need not be fetched again: the lock file says what it must be.
+  // Packages that npm has fetched before are not fetched again; the lock file has their hashes.
   const env = { PATH: process.env['PATH'], HOME: process.env['HOME'], npm_config_prefer_offline: 'true' };
   execFileSync('sh', ['-c', command], { cwd: directory, env, stdio: ['ignore', 'inherit', 'inherit'] });
   console.log(`${((Date.now() - began) / 1_000).toFixed(1).padStart(5)} s  ${command}`);
 }
 
-/** As `COPY` does it: a directory's content goes into the target, a file below it when it ends with a slash. */
+/** Copies as `COPY` does: the content of a directory goes into the target; a file goes below a target that ends with a slash. */
 function copy({ from, sources, target }: CopyLine, roots: ReadonlyMap<string, string>, workdir: string): void {
   const root = from === undefined ? process.cwd() : roots.get(from);
   if (root === undefined) throw new Error(`There is no stage ${from}.`);
@@ -48,7 +48,7 @@ function copy({ from, sources, target }: CopyLine, roots: ReadonlyMap<string, st
     const path = join(root, source);
     const into = join(workdir, target);
     if (statSync(path).isDirectory()) {
-      // Entry by entry: a stage's root may lie below the directory that is copied.
+      // One entry at a time: a stage's root may be below the directory that is copied.
       for (const name of readdirSync(path)) {
         if (taken(relative(root, join(path, name)))) {
           const filter = (one: string): boolean => taken(relative(root, one));
@@ -61,7 +61,10 @@ function copy({ from, sources, target }: CopyLine, roots: ReadonlyMap<string, st
   }
 }
 
-/** What `.dockerignore` lets through. The last pattern that fits decides; of its patterns, those are known that are in use here. */
+/**
+ * The paths that `.dockerignore` lets through. The last pattern that matches decides. Only the kinds of pattern that the file uses are
+ * known.
+ */
 export function isInContext(ignore: string): (path: string) => boolean {
   const rules = ignore
     .split('\n')
@@ -74,7 +77,7 @@ export function isInContext(ignore: string): (path: string) => boolean {
   };
 }
 
-/** `*` is all but a slash, a leading `**` any directories; whatever is below what fits, fits, too. */
+/** `*` stands for anything but a slash, and a leading `**` for any directories. A pattern also matches all that is below its match. */
 function pattern(text: string): RegExp {
   const anywhere = text.startsWith('**/');
   const rest = (anywhere ? text.slice(3) : text).replace(/[.+^${}()|[\]\\]/g, '\\$&').replaceAll('*', '[^/]*');

@@ -14,11 +14,11 @@ import { buildImage } from './build.js';
 import { CONTAINED, makeReadOnly, type Program, runImage } from './run.js';
 
 /*
- * `npm run dev -- image`: does by hand what the Dockerfile and docker-compose.yml have a container engine do, and sends a turn through
- * what comes out. Ends with 0 when all of it holds.
+ * `npm run dev -- image`: does the steps of the Dockerfile and docker-compose.yml without a container engine, and sends a turn through the
+ * result. Ends with 0 when all checks hold.
  */
 
-/** What both apps promise (libs/process/src/start-app.ts), and a container is given 5 s more. In milliseconds. */
+/** In milliseconds. Both apps promise to stop within this time (libs/process/src/start-app.ts); a container has 5 s more. */
 const GRACE_MS = 25_000;
 
 const { services } = parse(readFileSync('docker-compose.yml', 'utf8'), { merge: true }) as {
@@ -116,7 +116,7 @@ try {
   );
   say('SIGTERM: both ended with 0');
 
-  // A database that never answers keeps a program in its start; a signal must end it there, too.
+  // A silent database keeps a program in its start. A signal must end it there, too.
   const silent = createServer(() => undefined);
   await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
   undo.unshift(() => silent.close());

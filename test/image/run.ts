@@ -4,21 +4,20 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Image } from './build.js';
 
-/** A program of the image that runs. */
+/** A running program of the image. */
 export interface Program {
   output(): string;
   /** The exit code, once it has ended. */
   readonly ended: Promise<number | null>;
-  /** Sends a signal to it, as the container engine would. */
+  /** Sends a signal as the container engine would. */
   signal(name: NodeJS.Signals): void;
-  /** SIGKILL, if it still runs. */
+  /** Sends SIGKILL, if it still runs. */
   kill(): void;
 }
 
 /**
- * Where it can be had (on Linux, as root), a program runs as in a container: as process 1 of its own, which signals reach only
- * if it asks for them, as the image's user without any capability, and with nothing but `/tmp` to write to. Elsewhere it runs
- * as whoever started this, on files that are read-only.
+ * On Linux, as root, a program runs as in a container: as process 1, which gets a signal only if it has a handler for it; as the image's
+ * user, without capabilities; and with only `/tmp` to write to. Elsewhere it runs as the present user, on read-only files.
  */
 export const CONTAINED = spawnSync('unshare', inContainer('0:0', ['true'])).status === 0;
 
@@ -48,7 +47,7 @@ function inContainer(user: string, command: readonly string[]): string[] {
   ];
 }
 
-/** Runs the image with this command (its own, when left out) and these settings. */
+/** Runs the image with these settings, and this command (default: its own). */
 export function runImage(image: Image, settings: Record<string, string>, command = image.stage.command): Program {
   const words = [...image.stage.entrypoint, ...command].map((word) => (word === 'node' ? process.execPath : word));
   const [file, ...rest] = CONTAINED ? ['unshare', ...inContainer(image.stage.user ?? '0:0', words)] : words;
@@ -67,12 +66,12 @@ export function runImage(image: Image, settings: Record<string, string>, command
   };
 }
 
-/** `unshare` waits for the process that is process 1 in there; here it has another number. */
+/** The process that is process 1 inside. `unshare` waits for it, and it has another number outside. */
 function processOne({ pid }: ChildProcess): number {
   return Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim());
 }
 
-/** Takes the right to write to the image from everybody. */
+/** Removes all write permissions from the image. */
 export function makeReadOnly({ root }: Image): void {
   execFileSync('chmod', ['-R', 'a-w,a+rX', root]);
 }

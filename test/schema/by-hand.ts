@@ -6,7 +6,7 @@ import { startOwnPostgres } from '../support/own-postgres.js';
 import { dumpSchema } from './dump.js';
 import { SCHEMA_FILE } from './file.js';
 
-/* `npm run dev -- schema`: migrates an empty database and writes down what came of it. */
+/* `npm run dev -- schema`: migrates an empty database and writes its schema down. */
 
 const postgres = await startOwnPostgres();
 try {

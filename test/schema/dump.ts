@@ -1,8 +1,8 @@
 import type pg from 'pg';
 
 /*
- * The schema of a migrated database as SQL text, from PostgreSQL's own catalogue: the same on every machine and every version that the
- * tests run on, so that git shows what a migration changes. BullMQ's tables are its own and stand elsewhere.
+ * The schema of a migrated database as SQL text, from PostgreSQL's catalogue. It is the same on every machine and every version that the
+ * tests run on, so git shows what a migration changes. BullMQ's tables are in a schema of their own.
  */
 
 const TABLES = `
@@ -22,7 +22,7 @@ const COLUMNS = `
     LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
    WHERE a.attrelid = ANY ($1::int[]) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`;
 
-/** NOT NULL stands with its column; PostgreSQL 18 also keeps it as a constraint. */
+/** NOT NULL stands with its column. PostgreSQL 18 also stores it as a constraint. */
 const CONSTRAINTS = `
   SELECT conrelid::int AS oid, 'CONSTRAINT ' || quote_ident(conname) || ' ' || pg_get_constraintdef(oid) AS line
     FROM pg_constraint WHERE conrelid = ANY ($1::int[]) AND contype <> 'n'

@@ -1,2 +1,2 @@
-/** Where the schema is written down, from the repository's root. */
+/** The file of the written schema, relative to the repository's root. */
 export const SCHEMA_FILE = 'libs/database/schema.sql';

@@ -7,8 +7,8 @@ import { ROOT } from '#process/root.js';
 import { type Build, buildOnce } from './build-once.js';
 
 /**
- * Builds in a process of its own, to which another one's build comes in between: after `step` of the two steps by which a build is put
- * in place. There is no time between them that two processes would ever meet in by chance.
+ * Builds in another process, and stops after `step` of the two steps that put a build in place, so that another build can come between
+ * them. Two processes would never meet there by chance.
  */
 const INTERRUPTED = `
   import fs from 'node:fs';
@@ -31,12 +31,12 @@ const INTERRUPTED = `
   const build = async (into) => fs.writeFileSync(into + '/file', 'mine');
   await buildOnce({ out: place + '/made/out', inputs: [place + '/from'], madeBy: 'me', build });`;
 
-describe('what is built once', () => {
+describe('a build', () => {
   let place: string;
   let from: string;
   let out: string;
   beforeEach(async () => {
-    // What is built, and from what, lies in the project.
+    // A build's sources and result must be below the project.
     place = await mkdtemp(join(ROOT, 'dist/.once-'));
     await mkdir(join(place, 'from/below'), { recursive: true });
     await mkdir(join(place, 'made'));
@@ -57,14 +57,14 @@ describe('what is built once', () => {
       },
       ...changes,
     });
-  /** Whether it was built again. */
+  /** The build ran again. */
   const anew = async (changes?: Partial<Build>): Promise<boolean> => {
     const before = built;
     await build(changes);
     return built > before;
   };
 
-  it('is built anew when a source, or what else decides, has changed; and not otherwise', async () => {
+  it('runs again when a source or another input has changed, and only then', async () => {
     expect([await anew(), await anew()]).toEqual([true, false]);
     await writeFile(join(from, 'below/source'), 'second');
     expect([await anew(), await anew()]).toEqual([true, false]);
@@ -79,7 +79,7 @@ describe('what is built once', () => {
     expect(await anew({ madeBy: 'another', counts })).toBe(false);
   });
 
-  it('is built anew when something of it, or all of it, is gone', async () => {
+  it('runs again when some of its result, or all of it, is gone', async () => {
     await build();
     await rm(join(out, 'file'));
     expect([await anew(), await anew()]).toEqual([true, false]);
@@ -87,7 +87,7 @@ describe('what is built once', () => {
     expect([await anew(), await anew()]).toEqual([true, false]);
   });
 
-  it('stays as it was when it cannot be built, and nothing is left beside it', async () => {
+  it('leaves the old result as it was when it fails, and nothing beside it', async () => {
     await build();
     await writeFile(join(from, 'below/source'), 'second');
     const failing = build({ build: () => Promise.reject(new Error('no')) });
@@ -99,7 +99,7 @@ describe('what is built once', () => {
   it.each([
     ['took the old one away', '0'],
     ['put its own in place', '1'],
-  ])('is whole when another build meanwhile %s, and nothing is left beside it', async (_, step) => {
+  ])('gives a complete result when another build meanwhile %s, and leaves nothing beside it', async (_, step) => {
     await build();
     await rename(out, join(place, 'other'));
     await build();

@@ -5,22 +5,22 @@ import { ROOT } from '#process/root.js';
 
 const STAMP = '.built-from';
 
-/** Something that is built from files into a directory of its own. Paths are relative to the project. */
+/** A build makes a directory from files. Paths are relative to the project. */
 export interface Build {
   readonly out: string;
-  /** Files, and directories with all that is below them, that it is made of. */
+  /** The source files, and directories with all that is below them. */
   readonly inputs: readonly string[];
-  /** Of the inputs' files: those that count. All, when left out. */
+  /** Chooses the source files that matter (default: all). */
   readonly counts?: (path: string) => boolean;
-  /** What else decides how it comes out, such as the version of Node. */
+  /** Other things that decide the result, such as Node's version. */
   readonly madeBy?: string;
   /** Builds into the directory `into`, an absolute path. */
   readonly build: (into: string) => Promise<void>;
 }
 
 /**
- * Builds, unless the same was built from the same files before: this runs at each `npm start`, which must not wait for it.
- * The result is put in place at once, also when two builds run at the same time.
+ * Builds, unless the result was built from the same files already: each `npm start` runs this, and must not wait for it. The result is put
+ * in place in one step, also when two builds run at the same time.
  */
 export async function buildOnce({ out, inputs, counts = () => true, madeBy = '', build }: Build): Promise<void> {
   const place = join(ROOT, out);
@@ -56,7 +56,7 @@ function filesOf(path: string): string[] {
   }
 }
 
-/** What it was built from; undefined when it was not, or is no longer whole. */
+/** The fingerprint of its sources; undefined when it was not built, or is incomplete. */
 function builtFrom(place: string): string | undefined {
   try {
     const stamp = JSON.parse(readFileSync(join(place, STAMP), 'utf8')) as { from: string; files: string[] };
@@ -66,7 +66,7 @@ function builtFrom(place: string): string | undefined {
   }
 }
 
-/** Of two builds at the same time the later one stays, and either is whole. */
+/** Puts a build in place. When two builds run at the same time, the later one stays, and either is complete. */
 function put(fresh: string, place: string): void {
   const old = `${fresh}.old`;
   for (let tries = 0; ; tries++) {
@@ -75,7 +75,7 @@ function put(fresh: string, place: string): void {
       renameSync(fresh, place);
       return rmSync(old, { recursive: true, force: true });
     } catch (error) {
-      // The other one was between the two steps, or after them.
+      // The other build is between its two steps, or has done them.
       rmSync(old, { recursive: true, force: true });
       if (tries === 10) throw error;
     }

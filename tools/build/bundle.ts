@@ -13,8 +13,8 @@ const apart = [
 }));
 
 /**
- * @nestjs/typeorm looks at run time for two exports that TypeORM 1 no longer has, and would load a second TypeORM from
- * `node_modules` for it.
+ * Answers @nestjs/typeorm's look for two exports that TypeORM 1 no longer has. Otherwise it would load a second TypeORM from
+ * `node_modules`.
  */
 const withoutSecondTypeorm = {
   name: 'without-second-typeorm',
@@ -25,8 +25,8 @@ const withoutSecondTypeorm = {
 };
 
 /**
- * The program whose first module is `input`, with all that it needs, as one CommonJS module for `launch.ts`: V8's code cache is
- * for no other kind. So nothing in it may `await` at its top. Names and lines stay, so that a stack trace can be read.
+ * The program whose first module is `input`, with all that it needs, as one CommonJS module for `launch.ts`. V8's code cache needs
+ * CommonJS, so no module may `await` at its top. Names and lines stay, so that stack traces are readable.
  */
 export async function bundle(input: string): Promise<{ code: string; exports: readonly string[] }> {
   const bundle = await rolldown({
@@ -35,7 +35,7 @@ export async function bundle(input: string): Promise<{ code: string; exports: re
     platform: 'node',
     plugins: [withoutSecondTypeorm, ...apart],
     onLog: (level, log, report) => {
-      // A package that another can work with, and that is not installed: asked for at run time, as without a bundle.
+      // An optional package that is not installed. The program asks for it at run time, as it would without a bundle.
       if (log.code === 'UNRESOLVED_IMPORT' && log.id?.includes('node_modules')) return;
       report(level === 'warn' ? 'error' : level, log);
     },
@@ -48,7 +48,7 @@ export async function bundle(input: string): Promise<{ code: string; exports: re
     minify: {
       compress: false,
       mangle: false,
-      // In ASCII V8 keeps it at a byte for a character, where one other letter makes it two.
+      // V8 keeps ASCII text in one byte per character. One other letter makes it two.
       codegen: { removeWhitespace: false, asciiOnly: true, legalComments: 'inline' },
     },
   });
@@ -57,13 +57,13 @@ export async function bundle(input: string): Promise<{ code: string; exports: re
   return { code: withOwnImport(code.replace(/\/\*!.*?\*\//gs, inAscii)), exports };
 }
 
-/** A legal comment in ASCII: they alone still have other letters, as in their authors' names. */
+/** A legal comment in ASCII. Only these comments still have other letters, as in authors' names. */
 function inAscii(comment: string): string {
   // eslint-disable-next-line no-control-regex -- all that is not ASCII
   return comment.replace(/[^\x00-\x7f]/g, (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
-/** `import()` becomes a call of what `launch.ts` gives: Node 20 forgets how a script imports when it has a code cache. */
+/** Replaces `import()` by a function of `launch.ts`: Node 20 forgets how a script with a code cache imports. */
 function withOwnImport(code: string): string {
   const { errors, module } = parseSync('bundle.cjs', code);
   if (errors[0]) throw new Error(errors[0].message);

@@ -4,10 +4,10 @@ import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { cacheOf, load } from './launch.js';
 
-/** Time a program has to find out that there is no database, in milliseconds. */
+/** How long the program may take to find that there is no database, in milliseconds. */
 const TIMEOUT_MS = 60_000;
 
-/** Enough to get as far as the database, which is not there. */
+/** Enough for a start that fails at the database. */
 const ENVIRONMENT = {
   NODE_ENV: 'test',
   LOG_LEVEL: 'error',
@@ -17,9 +17,9 @@ const ENVIRONMENT = {
 };
 
 /**
- * Makes the code cache of the program `file`, for this Node. The program is run for it, as V8 caches the functions that were called:
- * those that make its modules, and those of its start, until it fails for want of a database.
- * @throws Error with what it printed, when no cache came of it
+ * Makes the code cache of the program `file`, for this Node. It runs the program, because V8 caches only functions that were called: those
+ * that make its modules, and those of its start, until it fails without a database. @throws Error with the program's output, when there is
+ * no code cache
  */
 export async function makeCodeCache(file: string): Promise<void> {
   const printed = await new Promise<string>((resolve) => {
@@ -31,7 +31,7 @@ export async function makeCodeCache(file: string): Promise<void> {
   if (!existsSync(cacheOf(file, readFileSync(file)))) throw new Error(`No code cache came of ${file}:\n${printed}`);
 }
 
-/* The process that is started above. */
+/* The process that `makeCodeCache` starts. */
 const [, self, file] = process.argv;
 if (self === fileURLToPath(import.meta.url) && file !== undefined) {
   const { script, run } = load(file);

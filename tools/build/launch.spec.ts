@@ -35,7 +35,7 @@ describe('a program and its code cache', () => {
     const lines = (stdout + stderr).trim().split('\n');
     return { cache: lines.splice(2, 1)[0], lines };
   };
-  /** What it says, wherever it lies and however it was compiled. */
+  /** The program's output, without its place. */
   const said = (place = home, name = 'fails') => [
     `at ${name} (program.cjs:2:26)`,
     `${place}/program.cjs true`,
@@ -47,20 +47,20 @@ describe('a program and its code cache', () => {
 
     await makeCodeCache(file);
     const files = await readdir(home);
-    // Programs are built in one place and run in another.
+    // The image builds programs in one place and runs them in another.
     const moved = `${home}-moved`;
     await rename(home, moved);
     expect(await run(moved)).toEqual({ cache: 'refused: false', lines: said(moved) });
     await rename(moved, home);
     expect(await run(home, '--max-old-space-size=200')).toEqual({ cache: 'refused: true', lines: said() });
 
-    // As long as before: to V8 it would be the same.
+    // The text is as long as before, so V8 would take it for the same.
     await writeFile(file, PROGRAM.replaceAll('fails()', 'falls()'));
     expect(await run()).toEqual({ cache: 'refused: undefined', lines: said(home, 'falls') });
     expect(await readdir(home)).toEqual(files);
   });
 
-  it('is told when none can be made', async () => {
+  it('gets an error with the output when no cache can be made', async () => {
     const broken = join(home, 'broken.cjs');
     await writeFile(broken, 'process.kill(process.pid, "SIGKILL")');
     await expect(makeCodeCache(broken)).rejects.toThrow('No code cache came of');

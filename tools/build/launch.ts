@@ -5,40 +5,40 @@ import { createRequire } from 'node:module';
 import { basename, dirname } from 'node:path';
 import vm from 'node:vm';
 
-/** A program that was read and compiled, and does not run yet. */
+/** A program that is read and compiled, and does not run yet. */
 export interface Program {
   readonly script: vm.Script;
-  /** Runs it, and returns what it exports. */
+  /** Runs the program, and returns its exports. */
   readonly run: () => object;
 }
 
 /**
- * Reads the program `file`, as `bundle.ts` made it, and its code cache: what V8 had made of the same text at build time. With it a
- * start costs half, as most of a start is parsing. V8 refuses a cache made with other flags (`--max-old-space-size` is one); for
- * another Node there is none. The program runs all the same. Nothing is ever written.
+ * Reads the program `file`, which `bundle.ts` made, and its code cache, which V8 made of the same text at build time. The cache halves the
+ * time of a start, which is mostly parsing. V8 refuses a cache that was made with other flags (such as `--max-old-space-size`), and there
+ * is none for another Node; then the program runs without it. Nothing is ever written.
  *
- * This file ships beside the programs and must need nothing but Node.
+ * This file ships beside the programs, so it must need nothing but Node.
  */
 export function load(file: string): Program {
   const bytes = readFileSync(file);
-  // Text known to be ASCII need not be decoded.
+  // ASCII text need not be decoded.
   const text = isAscii(bytes) ? bytes.toString('latin1') : bytes.toString();
   const script = new vm.Script(`(function (exports, require, module, __filename, __dirname, __import) {${text}\n})`, {
-    // Without its place: a stack trace would name the one where the cache was made.
+    // The name without its directory: otherwise a stack trace would show where the cache was made.
     filename: basename(file),
     cachedData: ifThere(cacheOf(file, bytes)),
   });
   const run = (): object => {
     const module = { exports: {} };
     const main = script.runInThisContext() as (...scope: unknown[]) => void;
-    // What is imported by a path is looked for beside this file: that is beside the program.
+    // A relative import is looked for beside this file, which is beside the program.
     main(module.exports, createRequire(file), module, file, dirname(file), (name: string) => import(name));
     return module.exports;
   };
   return { script, run };
 }
 
-/** Where the code cache of a program is, if there is one. Its text counts, too: V8 compares no more than its length. */
+/** The path of a program's code cache, if there is one. It depends on the program's text, because V8 compares only the text's length. */
 export function cacheOf(file: string, bytes: Uint8Array): string {
   const digest = createHash('sha256').update(bytes).digest('hex').slice(0, 16);
   return `${file}.${process.version}-${process.arch}-${digest}.cache`;

@@ -7,21 +7,21 @@ const PROGRAMS = {
   api: 'dist/apps/api/src/main.js',
   worker: 'dist/apps/worker/src/main.js',
   migrate: 'dist/apps/migrate/src/main.js',
-  // For operators who have the image and nothing else.
+  // For operators who have only the image.
   token: 'dist/tools/token.js',
-  // Read by api and worker only where traces are kept: it is a megabyte that the others need not read.
+  // Read by API and worker only if traces are kept. It is a megabyte.
   traces: 'dist/libs/telemetry/src/traces-sdk.js',
-  // Read by a worker only where a proxy is on the way to the model: it is a megabyte, too.
+  // Read by a worker only if a proxy is on the way to the model. It is a megabyte, too.
   proxy: 'dist/apps/worker/src/model/through-proxy.js',
 };
 
-/** Packages whose files the programs read: they must stand in `node_modules` beside them. */
+/** Packages whose files the programs read. They must be in `node_modules` beside the programs. */
 export const BESIDE = ['swagger-ui-dist'] as const;
 
 /**
- * The programs that ship: one bundle each, with all that it needs, its code cache, and two lines that start it. Node reads that
- * instead of two thousand files, and parses next to nothing: a process is up with a quarter of the work. They are made of what `tsc`
- * wrote.
+ * The programs that ship: for each, a bundle of all that it needs, its code cache, and two lines that start it. Node then reads one file
+ * instead of two thousand and parses almost nothing, so a process starts with a quarter of the work. The bundles are made of `tsc`'s
+ * output.
  */
 export const programs: Build = {
   out: 'dist/bin',
@@ -30,7 +30,7 @@ export const programs: Build = {
     ...['dist/tools/token.js', 'dist/tools/sign-token.js', 'package-lock.json'],
   ],
   counts: (path) => (path.endsWith('.js') ? !path.endsWith('.spec.js') : path === 'package-lock.json'),
-  // A code cache is of use to the Node that made it.
+  // A code cache works only in the Node that made it.
   madeBy: `${process.version} ${process.arch}`,
   build: async (into) => {
     const { bundle } = await import('./bundle.js');
@@ -47,7 +47,7 @@ export const programs: Build = {
   },
 };
 
-/** What is started, as in `node dist/bin/api.js`, or imported. */
+/** The file that is started, as in `node dist/bin/api.js`, or imported. */
 function starter(name: string, exports: readonly string[]): string {
   const given = exports.length > 0 ? `export const { ${exports.join(', ')} } = ` : '';
   return `import { load } from './launch.js';\n\n${given}load(\`\${import.meta.dirname}/${name}.cjs\`).run();\n`;

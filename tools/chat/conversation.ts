@@ -2,10 +2,10 @@ import { ApiError, type JobEvents, type OpenedChat, type Rejoinder } from '@rejo
 import type { Terminal } from './terminal.js';
 import { endingOf } from './words.js';
 
-/** How much of an older chat is shown at the beginning, in messages. */
+/** How many messages of an older chat are shown at the beginning. */
 const SHOWN_MESSAGES = 6;
 
-/** One chat, talked in a terminal. */
+/** One chat in a terminal. */
 export class Conversation {
   private constructor(
     private readonly client: Rejoinder,
@@ -13,7 +13,7 @@ export class Conversation {
     private readonly terminal: Terminal,
   ) {}
 
-  /** The user's chat with the assistant; `anew` closes the one that there is. @throws RejoinderError */
+  /** The user's chat with the assistant. `anew` closes the present one. @throws RejoinderError */
   static async open(client: Rejoinder, assistant: string, terminal: Terminal, anew: boolean): Promise<Conversation> {
     let chat = await client.openChat(assistant).catch(async (error: unknown) => {
       if (!(error instanceof ApiError) || error.code !== 'not_found') throw error;
@@ -28,7 +28,7 @@ export class Conversation {
     return new Conversation(client, chat, terminal);
   }
 
-  /** What was said last. */
+  /** Prints the last messages. */
   greet(user: string | undefined): void {
     if (!this.terminal.watched) return;
     const { id, assistant, messages } = this.chat;
@@ -43,10 +43,7 @@ export class Conversation {
     }
   }
 
-  /**
-   * Sends a turn and shows its reply; Ctrl-C cancels it. A reply that is on its way already is shown first.
-   * @throws RejoinderError
-   */
+  /** Sends a turn and shows its reply; Ctrl-C cancels it. A reply that is already on its way is shown first. @throws RejoinderError */
   async ask(text: string): Promise<'answered' | 'canceled'> {
     for (;;) {
       try {
@@ -63,7 +60,7 @@ export class Conversation {
     const { terminal } = this;
     let stopped = false;
     const cancel = async (): Promise<void> => {
-      // Until the turn is accepted there is nothing to cancel; then it is done as soon as there is.
+      // A turn can be canceled once it is accepted. If Ctrl-C came before, cancel it as soon as its id is known.
       if (stopped && events.jobId !== undefined) await this.client.cancelJob(events.jobId).catch(tooLate);
     };
     const still = terminal.onStop(() => {
@@ -85,7 +82,7 @@ export class Conversation {
       if (terminal.watched) terminal.write('\n');
     }
     const { job, message } = events;
-    // Where nobody watched, only what counts is printed: never the text of an attempt that was lost.
+    // Into a pipe, only the whole reply is printed, never the text of a lost attempt.
     if (!terminal.watched && message !== undefined) terminal.quote(`${message.content}\n`);
     if (job?.status === 'canceled') {
       terminal.note(
@@ -99,7 +96,7 @@ export class Conversation {
   }
 }
 
-/** It ended just before: its reply is there, and is shown. */
+/** The reply ended just before the cancel, so it is shown. */
 function tooLate(error: unknown): void {
   if (!(error instanceof ApiError) || error.code !== 'invalid_transition') throw error;
 }

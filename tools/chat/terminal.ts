@@ -1,17 +1,17 @@
 import { createInterface, type Interface } from 'node:readline';
 import { Writable } from 'node:stream';
 
-/** Two Ctrl-C in so short a time are one: a terminal tells it to npm too, which passes it on. In milliseconds. */
+/** In milliseconds. Two signals this close are one Ctrl-C: the terminal sends it to npm too, which passes it on. */
 const SAME_KEY_MS = 300;
 
-/** Exit code when nobody reads what is printed: as a shell has it for a broken pipe. */
+/** Exit code when the output is closed: the shell's for a broken pipe. */
 const NOBODY_READS = 141;
 
 const CONTROLS = /[^\P{Cc}\t\n]/gu;
 
-/** The two sides of a terminal, or of pipes: lines that are typed, and what is said. */
+/** Input and output, of a terminal or of pipes. */
 export class Terminal {
-  /** Whether somebody watches; if not, a reply is printed when it is whole. */
+  /** A person watches. Without one, a reply is printed once it is whole. */
   readonly watched = process.stdout.isTTY;
   private readonly styled = this.watched && !process.env['NO_COLOR'];
   private readline: Interface | undefined;
@@ -22,13 +22,13 @@ export class Terminal {
 
   constructor() {
     process.on('SIGINT', () => this.interrupt());
-    // Whoever read has read enough, as `head` does.
+    // The reader has read enough, as `head` does.
     process.stdout.on('error', ({ code }: NodeJS.ErrnoException) => process.exit(code === 'EPIPE' ? NOBODY_READS : 1));
   }
 
-  /** What is typed, line by line, until Ctrl-D, Ctrl-C or the end of the input. */
+  /** The input, line by line, until Ctrl-D, Ctrl-C or its end. */
   async *lines(): AsyncGenerator<string> {
-    // While a reply is written, what is typed is not shown: it would stand in the middle of it.
+    // While a reply is printed, typed characters are not shown: they would appear in the middle of it.
     const screen = new Writable({
       write: (chunk: Buffer, _encoding, done) => {
         if (!this.muted) process.stdout.write(chunk);
@@ -55,24 +55,27 @@ export class Terminal {
     if (this.watched) process.stdout.write('\n');
   }
 
-  /** Ctrl-C calls `stop`, until the returned function is called; otherwise, or the second time, it leaves. */
+  /** Until the returned function is called, Ctrl-C calls `stop`; otherwise, and the second time, it ends the program. */
   onStop(stop: () => void): () => void {
     this.stop = stop;
     this.stopping = false;
     return () => (this.stop = undefined);
   }
 
-  /** Text as it is. */
+  /** Prints text as it is. */
   write(text: string): void {
     process.stdout.write(text);
   }
 
-  /** What somebody else has written: a terminal would do what it says, a pipe gets it as it is. */
+  /**
+   * Prints text from the service. Control characters would be orders to a terminal, so they are removed there; a pipe gets the text as it
+   * is.
+   */
   quote(text: string): void {
     this.write(this.watched ? harmless(text) : text);
   }
 
-  /** A remark of the program's own. */
+  /** Prints a remark of this program. */
   note(text: string): void {
     this.remark(2, text);
   }
@@ -81,7 +84,7 @@ export class Terminal {
     this.remark(31, text);
   }
 
-  /** Text in one of the terminal's styles (ECMA-48, 8.3.117), where it has any. */
+  /** Text in one of the terminal's styles (ECMA-48, 8.3.117), if it has any. */
   style(code: number, text: string): string {
     return this.styled ? `\u001b[${code}m${text}\u001b[0m` : text;
   }
@@ -107,7 +110,7 @@ export class Terminal {
   }
 }
 
-/** Text without what terminals obey: the control characters (ECMA-48, 8.3 and 5.3) but for tabs and ends of lines. */
+/** Text without control characters (ECMA-48, 8.3 and 5.3), except tabs and line ends. */
 function harmless(text: string): string {
   return text.replace(/\r\n/g, '\n').replace(CONTROLS, '\ufffd');
 }

@@ -14,7 +14,7 @@ export function failureOf({ message, job }: TurnError): string {
   return `${message} [${code}, job ${job.id}]\n${HELP[remedyFor(code)]}`;
 }
 
-/** Why a reply ended before its end; undefined for one that is complete. */
+/** Why a reply is incomplete; undefined for a complete one. */
 export function endingOf({ status, stop_reason, stop_details, content }: Message): string | undefined {
   if (status !== 'incomplete') return undefined;
   switch (stop_reason) {

@@ -1,22 +1,22 @@
-/** What is known of the packages that ship. */
+/** The known advisories of the packages that ship. */
 export interface Judgement {
-  /** `unchecked`: whoever keeps the packages does not tell what is known of them. */
+  /** `unchecked`: the registry serves no advisories, or cannot be reached. */
   readonly verdict: 'none' | 'known' | 'unchecked';
-  /** In words, one advisory a line. */
+  /** One advisory a line. */
   readonly lines: readonly string[];
 }
 
-/** As bad as this, an advisory is in the way; what is less so is told. */
+/** Advisories of these severities must be fixed. Others are only printed. */
 const IN_THE_WAY = new Set(['high', 'critical']);
 
-/** Faults of a network, by code: nobody was asked. */
+/** Network errors, by code: no registry was reached. */
 const NETWORK = /^E(NOTFOUND|AI_AGAIN|CONNREFUSED|CONNRESET|TIMEDOUT|HOSTUNREACH|NETUNREACH)$/;
 
 type Json = Record<string, unknown>;
 
 /**
- * Judges what `npm audit --json` printed (its report, version 2).
- * @throws Error when it is neither a report nor a refusal to make one: then something here is broken
+ * Judges the output of `npm audit --json` (report version 2). @throws Error when it is neither a report nor a refusal to make one, because
+ * then this check is broken
  */
 export function judgeAdvisories(printed: string): Judgement {
   const report = JSON.parse(printed) as Json;
@@ -42,7 +42,7 @@ function unchecked({ statusCode, error }: Json): Judgement {
   };
 }
 
-/** An advisory says what it is about; a package that is there because of another names that one. */
+/** An advisory's title. A package that is affected through another one names that instead. */
 function titleOf({ via }: Json): string {
   const titles = (Array.isArray(via) ? (via as unknown[]) : []).map((one) =>
     typeof one === 'string' ? `by way of ${one}` : String((one as Json)['title']),

@@ -7,7 +7,7 @@ interface Locked {
   readonly hasInstallScript?: boolean;
 }
 
-/** What of the two files is looked at. */
+/** The fields of the two files that are checked. */
 export interface Lock {
   readonly packages: Readonly<Record<string, Locked>>;
 }
@@ -18,8 +18,8 @@ export interface Manifest {
 const FOLDER = 'node_modules/';
 
 /**
- * What is wrong with a lock file: a package whose bytes are not pinned, one that comes from an address of its own instead of the registry, and
- * an install script of which nobody has decided whether it may run.
+ * The faults of a lock file: a package without a hash, a package from an address outside the registry, and an install script that
+ * `allowScripts` does not decide on.
  */
 export function faultsOfLock({ packages }: Lock, { allowScripts = {} }: Manifest): string[] {
   const faults: string[] = [];

@@ -11,8 +11,8 @@ const report = (...severities: string[]): string =>
     ),
   });
 
-describe('what is known of the packages that ship', () => {
-  it('is in the way when it is bad, and told in any case', () => {
+describe('the known advisories of the packages that ship', () => {
+  it('must be fixed when they are severe, and are printed in any case', () => {
     expect(judgeAdvisories(report())).toEqual({ verdict: 'none', lines: [] });
     expect(judgeAdvisories(report('low', 'moderate'))).toEqual({
       verdict: 'none',
@@ -25,16 +25,19 @@ describe('what is known of the packages that ship', () => {
     ['405', { message: '405 Method Not Allowed', statusCode: 405, error: { summary: '', detail: '' } }],
     ['404', { statusCode: 404 }],
     ['ENOTFOUND', { error: { code: 'ENOTFOUND', summary: 'no such host' } }],
-  ])('is not checked where nobody tells it, and that is said: %s', (code, printed) => {
+  ])('are reported as unchecked where the registry serves none: %s', (code, printed) => {
     expect(judgeAdvisories(JSON.stringify(printed))).toEqual({
       verdict: 'unchecked',
       lines: [`not checked: the registry serves no advisories (${code})`],
     });
   });
 
-  it.each(['', 'npm ERR!', '{}', '{"error":{"code":"ENOLOCK"}}'])('is never taken for nothing: %j', (printed) => {
-    expect(() => judgeAdvisories(printed)).toThrow();
-  });
+  it.each(['', 'npm ERR!', '{}', '{"error":{"code":"ENOLOCK"}}'])(
+    'are never taken for none when the answer is broken: %j',
+    (printed) => {
+      expect(() => judgeAdvisories(printed)).toThrow();
+    },
+  );
 });
 
 describe('the lock file', () => {
@@ -42,27 +45,27 @@ describe('the lock file', () => {
   const lock = read('package-lock.json') as Lock;
   const manifest = read('package.json') as Manifest;
 
-  it('pins every package, from nowhere but the registry, and each install script is decided upon', () => {
+  it('pins every package, takes all from the registry, and decides on each install script', () => {
     expect(Object.keys(lock.packages).length).toBeGreaterThan(400);
     expect(faultsOfLock(lock, manifest)).toEqual([]);
   });
 
   it.each([
-    ['a package without its hash', { packages: { 'node_modules/a': {} } }, {}, /not pinned/],
-    ['one with a weak one', { packages: { 'node_modules/a': { integrity: 'sha1-x' } } }, {}, /not pinned/],
+    ['a package without a hash', { packages: { 'node_modules/a': {} } }, {}, /not pinned/],
+    ['a package with a weak hash', { packages: { 'node_modules/a': { integrity: 'sha1-x' } } }, {}, /not pinned/],
     [
-      'one from elsewhere, inside another',
+      'a package from elsewhere, inside another',
       { packages: { 'node_modules/b/node_modules/a': { integrity: 'sha512-x', resolved: 'https://x.example/a.tgz' } } },
       {},
       /of its own/,
     ],
     [
-      'a script nobody has decided upon',
+      'an install script without a decision',
       { packages: { 'node_modules/@s/a': { integrity: 'sha512-x', hasInstallScript: true } } },
       {},
       /^@s\/a: .* not in allowScripts/,
     ],
-    ['a decision about nothing', { packages: {} }, { allowScripts: { a: false } }, /no install script/],
+    ['a decision about no script', { packages: {} }, { allowScripts: { a: false } }, /no install script/],
   ])('is at fault with %s', (_, bad, also, fault) => {
     expect(faultsOfLock(bad, also)).toEqual([expect.stringMatching(fault)]);
   });

@@ -2,13 +2,13 @@ export interface BannerFacts {
   readonly version: string;
   readonly api: string;
   readonly worker: string;
-  /** Where the API's metrics are; undefined: nowhere. */
+  /** The address of the API's metrics; undefined: it serves none. */
   readonly metrics: string | undefined;
-  /** Whether the API serves it. */
+  /** The API serves the playground. */
   readonly playground: boolean;
   /** Undefined when an identity provider signs the tokens. */
   readonly token: string | undefined;
-  /** The embedded server's data directory; undefined when the database is the user's own. */
+  /** The embedded server's data directory; undefined for the user's own database. */
   readonly embeddedData: string | undefined;
   readonly queue: 'postgres' | 'redis' | 'away';
   /** `stand-in`, or the address of the model's API. */
@@ -16,7 +16,7 @@ export interface BannerFacts {
   readonly ms: number;
 }
 
-/** What a started service says of itself: where it is, a line that works, and what is real. */
+/** The text that a started service prints: its address, a command that works, and which parts are real. */
 export function banner(facts: BannerFacts): string {
   const database =
     facts.embeddedData === undefined

@@ -1,6 +1,6 @@
 /*
- * Loaded into each part before its own code. The channel to the parent closes when the parent ends, even by SIGKILL:
- * the part then stops as if it had been told to, so that no process is ever left behind.
+ * Loaded into each part before its own code. The channel to the parent closes when the parent ends, even by SIGKILL. The part then stops as
+ * after SIGTERM, so that no process is left behind.
  */
 process.on('disconnect', () => process.kill(process.pid, 'SIGTERM'));
 process.channel?.unref();

@@ -8,23 +8,23 @@ import { ROOT } from '#process/root.js';
 const DIST = join(ROOT, 'dist');
 const FOLLOW_PARENT = pathToFileURL(join(import.meta.dirname, 'follow-parent.js')).href;
 
-/** Time a part has for a graceful stop before it is killed, in milliseconds; a worker has as long as its replies may go on beside it. */
+/** How long a part may take to stop before it is killed, in milliseconds. A worker also has the time that its replies may go on. */
 const GRACE_MS = 30_000;
 
-/** The parts of a running service, each a process of its own. */
+/** The parts of a running service, each a process. */
 export class Parts {
   private readonly children = new Map<string, ChildProcess>();
   private stopping = false;
 
-  /** `onDeath` is called once, when a part ends that was not told to. */
+  /** `onDeath` is called once, when a part ends that was not stopped. */
   constructor(private readonly onDeath: (name: string, how: string) => void) {}
 
-  /** Starts the built program `entry` (below `dist`); what it prints is passed on with its name before each line. */
+  /** Starts the built program `entry` (below `dist`). Its output is printed with its name before each line. */
   start(name: string, entry: string, env: NodeJS.ProcessEnv, onLine?: (line: string) => void): void {
     const child = spawn(process.execPath, ['--import', FOLLOW_PARENT, join(DIST, entry)], {
       env: { ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-      // A group of its own: Ctrl-C reaches this process alone, and it decides in which order the parts stop.
+      // In a group of its own, Ctrl-C reaches only this process, which stops the parts in order.
       detached: true,
     });
     this.children.set(name, child);
@@ -48,7 +48,7 @@ export class Parts {
     if (code !== 0) throw new Error(output.trim() || `${entry} ended with ${code}.`);
   }
 
-  /** Stops the parts, the last started first, so that none misses another while it finishes its work. */
+  /** Stops the parts, the last started first, so that each still has those it needs while it finishes its work. */
   async stop(drainMs = 0): Promise<void> {
     this.stopping = true;
     for (const child of [...this.children.values()].reverse()) {
@@ -61,7 +61,7 @@ export class Parts {
     }
   }
 
-  /** Stops the parts at once: whatever they were doing is taken up again at the next start. */
+  /** Kills the parts. The next start takes up what they were doing. */
   kill(): void {
     this.stopping = true;
     for (const child of this.children.values()) child.kill('SIGKILL');

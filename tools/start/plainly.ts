@@ -1,4 +1,4 @@
-/** Why the disk does not take what is written to it, by the error's code. */
+/** Why a write to the disk fails, by the error's code. */
 const DISK: Readonly<Record<string, string>> = {
   EACCES: 'may not be written to',
   EPERM: 'may not be written to',
@@ -9,15 +9,15 @@ const DISK: Readonly<Record<string, string>> = {
   EEXIST: 'is no directory',
 };
 
-/** How PostgreSQL says that its disk is full, or closed to it. */
+/** PostgreSQL's messages for a full or read-only disk. */
 const IN_WORDS: readonly (readonly [RegExp, string])[] = [
   [/No space left on device|Disk quota exceeded/i, 'is full'],
   [/Permission denied|Read-only file system/i, 'may not be written to'],
 ];
 
 /**
- * Why `npm start` failed: in one line where it is the disk, else in the words of the error. `dataDir`: where the embedded PostgreSQL has its
- * data; undefined for a database of the user's own, whose disk is elsewhere.
+ * Why `npm start` failed: one line for a fault of the disk, else the error's message. `dataDir` is the directory of the embedded
+ * PostgreSQL; undefined for the user's own database, whose disk is elsewhere.
  */
 export function plainly(error: unknown, dataDir: string | undefined): string {
   if (!(error instanceof Error)) return String(error);

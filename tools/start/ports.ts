@@ -1,14 +1,14 @@
 import { freePort } from '../free-port.js';
 
-/** Settings and the ports they ask for; 0 asks for a free one, and undefined for none. */
+/** Settings and the ports they ask for. 0 asks for any free one, and undefined for none. */
 export type WantedPorts = Readonly<Record<string, number | undefined>>;
 
-/** How far from a port that is taken another one is proposed. */
+/** How far from a port in use another one is proposed. */
 const FURTHER = 100;
 
 /**
- * The ports that settings ask for, each free.
- * @throws Error with one line that names all settings whose port is taken, and a command that would start
+ * The ports that settings ask for, all of them free. @throws Error with one line that names each setting whose port is in use, and a
+ * command that would work
  */
 export async function claimPorts<Wanted extends WantedPorts>(wanted: Wanted, host: string): Promise<Wanted> {
   const claimed: Record<string, number | undefined> = {};
@@ -39,7 +39,7 @@ async function proposal(wanted: WantedPorts, taken: readonly string[], host: str
   return `Ports ${ports.join(' and ')} are in use. Set ${taken.join(' and ')} to others:  ${command}`;
 }
 
-/** A free port some way after one that is taken; 0, which stands for any, if those that were tried are taken, too. */
+/** A free port a little above one in use; 0, which stands for any, when the ports that were tried are in use, too. */
 async function freeAfter(port: number, host: string): Promise<number> {
   for (let next = port + FURTHER; next < port + 10 * FURTHER && next < 65_536; next += FURTHER) {
     const isFree = await freePort(next, host).then(

@@ -1,6 +1,6 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
-/** Assistants, chats, messages and jobs, with the invariants the service promises. */
+/** Assistants, chats, messages and jobs, with the constraints behind the service's promises. */
 export class Core1764000000000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     await runner.query(`
@@ -83,7 +83,7 @@ export class Core1764000000000 implements MigrationInterface {
     `);
   }
 
-  /** Migrations only go forward: a restore brings back what was. */
+  /** Migrations only go forward. Restore a backup to go back. */
   async down(): Promise<void> {
     throw new Error('Migrations are forward only.');
   }

@@ -1,6 +1,6 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
-/** Every call of the model, with what it came to and what it cost. */
+/** The ledger: an entry for each call of the model, with its outcome and tokens. */
 export class Ledger1795564800000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     await runner.query(`
@@ -27,7 +27,7 @@ export class Ledger1795564800000 implements MigrationInterface {
     `);
   }
 
-  /** Migrations only go forward: a restore brings back what was. */
+  /** Migrations only go forward. Restore a backup to go back. */
   async down(): Promise<void> {
     throw new Error('Migrations are forward only.');
   }

@@ -1,6 +1,6 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
-/** Who is served next, and how much one user may have: rounds, what callers have used, and the streams they hold open. */
+/** Fair dispatch and a user's limits: rounds, user rates, and open streams. */
 export class Fairness1795565100000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     await runner.query(`
@@ -74,7 +74,7 @@ export class Fairness1795565100000 implements MigrationInterface {
     `);
   }
 
-  /** Migrations only go forward: a restore brings back what was. */
+  /** Migrations only go forward. Restore a backup to go back. */
   async down(): Promise<void> {
     throw new Error('Migrations are forward only.');
   }

@@ -1,12 +1,12 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
 /**
- * The key under which users are written to the log. It is in the database because API and worker have nothing else in common that
- * nobody has to set, and because whoever can read it here can read the users' ids beside it.
+ * The key that turns user ids into the tags in the log. The database is the only thing that API and worker share without a setting, and a
+ * reader of the key could read the user ids beside it anyway.
  */
 export class Deployment1795565150000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
-    // 244 random bits of the system's, from PostgreSQL's own function: no extension is needed.
+    // 244 random bits of the system, from PostgreSQL's own function, so no extension is needed.
     await runner.query(`
       CREATE TABLE deployment (
         is_this boolean PRIMARY KEY DEFAULT true CHECK (is_this),
@@ -16,7 +16,7 @@ export class Deployment1795565150000 implements MigrationInterface {
     `);
   }
 
-  /** Migrations only go forward: a restore brings back what was. */
+  /** Migrations only go forward. Restore a backup to go back. */
   async down(): Promise<void> {
     throw new Error('Migrations are forward only.');
   }

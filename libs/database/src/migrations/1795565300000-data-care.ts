@@ -1,8 +1,8 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
 /**
- * Lets data be removed: chats that are nobody's any more, receipts of users whose data was removed, how long an assistant's chats
- * are kept, and the indexes without which each row removed would be looked for in whole tables.
+ * Deletion: released chats, receipts of erased users, how long an assistant's chats are kept, and indexes. Without the indexes each deleted
+ * row would need a scan of whole tables.
  */
 export class DataCare1795565300000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
@@ -38,7 +38,7 @@ export class DataCare1795565300000 implements MigrationInterface {
     `);
   }
 
-  /** Migrations only go forward: a restore brings back what was. */
+  /** Migrations only go forward. Restore a backup to go back. */
   async down(): Promise<void> {
     throw new Error('Migrations are forward only.');
   }

@@ -1,6 +1,6 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
-/** What operators see and do: jobs by age and by user, who used how much, the switch of dispatch, and the board's sessions. */
+/** Operators' views and switches: jobs by age and by user, usage, the switch of dispatch, and the board's sessions. */
 export class Operators1795565400000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     await runner.query(`
@@ -40,7 +40,7 @@ export class Operators1795565400000 implements MigrationInterface {
     `);
   }
 
-  /** Migrations only go forward: a restore brings back what was. */
+  /** Migrations only go forward. Restore a backup to go back. */
   async down(): Promise<void> {
     throw new Error('Migrations are forward only.');
   }

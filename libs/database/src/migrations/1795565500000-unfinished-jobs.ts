@@ -1,10 +1,10 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
 /**
- * Indexes of unfinished jobs, and of open lines of the ledger, each of which serves its statements alone.
+ * Indexes of unfinished jobs and of open entries of the ledger. Each serves only its own statements.
  *
- * Locks `jobs` and `model_calls` until it is through (ACCESS EXCLUSIVE), so meanwhile nothing goes on: it reads `jobs` five times and
- * `model_calls` once, for indexes that are small. A million jobs took it 2 s on two busy cores, and it grows with them.
+ * The migration locks `jobs` and `model_calls` (ACCESS EXCLUSIVE) until it is done, so no turn goes on meanwhile. It reads `jobs` five
+ * times and `model_calls` once; the new indexes are small. A million jobs took 2 s on two busy cores, and the time grows with their number.
  */
 export class UnfinishedJobs1795565500000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
@@ -41,7 +41,7 @@ export class UnfinishedJobs1795565500000 implements MigrationInterface {
     `);
   }
 
-  /** Migrations only go forward: a restore brings back what was. */
+  /** Migrations only go forward. Restore a backup to go back. */
   async down(): Promise<void> {
     throw new Error('Migrations are forward only.');
   }

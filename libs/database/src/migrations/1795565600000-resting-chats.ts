@@ -1,11 +1,11 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
 /**
- * Lists of chats with any filters, from indexes that no turn writes to. An update writes to every index of its table, unless it changes no
- * column that any of them names, be it in a condition: then to none ("heap-only"). So what each turn changes of a chat is in none.
+ * Lists of chats with any filters, from indexes to which no turn writes. An update writes to every index of its table, unless it changes no
+ * column that an index names, even in a condition: then it writes to none ("heap-only"). So no index names a column that each turn changes.
  *
- * Locks `chats` until it is through (ACCESS EXCLUSIVE), so meanwhile nothing goes on: it writes the table anew, with its indexes. A
- * hundred thousand chats took it 2 s on two busy cores, and it grows with them.
+ * The migration locks `chats` (ACCESS EXCLUSIVE) until it is done, so no turn goes on meanwhile. It writes the table and its indexes anew.
+ * A hundred thousand chats took 2 s on two busy cores, and the time grows with their number.
  */
 export class RestingChats1795565600000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
@@ -28,7 +28,7 @@ export class RestingChats1795565600000 implements MigrationInterface {
     `);
   }
 
-  /** Migrations only go forward: a restore brings back what was. */
+  /** Migrations only go forward. Restore a backup to go back. */
   async down(): Promise<void> {
     throw new Error('Migrations are forward only.');
   }

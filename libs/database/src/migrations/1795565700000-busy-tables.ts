@@ -1,13 +1,14 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
 /**
- * Tables that each turn writes to several times are cleaned by how many turns went by, not by how large they are.
+ * VACUUM of the tables to which each turn writes several times: it comes after a fixed number of turns, however large the tables are.
  *
- * An index of what waits, or runs, keeps its entries of jobs that do so no longer until VACUUM, and who looks for the first one passes
- * over all of them. By PostgreSQL's own measure, a fifth of the table, that is a million turns of ten million: tens of milliseconds to
- * accept or claim one. And where few pages of a large table changed it leaves its indexes as they are, unless it is told.
+ * An index of queued or running jobs keeps entries of jobs that have ended until VACUUM, and a statement that looks for the first one
+ * passes over them all. PostgreSQL's default is a fifth of the table: with ten million turns it would wait for two million dead rows, and
+ * accepting or claiming would take tens of milliseconds. It also leaves the indexes as they are when few pages of a large table changed,
+ * unless it is told otherwise.
  *
- * Locks neither reads nor writes.
+ * The migration locks neither reads nor writes.
  */
 export class BusyTables1795565700000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
@@ -18,7 +19,7 @@ export class BusyTables1795565700000 implements MigrationInterface {
     }
   }
 
-  /** Migrations only go forward: a restore brings back what was. */
+  /** Migrations only go forward. Restore a backup to go back. */
   async down(): Promise<void> {
     throw new Error('Migrations are forward only.');
   }

@@ -1,10 +1,10 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
 /**
- * How an assistant's model thinks, and with how much effort. Null leaves either to the model, which is what an older service that
- * runs beside this migration does: it names neither column.
+ * How an assistant's model thinks, and with how much effort. Null is the model's default. So an older service, which knows neither column,
+ * can run beside this migration.
  *
- * Locks `assistants` for a moment; it has a row for each assistant.
+ * The migration locks `assistants` for a moment. The table has one row for each assistant.
  */
 export class Thinking1795565800000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
@@ -14,7 +14,7 @@ export class Thinking1795565800000 implements MigrationInterface {
         ADD COLUMN effort text CHECK (effort IN ('low', 'medium', 'high', 'xhigh', 'max'))`);
   }
 
-  /** Migrations only go forward: a restore brings back what was. */
+  /** Migrations only go forward. Restore a backup to go back. */
   async down(): Promise<void> {
     throw new Error('Migrations are forward only.');
   }

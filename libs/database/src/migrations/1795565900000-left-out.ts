@@ -1,11 +1,11 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
 /**
- * Refused turns that later prompts leave out, why the model refused, and figures that are estimates.
+ * Refused turns that later prompts leave out, the reason of a refusal, and tokens that are estimates.
  *
- * Locks `messages` for a moment, and rewrites nothing: PostgreSQL keeps the defaults in its catalogue. Services of the version before
- * go on writing messages without these columns. Each table has a migration of its own, so that none holds a lock while it waits for
- * another.
+ * The migration locks `messages` for a moment, and rewrites nothing, because PostgreSQL keeps the defaults in its catalogue. Services of
+ * the previous version go on writing messages without these columns. Each table has a migration of its own, so that none holds a lock while
+ * it waits for another.
  */
 export class LeftOut1795565900000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
@@ -18,7 +18,7 @@ export class LeftOut1795565900000 implements MigrationInterface {
     `);
   }
 
-  /** Migrations only go forward: a restore brings back what was. */
+  /** Migrations only go forward. Restore a backup to go back. */
   async down(): Promise<void> {
     throw new Error('Migrations are forward only.');
   }

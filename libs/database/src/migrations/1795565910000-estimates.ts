@@ -1,9 +1,10 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
 /**
- * Tokens of calls that the model never counted to the end are estimated, and marked.
+ * Marks the ledger's entries whose tokens are estimates, because the model never reported a final count.
  *
- * Locks `model_calls` for a moment, and rewrites nothing. Services of the version before go on writing entries without this column.
+ * The migration locks `model_calls` for a moment, and rewrites nothing. Services of the previous version go on writing entries without this
+ * column.
  */
 export class Estimates1795565910000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
@@ -12,7 +13,7 @@ export class Estimates1795565910000 implements MigrationInterface {
     `);
   }
 
-  /** Migrations only go forward: a restore brings back what was. */
+  /** Migrations only go forward. Restore a backup to go back. */
   async down(): Promise<void> {
     throw new Error('Migrations are forward only.');
   }

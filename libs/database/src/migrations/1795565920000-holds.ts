@@ -1,9 +1,9 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
 /**
- * Attempts that cost a job nothing are bounded, and what keeps workers from calling the model is written down for operators.
+ * Limits the attempts that cost a job nothing, and stores the holds that tell operators why a worker does not call the model.
  *
- * Locks `jobs` for a moment, and rewrites nothing. Services of the version before go on writing jobs without this column.
+ * The migration locks `jobs` for a moment, and rewrites nothing. Services of the previous version go on writing jobs without this column.
  */
 export class Holds1795565920000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
@@ -22,7 +22,7 @@ export class Holds1795565920000 implements MigrationInterface {
     `);
   }
 
-  /** Migrations only go forward: a restore brings back what was. */
+  /** Migrations only go forward. Restore a backup to go back. */
   async down(): Promise<void> {
     throw new Error('Migrations are forward only.');
   }
