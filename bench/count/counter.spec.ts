@@ -59,6 +59,14 @@ describe('counting', () => {
     expect(noted(counter)).toEqual(['1 sql START TRANSACTION', '1 sql DELETE FROM jobs', '1 sql COMMIT']);
   });
 
+  it('counts a hold that a turn ends, and not those that the clock does', () => {
+    const { counter, ask } = connected('rejoinder-worker');
+    ask(query('DELETE FROM model_holds WHERE NOT (until > now())'));
+    expect(noted(counter)).toEqual([]);
+    ask(query('DELETE FROM model_holds WHERE scope = $1'));
+    expect(noted(counter)).toEqual(['1 sql DELETE FROM model_holds']);
+  });
+
   it('tells commands that go together from commands that wait for an answer', () => {
     const counter = new Counter();
     const redis = counter.redis('api');

@@ -1,6 +1,8 @@
+import { join } from 'node:path';
 import type { components } from '#contract/openapi.gen.js';
 import { timeLimit } from '#process/time-limit.js';
-import { Contract, type Exchange } from './contract.js';
+import type { Exchange } from './contract.js';
+import { outside } from './outside.js';
 
 type Schemas = components['schemas'];
 
@@ -22,7 +24,9 @@ export interface Answer<T = any> {
 }
 
 /** The contract that every exchange is checked against. */
-export const contract = new Contract();
+export const { contract } = await outside<typeof import('./shared-contract.js')>(
+  join(import.meta.dirname, 'shared-contract.js'),
+);
 
 /** Operations with the statuses that they answered in this test file, as `getJob 200`. */
 export const seen = new Set<string>();
