@@ -86,7 +86,7 @@ describe('a model that thinks, searches and pauses', () => {
     expect([textOf(events), message.content]).toEqual([expected, expected]);
   });
 
-  it('pausing is continued with what it had said, to the letter, and both are one reply and one entry of the ledger', async () => {
+  it('pausing is continued with what it had said, to the letter, and both are one reply, each with an entry of the ledger', async () => {
     const user = stack.as('cem');
     const chat = await user.chat();
     const thinking = { type: 'thinking', tokens: 20 };
@@ -110,17 +110,18 @@ describe('a model that thinks, searches and pauses', () => {
       ['completed', false],
       ['completed', true],
     ]);
-    const [line, ...others] = await ledgerOf(stack, body.job_id);
-    expect(others).toEqual([]);
+    const entries = await ledgerOf(stack, body.job_id);
+    const billed = calls.map(({ id, billed }, n) => {
+      const { cache_read_input_tokens: read, cache_write_5m_input_tokens: written } = billed;
+      const input_tokens = billed.input_tokens + read + written;
+      return { attempt: 1, step: n + 1, message_id: id, input_tokens, output_tokens: billed.output_tokens };
+    });
+    expect(entries).toMatchObject(billed);
     const sum = (field: 'input_tokens' | 'output_tokens'): number =>
-      calls.reduce((total, { billed }) => {
-        const { cache_read_input_tokens: read, cache_write_5m_input_tokens: written } = billed;
-        return total + billed[field] + (field === 'input_tokens' ? read + written : 0);
-      }, 0);
-    expect([line?.input_tokens, line?.output_tokens]).toEqual([sum('input_tokens'), sum('output_tokens')]);
+      billed.reduce((total, entry) => total + entry[field], 0);
     expect(body.assistant_message.usage).toEqual({
-      input_tokens: line?.input_tokens,
-      output_tokens: line?.output_tokens,
+      input_tokens: sum('input_tokens'),
+      output_tokens: sum('output_tokens'),
     });
     // The next turn has the text, and nothing of how it came about.
     await user.turn(chat.id, 'thanks');

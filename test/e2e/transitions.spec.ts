@@ -216,7 +216,7 @@ describe('the transitions of a job', () => {
       code: 'internal',
       message: 'late',
       most: 5,
-      forOperator: false,
+      definitionUnusable: false,
       leavesOut: false,
       free: false,
       delayMs: 0,
@@ -336,7 +336,7 @@ describe('the transitions of a job', () => {
       fault: { code: 'answer_empty' | 'model_unavailable'; most: number; free?: boolean },
     ) => {
       const { attempts } = await row(jobId);
-      const failed = { message: 'm', forOperator: false, leavesOut: false, free: false, delayMs: 0, ...fault };
+      const failed = { message: 'm', definitionUnusable: false, leavesOut: false, free: false, delayMs: 0, ...fault };
       const state = (await giveUp(source.manager, jobId, attempts as number, failed, NO_FIGURES))?.status;
       if (state === 'queued') await source.query('UPDATE jobs SET available_at = now() WHERE id = $1', [jobId]);
       return state;

@@ -4,6 +4,7 @@ import type { Stack } from './stack.js';
 export interface LedgerLine {
   readonly job_id: string;
   readonly attempt: number;
+  readonly step: number;
   readonly model: string;
   readonly outcome: string;
   readonly error_code: string | null;
@@ -16,10 +17,10 @@ export interface LedgerLine {
   readonly ended_at: Date | null;
 }
 
-/** The entries of a job's calls, by attempt. */
+/** The entries of a job's calls, by attempt and step. */
 export async function ledgerOf(stack: Stack, jobId: string): Promise<LedgerLine[]> {
   const { rows } = await stack.database.query<LedgerLine>(
-    'SELECT * FROM model_calls WHERE job_id = $1 ORDER BY attempt',
+    'SELECT * FROM model_calls WHERE job_id = $1 ORDER BY attempt, step',
     [jobId],
   );
   return rows;

@@ -84,18 +84,28 @@ export const RULES: readonly Rule[] = [
             FROM model_calls c JOIN jobs j ON j.id = c.job_id WHERE c.outcome = 'running' OR c.ended_at IS NULL`,
   },
   {
-    name: 'a turn has one completed call if it succeeded, else none',
-    sql: `SELECT format('job %s is %s and has %s completed calls', j.id, j.status, count(c.job_id)) AS what
-            FROM jobs j LEFT JOIN model_calls c ON c.job_id = j.id AND c.outcome = 'completed' GROUP BY j.id
-          HAVING count(c.job_id) <> CASE j.status WHEN 'succeeded' THEN 1 ELSE 0 END`,
+    name: 'a turn has one completed call for each of its finished steps, and one more if it succeeded',
+    sql: `SELECT format('job %s is %s at step %s and has completed calls of the steps %s', j.id, j.status, j.step, s.made) AS what
+            FROM jobs j CROSS JOIN LATERAL (
+              SELECT coalesce(array_agg(c.step::int ORDER BY c.step), '{}') AS made FROM model_calls c
+               WHERE c.job_id = j.id AND c.outcome = 'completed' AND c.started_at >= coalesce(j.requeued_at, j.created_at)) s
+           WHERE s.made <> ARRAY(SELECT generate_series(1, j.step + CASE j.status WHEN 'succeeded' THEN 1 ELSE 0 END))`,
+  },
+  {
+    name: 'an unfinished turn has the steps that it has finished, and an ended one has none',
+    sql: `SELECT format('job %s is %s at step %s and has the steps %s', j.id, j.status, j.step, s.kept) AS what
+            FROM jobs j CROSS JOIN LATERAL (
+              SELECT coalesce(array_agg(s.step::int ORDER BY s.step), '{}') AS kept FROM steps s WHERE s.job_id = j.id) s
+           WHERE s.kept <> ARRAY(SELECT generate_series(1, CASE WHEN j.finished_at IS NULL THEN j.step ELSE 0 END))`,
   },
   {
     name: 'a completed call cost what its message says',
-    sql: `SELECT format('job %s: the call %s and %s tokens, the message %s and %s', c.job_id, c.input_tokens, c.output_tokens,
-                        m.input_tokens, m.output_tokens) AS what
-            FROM model_calls c JOIN messages m ON m.job_id = c.job_id
-           WHERE c.outcome = 'completed'
-             AND (c.input_tokens, c.output_tokens) IS DISTINCT FROM (m.input_tokens, m.output_tokens)`,
+    sql: `SELECT format('job %s: the calls %s and %s tokens, the message %s and %s', m.job_id, sum(c.input_tokens),
+                        sum(c.output_tokens), m.input_tokens, m.output_tokens) AS what
+            FROM messages m JOIN jobs j ON j.id = m.job_id
+            JOIN model_calls c ON c.job_id = j.id AND c.outcome = 'completed' AND c.started_at >= coalesce(j.requeued_at, j.created_at)
+           WHERE j.status = 'succeeded' GROUP BY m.id
+          HAVING (sum(c.input_tokens), sum(c.output_tokens)) IS DISTINCT FROM (m.input_tokens, m.output_tokens)`,
   },
   {
     name: 'an answer of the model is in the ledger once',
@@ -231,11 +241,6 @@ function againstTheModel(
     }
   }
   const turnOf = turnsByText(questions);
-  // A paused answer and its continuation have one entry, with the id of the last of them.
-  for (const { asked, continues, outcome } of calls) {
-    const turn = continues && !REFUSED.includes(outcome) ? turnOf(asked) : undefined;
-    if (turn !== undefined) unnamed.set(turn, (unnamed.get(turn) ?? 0) + 1);
-  }
   for (const { id, asked, outcome } of calls) {
     if (told.has(id) || REFUSED.includes(outcome)) continue;
     // Its worker died before it wrote the id down. An entry of the same turn without an id is this call's.

@@ -88,11 +88,12 @@ export function endCalls(job: string, { outcome, code = 'NULL', text }: End): st
               model_calls.assistant_slug`;
 }
 
-/** SQL: what the finished steps of the job `job` have cost, for the usage of its message; `column` is one of tokens. */
+/** SQL: the tokens of the job `job`'s finished steps, for the usage of its message. An operator who puts a job back begins its steps anew. */
 export const earlierTokens = (
   column: 'input_tokens' | 'output_tokens',
 ): string => `CASE WHEN job.step = 0 THEN 0 ELSE coalesce((
-    SELECT sum(e.${column}) FROM model_calls e WHERE e.job_id = job.id AND e.step <= job.step AND e.outcome = 'completed'), 0) END`;
+    SELECT sum(e.${column}) FROM model_calls e WHERE e.job_id = job.id AND e.step <= job.step AND e.outcome = 'completed'
+       AND e.started_at >= coalesce(job.requeued_at, job.created_at)), 0) END`;
 
 /**
  * The call of a canceled job is canceled, even if the job was cleared meanwhile. Any other call that ends here is lost: its worker came too

@@ -114,8 +114,8 @@ const GOES_ON = `(:most >= ${MAX_ATTEMPTS} OR :most > 1 + (
   OR ${IS_FREE})
   AND (attempts_left > 0 OR ${IS_FREE}) AND ${LIVES_SINCE} > now() - make_interval(secs => ${LONGEST_LIFE_SECONDS})`;
 
-/** SQL: the version that a failed attempt leaves the job. An operator who has to act corrects the definition, so the next one counts. */
-const NEXT_VERSION = `CASE WHEN :forOperator AND step = 0 THEN NULL ELSE assistant_version END`;
+/** SQL: the version with which the job goes on; null: the current one. */
+const NEXT_VERSION = `CASE WHEN :definitionUnusable AND step = 0 THEN NULL ELSE assistant_version END`;
 
 const failing = (alsoDoes = ''): string => `
   WITH held AS (
@@ -146,8 +146,8 @@ export interface FailedAttempt extends JobFault {
   readonly most: number;
   /** The attempt does not count, because the model is away or an operator has to act. A job has a bounded number of these. */
   readonly free: boolean;
-  /** An operator has to act before a retry can help. */
-  readonly forOperator: boolean;
+  /** An operator has to correct the assistant's definition. The next attempt takes the current one. */
+  readonly definitionUnusable: boolean;
   /** If the job ends with this fault, later prompts leave its turn out, because the model refuses the turn itself. */
   readonly leavesOut: boolean;
   /** Time until it may be tried again, in milliseconds. */

@@ -70,7 +70,7 @@ export class Endings {
       code: fault.code,
       message: fault.message,
       most: fault.most,
-      forOperator: fault.operator !== undefined,
+      definitionUnusable: fault.operator === 'model' || fault.operator === 'assistant',
       leavesOut: fault.leavesOut,
       // An outage of the model or of the database is not the job's fault. (A model that cannot be reached looks like either.)
       free: held || (!(error instanceof ModelFault) && isStoreAway(error)),
