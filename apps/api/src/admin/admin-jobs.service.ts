@@ -15,6 +15,7 @@ import { encodeCursor } from '../http/cursor.js';
 import { DueJobs } from '../jobs/due-jobs.js';
 import { JobsService } from '../jobs/jobs.service.js';
 import { RowQueues } from '../limits/row-queues.js';
+import { unlessQuicker, writeOrRefuse } from '../limits/write-or-refuse.js';
 import { type AdminJobRow, jobsList, listName, readPageStart } from './jobs-list.js';
 import type { Surroundings } from './why.js';
 
@@ -127,23 +128,14 @@ export class AdminJobsService {
    * `turn_in_progress`
    */
   async requeue(jobId: string, userId: string): Promise<AdminJob> {
-    // The obstacle may be gone by the time it is read. Then it is tried again.
-    for (let tries = 0; tries < 3; tries++) {
-      const attempts = await this.rows
-        .run({ job: jobId }, () => requeue(this.manager, jobId))
-        .catch((error: unknown) => {
-          if (isConflict(error)) return undefined;
-          throw error;
-        });
-      if (attempts !== undefined) {
-        this.logger.warn(logLine('requeued', { job_id: jobId, operator: this.users.tagOf(userId) }));
-        this.due.add(jobId, attempts + 1);
-        return this.get(jobId);
-      }
-      const refusal = await this.refusal(jobId);
-      if (refusal !== undefined) throw refusal;
-    }
-    throw new ServiceError('turn_in_progress', 'The chat has a turn in progress.');
+    const attempts = await writeOrRefuse({
+      write: () => unlessQuicker(isConflict, () => this.rows.run({ job: jobId }, () => requeue(this.manager, jobId))),
+      obstacle: () => this.refusal(jobId),
+      givenUp: () => new ServiceError('turn_in_progress', 'The chat has a turn in progress.'),
+    });
+    this.logger.warn(logLine('requeued', { job_id: jobId, operator: this.users.tagOf(userId) }));
+    this.due.add(jobId, attempts + 1);
+    return this.get(jobId);
   }
 
   /**

@@ -14,6 +14,7 @@ import { KeptRequests } from '../idempotency/kept-requests.js';
 import { Limits } from '../limits/limits.js';
 import { RowQueues } from '../limits/row-queues.js';
 import { assertTakesTurns } from '../limits/takes-turns.js';
+import { unlessQuicker, writeOrRefuse } from '../limits/write-or-refuse.js';
 import { DEFAULT_PAGE, listOf, type MessagesPage, PAGE_COLUMNS, pageOf, type PageRow, toPage } from './page.js';
 
 /** A page of the user's ($2) chat ($1), with that assistant only ($3). */
@@ -104,23 +105,17 @@ export class MessagesService {
    * @throws ServiceError `not_found`, `chat_not_active`, `turn_in_progress`, `idempotency_key_reused`, `rate_limited`, `unavailable`
    */
   async create(origin: MessageOrigin, body: CreateMessageRequest): Promise<StoredMessage> {
-    // The obstacle may be gone by the time it is read. Then it is tried again.
-    for (let tries = 0; tries < 3; tries++) {
-      try {
-        const rows = { chat: origin.chatId, user: origin.userId };
-        const stored = await this.rows.run(rows, () =>
-          this.manager.transaction((manager) => this.insert(manager, origin, body)),
-        );
-        if (stored !== undefined) return stored;
-        const refusal = await this.limits.refusal(origin.userId, this.limits.ofStoring);
-        if (refusal !== undefined) throw refusal;
-      } catch (error) {
-        // A twin with another chat was quicker. The request is refused, unless the twin was rolled back since.
-        if (!isKeyConflict(error)) throw error;
-      }
-    }
-    throw new ServiceError('unavailable', 'The chat changes too fast to be written into.', {
-      headers: { 'retry-after': '1' },
+    const rows = { chat: origin.chatId, user: origin.userId };
+    const store = (): Promise<StoredMessage | undefined> =>
+      this.rows.run(rows, () => this.manager.transaction((manager) => this.insert(manager, origin, body)));
+    return writeOrRefuse({
+      // A twin with another chat may be quicker. Then the next try refuses the request, unless the twin was rolled back since.
+      write: () => unlessQuicker(isKeyConflict, store),
+      obstacle: () => this.limits.refusal(origin.userId, this.limits.ofStoring),
+      givenUp: () =>
+        new ServiceError('unavailable', 'The chat changes too fast to be written into.', {
+          headers: { 'retry-after': '1' },
+        }),
     });
   }
 
