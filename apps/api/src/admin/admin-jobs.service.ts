@@ -7,16 +7,17 @@ import { isUnfinished, jobColumns } from '#database/columns.js';
 import type { ChatStatus } from '#database/entities/chat.entity.js';
 import type { JobStatus } from '#database/entities/job.entity.js';
 import type { ModelCall } from '#database/entities/model-call.entity.js';
-import { invalidField, notFound, ServiceError } from '#errors/service-error.js';
+import { notFound, ServiceError } from '#errors/service-error.js';
 import { isConflict } from '#jobs/accept.js';
 import { concerns, readHolds } from '#jobs/holds.js';
 import { requeue } from '#jobs/requeue.js';
-import { encodeCursor } from '../http/cursor.js';
+import { encodeCursor, readCursor } from '../http/cursor.js';
+import { readPageStart, writePageStart } from '../http/page-start.js';
 import { DueJobs } from '../jobs/due-jobs.js';
 import { JobsService } from '../jobs/jobs.service.js';
 import { RowQueues } from '../limits/row-queues.js';
 import { unlessQuicker, writeOrRefuse } from '../limits/write-or-refuse.js';
-import { type AdminJobRow, jobsList, listName, readPageStart } from './jobs-list.js';
+import { type AdminJobRow, jobsList, listName } from './jobs-list.js';
 import type { Surroundings } from './why.js';
 
 const DEFAULT_PAGE = 50;
@@ -80,20 +81,17 @@ export class AdminJobsService {
 
   /** A page of the jobs that the query asks for. @throws ServiceError `validation_failed` */
   async list(query: AdminJobsQuery): Promise<AdminJobsPage> {
-    if (query.before !== undefined && query.after !== undefined) {
-      throw invalidField('after', 'cannot be combined with before');
-    }
     const { limit = DEFAULT_PAGE, order = 'newest' } = query;
     const name = listName(query);
     const cursor = query.before ?? query.after;
     const later = cursor === undefined ? order === 'oldest' : query.after !== undefined;
-    const from = cursor === undefined ? undefined : readPageStart(name, cursor, later ? 'after' : 'before');
+    const from = readCursor(name, query, readPageStart);
     const list = jobsList(query, later, from, limit);
     const rows = await this.manager.query<AdminJobRow[]>(list.select, list.values);
     const full = rows.length > limit;
     const jobs = rows.slice(0, limit);
     const cursorOf = (row: { createdAt: Date; id: string } | undefined): string | null =>
-      row ? encodeCursor(name, `${row.createdAt.toISOString()} ${row.id}`) : null;
+      row ? encodeCursor(name, writePageStart(row.createdAt, row.id)) : null;
     // A page that is not full may have ended because the most rows were read.
     const [lastRead] = full
       ? []

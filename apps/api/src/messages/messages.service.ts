@@ -5,11 +5,11 @@ import type { Message } from '#database/entities/message.entity.js';
 import { newId } from '#database/ids.js';
 import { isKeyConflict, keepKey, keyIsKept, keyValues, type RequestKey } from '#database/request-key.js';
 import { oneRow } from '#database/rows.js';
-import { invalidField, notFound, ServiceError } from '#errors/service-error.js';
+import { notFound, ServiceError } from '#errors/service-error.js';
 import { giveBackTurn, takeTurn, takeValues } from '#limits/user-limits.js';
 import type { PageQuery } from '#contract/queries.dto.js';
 import type { CreateMessageRequest } from '#contract/requests.dto.js';
-import { decodeCursor } from '../http/cursor.js';
+import { readCursor } from '../http/cursor.js';
 import { KeptRequests } from '../idempotency/kept-requests.js';
 import { Limits } from '../limits/limits.js';
 import { RowQueues } from '../limits/row-queues.js';
@@ -83,11 +83,8 @@ export class MessagesService {
     assistantSlug: string | undefined,
     query: PageQuery,
   ): Promise<MessagesPage> {
-    if (query.before !== undefined && query.after !== undefined) {
-      throw invalidField('after', 'cannot be combined with before');
-    }
     const forward = query.after !== undefined;
-    const from = readSeq(listOf(chatId), query);
+    const from = readCursor(listOf(chatId), query, readSeq);
     const rows = await this.manager.query<(PageRow & { lastSeq: number })[]>(forward ? NEWER : OLDER, [
       chatId,
       userId,
@@ -158,12 +155,7 @@ export class MessagesService {
   }
 }
 
-function readSeq(list: string, query: PageQuery): number | undefined {
-  const field = query.before !== undefined ? 'before' : 'after';
-  const cursor = query[field];
-  if (cursor === undefined) return undefined;
-  const position = decodeCursor(list, cursor, field);
-  // The checksum is no secret, so a made-up cursor can get here.
-  if (!/^\d{1,9}$/.test(position)) throw invalidField(field, 'is not a cursor of this list');
-  return Number(position);
+/** @returns undefined for a text that is no number of a message */
+function readSeq(position: string): number | undefined {
+  return /^\d{1,9}$/.test(position) ? Number(position) : undefined;
 }
