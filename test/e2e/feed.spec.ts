@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { openStream, type OpenedStream, type StreamEvent, textOf } from '../support/events.js';
 import { FeedConnections } from '../support/feed.js';
@@ -6,7 +7,6 @@ import { type Stack, startStack, tokenFor } from '../support/stack.js';
 import { until } from '../support/until.js';
 
 const onRedis = process.env['TEST_QUEUE'] === 'redis' ? it : it.skip;
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 const pieces = (count: number): string[] => Array.from({ length: count }, (_, n) => `piece ${n} `);
 const SIX = pieces(6).join('');
 

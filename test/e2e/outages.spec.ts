@@ -1,11 +1,10 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { onServer } from '../support/database.js';
 import { Pace } from '../support/pace.js';
 import { onQueue } from '../support/queue.js';
 import { type Stack, startStack } from '../support/stack.js';
 import { until } from '../support/until.js';
-
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 describe('when a store fails', () => {
   let stack: Stack;

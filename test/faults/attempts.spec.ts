@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { components } from '#contract/openapi.gen.js';
 import { ledgerOf } from '../support/ledger.js';
@@ -8,8 +9,6 @@ import { stopSound } from '../support/sweep.js';
 import { until } from '../support/until.js';
 
 type Job = components['schemas']['Job'];
-
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** In milliseconds: the guarantee for when a dead worker's turn goes on elsewhere. */
 const BOUND_MS = 15_000;

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { StreamEvent } from '../support/events.js';
 import { openStream } from '../support/events.js';
@@ -6,8 +7,6 @@ import { Pace } from '../support/pace.js';
 import { type Stack, startStack, tokenFor } from '../support/stack.js';
 import { stopSound } from '../support/sweep.js';
 import { until } from '../support/until.js';
-
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 const ENDLESS = { pieces: Array.from({ length: 2_000 }, (_, n) => `piece ${n} `), piece_delay_ms: 20 };
 

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { timeLimit } from '#process/time-limit.js';
@@ -7,8 +8,6 @@ import { Pace } from '../support/pace.js';
 import { type Stack, startStack } from '../support/stack.js';
 import { stopSound } from '../support/sweep.js';
 import { until } from '../support/until.js';
-
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 describe('a PostgreSQL that fails during work', () => {
   let stack: Stack;

@@ -1,10 +1,9 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import type { App } from '../support/processes.js';
 import { until } from '../support/until.js';
 import { at, type Fleet } from './fleet.js';
 import type { Random } from './random.js';
-
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** A killer's deeds, with their weights. */
 const DEEDS = {

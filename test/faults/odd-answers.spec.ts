@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Client } from '../support/client.js';
 import { Pace } from '../support/pace.js';
@@ -150,8 +151,6 @@ const DOUBTFUL: readonly [name: string, script: object, code: string][] = [
     'model_budget',
   ],
 ];
-
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** The promise to everybody else, in milliseconds. */
 const SERVED_MS = 3_000;

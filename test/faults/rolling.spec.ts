@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { expectSound } from '../support/sweep.js';
@@ -9,8 +10,6 @@ import { at, Fleet } from './fleet.js';
 import { STOP_MS } from './killer.js';
 import { type BrokenCall, Load } from './load.js';
 import { anySeed, Random } from './random.js';
-
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** The time of load before the first stop, between two, and after the last, in milliseconds. */
 const BETWEEN_MS = 1_500;

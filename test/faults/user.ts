@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { randomUUID } from 'node:crypto';
 import { timeLimit } from '#process/time-limit.js';
 import { type Answer, Client } from '../support/client.js';
@@ -6,8 +7,6 @@ import { tokenFor } from '../support/stack.js';
 import type { PACES } from './fleet.js';
 import type { LoadOptions } from './load.js';
 import type { Random } from './random.js';
-
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** The longest call, in milliseconds: a little more than the longest wait of the service. */
 const CALL_MS = 70_000;

@@ -51,6 +51,7 @@ import { ApiMetrics } from './metrics/api-metrics.js';
 import { QueueMetrics } from './metrics/queue-metrics.js';
 import { MessagesController } from './messages/messages.controller.js';
 import { MessagesService } from './messages/messages.service.js';
+import { JobAcceptance } from './turns/job-acceptance.js';
 import { RepliesController } from './turns/replies.controller.js';
 import { RepliesService } from './turns/replies.service.js';
 import { TurnsController } from './turns/turns.controller.js';
@@ -90,6 +91,7 @@ export class AppModule {
         ChatsService,
         OpenChat,
         MessagesService,
+        JobAcceptance,
         TurnsService,
         RepliesService,
         JobsService,

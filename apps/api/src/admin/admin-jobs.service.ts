@@ -7,16 +7,18 @@ import { isUnfinished, jobColumns } from '#database/columns.js';
 import type { ChatStatus } from '#database/entities/chat.entity.js';
 import type { JobStatus } from '#database/entities/job.entity.js';
 import type { ModelCall } from '#database/entities/model-call.entity.js';
-import { invalidField, notFound, ServiceError } from '#errors/service-error.js';
+import { notFound, ServiceError } from '#errors/service-error.js';
 import { isConflict } from '#jobs/accept.js';
 import { concerns, readHolds } from '#jobs/holds.js';
 import { versionOf } from '#jobs/definitions.js';
 import { requeue } from '#jobs/requeue.js';
-import { encodeCursor } from '../http/cursor.js';
+import { encodeCursor, readCursor } from '../http/cursor.js';
+import { readPageStart, writePageStart } from '../http/page-start.js';
 import { DueJobs } from '../jobs/due-jobs.js';
 import { JobsService } from '../jobs/jobs.service.js';
 import { RowQueues } from '../limits/row-queues.js';
-import { type AdminJobRow, jobsList, listName, readPageStart } from './jobs-list.js';
+import { unlessQuicker, writeOrRefuse } from '../limits/write-or-refuse.js';
+import { type AdminJobRow, jobsList, listName } from './jobs-list.js';
 import type { Surroundings } from './why.js';
 
 const DEFAULT_PAGE = 50;
@@ -82,20 +84,17 @@ export class AdminJobsService {
 
   /** A page of the jobs that the query asks for. @throws ServiceError `validation_failed` */
   async list(query: AdminJobsQuery): Promise<AdminJobsPage> {
-    if (query.before !== undefined && query.after !== undefined) {
-      throw invalidField('after', 'cannot be combined with before');
-    }
     const { limit = DEFAULT_PAGE, order = 'newest' } = query;
     const name = listName(query);
     const cursor = query.before ?? query.after;
     const later = cursor === undefined ? order === 'oldest' : query.after !== undefined;
-    const from = cursor === undefined ? undefined : readPageStart(name, cursor, later ? 'after' : 'before');
+    const from = readCursor(name, query, readPageStart);
     const list = jobsList(query, later, from, limit);
     const rows = await this.manager.query<AdminJobRow[]>(list.select, list.values);
     const full = rows.length > limit;
     const jobs = rows.slice(0, limit);
     const cursorOf = (row: { createdAt: Date; id: string } | undefined): string | null =>
-      row ? encodeCursor(name, `${row.createdAt.toISOString()} ${row.id}`) : null;
+      row ? encodeCursor(name, writePageStart(row.createdAt, row.id)) : null;
     // A page that is not full may have ended because the most rows were read.
     const [lastRead] = full
       ? []
@@ -130,23 +129,14 @@ export class AdminJobsService {
    * `turn_in_progress`
    */
   async requeue(jobId: string, userId: string): Promise<AdminJob> {
-    // The obstacle may be gone by the time it is read. Then it is tried again.
-    for (let tries = 0; tries < 3; tries++) {
-      const attempts = await this.rows
-        .run({ job: jobId }, () => requeue(this.manager, jobId))
-        .catch((error: unknown) => {
-          if (isConflict(error)) return undefined;
-          throw error;
-        });
-      if (attempts !== undefined) {
-        this.logger.warn(logLine('requeued', { job_id: jobId, operator: this.users.tagOf(userId) }));
-        this.due.add(jobId, attempts + 1);
-        return this.get(jobId);
-      }
-      const refusal = await this.refusal(jobId);
-      if (refusal !== undefined) throw refusal;
-    }
-    throw new ServiceError('turn_in_progress', 'The chat has a turn in progress.');
+    const attempts = await writeOrRefuse({
+      write: () => unlessQuicker(isConflict, () => this.rows.run({ job: jobId }, () => requeue(this.manager, jobId))),
+      obstacle: () => this.refusal(jobId),
+      givenUp: () => new ServiceError('turn_in_progress', 'The chat has a turn in progress.'),
+    });
+    this.logger.warn(logLine('requeued', { job_id: jobId, operator: this.users.tagOf(userId) }));
+    this.due.add(jobId, attempts + 1);
+    return this.get(jobId);
   }
 
   /**

@@ -1,8 +1,6 @@
 import type { AdminJobsQuery } from '#contract/admin.dto.js';
 import { jobColumns, type JobRow } from '#database/columns.js';
-import { isId } from '#database/ids.js';
-import { invalidField } from '#errors/service-error.js';
-import { decodeCursor } from '../http/cursor.js';
+import type { PageStart } from '../http/page-start.js';
 
 /** Most jobs that are read for one page. Rare ones among many are found over several pages. */
 export const MOST_READ = 10_000;
@@ -12,12 +10,6 @@ export type AdminJobRow = JobRow & { readonly assistantSlug: string };
 
 /** No join: PostgreSQL might read all chats for it. A chat that is deleted and not cleared yet has none, so nobody finds its jobs. */
 const ASSISTANT = 'SELECT c.assistant_slug FROM chats c WHERE c.id = j.chat_id AND c.user_id IS NOT NULL';
-
-/** Where a page begins: after this job. */
-export interface PageStart {
-  readonly createdAt: string;
-  readonly id: string;
-}
 
 /** The query: two statements with the same values. */
 export interface JobsList {
@@ -57,7 +49,7 @@ export function jobsList(query: AdminJobsQuery, later: boolean, from: PageStart 
     inside.push(`j.created_at < now() - make_interval(secs => ${value(query.older_than)})`);
   }
   if (from !== undefined) {
-    inside.push(`(j.created_at, j.id) ${compare} (${value(from.createdAt)}::timestamptz, ${value(from.id)}::uuid)`);
+    inside.push(`(j.created_at, j.id) ${compare} (${value(from.at)}::timestamptz, ${value(from.id)}::uuid)`);
   }
   const read = `FROM jobs j WHERE ${inside.join(' AND ')} ORDER BY ${order}`;
   const lastValues = [...values];
@@ -78,18 +70,4 @@ export function jobsList(query: AdminJobsQuery, later: boolean, from: PageStart 
 /** The name of a list in its cursors: its filters, except those by age, which may move on from page to page. */
 export function listName({ status, assistant, user, chat, error }: AdminJobsQuery): string {
   return `admin jobs ${JSON.stringify([status, assistant, user, chat?.toLowerCase(), error])}`;
-}
-
-/** Years have four digits: JavaScript also has dates that PostgreSQL lacks, with more. */
-const MOMENT = /^[1-9]\d{3}-/;
-
-/** @throws ServiceError `validation_failed` when the cursor was not made for this list */
-export function readPageStart(list: string, cursor: string, field: 'before' | 'after'): PageStart {
-  const [createdAt = '', id = ''] = decodeCursor(list, cursor, field).split(' ');
-  const moment = MOMENT.test(createdAt) && !Number.isNaN(Date.parse(createdAt));
-  // The checksum is no secret, so a made-up cursor can get here.
-  if (!moment || new Date(createdAt).toISOString() !== createdAt || !isId(id)) {
-    throw invalidField(field, 'is not a cursor of this list');
-  }
-  return { createdAt, id };
 }

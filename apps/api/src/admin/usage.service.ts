@@ -3,7 +3,7 @@ import { EntityManager } from 'typeorm';
 import type { UsageQuery } from '#contract/admin.dto.js';
 import type { CallOutcome } from '#database/entities/model-call.entity.js';
 import { invalidField } from '#errors/service-error.js';
-import { decodeCursor, encodeCursor } from '../http/cursor.js';
+import { encodeCursor, readCursor } from '../http/cursor.js';
 
 /** Most days in one query. */
 const MOST_DAYS = 92;
@@ -56,7 +56,7 @@ export class UsageService {
     const groups = readGroups(query.group_by ?? 'day,assistant,user');
     const { limit = DEFAULT_PAGE } = query;
     const name = `usage ${JSON.stringify([from, to, query.assistant, query.user, groups])}`;
-    const beyond = query.after === undefined ? undefined : readPageStart(name, query.after, groups.length);
+    const beyond = readCursor(name, query, (position) => readPageStart(position, groups.length));
 
     const values: unknown[] = [from, to];
     const value = (one: unknown): string => `$${values.push(one)}`;
@@ -106,15 +106,13 @@ function lineOf(row: Record<string, string>, groups: readonly Group[]): UsageLin
   };
 }
 
-/** @throws ServiceError `validation_failed` when the cursor was not made for this list */
-function readPageStart(name: string, cursor: string, parts: number): string[] {
-  const text = decodeCursor(name, cursor, 'after');
+/** @returns undefined for a text that names no group of `parts` parts */
+function readPageStart(position: string, parts: number): string[] | undefined {
   try {
-    const start: unknown = JSON.parse(text);
+    const start: unknown = JSON.parse(position);
     const isText = (part: unknown): boolean => typeof part === 'string' && !part.includes('\0') && part.isWellFormed();
-    if (Array.isArray(start) && start.length === parts && start.every(isText)) return start as string[];
+    return Array.isArray(start) && start.length === parts && start.every(isText) ? (start as string[]) : undefined;
   } catch {
-    // The checksum is no secret, so a made-up cursor can get here.
+    return undefined;
   }
-  throw invalidField('after', 'is not a cursor of this list');
 }

@@ -2,12 +2,7 @@ import type { EntityManager } from 'typeorm';
 import type { ChatsQuery } from '#contract/queries.dto.js';
 import { chatColumns } from '#database/columns.js';
 import type { Chat, ChatStatus } from '#database/entities/chat.entity.js';
-
-/** Where in a list of chats a page begins: after this chat. */
-export interface PageStart {
-  readonly at: string;
-  readonly id: string;
-}
+import type { PageStart } from '../http/page-start.js';
 
 const STATUSES = ['active', 'archived', 'closed'] as const satisfies ChatStatus[];
 

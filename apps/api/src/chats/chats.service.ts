@@ -4,15 +4,15 @@ import { Injectable } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
 import { chatColumns } from '#database/columns.js';
 import type { Chat, ChatStatus } from '#database/entities/chat.entity.js';
-import { isId } from '#database/ids.js';
 import { oneRow } from '#database/rows.js';
-import { invalidField, notFound, ServiceError } from '#errors/service-error.js';
+import { notFound, ServiceError } from '#errors/service-error.js';
 import { isStoreAway } from '#errors/store-away.js';
 import { clear, isUncleared } from '#erasure/clear.js';
 import { afterRelease, release } from '#erasure/release.js';
 import type { ChatsQuery } from '#contract/queries.dto.js';
 import type { UpdateChatRequest } from '#contract/requests.dto.js';
-import { decodeCursor, encodeCursor } from '../http/cursor.js';
+import { encodeCursor, readCursor } from '../http/cursor.js';
+import { readPageStart, writePageStart } from '../http/page-start.js';
 import type { Preconditions } from '../http/preconditions.js';
 import { RowQueues } from '../limits/row-queues.js';
 import { readChats } from './chats-list.js';
@@ -69,21 +69,16 @@ export class ChatsService {
 
   /** The caller's chats, newest activity first. */
   async list(userId: string, query: ChatsQuery): Promise<ChatsPage> {
-    if (query.before !== undefined && query.after !== undefined) {
-      throw invalidField('after', 'cannot be combined with before');
-    }
     const limit = query.limit ?? DEFAULT_PAGE;
     const list = `chats ${userId} ${query.assistant ?? ''} ${query.status ?? ''}`;
     const forward = query.after !== undefined;
-    const cursor = query.before ?? query.after;
-    const field = forward ? 'after' : 'before';
-    const from = cursor === undefined ? undefined : readPageStart(decodeCursor(list, cursor, field), forward);
-    const rows = await readChats(this.manager, userId, query, forward, from || undefined, limit + 1);
+    const from = readCursor(list, query, readPageStart);
+    const rows = await readChats(this.manager, userId, query, forward, from, limit + 1);
     const hasMore = rows.length > limit;
     const chats = rows.slice(0, limit);
     if (forward) chats.reverse();
     const cursorOf = (chat: Chat | undefined): string | null =>
-      chat ? encodeCursor(list, `${chat.lastMessageAt.toISOString()} ${chat.id}`) : null;
+      chat ? encodeCursor(list, writePageStart(chat.lastMessageAt, chat.id)) : null;
     return {
       chats,
       hasMore,
@@ -174,15 +169,4 @@ export class ChatsService {
     preconditions.assertMayChange(present(chat));
     return chat;
   }
-}
-
-/** Years have four digits: JavaScript also has dates that PostgreSQL lacks, with more. */
-const MOMENT = /^[1-9]\d{3}-/;
-
-function readPageStart(position: string, forward: boolean): { at: string; id: string } {
-  const [at = '', id = ''] = position.split(' ');
-  // The checksum is no secret, so a made-up cursor can get here.
-  if (!MOMENT.test(at) || Number.isNaN(Date.parse(at)) || new Date(at).toISOString() !== at || !isId(id))
-    throw invalidField(forward ? 'after' : 'before', 'is not a cursor of this list');
-  return { at, id };
 }

@@ -11,6 +11,7 @@ import type { OpenChatRequest } from '#contract/requests.dto.js';
 import { KeptRequests } from '../idempotency/kept-requests.js';
 import { Limits } from '../limits/limits.js';
 import { RowQueues } from '../limits/row-queues.js';
+import { writeOrRefuse } from '../limits/write-or-refuse.js';
 import { MessagesService } from '../messages/messages.service.js';
 import { encodeCursor } from '../http/cursor.js';
 import {
@@ -110,16 +111,16 @@ export class OpenChat {
     initial: OpenChatRequest,
     requestKey: RequestKey | undefined,
   ): Promise<OpenedChat> {
-    // Between the insert that met a chat and the read, the chat may be archived, or deleted before its messages are read. Then it is tried
-    // again.
-    for (let tries = 0; tries < MOST_TRIES; tries++) {
-      const opened = await this.tryToOpen(userId, slug, initial, requestKey);
-      if (opened === undefined) continue;
-      const page = opened.page ?? (await this.pageOf(userId, opened.chat));
-      if (page !== undefined) return { ...opened, page };
-    }
-    throw new ServiceError('unavailable', 'The chat changes too fast to be opened.', {
-      headers: { 'retry-after': '1' },
+    return writeOrRefuse({
+      write: async () => {
+        const opened = await this.tryToOpen(userId, slug, initial, requestKey);
+        // Between the insert that met a chat and the read, the chat may be archived, or deleted before its messages are read.
+        const page = opened && (opened.page ?? (await this.pageOf(userId, opened.chat)));
+        return page && { ...opened, page };
+      },
+      givenUp: () =>
+        new ServiceError('unavailable', 'The chat changes too fast to be opened.', { headers: { 'retry-after': '1' } }),
+      tries: MOST_TRIES,
     });
   }
 

@@ -1,9 +1,21 @@
 import { describe, expect, it } from '@jest/globals';
-import { decodeCursor, encodeCursor } from './cursor.js';
+import { encodeCursor, readCursor } from './cursor.js';
 
 describe('a cursor', () => {
   it('gives its position back, for the list it was made for', () => {
-    expect(decodeCursor('messages:1', encodeCursor('messages:1', '42'), 'before')).toBe('42');
+    expect(readCursor('messages:1', { before: encodeCursor('messages:1', '42') }, Number)).toBe(42);
+    expect(readCursor('messages:1', { after: encodeCursor('messages:1', '0') }, Number)).toBe(0);
+    expect(readCursor('messages:1', {}, Number)).toBeUndefined();
+  });
+
+  it('is refused beside another one, and where it has a position that its list does not have', () => {
+    const cursor = encodeCursor('messages:1', '42');
+    expect(() => readCursor('messages:1', { before: cursor, after: cursor }, Number)).toThrow(
+      expect.objectContaining({ details: [{ field: 'after', message: 'cannot be combined with before' }] }),
+    );
+    expect(() => readCursor('messages:1', { after: cursor }, () => undefined)).toThrow(
+      expect.objectContaining({ details: [{ field: 'after', message: 'is not a cursor of this list' }] }),
+    );
   });
 
   it.each([
@@ -19,7 +31,7 @@ describe('a cursor', () => {
     ['empty', ''],
     ['of no alphabet', '€€€€'],
   ])('%s is refused, naming the field', (_, cursor) => {
-    expect(() => decodeCursor('messages:1', cursor, 'before')).toThrow(
+    expect(() => readCursor('messages:1', { before: cursor }, Number)).toThrow(
       expect.objectContaining({
         code: 'validation_failed',
         details: [{ field: 'before', message: expect.any(String) }],

@@ -9,14 +9,27 @@ export function encodeCursor(list: string, position: string): string {
   return Buffer.from(`${checksum(list, position)}${position}`).toString('base64url');
 }
 
-/** The page start in a cursor. @throws ServiceError `validation_failed` naming `field` when the cursor was not made for this list */
-export function decodeCursor(list: string, cursor: string, field: 'before' | 'after'): string {
-  const text = Buffer.from(cursor, 'base64url').toString();
-  const position = text.slice(CHECKSUM_LENGTH);
-  if (position === '' || encodeCursor(list, position) !== cursor) {
-    throw invalidField(field, 'is not a cursor of this list');
+/**
+ * Reads the page start in a query's cursor; undefined: the query has no cursor. The checksum is no secret, so a client can make a cursor up
+ * that gets to `read`: it must check the position, and return undefined for one that no list has.
+ * @throws ServiceError `validation_failed` for two cursors, or for one that was not made for this list
+ */
+export function readCursor<Start>(
+  list: string,
+  query: { readonly before?: string; readonly after?: string },
+  read: (position: string) => Start | undefined,
+): Start | undefined {
+  if (query.before !== undefined && query.after !== undefined) {
+    throw invalidField('after', 'cannot be combined with before');
   }
-  return position;
+  const field = query.after === undefined ? 'before' : 'after';
+  const cursor = query[field];
+  if (cursor === undefined) return undefined;
+  const position = Buffer.from(cursor, 'base64url').toString().slice(CHECKSUM_LENGTH);
+  const isOfList = position !== '' && encodeCursor(list, position) === cursor;
+  const start = isOfList ? read(position) : undefined;
+  if (start === undefined) throw invalidField(field, 'is not a cursor of this list');
+  return start;
 }
 
 const CHECKSUM_LENGTH = 8;

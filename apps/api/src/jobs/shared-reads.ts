@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
 import { ReplyFeed } from '#feed/reply-feed.js';
 import { type JobWithDraft, readJobWithDraft } from '#jobs/read.js';
+import { Semaphore } from '../limits/semaphore.js';
 import type { TextPosition } from './text-position.js';
 
 /** Most reads at a time: the pool must have connections left for requests. */
@@ -16,8 +17,7 @@ const AT_ONCE = 4;
 export class SharedReads {
   /** Reads that have not begun. */
   private readonly due = new Map<string, Promise<JobWithDraft | undefined>>();
-  private readonly line: (() => void)[] = [];
-  private free = AT_ONCE;
+  private readonly reads = new Semaphore(AT_ONCE);
   /** Questions that were not sent yet, by job. */
   private readonly lacks = new Map<string, TextPosition>();
 
@@ -31,7 +31,9 @@ export class SharedReads {
     const key = `${jobId} ${userId}`;
     let read = this.due.get(key);
     if (read === undefined) {
-      read = this.inLine(() => {
+      read = this.reads.run(async () => {
+        // Streams that learn of the change at the same moment join.
+        await Promise.resolve();
         this.due.delete(key);
         return readJobWithDraft(this.manager, jobId, userId);
       });
@@ -51,20 +53,6 @@ export class SharedReads {
       });
     }
     if (asked === undefined || lacksMore(from, asked)) this.lacks.set(jobId, from);
-  }
-
-  private async inLine<T>(read: () => Promise<T>): Promise<T> {
-    if (this.free > 0) this.free -= 1;
-    else await new Promise<void>((resolve) => this.line.push(resolve));
-    try {
-      // Streams that learn of the change at the same moment join.
-      await Promise.resolve();
-      return await read();
-    } finally {
-      const next = this.line.shift();
-      if (next === undefined) this.free += 1;
-      else next();
-    }
   }
 }
 

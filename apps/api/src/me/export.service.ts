@@ -11,6 +11,7 @@ import { presentChat } from '../chats/present-chat.js';
 import { LineStream } from '../http/line-stream.js';
 import { presentJob } from '../jobs/present-job.js';
 import { OpenStreams } from '../limits/open-streams.js';
+import { Semaphore } from '../limits/semaphore.js';
 import { presentMessage } from '../messages/present-message.js';
 
 type Schemas = components['schemas'];
@@ -58,8 +59,7 @@ const CHATS = `
 export class ExportService implements BeforeApplicationShutdown {
   private readonly logger = new Logger(ExportService.name);
   private readonly running = new Set<LineStream>();
-  private readonly line: (() => void)[] = [];
-  private free = AT_ONCE;
+  private readonly reads = new Semaphore(AT_ONCE);
 
   constructor(
     private readonly manager: EntityManager,
@@ -73,10 +73,12 @@ export class ExportService implements BeforeApplicationShutdown {
    */
   async open(userId: string, endsAt: number, readerId = userId): Promise<LineStream> {
     const slot = await this.streams.enter(readerId);
-    const first = await this.inLine(() => this.chats(userId, undefined)).catch((error: unknown) => {
-      slot.leave();
-      throw error;
-    });
+    const first = await this.reads
+      .run(() => this.chats(userId, undefined))
+      .catch((error: unknown) => {
+        slot.leave();
+        throw error;
+      });
     const stream: LineStream = new LineStream(
       this.bundles(userId, first),
       (error) => this.failed(error),
@@ -118,7 +120,7 @@ export class ExportService implements BeforeApplicationShutdown {
         }
       }
       const last = chats.at(-1);
-      chats = await this.inLine(() => this.chats(userId, last));
+      chats = await this.reads.run(() => this.chats(userId, last));
     }
     yield [{ type: 'end', ...counts }];
   }
@@ -129,7 +131,7 @@ export class ExportService implements BeforeApplicationShutdown {
 
   private async *messages(chat: Chat): AsyncGenerator<Message[]> {
     for (let seq = 0; seq < chat.lastSeq;) {
-      const page = await this.inLine(() => this.manager.query<Message[]>(MESSAGES, [chat.id, seq]));
+      const page = await this.reads.run(() => this.manager.query<Message[]>(MESSAGES, [chat.id, seq]));
       if (page.length === 0) return; // deleted meanwhile
       yield page;
       seq = page.at(-1)?.seq ?? chat.lastSeq;
@@ -140,21 +142,9 @@ export class ExportService implements BeforeApplicationShutdown {
     let page: JobRow[] = [];
     do {
       const after = page.at(-1)?.id ?? NO_ID;
-      page = await this.inLine(() => this.manager.query<JobRow[]>(JOBS, [chat.id, after]));
+      page = await this.reads.run(() => this.manager.query<JobRow[]>(JOBS, [chat.id, after]));
       if (page.length > 0) yield page;
     } while (page.length === PAGE_ROWS);
-  }
-
-  private async inLine<T>(read: () => Promise<T>): Promise<T> {
-    if (this.free > 0) this.free -= 1;
-    else await new Promise<void>((resolve) => this.line.push(resolve));
-    try {
-      return await read();
-    } finally {
-      const next = this.line.shift();
-      if (next === undefined) this.free += 1;
-      else next();
-    }
   }
 }
 

@@ -6,15 +6,16 @@ import { newId } from '#database/ids.js';
 import { isKeyConflict, keepKey, KEY_IS_KEPT, keyValues, type RequestKey } from '#database/request-key.js';
 import { oneRow } from '#database/rows.js';
 import { type Statement, statement } from '#database/statement.js';
-import { invalidField, notFound, ServiceError } from '#errors/service-error.js';
+import { notFound, ServiceError } from '#errors/service-error.js';
 import { giveBackTurn, limitValues, takeTurn } from '#limits/user-limits.js';
 import type { PageQuery } from '#contract/queries.dto.js';
 import type { CreateMessageRequest } from '#contract/requests.dto.js';
-import { decodeCursor } from '../http/cursor.js';
+import { readCursor } from '../http/cursor.js';
 import { KeptRequests } from '../idempotency/kept-requests.js';
 import { Limits } from '../limits/limits.js';
 import { RowQueues } from '../limits/row-queues.js';
 import { assertTakesTurns } from '../limits/takes-turns.js';
+import { unlessQuicker, writeOrRefuse } from '../limits/write-or-refuse.js';
 import { DEFAULT_PAGE, listOf, type MessagesPage, PAGE_COLUMNS, pageOf, type PageRow, toPage } from './page.js';
 
 /** A page of the user's chat; on an assistant's path (`assistantSlug`) only if it is that assistant's. */
@@ -86,11 +87,8 @@ export class MessagesService {
     assistantSlug: string | undefined,
     query: PageQuery,
   ): Promise<MessagesPage> {
-    if (query.before !== undefined && query.after !== undefined) {
-      throw invalidField('after', 'cannot be combined with before');
-    }
     const forward = query.after !== undefined;
-    const from = readSeq(listOf(chatId), query);
+    const from = readCursor(listOf(chatId), query, readSeq);
     const rows = await (forward ? NEWER : OLDER).rows<PageRow & { lastSeq: number }>(this.manager, {
       chatId,
       userId,
@@ -108,23 +106,17 @@ export class MessagesService {
    * @throws ServiceError `not_found`, `chat_not_active`, `turn_in_progress`, `idempotency_key_reused`, `rate_limited`, `unavailable`
    */
   async create(origin: MessageOrigin, body: CreateMessageRequest): Promise<StoredMessage> {
-    // The obstacle may be gone by the time it is read. Then it is tried again.
-    for (let tries = 0; tries < 3; tries++) {
-      try {
-        const rows = { chat: origin.chatId, user: origin.userId };
-        const stored = await this.rows.run(rows, () =>
-          this.manager.transaction((manager) => this.insert(manager, origin, body)),
-        );
-        if (stored !== undefined) return stored;
-        const refusal = await this.limits.refusal(origin.userId, this.limits.ofStoring);
-        if (refusal !== undefined) throw refusal;
-      } catch (error) {
-        // A twin with another chat was quicker. The request is refused, unless the twin was rolled back since.
-        if (!isKeyConflict(error)) throw error;
-      }
-    }
-    throw new ServiceError('unavailable', 'The chat changes too fast to be written into.', {
-      headers: { 'retry-after': '1' },
+    const rows = { chat: origin.chatId, user: origin.userId };
+    const store = (): Promise<StoredMessage | undefined> =>
+      this.rows.run(rows, () => this.manager.transaction((manager) => this.insert(manager, origin, body)));
+    return writeOrRefuse({
+      // A twin with another chat may be quicker. Then the next try refuses the request, unless the twin was rolled back since.
+      write: () => unlessQuicker(isKeyConflict, store),
+      obstacle: () => this.limits.refusal(origin.userId, this.limits.ofStoring),
+      givenUp: () =>
+        new ServiceError('unavailable', 'The chat changes too fast to be written into.', {
+          headers: { 'retry-after': '1' },
+        }),
     });
   }
 
@@ -162,12 +154,7 @@ export class MessagesService {
   }
 }
 
-function readSeq(list: string, query: PageQuery): number | undefined {
-  const field = query.before !== undefined ? 'before' : 'after';
-  const cursor = query[field];
-  if (cursor === undefined) return undefined;
-  const position = decodeCursor(list, cursor, field);
-  // The checksum is no secret, so a made-up cursor can get here.
-  if (!/^\d{1,9}$/.test(position)) throw invalidField(field, 'is not a cursor of this list');
-  return Number(position);
+/** @returns undefined for a text that is no number of a message */
+function readSeq(position: string): number | undefined {
+  return /^\d{1,9}$/.test(position) ? Number(position) : undefined;
 }

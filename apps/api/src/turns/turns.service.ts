@@ -1,37 +1,24 @@
-import { Injectable, Logger } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
 import type { TurnRequest } from '#contract/requests.dto.js';
 import type { Message } from '#database/entities/message.entity.js';
 import { messageColumns } from '#database/columns.js';
 import { newId } from '#database/ids.js';
-import type { RequestKey } from '#database/request-key.js';
 import { assistantFailed, invalidField, notFound, ServiceError } from '#errors/service-error.js';
 import { isStoreAway } from '#errors/store-away.js';
-import { type AcceptedTurn, acceptTurn, asAccepted, isConflict, type NewTurn } from '#jobs/accept.js';
+import { type AcceptedTurn, acceptTurn, asAccepted } from '#jobs/accept.js';
 import { isFinal } from '#jobs/states.js';
-import { logLine } from '#process/log-line.js';
-import { type Span, traceparentOf } from '#telemetry/traces.js';
 import { ChatsService } from '../chats/chats.service.js';
 import { KeptRequests } from '../idempotency/kept-requests.js';
-import { DueJobs } from '../jobs/due-jobs.js';
 import { JobWaiter } from '../jobs/job-waiter.js';
 import { type AwaitedJob, JobsService } from '../jobs/jobs.service.js';
 import { Limits } from '../limits/limits.js';
-import { Capacity } from '../limits/capacity.js';
-import { RowQueues } from '../limits/row-queues.js';
-import { acceptingSpan } from './accepting-span.js';
+import { JobAcceptance, type JobOrigin } from './job-acceptance.js';
 import { assertTakesTurns } from '../limits/takes-turns.js';
 
-export interface TurnOrigin {
-  readonly userId: string;
-  readonly chatId: string;
+export interface TurnOrigin extends JobOrigin {
   /** Set when the turn was sent to an assistant's path. */
   readonly assistantSlug: string | undefined;
-  readonly requestId: string;
-  /** The request's trace context. */
-  readonly span: Span | undefined;
-  /** The request's `Idempotency-Key`. */
-  readonly requestKey: RequestKey | undefined;
 }
 
 /** A turn, and whether an earlier request with the same key sent it. */
@@ -46,18 +33,14 @@ export interface SentTurn extends AwaitedJob, Pick<AcceptedTurn, 'allowance'> {
 
 @Injectable()
 export class TurnsService {
-  private readonly logger = new Logger(TurnsService.name);
-
   constructor(
     private readonly manager: EntityManager,
-    private readonly due: DueJobs,
+    private readonly acceptance: JobAcceptance,
     private readonly chats: ChatsService,
     private readonly jobs: JobsService,
     private readonly waiter: JobWaiter,
     private readonly kept: KeptRequests,
     private readonly limits: Limits,
-    private readonly capacity: Capacity,
-    private readonly rows: RowQueues,
   ) {}
 
   /**
@@ -102,30 +85,19 @@ export class TurnsService {
    * @throws ServiceError `not_found`, `chat_not_active`, `turn_in_progress`, `idempotency_key_reused`, `rate_limited`, `unavailable`
    */
   async accept(origin: TurnOrigin, body: TurnRequest, jobId = newId()): Promise<TakenTurn> {
-    const accepting = acceptingSpan(origin.span, jobId);
-    const traceparent = traceparentOf(accepting);
-    const turn = { ...origin, jobId, traceparent, content: body.user_message, metadata: body.metadata ?? {} };
-    // The obstacle may be gone by the time it is read. Then it is tried again.
-    for (let tries = 0; tries < 3; tries++) {
-      const full = await this.capacity.refusal();
-      const accepted = full === undefined ? await this.tryToAccept(turn) : undefined;
-      if (accepted !== undefined) {
-        this.capacity.accepted();
-        this.logger.log(
-          logLine('turn accepted', { request_id: origin.requestId, job_id: jobId, chat_id: origin.chatId }),
-        );
-        this.due.add(jobId);
-        accepting?.end();
-        return { ...accepted, replayed: false };
-      }
-      const refusal = (await this.refusal(origin)) ?? full;
-      // It is read after the attempt to accept: the obstacle may be the turn of a twin.
-      const kept = await this.kept.find(origin.userId, origin.requestKey);
-      if (kept?.jobId) return this.earlier(origin.userId, kept.jobId);
-      // A deletion may have taken the key, and the key was the obstacle. Then the present state counts.
-      if (refusal !== undefined && (origin.requestKey === undefined || tries > 0)) throw refusal;
-    }
-    throw new ServiceError('turn_in_progress', 'The chat has a turn in progress.');
+    return this.acceptance.accept<AcceptedTurn>(origin, jobId, {
+      words: 'turn accepted',
+      accept: (traceparent) => {
+        const turn = { ...origin, jobId, traceparent, content: body.user_message, metadata: body.metadata ?? {} };
+        return acceptTurn(this.manager, turn, this.limits.ofUser);
+      },
+      refusal: async () => {
+        await this.chats.get(origin.userId, origin.chatId, origin.assistantSlug);
+        await assertTakesTurns(this.manager, origin.chatId);
+        return this.limits.refusal(origin.userId);
+      },
+      earlier: (earlierId) => this.earlier(origin.userId, earlierId),
+    });
   }
 
   /**
@@ -135,7 +107,7 @@ export class TurnsService {
    */
   async resume(origin: TurnOrigin): Promise<TakenTurn> {
     const kept = await this.kept.find(origin.userId, origin.requestKey);
-    if (kept?.jobId) return this.earlier(origin.userId, kept.jobId);
+    if (kept?.jobId) return { ...(await this.earlier(origin.userId, kept.jobId)), replayed: true };
     await this.chats.get(origin.userId, origin.chatId, origin.assistantSlug);
     const wrong =
       origin.requestKey === undefined
@@ -144,28 +116,7 @@ export class TurnsService {
     throw invalidField('Last-Event-ID', wrong);
   }
 
-  private tryToAccept(turn: NewTurn): Promise<AcceptedTurn | undefined> {
-    const rows = { chat: turn.chatId, user: turn.userId };
-    return this.rows
-      .run(rows, () => acceptTurn(this.manager, turn, this.limits.ofUser))
-      .catch((error: unknown) => {
-        if (isConflict(error)) return undefined;
-        throw error;
-      });
-  }
-
-  private async refusal(origin: TurnOrigin): Promise<ServiceError | undefined> {
-    try {
-      await this.chats.get(origin.userId, origin.chatId, origin.assistantSlug);
-      await assertTakesTurns(this.manager, origin.chatId);
-      return await this.limits.refusal(origin.userId);
-    } catch (error) {
-      if (error instanceof ServiceError) return error;
-      throw error;
-    }
-  }
-
-  private async earlier(userId: string, jobId: string): Promise<TakenTurn> {
+  private async earlier(userId: string, jobId: string): Promise<AcceptedTurn> {
     const { job } = await this.jobs.get(userId, jobId);
     this.jobs.wakeAgain(job);
     const [userMessage] = await this.manager.query<Message[]>(
@@ -174,7 +125,7 @@ export class TurnsService {
     );
     // Its chat was deleted at this moment.
     if (userMessage === undefined) throw notFound('chat');
-    return { userMessage, job, replayed: true, allowance: undefined };
+    return { userMessage, job, allowance: undefined };
   }
 }
 

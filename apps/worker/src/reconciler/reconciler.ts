@@ -2,15 +2,16 @@ import { type BeforeApplicationShutdown, Injectable, Logger, type OnApplicationB
 import { EntityManager } from 'typeorm';
 import { DispatchFeed } from '#feed/dispatch-feed.js';
 import { purgeHolds } from '#jobs/holds.js';
+import { purgeSteps } from '#jobs/steps.js';
 import { endOrphans } from '#jobs/ledger.js';
 import { purgeCallers } from '#limits/user-limits.js';
 import { abandonedJobs, endExpired, endSpent, purgeKeys } from '#jobs/reconcile.js';
-import { CLOSE_MS, LEFT_TO_NEW_SECONDS, PURGE_BATCH, PURGE_MS, RECONCILE_MS } from '#jobs/timings.js';
+import { LEFT_TO_NEW_SECONDS, PURGE_BATCH, PURGE_MS, RECONCILE_MS } from '#jobs/timings.js';
 import { logLine } from '#process/log-line.js';
-import { within } from '#process/within.js';
 import { turnEnded } from '#telemetry/turns.js';
 import { repaired } from '../metrics/repairs.js';
 import { Claimer } from '../dispatch/claimer.js';
+import { Periodic } from './periodic.js';
 
 /**
  * Repairs from PostgreSQL alone what the queue lost: a crash between commit and ticket, an emptied store, a worker that died. When no
@@ -19,11 +20,13 @@ import { Claimer } from '../dispatch/claimer.js';
 @Injectable()
 export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShutdown {
   private readonly logger = new Logger(Reconciler.name);
-  private timer: NodeJS.Timeout | undefined;
+  private readonly periodic = new Periodic(
+    RECONCILE_MS,
+    () => this.reconcile(),
+    (error) => this.logger.warn(logLine('cannot reconcile', {}, error)),
+  );
   private later: NodeJS.Timeout | undefined;
-  private stopped = false;
   private purgedAt = 0;
-  private running: Promise<void> = Promise.resolve();
 
   constructor(
     private readonly manager: EntityManager,
@@ -34,54 +37,35 @@ export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShut
   onApplicationBootstrap(): void {
     this.dispatch.onResumed(() => this.resumed());
     this.dispatch.onHandedBack(() => this.handedBack());
-    this.schedule();
+    this.periodic.start();
   }
 
-  async beforeApplicationShutdown(): Promise<void> {
-    this.stopped = true;
-    clearTimeout(this.timer);
+  beforeApplicationShutdown(): Promise<void> {
     clearTimeout(this.later);
-    // PostgreSQL may have fallen silent. It rolls back what it was asked last.
-    await within(CLOSE_MS, this.running, undefined);
-  }
-
-  private schedule(): void {
-    if (this.stopped) return;
-    // Spread, so that many workers do not look at the same moment.
-    this.timer = setTimeout(
-      () => {
-        this.running = this.reconcile().finally(() => this.schedule());
-      },
-      RECONCILE_MS * (0.75 + Math.random() / 2),
-    );
+    return this.periodic.stop();
   }
 
   private async reconcile(): Promise<void> {
-    try {
-      const spent = await endSpent(this.manager);
-      if (spent.length > 0) this.logger.warn(`${spent.length} jobs ended: their attempts are spent`);
-      repaired('spent', spent.length);
-      const expired = await endExpired(this.manager);
-      if (expired.length > 0) this.logger.warn(`${expired.length} jobs ended: they waited too long`);
-      repaired('expired', expired.length);
-      [...spent, ...expired].forEach(turnEnded);
-      repaired('orphaned_call', await endOrphans(this.manager));
-      await this.wakeClaimer();
-      await this.purge();
-    } catch (error) {
-      // A process that stops closes the connections of what it no longer waits for.
-      if (!this.stopped) this.logger.warn(logLine('cannot reconcile', {}, error));
-    }
+    const spent = await endSpent(this.manager);
+    if (spent.length > 0) this.logger.warn(`${spent.length} jobs ended: their attempts are spent`);
+    repaired('spent', spent.length);
+    const expired = await endExpired(this.manager);
+    if (expired.length > 0) this.logger.warn(`${expired.length} jobs ended: they waited too long`);
+    repaired('expired', expired.length);
+    [...spent, ...expired].forEach(turnEnded);
+    repaired('orphaned_call', await endOrphans(this.manager));
+    await this.wakeClaimer();
+    await this.purge();
   }
 
   /** Attempts may begin again. The tickets of what is due were used up meanwhile. */
   private resumed(): void {
-    if (!this.stopped) void this.claimer.wake();
+    if (!this.periodic.isStopping) void this.claimer.wake();
   }
 
   /** A turn was handed back, for new workers first. One that is not new may take it if it is still there after their time. */
   private handedBack(): void {
-    if (this.stopped) return;
+    if (this.periodic.isStopping) return;
     void this.claimer.wake();
     clearTimeout(this.later);
     this.later = setTimeout(() => void this.claimer.wake(), LEFT_TO_NEW_SECONDS * 1_000);
@@ -105,8 +89,9 @@ export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShut
     if (Date.now() < this.purgedAt + PURGE_MS) return;
     this.purgedAt = Date.now();
     // After a full batch there may be more.
-    while (!this.stopped && (await purgeKeys(this.manager))) continue;
+    while (!this.periodic.isStopping && (await purgeKeys(this.manager))) continue;
     await purgeHolds(this.manager);
-    while (!this.stopped && (await purgeCallers(this.manager, PURGE_BATCH))) continue;
+    await purgeSteps(this.manager);
+    while (!this.periodic.isStopping && (await purgeCallers(this.manager, PURGE_BATCH))) continue;
   }
 }
