@@ -14,7 +14,7 @@ import type { Fare, Task } from './idle-clients.js';
  * or ended, or when ten thousand streams take more memory than is promised.
  */
 
-/** The README's promise: so many idle streams, within so many megabytes (10⁶ bytes) of resident memory. */
+/** The README's promise: this many idle streams, within this many megabytes (10⁶ bytes) of resident memory. */
 const PROMISED_STREAMS = 10_000;
 const PROMISED_MB = 400;
 

@@ -161,7 +161,7 @@ async function showPlans(side: Side, operators: (side: Side) => Work[]): Promise
   }
 }
 
-/** What turns of 20 s (eight heartbeats) write, in as many chats as there are, and how much of that is full pages. */
+/** Measures the writes of turns of 20 s (eight heartbeats), and the share of full pages in them. */
 async function cost({ pool, ...side }: Side): Promise<void> {
   const { rows: chats } = await pool.query<BenchChat>(
     `SELECT id, user_id AS "userId" FROM chats c WHERE status = 'active' AND user_id LIKE 'u%' ORDER BY md5(id::text) LIMIT 1000`,

@@ -13,7 +13,7 @@ import { type Store, STORE_NAMES, storesHere, withStack } from './with-stack.js'
  * in turn. Ends with 1 when a turn was lost, doubled or begun twice, or when a thousand turns take more memory than is promised.
  */
 
-/** The promise: so many slow turns, within so many megabytes (10⁶ bytes) of resident memory. */
+/** The promise: this many slow turns, within this many megabytes (10⁶ bytes) of resident memory. */
 const PROMISED_TURNS = 1_000;
 const PROMISED_MB = 500;
 

@@ -4,7 +4,7 @@ import { ROOT } from '#process/root.js';
 
 /** A program that people start by its name: `npm run dev -- soak 5`. */
 export interface NamedProgram {
-  /** What it does, in one line. */
+  /** Its purpose, in one line. */
   readonly does: string;
   /** The arguments that it takes, for the list. */
   readonly takes?: string;

@@ -4,7 +4,7 @@ import { signToken as sign } from '../apps/api/src/auth/sign-token.js';
 export interface TokenOptions {
   /** How long the token is valid: seconds, or a span such as `12h` or `30d`. */
   readonly expiresIn: string | number;
-  /** What it allows besides the user's own data, such as `admin`. */
+  /** Rights besides the user's own data, such as `admin`. */
   readonly scope?: string;
 }
 

@@ -15,7 +15,7 @@ export function statementLabel(text: string): string {
   return [...new Set([...writes].map(([write]) => write))].join(', ') || flat(text).slice(0, LENGTH);
 }
 
-/** By the beginnings of their hashes. */
+/** Names of scripts, by the beginnings of their hashes. */
 let scripts: ReadonlyMap<string, string> | undefined;
 
 /** A command's name. For a script of BullMQ it is the script's name. */

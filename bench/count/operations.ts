@@ -35,7 +35,7 @@ export interface Counts {
 }
 
 /**
- * Reads are counted so many times, and the lowest count is theirs: what a process sends by itself every few seconds may fall into one
+ * Reads are counted this many times, and the lowest count is theirs: what a process sends by itself every few seconds may fall into one
  * count, and on a slow machine into two.
  */
 const LOOKS = 3;

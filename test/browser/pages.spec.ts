@@ -11,7 +11,7 @@ import { type Stack, startStack, tokenFor } from '../support/stack.js';
 
 const withBrowser = findChromium() === undefined ? describe.skip : describe;
 
-/** A front-end's page, which knows where the typed client and its one library are. */
+/** A front-end's page. It knows the addresses of the typed client and of the client's one library. */
 const PAGE = `<!doctype html>
 <title>a front-end</title>
 <link rel="icon" href="data:,">
@@ -22,7 +22,7 @@ const PAGE = `<!doctype html>
   } }
 </script>`;
 
-/** All but the playground's: they share a stack and a browser, which are dear to start. */
+/** All tests but the playground's. They share a stack and a browser, because both take long to start. */
 withBrowser('in a browser', () => {
   let stack: Stack;
   let browser: Browser;
@@ -38,7 +38,7 @@ withBrowser('in a browser', () => {
     await once(site, 'listening');
     ({ port } = site.address() as AddressInfo);
     [stack, browser] = await Promise.all([
-      // By its other name it is another origin.
+      // The same server under its other name has another origin.
       startStack({ env: { CORS_ORIGINS: `http://localhost:${port}` } }),
       startBrowser(),
     ]);
@@ -59,7 +59,7 @@ withBrowser('in a browser', () => {
     };
     const service = (): { url: string; token: string } => ({ url: stack.api.url, token });
 
-    it('that is on the list opens a chat, follows a reply as it is written, and reads what the headers say', async () => {
+    it('that is on the list opens a chat, follows a reply as it is written, and reads the headers', async () => {
       const page = await open('localhost');
       const seen = await page.evaluate(async ({ url, token }) => {
         const client: string = '@rejoinder/client';
@@ -89,9 +89,9 @@ withBrowser('in a browser', () => {
           },
           body: JSON.stringify({ user_message: 'and again' }),
         });
-        // Nothing changes here, while the turn goes on in the chat.
+        // The chat's turn goes on meanwhile, but an assistant does not change.
         const first = await ask('assistants/support');
-        // The browser's own memory would answer 200 for it.
+        // The browser's own cache would give a 200 instead.
         const again = await ask('assistants/support', { headers: { 'if-none-match': first.etag }, cache: 'no-store' });
         const renamed = await ask(`chats/${chat.id}`, {
           method: 'PATCH',
@@ -119,7 +119,7 @@ withBrowser('in a browser', () => {
       expect([seen.stranger.status, JSON.parse(seen.stranger.body).code]).toEqual([401, 'unauthorized']);
     });
 
-    it('that is not on it reads nothing and does nothing, with a good token in its hands', async () => {
+    it('that is not on the list reads nothing and does nothing, even with a valid token', async () => {
       const page = await open('127.0.0.1');
       const { rows: before } = await stack.database.query('SELECT count(*)::int AS chats FROM chats');
       const seen = await page.evaluate(async ({ url, token }) => {
@@ -136,19 +136,19 @@ withBrowser('in a browser', () => {
         return {
           client: await client,
           read: await failed(fetch(`${url}/api/v1/chats`, { headers })),
-          // What a browser sends without asking first.
+          // Requests that a browser sends without a preflight.
           simple: await failed(fetch(`${url}/api/v1/chats`)),
           form: await failed(fetch(`${url}/api/v1/assistants/billing/chats`, { method: 'POST', body: '{}' })),
           blind: (await fetch(`${url}/api/v1/chats`, { mode: 'no-cors' }).catch(() => ({ type: 'refused' }))).type,
         };
       }, service());
       expect(seen).toEqual({
-        // The browser tells the page nothing, so the client says what it may be.
+        // The browser tells the page no reason, so the client names the possible ones.
         client: expect.stringMatching(/^ConnectionError: .* CORS_ORIGINS does not name http:\/\/127\.0\.0\.1:\d+, /),
         read: 'TypeError',
         simple: 'TypeError',
         form: 'TypeError',
-        // Not even as something opaque, which a page might find a way to look into.
+        // Not even an opaque answer, which a page might find a way to read.
         blind: 'refused',
       });
       const { rows: after } = await stack.database.query('SELECT count(*)::int AS chats FROM chats');
@@ -157,7 +157,7 @@ withBrowser('in a browser', () => {
   });
 
   describe('Swagger UI', () => {
-    it('shows the very file, takes a token, and tries operations out', async () => {
+    it('shows the contract’s file, takes a token, and sends requests', async () => {
       const page = await browser.newPage({ viewport: { width: 1280, height: 1000 } });
       page.setDefaultTimeout(PATIENCE_MS);
       const complaints: string[] = [];
@@ -197,7 +197,7 @@ withBrowser('in a browser', () => {
       await page.close();
     });
 
-    it('has the first operation in sight on a laptop, lines of a length one can read, and what holds for all of them folded', async () => {
+    it('shows the first operation on a laptop’s screen, in lines of readable length, with the general sections folded', async () => {
       const page = await browser.newPage({ viewport: { width: 1440, height: 900 } });
       page.setDefaultTimeout(PATIENCE_MS);
       await page.goto(`${stack.api.url}/docs`);
@@ -222,7 +222,7 @@ withBrowser('in a browser', () => {
       await page.close();
     });
 
-    it('is dark where the system is, and changes with it', async () => {
+    it('is dark when the system is, and changes with it', async () => {
       const page = await browser.newPage({ colorScheme: 'dark' });
       page.setDefaultTimeout(PATIENCE_MS);
       await page.goto(`${stack.api.url}/docs`);

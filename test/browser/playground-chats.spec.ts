@@ -29,7 +29,7 @@ withBrowser('the playground, in a chat', () => {
     expect(ida.complaints).toEqual([]);
   });
 
-  it('stops a reply, and keeps what there is of it, marked', async () => {
+  it('stops a reply, and keeps the text so far, marked', async () => {
     const kim = await playground.talking();
     await playground.stack.model.script('stop me', slowly());
     await kim.send('stop me');
@@ -39,7 +39,7 @@ withBrowser('the playground, in a chat', () => {
     const replied = (await playground.stored(kim)).at(-1);
     expect([replied.status, replied.stop_reason]).toEqual(['incomplete', 'canceled']);
     expect(await kim.messages.last().locator('.prose p').textContent()).toBe(replied.content.trimEnd());
-    // The model never told what it came to.
+    // The model never reported its tokens.
     expect(replied.usage.estimated).toBe(true);
     const { input_tokens: sent, output_tokens: written } = replied.usage;
     await kim.sees(`~${sent} in · ~${written} out`);
@@ -56,14 +56,14 @@ withBrowser('the playground, in a chat', () => {
     await leo.sees('word2 ');
     await second.lookAgain();
     await second.sees('word4 ');
-    // And what is done in the second is seen in the first.
+    // A change in the second tab also shows in the first.
     await second.page.getByRole('button', { name: 'Stop the reply' }).click();
     await Promise.all([leo.reply('Stopped'), second.reply('Stopped')]);
     expect(await second.messages.allInnerTexts()).toEqual(await leo.messages.allInnerTexts());
     expect([...leo.complaints, ...second.complaints]).toEqual([]);
   });
 
-  it('gives back what was sent into a turn of somewhere else, and follows that turn', async () => {
+  it('gives back a message that met a turn from elsewhere, and follows that turn', async () => {
     const mia = await playground.talking();
     await playground.stack.model.script('elsewhere', slowly());
     await (await playground.as(mia)).turnAsync(mia.chatId, 'elsewhere');
@@ -77,7 +77,7 @@ withBrowser('the playground, in a chat', () => {
     await mia.reply('too late');
   });
 
-  it('reads older messages as one scrolls up, to the first, and nothing moves for it', async () => {
+  it('loads older messages as one scrolls up, to the first, and nothing moves', async () => {
     const ned = await playground.talking();
     await playground.stack.database.query(
       `INSERT INTO messages (id, chat_id, seq, role, content)
@@ -94,7 +94,7 @@ withBrowser('the playground, in a chat', () => {
 
     let moved = 0;
     for (let shown = await count(); shown < 220;) {
-      // In one frame: what is seen first, where, and a step up that has the page fetch what is above.
+      // In one frame: the first visible message, its place, and a step up that makes the page load more.
       const seen = await history.evaluate((scroller) => {
         scroller.scrollTop = 300;
         const { top } = scroller.getBoundingClientRect();
@@ -115,7 +115,7 @@ withBrowser('the playground, in a chat', () => {
     await ned.sees('The beginning of the chat');
     expect(await count()).toBe(220);
 
-    // Whoever reads further up is left there, whatever comes; one click leads to the end.
+    // A reader further up stays there, whatever comes; one click leads to the end.
     await (await playground.as(ned)).turn(ned.chatId, 'while you read');
     await ned.lookAgain();
     await ned.messages.filter({ hasText: '[Stand-in model]' }).waitFor();
@@ -125,7 +125,7 @@ withBrowser('the playground, in a chat', () => {
     expect(ned.complaints).toEqual([]);
   });
 
-  it('gets the reply by polling, too, and never asks for a stream then', async () => {
+  it('gets the reply by polling, too, and then never asks for a stream', async () => {
     const oda = await playground.talking();
     await oda.page.getByRole('radio', { name: 'Polling' }).check();
     const asked: string[] = [];
@@ -178,7 +178,7 @@ withBrowser('the playground, in a chat', () => {
     expect(uma.complaints).toEqual([]);
   });
 
-  it('can stop a reply also in a chat that was archived meanwhile', async () => {
+  it('can stop a reply in a chat that was archived meanwhile', async () => {
     const gus = await playground.talking();
     await playground.stack.model.script('put away', slowly());
     await gus.send('put away');
@@ -189,7 +189,7 @@ withBrowser('the playground, in a chat', () => {
     await gus.reply('Stopped');
   });
 
-  it('says why a turn failed, also after a reload, and asks again without saying the words twice', async () => {
+  it('says why a turn failed, even after a reload, and asks again without repeating the message', async () => {
     const vic = await playground.talking();
     await playground.stack.model.script(
       'impossible',
@@ -209,7 +209,7 @@ withBrowser('the playground, in a chat', () => {
   it.each([
     ['phone', PHONE],
     ['desktop', { viewport: { width: 1440, height: 900 } }],
-  ])('says on a %s why a reply is incomplete, and what the model is not sent any more', async (place, how) => {
+  ])('says on a %s why a reply is incomplete, and what the model gets no more', async (place, how) => {
     const { model } = playground.stack;
     const amy = await playground.talking(how);
     const explanation = '<img src=x onerror=alert(1)> This could do <b>harm</b>.';
@@ -228,13 +228,13 @@ withBrowser('the playground, in a chat', () => {
     await amy.reply(/At first, one[^]*Refused The model refused to go on\. .?bio/);
     await ask('never');
     await amy.reply('Refused The model refused to answer.');
-    // The model's words are text, whatever they look like.
+    // The model's words stay text, whatever they look like.
     expect(await amy.messages.last().locator('q').textContent()).toBe(explanation);
     expect(await amy.messages.last().locator('.prose, img, b').count()).toBe(0);
     await ask('no room');
     await amy.reply(/So far[^]*Cut off The chat left the model no room for more\./);
 
-    // The refused turns are marked, as soon as they are; the others are not.
+    // The refused turns are marked at once; the others are not.
     const marked = (): Promise<string[]> =>
       amy.messages.filter({ hasText: 'not sent to the model any more' }).locator('.unseen + *').allTextContents();
     const expected = ['half of it', 'At first, one', 'never', expect.stringContaining('refused to answer')];
@@ -254,9 +254,9 @@ withBrowser('the playground, in a chat', () => {
     expect(amy.complaints).toEqual([]);
   });
 
-  it('tells of an attempt that was lost, and shows nothing of its text', async () => {
+  it('says that an attempt was lost, and shows none of its text', async () => {
     const wim = await playground.talking();
-    // Long enough to be seen, on a busy machine, too.
+    // Long enough to be seen, even on a busy machine.
     await playground.stack.model.script(
       'twice',
       { pieces: ['lost words ', 'all '], piece_delay_ms: 5_000, cut_after: 2 },
@@ -284,12 +284,12 @@ withBrowser('the playground, in a chat', () => {
     await rex.reply('שלום');
     expect(await rex.page.title()).not.toBe('taken');
     expect(await rex.page.locator('.prose img, .prose script').count()).toBe(0);
-    // An address may be followed where an assistant wrote it, and leads nowhere else.
+    // A link in a reply leads only where its author wrote.
     expect(await rex.page.locator('.prose a').evaluateAll((all) => all.map((one) => one.getAttribute('href')))).toEqual(
       ['http://example.com/'],
     );
     expect(await rex.messages.last().locator('pre').innerText()).toBe('const a = "<b>";');
-    // Nothing sticks out, on a phone either.
+    // Nothing is wider than the page, even on a phone.
     for (const width of [1280, 390]) {
       await rex.page.setViewportSize({ width, height: 844 });
       const out = await rex.page
@@ -297,13 +297,13 @@ withBrowser('the playground, in a chat', () => {
         .evaluate((one) => one.scrollWidth - one.clientWidth);
       expect([width, out]).toEqual([width, 0]);
     }
-    // Whoever was at the end is there, however wide it is.
+    // A reader at the end is still there at each width.
     await rex.page.getByRole('button', { name: 'To the newest' }).waitFor({ state: 'detached' });
     await rex.picture('whatever');
     expect(rex.complaints).toEqual([]);
   });
 
-  it('says what is wrong with a message that is too long, before it is sent', async () => {
+  it('says that a message is too long before it is sent', async () => {
     const sue = await playground.talking();
     await sue.field.fill('x'.repeat(32_001));
     await sue.sees('32,001 of 32,000 characters');
@@ -312,10 +312,10 @@ withBrowser('the playground, in a chat', () => {
     expect(await sue.page.getByRole('button', { name: 'Send' }).isEnabled()).toBe(true);
   });
 
-  it('stops a reply also before it knows that it was accepted', async () => {
+  it('stops a reply even before the turn is accepted', async () => {
     const joe = await playground.talking();
     await playground.stack.model.script('at once', slowly());
-    // A slow line.
+    // A slow connection.
     let arrives = (): void => undefined;
     const arrived = new Promise<void>((resolve) => (arrives = resolve));
     await joe.page.route('**/turns', async (route) => {
@@ -336,7 +336,7 @@ withBrowser('the playground, in a chat', () => {
     expect((await playground.stored(joe)).filter(({ role }) => role === 'user')).toHaveLength(1);
   });
 
-  it('lets go of a reply while it is hidden, and takes it up again', async () => {
+  it('lets go of a reply while it is hidden, and resumes it afterwards', async () => {
     const sol = await playground.talking();
     await playground.stack.model.script('behind', slowly());
     await sol.send('behind');
@@ -344,11 +344,11 @@ withBrowser('the playground, in a chat', () => {
     const left = sol.page.waitForEvent('requestfailed', (request) => request.url().endsWith('/turns'));
     await sol.hide(true);
     await left;
-    // A look around that was under way may come to its end.
+    // A look that was under way may end.
     await sol.page.waitForTimeout(1_000);
     const asked: string[] = [];
     sol.page.on('request', (request) => asked.push(new URL(request.url()).pathname));
-    // Longer than from one look of a page that is seen to the next.
+    // Longer than the time between two looks of a visible page.
     await sol.page.waitForTimeout(6_000);
     expect(asked).toEqual([]);
     await sol.hide(false);
@@ -360,7 +360,7 @@ withBrowser('the playground, in a chat', () => {
     );
   });
 
-  it('calls a chat by what was said first in it, and by what one calls it then', async () => {
+  it('names a chat after its first message, until the user names it', async () => {
     const tom = await playground.talking();
     const { page } = tom;
     const title = page.getByRole('heading', { level: 1 });
@@ -378,7 +378,7 @@ withBrowser('the playground, in a chat', () => {
     await field.fill(' <b>The laptop</b> ');
     await field.press('Enter');
     await row.filter({ hasText: '<b>The laptop</b>' }).waitFor();
-    // What it is called now stays, whatever is said.
+    // A given title stays, whatever the messages are.
     await tom.send('and another');
     await tom.reply('and another');
     await page.reload();
@@ -387,7 +387,7 @@ withBrowser('the playground, in a chat', () => {
     expect(tom.complaints).toEqual([]);
   });
 
-  it('stays where one went while another chat was slow to open', async () => {
+  it('stays on the chat one has chosen while another was slow to open', async () => {
     const ugo = await playground.talking();
     const { page, chatId } = ugo;
     let opened = (): void => undefined;

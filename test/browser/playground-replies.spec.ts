@@ -46,7 +46,7 @@ const HOSTILE = [
   `${'['.repeat(3_000)} the end`,
 ].join('\n\n');
 
-withBrowser('the playground, with what is written', () => {
+withBrowser('the playground, with texts of all kinds', () => {
   let playground: Playground;
   beforeAll(async () => {
     playground = await Playground.start();
@@ -54,7 +54,7 @@ withBrowser('the playground, with what is written', () => {
   afterEach(() => playground.clear());
   afterAll(() => playground.stop());
 
-  /** Answers a turn with `text`, and gives what is drawn of it. */
+  /** Answers a turn with `text`, and returns the drawn reply. */
   const replied = async (visitor: Visitor, text: string, words: string | RegExp) => {
     await playground.stack.model.script('say it', { text }, 1);
     await visitor.field.fill('say it');
@@ -66,7 +66,7 @@ withBrowser('the playground, with what is written', () => {
   it.each([
     ['desktop', { viewport: { width: 1440, height: 900 } }],
     ['phone', PHONE],
-  ])('draws a reply’s Markdown on a %s, in light and dark, and keeps nobody out', async (place, how) => {
+  ])('draws a reply’s Markdown on a %s, in light and dark, accessibly', async (place, how) => {
     const liv = await playground.talking(how);
     const prose = await replied(liv, REPLY, 'That is all.');
     const html = await prose.evaluate((one) => one.innerHTML);
@@ -101,7 +101,7 @@ withBrowser('the playground, with what is written', () => {
       ],
     ]);
     expect(await prose.locator('blockquote, hr').count()).toBe(2);
-    // Its words, and not smaller than what stands in a line.
+    // The words of its figure captions, and code that is not smaller than the text around it.
     expect(await prose.locator('figcaption span').allInnerTexts()).toEqual(['sh', 'ts']);
     const sizes = await liv.page.evaluate<string[]>(
       `[...document.querySelectorAll('.prose pre code, .prose p > code')].map((one) => getComputedStyle(one).fontSize)`,
@@ -110,13 +110,13 @@ withBrowser('the playground, with what is written', () => {
     expect(new Set(sizes).size).toBe(1);
     await liv.picture(`${place}-markdown`);
     expect(await liv.barriers()).toEqual([]);
-    // Nothing but code and tables is wider than the page.
+    // Only code and tables may be wider than the page.
     const history = liv.page.getByRole('region', { name: 'History' });
     expect(await history.evaluate((one) => one.scrollWidth - one.clientWidth)).toBe(0);
     expect(liv.complaints).toEqual([]);
   });
 
-  it('gives code to take along as it is', async () => {
+  it('copies code unchanged', async () => {
     const cleo = await playground.talking({ permissions: ['clipboard-read', 'clipboard-write'] });
     const prose = await replied(cleo, REPLY, 'That is all.');
     await prose.getByRole('button', { name: 'Copy the code' }).last().click();
@@ -126,7 +126,7 @@ withBrowser('the playground, with what is written', () => {
     );
   });
 
-  it('runs, loads and sends nothing of what a reply says, and leads nowhere but into the web', async () => {
+  it('runs, loads and sends nothing that a reply contains, and links only to the web', async () => {
     const rex = await playground.talking();
     const { page } = rex;
     const prose = await replied(rex, HOSTILE, 'the end');
@@ -143,7 +143,7 @@ withBrowser('the playground, with what is written', () => {
     expect(await prose.innerText()).toContain('<img src=x onerror="document.title=taken">');
     expect(await prose.locator('pre').innerText()).toBe('</code></pre><script>document.title="taken"</script>');
     expect(rex.complaints).toEqual([]);
-    // Not even the page itself could.
+    // Even the page itself could not.
     const refused = await page.evaluate(
       `(() => { try { document.body.innerHTML = '<i>x</i>'; return 'done' } catch (error) { return error.name } })()`,
     );
@@ -160,11 +160,11 @@ withBrowser('the playground, with what is written', () => {
     expect((await own.locator('p').allTextContents()).join('\n\n')).toBe(written);
   });
 
-  it('does not jump while a reply is written, nor when it is there', async () => {
+  it('does not jump while a reply is written, nor at its end', async () => {
     const mo = await playground.talking({ viewport: { width: 900, height: 1400 } });
     const pieces = REPLY.match(/[^]{1,3}/g) ?? [];
     await playground.stack.model.script('piece by piece', { pieces, piece_delay_ms: 12 });
-    // All that is ever drawn of it: heights, and the words.
+    // Everything that is ever drawn of it: heights and words.
     await mo.page.evaluate(`
       globalThis.seen = [];
       const look = () => {
@@ -187,18 +187,18 @@ withBrowser('the playground, with what is written', () => {
       expect(whole.startsWith(letters(text))).toBe(true);
       expect([text.slice(-40), height >= lower - 1, elements >= fewer]).toEqual([text.slice(-40), true, true]);
     });
-    // What is drawn at once in the end is what was drawn piece by piece.
+    // The final drawing equals the one that grew piece by piece.
     const before = seen.findLast(([, text]) => letters(text) !== whole)?.[0] ?? 0;
     expect((frames.at(-1)?.[0] ?? 0) - before).toBeLessThan(40);
   });
 
-  it('says "Yesterday" of the day before summer time, in the hour after midnight, too', async () => {
+  it('says "Yesterday" for the day before summer time, even in the hour after midnight', async () => {
     const eve = await playground.visit({ timezoneId: 'Europe/Madrid' });
     await eve.pick('Support');
     await eve.sees('Today');
     const say = (at: string) =>
       playground.stack.database.query('UPDATE messages SET created_at = $2 WHERE chat_id = $1', [eve.chatId, at]);
-    // The night to the 29th has 23 hours.
+    // The 29th of March has 23 hours.
     for (const [at, now, day] of [
       ['2026-03-29T12:00:00+02:00', '2026-03-30T00:30:00+02:00', 'Yesterday'],
       ['2026-03-28T23:45:00+01:00', '2026-03-30T00:30:00+02:00', 'Saturday'],
@@ -215,7 +215,7 @@ withBrowser('the playground, with what is written', () => {
     ['Chromium and Firefox', { isComposing: true, keyCode: 229 }],
     ['older ones', { isComposing: false, keyCode: 229 }],
     ['Safari, which ends the composition first', { isComposing: false, keyCode: 13, ended: true }],
-  ])('leaves Enter to an input method, as told by %s', async (_, how) => {
+  ])('leaves Enter to an input method, as reported by %s', async (_, how) => {
     const kei = await playground.talking();
     await kei.field.fill('にほんご');
     const press = (how: object = {}): Promise<boolean> =>
@@ -226,7 +226,7 @@ withBrowser('the playground, with what is written', () => {
         const how = { key: 'Enter', isComposing, keyCode, bubbles: true, cancelable: true };
         return field.dispatchEvent(new KeyboardEvent('keydown', how));
       })()`);
-    // Not taken, so the browser does with it what it does.
+    // The page does not handle the key, so the browser does.
     expect(await press(how)).toBe(true);
     expect(await kei.field.inputValue()).toBe('にほんご');
     await kei.page.waitForTimeout(100);

@@ -9,7 +9,7 @@ import { until } from '../support/until.js';
 
 const withBrowser = findChromium() === undefined ? describe.skip : describe;
 
-withBrowser('the playground, as it is come upon', () => {
+withBrowser('the playground, from the first visit on', () => {
   let playground: Playground;
   beforeAll(async () => {
     playground = await Playground.start();
@@ -17,13 +17,13 @@ withBrowser('the playground, as it is come upon', () => {
   afterEach(() => playground.clear());
   afterAll(() => playground.stop());
 
-  it('leads from the first visit to a reply, and the browser has nothing to complain of', async () => {
+  it('leads from the first visit to a reply, without an error in the browser’s console', async () => {
     const ana = await playground.talking();
     await ana.send('¿Cómo reinstalo el software?');
     await ana.reply('[Modelo de prueba] Has preguntado: «¿Cómo reinstalo el software?»');
     const [, asked, replied] = await playground.stored(ana);
     expect(asked.content).toBe('¿Cómo reinstalo el software?');
-    // All of it is shown: numbers and the fences of code are no text any more.
+    // All of the text is shown, except list numbers and code fences, which have become markup.
     const lines = (text: string): string[] =>
       text.split(/\n+/).flatMap((line) => line.replace(/^\d+\. |^```/, '') || []);
     const shown = await ana.messages.last().locator('.prose').innerText();
@@ -37,7 +37,7 @@ withBrowser('the playground, as it is come upon', () => {
     expect(ana.complaints).toEqual([]);
   });
 
-  it('can be used from the first visit to a reply with nothing but a keyboard', async () => {
+  it('can be used from the first visit to a reply with only a keyboard', async () => {
     const { page, ...ben } = await playground.visit();
     await page.getByRole('heading', { name: 'Who would you like to talk to?' }).waitFor();
     await page.getByRole('button', { name: 'General' }).first().waitFor();
@@ -52,7 +52,7 @@ withBrowser('the playground, as it is come upon', () => {
     await page.getByText('[Stand-in model]').first().waitFor();
     await page.getByText('Details').waitFor();
     expect(await page.evaluate(`document.activeElement.id`)).toBe('message');
-    // The way past the lists, and back out of what opens above the page.
+    // The link past the lists, and the way back from a dialog.
     for (let n = 0; n < 40 && !(await focused()).startsWith('Skip'); n++) await page.keyboard.press('Shift+Tab');
     await page.keyboard.press('Enter');
     expect(await page.evaluate(`document.activeElement.id`)).toBe('message');
@@ -65,7 +65,7 @@ withBrowser('the playground, as it is come upon', () => {
     expect(ben.complaints).toEqual([]);
   });
 
-  it('takes a pasted token where a secret is set, and says what is wrong with another', async () => {
+  it('takes a pasted token if a secret is set, and says what is wrong with a bad one', async () => {
     const eva = await playground.visit({ url: playground.stack.api.url });
     const token = eva.page.getByRole('textbox', { name: 'Bearer token' });
     await token.fill('nonsense');
@@ -83,13 +83,13 @@ withBrowser('the playground, as it is come upon', () => {
     await eva.pick('Support');
     await eva.send('hello');
     await eva.reply('[Stand-in model]');
-    // It is kept for the tab, and for no longer.
+    // The tab keeps it, and nothing else does.
     await eva.page.reload();
     await eva.reply('[Stand-in model]');
     expect(await eva.page.evaluate(`JSON.stringify(localStorage)`)).not.toContain('eyJ');
   });
 
-  it('says when the service is away, loses nothing that was typed, and recovers by itself', async () => {
+  it('says when the service is away, loses no typed text, and recovers by itself', async () => {
     const own = await playground.stack.startApi({ JWT_SECRET: '', DATA_DIR: playground.dataDir });
     const xia = await playground.visit({ url: own.url });
     await xia.pick('Support');
@@ -101,7 +101,7 @@ withBrowser('the playground, as it is come upon', () => {
     await xia.sees('The service does not answer. Trying again…');
     await xia.sees('Sending…');
     await xia.picture('away');
-    // Taken back, changed, and sent all the same.
+    // The message is taken back, changed, and sent after all.
     await xia.page.getByRole('button', { name: 'Stop the reply' }).click();
     await until(async () => (await xia.field.inputValue()) === 'after it went away', 'what was typed');
     await xia.send('after it came back');
@@ -115,7 +115,7 @@ withBrowser('the playground, as it is come upon', () => {
     await again.stop();
   });
 
-  it('signs in anew by itself in development when its token is refused', async () => {
+  it('in development, signs in again by itself when its token is refused', async () => {
     const theirs = await mkdtemp(join(tmpdir(), 'rejoinder-playground-'));
     const own = await playground.stack.startApi({ JWT_SECRET: '', DATA_DIR: theirs });
     const yan = await playground.visit({ url: own.url });
@@ -123,7 +123,7 @@ withBrowser('the playground, as it is come upon', () => {
     await yan.send('before');
     await yan.reply('before');
     await own.stop();
-    // Another secret: what it signed before counts for nothing.
+    // With another secret, earlier tokens are invalid.
     await rm(theirs, { recursive: true, force: true });
     const again = await playground.stack.again(own);
     await yan.send('and after');
@@ -132,7 +132,7 @@ withBrowser('the playground, as it is come upon', () => {
     await rm(theirs, { recursive: true, force: true });
   });
 
-  it('asks for another token when a pasted one is refused, and nothing typed is lost', async () => {
+  it('asks for another token when a pasted one is refused, and loses no typed text', async () => {
     const own = await playground.stack.startApi();
     const zoe = await playground.visit({ url: own.url });
     const signIn = async (secret?: string) => {
@@ -156,7 +156,7 @@ withBrowser('the playground, as it is come upon', () => {
     await again.stop();
   });
 
-  it('switches users, and shows nobody another’s chats', async () => {
+  it('switches users, and shows each only their own chats', async () => {
     const tia = await playground.talking();
     const theirs = tia.page.url();
     await tia.page.getByRole('button', { name: 'Account and appearance' }).click();
@@ -169,12 +169,12 @@ withBrowser('the playground, as it is come upon', () => {
     await tia.page.getByRole('button', { name: 'Account and appearance' }).click();
     await tia.page.getByRole('button', { name: 'Sign out' }).click();
     await tia.page.getByRole('textbox', { name: 'User name' }).waitFor();
-    // Whoever signed out stays so.
+    // A user who has signed out stays signed out.
     await tia.page.reload();
     await tia.page.getByRole('textbox', { name: 'User name' }).waitFor();
   });
 
-  it('leaves out whoever signed out while a token was on its way', async () => {
+  it('keeps a user signed out who left while a token was on its way', async () => {
     const roy = await playground.talking();
     const { page } = roy;
     let given = (): void => undefined;
@@ -201,7 +201,7 @@ withBrowser('the playground, as it is come upon', () => {
   it.each([
     ['desktop', DESK],
     ['phone', PHONE],
-  ])('keeps nobody out: on a %s, in light and dark', async (place, how) => {
+  ])('is accessible on a %s, in light and dark', async (place, how) => {
     const barriers: Record<string, string[]> = {};
     const look = async (visitor: Visitor, what: string): Promise<void> => {
       await visitor.picture(`${place}-${what}`);
@@ -244,7 +244,7 @@ withBrowser('the playground, as it is come upon', () => {
     expect(barriers).toEqual(Object.fromEntries(Object.keys(barriers).map((what) => [what, []])));
   });
 
-  it('stands still for whoever wants that, and is light or dark as one likes', async () => {
+  it('stands still for users who prefer that, and is light or dark by choice', async () => {
     const una = await playground.talking({ reducedMotion: 'reduce', colorScheme: 'dark' });
     await playground.stack.model.script('at length', slowly());
     await una.send('at length');

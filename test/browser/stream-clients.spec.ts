@@ -19,12 +19,15 @@ import { type Stack, startStack, tokenFor } from '../support/stack.js';
 const run = promisify(execFile);
 const withBrowser = findChromium() === undefined ? describe.skip : describe;
 
-/** The first connection also carries the requests before the stream. After a cut one answer gets lost, one is cut again, and one ends in order. */
+/**
+ * The first connection also carries the requests before the stream. After a cut, one answer is lost, one is cut again, and one ends in
+ * order.
+ */
 const FAULTS: readonly Fault[] = [{ cutAfter: 5_500 }, { loseAnswer: true }, { cutAfter: 3_300 }, { endAfter: 2_600 }];
 
 const CLIENTS = ['@microsoft/fetch-event-source', 'event-source-polyfill', 'eventsource', 'fetch'];
 
-/** The lines of docs/clients.md for each client, with the packages that they import, as a module for a browser. */
+/** The example of docs/clients.md for each client, with the packages that it imports, as a module for a browser. */
 async function bundled(): Promise<ReadonlyMap<string, string>> {
   const project = await mkdtemp(join(tmpdir(), 'rejoinder-page-'));
   try {
@@ -38,7 +41,7 @@ async function bundled(): Promise<ReadonlyMap<string, string>> {
         return `${n}.js`;
       }),
     );
-    // Rolldown as a library refuses objects that are made within Jest.
+    // Rolldown as a library refuses objects made within Jest, so it runs as a program.
     const rolldown = join(ROOT, 'node_modules/rolldown/bin/cli.mjs');
     await run(process.execPath, [rolldown, ...files, '--platform=browser', '--dir=out'], { cwd: project });
     const codes = await Promise.all(files.map((file) => readFile(join(project, 'out', file), 'utf8')));
@@ -48,7 +51,7 @@ async function bundled(): Promise<ReadonlyMap<string, string>> {
   }
 }
 
-withBrowser('in a browser, the lines of docs/clients.md show a reply once, over a line that breaks', () => {
+withBrowser('in a browser, the examples of docs/clients.md show a reply once, over a line that breaks', () => {
   let stack: Stack;
   let browser: Browser;
   let modules: ReadonlyMap<string, string>;
@@ -80,7 +83,7 @@ withBrowser('in a browser, the lines of docs/clients.md show a reply once, over 
   };
   const shownOn = (page: Page): Promise<string[]> =>
     page.evaluate(() => (globalThis as unknown as { shown: string[] }).shown);
-  /** Waits until so many texts were shown, or this one. */
+  /** Waits until this many texts were shown, or this one. */
   const untilShown = (page: Page, enough: number | string): Promise<unknown> =>
     page.waitForFunction(
       (until) => {
@@ -97,7 +100,7 @@ withBrowser('in a browser, the lines of docs/clients.md show a reply once, over 
       document.dispatchEvent(new Event('visibilitychange'));
     }, hidden);
 
-  /** Has a page show a reply; `follow` resolves once it has all of it. */
+  /** Makes a page show a reply. `follow` resolves once it has all of it. */
   const show = async (
     name: string,
     follow: (page: Page, turn: HardTurn) => Promise<void>,
@@ -124,7 +127,7 @@ withBrowser('in a browser, the lines of docs/clients.md show a reply once, over 
     );
     await page.addScriptTag({ type: 'module', content: code });
   };
-  /** Resolves once the page that runs the lines for this client has shown the reply. */
+  /** Resolves once the page that runs this client's example has shown the reply. */
   const followByLines = async (
     page: Page,
     turn: HardTurn,
@@ -137,7 +140,7 @@ withBrowser('in a browser, the lines of docs/clients.md show a reply once, over 
   const showByLines = (name: string): Promise<void> => show(name, (page, turn) => followByLines(page, turn, name));
 
   it.concurrent('@microsoft/fetch-event-source', () => showByLines('@microsoft/fetch-event-source'));
-  it.concurrent('@microsoft/fetch-event-source, which sends the turn again when its tab is shown again', () =>
+  it.concurrent('@microsoft/fetch-event-source, which sends the turn again when its tab becomes visible', () =>
     show(
       'tabs',
       async (page, turn) => {
@@ -154,7 +157,7 @@ withBrowser('in a browser, the lines of docs/clients.md show a reply once, over 
       [],
     ),
   );
-  it.concurrent('@microsoft/fetch-event-source, which asks once only when it is refused', async () => {
+  it.concurrent('@microsoft/fetch-event-source, which asks only once when it is refused', async () => {
     const page = await opened();
     let asked = 0;
     page.on('request', (request) => (asked += request.method() === 'POST' ? 1 : 0));
@@ -162,7 +165,7 @@ withBrowser('in a browser, the lines of docs/clients.md show a reply once, over 
     const setting = { service: stack.api.url, token: tokenFor('stranger'), chat: randomUUID(), asked: asking('hello') };
     await runLines(page, setting, modules.get('@microsoft/fetch-event-source'));
     expect((await refused).message).toBe('no: 404');
-    // It would come back after a second.
+    // It would try again after a second.
     await new Promise((resolve) => setTimeout(resolve, 1_500));
     expect(asked).toBe(1);
     await page.close();
@@ -171,7 +174,7 @@ withBrowser('in a browser, the lines of docs/clients.md show a reply once, over 
   it.concurrent('eventsource', () => showByLines('eventsource'));
   it.concurrent('fetch', () => showByLines('fetch'));
 
-  it.concurrent('Swagger UI, which shows it when it has ended, all at once, also when it is sent again', async () => {
+  it.concurrent('Swagger UI, which shows the whole stream at its end, even when it is sent again', async () => {
     const user = stack.as('swagger');
     const { id: chat } = await user.chat();
     await stack.model.script('by hand', { pieces: ['uno, ', 'dos, ', 'tres'] });
@@ -208,7 +211,7 @@ withBrowser('in a browser, the lines of docs/clients.md show a reply once, over 
     expect((await user.get(`/api/v1/chats/${chat}/messages`)).body.data).toHaveLength(3);
   });
 
-  it.concurrent('its own EventSource, were it let in: it comes back after each cut, and not after the end', () =>
+  it.concurrent('its own EventSource, if it were let in: it reconnects after each cut, and not after the end', () =>
     show('EventSource', async (page, turn) => {
       const job = await stack.as('browser with EventSource').turnAsync(turn.chat, turn.asked(QUESTION));
       await page.setExtraHTTPHeaders({ authorization: `Bearer ${turn.token}` });

@@ -8,11 +8,11 @@ import { until } from '../support/until.js';
 const ENDLESS = { pieces: Array.from({ length: 2_000 }, (_, n) => `piece ${n} `), piece_delay_ms: 10 };
 const NOBODYS = '0199a0de-0000-7000-8000-000000000000';
 
-/** A user's id as identity providers make them, and worse. */
+/** A user id as identity providers make them, and worse. */
 const ODD = 'auth0|Ñandú/😀?#%41&é';
 const OPERATOR = /operator=[\w-]{11}/;
 
-describe('an operator, for a user whose token nobody has', () => {
+describe('an operator, for a user whose token they do not have', () => {
   let stack: Stack;
   let ops: Client;
   beforeAll(async () => {
@@ -23,7 +23,7 @@ describe('an operator, for a user whose token nobody has', () => {
   afterAll(() => stack.stop());
 
   const log = (): string => stack.api.output();
-  /** What the API's log has of a kind, once there are so many of them. */
+  /** The API's log lines that match, once there are `count` of them. */
   const logged = (what: RegExp, count = 1): Promise<string[]> =>
     until(async () => {
       const found = log().match(new RegExp(`${what.source} ${OPERATOR.source}`, 'g')) ?? [];
@@ -34,7 +34,7 @@ describe('an operator, for a user whose token nobody has', () => {
   const cancel = (job: string) => ops.patch(`/api/v1/admin/jobs/${job}`, { status: 'canceled' });
 
   describe('cancels a job', () => {
-    it('that runs away: the call ends within a second, and the user has the text so far', async () => {
+    it('that runs: the call ends within a second, and the user keeps the text so far', async () => {
       const ana = stack.as('ana');
       const chat = (await ana.chat()).id;
       const job = await ana.turnAsync(chat, 'an endless story');
@@ -55,11 +55,11 @@ describe('an operator, for a user whose token nobody has', () => {
       });
       expect(body.assistant_message.content).toMatch(/^piece 0 piece 1 /);
       await logged(new RegExp(`canceled job_id=${job.id}`));
-      // Once more is no change.
+      // A second cancel changes nothing.
       expect((await cancel(job.id)).status).toBe(200);
     });
 
-    it('that waits, and none that has ended, or that is not there', async () => {
+    it('that waits, and none that has ended or does not exist', async () => {
       const abe = stack.as('abe');
       const chat = (await abe.chat()).id;
       const done = (await abe.turn(chat, 'hello')).body.job_id;
@@ -81,7 +81,7 @@ describe('an operator, for a user whose token nobody has', () => {
   });
 
   describe('closes chats', () => {
-    it('found by their user, of whom nothing is shown that was said', async () => {
+    it('found by their user, without any text of the user', async () => {
       const bob = stack.as(ODD);
       const chats = [await bob.chat(), await bob.chat('billing')].map(({ id }) => id);
       const [first = '', second = ''] = chats;
@@ -102,7 +102,7 @@ describe('an operator, for a user whose token nobody has', () => {
       expect(JSON.stringify([page, (await ops.get(`/api/v1/admin/chats/${first}`)).body])).not.toContain('canary');
     });
 
-    it('and the user can say no more in them', async () => {
+    it('after which the user can write no more in them', async () => {
       const cat = stack.as('cat');
       const chat = (await cat.chat()).id;
       const at = `/api/v1/admin/chats/${chat.toUpperCase()}`;
@@ -125,8 +125,8 @@ describe('an operator, for a user whose token nobody has', () => {
     });
   });
 
-  describe('takes data along', () => {
-    it('as the user does, line by line, and the log says who took whose', async () => {
+  describe('exports data', () => {
+    it('as the user does, line by line, and the log says who exported whose data', async () => {
       const dan = stack.as(ODD);
       await dan.turn((await dan.chat()).id, 'canary-question');
       const lines = async (client: Client, path: string) => {
@@ -147,7 +147,7 @@ describe('an operator, for a user whose token nobody has', () => {
       expect(log()).not.toMatch(/auth0|canary/);
     });
 
-    it('as one of the operator’s own streams, not of the user’s', async () => {
+    it('as one of the operator’s own streams, not the user’s', async () => {
       await stack.database.query(
         `WITH holder AS (INSERT INTO stream_holders VALUES (gen_random_uuid(), now() + interval '1 hour') RETURNING process)
          INSERT INTO open_streams SELECT 'eva', process, 1 FROM holder`,
@@ -160,7 +160,7 @@ describe('an operator, for a user whose token nobody has', () => {
   });
 
   describe('erases', () => {
-    it('all that the user has, and the receipt counts it', async () => {
+    it('all data of the user, and the receipt counts it', async () => {
       const fay = stack.as(ODD);
       const chat = (await fay.chat()).id;
       const { body } = await erase(ODD);
@@ -171,13 +171,13 @@ describe('an operator, for a user whose token nobody has', () => {
       await logged(/erasure asked for user=[\w-]{11}/);
       const rest = await stack.database.query('SELECT FROM chats WHERE user_id = $1 OR released_from = $1', [ODD]);
       expect(rest.rowCount).toBe(0);
-      // What is done needs no token of the user's, and leaves other users alone.
+      // Erasure needs no token of the user, and leaves other users alone.
       expect((await stack.as('ana').get('/api/v1/chats')).body.data).toHaveLength(1);
       const nothing = (await erase(ODD)).body;
       expect(nothing).toMatchObject({ chats: 0, messages: 0, deleted_at: expect.any(String) });
     });
 
-    it('without waiting, and reads the receipt where it is said to be, which no other user can', async () => {
+    it('without waiting, and reads the receipt at its `Location`, which no other user can', async () => {
       await stack.as('gus').chat();
       const holder = await stack.database.connect();
       try {
@@ -198,7 +198,7 @@ describe('an operator, for a user whose token nobody has', () => {
       }
     });
 
-    it('nobody whom no token could name, and knows capitals from small letters', async () => {
+    it('no user whom no token could name, and distinguishes capital and small letters', async () => {
       const longest = '😀'.repeat(255);
       await stack.as(longest).chat();
       await stack.as('Hal').chat();

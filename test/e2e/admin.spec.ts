@@ -33,7 +33,7 @@ describe('operators', () => {
     expect(status).toBe(502);
     return { chat, job: body.job_id };
   };
-  /** Waits until workers have taken every ticket, in vain where dispatch is paused. */
+  /** Waits until workers have taken every ticket, which stays without effect while dispatch is paused. */
   const ticketsTaken = () =>
     until(
       async () => (await onQueue(stack, (queue) => queue.getJobCountByTypes('waiting', 'active'))) === 0,
@@ -41,8 +41,8 @@ describe('operators', () => {
     );
   const edit = (sql: string, ...values: unknown[]) => stack.database.query(sql, values);
 
-  describe('are nobody else', () => {
-    it('to other tokens each of their operations, and every other method there, answers like an unknown address', async () => {
+  describe('have operations that are only for them', () => {
+    it('for other tokens each operation, and every other method there, answers like an unknown address', async () => {
       const eve = stack.as('eve');
       const almost = new Client(stack.api.url, tokenFor('eve', { scope: 'administrator' }));
       const strange = new Client(stack.api.url, tokenFor('eve', { scope: { admin: true } }));
@@ -81,7 +81,7 @@ describe('operators', () => {
       }
     });
 
-    it('without a token, or with one that is no longer good, they are told so', async () => {
+    it('without a token, or with an invalid one, the answer is 401', async () => {
       for (const token of [undefined, tokenFor('ops', { scope: 'admin', exp: 1_000_000_000 })]) {
         for (const path of ['jobs', `jobs/${NOBODYS}`, 'dispatch', 'usage']) {
           expect((await new Client(stack.api.url, token).get(`/api/v1/admin/${path}`)).status).toBe(401);
@@ -89,7 +89,7 @@ describe('operators', () => {
       }
     });
 
-    it('a method that is not there is 404 to operators, too; an unknown job is', async () => {
+    it('an unknown method is 404 to operators, too, and so is an unknown job', async () => {
       expect((await ops.request('DELETE', '/api/v1/admin/dispatch')).status).toBe(404);
       expect((await ops.get(`/api/v1/admin/jobs/${NOBODYS}`)).body.message).toBe('There is no such job.');
       expect((await ops.get('/api/v1/admin/jobs/x')).status).toBe(404);
@@ -97,7 +97,7 @@ describe('operators', () => {
   });
 
   describe('see jobs', () => {
-    it('by state, user, chat, assistant and error, and never what was said', async () => {
+    it('by state, user, chat, assistant and error, and never with texts of users', async () => {
       const ana = stack.as('ana');
       const chat = (await ana.chat()).id;
       const other = (await ana.chat('billing')).id;
@@ -135,7 +135,7 @@ describe('operators', () => {
       expect(ids(await jobs(`user=old&created_after=${encodeURIComponent('2026-01-05T12:00:00.001+02:00')}`))).toEqual([
         young,
       ]);
-      // Offsets that RFC 3339 has and PostgreSQL has not, and less than the millisecond in which a job is accepted.
+      // Offsets that RFC 3339 allows and PostgreSQL does not, and times within the millisecond in which a job was accepted.
       const after = (moment: string) => jobs(`user=old&created_after=${encodeURIComponent(moment)}`).then(ids);
       expect(await after('2026-01-04T10:01:00-23:59')).toEqual([young, old]);
       expect(await after('2026-01-06T09:59:00.000+23:59')).toEqual([young, old]);
@@ -143,7 +143,7 @@ describe('operators', () => {
       expect(await after('9999-12-31T23:59:59.999Z')).toEqual([]);
     });
 
-    it('in pages from either end, that neither repeat nor leave out one, also of the same moment', async () => {
+    it('in pages from either end, which neither repeat nor leave out a job, even of the same moment', async () => {
       const chat = (await stack.as('pat').chat()).id;
       const all: string[] = [];
       for (let n = 0; n < 7; n++) all.push((await stack.as('pat').turn(chat, `turn ${n}`)).body.job_id);
@@ -161,7 +161,7 @@ describe('operators', () => {
       };
       expect(await walk('oldest', 'after')).toEqual(oldestFirst);
       expect(await walk('newest', 'before')).toEqual([...oldestFirst].reverse());
-      // Back from the end, and on to what is still to come.
+      // Back from the end, and forward to later jobs.
       const first = await jobs('user=pat&limit=2&order=newest');
       expect(ids(await jobs(`user=pat&limit=3&after=${first.after}`))).toEqual([]);
       const next = (await stack.as('pat').turn(chat, 'one more')).body.job_id;
@@ -171,7 +171,7 @@ describe('operators', () => {
       expect(ids(await jobs(`user=pat&limit=2&after=${older.after}`))).toEqual(ids(first));
     });
 
-    it('also one among very many: a page looks at 10,000 at most, and says when there may be more', async () => {
+    it('even one among very many: a page reads at most 10,000 jobs, and says when there may be more', async () => {
       const una = stack.as('una');
       const rare = (await una.turn((await una.chat('billing')).id, 'rare')).body.job_id;
       const { job_id } = (await una.turn((await una.chat()).id, 'common')).body;
@@ -192,7 +192,7 @@ describe('operators', () => {
       expect([ids(end), end.has_more]).toEqual([[], false]);
     });
 
-    it('with whatever is no filter refused, field by field', async () => {
+    it('with every invalid filter refused, field by field', async () => {
       const [page] = [await jobs('user=pat&limit=1')];
       const refused = async (path: string): Promise<string> => {
         const { status, body } = await ops.get(`/api/v1/admin/${path}`);
@@ -258,8 +258,8 @@ describe('operators', () => {
     });
   });
 
-  describe('see why a job is where it is', () => {
-    it('running, then done: its attempts, their calls and tokens', async () => {
+  describe('see why a job is in its state', () => {
+    it('running, then succeeded: its attempts, their calls and tokens', async () => {
       const ben = stack.as('ben');
       const chat = (await ben.chat()).id;
       await stack.model.script('overloaded', { status: 529, error_type: 'overloaded_error', message: 'busy' }, 1);
@@ -327,7 +327,7 @@ describe('operators', () => {
   });
 
   describe('pause dispatch', () => {
-    it('nothing is begun, what runs ends, turns are accepted; then all that waits goes on at once', async () => {
+    it('no attempt begins, running ones end, and turns are accepted; afterwards all waiting turns go on at once', async () => {
       const [dan, dot] = [stack.as('dan'), stack.as('dot')];
       const [running, waiting] = [(await dan.chat()).id, (await dot.chat()).id];
       await stack.model.script('under way', { delay_ms: 800 });
@@ -354,7 +354,7 @@ describe('operators', () => {
       expect(Date.parse(started_at) - Date.parse(resumed.body.changed_at)).toBeLessThan(pace.bound(10_000));
     });
 
-    it('nothing is taken over, and no worker woken, meanwhile; a turn’s hour runs on: it ends `expired`, and may be put back', async () => {
+    it('no job is taken over and no worker is woken meanwhile; a turn’s hour runs on, so it ends `expired`, and may be requeued', async () => {
       await pause(true);
       const before = stack.workers[0]?.output().length;
       const waits = async (user: string) => (await stack.as(user).turnAsync((await stack.as(user).chat()).id, user)).id;
@@ -364,7 +364,7 @@ describe('operators', () => {
         lost,
       );
       await edit(`UPDATE jobs SET available_at = now() - interval '1 minute' WHERE id = $1`, overdue);
-      // Two that expire, one after the other: the reconciler has looked at all there is in between.
+      // Two expire, one after the other, so that the reconciler has done a whole look in between.
       const expired: string[] = [];
       for (const user of ['finn', 'flo']) {
         const id = await waits(user);
@@ -386,7 +386,7 @@ describe('operators', () => {
       }
     });
 
-    it('a worker that starts meanwhile begins nothing either', async () => {
+    it('a worker that starts meanwhile begins no attempt either', async () => {
       await pause(true);
       const gus = stack.as('gus');
       const { id } = await gus.turnAsync((await gus.chat()).id, 'a new worker');
@@ -399,8 +399,8 @@ describe('operators', () => {
     });
   });
 
-  describe('put a failed job back', () => {
-    it('it gets its reply where it belongs, and whoever follows it sees that; the numbers of its attempts go on', async () => {
+  describe('requeue a failed job', () => {
+    it('its reply comes in its place, clients that follow it see that, and its attempts are numbered on', async () => {
       const { chat, job: id } = await failedTurn('hal', 'second chance');
       await edit(`UPDATE jobs SET created_at = created_at - interval '2 days', attempts_left = 0 WHERE id = $1`, id);
       await pause(true);
@@ -423,7 +423,7 @@ describe('operators', () => {
       expect(stack.api.output()).toMatch(new RegExp(`requeued job_id=${id} operator=[\\w-]{11}`));
     });
 
-    it('not one that has not failed', async () => {
+    it('not one in another state', async () => {
       const ida = stack.as('ida');
       const chat = (await ida.chat()).id;
       const { job_id: id } = (await ida.turn(chat, 'fine')).body;
@@ -434,7 +434,7 @@ describe('operators', () => {
       expect((await requeue(NOBODYS)).status).toBe(404);
     });
 
-    it('not while the chat has another turn, nor once something was said in it, nor when it is not active', async () => {
+    it('not while the chat has another turn, nor after a later message, nor when the chat is not active', async () => {
       const { chat, job: id } = await failedTurn('jon', 'blocked');
       const jon = stack.as('jon');
       await pause(true);
@@ -452,7 +452,7 @@ describe('operators', () => {
       expect((await job(id)).status).toBe('failed');
     });
 
-    it('once, however many operators do it at once, and never beside a turn of the user', async () => {
+    it('once, however many operators try at the same time, and never beside a turn of the user', async () => {
       for (let round = 0; round < 5; round++) {
         const { chat, job: id } = await failedTurn(`kay${round}`, `race ${round}`);
         const kay = stack.as(`kay${round}`);
@@ -477,7 +477,7 @@ describe('operators', () => {
   });
 
   describe('see usage', () => {
-    it('per day, assistant and user: calls by outcome and all of their tokens, also of calls that came to nothing', async () => {
+    it('per day, assistant and user: calls by outcome, and all of their tokens, even of failed calls', async () => {
       const chat = (await stack.as('lea').chat()).id;
       const other = (await stack.as('max').chat('billing')).id;
       await stack.as('lea').turn(chat, 'one');
@@ -549,7 +549,7 @@ describe('operators', () => {
         1,
       );
 
-      // A cursor holds whatever a user may be called.
+      // A cursor can hold any user id.
       await edit(`UPDATE model_calls SET user_id = $1 WHERE started_at < '2026-01-05'`, '\u0001"é'.repeat(85));
       const odd = await usage('');
       const found: unknown[] = [];
@@ -560,7 +560,7 @@ describe('operators', () => {
         after = `&after=${page.after}`;
       }
       expect(found).toEqual(odd.data);
-      // Lines of a user whose data was deleted, and of an older version, stay in the sums.
+      // Entries of deleted users, and those of an older version, stay in the sums.
       await edit(
         `UPDATE model_calls SET user_id = NULL, assistant_slug = NULL WHERE user_id = 'max' AND started_at < '2026-02-01'`,
       );
@@ -569,7 +569,7 @@ describe('operators', () => {
       );
     });
 
-    it('of the last seven days, unless they say otherwise', async () => {
+    it('of the last seven days by default', async () => {
       await stack.as('liv').turn((await stack.as('liv').chat()).id, 'today');
       const { from, to, data } = (await ops.get('/api/v1/admin/usage?group_by=day')).body;
       expect(Date.parse(to) - Date.parse(from)).toBe(6 * 24 * 60 * 60 * 1_000);
@@ -578,7 +578,7 @@ describe('operators', () => {
   });
 });
 
-/** All that an answer tells, but for its date. */
+/** The whole answer, except its date. */
 async function told(
   client: Client,
   method: string,

@@ -17,7 +17,7 @@ import type { App } from '../support/processes.js';
 import { type Stack, startStack, tokenFor } from '../support/stack.js';
 import { until } from '../support/until.js';
 
-/** A chat's state as `@ai-sdk/react` keeps it: a message that is replaced is a copy, so that the page renders it. */
+/** A chat's state as `@ai-sdk/react` keeps it: a replaced message is a copy, so that the page renders it. */
 class MemoryState implements ChatState<RejoinderUIMessage> {
   status: ChatStatus = 'ready';
   error: Error | undefined;
@@ -29,7 +29,7 @@ class MemoryState implements ChatState<RejoinderUIMessage> {
   snapshot = <T>(thing: T): T => structuredClone(thing);
 }
 
-/** What is wrong with the chunks of all tests, by the package's own schema. */
+/** Faults in the chunks of all tests, by the package's own schema. */
 const faults: unknown[] = [];
 
 async function judge(chunk: unknown): Promise<boolean> {
@@ -37,7 +37,7 @@ async function judge(chunk: unknown): Promise<boolean> {
   return result?.success === true;
 }
 
-/** The transport as the `useChat` of `ai` 6 hands it on: these two functions, and nothing it says of itself. */
+/** The transport as the `useChat` of `ai` 6 passes it on: only these two functions, none of its properties. */
 function handedOn(transport: RejoinderChatTransport): ChatTransport<RejoinderUIMessage> {
   const judged = (stream: ReadableStream<UIMessageChunk>): ReadableStream<UIMessageChunk> =>
     stream.pipeThrough(
@@ -57,7 +57,7 @@ function handedOn(transport: RejoinderChatTransport): ChatTransport<RejoinderUIM
   };
 }
 
-/** What `useChat` is, without React: the same class with another state. */
+/** `useChat` without React: the same class with another state. */
 class Page extends AbstractChat<RejoinderUIMessage> {
   constructor(
     readonly rejoinder: RejoinderChatTransport,
@@ -66,7 +66,7 @@ class Page extends AbstractChat<RejoinderUIMessage> {
     super({ ...init, transport, state: new MemoryState(messages) });
   }
 
-  /** The text of the reply, of all its parts. */
+  /** The reply's text, of all its parts. */
   get text(): string {
     return this.lastMessage?.role === 'assistant' ? textOf(this.lastMessage) : '';
   }
@@ -104,7 +104,7 @@ describe('useChat, through the transport', () => {
     pieces: Array.from({ length: count }, (_, n) => `pieza ${n} 😀\n\n`),
     piece_delay_ms,
   });
-  /** The page shows what is kept, and nothing else. */
+  /** The page must show only the stored messages. */
   const showsWhatIsKept = async (page: Page, user: string): Promise<void> => {
     const message = await kept(user, page.id);
     const [expected] = toUIMessages([message]);
@@ -113,7 +113,7 @@ describe('useChat, through the transport', () => {
     expect(page.messages.filter((one) => one.id === expected?.id)).toHaveLength(1);
   };
 
-  it('shows a turn as it is written, and at the end the message that is kept, with what is known of it', async () => {
+  it('shows a turn as it is written, and at the end the stored message with its metadata', async () => {
     const client = clientOf('ana');
     const opened = await client.openChat('support');
     await stack.model.script('a story', slowPieces(20, 60));
@@ -153,11 +153,11 @@ describe('useChat, through the transport', () => {
         usage: message.usage,
       },
     });
-    // What begins the page after a reload is the same.
+    // After a reload the page begins with the same.
     await showsWhatIsKept(page, 'ana');
   });
 
-  it('is a stream of the chunks the package knows, for its other readers, too', async () => {
+  it('is a stream of the package’s chunks, also for its other readers', async () => {
     const client = clientOf('ben');
     const { id: chatId } = await client.openChat('support');
     const stream = await new RejoinderChatTransport({ client }).sendMessages({
@@ -179,7 +179,7 @@ describe('useChat, through the transport', () => {
     expect(last && textOf(last)).toBe((await kept('ben', chatId)).content);
   });
 
-  it('stops: the turn is canceled, the text stays, no error comes of it, and the next turn is not in its way', async () => {
+  it('stops: the turn is canceled, the text stays, there is no error, and the next turn is accepted', async () => {
     const order: string[] = [];
     const client = clientOf('eva', {
       fetch: async (input, init) => {
@@ -204,7 +204,7 @@ describe('useChat, through the transport', () => {
     expect(cut).toMatchObject({ status: 'incomplete', stop_reason: 'canceled' });
     expect((await client.getJob(cut.job_id as string)).status).toBe('canceled');
     expect(cut.content).toContain('pieza 3');
-    // Where the two are cut differs by what was on its way.
+    // The two may be cut at different places, because pieces were on their way.
     const shown = textOf(page.messages[1] as UIMessage);
     expect(cut.content.startsWith(shown) || shown.startsWith(cut.content)).toBe(true);
     expect(page.text).toBe(reply.content);
@@ -241,7 +241,7 @@ describe('useChat, through the transport', () => {
     expect(rows).toHaveLength(1);
   });
 
-  it('stops without canceling when told so, and shows the reply when it is resumed', async () => {
+  it('stops without canceling if so configured, and shows the reply when it is resumed', async () => {
     const client = clientOf('ida');
     const { id } = await client.openChat('support');
     await stack.model.script('left', slowPieces(30, 50));
@@ -256,7 +256,7 @@ describe('useChat, through the transport', () => {
     await showsWhatIsKept(page, 'ida');
   });
 
-  it('cancels: what is shown in the end is what is kept', async () => {
+  it('cancels: in the end the page shows the stored text', async () => {
     const client = clientOf('jon');
     const { id } = await client.openChat('support');
     await stack.model.script('canceled here', slowPieces(400, 50));
@@ -272,7 +272,7 @@ describe('useChat, through the transport', () => {
     await transport.cancel(id); // nothing is left to cancel
   });
 
-  it('shows a reply that the model ended early as it is, without an error, and says why it ended', async () => {
+  it('shows a reply that the model ended early, without an error, and says why it ended', async () => {
     const client = clientOf('fay');
     const { id } = await client.openChat('support');
     const stop_details = { category: 'cyber', explanation: 'This could do harm.' };
@@ -301,7 +301,7 @@ describe('useChat, through the transport', () => {
     }
   });
 
-  it('says that a turn failed, or was refused, in words to be shown', async () => {
+  it('reports a turn that failed or was refused, with a message to show', async () => {
     const client = clientOf('leo');
     const { id } = await client.openChat('support');
     await stack.model.script('refused', { status: 400, error_type: 'invalid_request_error', message: 'no' }, 1);
@@ -311,7 +311,7 @@ describe('useChat, through the transport', () => {
     expect([page.status, page.error?.message]).toEqual(['error', job.error?.message]);
     expect(page.lastMessage?.metadata).toMatchObject({ job_status: 'failed', error: job.error });
 
-    // A reply that came to nothing can be asked for again.
+    // A failed reply can be asked for again.
     await page.regenerate();
     expect([page.status, page.error]).toEqual(['ready', undefined]);
     const { data } = await client.listMessages(id);
@@ -324,12 +324,12 @@ describe('useChat, through the transport', () => {
     expect(page.error).toBeInstanceOf(ApiError);
     expect(page.error).toMatchObject({ code: 'turn_in_progress', jobId: inTheWay.id });
     await client.cancelJob(inTheWay.id);
-    // And goes on from there.
+    // The page goes on from there.
     await page.sendMessage({ text: 'a third one' });
     expect([page.status, page.error]).toEqual(['ready', undefined]);
   });
 
-  it('refuses what Rejoinder cannot do, before anything is sent', async () => {
+  it('refuses what Rejoinder cannot do, before it sends anything', async () => {
     const client = clientOf('max');
     const { id, messages } = await client.openChat('support');
     const page = new Page(new RejoinderChatTransport({ client }), { id });
@@ -350,7 +350,7 @@ describe('useChat, through the transport', () => {
     expect((await client.listMessages(id)).data).toHaveLength(said);
   });
 
-  it('sends one turn, though the same message is sent twice', async () => {
+  it('sends one turn, even if the same message is sent twice', async () => {
     const client = clientOf('ned');
     const { id } = await client.openChat('support');
     await stack.model.script('once', slowPieces(10, 20));
@@ -367,7 +367,7 @@ describe('useChat, through the transport', () => {
     expect(await stack.model.calls('once')).toHaveLength(1);
   });
 
-  it('shows the reply in flight after a reload: whole, and once', async () => {
+  it('shows the reply in flight after a reload, whole and once', async () => {
     const client = clientOf('oda');
     const { id } = await client.openChat('support');
     await stack.model.script('reloaded', slowPieces(40, 50));
@@ -398,7 +398,7 @@ describe('useChat, through the transport', () => {
     expect(stream).toBeNull();
   });
 
-  it('shows a reply that ended between the history and the resuming, when told what to expect', async () => {
+  it('shows a reply that ended between loading the history and resuming, if it was told to expect it', async () => {
     const client = clientOf('quin');
     const { id } = await client.openChat('support');
     await stack.model.script('meanwhile', slowPieces(5, 20));
@@ -412,11 +412,11 @@ describe('useChat, through the transport', () => {
     await page.resumeStream();
     expect(page.messages).toHaveLength(3);
     await showsWhatIsKept(page, 'quin');
-    // Once seen, it is not shown again.
+    // A reply that was shown is not shown again.
     expect(await transport.reconnectToStream({ chatId: id })).toBeNull();
   });
 
-  it('is resumed twice at once, as React does in its strict mode, without being stopped', async () => {
+  it('is not stopped when it is resumed twice at once, as in React’s strict mode', async () => {
     const client = clientOf('rut');
     const { id } = await client.openChat('support');
     await stack.model.script('strictly', slowPieces(30, 50));
@@ -428,7 +428,7 @@ describe('useChat, through the transport', () => {
     expect((await client.getJob(job.id)).status).toBe('succeeded');
     expect([page.status, page.messages.length]).toEqual(['ready', 1]);
     await showsWhatIsKept(page, 'rut');
-    // A stop is one all the same.
+    // A real stop still works.
     await stack.model.script('stopped then', slowPieces(400, 50));
     const other = await client.startTurn(id, 'stopped then');
     const resumed = page.resumeStream();
@@ -452,7 +452,7 @@ describe('useChat, through the transport', () => {
     await showsWhatIsKept(page, 'sam');
   });
 
-  it('says when the connection is given up, and resumed later shows the whole reply, also one that has ended', async () => {
+  it('reports a connection that it gives up, and shows the whole reply when resumed later, even one that has ended', async () => {
     let away = false;
     const token = (): string => {
       // As `fetch` does when the page is offline.
@@ -483,7 +483,7 @@ describe('useChat, through the transport', () => {
     for (const [n, user] of ['tom', 'uma'].entries()) await showsWhatIsKept(pages[n] as Page, user);
   });
 
-  it('takes text back: after a worker was killed in mid-reply, the page shows the message that is kept, alone', async () => {
+  it('takes text back: after a worker was killed in mid-reply, the page shows only the stored message', async () => {
     const client = clientOf('vic');
     const { id } = await client.openChat('support');
     const lost = { pieces: ['first ', 'attempt ', 'and '], piece_delay_ms: 50, stall_after: 3 };
@@ -498,7 +498,7 @@ describe('useChat, through the transport', () => {
         if (error instanceof RestartError) void page.resumeStream();
       },
     });
-    // The other knows that it is given the whole, as the `useChat` of `ai` 7 does.
+    // The other page knows that it gets the whole reply, as the `useChat` of `ai` 7 does.
     const direct = new RejoinderChatTransport({ client });
     const other: Page = new Page(direct, { id, transport: direct, onError: () => void other.resumeStream() });
     void page.sendMessage({ text: 'dying' });
@@ -517,7 +517,7 @@ describe('useChat, through the transport', () => {
     expect(page.lastMessage?.metadata).toMatchObject({ job_status: 'succeeded', attempts: 2 });
   });
 
-  it('takes text back: of a turn canceled elsewhere the page shows what is kept, though it had shown more', async () => {
+  it('takes text back: for a turn that was canceled elsewhere the page shows the stored text, although it had shown more', async () => {
     const client = clientOf('wes');
     const { id } = await client.openChat('support');
     await stack.model.script('shortened', slowPieces(400, 30));
@@ -536,7 +536,7 @@ describe('useChat, through the transport', () => {
       return rows[0]?.draft !== '' && rows[0]?.draft;
     }, 'a checkpoint');
     await until(async () => page.text.length > draft.length, 'more than that on the page');
-    // It does not answer, so what it last wrote down is kept.
+    // The frozen worker cannot answer, so its last saved draft is kept.
     worker.freeze();
     try {
       const canceled = await client.cancelJob(page.lastMessage?.id as string);

@@ -6,10 +6,10 @@ import { type Stack, startStack, tokenFor } from '../support/stack.js';
 import { Client } from '../support/client.js';
 import { until } from '../support/until.js';
 
-/** Requests that meet in one moment: a lock holds them up there, one behind the other, and then lets them go. */
+/** Requests that meet at one moment: a lock holds them there, one behind the other, and then lets them go. */
 describe('requests at once', () => {
   let stack: Stack;
-  /** A second API: in one, requests that lock the same chat wait for one another before they come to PostgreSQL. */
+  /** A second API, because within one, requests that lock the same chat wait for each other before they reach PostgreSQL. */
   let other: App;
   beforeAll(async () => {
     stack = await startStack({ workers: 0 });
@@ -17,10 +17,7 @@ describe('requests at once', () => {
   });
   afterAll(() => stack.stop());
 
-  /**
-   * Sends requests while `lock` is held, each once those before it wait; `meanwhile` is done under the lock.
-   * @returns their answers
-   */
+  /** Sends requests while `lock` is held, each once the earlier ones wait. `meanwhile` runs under the lock. @returns their answers */
   const heldUp = async (
     lock: string,
     requests: (() => Promise<Answer>)[],
@@ -56,7 +53,7 @@ describe('requests at once', () => {
     await holder.query('DELETE FROM chats WHERE id = $1', [chatId]);
   };
 
-  it('a reply that is asked for while the chat is being deleted is not begun', async () => {
+  it('a reply that is asked for while its chat is being deleted does not begin', async () => {
     const ana = stack.as('ana');
     const { id } = await ana.chat();
     await ana.post(`/api/v1/chats/${id}/messages`, { content: 'Is anybody there?' });
@@ -68,7 +65,7 @@ describe('requests at once', () => {
     expect(reply?.status).toBe(404);
   });
 
-  it('an operator puts no job of a deleted chat back, nor sees it', async () => {
+  it('an operator can neither requeue nor see a job of a deleted chat', async () => {
     const operator = new Client(stack.api.url, tokenFor('operator', { scope: 'admin' }));
     const ben = stack.as('ben');
     const { id } = await ben.chat();
@@ -77,14 +74,14 @@ describe('requests at once', () => {
       `UPDATE jobs SET status = 'failed', finished_at = now(), error_code = 'internal', error_message = '' WHERE id = $1`,
       [job.id],
     );
-    // As a chat is left that is too long to be cleared by the request that deletes it.
+    // A chat that is too long to be cleared by the request that deletes it is left like this.
     await stack.database.query('UPDATE chats SET released_from = user_id, user_id = NULL WHERE id = $1', [id]);
     expect((await operator.patch(`/api/v1/admin/jobs/${job.id}`, { status: 'queued' })).status).toBe(404);
     expect((await operator.get(`/api/v1/admin/jobs/${job.id}`)).status).toBe(404);
     expect((await operator.get(`/api/v1/admin/jobs?chat=${id}`)).body.data).toEqual([]);
   });
 
-  it('a chat that is opened with a key while a turn is accepted has both its message and its job, or neither', async () => {
+  it('a chat that is opened with a key while a turn is accepted shows both its message and its job, or neither', async () => {
     const cid = stack.as('cid');
     const { id } = await cid.chat();
     const [turn, opened] = await heldUp(lockOf(id), [
@@ -97,7 +94,7 @@ describe('requests at once', () => {
     expect(again.body).toEqual(opened?.body);
   });
 
-  it('a chat says when it was changed, not when the change began to wait', async () => {
+  it('a chat’s `updated_at` is when it was changed, not when the change began to wait', async () => {
     const dee = stack.as('dee');
     const { id } = await dee.chat();
     let released = '';
@@ -119,7 +116,7 @@ describe('requests at once', () => {
     expect(page?.status).toBe(404);
   });
 
-  it('a chat that is deleted while it is opened is made anew', async () => {
+  it('a chat that is deleted while it is opened is created anew', async () => {
     const fay = stack.as('fay');
     const { id } = await fay.chat();
     const open = () => fay.post('/api/v1/assistants/support/chats', {});
@@ -129,7 +126,7 @@ describe('requests at once', () => {
     expect(opened?.body.messages).toHaveLength(1);
   });
 
-  it('a job that is deleted while it is read is not found, not without its reply', async () => {
+  it('a job that is deleted while it is read is not found, instead of without its reply', async () => {
     const gil = stack.as('gil');
     const { id } = await gil.chat();
     const job = await gil.turnAsync(id, 'Reply to me');

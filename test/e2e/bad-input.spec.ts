@@ -77,12 +77,12 @@ describe('bad input gets a 4xx in the one error shape and changes nothing', () =
     );
   });
 
-  it('says so in few words, however many fields are at fault', async () => {
+  it('stays short, however many fields are at fault', async () => {
     const names = Array.from({ length: 20_000 }, (_, n) => `f${n}`);
     const inBody = (await post(JSON.stringify(Object.fromEntries(names.map((name) => [name, 1]))))).body;
     const query = names.slice(0, 1_000).map((name) => `${name}=`);
     const inQuery = (await stack.as('ana').get(`/api/v1/chats?limit=0&${query.join('&')}`)).body;
-    // What is wrong with the fields there are comes first.
+    // Faults of known fields come first.
     expect(inBody.details.map(({ field }: { field: string }) => field)).toEqual([
       'user_message',
       ...names.slice(0, 20),

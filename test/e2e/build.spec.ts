@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 
-/** What is built from, `dist` as `tsc` wrote it, and what was built. */
+/** The sources, `tsc`'s output in `dist`, and the built programs. */
 const PARTS = [
   'dist/apps/playground',
   'dist/bin',
@@ -21,7 +21,7 @@ const PARTS = [
   'package-lock.json',
 ];
 
-/** What a program is made of; the cache's name ends with a digest, which is left out here. */
+/** A program's files. The cache's name ends with a digest, which is left out here. */
 const filesOf = (name: string): string[] => [
   `${name}.cjs`,
   `${name}.cjs.${process.version}-${process.arch}.cache`,
@@ -45,7 +45,7 @@ describe('the build', () => {
   afterAll(() => rm(root, { recursive: true, force: true }));
 
   const build = () => promisify(execFile)(process.execPath, [join(root, 'dist/tools/build.js')]);
-  /** What there is, and when it was made. */
+  /** The files, and when they were made. */
   const state = async () => ({
     page: (await stat(join(page, 'index.html'))).mtimeMs,
     assets: (await readdir(join(page, 'assets'))).map((name) => name.replace(/^.*\./, '')).sort(),
@@ -63,8 +63,8 @@ describe('the build', () => {
     ].sort(),
   };
 
-  // What counts as a change, and that two may build at once, is shown of a small build: tools/build/build-once.spec.ts.
-  it('is made once, and anew when something of it is gone or was changed', async () => {
+  // The spec of a small build (tools/build/build-once.spec.ts) shows what counts as a change, and that two may build at once.
+  it('runs once, and again when some of its result is gone, or a source has changed', async () => {
     const first = await state();
     expect(first).toEqual(whole);
     await build();
@@ -89,7 +89,7 @@ describe('the build', () => {
     expect((await readdir(join(root, 'dist'))).sort()).toEqual(['apps', 'bin', 'client', 'libs', 'tools']);
   });
 
-  it('is made of its recipe, too: who pulls a change of it does not go on with what the old one made', async () => {
+  it('depends on its own code, too: a change there does not leave the old result', async () => {
     const { page } = await import('../../tools/build/page.js');
     const { programs } = await import('../../tools/build/programs.js');
     expect(page.inputs).toEqual(expect.arrayContaining(['dist/tools/build/page.js', 'package-lock.json']));

@@ -7,8 +7,8 @@ import { wire } from '../support/wire.js';
 
 const NOBODYS = '0199a0de-0000-7000-8000-000000000000';
 
-/** Caching (RFC 9111) and conditional requests (RFC 9110, section 13). Jobs stay queued: nothing changes by itself. */
-describe('what may be kept', () => {
+/** Caching (RFC 9111) and conditional requests (RFC 9110, section 13). Jobs stay queued, so nothing changes by itself. */
+describe('caching', () => {
   let stack: Stack;
   let ana: Client;
   let chat: string;
@@ -16,7 +16,7 @@ describe('what may be kept', () => {
   let receipt: string;
   beforeAll(async () => {
     stack = await startStack({ workers: 0 });
-    // An operator, who is a user like any other besides.
+    // An operator, who also is an ordinary user.
     ana = new Client(stack.api.url, tokenFor('ana', { scope: 'admin' }));
     chat = (await ana.chat()).id;
     job = (await ana.turnAsync(chat, 'hello')).id;
@@ -28,23 +28,23 @@ describe('what may be kept', () => {
 
   const pathOf = ({ path }: ContractOperation): string =>
     path
-      // An operator's list of chats is one user's.
+      // An operator's list of chats is that of one user.
       .replace(/\/admin\/chats$/, '/admin/chats?user=ana')
       .replace('{slug}', 'support')
       .replace('{chat_id}', chat)
       .replace('{job_id}', job)
       .replace('{receipt_id}', receipt);
-  /** What has a tag. */
+  /** Operations whose answers have a tag. */
   const reads = contract.operations.filter(({ statuses }) => statuses.includes(304));
   const get = async (client: Client, path: string, headers: Record<string, string> = {}, method = 'GET') => {
     const answer = await exactAnswer(client, method, path, { headers });
-    // `fetch` ends the connection of a HEAD, and asks for that.
+    // `fetch` closes the connection of a HEAD, and sends a header for that.
     const kept = Object.entries(answer.headers).filter(([name]) => name !== 'connection' && name !== 'keep-alive');
     return { ...answer, headers: Object.fromEntries(kept) as Record<string, string> };
   };
   const words = (header: string | undefined): string[] => (header ?? '').toLowerCase().split(', ').sort();
 
-  it('is a caller’s own, to be asked for again with its tag: 304 by weak comparison, in any list, to GET and HEAD', async () => {
+  it('is private to the caller, and revalidates by tag: 304 by weak comparison, in any list, to GET and HEAD', async () => {
     expect(reads.length).toBeGreaterThan(10);
     for (const operation of reads) {
       const path = pathOf(operation);
@@ -72,7 +72,7 @@ describe('what may be kept', () => {
           ]);
         }
       }
-      // Neither a moment nor a range says anything here, nor what is no list of tags.
+      // A date or a range has no effect here, nor has a value that is no list of tags.
       for (const said of [
         { 'if-modified-since': new Date().toUTCString(), 'if-unmodified-since': new Date(0).toUTCString() },
         { 'if-none-match': '"other"', 'if-modified-since': new Date().toUTCString() },
@@ -93,7 +93,7 @@ describe('what may be kept', () => {
     }
   });
 
-  it('If-Match comes before If-None-Match, by strong comparison; what it does not name is 412, without a tag', async () => {
+  it('If-Match comes before If-None-Match, by strong comparison; another version is 412, without a tag', async () => {
     for (const operation of reads) {
       const path = pathOf(operation);
       const { etag = '' } = (await get(ana, path)).headers;
@@ -112,7 +112,7 @@ describe('what may be kept', () => {
         const answer = await get(ana, path, headers);
         expect([operation.id, headers, answer.status]).toEqual([operation.id, headers, status]);
         if (status !== 412) continue;
-        // Nothing of what a 200 would have said, that of a job's next state among it.
+        // A 412 has none of a 200's headers, not even those of a job's next state.
         const { 'cache-control': cacheControl, etag: tag, link, 'retry-after': again } = answer.headers;
         expect([cacheControl, tag, link, again]).toEqual(['no-store', undefined, undefined, undefined]);
       }
@@ -133,7 +133,7 @@ describe('what may be kept', () => {
     expect(await status(lines('If-Match', '"a"', '"b"'))).toBe('412');
   });
 
-  it('a tag is one user’s: what another has is never confirmed by it, though it be the same', async () => {
+  it('a tag belongs to one user: it never confirms another user’s version, even an equal one', async () => {
     const [eve, ned] = [stack.as('eve'), stack.as('ned')];
     for (const path of [
       '/api/v1/chats',
@@ -150,7 +150,7 @@ describe('what may be kept', () => {
     }
   });
 
-  it('changes are made only to what their preconditions say, and these only of what is there', async () => {
+  it('a change is made only if its preconditions hold, and they never hold for what does not exist', async () => {
     const changes: [string, string, object?][] = [
       ['DELETE', `/api/v1/chats/${chat}`],
       ['PATCH', `/api/v1/chats/${chat}`, { title: 'T' }],
@@ -183,7 +183,7 @@ describe('what may be kept', () => {
     for (const [method, path, body] of changes.reverse()) {
       const { etag = '' } = (await get(ana, path)).headers;
       const headers = { 'if-match': `"other", ${etag}`, 'if-none-match': '"other"' };
-      // The job is no failed one, so it is not put back; that is said once its preconditions hold.
+      // The job has not failed, so it is not requeued. The answer says so once the preconditions hold.
       expect((await ana.request(method, path, { body, headers })).status).toBe(
         path.includes('admin/jobs') ? 409 : method === 'DELETE' ? 204 : 200,
       );
@@ -193,7 +193,7 @@ describe('what may be kept', () => {
     job = (await ana.turnAsync(chat, 'hello again')).id;
   });
 
-  it('what has no tag is not kept: streams, exports, empty answers, errors', async () => {
+  it('answers without a tag are not stored: streams, exports, empty answers, errors', async () => {
     const post = (path: string, headers: Record<string, string>, body: object) =>
       exactAnswer(ana, 'POST', path, { headers, body });
     const billing = (await ana.chat('billing')).id;
@@ -220,12 +220,12 @@ describe('what may be kept', () => {
     }
     for (const name of ['export', 'head of an export', 'head of a stream'] as const) {
       expect([name, words(answers[name].headers['vary'])]).toEqual([name, ['accept', 'authorization']]);
-      // Nobody knows how long it will be; 0 would be taken for that.
+      // The length of a stream is unknown, and 0 would count as its length.
       expect([name, answers[name].headers['content-length']]).toEqual([name, undefined]);
     }
   });
 
-  it('an answer that Prefer counts for says so, whether it was given or not', async () => {
+  it('an answer that depends on Prefer says so, whether the request had it or not', async () => {
     for (const prefer of ['respond-async', 'note="a, wait=9", respond-async=""; x=y', 'wait=0, wait=5']) {
       const { id } = await ana.chat('billing');
       const turn = await exactAnswer(ana, 'POST', `/api/v1/chats/${id}/turns`, {
@@ -244,7 +244,7 @@ describe('what may be kept', () => {
     expect([gone.status, words(gone.headers['vary'])]).toEqual([200, ['accept', 'authorization', 'prefer']]);
   });
 
-  it('the contract and its pages are anybody’s, and asked for again', async () => {
+  it('the contract and its pages are public, and revalidated', async () => {
     const anybody = new Client(stack.api.url, undefined);
     const { headers } = await get(anybody, '/openapi.yaml');
     const { etag = '' } = headers;

@@ -17,9 +17,9 @@ describe('npm run chat', () => {
 
   interface Run {
     readonly process: ChildProcess;
-    /** Waits until it has said something on its second output. */
+    /** Waits until it has printed this text to standard error. */
     readonly says: (text: string) => Promise<unknown>;
-    /** What it printed, and how it ended. */
+    /** Its output, and its exit code. */
     readonly ended: Promise<{ out: string; err: string; code: number | null }>;
   }
   const chat = (args: readonly string[], input = '', env: Record<string, string> = {}): Run => {
@@ -38,7 +38,7 @@ describe('npm run chat', () => {
     };
   };
 
-  it('prints one reply, and nothing else, and exits', async () => {
+  it('prints one reply and nothing else, and exits', async () => {
     const { out, err, code } = await chat(['support', '¿Cómo reinstalo el software?']).ended;
     expect([out, err, code]).toEqual([
       expect.stringMatching(/^\[Modelo de prueba\] Has preguntado: «¿Cómo reinstalo el software\?»[^]*\)\n$/),
@@ -47,7 +47,7 @@ describe('npm run chat', () => {
     ]);
   });
 
-  it('answers line by line in one chat, and begins another when asked to', async () => {
+  it('answers line by line in one chat, and begins another on demand', async () => {
     const { out, code } = await chat(['billing', '--user', 'ana'], 'uno\n\ndos\n').ended;
     expect([out, code]).toEqual([
       expect.stringMatching(/^\[Stand-in model\] You asked: "uno"[^]*\)\n\[Stand-in model\] You asked: "dos"[^]*\)\n$/),
@@ -58,7 +58,7 @@ describe('npm run chat', () => {
     expect(body.data.map(({ status }: { status: string }) => status)).toEqual(['active', 'closed']);
   });
 
-  it('cancels the turn on Ctrl-C, prints what there was, and says so', async () => {
+  it('cancels the turn on Ctrl-C, prints the text so far, and says so', async () => {
     await stack.model.script('slowly', { pieces: ['a ', 'b ', 'c ', 'd '], piece_delay_ms: 300, stall_after: 4 });
     const run = chat(['support', 'slowly', '--user', 'ben']);
     await until(async () => {
@@ -74,7 +74,7 @@ describe('npm run chat', () => {
     expect(rows).toEqual([{ status: 'canceled' }]);
   });
 
-  it('says beside a reply why it is incomplete, and after a turn that failed what helps', async () => {
+  it('says why a reply is incomplete, and what helps after a failed turn', async () => {
     const stop_details = { category: 'cyber', explanation: 'This could do harm.' };
     const text = 'as far as it goes';
     for (const [script, out, err] of [
@@ -92,7 +92,7 @@ describe('npm run chat', () => {
       expect([run.out, run.err, run.code]).toEqual([`${out}\n`, expect.stringMatching(err), 0]);
     }
     for (const [say, script, words] of [
-      // Also with less history before it.
+      // Also with less history.
       [
         'too long',
         { status: 413, error_type: 'request_too_large' },
@@ -110,7 +110,7 @@ describe('npm run chat', () => {
     }
   });
 
-  it('leaves on the second Ctrl-C, also where nobody answers', async () => {
+  it('ends on the second Ctrl-C, even if the service does not answer', async () => {
     await stack.model.script('mute', { hang_before_headers: true });
     const run = chat(['support', 'mute', '--user', 'flo']);
     await until(async () => {
@@ -119,7 +119,7 @@ describe('npm run chat', () => {
     }, 'the turn');
     stack.api.freeze();
     try {
-      // Two that reach a busy process at once are one, as from npm; whoever sees nothing happen presses again.
+      // Two signals that reach a busy process together count as one, like npm's. So press again, as a person would.
       const pressing = setInterval(() => run.process.kill('SIGINT'), 500);
       expect(await run.ended.finally(() => clearInterval(pressing))).toMatchObject({ code: 130 });
     } finally {
@@ -127,7 +127,7 @@ describe('npm run chat', () => {
     }
   });
 
-  it('ends in silence when nobody reads it any more, and tells a script that something failed', async () => {
+  it('ends silently when nobody reads its output any more, and tells a script that a turn failed', async () => {
     const unread = chat(['support', 'hello', '--user', 'gus']);
     unread.process.stdout?.destroy();
     expect(await unread.ended).toMatchObject({ err: '', code: 141 });
@@ -135,9 +135,9 @@ describe('npm run chat', () => {
     expect((await chat(['support', '--user', 'gus'], 'not this\nbut this\n').ended).code).toBe(1);
   });
 
-  // A terminal to watch it in comes with Python, where there is one.
+  // Python provides a terminal, if it is installed.
   const itWatched = spawnSync('python3', ['-c', 'import pty']).status === 0 ? it : it.skip;
-  itWatched('gives a terminal no orders of the model’s', async () => {
+  itWatched('passes no control characters of the model to a terminal', async () => {
     const evil = 'a\u001b[2Jb\u009b1mc\u0007d\te\r\nf\rg';
     await stack.model.script('orders', { text: evil });
     const show = 'import pty, sys, os; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))';
@@ -157,7 +157,7 @@ describe('npm run chat', () => {
     expect((await chat(['support', 'orders', '--user', 'ida']).ended).out).toBe(`${evil}\n`);
   });
 
-  it('shows the reply that is on its way first', async () => {
+  it('shows a reply that is already on its way first', async () => {
     const cleo = stack.as('cleo');
     const { id } = await cleo.chat();
     await stack.model.script('the first', { text: 'first' });
@@ -173,7 +173,7 @@ describe('npm run chat', () => {
     }
   });
 
-  it('says in a line what is wrong', async () => {
+  it('says in one line what is wrong', async () => {
     const failed = async (args: string[], env?: Record<string, string>): Promise<[string, number | null]> => {
       const { out, err, code } = await chat(args, '', env).ended;
       expect(out).toBe('');

@@ -46,7 +46,7 @@ describe('chats', () => {
     }
   });
 
-  it('takes neither turns nor messages unless it is active', async () => {
+  it('takes turns and messages only while it is active', async () => {
     const kim = stack.as('kim');
     const chat = await kim.chat();
     await kim.patch(`/api/v1/chats/${chat.id}`, { status: 'archived' });
@@ -70,7 +70,7 @@ describe('chats', () => {
     expect([refused.status, refused.body.code]).toEqual([409, 'invalid_transition']);
   });
 
-  it('is changed only from the state the caller has seen: If-Match', async () => {
+  it('is changed only from the state that the caller has seen (If-Match)', async () => {
     const mia = stack.as('mia');
     const chat = await mia.chat();
     const path = `/api/v1/chats/${chat.id}`;
@@ -89,7 +89,7 @@ describe('chats', () => {
     expect((await mia.patch(path, { title: null }, { 'if-match': '*' })).body.title).toBeNull();
   });
 
-  it('keeps every note whatever its name, and has one ETag however it was reached', async () => {
+  it('keeps every metadata field whatever its name, and has one ETag on all paths', async () => {
     const una = stack.as('una');
     const metadata = { page: 'faq', a: '1', constructor: 'x', toString: 'y', hasOwnProperty: 'z' };
     const created = await una.post('/api/v1/assistants/general/chats', { metadata });
@@ -97,12 +97,12 @@ describe('chats', () => {
     const path = `/api/v1/chats/${created.body.id}`;
     const changed = await una.patch(path, { metadata: { zeta: '1', page: 'faq', a: '2' } });
     expect((await una.get(path)).headers.get('etag')).toBe(changed.headers.get('etag'));
-    // What is so already is no change.
+    // A request for the present values is no change.
     const same = await una.patch(path, { status: 'active', metadata: { a: '2', page: 'faq', zeta: '1' } });
     expect([same.headers.get('etag'), same.body]).toEqual([changed.headers.get('etag'), changed.body]);
   });
 
-  it('names the turn in flight, wherever it is answered, and has another ETag once that has ended', async () => {
+  it('names the turn in flight in every answer, and has another ETag once that has ended', async () => {
     const pia = stack.as('pia');
     const chat = await pia.chat();
     const path = `/api/v1/chats/${chat.id}`;
@@ -118,7 +118,7 @@ describe('chats', () => {
     await stack.model.script('for a while', { delay_ms: 60_000 });
     const job = await pia.turnAsync(chat.id, 'for a while');
     expect(new Set(await named())).toEqual(new Set([job.id]));
-    // What was found with a key is answered as it was found, also later.
+    // A replay with the key gives the first answer, even later.
     const open = () => pia.post('/api/v1/assistants/support/chats', {}, { 'idempotency-key': 'while in flight' });
     const found = await open();
     const during = await pia.get(path);
@@ -131,18 +131,18 @@ describe('chats', () => {
     expect((await pia.get(path)).headers.get('etag')).not.toBe(changed.headers.get('etag'));
     expect((await open()).body).toEqual(found.body);
     expect(found.body.unfinished_job_id).toBe(job.id);
-    // Nobody else's turn is named.
+    // Another user's turn is not named.
     expect((await stack.as('quin').chat()).unfinished_job_id).toBeNull();
   });
 
-  it('is found by its id in capitals, too, and answers by its own', async () => {
+  it('is found by its id in capitals, too, and answers with its own spelling', async () => {
     const vic = stack.as('vic');
     const chat = await vic.chat();
     const turn = await vic.turn(chat.id.toUpperCase(), 'hello');
     expect([turn.status, turn.body.user_message.chat_id]).toEqual([200, chat.id]);
   });
 
-  it('has another ETag once something was said in it', async () => {
+  it('has another ETag after a new message', async () => {
     const ned = stack.as('ned');
     const chat = await ned.chat();
     const etag = (await ned.get(`/api/v1/chats/${chat.id}/messages`)).headers.get('etag') ?? '';
@@ -174,7 +174,7 @@ describe('chats', () => {
     expect(billing.body.data.map((chat: any) => chat.assistant)).toEqual(['billing', 'billing', 'billing']);
     expect((await oda.get('/api/v1/chats?status=active')).body.data).toHaveLength(1);
 
-    // The oldest gets a message, becomes the newest, and `after` finds it.
+    // The oldest chat gets a message, so it becomes the newest, and `after` finds it.
     const top = (await oda.get('/api/v1/chats?limit=1')).body;
     const oldest = ids.at(-1) as string;
     await oda.patch(`/api/v1/chats/${ids[0]}`, { status: 'closed' });

@@ -20,10 +20,10 @@ import {
 } from '../support/answered-client.js';
 import { Pace } from '../support/pace.js';
 
-describe('the client, whatever it is answered', () => {
+describe('the client, whatever the answers are', () => {
   afterEach(() => void jest.useRealTimers());
 
-  it('waits for a turn where nothing may wait for long: cut short, it asks for shorter waits, and goes on', async () => {
+  it('waits for a turn where waits are cut short: it asks for shorter waits, and goes on', async () => {
     jest.useFakeTimers();
     const prefers: (string | null)[] = [];
     const { client } = answered(
@@ -40,7 +40,7 @@ describe('the client, whatever it is answered', () => {
     expect(prefers).toEqual(Array.from({ length: 4 }, () => ['wait=55', 'wait=10']).flat());
   });
 
-  it('changes what is unchanged though a proxy made its tag weak, and takes a weak and a strong one for the same', async () => {
+  it('makes a conditional change even if a proxy has made the tag weak, and takes a weak and a strong tag for the same', async () => {
     const tags = ['W/"1"', '"1"', 'W/"2"'];
     const { client, asked } = answered((n, { init }) =>
       init.method === 'GET'
@@ -56,7 +56,7 @@ describe('the client, whatever it is answered', () => {
     expect(asked.slice(-2).map(({ init }) => new Headers(init.headers).get('if-match'))).toEqual(['"1"', '"3"']);
   });
 
-  it('never asks without a pause, whatever it is told', async () => {
+  it('never asks without a pause, whatever Retry-After says', async () => {
     jest.useFakeTimers();
     for (const said of ['-5', '0', '', 'Thu, 01 Jan 1970 00:00:00 GMT']) {
       const { client, asked } = answered(() => no(503, 'unavailable', { 'retry-after': said }));
@@ -81,7 +81,7 @@ describe('the client, whatever it is answered', () => {
       expect(asked.length).toBeLessThan(7);
       expect(await within(2_000_000, followed)).toHaveLength(21);
     }
-    // A date is understood.
+    // It understands a date.
     const { client } = answered((n) =>
       n === 0 ? no(429, 'rate_limited', { 'retry-after': new Date(Date.now() + 9_000).toUTCString() }) : json({}),
     );
@@ -90,7 +90,7 @@ describe('the client, whatever it is answered', () => {
     expect(await within(4_000, waited)).toEqual({});
   });
 
-  it('can be given no time limit at all', async () => {
+  it('can work without time limits', async () => {
     const late = async (_n: number, { init }: Asked): Promise<Response> => {
       await new Promise((resolve) => setTimeout(resolve, 20));
       init.signal?.throwIfAborted();
@@ -100,7 +100,7 @@ describe('the client, whatever it is answered', () => {
     expect(await client.listChats()).toEqual({});
   });
 
-  it('waits for a token, for an answer and for a body no longer than for all of them', async () => {
+  it('has one time limit for the token, the answer and the body together', async () => {
     jest.useFakeTimers();
     const body = (): Response => new Response(new ReadableStream());
     for (const { client } of [answered(() => json({}), { token: never }), answered(never), answered(body)]) {
@@ -117,7 +117,7 @@ describe('the client, whatever it is answered', () => {
         message: expect.stringContaining('silent'),
       });
     }
-    // And what is aborted ends at once.
+    // An abort ends each of them at once.
     for (const { client } of [answered(() => json({}), { token: never }), answered(never), answered(body)]) {
       const leave = new AbortController();
       const calls = [
@@ -134,7 +134,7 @@ describe('the client, whatever it is answered', () => {
     }
   });
 
-  it('sends nothing for who has left before, and leaves nothing behind with a signal', async () => {
+  it('sends nothing after an abort, and leaves no listener on a signal', async () => {
     let tokens = 0;
     const { client, asked } = answered(
       (_n, { url }) =>
@@ -179,7 +179,7 @@ describe('the client, whatever it is answered', () => {
     expect([tries, out.asked.length]).toEqual([2, 0]);
   });
 
-  it('says at once what cannot be sent at all', async () => {
+  it('reports at once a request that cannot be sent', async () => {
     const { client, asked } = answered(() => json({}));
     const key = { idempotencyKey: 'a\nb' };
     await expect(client.createMessage('c', { content: 'x' }, key)).rejects.toMatchObject({ name: 'TypeError' });
@@ -198,7 +198,7 @@ describe('the client, whatever it is answered', () => {
     }
   });
 
-  it('reaches nothing else by an id, whatever it is', async () => {
+  it('reaches nothing else with an id, whatever it contains', async () => {
     for (const id of ['', '.', '..', '%2e%2e', '../..', 'a/b', 'a?b', 'a#b', 'ñ😀', ' ']) {
       const { client, asked } = answered((_n, { url }) => (url.endsWith('/events') ? stream(end) : json({})));
       const calls: (() => unknown)[] = [
@@ -225,7 +225,7 @@ describe('the client, whatever it is answered', () => {
     }
   });
 
-  it('keeps answers as they came, and no more of them than so many characters', async () => {
+  it('keeps answers unchanged, up to a total of characters', async () => {
     const big = 'x'.repeat(3_000_000);
     const { client, asked } = answered((_n, { url, init }) =>
       (init.headers as Record<string, string>)['if-none-match'] === undefined
@@ -247,7 +247,7 @@ describe('the client, whatever it is answered', () => {
     expect(await client.listMessages('b')).toBe(page);
   });
 
-  it('puts a stream together however it is cut up, and passes over what it does not know', async () => {
+  it('reads a stream however it is cut into pieces, and ignores unknown events', async () => {
     const text = ['¡Hola 😀!\n', 'data: x\r\n\r\n', 'fin'];
     let offset = 0;
     const deltas = text.map((piece) => {
@@ -273,7 +273,7 @@ describe('the client, whatever it is answered', () => {
     }
   });
 
-  it('goes on from the right place after a gap, a break and a reset at any point', async () => {
+  it('resumes from the right position after a gap, a break and a reset at any point', async () => {
     jest.useFakeTimers();
     const first = event('job', '1.0', job('running'));
     const script = [
@@ -346,7 +346,7 @@ describe('a process with the client in it', () => {
 });
 
 describe('an export', () => {
-  it('with a line of 16 MB in small pieces is read in the time of its length, not of its square', async () => {
+  it('reads a line of 16 MB in small pieces in linear time', async () => {
     const encoder = new TextEncoder();
     const piece = encoder.encode('x'.repeat(16_384));
     const body = new ReadableStream({
@@ -362,7 +362,7 @@ describe('an export', () => {
     const types: string[] = [];
     for await (const { type } of client.exportMe()) types.push(type);
     expect(types).toEqual(['export', 'message', 'end']);
-    // It was half a minute of CPU, and is a quarter of a second.
+    // Quadratic reading took half a minute of CPU; this takes a quarter of a second.
     expect(process.cpuUsage(before).user).toBeLessThan(8_000_000);
   });
 });

@@ -8,14 +8,14 @@ import { type Stack, startStack, tokenFor } from '../support/stack.js';
 
 const run = promisify(execFile);
 
-describe('the client, as the package that others install', () => {
+describe('the client as an installed package', () => {
   let stack: Stack;
   let project: string;
   beforeAll(async () => {
     stack = await startStack();
     project = await mkdtemp(join(tmpdir(), 'rejoinder-client-'));
     await writeFile(join(project, 'package.json'), '{"type":"module","private":true}');
-    // What it needs was installed here, too, so npm has kept it.
+    // npm has cached its dependencies, because this project installs them, too.
     const args = ['install', '--prefer-offline', '--no-audit', '--no-fund', `${stack.api.url}/client.tgz`];
     await run('npm', args, { cwd: project });
   });
@@ -24,13 +24,13 @@ describe('the client, as the package that others install', () => {
     await rm(project, { recursive: true, force: true });
   });
 
-  it('is served by the service that it fits, to be installed by its address, and kept while it is the same', async () => {
+  it('is served by the service that it fits, installs from its address, and is cached while unchanged', async () => {
     const installed = JSON.parse(
       await readFile(join(project, 'node_modules/@rejoinder/client/package.json'), 'utf8'),
     ) as { version: string; keywords: string[] };
     const { version } = JSON.parse(await readFile('package.json', 'utf8')) as { version: string };
     expect(installed).toMatchObject({ version, keywords: expect.arrayContaining(['chat']) });
-    // Nothing else of ours can be reached from there but what it says it needs.
+    // The package can reach only its declared dependencies.
     const packages = (await readdir(join(project, 'node_modules'))).filter((name) => !name.startsWith('.'));
     expect(packages.sort()).toEqual(['@rejoinder', 'eventsource-parser']);
     const served = await fetch(`${stack.api.url}/client.tgz`);
@@ -39,8 +39,8 @@ describe('the client, as the package that others install', () => {
     expect((await fetch(`${stack.api.url}/client.tgz`, again)).status).toBe(304);
   });
 
-  it('has types for whoever imports and whoever requires it', async () => {
-    // Node 10 and TypeScript that resolves as for it are older than what the package supports.
+  it('has types for `import` and for `require`', async () => {
+    // The package does not support Node 10, nor TypeScript that resolves for it.
     const attw = resolve('node_modules/@arethetypeswrong/cli/dist/index.js');
     const args = [
       'dist/client/client.tgz',
@@ -53,7 +53,7 @@ describe('the client, as the package that others install', () => {
     expect(stdout).toContain('node16 (from CJS): ');
   });
 
-  it('streams a turn in the ten lines of its README, pasted as they stand', async () => {
+  it('streams a turn with the example of its README, pasted unchanged', async () => {
     const readme = await readFile('libs/client/README.md', 'utf8');
     const [, code = ''] = /```ts\n([\s\S]*?)```/.exec(readme) ?? [];
     expect(
@@ -66,7 +66,7 @@ describe('the client, as the package that others install', () => {
     await symlink(resolve('node_modules/@types'), join(project, 'node_modules/@types'));
     await run(process.execPath, [
       resolve('node_modules/typescript/bin/tsc'),
-      // Declarations are checked below.
+      // Another test checks the declarations.
       ...['--strict', '--skipLibCheck', '--target', 'es2022', '--lib', 'es2022', '--module', 'nodenext'],
       ...['--types', 'node', join(project, 'turn.ts')],
     ]);
@@ -78,7 +78,7 @@ describe('the client, as the package that others install', () => {
     );
   });
 
-  it('has its license and the sources its maps speak of, and nothing of how it was made', async () => {
+  it('has its license and the sources of its maps, and no build files', async () => {
     const installed = join(project, 'node_modules/@rejoinder/client');
     const files = await readdir(installed, { recursive: true });
     expect(files).toContain('LICENSE');
@@ -87,7 +87,7 @@ describe('the client, as the package that others install', () => {
     expect((JSON.parse(map) as { sourcesContent?: string[] }).sourcesContent?.[0]).toContain('export class Http');
   });
 
-  it('type-checks for Node alone, and strictly, and can be required', async () => {
+  it('type-checks strictly with only Node’s types, and works with `require`', async () => {
     const program = `import { type JobEvents, Rejoinder } from '@rejoinder/client';
       export const events: JobEvents = new Rejoinder({ baseUrl: 'http://x', token: 'x' }).followJob('j');`;
     await writeFile(join(project, 'program.ts'), program);
@@ -97,7 +97,7 @@ describe('the client, as the package that others install', () => {
       ...['--types', 'node', '--typeRoots', resolve('node_modules/@types'), '--module', 'node16'],
       join(project, 'program.ts'),
     ]);
-    // As a project compiles that is CommonJS to this day.
+    // As a CommonJS project compiles it.
     const old = `import { Rejoinder } from '@rejoinder/client';
       import { RejoinderChatTransport } from '@rejoinder/client/ai-sdk';
       console.log(typeof Rejoinder, typeof RejoinderChatTransport);`;
@@ -112,7 +112,7 @@ describe('the client, as the package that others install', () => {
     expect([stdout, stderr]).toEqual(['function function\n', '']);
   });
 
-  it('type-checks where there is nothing but a browser', async () => {
+  it('type-checks with only a browser’s types', async () => {
     const page =
       "import { Rejoinder } from '@rejoinder/client';\nexport const client = new Rejoinder({ token: 'x' });\n";
     await writeFile(join(project, 'page.ts'), page);

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { ConnectionError, type JobEvent, type Rejoinder, type RejoinderError, TurnError } from '@rejoinder/client';
 import { all, answered, end, event, job, json, no, portal, stream, within } from '../support/answered-client.js';
 
-/** A page as a server gives it for an address that it does not know. */
+/** A page as a server gives it for an unknown address. */
 const notFound = (): Response =>
   new Response('<h1>Cannot GET /api/v1/chats</h1>', { status: 404, headers: { 'content-type': 'text/html' } });
 const gateway = (): Response =>
@@ -12,7 +12,7 @@ const refused = (): never => {
 };
 const delta = (offset: number, text: string): string => event('delta', `1.${offset + text.length}`, { offset, text });
 
-/** A stream that says something now and then, and never ends. */
+/** A stream that sends a beat now and then, and never ends. */
 function beating(first: string): Response {
   let timer: NodeJS.Timeout;
   const encoder = new TextEncoder();
@@ -27,13 +27,13 @@ function beating(first: string): Response {
   );
 }
 
-describe('a client that somebody else answers', () => {
+describe('a client that gets another server’s answers', () => {
   afterEach(() => {
     jest.useRealTimers();
     jest.restoreAllMocks();
   });
 
-  it('fails at once, and says what answered where, as long as the service never has', async () => {
+  it('fails at once, and says what answered where, if the service has never answered', async () => {
     for (const answer of [notFound, portal]) {
       const calls: ((client: Rejoinder) => Promise<unknown>)[] = [
         (client) => client.streamTurn('c', 'hello').reply(),
@@ -52,7 +52,7 @@ describe('a client that somebody else answers', () => {
     }
   });
 
-  it('goes on trying once the service has answered: a page on the way may pass', async () => {
+  it('goes on trying once the service has answered, because a proxy’s page may pass', async () => {
     jest.useFakeTimers();
     const nothing = (): Response => new Response(null, { status: 200 });
     for (const answer of [notFound, portal, gateway, nothing]) {
@@ -61,10 +61,10 @@ describe('a client that somebody else answers', () => {
       expect(await within(20_000, client.listChats())).toEqual({ data: [] });
       expect(asked).toHaveLength(4);
     }
-    // A gateway says so from the beginning, and a stream goes on as a request does.
+    // A gateway's error is temporary from the beginning, and a stream is tried again as a request is.
     const { client } = answered((n) => (n < 2 ? gateway() : stream(end)));
     expect(await within(20_000, all(client.streamTurn('c', 'hello')))).toMatchObject([{ type: 'job' }]);
-    // What looks like the service's, and is cut off, may be whole the next time.
+    // An answer of the service that was cut off may be whole the next time.
     for (const isStream of [true, false]) {
       const answer = (): Response => (isStream ? stream(':\n\n') : json(null, { etag: '"0"' }));
       const { client, asked } = answered(answer, { reconnectForMs: 5_000, retryForMs: 5_000 });
@@ -76,14 +76,14 @@ describe('a client that somebody else answers', () => {
   });
 });
 
-describe('a client that nobody answers', () => {
+describe('a client that gets no answer', () => {
   afterEach(() => {
     jest.useRealTimers();
     jest.restoreAllMocks();
     delete (globalThis as { location?: unknown }).location;
   });
 
-  it('tells a callback at once, while it goes on trying, and ends with what that throws', async () => {
+  it('calls its callback at once while it goes on trying, and ends with the callback’s error', async () => {
     jest.useFakeTimers();
     const told: [string, number][] = [];
     const onRetry = ({ name, message }: RejoinderError, inMs: number): void =>
@@ -116,7 +116,7 @@ describe('a client that nobody answers', () => {
     expect(told).toEqual([['ApiError: no', expect.any(Number)]]);
   });
 
-  it('warns once where there is no callback, and not at all once the service has answered', async () => {
+  it('warns once without a callback, and not at all once the service has answered', async () => {
     jest.useFakeTimers();
     const warn = jest.spyOn(console, 'warn').mockImplementation(() => undefined);
     const fresh = answered(refused, { retryForMs: 3_000, onRetry: undefined });
@@ -134,7 +134,7 @@ describe('a client that nobody answers', () => {
     expect(warn).toHaveBeenCalledTimes(1);
   });
 
-  it('names what a page may have wrong, which its browser does not tell', async () => {
+  it('names a page’s possible faults, which the browser does not tell', async () => {
     const saysFrom = async (origin: string, baseUrl: string): Promise<string> => {
       Object.assign(globalThis, { location: { origin } });
       const failed = (): never => {
@@ -154,10 +154,10 @@ describe('a client that nobody answers', () => {
   });
 });
 
-describe('a stream that is not as the contract says', () => {
+describe('a stream that breaks the contract', () => {
   afterEach(() => void jest.useRealTimers());
 
-  it('ends with a ConnectionError, whatever an event lacks', async () => {
+  it('ends with a ConnectionError, whatever field an event lacks', async () => {
     const events = [
       event('delta', '1.2', { offset: 0 }),
       event('delta', '1.2', { text: 'hi' }),
@@ -184,7 +184,7 @@ describe('a stream that is not as the contract says', () => {
     }
   });
 
-  it('ends so for an event, and for a line of an export, that has no end', async () => {
+  it('ends with one for an event or an export’s line without an end', async () => {
     const piece = new TextEncoder().encode('x'.repeat(1024 * 1024));
     const endless = (first: string): ReadableStream => {
       let sent = 0;
@@ -209,7 +209,7 @@ describe('a stream that is not as the contract says', () => {
     }
   });
 
-  it('is not followed for ever when the same piece is missing each time', async () => {
+  it('is not followed for ever if the same piece is missing each time', async () => {
     jest.useFakeTimers();
     const gap = event('job', '1.0', job('running')) + delta(5, 'lost');
     const { client, asked } = answered(() => stream(gap), { reconnectForMs: 20_000 });
@@ -218,7 +218,7 @@ describe('a stream that is not as the contract says', () => {
       message: 'A piece of the text is missing.',
     });
     expect(asked.length).toBeLessThan(15);
-    // A stream that gets on is worth coming back to, for as long as it takes.
+    // A stream that makes progress is followed for as long as it takes.
     let at = 0;
     const slow = answered(
       () => {
@@ -234,7 +234,7 @@ describe('a stream that is not as the contract says', () => {
     expect(followed.text).toBe('x'.repeat(101));
   });
 
-  it('is not followed for ever when it only beats: from the beginning, or after all that can still come', async () => {
+  it('is not followed for ever if it only beats, from the beginning or after its last possible event', async () => {
     jest.useFakeTimers();
     const { client, asked } = answered(() => beating(''), { reconnectForMs: 90_000 });
     expect(await within(300_000, client.followJob('j').reply())).toMatchObject({
@@ -248,7 +248,7 @@ describe('a stream that is not as the contract says', () => {
     expect(await within(40 * 60_000, followed)).toMatchObject({ message: 'Nothing new has come for two hours.' });
   });
 
-  it('throws at its end when the turn failed, after all of its events; a canceled turn ends like any other', async () => {
+  it('throws at its end when the turn failed, after all events; a canceled turn ends without an error', async () => {
     const failure = event('failure', '1.0', { code: 'assistant_failed', message: 'no', request_id: 'r' });
     const failed = { ...job('failed'), error: { code: 'model_rejected', message: 'The model says no.' } };
     const { client } = answered(() =>

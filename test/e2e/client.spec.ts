@@ -14,7 +14,7 @@ import { BadLine, type Fault } from '../support/bad-line.js';
 import { type Stack, startStack, tokenFor } from '../support/stack.js';
 import { until } from '../support/until.js';
 
-/** What a reader shows in the end: deltas are added, a reset begins anew. */
+/** The text that a reader shows in the end: deltas are added, and a reset begins anew. */
 function shown(events: readonly JobEvent[]): string {
   let text = '';
   for (const event of events) {
@@ -103,11 +103,11 @@ describe('the client', () => {
     expect((await ana.listChats({ assistant: 'support', status: 'active' })).data).toMatchObject([{ id: chat.id }]);
   });
 
-  // Those that wait more than they work do it side by side.
+  // These tests mostly wait, so they run at the same time.
   it.concurrent('shows each piece of a reply once, in order, on a line that breaks again and again', async () => {
     const chat = await as('ben').openChat('support');
     await stack.model.script('on a bad line', slowPieces(60, 40));
-    // In the middle of headers, events and characters.
+    // Cuts in the middle of headers, events and characters.
     const line = await badLine((n) => (n < 9 ? { cutAfter: 150 + n * 211 } : undefined));
     const ben = as('ben', line);
     const stream = ben.streamTurn(chat.id, 'on a bad line');
@@ -120,7 +120,7 @@ describe('the client', () => {
     expect(await jobsOf(chat.id)).toBe(1);
   });
 
-  it.concurrent('sends nothing twice when an answer is lost, whichever way the turn is sent', async () => {
+  it.concurrent('has no turn done twice when an answer is lost, however the turn is sent', async () => {
     const chat = await as('cleo').openChat('support');
     const lossy = async (): Promise<Rejoinder> => as('cleo', await badLine((n) => ({ loseAnswer: n < 2 })));
     const turn = await (await lossy()).sendTurn(chat.id, 'once');
@@ -153,7 +153,7 @@ describe('the client', () => {
     expect([shown(events), stream.text, (await waited).assistant_message.content]).toEqual([kept, kept, kept]);
   });
 
-  it('begins anew when an attempt is lost, and ends with the text that is kept', async () => {
+  it('starts over when an attempt is lost, and ends with the stored text', async () => {
     const eva = as('eva');
     const chat = await eva.openChat('support');
     await stack.model.script('dying', { pieces: ['first ', 'attempt '], piece_delay_ms: 100, stall_after: 2 }, 1);
@@ -168,12 +168,12 @@ describe('the client', () => {
     }
     expect(events.filter(({ type }) => type === 'reset')).toEqual([{ type: 'reset', attempt: 2, offset: 0 }]);
     expect([shown(events), stream.text]).toEqual(['the second attempt, whole', 'the second attempt, whole']);
-    // Who read the first attempt's beginning elsewhere is told so, too.
+    // A client that has the first attempt's beginning from elsewhere also gets the reset.
     const late = await all(eva.followJob(stream.jobId ?? '', { lastEventId: '1.6' }));
     expect([late[0]?.type, shown(late)]).toEqual(['reset', 'the second attempt, whole']);
   });
 
-  it('can be left and taken up elsewhere: leaving cancels nothing', async () => {
+  it('can be left and resumed elsewhere: leaving cancels nothing', async () => {
     const flo = as('flo');
     const chat = await flo.openChat('support');
     await stack.model.script('left', slowPieces(30, 40));
@@ -185,7 +185,7 @@ describe('the client', () => {
     expect(rest.message?.content.startsWith(before)).toBe(true);
     const events = await all(flo.followJob(stream.jobId ?? '', { lastEventId: stream.lastEventId }));
     expect(before + shown(events)).toBe(rest.message?.content);
-    // Who has seen the end is told nothing more.
+    // A client that has the end gets no more events.
     expect(await all(flo.followJob(stream.jobId ?? '', { lastEventId: 'end' }))).toEqual([]);
 
     const leave = new AbortController();
@@ -197,7 +197,7 @@ describe('the client', () => {
     expect((await flo.waitForJob(another.jobId ?? '')).status).toBe('succeeded');
   });
 
-  it('cancels, and keeps what there was', async () => {
+  it('cancels, and keeps the text so far', async () => {
     const gus = as('gus');
     const chat = await gus.openChat('support');
     await stack.model.script('endless', slowPieces(400, 40));
@@ -208,7 +208,7 @@ describe('the client', () => {
     expect(stream.job?.status).toBe('canceled');
     expect(stream.message).toMatchObject({ status: 'incomplete', content: stream.text });
     expect((await gus.cancelJob(stream.jobId ?? '')).status).toBe('canceled');
-    // Before the first word there is nothing to keep.
+    // Before the first piece there is no text to keep.
     await stack.model.script('speechless', { hang_before_headers: true });
     const silent = gus.streamTurn(chat.id, 'speechless');
     const nothing = expect(silent.reply()).rejects.toThrow(TurnError);
@@ -217,7 +217,7 @@ describe('the client', () => {
     await nothing;
   });
 
-  it.concurrent('tells of the job’s states by polling, too', async () => {
+  it.concurrent('yields the job’s states by polling, too', async () => {
     const hal = as('hal');
     const chat = await hal.openChat('support');
     await stack.model.script('polled', { text: 'done', delay_ms: 1_500 });
@@ -227,7 +227,7 @@ describe('the client', () => {
     expect(states.filter((status) => status !== 'queued')).toEqual(['running', 'succeeded']);
   });
 
-  it('asks for what is unchanged with its ETag, and gives the same object again', async () => {
+  it('revalidates with the ETag, and gives the same object again', async () => {
     const answers: number[] = [];
     const counted: typeof fetch = async (url, init) => {
       const response = await fetch(url, init);
@@ -243,7 +243,7 @@ describe('the client', () => {
     expect(answers).toEqual([201, 200, 304, 201, 200]);
   });
 
-  it('never shows one user what another was answered, though they share a client', async () => {
+  it('never gives one user another’s answer, even if they share a client', async () => {
     let user = 'jil';
     const statuses: number[] = [];
     const shared = as('jil', {
@@ -322,7 +322,7 @@ describe('the client', () => {
     expect(await thrown(kim.startTurn(chat.id, 'too late'))).toMatchObject({ code: 'chat_not_active' });
   });
 
-  it('gives an incomplete reply as a reply, also one without text, and says what the model is not sent any more', async () => {
+  it('returns an incomplete reply as a reply, even without text, and says which messages the model does not get any more', async () => {
     const ivy = as('ivy');
     const { id } = await ivy.openChat('support');
     const explanation = '<b>This could do harm.</b>';
@@ -337,7 +337,7 @@ describe('the client', () => {
     expect(data.map(({ in_context }) => in_context)).toEqual([undefined, false, false, undefined, undefined]);
   });
 
-  it('says what helps after a turn that failed', async () => {
+  it('says what helps after a failed turn', async () => {
     const joy = as('joy');
     const { id } = await joy.openChat('support');
     for (const [script, code, remedy] of [
@@ -355,7 +355,7 @@ describe('the client', () => {
     }
   });
 
-  it('tries again for as long as it was told, and then says that nobody answers', async () => {
+  it('tries again for as long as configured, and then reports that there is no answer', async () => {
     const page = 'HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n<h1>Bad Gateway</h1>';
     const passing = as('lea', await badLine((n) => (n < 2 ? { answer: page } : undefined)));
     const chat = await passing.openChat('support');
@@ -369,7 +369,7 @@ describe('the client', () => {
     expect(() => new Rejoinder({ token: 'x' })).toThrow(TypeError);
   });
 
-  it.concurrent('asks for its token anew, so that a stream outlives the one that opened it', async () => {
+  it.concurrent('asks for a new token, so that a stream outlives the token that opened it', async () => {
     const [mia, tokens] = [as('mia'), [] as string[]];
     const chat = await mia.openChat('support');
     await stack.model.script('patience', { pieces: ['a', 'b'], piece_delay_ms: 7_000 });
@@ -385,7 +385,7 @@ describe('the client', () => {
     expect([shown(events), tokens.length]).toEqual(['ab', 2]);
   });
 
-  it('gives a stream up that has fallen silent, and opens another', async () => {
+  it('gives up a silent stream, and opens another', async () => {
     jest.useFakeTimers();
     try {
       const job = { id: 'j', status: 'succeeded' };
@@ -399,7 +399,7 @@ describe('the client', () => {
           fetch: async (_url, init) => {
             asked.push(Date.now());
             const answer = answers[asked.length - 1] ?? Response.error();
-            // What fetch does: the body ends with the signal.
+            // As fetch does it: the body ends with the signal.
             const cancel = (): void => void answer.body?.cancel().catch(() => undefined);
             const body = answer.body?.pipeThrough(new TransformStream(), { signal: init?.signal as AbortSignal });
             init?.signal?.addEventListener('abort', cancel);

@@ -36,7 +36,7 @@ describe('the connections of the API', () => {
   };
   const head = (user: string, line: string, ...more: string[]): string =>
     [`${line} HTTP/1.1`, 'Host: x', `Authorization: Bearer ${tokenFor(user)}`, ...more, '', ''].join('\r\n');
-  /** A turn that nobody ends but whoever cancels it. */
+  /** A turn that ends only by a cancel. */
   const running = async (user: Client): Promise<{ jobId: string; chatId: string }> => {
     const { id } = await user.chat();
     const job = await user.turnAsync(id, 'for long');
@@ -45,12 +45,12 @@ describe('the connections of the API', () => {
   };
   const figure = async (name: string): Promise<number> => (await metricsOf(metrics)).get(name) ?? NaN;
 
-  it('may be asked for by a flood that shuts nobody out: who is served stays, who asks is answered', async () => {
+  it('may be flooded without shutting anybody out: open requests stay, and new ones are answered', async () => {
     const ana = stack.as('ana');
     const { jobId } = await running(ana);
-    // First: once the stream is open, it has come as well, and its connection is not idle any more.
+    // This goes first: once the stream is open, this has arrived, too, and its connection is not idle.
     const waits = ana.get(`/api/v1/jobs/${jobId}`, { headers: { prefer: 'wait=60' } });
-    // Read from the start: what `fetch` gave is ended as garbage when nobody does.
+    // Read from the start, because `fetch` ends an unread body when it is collected as garbage.
     const events = collect(await openStream(stack.api.url, tokenFor('ana'), `/api/v1/jobs/${jobId}/events`));
     let open = 0;
     for (let n = 0; n < 10 * MOST; n++) {
@@ -64,7 +64,7 @@ describe('the connections of the API', () => {
     }
     const flood = [...sockets];
     await until(async () => flood.every(({ connecting }) => !connecting), 'the flood to arrive');
-    // On connections of their own: one that was kept for later is idle, and makes room like any other.
+    // On new connections: a kept one is idle, and makes room like any other.
     const ask = async (request: string): Promise<number | undefined> =>
       (await exchange(stack.api.url, request, 1)).answers[0]?.status;
     const asked = [ask(head('ana', 'GET /health/ready')), ask(head('ana', 'GET /api/v1/chats'))];
@@ -78,7 +78,7 @@ describe('the connections of the API', () => {
     left();
   });
 
-  it('are kept for as long as is set while nobody uses them, and then closed without a word', async () => {
+  it('are kept idle for the configured time, and then closed without an answer', async () => {
     const brief = await stack.startApi({ KEEP_ALIVE_SECONDS: '2' });
     const open = async (text: string): Promise<{ received: string; ms: number }> => {
       const { hostname, port } = new URL(brief.url);
@@ -101,7 +101,7 @@ describe('the connections of the API', () => {
     left();
   });
 
-  it('wait for a job as many as its user may have streams; more are answered at once, as if they had not asked to', async () => {
+  it('wait for jobs up to a user’s number of streams; further requests are answered at once, as without a wait', async () => {
     const ben = stack.as('ben');
     const { jobId, chatId } = await running(ben);
     const poll = () => ben.get(`/api/v1/jobs/${jobId}`, { headers: { prefer: 'wait=60' } });
@@ -109,7 +109,7 @@ describe('the connections of the API', () => {
     const tooMany = await Promise.race(polls);
     expect(tooMany.body.status).toBe('running');
     expect([tooMany.headers.get('preference-applied'), tooMany.headers.get('retry-after')]).toEqual([null, '1']);
-    // Others have their own.
+    // Other users have their own.
     expect((await stack.as('eva').turn((await stack.as('eva').chat()).id, 'hello')).status).toBe(200);
     await ben.patch(`/api/v1/jobs/${jobId}`, { status: 'canceled' });
     const ends = await Promise.all(polls);
@@ -118,7 +118,7 @@ describe('the connections of the API', () => {
     expect((await ben.turn(chatId, 'and now?')).status).toBe(200);
   });
 
-  it('may be left in whatever moment and way, and hold nothing afterwards', async () => {
+  it('may be left at any moment and in any way, and hold nothing afterwards', async () => {
     const lea = stack.as('lea');
     const { jobId, chatId } = await running(lea);
     const body = JSON.stringify({ user_message: 'hello' });
@@ -144,7 +144,7 @@ describe('the connections of the API', () => {
     const ways: ((socket: Socket) => unknown)[] = [
       (socket) => socket.destroy(),
       (socket) => socket.resetAndDestroy(),
-      // Its other half stays open for as long as the API leaves it.
+      // Its other half stays open for as long as the API keeps it.
       (socket) => socket.end(),
     ];
     const files = (): number => readdirSync(`/proc/${stack.api.process.pid}/fd`).length;
@@ -174,7 +174,7 @@ describe('the connections of the API', () => {
       'all places to be given back',
       10_000,
     );
-    // A half-closed connection waits for its request no longer than any other.
+    // A half-closed connection waits no longer for its request than any other.
     await until(
       async () => sockets.every(({ destroyed, readableEnded }) => destroyed || readableEnded),
       'all ends',
@@ -182,11 +182,11 @@ describe('the connections of the API', () => {
     );
     left();
     if (process.platform === 'linux') await until(async () => files() <= before + 10, 'the files to be closed', 10_000);
-    // All that may wait may wait again.
+    // All places for waits are free again.
     const poll = lea.get(`/api/v1/jobs/${jobId}`, { headers: { prefer: 'wait=1' } });
     expect((await poll).headers.get('preference-applied')).toBe('wait=1');
     const lines = stack.api.output().slice(said).split('\n');
-    // The flood before may be told of now.
+    // The log may report the earlier flood only now.
     const complaints = lines.filter((line) => /ERROR|WARN/i.test(line) && !line.includes('idle or slow, for others'));
     expect(complaints).toEqual([]);
     await lea.patch(`/api/v1/jobs/${jobId}`, { status: 'canceled' });

@@ -42,7 +42,7 @@ describe('a conversation', () => {
     expect(again.body.messages).toEqual(history.body.data);
   });
 
-  it('goes on asynchronously: 202 with the job, which polls to its message', async () => {
+  it('works asynchronously: 202 with the job, which can be polled until its message is there', async () => {
     const ben = stack.as('ben');
     const chat = await ben.chat();
     const accepted = await ben.turn(chat.id, QUESTION, { prefer: 'respond-async' });
@@ -56,7 +56,7 @@ describe('a conversation', () => {
     expect(job.assistant_message).toMatchObject({ seq: 3, role: 'assistant', job_id: job.id });
   });
 
-  it('waits as long as it was asked to: `wait=1` gives 202 for a slow reply and 200 for a quick one', async () => {
+  it('waits as long as the request says: `wait=1` gives 202 for a slow reply and 200 for a quick one', async () => {
     const eva = stack.as('eva');
     const chat = await eva.chat();
     await stack.model.script('slow', { delay_ms: 2500 });
@@ -70,7 +70,7 @@ describe('a conversation', () => {
     expect(quick.headers.get('preference-applied')).toBe('wait=10');
   });
 
-  it('is had by whoever asks for JSON or events in particular, or with a preference between them', async () => {
+  it('serves JSON or events, by the Accept header and its preferences', async () => {
     const ria = stack.as('ria');
     const chat = await ria.chat();
     const type = async (accept: string): Promise<string | null> => {
@@ -85,7 +85,7 @@ describe('a conversation', () => {
     );
   });
 
-  it('ignores preferences it does not know (RFC 7240) and says nothing of them', async () => {
+  it('ignores unknown preferences (RFC 7240), and does not name them in its answer', async () => {
     const kim = stack.as('kim');
     const chat = await kim.chat();
     const turn = await kim.turn(chat.id, 'hello', { prefer: 'handling=lenient, wait=soon' });
@@ -112,7 +112,7 @@ describe('a conversation', () => {
     expect([nothing.status, nothing.body.code]).toEqual([409, 'invalid_transition']);
   });
 
-  it('finds the message to reply to, however many are stored at that moment', async () => {
+  it('finds the message to reply to, even if many are stored at the same moment', async () => {
     const pat = stack.as('pat');
     const chat = await pat.chat();
     const path = `/api/v1/chats/${chat.id}/messages`;
@@ -129,7 +129,7 @@ describe('a conversation', () => {
     }
   });
 
-  it('goes on after a reply that is blank, and after one whose figures are wrong', async () => {
+  it('goes on after a blank reply, and after one with wrong figures', async () => {
     const quin = stack.as('quin');
     const chat = await quin.chat();
     await stack.model.script('say nothing', { text: ' \n\n', stop_reason: 'max_tokens' }, 1);
@@ -142,7 +142,7 @@ describe('a conversation', () => {
     expect((await quin.turn(chat.id, 'and now?')).status).toBe(200);
   });
 
-  it('says of a refused turn, in its own answer and ever after, that the model is not sent it any more', async () => {
+  it('says of a refused turn, in its answer and ever after, that the model does not get it any more', async () => {
     const rae = stack.as('rae');
     const chat = await rae.chat();
     const refusal = { text: 'Half', stop_reason: 'refusal', stop_details: { category: 'bio', explanation: null } };
@@ -162,7 +162,7 @@ describe('a conversation', () => {
     expect(call?.messages).toEqual([{ role: 'user', content: 'and this?' }]);
   });
 
-  it('runs by the assistant’s own paths too, for that assistant’s chats only', async () => {
+  it('also works on the assistant’s own paths, for that assistant’s chats only', async () => {
     const mia = stack.as('mia');
     const chat = await mia.chat('billing');
     const own = `/api/v1/assistants/billing/chats/${chat.id}`;
@@ -182,7 +182,7 @@ describe('a conversation', () => {
     const turn = await ned.turn(chat.id, 'hello', { 'x-request-id': 'trace-me.42' });
     expect(turn.headers.get('x-request-id')).toBe('trace-me.42');
     expect(stack.api.output()).toContain('request_id=trace-me.42');
-    // The answer may overtake the worker's line.
+    // The answer may come before the worker's line.
     await until(
       () => Promise.resolve(stack.workers[0]?.output().includes('request_id=trace-me.42')),
       'the worker’s line',
@@ -192,13 +192,13 @@ describe('a conversation', () => {
     expect(odd.headers.get('x-request-id')).toMatch(/^[0-9a-f-]{36}$/);
   });
 
-  it('lists the assistants on offer, without their instructions', async () => {
+  it('lists the assistants, without their instructions', async () => {
     const { body } = await stack.as('oda').get('/api/v1/assistants');
     expect(body.data.map((assistant: any) => assistant.slug)).toEqual(['billing', 'general', 'support']);
     expect(JSON.stringify(body)).not.toContain('prompt');
   });
 
-  it('takes the longest message there may be, in characters and not in bytes', async () => {
+  it('takes the longest allowed message, measured in characters and not in bytes', async () => {
     const eva = stack.as('eva-long');
     const chat = await eva.chat();
     expect((await eva.turn(chat.id, '😀'.repeat(32_000))).status).toBe(200);

@@ -63,7 +63,7 @@ describe('data care', () => {
     await rm(file);
   });
 
-  /** The tables, by name, that hold a text anywhere, BullMQ's among them (where its tickets and events, for a while, have jobs' ids). */
+  /** The names of the tables that contain a text, including BullMQ's (whose tickets and events have jobs' ids for a while). */
   const holding = async (text: string): Promise<string[]> => {
     const { rows } = await stack.database.query<{ name: string }>(
       `SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables
@@ -102,7 +102,7 @@ describe('data care', () => {
   };
   const callOf = async (text: string) => (await stack.model.calls(text))[0];
 
-  it('a deleted chat is gone, with its jobs, its keys and all it said; what it cost is not', async () => {
+  it('a deleted chat is gone, with its jobs, its keys and all its texts; its ledger entries stay', async () => {
     const ana = stack.as('ana');
     const chat = await ana.chat();
     const key = { 'idempotency-key': 'canary-key' };
@@ -124,7 +124,7 @@ describe('data care', () => {
     expect((await ana.get(`/api/v1/chats/${chat.id}/messages`)).status).toBe(404);
     expect((await ana.get(`/api/v1/jobs/${turn.job_id}`)).status).toBe(404);
     expect((await ana.get('/api/v1/chats')).body.data).toEqual([]);
-    // The key is forgotten with the turn it stood for.
+    // The key goes with its turn.
     expect((await ana.turn(chat.id, 'canary-question', key)).status).toBe(404);
     expect(await holding('canary')).toEqual([]);
     for (const id of [chat.id, turn.job_id, line.message_id]) {
@@ -136,7 +136,7 @@ describe('data care', () => {
     expect((await ana.turn(again.id, 'anew')).status).toBe(200);
   });
 
-  it('a chat deleted in mid-reply ends the model call within a second, and all who wait; nothing is written after', async () => {
+  it('a chat deleted in mid-reply ends the model call and all waits within a second; nothing is written afterwards', async () => {
     const ben = stack.as('ben');
     await stack.model.script('canary-endless', ENDLESS);
     const chat = await ben.chat();
@@ -168,7 +168,7 @@ describe('data care', () => {
     await until(async () => (await callOf('canary-endless'))?.outcome === 'client_closed', 'the end of the call');
     expect(Date.parse((await callOf('canary-endless'))?.ended_at ?? '') - asked).toBeLessThan(pace.bound(1_000));
     expect(await holding('canary')).toEqual([]);
-    // What it cost is in the books, though nothing else is.
+    // Only the ledger's entry stays.
     const open = `model_calls WHERE outcome = 'running'`;
     expect(await count(open)).toBe(0);
     expect(
@@ -177,7 +177,7 @@ describe('data care', () => {
     expect((await ben.turn((await ben.chat()).id, 'and on')).status).toBe(200);
   });
 
-  it('a chat deleted while turns are sent into it leaves nothing behind, and answers nothing unexpected', async () => {
+  it('a chat deleted while turns are sent into it leaves nothing behind, and every answer is an expected one', async () => {
     const statuses = new Set<number>();
     const pace = await Pace.watch();
     await Promise.all(
@@ -197,13 +197,13 @@ describe('data care', () => {
         expect(await holding(chat.id)).toEqual([]);
       }),
     );
-    // Where the machine stood still for as long as a lock is waited for, and only there, somebody may be asked to come again.
+    // A 503 is right only if the machine stood still for as long as a statement waits for a lock.
     const expected = [200, 202, 404, 409, 422, ...(pace.bound(0) > 2_000 ? [503] : [])];
     expect([...statuses].filter((status) => !expected.includes(status))).toEqual([]);
     expect(await count(`jobs j LEFT JOIN chats c ON c.id = j.chat_id WHERE c.user_id IS NULL`)).toBe(0);
   });
 
-  it('what a request that died left of a chat is found by nobody, and removed by a worker', async () => {
+  it('the rest of a chat whose deletion died is invisible, and a worker removes it', async () => {
     const lia = stack.as('lia');
     const chat = await lia.chat();
     const key = { 'idempotency-key': 'said' };
@@ -222,7 +222,7 @@ describe('data care', () => {
     expect(await holding('canary')).toEqual([]);
   });
 
-  it('an export is all of the caller’s, in the contract’s shapes, and says when it is whole', async () => {
+  it('an export has all data of the caller, in the contract’s shapes, and says when it is complete', async () => {
     const kim = stack.as('kim');
     const chats = [await kim.chat(), await kim.chat('other')];
     const turn = (await kim.turn(chats[0]?.id ?? '', 'pregunta 😀\ncon dos líneas')).body;
@@ -253,7 +253,7 @@ describe('data care', () => {
     expect((await kim.get('/api/v1/me/export', { headers: { accept: 'application/*' } })).status).toBe(200);
   });
 
-  it('the client deletes once, also when the answer is lost, and knows an export that broke off', async () => {
+  it('the client deletes once, even if the answer is lost, and notices an export that broke off', async () => {
     const line = await BadLine.to(stack.api.url, (n) =>
       n === 0 ? { loseAnswer: true } : n === 2 ? { cutAfter: 900 } : undefined,
     );
@@ -285,7 +285,7 @@ describe('data care', () => {
     line.close();
   });
 
-  it('a user with much is exported whole to a slow reader, in little memory; cut when the process stops', async () => {
+  it('much data is exported completely to a slow reader, in little memory, and cut when the process stops', async () => {
     await makeMuch('big-canary');
     const api = await stack.startApi();
     const memory = async (): Promise<number> => {
@@ -321,7 +321,7 @@ describe('data care', () => {
     expect(await stopped).toBe(0);
   });
 
-  it('who leaves an export costs nothing more', async () => {
+  it('a client that leaves an export costs nothing more', async () => {
     const { hostname, port } = new URL(stack.api.url);
     const socket = connect(Number(port), hostname, () =>
       socket.write(
@@ -334,7 +334,7 @@ describe('data care', () => {
     expect(stack.api.output()).not.toContain('export given up');
   });
 
-  it('a user with much is deleted whole, also when the process that was asked dies in the middle', async () => {
+  it('much data is deleted completely, even if the process that was asked dies in the middle', async () => {
     const asked = Date.now();
     const big = stack.as('big-canary');
     const running = await big.turnAsync((await big.chat()).id, 'canary-endless');
@@ -351,7 +351,7 @@ describe('data care', () => {
     await api.kill();
     expect(await died).toBe('died');
     expect(await left()).toBeGreaterThan(0);
-    // At once nobody finds any of it, the jobs included.
+    // Nothing of it can be found at once, including the jobs.
     await until(async () => (await big.get('/api/v1/chats')).body.data.length === 0, 'the chats to be released');
     expect((await big.get(`/api/v1/jobs/${running.id}`)).status).toBe(404);
 
@@ -361,14 +361,14 @@ describe('data care', () => {
     expect(receipt).toMatchObject({ chats: CHATS + 1, messages: 50 * CHATS + 2, jobs: 25 * CHATS + 1 });
     expect(Date.parse(receipt.deleted_at as string)).toBeGreaterThanOrEqual(Date.parse(receipt.requested_at as string));
     expect(await holding('canary')).toEqual([]);
-    // What is kept: numbers. The receipt names nobody, the ledger no job.
+    // Only numbers are kept: the receipt names no user, and the ledger no job.
     expect(await count('receipts WHERE id = $1 AND user_id IS NULL', receipt.id)).toBe(1);
     expect(await spent('bulk')).toEqual(before);
     expect(
       await count('model_calls c LEFT JOIN jobs j ON j.id = c.job_id WHERE j.id IS NULL AND c.model = $1', 'bulk'),
     ).toBe(25 * CHATS);
     await until(async () => (await call())?.outcome === 'client_closed', 'the end of the call');
-    // Who has nothing gets a receipt all the same, which nobody keeps.
+    // A user without data gets a receipt, too, which is not stored.
     const nothing = (await deleteMe('big-canary')).body;
     expect([nothing.chats, nothing.id === receipt.id, await count('receipts WHERE id = $1', nothing.id)]).toEqual([
       0,
@@ -377,14 +377,14 @@ describe('data care', () => {
     ]);
   });
 
-  it('a deletion that nobody waits for is carried out by the workers; what is made meanwhile stays or goes, whole', async () => {
+  it('workers carry out a deletion that no client waits for; what is made meanwhile stays or goes completely', async () => {
     const mia = stack.as('mia');
     await makeMuch('mia', 50);
     const first = await mia.chat();
     const asked = await deleteMe('mia', { prefer: 'respond-async' });
     expect([asked.status, asked.body.deleted_at]).toEqual([202, null]);
     const location = asked.leads(asked.headers.get('location'));
-    // Until it has ended it is hers.
+    // Until the deletion has ended, only its user can read the receipt.
     expect((await stack.as('eve').get(location)).status).toBe(404);
     const statuses = new Set<number>();
     const ended = until(async () => {
@@ -408,11 +408,11 @@ describe('data care', () => {
     expect(await count('messages WHERE chat_id = $1', chat)).toBe(lines.at(-1).messages);
     expect((await mia.turn(chat, 'and on')).status).toBe(200);
     expect((await deleteMe('mia')).body).toMatchObject({ chats: 1 });
-    // That she had an export open is written off a moment after it was read.
+    // The count of her open export is written off a moment after the export was read.
     await until(async () => (await holding('mia')).length === 0, 'all of it to be gone', 5_000);
   });
 
-  it('chats are kept as long as their assistant says after their last message, and no longer', async () => {
+  it('chats are kept for their assistant’s time after their last message, and no longer', async () => {
     expect((await stack.as('ned').get('/api/v1/assistants/brief')).body.retention_days).toBe(30);
     expect((await stack.as('ned').get('/api/v1/assistants/support')).body).not.toHaveProperty('retention_days');
     await stack.database.query(`

@@ -7,8 +7,8 @@ import { runProgram } from '../support/processes.js';
 import { startStack } from '../support/stack.js';
 
 /**
- * For each setting that we rely on a default that breaks something, and what a session of ours has. A whole server that is shut by
- * `default_transaction_read_only` is left shut (`faults/switchover`).
+ * For each setting on which the service relies: a default that breaks something, and the value in the service's sessions. Another test
+ * leaves `default_transaction_read_only` on for a whole server (`faults/switchover`).
  */
 const DEFAULTS: Readonly<Record<string, readonly [theirs: string, ours: string]>> = {
   TimeZone: ['Asia/Kathmandu', 'UTC'],
@@ -44,7 +44,7 @@ async function setDefaults(database: string, settings: Readonly<Record<string, s
   });
 }
 
-/** A schema before ours on the path, with tables of our names that are another's. */
+/** A schema before ours on the path, with foreign tables that have our names. */
 const anothersTables = (url: string): Promise<void> =>
   withClient(url, async (client) => {
     await client.query(
@@ -77,7 +77,7 @@ describe('whatever the defaults of a database are', () => {
     return address.href;
   };
 
-  it('a session has what is relied on', async () => {
+  it('a session has the settings that the service relies on', async () => {
     const show = async (client: pg.Client): Promise<Record<string, string>> => {
       await client.connect();
       try {
@@ -92,7 +92,7 @@ describe('whatever the defaults of a database are', () => {
     expect(await show(new SessionClient({ connectionString: database.url }))).toEqual(ours);
   });
 
-  it('the tables are made where they are found', async () => {
+  it('the tables are created where statements look for them', async () => {
     const name = `test_${randomUUID().slice(0, 8)}`;
     await onServer((server) => server.query(`CREATE DATABASE ${name}`));
     try {
@@ -104,7 +104,7 @@ describe('whatever the defaults of a database are', () => {
     }
   });
 
-  it('an encoding that is not UTF8 is refused, as it cannot hold all text', async () => {
+  it('an encoding other than UTF8 is refused, because it cannot hold all text', async () => {
     const name = `test_${randomUUID().slice(0, 8)}`;
     await onServer((server) =>
       server.query(`CREATE DATABASE ${name} ENCODING 'LATIN1' LOCALE_PROVIDER libc LOCALE 'C' TEMPLATE template0`),

@@ -10,7 +10,7 @@ describe('workers are shared among users', () => {
   });
   afterAll(() => stopSound(stack));
 
-  it('hundreds of turns of one user delay another’s by about one turn, and nobody’s are put off for ever', async () => {
+  it('hundreds of turns of one user delay another’s by about one turn, and none waits for ever', async () => {
     await stack.model.script('of the flood', { text: 'Yes.', delay_ms: 10 });
     const chats = await manyChats(stack.database, 'flood', 400);
     const flood = stack.as('flood');
@@ -19,7 +19,7 @@ describe('workers are shared among users', () => {
     }
     const waiting = await stack.database.query(`SELECT FROM jobs WHERE user_id = 'flood' AND status = 'queued'`);
     expect(waiting.rowCount).toBeGreaterThan(100);
-    // One after the other by one, and three at once by another.
+    // One user sends turns one after the other, and another sends three at once.
     const one = stack.as('one');
     const { id } = await one.chat();
     for (let n = 0; n < 5; n++) expect((await one.turn(id, `turn ${n}`)).status).toBe(200);
@@ -31,7 +31,7 @@ describe('workers are shared among users', () => {
          FROM jobs j WHERE j.user_id IN ('one', 'three') ORDER BY j.started_at`,
     );
     const before = (user: string): number[] => rows.filter((r) => r.user_id === user).map((r) => r.before as number);
-    // Of eight turns one is that of whoever has waited longest, and one may have begun in the very moment.
+    // Every eighth job claimed is the one that has waited longest, and one more may have begun at that very moment.
     expect(Math.max(...before('one'))).toBeLessThanOrEqual(3);
     expect(Math.max(...before('three'))).toBeLessThanOrEqual(6);
     const left = await stack.database.query(`SELECT FROM jobs WHERE user_id = 'flood' AND status = 'queued'`);
@@ -42,7 +42,7 @@ describe('workers are shared among users', () => {
       ),
     );
     expect(new Set(ended.map(({ status }) => status))).toEqual(new Set(['succeeded']));
-    // What waits in a long line is not lost.
+    // Jobs that wait in a long line are not lost.
     expect(stack.workers[0]?.output()).not.toContain('no worker had claimed');
   });
 });

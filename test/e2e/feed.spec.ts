@@ -10,7 +10,7 @@ const onRedis = process.env['TEST_QUEUE'] === 'redis' ? it : it.skip;
 const pieces = (count: number): string[] => Array.from({ length: count }, (_, n) => `piece ${n} `);
 const SIX = pieces(6).join('');
 
-/** What comes on a stream, read as it comes. */
+/** Reads the events of a stream as they come. */
 class Reader {
   readonly events: StreamEvent[] = [];
   readonly ended: Promise<void>;
@@ -26,7 +26,7 @@ class Reader {
     return textOf(this.events);
   }
 
-  /** How many stretches of text have come. */
+  /** How many pieces of text have come. */
   get deltas(): number {
     return this.events.filter(({ event }) => event === 'delta').length;
   }
@@ -49,7 +49,7 @@ describe('the feed', () => {
     await stack.stop();
   });
 
-  /** The connections that hear of jobs: on PostgreSQL, wherever the queue is. */
+  /** The connections that listen for jobs: on PostgreSQL, wherever the queue is. */
   const listeners = async (): Promise<number[]> => {
     const { rows } = await stack.database.query(
       `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'rejoinder-%-feed'`,
@@ -66,7 +66,7 @@ describe('the feed', () => {
   const text = (reader: Reader, wanted: string, ms?: number): Promise<true> =>
     until(async () => reader.text === wanted, `"${wanted}"`, ms);
 
-  it('is cut: whoever waits and whoever follows still gets the reply, as it is written', async () => {
+  it('is cut: clients that wait or follow still get the reply, as it is written', async () => {
     const ana = stack.as('ana');
     const chat = await ana.chat();
     await stack.model.script('cut', { pieces: pieces(60), piece_delay_ms: 50 });
@@ -86,14 +86,14 @@ describe('the feed', () => {
     const { status, body } = await turn;
     expect([status, reader.events.at(-1)?.id]).toEqual([200, 'end']);
     expect(reader.text).toBe(body.assistant_message.content);
-    // Not only with the end of the job: that would be one stretch, or as many as there are looks.
+    // The text must not come only with the job's end: that would be one piece, or one for each look.
     expect(reader.deltas - before).toBeGreaterThan(10);
     expect((await listeners()).some((pid) => jobs.includes(pid))).toBe(false);
     expect((await feed.list()).some((id) => replies.includes(id))).toBe(false);
   });
 
   it.each(['worker', 'api'] as const)(
-    'is cut at the %s while the last text before a long pause is sent: that text still comes',
+    'is cut at the %s while the last piece before a long pause is sent: that piece still comes',
     async (app) => {
       const script = `a long pause at the ${app}`;
       await stack.model.script(script, { pieces: pieces(6), piece_delay_ms: 100, stall_after: 6 });
@@ -113,12 +113,12 @@ describe('the feed', () => {
   );
 
   onRedis(
-    'is deaf at the worker when it is asked for text that it then writes down: that text still comes',
+    'hears no question at the worker, which then saves the text in a draft: that text comes all the same',
     async () => {
       const user = (...rules: string[]): unknown =>
         feed.redis?.call('ACL', 'SETUSER', 'default', 'resetchannels', ...rules);
       await stack.model.script('nobody hears the question', { pieces: pieces(6), piece_delay_ms: 20, stall_after: 6 });
-      // Text may pass, questions may not. The connection that heard them is closed by this.
+      // Text may pass, questions may not. This closes the connection that heard them.
       await user('&{rejoinder}:pieces:*');
       const jobId = await begin('kay', 'nobody hears the question');
       await until(async () => (await stack.model.calls('nobody hears the question')).length > 0, 'the call');
@@ -151,7 +151,7 @@ describe('the feed', () => {
     await Promise.all(users.map((user, n) => cancel(user, jobs[n] ?? '')));
   });
 
-  onRedis('brings a process what its own clients follow, and nothing once they have left', async () => {
+  onRedis('brings a process only what its own clients follow, and nothing once they have left', async () => {
     const other = await stack.startApi();
     await stack.model.script('here and there', { pieces: pieces(6), piece_delay_ms: 20, stall_after: 6 });
     const [here, there, nowhere] = await Promise.all(['h', 't', 'n'].map((user) => begin(user, 'here and there')));
@@ -163,7 +163,7 @@ describe('the feed', () => {
     ];
     await Promise.all(readers.map((reader) => text(reader, SIX)));
     const channel = (id: string | undefined): string => `{rejoinder}:pieces:${id}`;
-    // How many connections each is sent to.
+    // The number of connections that get each one's text.
     expect(await feed.redis?.pubsub('NUMSUB', channel(here), channel(there), channel(nowhere))).toEqual([
       ...[channel(here), 1],
       ...[channel(there), 1],
@@ -172,7 +172,7 @@ describe('the feed', () => {
     await readers[0]?.left();
     await readers[2]?.left();
     await until(async () => (await feed.subscribed()).length === 1, 'one to go');
-    // One of two has left: the other is still told.
+    // One of two clients has left; the other still gets events.
     expect(await feed.subscribed()).toEqual([here]);
     await readers[1]?.left();
     await until(async () => (await feed.subscribed()).length === 0, 'the last to go');
@@ -180,7 +180,7 @@ describe('the feed', () => {
     expect(await other.stop()).toBe(0);
   });
 
-  onRedis('is told of nothing that was left while it was cut', async () => {
+  onRedis('subscribes to nothing that clients left while it was cut', async () => {
     await stack.model.script('left meanwhile', { pieces: pieces(6), piece_delay_ms: 20, stall_after: 6 });
     const [gone, stays] = await Promise.all(['g', 's'].map((user) => begin(user, 'left meanwhile')));
     const [leaving, staying] = [await follow('g', gone ?? ''), await follow('s', stays ?? '')];
@@ -195,13 +195,13 @@ describe('the feed', () => {
     await staying.ended;
   });
 
-  it('is there but dead: it is found out and another is made', async () => {
+  it('is open but dead: the process notices, and makes another one', async () => {
     const ben = stack.as('ben');
     const chat = await ben.chat();
     const frozen = await listeners();
     for (const pid of frozen) process.kill(pid, 'SIGSTOP');
     try {
-      // Nothing tells the API that this turn is done but its own doubt, every ten seconds.
+      // No notice tells the API that this turn has ended. It looks by itself, every ten seconds.
       const pace = await Pace.watch();
       const begun = Date.now();
       expect((await ben.turn(chat.id, 'hello')).status).toBe(200);
@@ -211,7 +211,7 @@ describe('the feed', () => {
     }
   });
 
-  onRedis('hangs with its Redis in mid-reply: the stream ends whole, with the job', async () => {
+  onRedis('hangs with its Redis in mid-reply: the stream ends complete, with the job', async () => {
     await stack.model.script('for a while', { pieces: pieces(30), piece_delay_ms: 100 });
     const jobId = await begin('leo', 'for a while');
     const reader = await follow('leo', jobId);
@@ -225,7 +225,7 @@ describe('the feed', () => {
     }
   });
 
-  onRedis('hangs with its Redis: that is found out, and text flows again once it answers', async () => {
+  onRedis('hangs with its Redis: the process notices, and text flows again once Redis answers', async () => {
     await stack.model.script('hangs for long', { pieces: pieces(250), piece_delay_ms: 100 });
     const jobId = await begin('mia', 'hangs for long');
     const reader = await follow('mia', jobId);
@@ -235,7 +235,7 @@ describe('the feed', () => {
     stack.redis?.freeze();
     let frozen = 0;
     try {
-      // Longer than it takes to doubt a connection, and to get no answer.
+      // Longer than a process takes to check a connection, and to get no answer.
       await pause(16_500);
       frozen = reader.text.length;
     } finally {
@@ -252,7 +252,7 @@ describe('the feed', () => {
   });
 
   onRedis(
-    'loses its Redis in mid-reply: text flows again once there is another, and the stream ends whole',
+    'loses its Redis in mid-reply: text flows again once there is another, and the stream ends complete',
     async () => {
       await stack.model.script('lost', { pieces: pieces(120), piece_delay_ms: 60 });
       const jobId = await begin('ned', 'lost');
@@ -270,7 +270,7 @@ describe('the feed', () => {
   );
 
   onRedis(
-    'is away with its Redis when an API starts: jobs are followed all the same, and text comes once it is back',
+    'is away with its Redis when an API starts: jobs can be followed all the same, and text comes once Redis is back',
     async () => {
       await stack.model.script('before it was there', { pieces: pieces(120), piece_delay_ms: 60 });
       const jobId = await begin('oda', 'before it was there');

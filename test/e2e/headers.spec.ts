@@ -9,7 +9,7 @@ const ALSO_OURS = 'http://localhost:5173';
 const OUR_APP = 'capacitor://localhost';
 const THEIRS = 'https://evil.example';
 
-/** What every answer says to a browser, whatever it is. */
+/** Headers that every answer has. */
 const ALWAYS = {
   'x-content-type-options': 'nosniff',
   'referrer-policy': 'no-referrer',
@@ -50,7 +50,7 @@ describe('every answer', () => {
     body,
     headers: { 'content-type': 'application/json', ...headers },
   });
-  /** Answers of all kinds to whoever may use the API. */
+  /** Answers of all kinds to a caller with a valid token. */
   const asks = (): Ask[] => [
     ['a resource', 200, `/api/v1/chats/${chat}`],
     ['one that is known already', 304, `/api/v1/chats/${chat}`, { headers: { 'if-none-match': etag } }],
@@ -70,8 +70,8 @@ describe('every answer', () => {
     ['no address at all', 400, '/api/v1/chats/%zz'],
   ];
 
-  describe('tells a browser what it may do with it', () => {
-    it('to load nothing, to frame nothing, to guess no type: JSON, streams, errors, and what is not there', async () => {
+  describe('tells a browser what it may do', () => {
+    it('load nothing, frame nothing, guess no type: JSON, streams, errors, and unknown addresses', async () => {
       const more: Ask[] = [
         ['health', 200, '/health/live'],
         ['no address of ours', 404, '/nothing'],
@@ -88,7 +88,7 @@ describe('every answer', () => {
       ['no HTTP', 400, 'HELLO\r\n\r\n'],
       ['headers beyond the bound', 431, `GET / HTTP/1.1\r\nHost: x\r\nX-Big: ${'x'.repeat(20_000)}\r\n\r\n`],
       ['two lengths', 400, 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n'],
-    ])('also where its parser gave up: %s, %i', async (_, status, request) => {
+    ])('also after a request that the parser refused: %s, %i', async (_, status, request) => {
       const answer = await wire(stack.api.url, request);
       expect(answer).toContain(`HTTP/1.1 ${status} `);
       for (const [name, value] of Object.entries({ ...NO_PAGE, 'cache-control': 'no-store' })) {
@@ -99,7 +99,7 @@ describe('every answer', () => {
     it.each([
       ['the playground', '/', "'self'", "'self'"],
       ['Swagger UI', '/docs', "'self'", "'self'"],
-    ])('%s runs scripts of its own files only, and stands alone', async (_, path, scripts, styles) => {
+    ])('%s runs only scripts from its own files, and may not be framed', async (_, path, scripts, styles) => {
       const page = await told(path);
       expect(page).toMatchObject({ ...ALWAYS, status: 200, 'cross-origin-opener-policy': 'same-origin' });
       const policy = String(page['content-security-policy']).split(';');
@@ -110,14 +110,14 @@ describe('every answer', () => {
       expect(policy).toContain(`style-src ${styles}`);
     });
 
-    it('and not what runs here', async () => {
+    it('and names no software of the service', async () => {
       for (const [what, , path, init] of [...asks(), ['a page', 200, '/'], ['the docs', 200, '/docs']] as Ask[]) {
         const answer = await told(path, init);
         expect([what, answer['server'], answer['x-powered-by'], answer['via']]).toEqual([what, ...Array(3)]);
       }
     });
 
-    it('of Swagger UI’s package only what the page loads is served', async () => {
+    it('only the files of Swagger UI that the page loads are served', async () => {
       const page = await (await call('/docs')).text();
       const files = [...page.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, path = '']) => path);
       expect(files.length).toBeGreaterThan(4);
@@ -137,7 +137,7 @@ describe('every answer', () => {
     });
   });
 
-  describe('says to pages of other origins', () => {
+  describe('tells pages of other origins, by CORS,', () => {
     const from = (origin: string, init: RequestInit = {}): RequestInit => ({
       ...init,
       headers: { ...(init.headers as Record<string, string>), origin },
@@ -152,7 +152,7 @@ describe('every answer', () => {
         method: 'OPTIONS',
         headers: { origin, 'access-control-request-method': method, authorization: '', ...more },
       });
-    /** As a browser asks whether a page may send such headers: in small letters, in order. */
+    /** As a browser asks which headers a page may send: in small letters, in order. */
     const allowed = async (names: string): Promise<string[]> => {
       const asking = { 'access-control-request-headers': names };
       const answer = await preflight(`/api/v1/chats/${chat}`, OURS, 'PATCH', asking);
@@ -162,7 +162,7 @@ describe('every answer', () => {
     const ofCors = (answer: Record<string, unknown>): string[] =>
       Object.keys(answer).filter((name) => name.startsWith('access-control-'));
 
-    it('of the list that they may read it, whatever it is, with the headers that tell something', async () => {
+    it('on the list that they may read every answer, with its useful headers', async () => {
       for (const [what, status, path, init] of asks()) {
         const answer = await told(path, from(OURS, init));
         expect([what, answer]).toEqual([
@@ -184,7 +184,7 @@ describe('every answer', () => {
     it.each([
       ['headers beyond the bound', 431, `X-Big: ${'x'.repeat(20_000)}\r\n\r\n`],
       ['two lengths', 400, 'Content-Length: 1\r\nContent-Length: 2\r\n\r\n'],
-    ])('of the list that they may read also what its parser refused: %s, %i', async (_, status, rest) => {
+    ])('on the list to read what the parser refused, too: %s, %i', async (_, status, rest) => {
       const ask = async (path: string, origin: string): Promise<string> => {
         const answer = await wire(stack.api.url, `POST ${path} HTTP/1.1\r\nHost: x\r\nOrigin: ${origin}\r\n${rest}`);
         expect(answer).toContain(`HTTP/1.1 ${status} `);
@@ -198,7 +198,7 @@ describe('every answer', () => {
     });
 
     it.each([[THEIRS], ['null'], [`${OURS}.evil.example`], ['https://APP.example.com'], [`${OURS}, ${THEIRS}`], ['*']])(
-      'that are not on it nothing, and keeps such an answer apart: %s',
+      'not on the list nothing, and keeps caches apart: %s',
       async (origin) => {
         for (const [what, status, path, init] of asks()) {
           const answer = await told(path, from(origin, init));
@@ -210,7 +210,7 @@ describe('every answer', () => {
       },
     );
 
-    it('depends, too, on whose it is and in what type', async () => {
+    it('that an answer also depends on the user and the type', async () => {
       const { vary } = await told(`/api/v1/chats/${chat}`);
       expect(vary).toBe('Origin, Authorization, Accept');
     });
@@ -220,7 +220,7 @@ describe('every answer', () => {
       ['/api/v1/chats/{chat}', 'DELETE, GET, HEAD, PATCH'],
       ['/api/v1/chats/{chat}/turns', 'POST'],
       ['/api/v1/me', 'DELETE'],
-    ])('which methods %s knows, without a token: %s', async (path, methods) => {
+    ])('which methods %s has, without a token: %s', async (path, methods) => {
       expect(await preflight(path.replace('{chat}', chat), OURS, 'PUT')).toMatchObject({
         status: 204,
         'content-length': '0',
@@ -233,7 +233,7 @@ describe('every answer', () => {
       });
     });
 
-    it('of the list that they may read what broke within a body', async () => {
+    it('on the list that they may read an error within a body', async () => {
       const head = `POST /api/v1/assistants/support/chats HTTP/1.1\r\nHost: x\r\nAuthorization: ${authorization}\r\nOrigin: ${OURS}`;
       const answer = await wire(
         stack.api.url,
@@ -251,18 +251,18 @@ describe('every answer', () => {
       ['Zipkin', 'b3,x-b3-sampled,x-b3-spanid,x-b3-traceid'],
       ['Elastic, AWS', 'elastic-apm-traceparent,x-amzn-trace-id'],
       ['a name of its own', 'x-my.app_1'],
-    ])('that they may send what watches pages adds to requests: %s', async (_, names) => {
+    ])('that they may send the headers of monitoring libraries: %s', async (_, names) => {
       expect(await allowed(names)).toEqual(expect.arrayContaining(names.split(',')));
     });
 
-    it('of other names not one that is none, nor more than a few', async () => {
+    it('nothing about header names that are invalid, or too many', async () => {
       const ours = ALLOWED_HEADERS.map((name) => name.toLowerCase());
       expect(await allowed('x y,a:b,"q",,x-ok,X-OK, prefer')).toEqual([...ours, 'x-ok']);
       const many = Array.from({ length: 500 }, (_, n) => `x-${n}`);
       expect(await allowed(['x'.repeat(101), ...many].join(','))).toEqual([...ours, ...many.slice(0, 64)]);
     });
 
-    it('of operators’ addresses nothing that an unknown one would not say', async () => {
+    it('nothing about operators’ addresses that an unknown one would not say', async () => {
       const kept = ({ date: _, 'x-request-id': __, ...answer }: Record<string, unknown>): object => answer;
       const [unknown, ...hidden] = await Promise.all(
         ['nothing/at/all', 'admin/jobs', 'admin/dispatch', 'admin'].map(async (path) =>
@@ -280,14 +280,14 @@ describe('every answer', () => {
       expect(board).toEqual(nothing);
     });
 
-    it('nothing of what is beside the API: pages, health', async () => {
+    it('nothing about the pages and health', async () => {
       for (const path of ['/', '/docs', '/openapi.yaml', '/health/live', '/nothing']) {
         expect([path, ofCors(await told(path, from(OURS)))]).toEqual([path, []]);
         expect([path, ofCors(await preflight(path, OURS))]).toEqual([path, []]);
       }
     });
 
-    it('OPTIONS that asks for nothing is a method that a path does not know', async () => {
+    it('that OPTIONS without a preflight is an unknown method', async () => {
       for (const init of [{ method: 'OPTIONS' }, from(OURS, { method: 'OPTIONS' })]) {
         expect(await told(`/api/v1/chats/${chat}`, init)).toMatchObject({
           status: 405,
@@ -297,7 +297,7 @@ describe('every answer', () => {
       }
     });
 
-    it('what is wrong with OPTIONS as with any method: in the one shape, with the request’s id, to be kept by nobody', async () => {
+    it('errors of OPTIONS as of any method: in the one shape, with the request’s id, not to be stored', async () => {
       const asking = { 'access-control-request-method': 'GET' };
       const wrong: [string, number, Record<string, string>][] = [
         [`/api/v1/chats/${chat}`, 405, {}],
@@ -320,13 +320,13 @@ describe('every answer', () => {
       }
     });
 
-    it('all that the contract says in headers, and takes all that it reads there', () => {
+    it('all headers that the contract names, and allows all that it reads', () => {
       const names = new Set<string>();
       const sent = new Set<string>();
       const walk = (node: any): void => {
         if (typeof node !== 'object' || node === null) return;
         if (node.in === 'header' && node.name) sent.add(node.name);
-        // The headers of an answer; those that can be referred to have other names.
+        // The headers of answers. Reusable header definitions have other names.
         if (node.description && node.headers) for (const name of Object.keys(node.headers)) names.add(name);
         Object.values(node).forEach(walk);
       };
@@ -339,7 +339,7 @@ describe('every answer', () => {
     });
   });
 
-  it('lets pages of this machine in while it is developed, from any port, and no other page', async () => {
+  it('lets in pages of this machine in development, from any port, and no other page', async () => {
     const developed = await stack.startApi({ CORS_ORIGINS: '', NODE_ENV: 'development' });
     const allowed = async (origin: string): Promise<(string | null)[]> => {
       const headers = { authorization, origin, 'access-control-request-method': 'GET' };
@@ -355,7 +355,7 @@ describe('every answer', () => {
     await developed.stop();
   });
 
-  it('where no origin is named, says nothing of other origins', async () => {
+  it('says nothing about other origins if none is configured', async () => {
     const closed = await stack.startApi({ CORS_ORIGINS: '' });
     const ask = async (method: string): Promise<Response> =>
       fetch(`${closed.url}/api/v1/chats`, {

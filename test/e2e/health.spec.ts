@@ -23,7 +23,7 @@ describe('health, on the API’s port and on the worker’s', () => {
       [stack.api.url, stack.workers[0]?.url].map(async (url) => {
         const response = await fetch(`${url}/health/${path}`, {
           signal: timeLimit(5_000).signal,
-          // A probe that remembers must not be told that nothing has changed.
+          // A probe that caches must not get a 304.
           headers: { 'if-none-match': '*' },
         });
         expect(response.headers.get('x-request-id')).toBeTruthy();
@@ -32,7 +32,7 @@ describe('health, on the API’s port and on the worker’s', () => {
       }),
     );
 
-  it('says alive and ready, to anybody, while all is well', async () => {
+  it('says alive and ready, without a token, while all is well', async () => {
     for (const { status, body } of await ask('live')) expect([status, body]).toEqual([200, { status: 'ok' }]);
     const ready = { status: 'ok', checks: { database: 'ok', queue: 'ok', model: 'ok' } };
     const [api, worker] = await ask('ready');
@@ -40,7 +40,7 @@ describe('health, on the API’s port and on the worker’s', () => {
     expect(worker).toMatchObject({ status: 200, body: { ...ready, model: { findings: [] } } });
   });
 
-  it('stays ready while turns wait for an operator, and says for what, as the metrics do; then they go on', async () => {
+  it('stays ready while turns wait for an operator, and names the reason, as the metrics do; then they go on', async () => {
     const lou = stack.as('lou');
     const operator = new Client(stack.api.url, tokenFor('operator', { scope: 'admin' }));
     const model = async (): Promise<unknown[]> =>
@@ -68,7 +68,7 @@ describe('health, on the API’s port and on the worker’s', () => {
     expect((await holds())['model_unauthorized']).toBe(0);
   });
 
-  it('says not ready while the database is away, but alive, so that nothing is restarted in vain', async () => {
+  it('says not ready but alive while the database is away, so that nothing is restarted in vain', async () => {
     await onServer(async (server) => {
       await server.query(`ALTER DATABASE ${stack.databaseName} ALLOW_CONNECTIONS false`);
       await server.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1', [
@@ -86,14 +86,14 @@ describe('health, on the API’s port and on the worker’s', () => {
     await until(async () => (await ask('ready')).every(({ status }) => status === 200), 'both to be ready again');
   });
 
-  it('answers nothing else on the worker’s port', async () => {
+  it('answers only health and metrics on the worker’s port', async () => {
     for (const path of ['/', '/api/v1/chats', '/docs']) {
       const response = await fetch(`${stack.workers[0]?.url}${path}`);
       expect([response.status, await response.json()]).toMatchObject([404, { code: 'not_found' }]);
     }
   });
 
-  it('is answered on the worker’s port, whoever else connects there', async () => {
+  it('is answered on the worker’s port, however many others connect there', async () => {
     const { hostname, port } = new URL(stack.workers[0]?.url ?? '');
     let open = 0;
     const idle = Array.from({ length: 300 }, () => {
@@ -109,7 +109,7 @@ describe('health, on the API’s port and on the worker’s', () => {
     }
   });
 
-  it('says not ready, but alive, once a worker is told to stop and still has work', async () => {
+  it('says not ready but alive once a worker stops and still has work', async () => {
     const worker = stack.workers[0];
     const ana = stack.as('ana');
     await stack.model.script('takes its time', { hang_before_headers: true });

@@ -46,7 +46,7 @@ describe('a request with an Idempotency-Key', () => {
     expect(await other.stop()).toBe(0);
   });
 
-  it('of every kind does what it does once, and gets the same answer again', async () => {
+  it('of every kind takes effect once, and gets the same answer again', async () => {
     const ben = stack.as('ben');
     const key = randomUUID();
     const chat = await ben.post('/api/v1/assistants/billing/chats', { title: 'Bills' }, withKey(`chat ${key}`));
@@ -69,7 +69,7 @@ describe('a request with an Idempotency-Key', () => {
     expect(first.map(({ status }) => status)).toEqual([201, 201, 201, 201, 202, 202, 200]);
     expect(first[0]?.body).toEqual(chat.body);
     expect(fresh(first)).toHaveLength(6);
-    // Whatever becomes of the chat meanwhile.
+    // Whatever happens to the chat meanwhile.
     await ben.patch(`/api/v1/chats/${chat.body.id}`, { status: 'closed', title: 'Paid' });
     for (const [n, [path, body, headers]] of requests.entries()) {
       const again = await ben.post(path, body, headers);
@@ -80,14 +80,14 @@ describe('a request with an Idempotency-Key', () => {
       ]);
       expect(again.headers.get(REPLAYED)).toBe('true');
     }
-    // Not waited for at all it is the job as it was accepted; waited for, though for no time, what has become of the turn.
+    // Without a wait, the answer is the job as it was accepted. With a wait, even of no time, it is the turn's present state.
     const now = await ben.post(`${at}/turns`, { user_message: 'three' }, withKey(`three ${key}`, { prefer: 'wait=0' }));
     expect([now.status, now.body.job_id]).toEqual([200, first[5]?.body.id]);
     expect(await count('messages', 'chat_id = $1', [chat.body.id])).toBe(8);
     expect(await count('chats', 'user_id = $1', ['ben'])).toBe(2);
   });
 
-  it('that found its chat keeps to it, though the chat was archived since', async () => {
+  it('that found its chat gets it again, although the chat was archived since', async () => {
     const eva = stack.as('eva');
     const chat = await eva.chat();
     const headers = withKey();
@@ -99,7 +99,7 @@ describe('a request with an Idempotency-Key', () => {
     expect(await count('chats', 'user_id = $1', ['eva'])).toBe(1);
   });
 
-  it('that comes as another turn of its chat ends attaches to its own turn, and is not refused because of it', async () => {
+  it('that comes as another turn of its chat ends finds its own turn, and is not refused', async () => {
     const user = stack.as('race');
     const other = await stack.startApi();
     const chat = await user.chat();
@@ -127,7 +127,7 @@ describe('a request with an Idempotency-Key', () => {
     expect(await other.stop()).toBe(0);
   });
 
-  it('for a reply, that comes as a turn ends, is never told that nothing awaits one', async () => {
+  it('for a reply, that comes as a turn ends, is never refused because no message awaits one', async () => {
     const user = stack.as('replies');
     const chat = await user.chat();
     await stack.model.script('refuses this', { status: 400, error_type: 'invalid_request_error', delay_ms: 30 });
@@ -148,7 +148,7 @@ describe('a request with an Idempotency-Key', () => {
     }
   });
 
-  it('finds the chat it has, though its assistant is no longer on offer, and many come at once', async () => {
+  it('finds its chat, even if its assistant was removed, and many come at once', async () => {
     const user = stack.as('retired');
     const chat = await user.chat('billing');
     await stack.database.query(`UPDATE assistants SET retired_at = now() WHERE slug = 'billing'`);
@@ -166,7 +166,7 @@ describe('a request with an Idempotency-Key', () => {
     }
   });
 
-  it('opens one chat, though a hundred come at once', async () => {
+  it('opens one chat, even if a hundred come at once', async () => {
     const headers = withKey();
     const answers = await Promise.all(
       Array.from({ length: 100 }, () => stack.as('flo').post('/api/v1/assistants/support/chats', {}, headers)),
@@ -176,7 +176,7 @@ describe('a request with an Idempotency-Key', () => {
     expect(fresh(answers)).toHaveLength(1);
   });
 
-  it('stores one message and asks for one reply, though twenty of each come at once', async () => {
+  it('stores one message and asks for one reply, even if twenty of each come at once', async () => {
     const gus = stack.as('gus');
     const chat = await gus.chat();
     for (const [path, body] of [
@@ -192,7 +192,7 @@ describe('a request with an Idempotency-Key', () => {
     expect(await count('jobs', 'chat_id = $1', [chat.id])).toBe(1);
   });
 
-  it('may be waited for in another way than at first', async () => {
+  it('may wait in another way than the first time', async () => {
     const hal = stack.as('hal');
     const chat = await hal.chat();
     await stack.model.script('take it easy', { pieces: ['slow ', 'and ', 'steady'], piece_delay_ms: 300 });
@@ -213,7 +213,7 @@ describe('a request with an Idempotency-Key', () => {
     expect(await stack.model.calls('take it easy')).toHaveLength(1);
   });
 
-  it('whose turn failed, or was canceled, is told so again, and asks the model nothing', async () => {
+  it('whose turn failed, or was canceled, gets the same answer again, without a model call', async () => {
     const ida = stack.as('ida');
     const chat = await ida.chat();
     await stack.model.script('no way', { status: 400, error_type: 'invalid_request_error', message: 'no' });
@@ -225,7 +225,7 @@ describe('a request with an Idempotency-Key', () => {
     expect(await stack.model.calls('no way')).toHaveLength(1);
   });
 
-  it('is refused when the key was used for anything else', async () => {
+  it('is refused when the key was used for another request', async () => {
     const jon = stack.as('jon');
     const chat = await jon.chat();
     const other = await jon.chat('billing');
@@ -242,13 +242,13 @@ describe('a request with an Idempotency-Key', () => {
     ];
     for (const { status, body } of refused) expect([status, body.code]).toEqual([422, 'idempotency_key_reused']);
     expect(await count('messages', `chat_id = ANY($1)`, [[chat.id, other.id]])).toBe(4);
-    // In the same moment, too: one of the two is done.
+    // At the same moment, too: one of the two takes effect.
     const race = withKey();
     const both = await Promise.all([jon.turn(chat.id, 'left', race), jon.turn(other.id, 'right', race)]);
     expect(both.map(({ status }) => status).sort()).toEqual([200, 422]);
   });
 
-  it('is the same with its fields in another order, and with no body instead of an empty one', async () => {
+  it('is the same request with its fields in another order, and without a body instead of an empty one', async () => {
     const kay = stack.as('kay');
     const headers = withKey();
     const chat = await kay.post('/api/v1/assistants/support/chats', undefined, headers);
@@ -264,7 +264,7 @@ describe('a request with an Idempotency-Key', () => {
     expect([one.status, two.status, two.body]).toEqual([201, 201, one.body]);
   });
 
-  it('has a key of its own user: another with the same key is another request', async () => {
+  it('has a key that is its user’s: another user’s request with the same key is another one', async () => {
     const headers = withKey('1');
     const chats = await Promise.all(
       ['lea', 'max'].map((user) => stack.as(user).post('/api/v1/assistants/support/chats', {}, headers)),
@@ -274,7 +274,7 @@ describe('a request with an Idempotency-Key', () => {
     expect(fresh(chats)).toHaveLength(2);
   });
 
-  it('that is refused leaves no key behind', async () => {
+  it('leaves no key behind when it is refused', async () => {
     const ned = stack.as('ned');
     const chat = await ned.chat();
     const headers = withKey();
@@ -289,7 +289,7 @@ describe('a request with an Idempotency-Key', () => {
     expect([mended.status, mended.headers.get(REPLAYED)]).toEqual([200, null]);
   });
 
-  it('is the same request with its key in quotes and without them, and another with a key that differs in any character', async () => {
+  it('is the same request with its key in quotes or without, and another one with a key that differs in any character', async () => {
     const uri = stack.as('uri');
     const path = `/api/v1/chats/${(await uri.chat()).id}/messages`;
     const seqOf = async (key: string): Promise<[number, string | null]> => {
@@ -300,7 +300,7 @@ describe('a request with an Idempotency-Key', () => {
     expect(await seqOf('"k-1"')).toEqual([2, 'true']);
     expect(await seqOf('"a \\"b\\" \\\\"')).toEqual([3, null]);
     expect(await seqOf('a "b" \\')).toEqual([3, 'true']);
-    // No string in quotes: each is a key as it stands.
+    // None of these is a string in quotes, so each is a key as it stands.
     const others = ['K-1', "'k-1'", '"k-1', 'k-1"', '"k-1";v=1', '"k"-"1"', '""', '"k\\-1"', '"é"'];
     for (const [n, key] of others.entries()) expect([key, await seqOf(key)]).toEqual([key, [4 + n, null]]);
     expect(await seqOf('é')).toEqual([4 + others.length, null]);
@@ -332,7 +332,7 @@ describe('a request with an Idempotency-Key', () => {
     expect(await count('messages', `chat_id = $1 AND role = 'user'`, [chat.id])).toBe(2);
   });
 
-  it('has its key for a day; then it is purged, and the request is a new one', async () => {
+  it('has its key for a day; then the key is purged, and the request is a new one', async () => {
     const pia = stack.as('pia');
     const chat = await pia.chat();
     const path = `/api/v1/chats/${chat.id}/messages`;
@@ -343,7 +343,7 @@ describe('a request with an Idempotency-Key', () => {
       stack.database.query(`UPDATE idempotency_keys SET created_at = now() - $2::interval WHERE key = $1`, [key, age]);
     await age(young['idempotency-key'], '23 hours 59 minutes');
     await age(old['idempotency-key'], '24 hours 1 second');
-    // More than are purged in one go.
+    // More keys than one purge deletes.
     await stack.database.query(
       `INSERT INTO idempotency_keys (user_id, key, fingerprint, chat, created, created_at)
        SELECT 'pia', 'old ' || n, sha256(n::text::bytea), '{}', true, now() - interval '2 days' FROM generate_series(1, 12000) AS n`,

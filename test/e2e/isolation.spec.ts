@@ -9,7 +9,7 @@ import { wire } from '../support/wire.js';
 
 const NOBODYS = '0199a0de-0000-7000-8000-000000000000';
 
-/** Ids of things that a request may name. */
+/** Ids that a request may name. */
 interface Things {
   readonly chat: string;
   readonly job: string;
@@ -18,7 +18,7 @@ interface Things {
 }
 
 interface Row {
-  /** Whom the operation is for: to all others it is closed, and an operator's is not even there. */
+  /** The callers of the operation. It is closed to all others, and an operator's seems not to exist. */
   readonly for: 'anybody' | 'user' | 'operator';
   readonly path: (things: Things) => string;
   readonly body?: (things: Things) => object;
@@ -34,8 +34,8 @@ const content = (): object => ({ content: 'hello' });
 const message = (): object => ({ user_message: 'hello' });
 
 /**
- * Who may do what. Whose things they are is seen from the ids in a row's request: who names another's gets what who names nothing
- * gets. The compiler asks for a row for each operation.
+ * The rights of callers. The ids in a row's request show whose data it names: a request for another user's data gets the same answer as one for
+ * data that does not exist. The compiler demands a row for each operation.
  */
 const MATRIX: Record<keyof operations, Row> = {
   getLiveness: anybody('/health/live'),
@@ -106,7 +106,7 @@ const named = rows.filter(
     JSON.stringify([row.path(nothing), row.body?.(nothing)]) !== JSON.stringify([row.path(other), row.body?.(other)]),
 );
 
-describe('whose is whose', () => {
+describe('isolation of users', () => {
   let stack: Stack;
   let hers: Things;
   let free: () => Promise<void>;
@@ -120,7 +120,7 @@ describe('whose is whose', () => {
     const failedJob = (await ana.turn(chat, 'refused')).body.job_id as string;
     const job = (await ana.turn(chat, 'and another')).body.job_id as string;
 
-    // A deletion that does not come to its end, as somebody holds what is to be deleted.
+    // A deletion that cannot end, because a session locks its rows.
     const zoe = stack.as('zoe');
     await zoe.chat();
     const holder = await stack.database.connect();
@@ -141,7 +141,7 @@ describe('whose is whose', () => {
   const ask = (client: Client, row: (typeof rows)[number], things: Things, headers: Record<string, string> = {}) =>
     exactAnswer(client, row.method, row.path(things), { body: row.body?.(things), headers });
 
-  it('every operation of the contract has its row, and every row its operation', () => {
+  it('every operation of the contract has a row, and every row an operation', () => {
     expect(Object.keys(MATRIX).sort()).toEqual(contract.operations.map(({ id }) => id).sort());
     for (const { id, pattern, path, body, hasBody } of rows) {
       expect([id, pattern?.test(path(hers).split('?', 1)[0] ?? ''), body !== undefined]).toEqual([id, true, hasBody]);
@@ -149,7 +149,7 @@ describe('whose is whose', () => {
     expect(named.length).toBeGreaterThan(12);
   });
 
-  it('another’s chat, job or receipt answers byte for byte like one that does not exist, however it is asked for', async () => {
+  it('another user’s chat, job or receipt answers byte for byte like one that does not exist, for every method and header', async () => {
     const etag = (await stack.as('ana').get(`/api/v1/chats/${hers.chat}`)).headers.get('etag') ?? '';
     const ways: [string, Record<string, string>][] = [
       ['GET HEAD POST PATCH DELETE', {}],
@@ -179,13 +179,13 @@ describe('whose is whose', () => {
         }),
       );
     }
-    // Nor has it left a key, used up a turn, or kept a stream open.
+    // The requests have left no key, used up no turn, and kept no stream open.
     expect(await everything(stack)).toEqual(before);
     const open = () => stack.database.query(`SELECT FROM open_streams WHERE user_id = 'eve' AND streams > 0`);
     await until(async () => (await open()).rowCount === 0, 'the streams to be closed');
   });
 
-  it('what names nobody’s things gives the caller’s own, and takes nothing of others', async () => {
+  it('a request without ids gives the caller’s own data, and changes nobody else’s', async () => {
     const before = await everything(stack, `= 'ana'`);
     const eve = stack.as('eve');
     for (const row of rows) {
@@ -197,7 +197,7 @@ describe('whose is whose', () => {
     expect(await everything(stack, `= 'ana'`)).toEqual(before);
   });
 
-  it('a cursor of another’s list opens nothing', async () => {
+  it('a cursor of another user’s list is refused', async () => {
     const ana = stack.as('ana');
     for (const path of ['/api/v1/chats', `/api/v1/chats/${hers.chat}/messages`]) {
       const { after } = (await ana.get(path)).body;
@@ -207,7 +207,7 @@ describe('whose is whose', () => {
     }
   });
 
-  it('without a valid token every operation answers the same, before anything else of the request is looked at', async () => {
+  it('without a valid token every operation answers the same, before it reads anything else of the request', async () => {
     const tokens = {
       missing: undefined,
       expired: tokenFor('ana', { exp: 1_000_000_000, scope: 'admin' }),
@@ -246,7 +246,7 @@ describe('whose is whose', () => {
     });
   });
 
-  it('without a valid token nothing of a body is waited for', async () => {
+  it('without a valid token the answer does not wait for the body', async () => {
     for (const row of rows.filter(({ method }) => method !== 'GET')) {
       const head = `${row.method} ${row.path(hers)} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n`;
       const answer = await wire(stack.api.url, `${head}Content-Length: 262144\r\nConnection: close\r\n\r\n{`);
@@ -254,7 +254,7 @@ describe('whose is whose', () => {
     }
   });
 
-  it('an address is as closed however it is written', async () => {
+  it('an address is closed in every spelling', async () => {
     for (const path of ['/%61pi/v1/chats', '/api/v1/%63hats', '/api/%761/admin/jobs', '/api/v1/%61dmin/jobs']) {
       expect((await exactAnswer(new Client(stack.api.url, undefined), 'GET', path)).status).toBe(401);
       const { status } = await exactAnswer(stack.as('eve'), 'GET', path, { headers: { accept: 'text/html' } });
@@ -277,7 +277,7 @@ describe('whose is whose', () => {
     expect(await everything(stack)).toEqual(before);
   });
 
-  it('no body sets what is not its caller’s to say', async () => {
+  it('no body sets a field that its caller may not set', async () => {
     const ops = new Client(stack.api.url, tokenFor('ana', { scope: 'admin' }));
     const schemas = ['Chat', 'Message', 'Job', 'Receipt', 'AdminJobDetail', 'Dispatch', 'ModelCall'];
     const fields = schemas.flatMap((name) =>
@@ -291,7 +291,7 @@ describe('whose is whose', () => {
       const foreign = [...new Set([...fields, 'user_id', 'user', 'owner', 'sub', 'scope', 'released_from'])].filter(
         (field) => !known.has(field),
       );
-      // So many are named in one answer.
+      // One answer names only twenty.
       for (let n = 0; n < foreign.length; n += 20) {
         const some = foreign.slice(n, n + 20);
         const body = { ...Object.fromEntries(some.map((field) => [field, 'eve'])), ...mine };
@@ -303,7 +303,7 @@ describe('whose is whose', () => {
     expect(await everything(stack)).toEqual(before);
   });
 
-  it('a token says who it is from, until when, and under a key of ours; else it says nothing', async () => {
+  it('a token is valid only with a user, an end, and a signature by our key', async () => {
     const none = Buffer.from('{"alg":"none","typ":"JWT"}').toString('base64url');
     const signed = (payload: string): string => {
       const [header] = tokenFor('ana').split('.');
@@ -331,7 +331,7 @@ describe('whose is whose', () => {
     expect(missing.status).toBe(401);
   });
 
-  it('two users who do the same at once never meet', async () => {
+  it('two users who do the same at the same time never meet', async () => {
     const users = ['u1', 'u2', 'u3', 'u4'].map((name) => ({ name, client: stack.as(name) }));
     await Promise.all(
       users.map(async ({ name, client }) => {
@@ -351,14 +351,14 @@ describe('whose is whose', () => {
   });
 });
 
-/** Every row that requests make or change; of one user's, or of all. */
+/** Every row that requests create or change, of one user or of all. */
 async function everything(stack: Stack, whose = 'IS NOT NULL'): Promise<unknown> {
   const selects = [
     `SELECT * FROM chats WHERE user_id ${whose} ORDER BY id`,
     `SELECT m.* FROM messages m JOIN chats c ON c.id = m.chat_id WHERE c.user_id ${whose} ORDER BY m.id`,
     `SELECT * FROM jobs WHERE user_id ${whose} ORDER BY id`,
     `SELECT * FROM idempotency_keys WHERE user_id ${whose} ORDER BY user_id, key`,
-    // Of others rows that say nothing any more go by themselves.
+    // Rows of other users' rates go by themselves once they are of no use.
     `SELECT * FROM callers WHERE user_id = 'eve'`,
     `SELECT * FROM receipts WHERE user_id ${whose} ORDER BY id`,
     `SELECT paused FROM dispatch`,

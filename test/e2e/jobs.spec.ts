@@ -18,7 +18,7 @@ describe('the job of a turn', () => {
     );
   };
 
-  it('is the only one of its chat: a second turn is refused and told which job is in the way', async () => {
+  it('is the only one of its chat: a second turn is refused, and the answer names the job in the way', async () => {
     const ana = stack.as('ana');
     const chat = await ana.chat();
     await stack.model.script('take your time', { delay_ms: 1500 });
@@ -37,7 +37,7 @@ describe('the job of a turn', () => {
     expect((await ana.get(`/api/v1/chats/${chat.id}/messages`)).body.data).toHaveLength(3);
   });
 
-  it('cancelled while it runs: the model call ends, the text so far is kept, and nothing changes it later', async () => {
+  it('canceled while it runs: the model call ends, the text so far is kept, and nothing changes it later', async () => {
     const ben = stack.as('ben');
     const chat = await ben.chat();
     await stack.model.script('endless', {
@@ -66,7 +66,7 @@ describe('the job of a turn', () => {
     expect((await ben.turn(chat.id, 'something else')).status).toBe(200);
   });
 
-  it('cancelled while a client waits for its turn: the client is told so', async () => {
+  it('canceled while a client waits for its turn: the client’s answer says so', async () => {
     const eva = stack.as('eva');
     const chat = await eva.chat();
     await stack.model.script('never', { hang_before_headers: true });
@@ -82,7 +82,7 @@ describe('the job of a turn', () => {
     expect((await eva.get(`/api/v1/jobs/${jobId}`)).body.assistant_message).toBeNull();
   });
 
-  it('that has ended cannot be cancelled', async () => {
+  it('that has ended cannot be canceled', async () => {
     const kim = stack.as('kim');
     const chat = await kim.chat();
     const turn = await kim.turn(chat.id, 'quick');
@@ -90,7 +90,7 @@ describe('the job of a turn', () => {
     expect([refused.status, refused.body.code]).toEqual([409, 'invalid_transition']);
   });
 
-  it('is tried again after a fault that may pass, and keeps one message', async () => {
+  it('is tried again after a temporary fault, and keeps one message', async () => {
     const leo = stack.as('leo');
     const chat = await leo.chat();
     await stack.model.script('overloaded', { status: 529, error_type: 'overloaded_error', message: 'busy' }, 1);
@@ -100,7 +100,7 @@ describe('the job of a turn', () => {
     expect((await leo.get(`/api/v1/chats/${chat.id}/messages`)).body.data).toHaveLength(3);
   });
 
-  it('does not take a reply that was cut off for a whole one', async () => {
+  it('does not take a reply that was cut off for a complete one', async () => {
     const mia = stack.as('mia');
     const chat = await mia.chat();
     await stack.model.script('cut', { pieces: ['half a ', 'sentence ', 'and more'], cut_after: 2 }, 1);
@@ -131,7 +131,7 @@ describe('the job of a turn', () => {
     });
   });
 
-  it.each(['refusal', 'max_tokens'])('takes `%s` for a result, not for a failure', async (reason) => {
+  it.each(['refusal', 'max_tokens'])('takes `%s` as a result, not as a failure', async (reason) => {
     const oda = stack.as(`oda-${reason}`);
     const chat = await oda.chat();
     await stack.model.script(`stop with ${reason}`, { text: 'so far', stop_reason: reason });
@@ -171,7 +171,7 @@ describe('the job of a turn', () => {
     }, 'the reply');
   });
 
-  it('is done once however many tickets there are, with several workers', async () => {
+  it('is done once however many tickets it has, with several workers', async () => {
     const tom = stack.as('tom');
     const chat = await tom.chat();
     await stack.model.script('many tickets', { delay_ms: 500 });

@@ -58,7 +58,7 @@ describe('a body', () => {
   });
 
   it.each(['gzip', 'GZIP', 'br', 'identity, gzip', 'x'])(
-    'in the coding %s is 415, and told what would do',
+    'in the coding %s is 415, and the answer names an accepted one',
     async (coding) => {
       for (const raw of [gzipSync('{"content":"x"}'), '{"content":"x"}']) {
         const { status, headers, body } = await post(raw, { 'content-encoding': coding });
@@ -71,7 +71,7 @@ describe('a body', () => {
     },
   );
 
-  it('in no coding is read', async () => {
+  it('without a coding is read', async () => {
     expect((await post('{"content":"x"}', { 'content-encoding': 'identity' })).status).toBe(201);
   });
 
@@ -83,16 +83,16 @@ describe('a body', () => {
     ['has a prototype, by escapes', '{"content":"a","\\u005f_proto__":{"x":1}}'],
     ['has a prototype within', '{"content":"a","metadata":{"__proto__":"x"}}'],
     ['has the prototype of a constructor', '{"content":"a","constructor":{"prototype":{}}}'],
-    ['has two marks of byte order', '\ufeff\ufeff{"content":"a"}'],
-    ['goes on behind its end', '{"content":"a"} x'],
+    ['has two byte order marks', '\ufeff\ufeff{"content":"a"}'],
+    ['goes on after its end', '{"content":"a"} x'],
     ['is two', '{"content":"a"}{"content":"b"}'],
     ['ends with NUL', '{"content":"a"}\0'],
-    ['has a comma too many', '{"content":"a",}'],
+    ['has an extra comma', '{"content":"a",}'],
     ['has a comment', '{"content":"a"/* */}'],
     ['has single quotes', "{'content':'a'}"],
-    ['has a number that is none', '{"content":NaN}'],
+    ['has a number that is not one', '{"content":NaN}'],
     ['has a line end in a text', '{"content":"a\nb"}'],
-    ['has spaces that are none', '\u00a0{"content":"a"}'],
+    ['has spaces that JSON does not allow', '\u00a0{"content":"a"}'],
     ['is white space', '  '],
     ['never closes', '['.repeat(250_000)],
     ['has overlong UTF-8', bytes(0xc0, 0xaf)],
@@ -105,7 +105,7 @@ describe('a body', () => {
     expect([status, body.code]).toEqual([400, 'malformed_request']);
   });
 
-  it('that names a field twice is told which, in a few words', async () => {
+  it('that names a field twice gets an answer that names it, in a few words', async () => {
     expect((await post('{"content":"a","content":"b"}')).body.message).toBe('The body has the field "content" twice.');
     const name = '\u{1f600}'.repeat(500);
     const { message } = (await post(`{"x${name}":1,"x${name}":2}`)).body;
@@ -115,7 +115,7 @@ describe('a body', () => {
   it.each<[string, string]>([
     ['is a text', '"x"'],
     ['is true', 'true'],
-    ['is a list of what it should be', '[{"content":"a"}]'],
+    ['is a list of the right object', '[{"content":"a"}]'],
     ['is 130,000 lists deep', deep(130_000)],
     ['has a field 50,000 lists deep', `{"content":"a","metadata":${deep(50_000)}}`],
     ['is 40,000 objects deep', `${'{"content":'.repeat(20_000)}1${'}'.repeat(20_000)}`],
@@ -126,7 +126,7 @@ describe('a body', () => {
     ['has a field with a name of 200,000 letters', `{"${'k'.repeat(200_000)}":1}`],
     ['has a number of 200,000 digits', `{"content":${'9'.repeat(200_000)}}`],
     ['has a number beyond all bounds', '{"content":1e400}'],
-    ['has a negative nothing', '{"content":-0}'],
+    ['has a negative zero', '{"content":-0}'],
     ['has a field called then', '{"content":"a","then":"x"}'],
     ['has a field with no name', '{"content":"a","":1}'],
     ['has NUL in the name of a field', '{"content":"a","\\u0000":1}'],
@@ -140,12 +140,12 @@ describe('a body', () => {
     expect([status, body.code]).toEqual([422, 'validation_failed']);
   });
 
-  it('that has very many faults gets a short answer', async () => {
+  it('with very many faults gets a short answer', async () => {
     const { body } = await post(`{${Array.from({ length: 15_000 }, (_, n) => `"k${n}":1`).join(',')}}`);
     expect(body.details.length).toBeLessThanOrEqual(30);
   });
 
-  it('is kept to the letter: what looks like a trick in a text is text', async () => {
+  it('is kept to the letter: texts that look like attacks are texts', async () => {
     const metadata = { constructor: 'x', toString: 'y', hasOwnProperty: 'z', toJSON: 'j', '1': 'b', '0': 'a' };
     const content = '"__proto__": {"a": 1}, \\u0000 \uffff \u2028 \u{10ffff}';
     const { status, body } = await ana.post(`/api/v1/chats/${chatId}/messages`, { content, metadata });
@@ -153,7 +153,7 @@ describe('a body', () => {
     expect((await ana.get(`/api/v1/chats/${chatId}/messages`)).body.data.at(-1)).toEqual(body);
   });
 
-  it('may have a mark of byte order in front, and line ends behind', async () => {
+  it('may have a byte order mark before it, and line ends after it', async () => {
     expect((await post('\ufeff{"content":"x"}\r\n\n')).body.content).toBe('x');
   });
 
@@ -170,7 +170,7 @@ describe('a body', () => {
     expect([answer.status, answer.body.code]).toEqual([422, 'validation_failed']);
   });
 
-  it('two keys of requests are one only if they are the same to the byte', async () => {
+  it('two idempotency keys are the same only if all their bytes are', async () => {
     const send = (key: string): Promise<any> => post('{"content":"x"}', { 'idempotency-key': key });
     const first = await send('k');
     const marked = await send(Buffer.from('\ufeffk').toString('latin1'));

@@ -15,7 +15,7 @@ describe('the ledger', () => {
   });
   afterAll(() => stack.stop());
 
-  /** Sends a turn, and acts once this number of characters of its reply was seen. */
+  /** Sends a turn, and acts once this many characters of its reply were seen. */
   const whileWriting = async (
     user: Client,
     text: string,
@@ -33,7 +33,7 @@ describe('the ledger', () => {
     }
     await act(jobId, chat.id);
     stream.close();
-    // A deletion leaves no job to ask about.
+    // After a deletion there is no job to ask for.
     await until(async () => (await open(jobId)) === 0, 'the end of the call');
     return ledgerOf(stack, jobId);
   };
@@ -49,7 +49,7 @@ describe('the ledger', () => {
 
   const cancel = (user: Client) => (jobId: string) => user.patch(`/api/v1/jobs/${jobId}`, { status: 'canceled' });
 
-  it('has what was seen of a canceled call, marked as an estimate, as the message has', async () => {
+  it('has the tokens seen of a canceled call, marked as an estimate, as in the message', async () => {
     const ana = stack.as('ana');
     await stack.model.script('cancel this', { pieces: LONG, piece_delay_ms: 2, stall_after: 249 });
     const [line] = await whileWriting(ana, 'cancel this', 4_900, cancel(ana));
@@ -69,7 +69,7 @@ describe('the ledger', () => {
     ['that broke off', { cut_after: 249 }],
     ['that fell silent', { stall_after: 249 }],
     ['that an error ended', { error_event_after: 249 }],
-  ])('has what was seen of a call %s', async (what, trouble) => {
+  ])('has the tokens seen of a call %s', async (what, trouble) => {
     const user = stack.as(what);
     await stack.model.script(`a call ${what}`, { pieces: LONG, ...trouble }, 1);
     await stack.model.script(`a call ${what}`, { text: 'whole' });
@@ -83,13 +83,13 @@ describe('the ledger', () => {
     expect(broken?.output_tokens).toBeGreaterThan(1_000);
   });
 
-  it('has nothing for a call that was refused, and what was sent for one that was canceled before it was answered', async () => {
+  it('has no tokens for a refused call, and the sent ones for a call that was canceled before its answer', async () => {
     const bea = stack.as('bea');
     await stack.model.script('no', { status: 400, error_type: 'invalid_request_error' }, 1);
     const { body } = await bea.turn((await bea.chat()).id, 'no');
     const nothing = { input_tokens: null, output_tokens: null, estimated: false };
     expect(await ledgerOf(stack, body.job_id)).toMatchObject([{ outcome: 'failed', ...nothing }]);
-    // A model that is away costs nothing either, however much was sent to it.
+    // A model that is away also bills nothing, however much was sent to it.
     await stack.model.script('away', { hang_before_headers: true }, 1);
     const away = await bea.turn((await bea.chat()).id, 'away');
     expect((await ledgerOf(stack, away.body.job_id))[0]).toMatchObject({ outcome: 'failed', ...nothing });
@@ -102,7 +102,7 @@ describe('the ledger', () => {
     expect(line?.input_tokens).toBeGreaterThan(50);
   });
 
-  it('has what the last heartbeat saved of a call whose worker died', async () => {
+  it('has the tokens of the last saved draft for a call whose worker died', async () => {
     const cem = stack.as('cem');
     await stack.model.script('a worker dies', { pieces: LONG, piece_delay_ms: 40 }, 1);
     await stack.model.script('a worker dies', { text: 'whole' });
@@ -128,7 +128,7 @@ describe('the ledger', () => {
       'growing',
       { usage_start: { input_tokens: 10, output_tokens: 1 }, usage_delta: { input_tokens: 5_000, output_tokens: 9 } },
     ],
-  ])('knows a call whose figures come %s', async (when, usage) => {
+  ])('has a call whose figures come %s', async (when, usage) => {
     const user = stack.as(`figures ${when}`);
     await stack.model.script(`figures ${when}`, { text: 'The whole reply.', ...usage });
     const { body } = await user.turn((await user.chat()).id, `figures ${when}`);
@@ -140,7 +140,7 @@ describe('the ledger', () => {
     expect(body.assistant_message.usage.estimated).toBe(told ? undefined : true);
   });
 
-  it('has a call as canceled when its chat was deleted in the moment in which its reply came', async () => {
+  it('has a call as canceled when its chat was deleted at the moment of its reply', async () => {
     const outcomes: string[] = [];
     for (let n = 0; n < 12; n++) {
       const user = stack.as(`deleter ${n}`);
@@ -169,7 +169,7 @@ describe('a limit of tokens a day', () => {
   });
   afterAll(() => stack.stop());
 
-  it('cannot be walked around by canceling: neither in mid-reply, nor while the model thinks, nor before it answers', async () => {
+  it('cannot be evaded by canceling: neither in mid-reply, nor while the model thinks, nor before it answers', async () => {
     await stack.model.script('in mid-reply', { pieces: LONG, stall_after: 249 });
     await stack.model.script('while it thinks', { blocks: [{ type: 'thinking', silent_ms: 60_000 }] });
     await stack.model.script('before it answers', { hang_before_headers: true });
@@ -184,7 +184,7 @@ describe('a limit of tokens a day', () => {
       let status = 202;
       let turns = 0;
       for (; status === 202 && turns < 60; turns++) {
-        // What is sent counts, too: long messages are no way around it either.
+        // Sent tokens count, too, so long messages are no way around the limit either.
         const words = when === 'before it answers' ? 'word '.repeat(2_000) : '';
         const answer = await user.turn(chat.id, `${turns} ${words} ${when}`, { prefer: 'respond-async' });
         status = answer.status;

@@ -5,14 +5,14 @@ import { type Stack, startStack, tokenFor } from '../support/stack.js';
 
 const MODEL = 'claude-sonnet-5-5';
 
-describe('what one message causes never spoils its chat', () => {
+describe('no message spoils its chat', () => {
   let stack: Stack;
   beforeAll(async () => {
     stack = await startStack();
   });
   afterAll(() => stack.stop());
 
-  /** The messages of a chat, each with what is sent of it from now on. */
+  /** The messages of a chat, each with `in_context`. */
   const messagesOf = async (user: Client, chatId: string) =>
     (await user.get(`/api/v1/chats/${chatId}/messages`)).body.data as {
       role: string;
@@ -26,7 +26,7 @@ describe('what one message causes never spoils its chat', () => {
   const sentFor = async (text: string): Promise<unknown[]> =>
     ((await stack.model.calls(text)).at(-1)?.messages ?? []).map(({ content }) => content);
 
-  it('a refused turn is left out of what is sent, its reply too, and both say so; why it was refused is told', async () => {
+  it('the model does not get a refused turn and its reply again; both messages say so, and give the reason', async () => {
     const ana = stack.as('ana');
     const chat = await ana.chat();
     await stack.model.script('fine', { text: 'a fine answer' });
@@ -51,7 +51,7 @@ describe('what one message causes never spoils its chat', () => {
     expect(await sentFor('something else')).toEqual(['fine so far', 'a fine answer', 'something else']);
   });
 
-  it('a refusal without a word, or without a reason, is a reply without content', async () => {
+  it('a refusal without text, or without a reason, is a reply without content', async () => {
     const abe = stack.as('abe');
     const chat = await abe.chat();
     await stack.model.script('refused at once', { empty_content: true, stop_reason: 'refusal' });
@@ -67,7 +67,7 @@ describe('what one message causes never spoils its chat', () => {
     ['too long', 'message_too_long', { status: 413, error_type: 'request_too_large' }],
     ['out of context', 'context_exceeded', { empty_content: true, stop_reason: 'model_context_window_exceeded' }],
   ])(
-    'a turn that is %s takes along all that was said since the last reply, and nothing before',
+    'a turn that is %s leaves out all that was said since the last reply, and nothing before',
     async (what, code, script) => {
       const bea = stack.as(`bea ${what}`);
       const chat = await bea.chat();
@@ -83,7 +83,7 @@ describe('what one message causes never spoils its chat', () => {
     },
   );
 
-  it('a turn that fails for other reasons stays in what is sent', async () => {
+  it('the model gets a turn again that failed for other reasons', async () => {
     const cem = stack.as('cem');
     const chat = await cem.chat();
     await stack.model.script('without an answer', { empty_content: true }, 2);
@@ -91,7 +91,7 @@ describe('what one message causes never spoils its chat', () => {
     expect(await leftOut(cem, chat.id)).toEqual([]);
   });
 
-  it('an operator who puts such a turn back has it sent after all', async () => {
+  it('the model gets such a turn after all when an operator requeues it', async () => {
     const dan = stack.as('dan');
     const ops = new Client(stack.api.url, tokenFor('ops', { scope: 'admin' }));
     const chat = await dan.chat();
@@ -103,7 +103,7 @@ describe('what one message causes never spoils its chat', () => {
     expect(await leftOut(dan, chat.id)).toEqual([]);
   });
 
-  it('who asks once more for a reply to such a message has it sent after all, with its question in what follows', async () => {
+  it('the model gets such a message after all when its user asks for a reply again, and also with later turns', async () => {
     const gia = stack.as('gia');
     const chat = await gia.chat();
     await stack.model.script('an odd one', { status: 400, error_type: 'invalid_request_error' }, 1);
@@ -117,7 +117,7 @@ describe('what one message causes never spoils its chat', () => {
     expect((await sentFor('and so on'))[0]).toBe('an odd one');
   });
 
-  it('what an earlier turn has left out stays out when a later one is put back', async () => {
+  it('messages that an earlier turn left out stay left out when a later one is requeued', async () => {
     const hal = stack.as('hal');
     const ops = new Client(stack.api.url, tokenFor('ops', { scope: 'admin' }));
     const chat = await hal.chat();
@@ -131,7 +131,7 @@ describe('what one message causes never spoils its chat', () => {
     expect(await sentFor('comes to nothing now')).toEqual(['comes to nothing now']);
   });
 
-  it('a chat that has become too long for its model goes on with less of its history, without an attempt more', async () => {
+  it('a chat that has become too long for its model goes on with less history, without another attempt', async () => {
     const eva = stack.as('eva');
     const chat = await eva.chat();
     const long = 'word '.repeat(400);
@@ -147,14 +147,14 @@ describe('what one message causes never spoils its chat', () => {
     expect(calls.map(({ messages }) => messages.length)).toEqual([17, 9, 5]);
     expect(await leftOut(eva, chat.id)).toEqual([]);
 
-    // A message that does not fit by itself fails, and the next one stands without it.
+    // A message that does not fit by itself fails, and the next one goes without it.
     const alone = await eva.turn(chat.id, `alone ${'word '.repeat(3_000)}`);
     expect([alone.status, (await eva.finalJob(alone.body.job_id)).error?.code]).toEqual([502, 'message_too_long']);
     expect((await eva.turn(chat.id, 'shorter')).status).toBe(200);
     await stack.model.models();
   });
 
-  it('a model that finds out only as it answers that all is too long is sent less, too', async () => {
+  it('a model that refuses the length only while it answers gets less history, too', async () => {
     const ida = stack.as('ida');
     const chat = await ida.chat();
     for (let n = 0; n < 4; n++) await ida.turn(chat.id, `some words, ${n}`);
@@ -168,7 +168,7 @@ describe('what one message causes never spoils its chat', () => {
     expect((await stack.model.calls('found out late')).map(({ messages }) => messages.length)).toEqual([9, 5]);
   });
 
-  it('an answer that had no room is asked for once more with less history, and no third time', async () => {
+  it('an answer that had no room is asked for again with less history, but not a third time', async () => {
     const fay = stack.as('fay');
     const chat = await fay.chat();
     for (let n = 0; n < 4; n++) await fay.turn(chat.id, `a little ${n}`);

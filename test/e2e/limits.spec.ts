@@ -14,8 +14,8 @@ import type { App } from '../support/processes.js';
 import { type Stack, startStack, tokenFor } from '../support/stack.js';
 import { until } from '../support/until.js';
 
-/** The statements themselves, all at once: no service would send them so close together. */
-describe('of a user’s turns that come in one moment, to whatever process', () => {
+/** Calls the statements themselves, all at once, because no service would send them so close together. */
+describe('of a user’s turns that come at one moment, to any process', () => {
   let copy: TestDatabase;
   let source: DataSource;
   let database: pg.Pool;
@@ -68,7 +68,7 @@ describe('of a user’s turns that come in one moment, to whatever process', () 
     });
   });
 
-  it('each gets a place of its own in line; those of somebody else come next to the first of them', async () => {
+  it('each gets a round of its own; another user’s turns come next to the first of them', async () => {
     expect(await acceptedOf('flood', NO_LIMITS)).toBe(30);
     const { rows } = await database.query(`SELECT round FROM jobs WHERE user_id = 'flood' ORDER BY round`);
     expect(new Set(rows.map(({ round }) => round as number)).size).toBe(30);
@@ -79,21 +79,21 @@ describe('of a user’s turns that come in one moment, to whatever process', () 
     ]);
   });
 
-  it('one that cannot be accepted for other reasons costs nothing of the minute', async () => {
+  it('one that is refused for other reasons does not count', async () => {
     const limits = { ...NO_LIMITS, turnsPerMinute: 3, unfinishedTurns: 2 };
     const [first = '', second = ''] = await manyChats(database, 'thrifty', 2);
     expect(await accept('thrifty', first, limits)).toMatchObject({ allowance: { turns: 2 } });
     for (let n = 0; n < 5; n++) expect(await accept('thrifty', first, limits)).toBeUndefined(); // in progress
     for (let n = 0; n < 5; n++) expect(await accept('thrifty', newId(), limits)).toBeUndefined(); // unknown
     const reply = { jobId: newId(), userId: 'thrifty', requestId: 'r', requestKey: undefined };
-    // Nothing to answer there.
+    // There is no message to answer.
     for (let n = 0; n < 5; n++) {
       expect(await acceptReply(source.manager, { ...reply, chatId: second }, limits)).toBeUndefined();
     }
     expect(await accept('thrifty', second, limits)).toMatchObject({ allowance: { turns: 1 } });
   });
 
-  it('a user’s row is removed once it says nothing any more', async () => {
+  it('a user’s row is removed once it is of no use', async () => {
     await database.query(`UPDATE callers SET turns_until = now() - interval '1 s' WHERE user_id = 'quick'`);
     await purgeCallers(source.manager, 1_000);
     const { rows } = await database.query(`SELECT user_id FROM callers WHERE user_id = 'quick'`);
@@ -101,7 +101,7 @@ describe('of a user’s turns that come in one moment, to whatever process', () 
   });
 });
 
-describe('what one user may have', () => {
+describe('the limits of one user', () => {
   let stack: Stack;
   let other: App;
   beforeAll(async () => {
@@ -129,7 +129,7 @@ describe('what one user may have', () => {
     return rows[0].n as number;
   };
 
-  it('turns a minute: told with each, counted over all processes, then 429 and nothing done', async () => {
+  it('turns per minute: shown with each answer, counted over all processes, then 429 without effect', async () => {
     const [here, there] = [stack.as('ana'), stack.as('ana', other)];
     const { id } = await here.chat();
     const left: string[] = [];
@@ -150,7 +150,7 @@ describe('what one user may have', () => {
     expect(refused.headers.get('ratelimit')).toBe(`"turns";r=0;t=${wait}`);
     expect(await storedBy('ana')).toBe(5);
     expect((await here.post('/api/v1/jobs/assistant-reply', { chat_id: id })).status).toBe(409);
-    // What is stored without asking for a reply, and a new chat, take a turn of the minute as well.
+    // A stored message without a reply, and a new chat, also count in the minute.
     const { rows } = await stack.database.query(`SELECT turns_until FROM callers WHERE user_id = 'ana'`);
     expect((await there.post('/api/v1/assistants/billing/chats')).status).toBe(429);
     expect((await there.post('/api/v1/assistants/support/chats')).status).toBe(200);
@@ -163,10 +163,10 @@ describe('what one user may have', () => {
     expect(twins.map(({ status }) => status)).toEqual([201, 201, 201]);
     expect((await stack.database.query(`SELECT turns_until FROM callers WHERE user_id = 'ana'`)).rows).toEqual(rows);
     expect((await here.post('/api/v1/jobs/assistant-reply', { chat_id: id })).status).toBe(429);
-    // What was accepted before is answered again, and others are not concerned.
+    // A replay gets its answer again, and other users are not affected.
     expect((await here.turn(id, 'turn 0', key)).headers.get('idempotent-replayed')).toBe('true');
     expect((await stack.as('ben').turn((await stack.as('ben').chat()).id, 'hello')).status).toBe(200);
-    // A moment later there is one again; the key of the refused request is free.
+    // A moment later there is room for one turn. The refused request has left no key.
     await stack.database.query(`UPDATE callers SET turns_until = turns_until - interval '13 s' WHERE user_id = 'ana'`);
     expect((await here.turn(id, 'one too many', fresh)).status).toBe(200);
   });
@@ -189,7 +189,7 @@ describe('what one user may have', () => {
     for (const id of jobs.slice(1)) await cid.patch(`/api/v1/jobs/${id}`, { status: 'canceled' });
   });
 
-  it('open streams, over all processes: those of a process that died count no more', async () => {
+  it('open streams, over all processes: those of a dead process do not count any more', async () => {
     const dan = stack.as('dan');
     const [first = '', second = ''] = await manyChats(stack.database, 'dan', 2);
     const { id } = (await turnIn(dan, first, 'hangs')).body as { id: string };
@@ -201,14 +201,14 @@ describe('what one user may have', () => {
       expect([refused.status, refused.headers.get('retry-after')]).toEqual([429, '1']);
       expect(refused.headers.get('ratelimit')).toBe('"streams";r=0;t=1');
     }
-    // A turn whose stream could not be opened is not accepted.
+    // A turn whose stream cannot be opened is not accepted.
     const streamed = await turnIn(dan, second, 'another', { accept: 'text/event-stream' });
     expect([streamed.status, await storedBy('dan')]).toEqual([429, 1]);
     here.close();
     const reopen = (): Promise<OpenedStream | false> => openStream(other.url, tokenFor('dan'), path).catch(() => false);
     const again = await until(reopen, 'a free place');
     await other.kill();
-    // Half a minute passes.
+    // As if half a minute had passed.
     await stack.database.query(
       `UPDATE stream_holders SET alive_until = now()
         WHERE process IN (SELECT process FROM open_streams WHERE user_id = 'dan' AND streams = 2)`,
@@ -220,7 +220,7 @@ describe('what one user may have', () => {
     other = await stack.startApi();
   });
 
-  it('open streams still after a crash of the database emptied the count', async () => {
+  it('open streams, even after a crash of the database has emptied the count', async () => {
     const gil = stack.as('gil');
     const [chat = ''] = await manyChats(stack.database, 'gil', 1);
     const { id } = (await turnIn(gil, chat, 'hangs')).body as { id: string };
@@ -252,12 +252,12 @@ describe('what one user may have', () => {
     expect((await eva.turn(id, 'once more')).status).toBe(200);
   });
 
-  it('and what the service takes on of all users: beyond it 503, while what was accepted is answered', async () => {
+  it('and the limit of all users’ turns: beyond it 503, while accepted turns are answered', async () => {
     const users = Array.from({ length: 20 }, (_, n) => `many-${n}`);
     const jobs = await Promise.all(
       users.map(async (user) => {
         const { id } = await stack.as(user).chat();
-        // What has just ended may be counted for a second more.
+        // A job that has just ended may count for a second more.
         const job = await until(async () => {
           const { status, body } = await turnIn(stack.as(user), id, 'hangs', { 'idempotency-key': 'mine' });
           return status === 202 && (body.id as string);
@@ -270,7 +270,7 @@ describe('what one user may have', () => {
     const refused = await turnIn(fay, id, 'hello');
     expect([refused.status, refused.body.code, refused.headers.get('retry-after')]).toEqual([503, 'unavailable', '5']);
     // Through another process, which has accepted none of them.
-    await new Promise((resolve) => setTimeout(resolve, 1_000)); // for so long its own count is good
+    await new Promise((resolve) => setTimeout(resolve, 1_000)); // its own count is valid for so long
     expect((await turnIn(stack.as('fay', other), id, 'hello')).status).toBe(503);
     const [first] = jobs;
     const replayed = await turnIn(stack.as(first?.user ?? ''), first?.chat ?? '', 'hangs', {

@@ -9,7 +9,7 @@ import { type Stack, startStack, tokenFor } from '../support/stack.js';
 import { until } from '../support/until.js';
 import { wire } from '../support/wire.js';
 
-/** What must never be in a log. Each is a word that is nowhere else. */
+/** Texts that no log may contain. Each is a word that occurs nowhere else. */
 const CANARY = {
   prompt: 'canary-prompt-qpxz',
   reply: 'canary-reply-qpxz',
@@ -26,7 +26,7 @@ const CANARY = {
   userinfo: 'canary-userinfo-qpxz',
 };
 
-/** What an answer must not hold: where it comes from, how it is made, and with what. */
+/** Texts that no answer may contain: they show where it comes from, how it is made, and with what. */
 const INTERNALS = {
   stack: /(\n|\\n)\s+at |[jt]s:\d+|<anonymous>/,
   path: /node_modules|\bdist\b|\.[cm]?[jt]s\b|\/(tmp|home|root|usr|app)\//,
@@ -57,7 +57,7 @@ describe('the logs of a run at LOG_LEVEL=trace', () => {
   let token: string;
   let worker: App;
   let migrations = '';
-  /** Every answer, head and all. */
+  /** Every answer, with its status and headers. */
   const answers: string[] = [];
   const ids = { request: 'request-of-the-logs', job: '', chat: '' };
 
@@ -105,7 +105,7 @@ describe('the logs of a run at LOG_LEVEL=trace', () => {
     return { status: response.status, body: text.startsWith('{') ? JSON.parse(text) : text };
   };
 
-  /** Successes, faults of the model that repeat what they were sent, bad input, and a database that fails and goes away. */
+  /** Successes, faults of the model that repeat the request, bad input, and a database that fails and goes away. */
   async function run(): Promise<void> {
     const opened = await call('POST', '/api/v1/assistants/support/chats');
     ids.chat = opened.body.id;
@@ -146,7 +146,7 @@ describe('the logs of a run at LOG_LEVEL=trace', () => {
     ]) {
       answers.push(`${request}\n${await wire(stack.api.url, request)}`);
     }
-    // Secrets where nobody should put them, and what a terminal takes for orders.
+    // Secrets in wrong places, and control characters for terminals.
     const orders = `\x1b[2J\r\n{"level":"fatal"}\u009b31m ${CANARY.header}`;
     const forged = tokenFor(`${CANARY.user}${orders}`, {}, CANARY.secret);
     await call('GET', '/api/v1/chats', undefined, { authorization: `Bearer ${forged}` });
@@ -165,7 +165,7 @@ describe('the logs of a run at LOG_LEVEL=trace', () => {
       'last-event-id': CANARY.header,
     });
 
-    // PostgreSQL repeats the row that it refuses, and a function what it was given.
+    // PostgreSQL's error repeats the refused row, and a function its arguments.
     await stack.database.query(`
       ALTER TABLE messages ADD CONSTRAINT no_such_text CHECK (content NOT LIKE 'refuse the row%') NOT VALID;
       CREATE FUNCTION complain() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -173,17 +173,17 @@ describe('the logs of a run at LOG_LEVEL=trace', () => {
       CREATE TRIGGER complain BEFORE INSERT ON messages FOR EACH ROW EXECUTE FUNCTION complain()`);
     expect((await say('refuse the row')).status).toBe(500);
     expect((await say('complain about')).status).toBe(500);
-    // A table that is not as we expect, and a bug: a row that cannot be.
+    // A table that differs from the expected one, and a bug: a row that cannot exist.
     await stack.database.query('ALTER TABLE chats ALTER created_at DROP NOT NULL, ALTER updated_at DROP NOT NULL');
     await stack.database.query('UPDATE chats SET created_at = NULL');
     expect((await call('GET', `/api/v1/chats/${ids.chat}`)).status).toBe(500);
     await stack.database.query('UPDATE chats SET created_at = now()');
     await stack.database.query('ALTER TABLE messages RENAME COLUMN content TO words');
     expect((await call('GET', `/api/v1/chats/${ids.chat}/messages`)).status).toBe(500);
-    // It breaks off: there is no other way to say that it is not whole.
+    // The export breaks off: only that can show that it is incomplete.
     await expect(call('GET', '/api/v1/me/export')).rejects.toThrow();
     await stack.database.query('ALTER TABLE messages RENAME COLUMN words TO content');
-    // How a reply that failed is told to whoever follows it, and to whoever looks later.
+    // A failed reply, in a client's stream, and in a later look.
     await stack.model.script(
       'refused again',
       { status: 400, error_type: 'invalid_request_error', message: 'of api.py:7:1' },
@@ -225,7 +225,7 @@ describe('the logs of a run at LOG_LEVEL=trace', () => {
     migrations += await migrate({ DATABASE_URL: stack.databaseUrl.replace(/\/[^/]+$/, '/no-such-database') });
   }
 
-  it('hold no prompt, reply, title, metadata, user, token, key or password', () => {
+  it('contain no prompt, reply, title, metadata, user, token, key or password', () => {
     const printed = stack.api.output() + worker.output() + migrations;
     expect(printed.length).toBeGreaterThan(5_000);
     const { password } = new URL(stack.databaseUrl);
@@ -243,7 +243,7 @@ describe('the logs of a run at LOG_LEVEL=trace', () => {
     expect(printed).not.toMatch(/qpxz/);
   });
 
-  it('are lines that nobody has a say in: no orders to a terminal, none that is long', () => {
+  it('are lines that no client can shape: without control characters, and of limited length', () => {
     for (const app of [stack.api, worker]) {
       // eslint-disable-next-line no-control-regex -- what a terminal takes for orders
       expect(app.output()).not.toMatch(/[\x00-\x09\x0b-\x1f\x7f-\x9f]/);
@@ -258,9 +258,9 @@ describe('the logs of a run at LOG_LEVEL=trace', () => {
     }
   });
 
-  it('leave what they say out of the answers: no stack, path, SQL, fault, part or version of what runs', () => {
+  it('keep internals out of the answers: no stack, path, SQL, error text, component or version', () => {
     expect(answers.length).toBeGreaterThan(30);
-    // What was asked, what was said in the chat, and for how long a connection is kept.
+    // Without the request's line, texts of the chat, and the time for which a connection is kept.
     const beside = /^.*\n|"content":"([^"\\]|\\.)*"|\["keep-alive","[^"]*"\]/g;
     const told = answers.map((answer) => answer.replace(beside, ''));
     const failed = told.filter((answer) => /"code":"(internal|unavailable|assistant_failed)"/.test(answer));
@@ -276,7 +276,7 @@ describe('the logs of a run at LOG_LEVEL=trace', () => {
     expect(found).toEqual([]);
   });
 
-  it('are lines of JSON, each with its time, level, app and words', () => {
+  it('are lines of JSON, each with its time, level, app and message', () => {
     for (const [app, name] of [
       [stack.api, 'api'],
       [worker, 'worker'],
@@ -292,7 +292,7 @@ describe('the logs of a run at LOG_LEVEL=trace', () => {
     }
   });
 
-  it('follow a turn from its request to the end of its attempt, by the same ids and the same mark for its user', () => {
+  it('follow a turn from its request to the end of its attempt, by the same ids and the same tag of its user', () => {
     const about = (app: App, msg: string): Line | undefined =>
       linesOf(app).find((line) => line['request_id'] === ids.request && line['msg'] === msg);
     const user = about(stack.api, 'answered')?.['user'];
@@ -316,7 +316,7 @@ describe('the logs of a run at LOG_LEVEL=trace', () => {
     });
   });
 
-  it('say of a fault what kind it is and where it came up, in place of what it quotes', () => {
+  it('say an error’s kind and place, instead of its message', () => {
     const refusals = linesOf(stack.api).filter(({ msg, code }) => msg === 'refused' && code === 'internal');
     expect(refusals.map(({ error }) => error)).toEqual([
       expect.objectContaining({

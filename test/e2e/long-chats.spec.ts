@@ -17,11 +17,11 @@ import { Client } from '../support/client.js';
 import { type RowsRead, rowsRead } from '../support/rows-read.js';
 import { type Stack, startStack, tokenFor } from '../support/stack.js';
 
-/** Turns that the chats have behind them. */
+/** The numbers of turns in the chats. */
 const SHORT = 150;
 const LONG = 10_000;
 
-/** Rows that the workers' looks for something to do may add, in any table. */
+/** In any table, rows that the workers' regular statements may add. */
 const NOISE = 100;
 
 describe('a chat of twenty thousand messages', () => {
@@ -31,10 +31,10 @@ describe('a chat of twenty thousand messages', () => {
     stack = await startStack();
     chats.short = (await stack.as('short').chat()).id;
     chats.long = (await stack.as('long').chat()).id;
-    // Nobody but the service is to read; and none of it by a plan made for other numbers.
+    // Only the service may read, and its plans must not change meanwhile.
     for (const table of TABLES) await stack.database.query(`ALTER TABLE ${table} SET (autovacuum_enabled = false)`);
     await lengthen(stack.database, chats.short, SHORT);
-    // As PostgreSQL plans when it last saw the tables while they were small; at the end it is told.
+    // PostgreSQL has last seen the tables while they were small. At the end there is an ANALYZE.
     await lengthen(stack.database, chats.long, LONG, false);
   });
   afterAll(() => stack.stop());
@@ -54,7 +54,7 @@ describe('a chat of twenty thousand messages', () => {
     expect(long['messages']).toBeGreaterThan(0);
   };
 
-  it('is paged at any depth, in both directions, by reading what is on the page', async () => {
+  it('is paged at any depth, in both directions, by reading only the page’s rows', async () => {
     const list = `messages ${chats.long}`;
     const top = await read(() => page('short', 'limit=50'));
     for (const direction of ['before', 'after']) {
@@ -68,7 +68,7 @@ describe('a chat of twenty thousand messages', () => {
     }
   });
 
-  it('takes a turn, a message, a look and a change at the price of a short one', async () => {
+  it('takes a turn, a message, a read and a change at the price of a short one', async () => {
     const use = async (user: keyof typeof chats): Promise<void> => {
       const client = stack.as(user);
       const id = chats[user];
@@ -88,7 +88,7 @@ describe('a chat of twenty thousand messages', () => {
     expect(sent).toEqual([sent[0], sent[0]]);
   });
 
-  it('is written to by a turn without a write to an index of chats', async () => {
+  it('is changed by a turn without a write to an index of chats', async () => {
     const updates = async (): Promise<{ all: number; heapOnly: number }> => {
       const { rows } = await stack.database.query(
         `SELECT n_tup_upd::int AS all, n_tup_hot_upd::int AS "heapOnly" FROM pg_stat_user_tables WHERE relname = 'chats'`,
@@ -101,7 +101,7 @@ describe('a chat of twenty thousand messages', () => {
     expect([after.all - before.all, after.heapOnly - before.heapOnly]).toEqual([2, 2]);
   });
 
-  /** What all processes look for all the time, and what operators look at, where there is nothing of it. */
+  /** The regular statements of all processes, and operators' lists, which find nothing here. */
   const lookAround = async (): Promise<void> => {
     const ops = new Client(stack.api.url, tokenFor('ops', { scope: 'admin' }));
     const source = await new DataSource(
@@ -147,13 +147,13 @@ describe('a chat of twenty thousand messages', () => {
     }
   };
 
-  it('and its jobs are not looked through for what is to be done, nor for what operators see', async () => {
+  it('and its jobs are not read for the workers’ regular statements, nor for operators’ lists', async () => {
     await lookAround();
     await stack.database.query('ANALYZE');
     await lookAround();
   });
 
-  it('is one of ten thousand chats, whose list is paged at any depth by reading what is on the page', async () => {
+  it('is one of ten thousand chats, whose list is paged at any depth by reading only the page’s rows', async () => {
     for (const [user, count] of [
       ['few', 60],
       ['many', 10_000],

@@ -13,7 +13,7 @@ describe('many streams', () => {
   });
   afterAll(() => stack.stop());
 
-  it('of one process all get the whole text and the end', async () => {
+  it('of one process all get the complete text and the end', async () => {
     const users = ['ana', 'ben', 'eva'];
     await stack.model.script('for all', {
       pieces: Array.from({ length: 30 }, (_, n) => `pieza ${n} 😀 `),
@@ -27,7 +27,7 @@ describe('many streams', () => {
       return openStream(stack.api.url, tokenFor(users[user] ?? ''), `/api/v1/jobs/${jobs[user]?.id}/events`);
     };
     const streams = await Promise.all(Array.from({ length: 300 }, (_, n) => open(n)));
-    // Those that leave take nothing from those that stay.
+    // Streams that leave take nothing from those that stay.
     const [leaving, staying] = [streams.slice(0, 100), streams.slice(100)];
     leaving.forEach((stream) => stream.close());
     const texts = await Promise.all(
@@ -41,9 +41,9 @@ describe('many streams', () => {
     expect(new Set(texts.map(String))).toEqual(new Set([`end,${assistant_message?.content}`]));
   });
 
-  it('may come at once, as after a restart: all find room to wait until they are accepted', async () => {
+  it('may come at the same time, as after a restart: all find room to wait until they are accepted', async () => {
     const api = await stack.startApi();
-    // The system's own limit, where it is lower.
+    // The system's own limit, if it is lower.
     const somaxconn = Number(readFileSync('/proc/sys/net/core/somaxconn', 'utf8'));
     const most = Math.min(1_500, somaxconn);
     const { hostname, port } = new URL(api.url);
@@ -71,7 +71,7 @@ describe('many streams', () => {
     }
   });
 
-  it('on one connection come one after the other, and the connection serves on', async () => {
+  it('on one connection come one after the other, and the connection stays usable', async () => {
     const kim = stack.as('kim');
     const chat = await kim.chat();
     await stack.model.script('in line', { pieces: ['uno ', 'dos'], piece_delay_ms: 400 });
@@ -82,7 +82,7 @@ describe('many streams', () => {
     const socket = connect(Number(port), hostname);
     let received = '';
     socket.setEncoding('utf8').on('data', (chunk) => (received += String(chunk)));
-    // All are taken at once; the second and third answers wait until the first stream has ended.
+    // The API takes all of them at once. The second and third answers wait until the first stream has ended.
     socket.write(get('/events') + get('/events') + get('', 'Connection: close\r\n'));
     await once(socket, 'close');
     const answers = received.split(/^(?=HTTP\/1\.1 )/m);
@@ -92,7 +92,7 @@ describe('many streams', () => {
     expect(answers[2]).toContain(`{"id":"${job.id}"`);
   });
 
-  it('in line on one connection may be as many as a client cares to send, and all end with it', async () => {
+  it('on one connection may be any number, and all end with it', async () => {
     const lea = stack.as('lea');
     await stack.model.script('many in line', { pieces: ['uno ', 'dos'], piece_delay_ms: 500 });
     const job = await lea.turnAsync((await lea.chat()).id, 'many in line');

@@ -23,7 +23,7 @@ interface Modules {
   readonly GrowingMarkdown: new () => { update(text: string): readonly (readonly Block[])[] };
 }
 
-/** What a model writes, with all that a reader of it knows. */
+/** A model's text, with everything that this parser knows. */
 const REPLY = `# Reinstall **everything**
 
 To reinstall, run \`npm ci\`, *not* \`npm install\`; **use \`--force\` _only_ if you must**. See [the *manual*](https://example.com/a_b?c=1 "The manual"), <https://example.com/x> or https://example.com/y_z_.
@@ -76,7 +76,7 @@ describe('Markdown that is still being written', () => {
     for (const cut of cuts) growing.update(text.slice(0, cut));
     return growing.update(text).flat();
   };
-  /** What a reader sees of it: words, and what they are. That they lead somewhere may show later, it moves nothing. */
+  /** The reader's view: words and their elements. A link's address may come later, because that moves nothing. */
   const outline = (blocks: readonly Block[]): string =>
     blocks
       .flatMap(({ tokens }) => tokens)
@@ -95,7 +95,7 @@ describe('Markdown that is still being written', () => {
       // Cells whose words are still to come.
       .replace(/(<td_open>)+$/, '');
 
-  it('never shows what it takes back', () => {
+  it('never takes back what it has shown', () => {
     const whole = outline(modules.blocksOf(REPLY));
     const growing = new modules.GrowingMarkdown();
     for (let length = 1; length <= REPLY.length; length++) {
@@ -108,7 +108,7 @@ describe('Markdown that is still being written', () => {
     expect(outline(growing.update(`${REPLY}\n\nend`).flat())).toBe(`${whole}<paragraph_open>end`);
   });
 
-  it('loses nothing of what stands too deep to be drawn', () => {
+  it('loses no text that is nested too deep to be drawn', () => {
     for (const marker of ['> ', '- ', '**a *b ', '[']) {
       const text = `${marker.repeat(2_000)}the end\n\nend\n\nend`;
       expect(outline(modules.blocksOf(text))).toContain('the end');
@@ -116,7 +116,7 @@ describe('Markdown that is still being written', () => {
     }
   });
 
-  it('parses and draws the end alone: what came before stays the very same', () => {
+  it('parses and draws only the end: earlier blocks stay the same objects', () => {
     const growing = new modules.GrowingMarkdown();
     const long = REPLY.repeat(100);
     const before = [...growing.update(long)];
@@ -124,13 +124,13 @@ describe('Markdown that is still being written', () => {
     for (let n = 1; n <= 200; n++) growing.update(`${long}And ${'more '.repeat(n)}`);
     const after = growing.update(`${long}And ${'more '.repeat(200)}the end`);
     expect(after.length).toBeGreaterThan(20);
-    // Not equal only: what is another object is drawn anew.
+    // The same objects, not only equal ones: a new object would be drawn again.
     expect(after.slice(0, -2).every((group, n) => group === before[n])).toBe(true);
-    // To parse all of it 200 times takes ten seconds.
+    // Parsing all of it 200 times takes ten seconds.
     expect(performance.now() - begun).toBeLessThan(2_000);
   });
 
-  it('is what it would be, read at once', () => {
+  it('ends with the same blocks as a text that is parsed at once', () => {
     const pieces = [
       '# ',
       '- ',
@@ -167,7 +167,7 @@ describe('Markdown that is still being written', () => {
         (parts, cuts) => {
           const text = `${parts.join('')}\n\nend\n\nend`;
           const inOrder = cuts.filter((cut) => cut < text.length).sort((a, b) => a - b);
-          // A name may be explained only after it was used.
+          // A name may be defined after its use.
           const withoutNames = text.replaceAll('[a]: /c', 'x');
           expect(outline(written(withoutNames, inOrder))).toBe(outline(modules.blocksOf(withoutNames)));
           written(text, inOrder);

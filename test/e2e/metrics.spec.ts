@@ -41,19 +41,19 @@ describe('metrics', () => {
     expect([figures.get('rejoinder_worker_slots'), figures.get('rejoinder_circuit_open')]).toEqual([7, 0]);
   });
 
-  it('say how long a process stood still, which no percentile does', async () => {
-    // Asking for it begins the measurement anew, with its next tick: a block that begins before that is not in it.
+  it('show how long a process stood still, which no percentile does', async () => {
+    // A scrape restarts the measurement, with the next tick. A block that begins before that is not in it.
     await metricsOf(api);
     await new Promise((resolve) => setTimeout(resolve, 200));
     stack.api.freeze();
     await new Promise((resolve) => setTimeout(resolve, 1_500));
     stack.api.thaw();
-    // A few ticks, so that it has noticed.
+    // A few ticks, so that the process measures again.
     await new Promise((resolve) => setTimeout(resolve, 500));
     expect(count(await metricsOf(api), 'nodejs_eventloop_lag_max_seconds')).toBeGreaterThan(1);
   });
 
-  it('are those that dashboards and alerts rest on, each of its kind', async () => {
+  it('include all those of dashboards and alerts, each with its type', async () => {
     const texts = await Promise.all([api, worker].map(async (url) => (await fetch(new URL('/metrics', url))).text()));
     const served = new Map(
       [...texts.join('\n').matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name, type]) => [name, type]),
@@ -62,7 +62,7 @@ describe('metrics', () => {
     expect(missing).toEqual([]);
   });
 
-  it('count a turn once, by how it ended, with its wait, its first text and what the model took', async () => {
+  it('count a turn once, by its end, with its wait, the time to its first piece, and the model’s time', async () => {
     const before = await metricsOf(worker);
     const ana = stack.as('ana');
     const chat = await ana.chat();
@@ -78,7 +78,7 @@ describe('metrics', () => {
     const gained = await until(async () => {
       const now = await metricsOf(worker);
       const gain = (name: string): number => count(now, name) - count(before, name);
-      // The last thing that is written of an attempt.
+      // The attempt's last write.
       return count(now, 'rejoinder_running_attempts') === 0 && gain;
     }, 'the attempts to be over');
     const expected = {
@@ -96,11 +96,11 @@ describe('metrics', () => {
     };
     expect(Object.fromEntries(Object.keys(expected).map((name) => [name, gained(name)]))).toEqual(expected);
     expect(input).toBeGreaterThan(0);
-    // The retry waits a second: it is in the duration of the turn, and no attempt waited for long once it was due.
+    // The retry waits a second. That is in the turn's duration, but no attempt was due for long.
     expect(gained('rejoinder_turn_duration_seconds_sum{assistant="support",status="succeeded"}')).toBeGreaterThan(1);
   });
 
-  it('count a cancel once, by whoever wrote it: the worker of a running turn, the API for one that waits', async () => {
+  it('count a cancel once, in the process that wrote it: the worker of a running turn, the API for one that waits', async () => {
     const ben = stack.as('ben');
     await stack.model.script('never ends', { hang_before_headers: true }, 1);
     const canceled = 'rejoinder_turn_duration_seconds_count{assistant="support",status="canceled"}';
@@ -123,7 +123,7 @@ describe('metrics', () => {
     expect(await both()).toEqual([before[0] + 1, before[1] + 1]);
   });
 
-  it('count what the reconciler repairs, and the turns that end by its hand', async () => {
+  it('count the reconciler’s repairs, and the turns that it ends', async () => {
     const gus = stack.as('gus');
     await stack.model.script('too late', { status: 529, headers: { 'retry-after': '50' } }, 1);
     const job = await gus.turnAsync((await gus.chat()).id, 'too late');
@@ -151,7 +151,7 @@ describe('metrics', () => {
     }
   });
 
-  it('tell requests by the contract’s paths and statuses, and nothing of what clients make up', async () => {
+  it('label requests with the contract’s paths and statuses, and with nothing that clients invent', async () => {
     const cleo = stack.as('cleo');
     const chat = await cleo.chat();
     await cleo.get(`/api/v1/chats/${chat.id}`);
@@ -179,7 +179,7 @@ describe('metrics', () => {
     expect([...figures.keys()].join('\n')).not.toContain(chat.id);
   });
 
-  it('leave out of a request’s time what its client asked to wait, and count a stream when it begins', async () => {
+  it('leave a client’s wait out of its request’s time, and count a stream when it begins', async () => {
     const dan = stack.as('dan');
     const chat = await dan.chat();
     await stack.model.script('slowly now', { delay_ms: 4_000 }, 1);
@@ -203,7 +203,7 @@ describe('metrics', () => {
     await dan.patch(`/api/v1/jobs/${job.id}`, { status: 'canceled' });
   });
 
-  it('say how long the queue is and how old its oldest turn, as the database has it', async () => {
+  it('show the queue’s length and the age of its oldest turn, from the database', async () => {
     const worker = stack.workers[0];
     const [eve, fay] = [stack.as('eve'), stack.as('fay')];
     await stack.model.script('another day', { status: 529, headers: { 'retry-after': '50' } }, 1);

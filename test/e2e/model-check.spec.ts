@@ -19,7 +19,7 @@ const MODELS = [
   },
 ];
 
-describe('the assistants are held against the models', () => {
+describe('the check of the models', () => {
   let stack: Stack;
   let server: Server;
   let url: string;
@@ -58,7 +58,7 @@ describe('the assistants are held against the models', () => {
       .filter((line) => line.includes('"context":"ModelWatch"'))
       .map((line) => JSON.parse(line));
 
-  it('findings are warnings that say what to do, in the worker’s readiness and its metrics; it is ready all the same', async () => {
+  it('logs findings as warnings that say what to do, and shows them in the worker’s readiness and metrics; the worker is ready all the same', async () => {
     answer = (response) =>
       response
         .writeHead(200, { 'content-type': 'application/json' })
@@ -103,10 +103,10 @@ describe('the assistants are held against the models', () => {
     ],
     ['is silent', () => undefined],
     ['falls silent', (response) => response.writeHead(200, { 'content-type': 'application/json' }).write('{"data":[')],
-  ])('a server that %s costs one line, and nothing is found', async (_, how) => {
+  ])('logs one line, and finds nothing, if a server %s', async (_, how) => {
     answer = how;
     const worker = await startWorker();
-    // While it waits for the server it works.
+    // The worker works while it waits for the server.
     expect(await readiness(worker)).toMatchObject({ status: 200, body: { model: { findings: [] } } });
     const [told] = await until(async () => {
       const lines = linesOf(worker);
@@ -118,7 +118,7 @@ describe('the assistants are held against the models', () => {
     expect(await worker.stop()).toBe(0);
   });
 
-  it('a worker that stops meanwhile waits for no answer', async () => {
+  it('does not keep a worker from stopping', async () => {
     answer = () => undefined;
     const worker = await startWorker();
     await until(async () => asked.length > 0, 'the question');

@@ -7,7 +7,7 @@ import { type Stack, startStack } from '../support/stack.js';
 import { steadyPort } from '../support/steady-port.js';
 import { until } from '../support/until.js';
 
-/** Each is a word that is nowhere else. */
+/** Each of these words occurs nowhere else. */
 const KEY = 'sk-canary-key-qpxz';
 const PASSWORD = 'canary-proxy-qpxz';
 
@@ -32,7 +32,7 @@ const OF_THE_SDK = {
   ANTHROPIC_OPEN_TELEMETRY_TRACES_CONTENT_MODE: 'content',
 };
 
-describe('the worker’s way to the model', () => {
+describe('the worker’s connection to the model', () => {
   let stack: Stack;
   let models: RecordingModel[] = [];
   let proxies: Proxy[] = [];
@@ -67,13 +67,13 @@ describe('the worker’s way to the model', () => {
     workers.push(started);
     return started;
   };
-  /** A turn of a new user, and what the model said. */
+  /** A turn of a new user. @returns the model's reply */
   const reply = async (): Promise<string> => {
     const ana = stack.as(`ana-${crypto.randomUUID()}`);
     const { status, body } = await ana.turn((await ana.chat()).id, 'hello');
     return status === 200 ? body.assistant_message.content : JSON.stringify([status, body]);
   };
-  /** A turn that fails at first, and the line of the log that says why. */
+  /** A turn whose first attempt fails. @returns the log line that says why */
   const failure = async (app: App): Promise<string> => {
     const ana = stack.as(`ana-${crypto.randomUUID()}`);
     const chat = await ana.chat();
@@ -94,7 +94,7 @@ describe('the worker’s way to the model', () => {
     return line;
   };
 
-  it('sends what the settings say, whatever the environment says to the SDK beside them', async () => {
+  it('sends what the settings say, whatever the environment has for the SDK', async () => {
     const target = await model();
     const collector = await Collector.start();
     try {
@@ -114,7 +114,7 @@ describe('the worker’s way to the model', () => {
       expect(collector.spans.filter(({ name }) => /anthropic/i.test(name))).toEqual([]);
       expect(collector.received).not.toMatch(/qpxz|com\.anthropic/);
       expect(app.output()).not.toContain('qpxz');
-      // The SDK has no log of its own amid ours.
+      // The SDK writes no lines of its own into our log.
       for (const line of app.output().trim().split('\n')) expect(() => JSON.parse(line)).not.toThrow();
     } finally {
       await collector.stop();
@@ -124,13 +124,13 @@ describe('the worker’s way to the model', () => {
     expect([method, path]).toEqual(['POST', '/v1/messages']);
     const some = expect.any(String);
     expect(headers).toEqual({
-      // The call.
+      // From the worker's call.
       authorization: `Bearer ${KEY}`,
       'anthropic-version': some,
       accept: 'application/json',
       'content-type': 'application/json',
       'content-length': some,
-      // The SDK, of itself.
+      // From the SDK itself.
       'user-agent': expect.stringMatching(/^Anthropic\/JS [\d.]+$/),
       'x-stainless-arch': some,
       'x-stainless-lang': 'js',
@@ -140,7 +140,7 @@ describe('the worker’s way to the model', () => {
       'x-stainless-runtime': 'node',
       'x-stainless-runtime-version': process.version,
       'x-stainless-timeout': '60',
-      // Node's `fetch`.
+      // From Node's `fetch`.
       host: new URL(target.url).host,
       connection: 'keep-alive',
       'accept-encoding': some,
@@ -158,7 +158,7 @@ describe('the worker’s way to the model', () => {
       HTTPS_PROXY: `http://ana:${PASSWORD}@127.0.0.1:${between.port}`,
       HTTP_PROXY: 'http://127.0.0.1:1',
     });
-    // Several at once, in as many tunnels as it takes.
+    // Several at once, in as many tunnels as needed.
     expect(new Set(await Promise.all(Array.from({ length: 5 }, reply)))).toEqual(new Set(['recorded']));
     expect(new Set(between.asked)).toEqual(new Set([`CONNECT model.example:${target.port}`]));
     expect(between.seen).toContain('proxy-authorization');
@@ -169,7 +169,7 @@ describe('the worker’s way to the model', () => {
     expect(app.output()).not.toContain('qpxz');
   });
 
-  it('goes through HTTP_PROXY to a model without TLS, by a name that the proxy alone knows', async () => {
+  it('goes through HTTP_PROXY to a model without TLS, by a name that only the proxy knows', async () => {
     const target = await model();
     const between = await proxy(target, `ana:${PASSWORD}`);
     await worker({
@@ -193,7 +193,7 @@ describe('the worker’s way to the model', () => {
     expect(await reply()).toBe('recorded');
   });
 
-  it('is told in the log by the proxy’s variable when the proxy is away, or wants another password', async () => {
+  it('names the proxy’s variable in the log when the proxy is away, or wants another password', async () => {
     const target = await model({ secure: true });
     const between = await proxy(target, 'ana:another');
     const there = `http://ana:${PASSWORD}@127.0.0.1`;
@@ -213,7 +213,7 @@ describe('the worker’s way to the model', () => {
     ['ANTHROPIC_BASE_URL', `https://model.example?key=${PASSWORD}`],
     ['HTTPS_PROXY', `socks5://ana:${PASSWORD}@proxy`],
     ['ANTHROPIC_AUTH_HEADER', PASSWORD],
-  ])('keeps the worker from starting when %s cannot be used, and the value is not repeated', async (name, value) => {
+  ])('keeps the worker from starting when %s cannot be used, without printing its value', async (name, value) => {
     const env: Record<string, string> = { ANTHROPIC_BASE_URL: 'https://model.example', [name]: value };
     const words = await worker(env).then(
       () => 'It started.',

@@ -8,7 +8,7 @@ import { until } from '../support/until.js';
 
 const TURNS = 20;
 
-/** What is wrong with the account, and the code that operators and clients read. */
+/** States of the account, and the code for operators and clients. */
 const STATES = [
   ['bad_key', 'model_unauthorized'],
   ['no_credit', 'model_budget'],
@@ -42,7 +42,7 @@ describe('while an operator has to act', () => {
   const isHeld = (code: string) => async (): Promise<boolean> => (await health(stack.api.url)).checks.model === code;
 
   it.each(STATES)(
-    '(%s), turns wait instead of failing, hardly a call is made, and all is said where they look',
+    '(%s), turns wait instead of failing, few calls are made, and operators find the reason where they look',
     async (state, code) => {
       const [worker] = stack.workers;
       await stack.model.account(state);
@@ -50,10 +50,10 @@ describe('while an operator has to act', () => {
       const waiting = await turns(state);
       await until(isHeld(code), 'the hold');
       expect((await health(worker?.url ?? '')).checks.model).toBe(code);
-      // Ready all the same: turns are accepted, and nobody is to restart anything.
+      // Both are ready all the same: turns are accepted, and a restart would not help.
       expect((await health(stack.api.url)).status).toBe('ok');
       const calls = (await stack.model.allCalls()).length - before;
-      // A few at once, before the first answer came, and then one now and then.
+      // A few calls at once, before the first answer came, and then single probes.
       expect(calls).toBeLessThan(TURNS);
       expect((await metricsOf(worker?.url ?? '')).get(`rejoinder_model_holds{code="${code}"}`)).toBe(1);
       const { body } = await ops.get(`/api/v1/admin/jobs/${waiting.at(-1)?.id}`);
@@ -72,8 +72,10 @@ describe('while an operator has to act', () => {
     },
   );
 
-  it('a model that is gone stops its own assistants only', async () => {
-    await stack.database.query(`UPDATE assistants SET model = 'claude-opus-5-5' WHERE slug = 'billing'`);
+  it('a model that is gone stops only its own assistants', async () => {
+    await stack.database.query(
+      `UPDATE assistants SET model = 'claude-opus-5-5', version = version + 1 WHERE slug = 'billing'`,
+    );
     await stack.model.models('claude-opus-5-5', { lifecycle: 'retired' });
     const waiting = await turns('gone', 'billing');
     await until(isHeld('model_misconfigured'), 'the hold');
@@ -89,18 +91,21 @@ describe('while an operator has to act', () => {
     expect(new Set(ended.map(({ status }) => status))).toEqual(new Set(['succeeded']));
   });
 
-  it('an assistant that asks for more than its model gives stops by itself only', async () => {
-    await stack.database.query(`UPDATE assistants SET max_output_tokens = 128001 WHERE slug = 'general'`);
+  it('an assistant that asks for more than its model gives stops only itself', async () => {
+    await stack.database.query(
+      `UPDATE assistants SET max_output_tokens = 128001, version = version + 1 WHERE slug = 'general'`,
+    );
     const waiting = await turns('too much', 'general');
     await until(isHeld('model_misconfigured'), 'the hold');
     const other = stack.as('content');
     expect((await other.turn((await other.chat()).id, 'content with little')).status).toBe(200);
-    await stack.database.query(`UPDATE assistants SET max_output_tokens = 16000 WHERE slug = 'general'`);
+    // An operator corrects it: turns that wait are answered by the corrected definition.
+    await (await stack.startApi()).stop();
     const ended = await Promise.all(waiting.map(({ user, id }) => user.finalJob(id)));
     expect(new Set(ended.map(({ status }) => status))).toEqual(new Set(['succeeded']));
   });
 
-  it('an outage is told as such, and turns that wait can be canceled', async () => {
+  it('an outage is reported as such, and waiting turns can be canceled', async () => {
     await stack.model.script('away', { status: 529, error_type: 'overloaded_error' });
     const waiting = await turns('away');
     await until(isHeld('model_unavailable'), 'the hold');
@@ -114,7 +119,7 @@ describe('while an operator has to act', () => {
     expect(new Set(ended.map(({ status }) => status))).toEqual(new Set(['succeeded']));
   });
 
-  it('attempts that cost nothing are bounded: the job ends with the code in the end', async () => {
+  it('attempts that cost nothing are limited: in the end the job fails with the code', async () => {
     await stack.model.account('bad_key');
     const user = stack.as('bounded');
     const { id } = await user.turnAsync((await user.chat()).id, 'for how long?');
@@ -123,7 +128,7 @@ describe('while an operator has to act', () => {
     expect(await user.finalJob(id)).toMatchObject({ status: 'failed', error: { code: 'model_unauthorized' } });
   });
 
-  it('a hold of a worker that died is not told for ever', async () => {
+  it('a hold of a dead worker is not shown for ever', async () => {
     const user = stack.as('after all that');
     expect((await user.turn((await user.chat()).id, 'is all well again?')).status).toBe(200);
     await until(isHeld('ok'), 'the end of the hold');

@@ -6,11 +6,11 @@ import { collect, openStream, type StreamEvent, textOf } from '../support/events
 import { ledgerOf } from '../support/ledger.js';
 import { type Stack, startStack, tokenFor } from '../support/stack.js';
 
-/** What might be taken for something else by whatever stores, frames or reads it. */
+/** Text that a store, a protocol or a reader might take for something else. */
 const HOSTILE = [
   'data: {"offset":0,"text":"another’s"}\n\nevent: done\ndata: {}\n\nid: 9.999\nretry: 1\n: a comment\n\n',
   'a\r\nb\rc\u0085d\u2028e\u2029f\vg\fh\u001ci\u001dj\u001ek\u007f',
-  '\ufeff\u202e\u200b\u00ad', // BOM, and others that are not seen
+  '\ufeff\u202e\u200b\u00ad', // BOM, and other invisible characters
   '"\\u0041\\ud83d\\"\b{"__proto__":{"a":1},"constructor":null}',
   '\u001b[2J\u001b]0;title\u0007\u009b1m',
   '</script><img src=x onerror="alert(1)">[a](javascript:alert(1))',
@@ -18,7 +18,7 @@ const HOSTILE = [
   'e\u0301 é 👩‍👩‍👧‍👦 🏳️‍🌈 \u{10ffff}\uffff',
 ].join('');
 
-/** Each code unit by itself, so that pairs are split, with NULs, halves of pairs and nothing at all in between. */
+/** Each code unit by itself, so that pairs are split, with NULs, half pairs and empty pieces in between. */
 const IN_UNITS = ['\0', ...HOSTILE.split('').flatMap((unit) => [unit, '', '\0']), '\ud83d', 'x', '\udc00', '\ud83d'];
 const AS_KEPT = `${HOSTILE}\ufffdx\ufffd\ufffd`;
 
@@ -42,7 +42,7 @@ const stream = (...events: Event[]): object => ({
     .join(''),
 });
 
-describe('what the model says', () => {
+describe('the model’s output', () => {
   let stack: Stack;
   beforeAll(async () => {
     stack = await startStack();
@@ -56,7 +56,7 @@ describe('what the model says', () => {
       }),
     );
 
-  it('is the same text, code unit for code unit, in whatever way it is read, and in the next question', async () => {
+  it('is the same text, code unit for code unit, however it is read, and in the next call', async () => {
     const ana = stack.as('ana');
     const chat = await ana.chat();
     await stack.model.script('hostile', { pieces: IN_UNITS });
@@ -96,7 +96,7 @@ describe('what the model says', () => {
       waited: (await stack.as('abe').turn((await stack.as('abe').chat()).id, 'hostile')).body.assistant_message.content,
     };
     expect(texts).toEqual(Object.fromEntries(Object.keys(texts).map((way) => [way, AS_KEPT])));
-    // A reader who resumes from any position that was told has the rest, and nothing else.
+    // A reader who resumes from any announced position gets exactly the rest.
     const positions = live.filter(({ event }) => event === 'delta').map(({ id }) => id);
     for (const id of ['1.0', '1.1', ...positions]) {
       expect(textOf(await follow('ana', job.id, id), AS_KEPT.slice(0, Number(id.split('.')[1])))).toBe(AS_KEPT);
@@ -106,7 +106,7 @@ describe('what the model says', () => {
     expect(call?.messages.map(({ content }) => content)).toEqual(['hostile', AS_KEPT, 'and then?']);
   });
 
-  it('ends no line, for readers of any language, where lines are read', async () => {
+  it('breaks no line-based format, for readers in any language', async () => {
     const bea = stack.as('bea');
     const chat = await bea.chat();
     await stack.model.script('lines', { pieces: [HOSTILE] });
@@ -117,12 +117,12 @@ describe('what the model says', () => {
       });
       const text = await raw.text();
       expect(text).toContain('another’s');
-      // What Python's splitlines() takes for the end of a line, beside controls, of which there are no others.
+      // The line ends of Python's splitlines(), except control characters, which the text does not contain.
       expect(text.split(/\r\n|[\n\r\v\f\u0085\u2028\u2029]/)).toEqual(text.split('\n'));
     }
   });
 
-  it('may be five megabytes, half of them one piece and half ten thousand, left in the middle and resumed', async () => {
+  it('may be five megabytes, half in one piece and half in ten thousand, left in the middle and resumed', async () => {
     const eva = stack.as('eva');
     const chat = await eva.chat();
     const line = 'data: fünf 😀 \u2028 <b>\n\n';
@@ -141,7 +141,7 @@ describe('what the model says', () => {
     const rest = await follow('eva', begun[0]?.data.id as string, begun.at(-1)?.id);
     expect(textOf(rest, textOf(begun)) === whole).toBe(true);
     expect(rest.at(-1)?.data.assistant_message.content === whole).toBe(true);
-    // It does not fit beside the next question; what is older than it is left out, too.
+    // The next call has no room for it, so it leaves out this reply and all before it.
     await eva.turn(chat.id, 'in short, please');
     const [call] = await stack.model.calls('in short, please');
     expect(call?.messages).toEqual([{ role: 'user', content: 'in short, please' }]);
@@ -166,7 +166,7 @@ describe('what the model says', () => {
       { content: 'said aloud', stop_reason: 'end_turn' },
     ],
     [
-      'an end that nobody knows, and more after it',
+      'an unknown stop reason, and more after it',
       stream(
         START,
         textDelta('all of it'),
@@ -184,7 +184,7 @@ describe('what the model says', () => {
       },
     ],
     [
-      'a model and figures that cannot be',
+      'an impossible model and figures',
       stream(
         ['message_start', { message: { id: { a: 1 }, model: ['\0\ud800'], usage: wrong } }],
         textDelta('fine'),
@@ -217,7 +217,7 @@ describe('what the model says', () => {
     ],
   ];
 
-  it.each(ODD)('with %s, is its text and nothing else', async (what, reply, expected) => {
+  it.each(ODD)('with %s, is only its text', async (what, reply, expected) => {
     const user = stack.as(`odd ${what}`);
     const chat = await user.chat();
     await stack.model.script(what, reply);
@@ -229,12 +229,12 @@ describe('what the model says', () => {
 
   const BROKEN: [what: string, reply: object, code?: string][] = [
     ['a message that begins twice', stream(START, textDelta('half a'), START, textDelta('whole'), ...STOP)],
-    ['text that is none', stream(START, textDelta({ toString: 1 }), ...STOP)],
+    ['text that is no string', stream(START, textDelta({ toString: 1 }), ...STOP)],
     ['nothing where an object belongs', stream(START, ['content_block_delta', null], textDelta('x'), ...STOP)],
     ['nothing but white space and NUL', stream(START, textDelta(' \n\u2028\ufeff\0'), ...STOP), 'answer_empty'],
   ];
 
-  it('is no reply in a stream that is broken: the turn is tried again, and has the text of one attempt', async () => {
+  it('is no reply if its stream is broken: the turn is tried again, and has the text of one attempt', async () => {
     const tryAgain = async ([what, reply, code = 'answer_broken']: (typeof BROKEN)[number]): Promise<void> => {
       const user = stack.as(`broken ${what}`);
       const chat = await user.chat();
@@ -250,7 +250,7 @@ describe('what the model says', () => {
     await Promise.all(BROKEN.map(tryAgain));
   });
 
-  it('without end, fails its turn, and is told of by the words of neither', async () => {
+  it('fails its turn if it has no end, and its text is in no error and no log', async () => {
     const max = stack.as('max');
     const chat = await max.chat();
     const words = 'sk-secret-of-the-model '.repeat(3_000);

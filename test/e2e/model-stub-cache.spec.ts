@@ -4,12 +4,12 @@ import { ModelStub } from '../support/model-stub.js';
 
 const MINUTE_MS = 60_000;
 
-/** The prompt cache's reads and writes, and the bill. Four characters are a token here. */
+/** The prompt cache's reads and writes, and the bill. A token is four characters here. */
 describe('the prompt cache of the stand-in model', () => {
   let stub: ModelStub;
   let client: Anthropic;
   beforeAll(async () => {
-    // The SDK warns of models that are deprecated.
+    // The SDK warns of deprecated models.
     jest.spyOn(console, 'warn').mockReturnValue(undefined);
     stub = await ModelStub.start();
     client = new Anthropic({ apiKey: 'any', baseURL: stub.url, maxRetries: 0 });
@@ -25,7 +25,7 @@ describe('the prompt cache of the stand-in model', () => {
   const FIVE: Mark = { type: 'ephemeral' };
   const HOUR: Mark = { type: 'ephemeral', ttl: '1h' };
 
-  /** A block of this many tokens; the same name gives the same text. */
+  /** A block of this many tokens. The same name gives the same text. */
   const block = (name: string, tokens: number, cache_control?: Mark): Anthropic.TextBlockParam => ({
     type: 'text',
     text: name.padEnd(tokens * 4, '.'),
@@ -52,14 +52,14 @@ describe('the prompt cache of the stand-in model', () => {
     };
   };
 
-  it('writes what is marked, reads it the next time, and counts the rest as input; together that is all', async () => {
+  it('writes marked blocks, reads them the next time, and counts the rest as input; the three add up to all tokens', async () => {
     const system = [block('rules', 600, FIVE)];
     expect(await ask(system, [block('one', 10)])).toMatchObject({ plain: 10, read: 0, written: 600, minutes: 600 });
     expect(await ask(system, [block('two', 20)])).toMatchObject({ plain: 20, read: 600, written: 0 });
     expect(await ask([block('other', 600, FIVE)], [block('two', 20)])).toMatchObject({ read: 0, written: 600 });
   });
 
-  it('keeps nothing that is not marked, nor less than the model’s minimum, nor for another model', async () => {
+  it('keeps no unmarked blocks, none below the model’s minimum, and none for another model', async () => {
     await ask([block('rules', 600)], [block('one', 10)]);
     expect(await ask([block('rules', 600)], [block('one', 10)])).toMatchObject({ plain: 610, read: 0, written: 0 });
     for (const [model, least] of [
@@ -75,7 +75,7 @@ describe('the prompt cache of the stand-in model', () => {
     expect(await ask(system, [block('x', 1)], { model: 'claude-opus-5-5' })).toMatchObject({ read: 0 });
   });
 
-  it('grows with a conversation, marked at its end by itself', async () => {
+  it('grows with a conversation that has a top-level mark', async () => {
     const more = { cache_control: FIVE };
     expect(await ask([block('rules', 500)], [block('a', 100)], more)).toMatchObject({ written: 600 });
     const longer = [block('a', 100), block('b', 50)];
@@ -92,14 +92,14 @@ describe('the prompt cache of the stand-in model', () => {
     const blocks = (most: number): Anthropic.TextBlockParam[] =>
       Array.from({ length: most }, (_, n) => block(`block ${n}`, 30, n === most - 1 ? FIVE : undefined));
     await ask([], blocks(20));
-    // The mark's own block is the first of twenty: the entry's is the last of them.
+    // The mark's own block is the first of twenty, and the entry's is the last.
     expect(await ask([], blocks(39))).toMatchObject({ read: 600, written: 570 });
     await stub.clearCache();
     await ask([], blocks(20));
     expect(await ask([], blocks(40))).toMatchObject({ read: 0, written: 1_200 });
   });
 
-  it('forgets after five minutes or an hour, by what was paid for, unless it is read meanwhile', async () => {
+  it('forgets after five minutes or an hour, as paid for, unless it is read meanwhile', async () => {
     const system = [block('for an hour', 600, HOUR)];
     const content = [block('for minutes', 100, FIVE)];
     expect(await ask(system, content)).toMatchObject({ written: 700, hour: 600, minutes: 100 });
@@ -121,7 +121,7 @@ describe('the prompt cache of the stand-in model', () => {
     expect(await ask(system, content, { thinking })).toMatchObject({ read: 600, written: 100 });
   });
 
-  it('takes four marks, in the order of their times, on text that is there', async () => {
+  it('takes four marks, in the order of their times, on non-empty text', async () => {
     const marks = (most: number): Anthropic.TextBlockParam[] =>
       Array.from({ length: most }, (_, n) => block(`${n}`, 10, FIVE));
     await ask([], marks(4));
@@ -142,7 +142,7 @@ describe('the prompt cache of the stand-in model', () => {
     for (const [asking, message] of refused) await expect(asking()).rejects.toThrow(message);
   });
 
-  it('is on the bill of every call, also of those that broke or were given up', async () => {
+  it('is on the bill of every call, even of broken and abandoned ones', async () => {
     const system = [block('dear rules', 600, FIVE)];
     const asked = (content: string): Anthropic.MessageCreateParamsStreaming => ({
       model: 'claude-sonnet-5-5',
@@ -194,7 +194,7 @@ describe('the prompt cache of the stand-in model', () => {
       cache_read_input_tokens: 0,
       output_tokens: 0,
     });
-    // The API works on what it was sent, whoever waits for it.
+    // The API goes on with a request, even if its client has left.
     expect(unheard).toMatchObject({ outcome: 'client_closed', cache_read_input_tokens: 600, output_tokens: 0 });
     expect(total.cache_read_input_tokens - before.cache_read_input_tokens).toBe(1_200);
     expect(total.output_tokens - before.output_tokens).toBe(5);

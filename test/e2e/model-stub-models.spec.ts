@@ -6,7 +6,7 @@ describe('the models of the stand-in', () => {
   let stub: ModelStub;
   let client: Anthropic;
   beforeAll(async () => {
-    // The SDK warns of models that are deprecated.
+    // The SDK warns of deprecated models.
     jest.spyOn(console, 'warn').mockReturnValue(undefined);
     stub = await ModelStub.start();
     client = new Anthropic({ apiKey: 'any', baseURL: stub.url, maxRetries: 0 });
@@ -23,7 +23,7 @@ describe('the models of the stand-in', () => {
   };
   const ids = async (query?: Anthropic.ModelListParams): Promise<string[]> => (await listed(query)).map(({ id }) => id);
 
-  it('are listed page by page, the newest first, without the retired ones unless asked for', async () => {
+  it('are listed page by page, the newest first, without the retired ones by default', async () => {
     const all = await ids();
     expect(all).toEqual([
       'claude-haiku-5-5',
@@ -43,7 +43,7 @@ describe('the models of the stand-in', () => {
     await expect(listed({ limit: 0 })).rejects.toThrow(/limit/);
   });
 
-  it('are found by their names and aliases, with what they can and how long they live', async () => {
+  it('are found by their names and aliases, with their capabilities and lifetimes', async () => {
     expect(await client.models.retrieve('claude-sonnet-5-5')).toMatchObject({
       type: 'model',
       display_name: 'Claude Sonnet 5.5',
@@ -74,11 +74,11 @@ describe('the models of the stand-in', () => {
       capabilities: { effort: { supported: false } },
     });
     await expect(client.models.retrieve('claude-nobody-9')).rejects.toThrow(/model: claude-nobody-9/);
-    // It would answer, but is in nobody's catalogue.
+    // The stand-in answers for it, but does not list it.
     await expect(client.models.retrieve('m')).rejects.toThrow(/model: m/);
   });
 
-  it('tell what the requests to them meet: a capability is missing where a request is refused', async () => {
+  it('show what their requests meet: a capability is missing where a request is refused', async () => {
     for (const { id, capabilities, max_tokens: most } of await listed({ lifecycle: ['active', 'deprecated'] })) {
       const ask = (more: object): Promise<boolean> =>
         client.messages
@@ -105,7 +105,7 @@ describe('the models of the stand-in', () => {
     expect(answer.model).toBe('claude-haiku-4-5-20251001');
   });
 
-  it('are changed and made up by tests, until they are as they were', async () => {
+  it('can be changed and added by tests, and reset', async () => {
     const ask = (model: string): Promise<unknown> =>
       client.messages.create({ model, max_tokens: 100, messages: [{ role: 'user', content: 'x' }] });
     await stub.models('claude-opus-5', { lifecycle: 'retired', retires_at: '2026-11-01T00:00:00Z' });

@@ -6,7 +6,7 @@ type Params = Anthropic.MessageCreateParamsNonStreaming;
 
 const TOOL: Anthropic.Tool = { name: 'look', input_schema: { type: 'object' } };
 
-/** The Messages API's refusals, in its words: a request that passes here unduly would fail in production. */
+/** The Messages API's refusals, in its words. A request that wrongly passes here would fail in production. */
 describe('the stand-in model refuses', () => {
   let stub: ModelStub;
   let client: Anthropic;
@@ -77,7 +77,7 @@ describe('the stand-in model refuses', () => {
     ]);
   });
 
-  it('conversations that begin or end wrongly, and text that says nothing', async () => {
+  it('conversations that begin or end wrongly, and empty text', async () => {
     const prefill = invalid(
       'This model does not support assistant message prefill. The conversation must end with a user message.',
     );
@@ -140,7 +140,7 @@ describe('the stand-in model refuses', () => {
     ]);
   });
 
-  it('thoughts that were changed, made up, or are of another model or conversation', async () => {
+  it('thoughts that were changed, invented, or belong to another model or conversation', async () => {
     await stub.script('think', {
       blocks: [
         { type: 'thinking', thinking: 'so', display: 'summarized' },
@@ -177,12 +177,12 @@ describe('the stand-in model refuses', () => {
         },
         'taken',
       ],
-      // Models before those do not look at where a thought comes from.
+      // Older models do not check a thought's origin.
       [{ ...sent(thought, 'think twice'), model: 'claude-sonnet-5' }, 'taken'],
     ]);
   });
 
-  it('what the model does not do: so many tokens, sampling, kinds of thinking, forced tools, efforts', async () => {
+  it('what the model cannot do: too many tokens, sampling, kinds of thinking, forced tools, efforts', async () => {
     const too = (asked: number, most: number, name: string): string =>
       invalid(`max_tokens: ${asked} > ${most}, which is the maximum allowed number of output tokens for ${name}`);
     const haiku = { model: 'claude-haiku-4-5' };
@@ -246,7 +246,7 @@ describe('the stand-in model refuses', () => {
     );
   });
 
-  it('keys that are missing or bad, and takes others in either header', async () => {
+  it('missing and bad keys, and takes good ones in either header', async () => {
     const with_ = async (headers: Record<string, string>): Promise<number> => {
       const body = JSON.stringify({ model: 'm', max_tokens: 10, messages: [user('x')] });
       return (await fetch(`${stub.url}/v1/messages`, { method: 'POST', headers, body })).status;
@@ -262,7 +262,7 @@ describe('the stand-in model refuses', () => {
     expect(await refusal(bad.models.list().then())).toBe('401 authentication_error invalid x-api-key');
   });
 
-  it('models that are unknown or retired, but no name of a server’s own', async () => {
+  it('unknown and retired models, but not a server’s own names', async () => {
     const missing = (name: string): string => `404 not_found_error model: ${name}`;
     await holds([
       [{ model: 'claude-nobody-9' }, missing('claude-nobody-9')],
@@ -271,7 +271,7 @@ describe('the stand-in model refuses', () => {
     ]);
   });
 
-  it('everything as the account’s state wants, until that changes', async () => {
+  it('everything that the account’s state demands, until the state changes', async () => {
     const states = [
       ['bad_key', '401 authentication_error invalid x-api-key'],
       [
@@ -304,7 +304,7 @@ describe('the stand-in model refuses', () => {
     await expect(stub.account('rich' as never)).rejects.toThrow(/state must be one of/);
   });
 
-  it('and remembers what it refused, which cost nothing and used up no script', async () => {
+  it('and remembers refused calls, which cost nothing and use up no script', async () => {
     await stub.script('only once', { text: 'yes' }, 1);
     expect(await refusal(ask({ messages: [user('only once')], temperature: 0 }))).toMatch(/^400/);
     await stub.models('small', { max_input_tokens: 5 });

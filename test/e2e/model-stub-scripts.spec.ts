@@ -4,7 +4,7 @@ import { ModelStub } from '../support/model-stub.js';
 
 type Event = Anthropic.RawMessageStreamEvent;
 
-/** The answers that tests may script, as the very SDK the worker uses understands them. */
+/** The answers that tests can script, as the worker's own SDK understands them. */
 describe('a script of the stand-in model', () => {
   let stub: ModelStub;
   let client: Anthropic;
@@ -57,7 +57,7 @@ describe('a script of the stand-in model', () => {
     { type: 'tool_use', name: 'look', input: { where: 'everywhere, and then a little further' } },
   ];
 
-  it('gives an answer in blocks of every kind, the same whole or streamed', async () => {
+  it('gives an answer in blocks of every kind, the same unstreamed or streamed', async () => {
     await stub.script('in blocks', { blocks: BLOCKS });
     const streamed = await client.messages.stream(asking('in blocks')).finalMessage();
     const whole = await client.messages.create(asking('in blocks'));
@@ -102,7 +102,7 @@ describe('a script of the stand-in model', () => {
     ]);
   });
 
-  it('keeps silent while it thinks, but for pings, and can be cut there', async () => {
+  it('is silent while it thinks, except for pings, and can be cut there', async () => {
     const pings = async (question: string): Promise<string> => {
       const response = await fetch(`${stub.url}/v1/messages`, {
         method: 'POST',
@@ -114,7 +114,7 @@ describe('a script of the stand-in model', () => {
     const thinking = { type: 'thinking', silent_ms: 100, ping_every_ms: 20, tokens: 70 };
     await stub.script('silent thought', { blocks: [thinking, { type: 'text', text: 'Yes.' }] });
     const text = await pings('silent thought');
-    // One follows the first block's start whatever comes.
+    // A ping follows the first block's start in any case.
     expect(text.match(/event: ping/g)).toHaveLength(5);
     expect(text).toMatch(/"thinking_tokens":70/);
     await stub.script('broken thought', {
@@ -126,7 +126,7 @@ describe('a script of the stand-in model', () => {
     expect(await pings('broken thought')).toBe('cut');
   });
 
-  it('counts text pieces over all blocks where trouble comes after some', async () => {
+  it('counts text pieces over all blocks for a fault after some of them', async () => {
     await stub.script('in the second block', {
       blocks: [{ type: 'text', pieces: ['a', 'b'] }, { type: 'thinking' }, { type: 'text', pieces: ['c', 'd', 'e'] }],
       error_event_after: 4,
@@ -143,7 +143,7 @@ describe('a script of the stand-in model', () => {
     });
   });
 
-  it('that has no words of its own gets one line, without a thought', async () => {
+  it('without a text of its own gives one line, without a thought', async () => {
     await stub.script('at its own pace, in detail', { piece_delay_ms: 1 });
     const { content, usage } = await client.messages.create(asking('at its own pace, in detail'));
     expect(content).toEqual([
@@ -160,7 +160,7 @@ describe('a script of the stand-in model', () => {
     expect((await events('refuse')).at(-2)).toMatchObject({ type: 'message_delta', delta: expected });
   });
 
-  it('gives whatever figures of usage it is told to, late, or none', async () => {
+  it('gives any scripted figures of usage, late, or none', async () => {
     const usage = async (question: string): Promise<unknown[]> => {
       const seen = await events(question);
       return seen.flatMap((event) =>
@@ -192,7 +192,7 @@ describe('a script of the stand-in model', () => {
     );
   });
 
-  it('tells of rate limits as the API does, or as it is told to', async () => {
+  it('sends rate limits as the API does, or as scripted', async () => {
     const limits = async (question: string): Promise<Record<string, string>> => {
       const { response } = await client.messages.create(asking(question)).withResponse();
       return Object.fromEntries([...response.headers].filter(([name]) => name.startsWith('anthropic-ratelimit-')));
@@ -217,7 +217,7 @@ describe('a script of the stand-in model', () => {
     expect(await limits('a gateway')).toEqual({});
   });
 
-  it('is refused where it says what nobody knows', async () => {
+  it('is refused when it has unknown fields', async () => {
     const faults: [object, RegExp][] = [
       [{ blocks: [{ type: 'txt', text: 'x' }] }, /blocks\[0\]\.type is not known/],
       [{ blocks: [{ type: 'text' }] }, /blocks\[0\]\.text or \.pieces is missing/],

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { startModelStub } from '../../apps/model-stub/src/server.js';
 import { ModelStub } from '../support/model-stub.js';
 
-/** What a test or a developer without a key relies on, asked through the very SDK the worker uses. */
+/** Behaviour on which tests, and developers without a key, rely; called through the worker's own SDK. */
 describe('the stand-in model', () => {
   let stub: ModelStub;
   let client: Anthropic;
@@ -21,7 +21,7 @@ describe('the stand-in model', () => {
   const textOf = (message: Anthropic.Message): string =>
     message.content.map((block) => (block.type === 'text' ? block.text : '')).join('');
 
-  it('says the same whole or streamed, with its usage and a stop reason, and that it is a stand-in', async () => {
+  it('gives the same answer unstreamed or streamed, with usage and a stop reason, and says that it is a stand-in', async () => {
     for (const [question, mark] of [
       ['¿Cómo reinstalo el software?', '[Modelo de prueba]'],
       ['How do I reinstall it?', '[Stand-in model]'],
@@ -55,7 +55,7 @@ describe('the stand-in model', () => {
     expect([streamed.stop_reason, textOf(streamed)]).toEqual(['max_tokens', textOf(cut)]);
   });
 
-  it('thinks first, as today’s models do; its thoughts count, and may leave nothing for the text', async () => {
+  it('thinks first, as today’s models do; its thoughts count, and may leave no room for text', async () => {
     const answer = await client.messages.create(asking('What is it?'));
     expect(answer.content).toMatchObject([{ type: 'thinking', thinking: '' }, { type: 'text' }]);
     expect(answer.usage.output_tokens_details).toEqual({ thinking_tokens: 32 });
@@ -79,7 +79,7 @@ describe('the stand-in model', () => {
     expect((await client.messages.create(asking('nothing at all', 0))).content).toEqual([]);
   });
 
-  it('is silent for a moment while it thinks, where its words take time too', async () => {
+  it('is silent for a moment while it thinks, if its text takes time, too', async () => {
     const slow = await startModelStub({ port: 0, pieceDelayMs: 1 });
     try {
       const own = new Anthropic({ apiKey: 'any', baseURL: slow.url, maxRetries: 0 });
@@ -122,7 +122,7 @@ describe('the stand-in model', () => {
     }
   });
 
-  it('pauses a turn, and goes on with it when it comes back word for word', async () => {
+  it('pauses a turn, and goes on when the turn comes back unchanged', async () => {
     const search = { type: 'server_tool_use', name: 'web_search', input: { query: 'x' } };
     const thought = { type: 'thinking', thinking: 'I must look.' };
     await stub.script('look it up', { blocks: [thought, search], stop_reason: 'pause_turn' }, 1);
@@ -139,7 +139,7 @@ describe('the stand-in model', () => {
     await expect(client.messages.create({ ...question, messages: again })).rejects.toThrow(/prefill/);
     const second = await client.messages.stream({ ...question, messages }).finalMessage();
     expect(second.stop_reason).toBe('pause_turn');
-    // Two messages of the assistant's are one turn.
+    // Two consecutive messages of the assistant are one turn.
     messages.push({ role: 'assistant', content: second.content });
     const last = await client.messages.create({ ...question, messages });
     expect([last.stop_reason, textOf(last)]).toEqual(['end_turn', 'Here it is.']);
@@ -156,7 +156,7 @@ describe('the stand-in model', () => {
     expect(busy).toBeInstanceOf(APIError);
     expect(busy).toMatchObject({ status: 529, error: { error: { type: 'overloaded_error' } } });
     expect((busy as APIError).headers?.get('retry-after')).toBe('7');
-    // Once was asked for.
+    // The script was for one call.
     expect(await client.messages.create(asking('busy'))).toMatchObject({ stop_reason: 'end_turn' });
   });
 

@@ -18,14 +18,14 @@ describe('a model that thinks, searches and pauses', () => {
     return { status, body, calls: await stack.model.calls(text), lines: await ledgerOf(stack, body.job_id) };
   };
 
-  it('unseen for longer than it may be silent is asked once: each ping is a sign of life', async () => {
+  it('without output for longer than the longest silence is called only once: each ping is a sign of life', async () => {
     const silent = { type: 'thinking', display: 'omitted', silent_ms: 5_000, ping_every_ms: 500, tokens: 900 };
     const { status, body, calls, lines } = await turn('ana', 'think hard', {
       blocks: [silent, { type: 'redacted_thinking' }, { type: 'text', text: 'It is 42.' }],
     });
     expect([status, body.assistant_message?.content]).toEqual([200, 'It is 42.']);
     expect([calls.length, lines.length]).toEqual([1, 1]);
-    // What it thought is paid for, though nobody saw it.
+    // Its thoughts are billed, although nobody saw them.
     expect(lines[0]?.output_tokens).toBeGreaterThan(900);
     expect(body.assistant_message.usage).not.toHaveProperty('estimated');
   });
@@ -42,11 +42,11 @@ describe('a model that thinks, searches and pauses', () => {
       { outcome: 'failed', error_code: 'answer_broken', estimated: true },
       { outcome: 'completed' },
     ]);
-    // It was paid for while it thought: at fifty tokens a second, as far as anybody knows.
+    // It was billed while it thought: at an assumed fifty tokens a second.
     expect(lines[0]?.output_tokens).toBeGreaterThanOrEqual(100);
   });
 
-  it('until its room is used up gives a reply that is incomplete and says why', async () => {
+  it('until its room is used up gives an incomplete reply that says why', async () => {
     const { status, body, calls } = await turn('bea', 'think for ever', {
       blocks: [{ type: 'thinking', tokens: 16_000 }],
       stop_reason: 'max_tokens',
@@ -74,7 +74,7 @@ describe('a model that thinks, searches and pauses', () => {
       'It is 42, they say.',
     ],
     ['a block of a kind that is new', [say('a'), { type: 'raw', block: { type: 'hologram' } }, say('b')], 'a\n\nb'],
-  ])('is read with %s, and streamed as it is kept', async (what, blocks, expected) => {
+  ])('is read with %s, and streamed as it is stored', async (what, blocks, expected) => {
     const user = stack.as(what);
     const chat = await user.chat();
     await stack.model.script(what, { blocks });
@@ -86,7 +86,7 @@ describe('a model that thinks, searches and pauses', () => {
     expect([textOf(events), message.content]).toEqual([expected, expected]);
   });
 
-  it('pausing is continued with what it had said, to the letter, and both are one reply, each with an entry of the ledger', async () => {
+  it('that pauses is continued with its exact output so far, and both parts are one reply, each with an entry of the ledger', async () => {
     const user = stack.as('cem');
     const chat = await user.chat();
     const thinking = { type: 'thinking', tokens: 20 };
@@ -98,7 +98,7 @@ describe('a model that thinks, searches and pauses', () => {
     await stack.model.script('search long', {
       blocks: [
         { type: 'web_search_tool_result', content: [] },
-        // It takes its time, as any answer may.
+        // It takes time, as any answer may.
         { type: 'thinking', silent_ms: 3_000, ping_every_ms: 500 },
         say('It is 42.'),
       ],
@@ -123,7 +123,7 @@ describe('a model that thinks, searches and pauses', () => {
       input_tokens: sum('input_tokens'),
       output_tokens: sum('output_tokens'),
     });
-    // The next turn has the text, and nothing of how it came about.
+    // The next turn has only the text.
     await user.turn(chat.id, 'thanks');
     const [next] = await stack.model.calls('thanks');
     expect(next?.messages.map(({ content }) => content)).toEqual(['search long', 'Searching.\n\nIt is 42.', 'thanks']);

@@ -4,11 +4,11 @@ import { collect, openStream } from '../support/events.js';
 import { type Stack, startStack, tokenFor } from '../support/stack.js';
 
 /*
- * In a rolling upgrade the new version's migration runs while processes of the old one serve. A statement that was prepared before and
- * whose columns are not named gives others after it, and PostgreSQL refuses that ("cached plan must not change result type") on every
- * connection that has it.
+ * In a rolling upgrade the new version's migration runs while processes of the old one serve. A prepared statement that does not name its
+ * columns would return more of them afterwards. PostgreSQL refuses that ("cached plan must not change result type") on every connection
+ * that has prepared it.
  */
-/** A request, and its answer's status; or how its stream ended. */
+/** A request, and its answer's status or its stream's end. */
 type Told = [what: string, told: number | string | undefined];
 
 describe('processes that were started before a migration', () => {
@@ -18,7 +18,7 @@ describe('processes that were started before a migration', () => {
   });
   afterAll(() => stack.stop());
 
-  /** Everything a user and an operator do, by one user. @returns the status of each request */
+  /** Everything that a user and an operator do, done by one user. @returns the status of each request */
   const everything = async (user: string): Promise<Told[]> => {
     const client = stack.as(user);
     const ops = new Client(stack.api.url, tokenFor('ops', { scope: 'admin' }));
@@ -63,10 +63,10 @@ describe('processes that were started before a migration', () => {
     return told;
   };
 
-  it('serve on when tables have gained columns', async () => {
+  it('go on when tables have gained columns', async () => {
     const before = await everything('before');
     expect(before.filter(([, status]) => Number(status) >= 400)).toEqual([]);
-    // So that each connection has prepared what it will be asked.
+    // So that each connection has prepared its statements.
     await Promise.all(Array.from({ length: 8 }, (_, n) => everything(`early-${n}`)));
     const { rows } = await stack.database.query(
       `SELECT format('ALTER TABLE %I ADD COLUMN later text DEFAULT ''new''', relname) AS change FROM pg_class

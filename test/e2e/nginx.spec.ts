@@ -17,11 +17,11 @@ import { steadyPort } from '../support/steady-port.js';
 const CERTIFICATE = resolve('test/support/tls/localhost-cert.pem');
 const KEY = resolve('test/support/tls/localhost-key.pem');
 
-/** Sooner than a request's longest wait here, and later than a stream's next beat. */
+/** Shorter than a request's longest wait here, and longer than the time to a stream's next beat. */
 const WAIT_SECONDS = 2;
 const BEAT_SECONDS = 10;
 
-// What continuous integration installs must be there.
+// Continuous integration installs nginx, so there it must not be skipped.
 const withNginx = findNginx() === undefined && process.env['CI'] === undefined ? describe.skip : describe;
 
 withNginx('behind nginx', () => {
@@ -29,11 +29,11 @@ withNginx('behind nginx', () => {
   let line: BadLine;
   let cutting: BadLine;
   const started: Nginx[] = [];
-  /** Where nginx is that was told nothing but where the API is; and the one of the page. */
+  /** The addresses of two nginx: one knows only the API's address, the other is set up as on the page. */
   let plain: string;
   let shown: string;
   const agent = new Agent({ allowH2: true, connect: { ca: readFileSync(CERTIFICATE) } });
-  /** HTTP/2, and TLS by a certificate that nobody else trusts. */
+  /** HTTP/2, with a certificate that only this test trusts. */
   const overHttp2 = ((url: string, init: RequestInit = {}) =>
     fetchOverHttp2(url, { ...(init as Http2Init), dispatcher: agent })) as unknown as typeof fetch;
 
@@ -47,7 +47,7 @@ withNginx('behind nginx', () => {
     plain = `http://127.0.0.1:${plainPort}`;
     shown = `https://localhost:${shownPort}/rejoinder`;
     const [page = ''] = await shownConfigurations('docs/operations/proxies.md');
-    // Its names and files, in the place of those that are shown.
+    // This test's names and files, in place of the page's.
     const ours = new Map([
       ['server 127.0.0.1:3000;', `server ${new URL(line.url).host};`],
       ['listen 443 ssl http2;', `listen 127.0.0.1:${shownPort} ssl http2;`],
@@ -93,7 +93,7 @@ withNginx('behind nginx', () => {
       reconnectForMs: 20_000,
       ...(baseUrl.startsWith('https') && { fetch: overHttp2 }),
     });
-  /** As curl and most libraries ask: what comes is what was sent. */
+  /** As curl and most libraries ask: the answer's bytes as they were sent. */
   const rawGet = (url: string, user: string): Promise<{ headers: Record<string, unknown>; body: Buffer }> =>
     new Promise((done, reject) => {
       const headers = { authorization: `Bearer ${tokenFor(user)}`, 'accept-encoding': 'gzip' };
@@ -105,7 +105,7 @@ withNginx('behind nginx', () => {
         .on('error', reject)
         .end();
     });
-  /** The two ways, each with what its requests come to. */
+  /** The two set-ups, each with its address. */
   const ways = (): [name: string, url: string][] => [
     ['as it is by default', plain],
     ['as the page has it', shown],
@@ -119,7 +119,7 @@ withNginx('behind nginx', () => {
     for await (const event of stream) events.push(event);
     expect(Date.now() - begun).toBeGreaterThan((BEAT_SECONDS + 2) * 1_000);
     expect(stream.message?.content).toBe('So.');
-    // One that was cut and taken up again would tell its state once more.
+    // A stream that was cut and resumed would show its state again.
     expect(events.filter(({ type }) => type === 'job').map((event) => 'job' in event && event.job.status)).toEqual([
       'queued',
       'running',
@@ -145,7 +145,7 @@ withNginx('behind nginx', () => {
   });
 
   it.concurrent(
-    'text arrives while the reply is being written, also where nginx buffers and compresses all it can',
+    'text arrives while the reply is being written, even where nginx buffers and compresses all it can',
     async () => {
       for (const [name, url] of ways()) {
         const ana = clientOf(`ana ${name}`, url);
@@ -155,11 +155,11 @@ withNginx('behind nginx', () => {
         for await (const event of stream) {
           if (event.type !== 'delta') continue;
           text += event.text;
-          // It is not ended by anything but this.
+          // Only this ends it.
           await ana.cancelJob(stream.jobId ?? '');
         }
         expect([name, text, stream.job?.status]).toEqual([name, 'Hm. ', 'canceled']);
-        // And a stream that was left is taken up.
+        // A stream that was left can be resumed.
         const again = ana.followJob(stream.jobId ?? '', { lastEventId: '1.0' });
         for await (const _ of again);
         expect([name, again.job?.status]).toEqual([name, 'canceled']);
@@ -167,7 +167,7 @@ withNginx('behind nginx', () => {
     },
   );
 
-  it.concurrent('what is compressed has a weak tag, by which it is changed and known all the same', async () => {
+  it.concurrent('a compressed answer has a weak tag, which works in conditional requests', async () => {
     for (const [name, url] of ways()) {
       const ben = clientOf(`ben ${name}`, url);
       const { id } = await ben.openChat('support');
@@ -175,7 +175,9 @@ withNginx('behind nginx', () => {
       const chat = await ben.getChat(id);
       expect(await ben.getChat(id)).toBe(chat);
       const changed = await ben.updateChat(id, { title: 'one' }, { ifUnchanged: chat });
-      await expect(ben.updateChat(id, { title: 'two' }, { ifUnchanged: chat })).rejects.toMatchObject({ status: 412 });
+      await expect(ben.updateChat(id, { title: 'two' }, { ifUnchanged: chat })).rejects.toMatchObject({
+        status: 412,
+      });
       await ben.deleteChat(id, { ifUnchanged: changed });
     }
     const ada = clientOf('ada', plain);
@@ -186,7 +188,7 @@ withNginx('behind nginx', () => {
     expect(JSON.parse(gunzipSync(body).toString())).toMatchObject({ id });
   });
 
-  it.concurrent('below a path each address that is said leads to the right place', async () => {
+  it.concurrent('below a path each address in an answer leads to the right place', async () => {
     const headers = { authorization: `Bearer ${tokenFor('eva')}`, 'content-type': 'application/json' };
     const ask = async (address: string, method = 'GET', body?: object): Promise<Response> =>
       overHttp2(address, { method, headers, body: body && JSON.stringify(body) });
@@ -239,7 +241,7 @@ withNginx('behind nginx', () => {
       const form = page.locator('.modal-ux');
       await form.locator('input').fill(tokenFor('ida'));
       await form.getByRole('button', { name: 'Apply credentials' }).click();
-      // It is remembered.
+      // The page remembers it.
       for (const path of ['docs', 'docs/']) {
         await page.goto(`${shown}/${path}`);
         const operation = page.locator('[id$="-listChats"]');
@@ -260,7 +262,7 @@ withNginx('behind nginx', () => {
     await kim.openChat('support');
     const before = line.connections;
     for (let n = 0; n < 20; n++) await kim.listChats({ limit: 1 + n });
-    // Others ask beside it.
+    // Other tests use it at the same time.
     expect(line.connections - before).toBeLessThan(8);
     const session = connect(new URL(shown).origin, { ca: readFileSync(CERTIFICATE) });
     await once(session, 'connect');
@@ -271,7 +273,7 @@ withNginx('behind nginx', () => {
   });
 
   it.concurrent(
-    'an export that breaks off is not taken for whole; in HTTP/1.0 the typed client alone sees it',
+    'an export that breaks off is not taken for complete; in HTTP/1.0 only the typed client notices',
     async () => {
       for (const [name, url] of ways()) {
         const [user, zoe] = [`zoe ${name}`, clientOf(`zoe ${name}`, url)];
@@ -294,7 +296,7 @@ withNginx('behind nginx', () => {
     },
   );
 
-  it.concurrent('answers are told from nginx’s own: the one shape, whatever is wrong', async () => {
+  it.concurrent('errors differ from nginx’s own: they have the contract’s shape', async () => {
     for (const [, url] of ways()) {
       const get = url === plain ? fetch : overHttp2;
       const missing = await get(`${url}/api/v1/nothing`, { headers: { authorization: `Bearer ${tokenFor('x')}` } });

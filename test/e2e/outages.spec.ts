@@ -13,7 +13,7 @@ describe('when a store fails', () => {
   });
   afterAll(() => stack.stop());
 
-  it('a connection that has fallen silent is given up: 503 with Retry-After, and then all is well again', async () => {
+  it('a silent connection is given up: 503 with Retry-After, and then all is well again', async () => {
     const ana = stack.as('ana');
     await ana.get('/api/v1/chats');
     const { rows } = await stack.database.query(
@@ -55,7 +55,7 @@ describe('when a store fails', () => {
     expect(await stack.model.calls('through it all')).toHaveLength(1);
   });
 
-  it('a queue that lost its tickets gets them back, and one that is merely long gets none twice', async () => {
+  it('a queue that lost its tickets gets them back, and a long one gets none twice', async () => {
     await Promise.all(stack.workers.map((worker) => worker.stop()));
     const worker = await stack.startWorker({ WORKER_CONCURRENCY: '1' });
     await stack.model.script('one by one', { delay_ms: 300 });
@@ -66,7 +66,7 @@ describe('when a store fails', () => {
       const { rows } = await stack.database.query(`SELECT count(*)::int AS n FROM jobs WHERE finished_at IS NULL`);
       return rows[0]?.n as number;
     };
-    // Longer than it takes for a job to count as overdue.
+    // Longer than it takes until a job counts as overdue.
     await pause(8_000);
     const left = await unfinished();
     expect(left).toBeGreaterThan(10);

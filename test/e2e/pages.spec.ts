@@ -33,7 +33,7 @@ describe('pages of messages', () => {
     expect(seen).toEqual(Array.from({ length: 23 }, (_, index) => index + 1));
   });
 
-  it('of very long messages are shorter than asked for, in both directions, and lead to all of them', async () => {
+  it('of very long messages are shorter than requested, in both directions, and lead to all of them', async () => {
     const lea = stack.as('lea');
     const { path, id } = await fill('lea', 1);
     await stack.database.query(
@@ -81,7 +81,7 @@ describe('pages of messages', () => {
     expect(since.data.map((message: any) => message.seq)).toEqual(Array.from({ length: 15 }, (_, n) => n + 13));
   });
 
-  it('`after` follows a chat: an empty page gives the cursor back, for what comes next', async () => {
+  it('`after` follows a chat: an empty page gives a cursor for later messages', async () => {
     const eva = stack.as('eva');
     const { id, path } = await fill('eva', 3);
     const { after } = (await eva.get(path)).body;

@@ -7,10 +7,10 @@ import { contract } from '../support/client.js';
 import type { App } from '../support/processes.js';
 import { type Stack, startStack } from '../support/stack.js';
 
-describe('the playground, as it is served', () => {
+describe('the served playground', () => {
   let stack: Stack;
   let dataDir: string;
-  /** With the secret of development. */
+  /** With the development secret. */
   let open: App;
   beforeAll(async () => {
     dataDir = await mkdtemp(join(tmpdir(), 'rejoinder-playground-'));
@@ -22,7 +22,7 @@ describe('the playground, as it is served', () => {
     await rm(dataDir, { recursive: true, force: true });
   });
 
-  /** An error in the one shape. */
+  /** An error in the contract's shape. */
   const refusal = async (response: Response): Promise<[number, unknown]> => {
     const body: any = await response.json();
     expect(contract.schemaFaults('/components/schemas/ErrorBody', body, response.url)).toEqual([]);
@@ -35,7 +35,7 @@ describe('the playground, as it is served', () => {
       body: JSON.stringify(body),
       headers: { 'content-type': 'application/json', ...headers },
     });
-  /** As `fetch` does not let one: under another name. */
+  /** Under another Host, which `fetch` does not allow. */
   const giveTo = (url: string, headers: Record<string, string>): Promise<number | undefined> =>
     new Promise((resolve, reject) => {
       const { hostname, port } = new URL(url);
@@ -48,7 +48,7 @@ describe('the playground, as it is served', () => {
         .end('{"user":"ana"}');
     });
 
-  it('is a page that may run nothing but its own files, and stands in nobody else’s', async () => {
+  it('is a page that runs only its own files, and may not be framed', async () => {
     const page = await fetch(`${stack.api.url}/`);
     expect(page.status).toBe(200);
     expect(Object.fromEntries(page.headers)).toMatchObject({
@@ -73,7 +73,7 @@ describe('the playground, as it is served', () => {
     expect(html).not.toMatch(/https?:\/\//);
   });
 
-  it('is asked for again and again at the cost of a 304; what it loads is kept for good', async () => {
+  it('is revalidated at the cost of a 304; the files that it loads are cached for good', async () => {
     const page = await fetch(`${stack.api.url}/`);
     const etag = page.headers.get('etag') ?? '';
     expect(etag).toMatch(/^"[^"]+"$/);
@@ -106,7 +106,7 @@ describe('the playground, as it is served', () => {
     ['it is switched off', 404, { PLAYGROUND: 'off' }],
     ['it is production', 404, { NODE_ENV: 'production', HOST: '127.0.0.1' }],
     ['it is production that asked for it', 200, { NODE_ENV: 'production', HOST: '127.0.0.1', PLAYGROUND: 'on' }],
-  ])('when %s: GET / is %i, and nobody is given a token', async (_, status, env) => {
+  ])('when %s: GET / is %i, and nobody gets a token', async (_, status, env) => {
     const app = await stack.startApi(env);
     const page = await fetch(`${app.url}/`);
     expect(page.status).toBe(status);
@@ -124,17 +124,17 @@ describe('the playground, as it is served', () => {
     expect(Math.round((Date.parse(expiresAt as string) - Date.now()) / 3_600_000)).toBe(24);
     const chats = await fetch(`${open.url}/api/v1/chats`, { headers: { authorization: `Bearer ${token}` } });
     expect(chats.status).toBe(200);
-    // The same secret as that of `npm run token`, not one that is set.
+    // Signed with the secret of `npm run token`, not with one of the settings.
     const elsewhere = await fetch(`${stack.api.url}/api/v1/chats`, { headers: { authorization: `Bearer ${token}` } });
     expect(elsewhere.status).toBe(401);
   });
 
-  it('gives none when a secret is set', async () => {
+  it('gives no token when a secret is set', async () => {
     expect(await refusal(await give(stack.api.url))).toEqual([404, 'not_found']);
     expect(await (await fetch(`${stack.api.url}/`)).text()).toContain('<meta name="sign-in" content="token" />');
   });
 
-  it('gives none to what is not its own page: a name made to point here, another site, a proxy, another machine', async () => {
+  it('gives no token to other pages: by a name that was made to point here, from another site, through a proxy, from another machine', async () => {
     const { host, port } = new URL(open.url);
     expect(await giveTo(open.url, { host })).toBe(200);
     expect(await giveTo(open.url, { host: `localhost:${port}`, origin: `http://localhost:${port}` })).toBe(200);
@@ -158,7 +158,7 @@ describe('the playground, as it is served', () => {
     if (own === undefined) return;
     const everywhere = await stack.startApi({ JWT_SECRET: '', DATA_DIR: dataDir, HOST: '0.0.0.0' });
     const { port: theirs } = new URL(everywhere.url);
-    // It calls itself by a name of this machine, but comes by another way.
+    // It uses a name of this machine, but comes by another interface.
     expect(await giveTo(`http://${own.address}:${theirs}`, { host: `localhost:${theirs}` })).toBe(404);
     expect(await giveTo(`http://127.0.0.1:${theirs}`, { host: `localhost:${theirs}` })).toBe(200);
     await everywhere.stop();
@@ -171,7 +171,7 @@ describe('the playground, as it is served', () => {
     },
   );
 
-  it('takes no form for a request: a page elsewhere could send one without asking', async () => {
+  it('does not accept a form: another site’s page could send one without a preflight', async () => {
     for (const body of [new URLSearchParams({ user: 'ana' }), '{"user":"ana"}']) {
       const form = await fetch(`${open.url}/playground/token`, { method: 'POST', body });
       expect(await refusal(form)).toEqual([415, 'unsupported_media_type']);

@@ -10,7 +10,7 @@ import { runProgram } from '../support/processes.js';
 import { SECRET, type Stack, startStack, tokenFor } from '../support/stack.js';
 import { until } from '../support/until.js';
 
-/** Skipped where there is none; CI installs it. */
+/** Skipped without PgBouncer, which CI installs. */
 const withPgBouncer = has('pgbouncer') || process.env['CI'] === 'true' ? describe : describe.skip;
 
 const SETTINGS = { JWT_SECRET: SECRET, PORT: '0', WORKER_PORT: '0', ANTHROPIC_API_KEY: 'none' };
@@ -31,7 +31,7 @@ withPgBouncer('PgBouncer in session mode, set up as the page says', () => {
     await (await pooler)?.stop();
   });
 
-  it('turns begin at once, streams bring their text as it is written, and the queue is up', async () => {
+  it('turns begin at once, streams bring text as it is written, and the queue is up', async () => {
     const ana = stack.as('ana');
     const ready = await ana.get('/health/ready');
     expect(ready.body.checks).toMatchObject({ database: 'ok', queue: 'ok' });
@@ -48,7 +48,7 @@ withPgBouncer('PgBouncer in session mode, set up as the page says', () => {
     for (const app of [stack.api, ...stack.workers]) expect(app.output()).not.toMatch(/WARN|ERROR|startup parameter/);
   });
 
-  it('a cancel reaches the worker, also one whose pools are as small as they can be', async () => {
+  it('a cancel reaches the worker, even one with the smallest pools', async () => {
     await Promise.all(stack.workers.map((worker) => worker.stop()));
     await stack.startWorker({ DATABASE_POOL_SIZE: '2' });
     await stack.model.script('never ends', { pieces: ['well'], stall_after: 1 });
@@ -70,7 +70,7 @@ withPgBouncer('PgBouncer in session mode, set up as the page says', () => {
 });
 
 withPgBouncer('PgBouncer that does not reset its sessions', () => {
-  it('passes them on with what is prepared in them, and the next client prepares the same', async () => {
+  it('passes on sessions with prepared statements, and the next client prepares the same ones', async () => {
     const database = await freshDatabase();
     const pooler = await startPgBouncer(database.url, { default_pool_size: '1', server_reset_query: '' });
     try {
@@ -86,8 +86,8 @@ withPgBouncer('PgBouncer that does not reset its sessions', () => {
   });
 });
 
-describe('anything that passes no notices on', () => {
-  it('is found out at start', async () => {
+describe('a pooler that passes no notices on', () => {
+  it('is detected at start', async () => {
     const database = await freshDatabase();
     const notifications = new PgNotifications(database.url, 'rejoinder-test-feed', {
       check: 60_000,
@@ -95,7 +95,7 @@ describe('anything that passes no notices on', () => {
       answer: 200,
     });
     try {
-      // It says that a notice was sent, and none comes.
+      // The query claims to have sent a notice, and none comes.
       const started = notifications.start({ query: async () => undefined });
       await expect(started).rejects.toThrow(/^DATABASE_URL leads to something that does not pass notices on/);
     } finally {
@@ -118,7 +118,7 @@ withPgBouncer('PgBouncer in transaction mode', () => {
   });
 
   it.each(['api', 'worker', 'migrate'] as const)(
-    'is found out when %s starts: it refuses, and names the setting',
+    'is detected when %s starts: it refuses, and names the setting',
     async (program) => {
       const { code, printed } = await runProgram(program, { ...SETTINGS, DATABASE_URL: pooler.url });
       expect([code, printed]).toEqual([

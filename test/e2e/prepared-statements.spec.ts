@@ -21,7 +21,7 @@ describe('a connection', () => {
     return rows[0]?.n ?? 0;
   };
 
-  it('prepares what has values once, however often it is said, and nothing else', async () => {
+  it('prepares each statement with values once, however often it runs, and no other statement', async () => {
     for (let n = 0; n < 3; n++) {
       expect((await pool.query('SELECT $1::int + 1 AS n', [n])).rows).toEqual([{ n: n + 1 }]);
       await pool.query(`SELECT ${n}; SELECT ${n}`);
@@ -29,7 +29,7 @@ describe('a connection', () => {
     expect(await prepared()).toBe(1);
   });
 
-  it('gives a statement the name that every other process gives it, whatever either has prepared before', async () => {
+  it('gives a statement the same name as every other process, whatever each has prepared before', async () => {
     const text = 'SELECT $1::text AS said';
     await pool.query(text, ['here']);
     const { rows } = await pool.query<{ name: string }>(
@@ -51,7 +51,7 @@ describe('a connection', () => {
     expect(rows).toHaveLength(1);
   });
 
-  it('holds five hundred statements at most; what comes after them is answered as well', async () => {
+  it('keeps at most five hundred statements; later ones work, too', async () => {
     for (let n = 0; n < 600; n++) {
       expect((await pool.query(`SELECT $1::int + ${n} AS n`, [n])).rows).toEqual([{ n: 2 * n }]);
     }

@@ -9,7 +9,7 @@ import { Client } from '../support/client.js';
 import { shippedFiles } from '../support/dockerfile.js';
 import { SECRET, type Stack, startStack } from '../support/stack.js';
 
-/** All that they need, as the Dockerfile lists it; of `node_modules`, the files that Swagger UI is made of. */
+/** The files that the programs need, as the Dockerfile lists them; of `node_modules`, those of Swagger UI. */
 const NEEDED = shippedFiles();
 
 describe('the built programs', () => {
@@ -25,12 +25,12 @@ describe('the built programs', () => {
     await rm(home, { recursive: true, force: true });
   });
 
-  it('find in the image whatever they read from node_modules', () => {
+  it('find in the image all that they read from node_modules', () => {
     const shipped = NEEDED.map((path) => path.replace(/\/$/, ''));
     expect(shipped).toEqual(expect.arrayContaining(BESIDE.map((name) => `node_modules/${name}`)));
   });
 
-  it('bring their libraries with them: none is looked for in node_modules', async () => {
+  it('contain their libraries, and look for none in node_modules', async () => {
     const ana = stack.as('ana');
     const chat = await ana.chat();
     expect((await ana.turn(chat.id, 'hello')).status).toBe(200);
@@ -41,7 +41,7 @@ describe('the built programs', () => {
     expect(stack.api.output() + (stack.workers[0]?.output() ?? '')).not.toMatch(/cannot find|error/i);
   });
 
-  it('make an operator’s token with what the image has, and none where an identity provider signs', async () => {
+  it('make an operator’s token in the image, and none where an identity provider signs', async () => {
     const make = (env: Record<string, string>) =>
       promisify(execFile)(process.execPath, ['dist/bin/token.js', 'ops', '--scope', 'admin', '--expires', '15m'], {
         cwd: home,

@@ -12,7 +12,7 @@ describe('on the wire', () => {
   let stack: Stack;
   let chatId: string;
   let head: string;
-  /** Whose answer can be told from others; asks for the connection to be ended. */
+  /** The last request: its answer is recognizable, and it ends the connection. */
   const LAST = 'GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n';
   let smuggled: string;
 
@@ -42,7 +42,7 @@ describe('on the wire', () => {
     expect(answer?.headers.get('date')).toMatch(/ GMT$/);
   };
 
-  describe('what may be read in two ways is 400, ends the connection, and nothing behind it is done:', () => {
+  describe('an ambiguous request is 400, ends the connection, and nothing after it takes effect:', () => {
     const post = (headers: string, rest: string): (() => string) => {
       return () => `POST /api/v1/chats/${chatId}/messages HTTP/1.1\r\n${head}${headers}${rest}`;
     };
@@ -52,27 +52,27 @@ describe('on the wire', () => {
     const chunk = (chunks: string): (() => string) => post('Transfer-Encoding: chunked\r\n', `\r\n${chunks}`);
 
     it.each([
-      // RFC 9112, section 3.2: exactly one Host, and a valid one.
+      // RFC 9112, section 3.2: exactly one valid Host.
       ['two hosts', post('Host: y\r\n', plain)],
       ['the same host twice', post('Host: x\r\n', plain)],
       ['a host with a path', () => post('', plain)().replace('Host: x', 'Host: x/y')],
       ['a host with a user', () => post('', plain)().replace('Host: x', 'Host: a@x')],
       ['a host of other letters', () => post('', plain)().replace('Host: x', 'Host: \xe4')],
-      // RFC 9110, section 5.3: what is no list may be there once.
+      // RFC 9110, section 5.3: a header that is no list may come once.
       ['two tokens', post('Authorization: Bearer y\r\n', plain)],
       ['two types', post('Content-Type: text/plain\r\n', plain)],
       // RFC 9112, section 6.1.
       ['a length and a coding', post('Content-Length: 15\r\n', CHUNKED)],
       ['a coding and a length', post('Transfer-Encoding: chunked\r\n', plain)],
       ['a coding within another', coded('gzip, chunked')],
-      ['a coding that is none', coded('identity, chunked')],
+      ['an unknown coding', coded('identity, chunked')],
       ['a coding in two lines', post('Transfer-Encoding: identity\r\n', CHUNKED)],
       ['an empty coding', coded('')],
-      ['a coding nearly right', coded('xchunked')],
+      ['an almost right coding', coded('xchunked')],
       ['a coding in quotes', coded('"chunked"')],
       ['a coding with a parameter', coded('chunked;q=1')],
       ['chunks twice', coded('chunked, chunked')],
-      ['chunks that are not last', coded('chunked, identity')],
+      ['chunked as not the last coding', coded('chunked, identity')],
       ['chunks of HTTP/1.0', () => post('', CHUNKED)().replace('HTTP/1.1', 'HTTP/1.0')],
       // Sections 5.1, 5.2, 2.2.
       ['a space before a colon', post('Transfer-Encoding : chunked\r\n', plain)],
@@ -98,8 +98,8 @@ describe('on the wire', () => {
       ['HTTP/0.9', () => 'GET /health/live\r\n\r\n'],
       ['HTTP/2 in text', () => 'GET /health/live HTTP/2.0\r\nHost: x\r\n\r\n'],
       ['the preface of HTTP/2', () => 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'],
-      ['a version that is none', () => 'GET /health/live HTTP/1.2\r\nHost: x\r\n\r\n'],
-      ['a method nobody knows', () => 'BREW /health/live HTTP/1.1\r\nHost: x\r\n\r\n'],
+      ['an invalid version', () => 'GET /health/live HTTP/1.2\r\nHost: x\r\n\r\n'],
+      ['an unknown method', () => 'BREW /health/live HTTP/1.1\r\nHost: x\r\n\r\n'],
       ['a space in the address', () => 'GET /health/li ve HTTP/1.1\r\nHost: x\r\n\r\n'],
       ['a tunnel', () => 'CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n'],
     ])('%s', async (_, bytes) => {
@@ -112,7 +112,7 @@ describe('on the wire', () => {
     afterAll(async () => expect([await stored('smuggled'), await stored('x')]).toEqual([0, 0]));
   });
 
-  describe('what can be read in one way only is read:', () => {
+  describe('an unambiguous request is read:', () => {
     const get = (headers: string, target = '/health/live'): string =>
       `GET ${target} HTTP/1.1\r\n${headers}Connection: close\r\n\r\n`;
 
@@ -126,7 +126,10 @@ describe('on the wire', () => {
       ['an address with needless escapes', () => get('Host: x\r\n', '/health/%6cive')],
       ['empty lines in front', () => `\r\n\r\n${get('Host: x\r\n')}`],
       ['HTTP/1.0 without a host', () => 'GET /health/live HTTP/1.0\r\n\r\n'],
-      ['an upgrade that nobody offers', () => get('Host: x\r\nUpgrade: h2c\r\n').replace('close', 'close, Upgrade')],
+      [
+        'an upgrade that the service does not offer',
+        () => get('Host: x\r\nUpgrade: h2c\r\n').replace('close', 'close, Upgrade'),
+      ],
     ])('%s', async (_, bytes) => {
       const { answers } = await send(bytes());
       expect(answers.map(({ text }) => text)).toEqual(['{"status":"ok"}']);
@@ -144,19 +147,19 @@ describe('on the wire', () => {
 
   it.each([
     ['a fragment', 'GET /api/v1/chats#x', 400],
-    ['a fragment behind a query', 'GET /api/v1/chats?limit=1#x', 400],
-    ['bytes that are no UTF-8 in a path', 'GET /api/v1/chats/%ff', 400],
+    ['a fragment after a query', 'GET /api/v1/chats?limit=1#x', 400],
+    ['invalid UTF-8 in a path', 'GET /api/v1/chats/%ff', 400],
     ['an overlong slash', 'GET /api/v1/chats/..%c0%af', 400],
     ['half a surrogate pair', 'GET /api/v1/chats/%ed%a0%80', 400],
-    ['bytes that are no UTF-8 in a query', 'GET /api/v1/chats?assistant=%ff', 400],
-    ['an escape that is none in a query', 'GET /api/v1/chats?assistant=%zz', 400],
-    ['one where nothing is', 'GET /nothing?%zz', 400],
+    ['invalid UTF-8 in a query', 'GET /api/v1/chats?assistant=%ff', 400],
+    ['an invalid escape in a query', 'GET /api/v1/chats?assistant=%zz', 400],
+    ['an invalid escape at an unknown address', 'GET /nothing?%zz', 400],
     ['dot segments', 'GET /api/v1/../v1/chats', 404],
     ['escaped dot segments', 'GET /docs/%2e%2e/package.json', 404],
     ['an escaped slash', 'GET /docs/..%2f..%2fpackage.json', 404],
     ['a backslash', 'GET /docs/..%5cpackage.json', 404],
     ['two slashes', 'GET /api//v1/chats', 404],
-    ['an address twice escaped', 'GET /api/v1/%2563hats', 404],
+    ['an address escaped twice', 'GET /api/v1/%2563hats', 404],
     ['capitals', 'GET /API/V1/CHATS', 404],
     ['parameters of a path', 'GET /api/v1/chats;x=1', 404],
     ['line ends in an address', 'GET /api/v1/chats%0d%0aX-Evil:%201', 404],
@@ -169,7 +172,7 @@ describe('on the wire', () => {
     ['a plus, which is a space', 'GET /api/v1/chats?limit=+1', 422],
     ['a name that is empty', 'GET /api/v1/chats?=1', 422],
     ['a name without a value', 'GET /api/v1/chats?limit', 422],
-    ['a semicolon, which parts nothing', 'GET /api/v1/chats?limit=1;limit=2', 422],
+    ['a semicolon, which separates nothing', 'GET /api/v1/chats?limit=1;limit=2', 422],
     ['NUL in a query', 'GET /api/v1/chats?before=%00', 422],
     ['a field two thousand times', `GET /api/v1/chats?${'limit=1&'.repeat(1_900)}`, 422],
     [
@@ -178,14 +181,14 @@ describe('on the wire', () => {
       422,
     ],
     ['digits of another script', 'GET /api/v1/chats?limit=%D9%A1', 422],
-  ])('an address with %s is answered, in the error shape, and so is the next', async (_, line, status) => {
+  ])('an address with %s is answered, in the error shape, and so is the next one', async (_, line, status) => {
     const exchanged = await send(`${line} HTTP/1.1\r\n${head}\r\n${LAST}`);
     expect(statuses(exchanged)).toEqual([status, 200]);
     const codes: Record<number, string> = { 400: 'malformed_request', 404: 'not_found', 422: 'validation_failed' };
     expectError(exchanged.answers[0], status, codes[status] ?? '');
   });
 
-  it('however an address is written, what may not be read there is 406, and what may not be done 405', async () => {
+  it('in every spelling of an address, an unacceptable type is 406, and an unknown method 405', async () => {
     for (const target of ['/api/v1/chats', '/%61pi/v1/%63hats', 'http://other.example/api/v1/chats?limit=1']) {
       const get = await send(`GET ${target} HTTP/1.1\r\n${head}Accept: text/html\r\n\r\n`, 1);
       expectError(get.answers[0], 406, 'not_acceptable');
@@ -195,7 +198,7 @@ describe('on the wire', () => {
     }
   });
 
-  it('every operation tells which methods its path knows, to whoever comes with another', async () => {
+  it('every path answers another method with the ones that it knows', async () => {
     const paths = new Map<string, string[]>();
     for (const { path, method } of contract.operations) paths.set(path, [...(paths.get(path) ?? []), method]);
     for (const [path, methods] of paths) {
@@ -209,7 +212,7 @@ describe('on the wire', () => {
       expect(answers.length).toBe(others.length);
       const allowed = methods.includes('GET') ? [...methods, 'HEAD'] : methods;
       for (const answer of answers) {
-        // Not even that is told of operators' paths.
+        // Operators' paths do not even say that.
         if (path.startsWith('/api/v1/admin/')) expectError(answer, 404, 'not_found');
         else {
           expectError(answer, 405, 'method_not_allowed');
@@ -222,7 +225,7 @@ describe('on the wire', () => {
   describe('of requests sent without waiting', () => {
     const turn = (text: string): string => message(`{"user_message":"${text}"}`).replace('/messages', '/turns');
 
-    it('each is answered, in order, whatever comes behind them that is no request', async () => {
+    it('each is answered, in order, even if bytes follow that are no request', async () => {
       const chats = `GET /api/v1/chats HTTP/1.1\r\n${head}\r\n`;
       const { answers, ended } = await send(`${turn('first')}${chats}HELLO\r\n\r\n${chats}`);
       expect(answers.map(({ status }) => status)).toEqual([200, 200, 400]);
@@ -243,7 +246,7 @@ describe('on the wire', () => {
       expect(second.answers[1]?.headers.get('x-request-id')).toBe('mine');
     });
 
-    it('what changes something is done one after another', async () => {
+    it('changes take effect one after the other', async () => {
       const texts = Array.from({ length: 20 }, (_, n) => `in order ${n}`);
       const { answers } = await send(texts.map((text) => message(`{"content":"${text}"}`)).join(''), 20);
       const answered = answers.map(({ text }) => JSON.parse(text) as { seq: number; content: string });
@@ -251,14 +254,14 @@ describe('on the wire', () => {
       expect(answered.map(({ seq }) => seq)).toEqual(texts.map((_, n) => (answered[0]?.seq ?? 0) + n));
     });
 
-    it('none is done behind the one that was said to be the last', async () => {
+    it('none takes effect after the one that was announced as the last', async () => {
       const last = message('{"content":"last"}', 'Connection: close\r\n');
       const exchanged = await send(last + message('{"content":"behind the last"}'));
       expect([statuses(exchanged), exchanged.ended]).toEqual([[201], true]);
       expect([await stored('last'), await stored('behind the last')]).toEqual([1, 0]);
     });
 
-    it('one is answered as if it came alone, behind a body that could not be read', async () => {
+    it('one after an unreadable body is answered as if it came alone', async () => {
       const exchanged = await send(message('{"content":') + message('{"content":"behind a 400"}') + LAST);
       expect(statuses(exchanged)).toEqual([400, 201, 200]);
     });
@@ -283,19 +286,19 @@ describe('on the wire', () => {
       ['in chunks', () => post('Connection: close\r\nTransfer-Encoding: chunked\r\n') + chunks],
       ['by HTTP/1.0', () => post(`Content-Length: ${LARGE}\r\n`).replace('1.1', '1.0') + whole],
       ['unasked', () => post(`Expect: 100-continue\r\nContent-Length: ${LARGE}\r\n`) + whole],
-    ])('%s, from a client that goes then', async (_, bytes) => {
+    ])('%s, from a client that then leaves', async (_, bytes) => {
       const { answers, ended } = await send(bytes());
       expectError(answers[0], 413, 'payload_too_large');
       expect([answers.length, ended]).toEqual([1, true]);
     });
 
-    it('and so does one whose head is', async () => {
+    it('and so does one with too large headers', async () => {
       const { answers } = await send(post(`X: ${'x'.repeat(20_000)}\r\nContent-Length: ${LARGE}\r\n`) + whole);
       expectError(answers[0], 431, 'header_fields_too_large');
     });
   });
 
-  it('a client that asks first is told to send its body only if it is wanted', async () => {
+  it('a client that sends `Expect: 100-continue` is asked for its body only if the request is acceptable', async () => {
     const ask = (headers: string): string =>
       `POST /api/v1/chats/${chatId}/messages HTTP/1.1\r\n${head}Expect: 100-continue\r\n${headers}\r\n`;
     expect(statuses(await send(ask('Content-Length: 15\r\n') + BODY, 2))).toEqual([100, 201]);
@@ -311,27 +314,24 @@ describe('on the wire', () => {
     expect(statuses(nowhere)).toEqual([404]);
   });
 
-  it('no header is passed over because there are many', async () => {
+  it('no header is ignored because there are many', async () => {
     const many = `${'a:\r\n'.repeat(2_500)}If-Match: "not this"\r\n`;
     const patch = message('{"title":"T"}', many).replace('POST', 'PATCH').replace('/messages', '');
     const { answers } = await send(patch, 1);
     expectError(answers[0], 412, 'precondition_failed');
   });
 
-  it.each(['a\x01b', 'a\x7fb', 'a\rb', 'a\r\n b'])('an id of a request like %j is not sent back', async (id) => {
+  it.each(['a\x01b', 'a\x7fb', 'a\rb', 'a\r\n b'])('a request id like %j is not sent back', async (id) => {
     const { answers } = await send(`GET /health/live HTTP/1.1\r\nHost: x\r\nX-Request-Id: ${id}\r\n\r\n`, 1);
     expectError(answers[0], 400, 'malformed_request');
   });
 
-  it.each(['a b', 'a\xff', 'a, b', '<script>', 'x'.repeat(129)])(
-    'an id of a request like %j is replaced',
-    async (id) => {
-      const { answers } = await send(`GET /health/live HTTP/1.1\r\nHost: x\r\nX-Request-Id: ${id}\r\n\r\n`, 1);
-      expect(answers[0]?.headers.get('x-request-id')).toMatch(/^[0-9a-f-]{36}$/);
-    },
-  );
+  it.each(['a b', 'a\xff', 'a, b', '<script>', 'x'.repeat(129)])('a request id like %j is replaced', async (id) => {
+    const { answers } = await send(`GET /health/live HTTP/1.1\r\nHost: x\r\nX-Request-Id: ${id}\r\n\r\n`, 1);
+    expect(answers[0]?.headers.get('x-request-id')).toMatch(/^[0-9a-f-]{36}$/);
+  });
 
-  it.each(['%s x', '%s, Bearer x', 'x %s', '\t%s'])('a token sent as "Bearer %s" is none', async (form) => {
+  it.each(['%s x', '%s, Bearer x', 'x %s', '\t%s'])('a token sent as "Bearer %s" is invalid', async (form) => {
     const authorization = `Authorization: Bearer ${form.replace('%s', tokenFor('ana'))}\r\n`;
     const { answers } = await send(`GET /api/v1/chats HTTP/1.1\r\nHost: x\r\n${authorization}\r\n`, 1);
     expectError(answers[0], 401, 'unauthorized');

@@ -6,13 +6,13 @@ import type { App } from '../support/processes.js';
 import { type Stack, startStack } from '../support/stack.js';
 
 interface Provider {
-  /** Its key, and what its set says of that. */
+  /** The provider's key, and its entry in the provider's set. */
   readonly key: SigningKey;
   readonly jwk: object;
   readonly header?: object;
-  /** What its tokens say, as its own pages have it. */
+  /** The claims of its tokens, from its own documentation. */
   readonly claims: Record<string, unknown>;
-  /** Tokens of its own that are not for us: how they differ. */
+  /** The provider's other tokens, which are not for this service, with their differences. */
   readonly others: Record<string, Record<string, unknown>>;
 }
 
@@ -63,7 +63,7 @@ const PROVIDERS: Record<string, Provider> = {
   },
   'Entra ID': {
     key: newKey('entra', 'RS256'),
-    // Its set has no `alg`, and the certificate beside the key.
+    // Its set has no `alg`, but a certificate beside the key.
     jwk: { use: 'sig', x5t: 'entra', x5c: ['MIIC/TCCAeWgAwIBAgIIe'] },
     header: { x5t: 'entra' },
     claims: {
@@ -171,7 +171,7 @@ const PROVIDERS: Record<string, Provider> = {
   },
 };
 
-/** The settings of each row of the table in the page on tokens. */
+/** The settings in each row of the table on the page about tokens. */
 function settingsInThePage(): [name: string, settings: Record<string, string>][] {
   const page = readFileSync('docs/operations/tokens.md', 'utf8');
   const [, table = ''] = page.split('| provider | ');
@@ -204,7 +204,7 @@ describe('the settings for an identity provider', () => {
     stack = await startStack({ workers: 0 });
     await Promise.all(
       settingsInThePage().map(async ([name, settings]) => {
-        // The addresses of the providers' keys cannot be asked here.
+        // A test cannot ask the providers' own addresses.
         expect(settings['JWT_JWKS_URI']).toMatch(/^https:\/\//);
         apis.set(name, await stack.startApi({ ...settings, JWT_SECRET: '', JWT_JWKS_URI: keys.url }));
       }),
@@ -215,11 +215,11 @@ describe('the settings for an identity provider', () => {
     await keys.stop();
   });
 
-  it('are in the page for each provider there is a test for', () => {
+  it('are on the page for each provider that has a test', () => {
     expect(settingsInThePage().map(([name]) => name)).toEqual(Object.keys(PROVIDERS));
   });
 
-  it.each(Object.entries(PROVIDERS))('of %s let its users in, and none of its other tokens', async (name, provider) => {
+  it.each(Object.entries(PROVIDERS))('of %s accept its users’ tokens, and no others', async (name, provider) => {
     const statusOf = async (more: object, path = '/api/v1/chats'): Promise<number> => {
       const { key, header, claims } = provider;
       const token = tokenOf(
@@ -232,7 +232,7 @@ describe('the settings for an identity provider', () => {
     expect(await statusOf({})).toBe(200);
     for (const [which, more] of Object.entries(provider.others))
       expect([which, await statusOf(more)]).toEqual([which, 401]);
-    // Nothing that its users can write into their own data makes them operators.
+    // A user's own data at the provider makes nobody an operator.
     expect(await statusOf({}, '/api/v1/admin/dispatch')).toBe(404);
     expect(await statusOf({ scope: 'openid admin' }, '/api/v1/admin/dispatch')).toBe(200);
   });

@@ -10,7 +10,7 @@ describe('the tables of the queue on PostgreSQL', () => {
   });
   afterAll(() => stack.stop());
 
-  /** Starts both apps while the newest migration of BullMQ says this of itself. @returns what came of them */
+  /** Starts both apps while the newest migration of BullMQ has this row. @returns the results */
   const startWith = async (change: string): Promise<string[]> => {
     const newest = 'version = (SELECT max(version) FROM bullmq.migration)';
     await stack.database.query('CREATE TABLE kept AS TABLE bullmq.migration');
@@ -38,7 +38,7 @@ describe('the tables of the queue on PostgreSQL', () => {
     }
   });
 
-  onPostgres('are used when they are newer and may be, and the log says so', async () => {
+  onPostgres('are used when they are newer but compatible, and the log says so', async () => {
     for (const said of await startWith('UPDATE bullmq.migration SET version = 99 WHERE NEWEST')) {
       expect(said).toMatch(/listening on .*/s);
       expect(said).toMatch(/are of version 99, and this process knows \d+/);
@@ -51,7 +51,7 @@ describe('the tables of the queue on PostgreSQL', () => {
     }
   });
 
-  (onRedis ? it : it.skip)('are nobody’s concern where the queue is on Redis', async () => {
+  (onRedis ? it : it.skip)('do not matter when the queue is on Redis', async () => {
     await stack.database.query('DROP SCHEMA IF EXISTS bullmq CASCADE');
     const app = await stack.startWorker();
     expect(app.output()).not.toMatch(/bullmq/);

@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 
 type Scripts = Readonly<Record<string, string>>;
 
-/** What stands before every script of package.json: one line for each thing that a newcomer has not done yet. */
+/** The check before every script of package.json: one line for each step that a newcomer has not done yet. */
 describe('an npm script', () => {
   let clone: string;
   beforeAll(async () => {
@@ -17,7 +17,7 @@ describe('an npm script', () => {
   });
   afterAll(() => rm(clone, { recursive: true, force: true }));
 
-  /** What a run says and how it ends, without npm's own lines. */
+  /** A run's output and exit code, without npm's own lines. */
   const run = async (command: string, args: readonly string[], env: Record<string, string> = {}) =>
     promisify(execFile)(command, args, { cwd: clone, env: { PATH: process.env['PATH'], HOME: clone, ...env } }).then(
       ({ stdout, stderr }) => [0, stdout + stderr],
@@ -31,7 +31,7 @@ describe('an npm script', () => {
       `Object.defineProperty(process, 'version', { value: '${version}' }); require('./tools/ready.cjs')`,
     ]);
 
-  it('begins with a look whether all is there, each of them', async () => {
+  it('begins with this check, each of them', async () => {
     const { scripts } = JSON.parse(await readFile('package.json', 'utf8')) as { scripts: Scripts };
     const looks = (name: string): boolean => {
       const [first = ''] = (scripts[`pre${name}`] ?? scripts[name] ?? '').split(' && ');
@@ -42,7 +42,7 @@ describe('an npm script', () => {
     expect(own.filter((name) => !looks(name))).toEqual([]);
   });
 
-  it('says to run `npm ci`, and no more, as long as that was forgotten, or packages have changed since', async () => {
+  it('says only to run `npm ci` if that was forgotten, or the packages have changed since', async () => {
     const forgotten = 'The packages are not installed. Run: npm ci\n';
     for (const script of ['start', 'test']) {
       expect(await run('npm', ['run', '--silent', script])).toEqual([1, forgotten]);
@@ -63,7 +63,7 @@ describe('an npm script', () => {
     await cp('package-lock.json', installed);
   });
 
-  it('says at once that there is something to build; and that nothing is built', async () => {
+  it('says at once that it must build, or that nothing is built', async () => {
     expect(await asked('build')).toEqual([0, 'Building, once …\n']);
     expect(await asked('built')).toEqual([1, 'Nothing is built yet. Run: npm ci && npm run build\n']);
     await mkdir(join(clone, 'dist/bin'), { recursive: true });
@@ -74,7 +74,7 @@ describe('an npm script', () => {
     ]);
   });
 
-  it('names the Node it needs, to one that is too old', async () => {
+  it('names the needed versions to a Node that is too old', async () => {
     for (const version of ['v14.21.3', 'v18.20.8', 'v20.18.3', 'v22.12.0', 'v23.11.0', 'v24.10.9']) {
       const [code, said] = await under(version);
       expect([code, said]).toEqual([

@@ -8,7 +8,7 @@ import { until } from '../support/until.js';
 const onRedis = process.env['TEST_QUEUE'] === 'redis' ? describe : describe.skip;
 const pieces = (count: number): string[] => Array.from({ length: count }, (_, n) => `piece ${n} `);
 
-/** What has come of a job's stream so far, and when it is over. */
+/** The events of a job's stream so far, and its end. */
 class Followed {
   readonly events: StreamEvent[] = [];
   readonly ended: Promise<void>;
@@ -30,7 +30,7 @@ class Followed {
   }
 }
 
-/** Its queue is there, for both apps. */
+/** Resolves once both apps have the queue. */
 async function queueIsThere(stack: Stack): Promise<void> {
   for (const app of [stack.api, ...stack.workers]) {
     await until(
@@ -48,7 +48,7 @@ async function queueIsThere(stack: Stack): Promise<void> {
 const accept = async (stack: Stack, user: string, script: string): Promise<string> =>
   (await stack.as(user).turnAsync((await stack.as(user).chat()).id, script)).id;
 
-/** Takes the Redis that has the queue away in mid-reply, and has `back` bring one back. */
+/** Takes the queue's Redis away in mid-reply, and has `back` bring one back. */
 async function losesItsRedis(
   stack: Stack,
   form: RedisForm,
@@ -112,20 +112,20 @@ onRedis('on a Redis Cluster, as a user of limited rights', () => {
     expect((await kim.finalJob(jobId)).status).toBe('canceled');
   });
 
-  it('the node that has the queue dies: text flows on, turns are accepted, and all end once it is back', async () => {
+  it('the queue’s node dies: text flows on, turns are accepted, and all end once the node is back', async () => {
     await losesItsRedis(stack, form, async (back) => {
       await new Promise((resolve) => setTimeout(resolve, 1_500));
       await back();
     });
   });
 
-  it('the node that has the queue hangs: turns are accepted, and all end once it answers, though it is found dead by then', async () => {
+  it('the queue’s node hangs: turns are accepted, and all end once it answers, although the cluster has declared it dead by then', async () => {
     const redis = await form.current();
     const accepted: [string, string][] = [];
     redis.freeze();
     try {
       for (const user of ['fay', 'gil']) accepted.push([user, await accept(stack, user, 'hi')]);
-      // Longer than BullMQ's worker waits for an answer: it connects anew, to a Cluster that is down.
+      // Longer than BullMQ's worker waits for an answer, so it reconnects, to a Cluster that is down.
       await new Promise((resolve) => setTimeout(resolve, 8_000));
     } finally {
       redis.thaw();
@@ -135,7 +135,7 @@ onRedis('on a Redis Cluster, as a user of limited rights', () => {
     }
   });
 
-  it('nothing is amiss with the user, who has the rights that the operators are told to give', () => {
+  it('the user needs no rights besides those on the operators’ page', () => {
     for (const app of [stack.api, ...stack.workers]) expect(app.output()).not.toMatch(/NOPERM|ERROR/);
   });
 });
@@ -152,7 +152,7 @@ onRedis('with Sentinels, over TLS', () => {
     await form.stop();
   });
 
-  it('one server is reached whose authority is told by NODE_EXTRA_CA_CERTS, and none that is strange', async () => {
+  it('a server is trusted if NODE_EXTRA_CA_CERTS has its authority, and no other is', async () => {
     const [known, strange] = await Promise.all([
       stack.startApi({ REDIS_URL: form.serverUrl }),
       stack.startApi({ REDIS_URL: form.serverUrl, NODE_EXTRA_CA_CERTS: '' }),
@@ -173,7 +173,7 @@ onRedis('with Sentinels, over TLS', () => {
   });
 });
 
-onRedis('a Redis that is not as it should be', () => {
+onRedis('a Redis with wrong settings', () => {
   let redis: RedisServer;
   let stack: Stack;
   beforeAll(async () => {
@@ -188,7 +188,7 @@ onRedis('a Redis that is not as it should be', () => {
     await redis.stop();
   });
 
-  it('is used, and what is wrong with it is an error in the log of each start', async () => {
+  it('is used, and its faults are an error in the log of each start', async () => {
     await queueIsThere(stack);
     await until(async () => /"error".*maxmemory-policy allkeys-lru.*noeviction/.test(stack.api.output()), 'the policy');
     await until(
@@ -197,7 +197,7 @@ onRedis('a Redis that is not as it should be', () => {
     );
   });
 
-  it('makes no library print among the lines of the log', () => {
+  it('makes no library print into the log', () => {
     for (const app of [stack.api, ...stack.workers]) {
       for (const text of app.output().trim().split('\n')) expect(text).toMatch(/^\{.*\}$/);
     }

@@ -5,10 +5,11 @@ import { Relays } from '../../bench/count/relays.js';
 import { type Stack, startStack, tokenFor } from '../support/stack.js';
 
 /*
- * What each operation may ask of the stores, at most, for one of it on the average. Round trips to PostgreSQL; commands, where the queue
- * and the text are on Redis. By the clock is nothing of it (`bench/count/background.ts`). `npm run bench` prints what it is.
+ * The most that each operation may ask of the stores, on average: round trips to PostgreSQL, and commands where queue and text are on
+ * Redis. Statements by the clock do not count (`bench/count/background.ts`). `npm run bench` prints the present counts.
  *
- * Of turns at once it is left to chance which of BullMQ's slots look once more in vain, so those have some room above what was seen.
+ * For turns at the same time, chance decides which of BullMQ's slots look for a ticket in vain. So these bounds have some room above the
+ * counts.
  */
 
 type Most = Readonly<Record<`${Asker} ${Purpose}`, number>>;
@@ -22,7 +23,7 @@ const ONE_STATEMENT: Most = {
   'worker feed': 0,
 };
 
-/** Users who send turns at once. */
+/** Users who send turns at the same time. */
 const AT_ONCE = 10;
 
 /** Accepted, read at its end; claimed, finished. */
@@ -31,12 +32,12 @@ const TURN: Most = {
   'api queue': 1,
   'api feed': 0,
   'worker sql': 2,
-  // Alone, a turn finds a worker that has waited, and leaves one that waits again.
+  // A single turn finds a worker that waits, and leaves one that waits again.
   'worker queue': 6,
   'worker feed': 1,
 };
 
-/** Claimed with others, as a rule; one that is called to the line may find it empty. */
+/** Usually claimed together with others. A worker that is woken may find no job left. */
 const AMONG_OTHERS: Most = { ...TURN, 'worker sql': 2.5, 'worker queue': 2 };
 
 const MOST: Readonly<Record<string, Most>> = {
@@ -49,7 +50,7 @@ const MOST: Readonly<Record<string, Most>> = {
   'turn, asynchronous, many at once': { ...AMONG_OTHERS, 'api sql': 1 },
 };
 
-describe('what an operation asks of the stores', () => {
+describe('the cost of an operation at the stores', () => {
   const relays = new Relays();
   let stack: Stack;
   let counted: Counts[];
@@ -76,7 +77,7 @@ describe('what an operation asks of the stores', () => {
     await relays.stop();
   });
 
-  it.each(Object.keys(MOST))('%s: no more round trips and commands than are written down for it', (name) => {
+  it.each(Object.keys(MOST))('%s: stays within its bounds of round trips and commands', (name) => {
     const counts = counted.find((one) => one.name === name);
     const most = MOST[name];
     if (counts === undefined || most === undefined) throw new Error('It was not counted.');
@@ -86,11 +87,11 @@ describe('what an operation asks of the stores', () => {
       return each[asker][purpose] > limit;
     });
     expect({ over: Object.fromEntries(over), ...(over.length > 0 && { each, said }) }).toEqual({ over: {} });
-    // Whoever counts nothing finds everything in order.
+    // A counter that counts nothing would find everything within bounds.
     expect(each.api.sql).toBeGreaterThan(0);
   });
 
-  it('all that is counted has a bound', () => {
+  it('every count has a bound', () => {
     expect(counted.map(({ name }) => name)).toEqual(Object.keys(MOST));
   });
 });

@@ -7,7 +7,7 @@ import type { App } from '../support/processes.js';
 import { type Stack, startStack, tokenFor } from '../support/stack.js';
 import { until } from '../support/until.js';
 
-describe('told to stop (SIGTERM)', () => {
+describe('after SIGTERM', () => {
   let stack: Stack;
   beforeAll(async () => {
     stack = await startStack();
@@ -22,7 +22,7 @@ describe('told to stop (SIGTERM)', () => {
       return rows[0]?.id as string | undefined;
     }, `${user}’s attempt`);
 
-  it.concurrent('the API answers whoever waits with the job as it stands, and ends with 0', async () => {
+  it.concurrent('the API answers waiting requests with the job as it stands, and ends with 0', async () => {
     const other = await stack.startApi();
     const ana = stack.as('ana');
     const chat = await ana.chat();
@@ -40,7 +40,7 @@ describe('told to stop (SIGTERM)', () => {
     expect((await ana.finalJob(jobId)).status).toBe('succeeded');
   });
 
-  it.concurrent('the API waits neither for who says nothing nor for half a request', async () => {
+  it.concurrent('the API waits neither for silent connections nor for half a request', async () => {
     const other = await stack.startApi();
     const { hostname, port } = new URL(other.url);
     const half = [
@@ -59,8 +59,8 @@ describe('told to stop (SIGTERM)', () => {
     expect(Date.now() - begun).toBeLessThan(pace.bound(8_000));
   });
 
-  it.concurrent('the API still answers what comes a moment later on a connection that it has kept', async () => {
-    // They have a second. On a machine that is busy with something else it may be over before anything is sent: then once more.
+  it.concurrent('the API still answers a request that comes a moment later on a kept connection', async () => {
+    // Such requests have a second. On a busy machine it may be over before anything is sent; then try again.
     for (let late = true; late;) {
       const other = await stack.startApi();
       const connections = await Promise.all(
@@ -79,7 +79,7 @@ describe('told to stop (SIGTERM)', () => {
     }
   });
 
-  it.concurrent('the API answers whoever waits behind another request on the same connection', async () => {
+  it.concurrent('the API answers requests behind another one on the same connection', async () => {
     const ana = stack.as('line');
     const chat = await ana.chat();
     await stack.model.script('in line', { delay_ms: 3_000 });
@@ -92,7 +92,7 @@ describe('told to stop (SIGTERM)', () => {
     const socket = connect(Number(port), hostname);
     let received = '';
     socket.setEncoding('utf8').on('data', (chunk) => (received += String(chunk)));
-    // The second is half sent when the stop begins, and must not take the first down with it.
+    // The second request is half sent when the stop begins. It must not end the first one.
     socket.write(get(`jobs/${job.id}`, 'Prefer: wait=30\r\n') + get('chats').slice(0, 30));
     await new Promise((resolve) => setTimeout(resolve, 300));
     const closed = once(socket, 'close');
@@ -103,14 +103,14 @@ describe('told to stop (SIGTERM)', () => {
     await ana.finalJob(job.id);
   });
 
-  it.concurrent('the API lets a long answer be read to its end, and does not wait for who does not read', async () => {
+  it.concurrent('the API lets a client read to the end, and does not wait for one that does not', async () => {
     const ana = stack.as('reader');
     const chat = await ana.chat();
-    // More than the system takes from a process for a client that does not read.
+    // More than the system buffers for a client that does not read.
     await stack.database.query(`UPDATE messages SET content = repeat('😀', 4000000) WHERE chat_id = $1`, [chat.id]);
     const other = await stack.startApi();
     const { hostname, port } = new URL(other.url);
-    /** Asks for it, and reads nothing but that the answer has begun. */
+    /** Asks for it, and reads only the beginning of the answer. */
     const ask = async (): Promise<Socket> => {
       const socket = connect(Number(port), hostname);
       socket.on('error', () => undefined);
@@ -137,7 +137,7 @@ describe('told to stop (SIGTERM)', () => {
     silent.destroy();
   });
 
-  it('nobody waits for a Redis that is away', async () => {
+  it('no process waits for a Redis that is away', async () => {
     const away = { REDIS_URL: 'redis://127.0.0.1:1' };
     const apps = await Promise.all([stack.startApi(away), stack.startWorker(away)]);
     const pace = await Pace.watch();
@@ -146,7 +146,7 @@ describe('told to stop (SIGTERM)', () => {
     expect(Date.now() - begun).toBeLessThan(pace.bound(19_000));
   });
 
-  it('a worker finishes what it has begun, takes nothing new, and ends with 0', async () => {
+  it('a worker finishes its attempts, claims no more jobs, and ends with 0', async () => {
     const ben = stack.as('ben');
     const chat = await ben.chat();
     await stack.model.script('two seconds', { delay_ms: 2_000 });
@@ -160,7 +160,7 @@ describe('told to stop (SIGTERM)', () => {
     expect(await stack.model.calls('two seconds')).toHaveLength(1);
   });
 
-  it('a worker hands back what takes too long; another goes on at once', async () => {
+  it('a worker hands back a job that takes too long, and another goes on at once', async () => {
     const eva = stack.as('eva');
     const chat = await eva.chat();
     const first = await stack.startWorker();
@@ -182,13 +182,13 @@ describe('told to stop (SIGTERM)', () => {
     await second.stop();
   });
 
-  it('a worker that is just claiming a turn finishes it', async () => {
+  it('a worker that is just claiming a job finishes it', async () => {
     const kay = stack.as('kay');
     const job = await kay.turnAsync((await kay.chat()).id, 'claimed late');
     const holder = await stack.database.connect();
     try {
-      // The claim hangs for longer than an idle worker takes to stop, and for less than it waits for a lock. (It would pass over a
-      // row that is locked.)
+      // The claim hangs for longer than an idle worker takes to stop, and for less than it waits for a lock. (It would pass over a locked
+      // row.)
       await holder.query('BEGIN');
       await holder.query('LOCK TABLE jobs IN EXCLUSIVE MODE');
       const worker = await stack.startWorker();
@@ -208,7 +208,7 @@ describe('told to stop (SIGTERM)', () => {
     }
   });
 
-  it('turns wait for a worker that is yet to come, and many workers share them', async () => {
+  it('turns wait for a later worker, and many workers share them', async () => {
     const kim = stack.as('kim');
     const chats = [await kim.chat('support'), await kim.chat('billing'), await kim.chat('general')];
     const jobs = await Promise.all(chats.map((chat) => kim.turnAsync(chat.id, 'is anybody there?')));
@@ -221,8 +221,8 @@ describe('told to stop (SIGTERM)', () => {
 });
 
 /**
- * A connection on which one request has been answered. The API has it then, where one just opened may still wait in the
- * system for it to accept. `askAgain` sends the request once more and resolves, at the connection's end, with what came.
+ * A connection on which one request has been answered, so that the API has accepted it; a new one may still wait in the system. `askAgain`
+ * sends the request again, and resolves with the answers when the connection ends.
  */
 async function keptConnection(api: App, line: string): Promise<{ askAgain: () => Promise<string> }> {
   const { hostname, port } = new URL(api.url);
@@ -239,7 +239,7 @@ async function keptConnection(api: App, line: string): Promise<{ askAgain: () =>
   return { askAgain: () => (ask(), closed.then(() => received)) };
 }
 
-/** Whether an answer has come to the end that its Content-Length gives. */
+/** The answer has come up to the end that its Content-Length gives. */
 function isWhole(answer: string): boolean {
   const [head, body] = answer.split('\r\n\r\n', 2);
   return body !== undefined && Buffer.byteLength(body) === Number(/content-length: (\d+)/i.exec(head ?? '')?.[1]);

@@ -15,7 +15,7 @@ const withCurl = has('curl') && has('bash') ? it : it.skip;
 interface Started {
   readonly process: ChildProcess;
   output(): string;
-  /** Where the API is, once the banner is printed. */
+  /** The API's address, once the banner is printed. */
   ready(): Promise<string>;
   ended(): Promise<number | NodeJS.Signals | null>;
 }
@@ -28,7 +28,7 @@ describe('npm start', () => {
   });
   afterEach(async () => {
     for (const child of started.splice(0)) child.kill('SIGKILL');
-    // A test that failed half-way must not leave its processes to the next one.
+    // A failed test must not leave its processes to the next one.
     await until(
       async () => !(await runningProcesses()).some(({ line }) => line.includes(dataDir)),
       'the end of every process',
@@ -62,7 +62,7 @@ describe('npm start', () => {
 
   const childrenOf = async (run: Started): Promise<RunningProcess[]> =>
     (await runningProcesses()).filter(({ parent }) => parent === run.process.pid);
-  /** The number 0 would be this process and all around it. */
+  /** The process number 0 would mean this process and its whole group. */
   const kill = (found: RunningProcess | undefined, signal: NodeJS.Signals): void => {
     if (found === undefined || found.pid <= 0) throw new Error('What was to be killed does not run.');
     process.kill(found.pid, signal);
@@ -76,7 +76,7 @@ describe('npm start', () => {
     );
   };
 
-  it('brings everything up, prints a line that works, stops cleanly, and finds its data again', async () => {
+  it('starts everything, prints a command that works, stops cleanly, and finds its data again', async () => {
     const first = start();
     await first.ready();
     expect(first.output()).toContain('STAND-IN');
@@ -102,14 +102,14 @@ describe('npm start', () => {
     const again = new Client(await third.ready(), token);
     expect((await again.get(`/api/v1/chats/${chat.id}/messages`)).body.data).toHaveLength(3);
 
-    // Even killed outright it leaves nothing behind.
+    // Even SIGKILL leaves no process behind.
     const others = await childrenOf(third);
     third.process.kill('SIGKILL');
     await gone(others);
     expect(third.output()).not.toMatch(/warn|error/i);
   });
 
-  withCurl('answers the line of its banner and the tour’s conversation, pasted as they stand', async () => {
+  withCurl('answers the command of its banner and the tour’s conversation, pasted unchanged', async () => {
     const run = start();
     await run.ready();
     const [, line] = /^ +(curl .*)$/m.exec(run.output()) ?? [];
@@ -121,7 +121,7 @@ describe('npm start', () => {
     expect(answers).toMatch(/\nsucceeded\n\[Modelo de prueba\] Has preguntado: «¿Cómo reinstalo el software\?»/);
     expect(answers).toMatch(/\n200 \n200 true\n/);
 
-    // So does the command line, on whatever port.
+    // The command line also finds it, on any port.
     const command = [process.execPath, 'dist/tools/chat.js', 'support', 'from the command line'] as const;
     const env = { PATH: process.env['PATH'], DATA_DIR: dataDir };
     const said = await promisify(execFile)(command[0], command.slice(1), { env });
@@ -131,8 +131,8 @@ describe('npm start', () => {
     await expect(readFile(join(dataDir, 'address'))).rejects.toThrow('ENOENT');
   });
 
-  // Each of these two starts is also the one that something dies of: a start is dear.
-  it('two at once, on data that neither has made yet: one runs, the other says so; it fails when PostgreSQL dies, and stops the rest', async () => {
+  // Each of these two starts also shows what happens when a part dies, because a start takes long.
+  it('two at once, on new data: one runs, the other says so; it fails when PostgreSQL dies, and stops the rest', async () => {
     const runs = [start(), start()];
     const ended = runs.map(async (run) => ({ run, code: await run.ended() }));
     const loser = await Promise.race(ended);
@@ -150,7 +150,7 @@ describe('npm start', () => {
     await gone(parts);
   });
 
-  it('killed before its data were whole, it begins anew; it fails when a part dies, and stops the rest', async () => {
+  it('killed before its data was complete, it begins anew; it fails when a part dies, and stops the rest', async () => {
     const run = start();
     const half = async (): Promise<boolean> =>
       (await runningProcesses()).some(({ line }) => line.includes('initdb') && line.includes('-D'));
@@ -172,7 +172,7 @@ describe('npm start', () => {
     await gone(parts);
   });
 
-  it('names the setting when a port is taken, and every setting that is wrong', async () => {
+  it('names the setting when a port is in use, and every wrong setting', async () => {
     const [first, second] = [createServer().listen(0, '127.0.0.1'), createServer().listen(0, '127.0.0.1')];
     await Promise.all([once(first, 'listening'), once(second, 'listening')]);
     const [port, other] = [first, second].map((server) => (server.address() as { port: number }).port);
@@ -199,7 +199,7 @@ describe('npm start', () => {
   });
 });
 
-describe('npm start, in one line', () => {
+describe('npm start, failing with one line', () => {
   const failed = async (dataDir: string, before: readonly string[] = []): Promise<string> => {
     const [command = '', ...args] = [...before, process.execPath, 'dist/tools/start.js'];
     const env = { PATH: process.env['PATH'], DATA_DIR: dataDir, PORT: '0', WORKER_PORT: '0' };
@@ -211,7 +211,7 @@ describe('npm start, in one line', () => {
   };
   const ADVICE = 'Set DATA_DIR to a directory where data can be kept.\n';
 
-  it('says that data may not be kept where they should be', async () => {
+  it('says that it may not write to the data’s place', async () => {
     expect(await failed('/sys/rejoinder')).toBe(`/sys/rejoinder may not be written to. ${ADVICE}`);
     expect(await failed('package.json')).toBe(`package.json is no directory. ${ADVICE}`);
   });
@@ -227,16 +227,16 @@ describe('npm start, in one line', () => {
   });
 });
 
-/** Pastes the tour's conversation into a shell, against the service with its data in `dataDir`. */
+/** Pastes the tour's conversation into a shell. The service has its data in `dataDir`. */
 async function tour(dataDir: string): Promise<string> {
   const [, flow = ''] =
     /<!-- flow: begin -->([\s\S]*)<!-- flow: end -->/.exec(await readFile('docs/tour.md', 'utf8')) ?? [];
   const lines = [...flow.matchAll(/```sh\n([\s\S]*?)```/g)].map(([, block]) => block).join('\n');
-  // They find the service wherever it is; the data of this one are not in the clone.
+  // The commands find the service on any port. This one's data is not in the clone.
   expect(lines).not.toMatch(/:\d{4}/);
   const script = lines.replace('.data/', `${dataDir}/`).replaceAll(/(chat|job)\.json/g, `${dataDir}/$1.json`);
   const { stdout } = await promisify(execFile)('bash', ['-euc', script], {
-    // `npm run token` would build first: over what the other tests are running.
+    // `npm run token` would build first, over what the other tests are running.
     env: {
       PATH: process.env['PATH'],
       HOME: process.env['HOME'],
@@ -276,7 +276,7 @@ describe('npm run token', () => {
     await expect(token(args, env)).rejects.toMatchObject({ code: 1, stdout: '' });
   });
 
-  it('says who gives tokens when that is an identity provider', async () => {
+  it('names the identity provider when it gives the tokens', async () => {
     await expect(token(['a'], { JWT_SECRET: '', JWT_JWKS_URI: 'https://id.example/keys' })).rejects.toMatchObject({
       code: 1,
       stdout: '',

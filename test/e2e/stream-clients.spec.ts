@@ -13,7 +13,7 @@ const run = promisify(execFile);
 const hasPython = process.env['CI'] === 'true' || spawnSync('python3', ['--version']).status === 0;
 
 const LATER = 'HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n';
-/** One answer is cut in mid-event, one gets lost, one says "later", one is cut again, and one ends in order. */
+/** One answer is cut in mid-event, one is lost, one says "later", one is cut again, and one ends in order. */
 const FAULTS: readonly Fault[] = [
   { cutAfter: 2_900 },
   { loseAnswer: true },
@@ -48,7 +48,7 @@ const bash: Program = (lines, { service, token, chat }) => [
   { API: `${service}/api/v1`, TOKEN: token, CHAT: chat },
 ];
 
-/** What curl printed, as a client would show it. */
+/** The texts that a client would show, from curl's output. */
 function textsOf(printed: readonly any[]): string[] {
   let text = '';
   return printed.flatMap((data) => {
@@ -60,7 +60,7 @@ function textsOf(printed: readonly any[]): string[] {
   });
 }
 
-describe('the lines of docs/clients.md show a reply once, over a line that breaks and from a model that does', () => {
+describe('the examples of docs/clients.md show a reply once, over a connection that breaks and from a model that does', () => {
   let stack: Stack;
   beforeAll(async () => {
     stack = await startStack();
@@ -93,20 +93,20 @@ describe('the lines of docs/clients.md show a reply once, over a line that break
   it.concurrent('curl', () => show(bash, 'curl'));
   (hasPython ? it.concurrent : it.skip)('Python', () => show(python, 'Python'));
 
-  it.concurrent('and ask once only when they are refused', async () => {
+  it.concurrent('and ask only once when they are refused', async () => {
     const line = await BadLine.to(stack.api.url, () => undefined);
     const setting = { token: tokenFor('stranger'), chat: randomUUID(), service: line.url, asked: asking('hello') };
     const ends = [shownBy(node, [BEFORE_ALL, '`fetch`'], setting), shownBy(node, ['The typed client'], setting)];
     if (hasPython) ends.push(shownBy(python, ['Python'], setting));
     for (const end of ends)
       await expect(end).rejects.toMatchObject({ code: 1, stderr: expect.stringMatching(/404|not_found/) });
-    // It has no promise to reject: it is closed, and nothing keeps the program running.
+    // This one has no promise to reject: it is closed, and nothing keeps the program running.
     expect(await shownBy(node, [BEFORE_ALL, '`eventsource`'], setting)).toEqual([]);
     expect(line.connections).toBe(ends.length + 1);
     line.close();
   });
 
-  it.concurrent('and why there is none, once', async () => {
+  it.concurrent('and say once why there is none', async () => {
     await stack.model.script('refused', { status: 400, error_type: 'invalid_request_error', message: 'no' });
     const user = stack.as('nobody’s');
     const { id: chat } = await user.chat();

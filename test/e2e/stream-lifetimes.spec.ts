@@ -4,7 +4,7 @@ import { collect, type OpenedStream, openStream, textOf } from '../support/event
 import { type Stack, startStack, tokenFor } from '../support/stack.js';
 import { until } from '../support/until.js';
 
-// These wait more than they work, so they do it side by side.
+// These tests mostly wait, so they run at the same time.
 describe('a stream of events on which nothing happens for long', () => {
   let stack: Stack;
   beforeAll(async () => {
@@ -16,7 +16,7 @@ describe('a stream of events on which nothing happens for long', () => {
     openStream(stack.api.url, tokenFor(user), `/api/v1/jobs/${jobId}/events`);
 
   it.concurrent(
-    'is told when to come back, shown to be alive, and neither held back nor packed on the way',
+    'says when to reconnect, shows that it is alive, and is neither buffered nor compressed on the way',
     async () => {
       const vic = stack.as('vic');
       const chat = await vic.chat();
@@ -31,7 +31,7 @@ describe('a stream of events on which nothing happens for long', () => {
       expect(Number(ms)).toBeGreaterThanOrEqual(500);
       expect(Number(ms)).toBeLessThanOrEqual(1_500);
       expect(text).toContain('\n\n:\n');
-      // Many clients take each block for an event, and parse what it says.
+      // Many clients take each block for an event, and parse its data.
       const blocks = text.split('\n\n').slice(0, -1);
       expect(
         blocks.filter((block) => !/^(?:retry: \d+\n)?:?\n?event: \w+\ndata: \{.*\}\nid: \S+$/.test(block)),
@@ -39,7 +39,7 @@ describe('a stream of events on which nothing happens for long', () => {
     },
   );
 
-  it.concurrent('cuts a reader off that does not read, and keeps the turn', async () => {
+  it.concurrent('is cut for a reader that does not read, and the turn goes on', async () => {
     const pia = stack.as('pia');
     const chat = await pia.chat();
     const large = 'x'.repeat(200_000);
@@ -57,7 +57,7 @@ describe('a stream of events on which nothing happens for long', () => {
       const found = await stack.database.query(`SELECT id, status FROM jobs WHERE chat_id = $1`, [chat.id]);
       return found.rows[0]?.status === 'succeeded' && found;
     }, 'the reply');
-    // Long enough for the stall to be seen, at the second beat at the latest.
+    // Long enough for the API to notice, at the second beat at the latest.
     await new Promise((resolve) => setTimeout(resolve, 21_000));
     let received = '';
     socket.setEncoding('utf8').on('data', (chunk) => (received += String(chunk)));
@@ -66,7 +66,7 @@ describe('a stream of events on which nothing happens for long', () => {
     await closed;
     expect(received).toContain('event: delta');
     expect(received).not.toContain('id: end');
-    // One that reads gets the whole, however long.
+    // A client that reads gets all of it, however long.
     expect(textOf(await collect(await follow('pia', rows[0]?.id as string)))).toHaveLength(7_000_000);
   });
 });

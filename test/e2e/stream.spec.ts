@@ -22,7 +22,7 @@ describe('a stream of events', () => {
     openStream(app.url, tokenFor(user), `/api/v1/jobs/${jobId}/events`, {
       headers: lastEventId === undefined ? {} : { 'last-event-id': lastEventId },
     });
-  /** Leaves each stream at its next piece and resumes it by `open`, with the last id and the number of streams so far. */
+  /** Leaves each stream at its next piece, and resumes it with `open`, which gets the last id and the number of streams so far. */
   const pieceByPiece = async (open: (last: string | undefined, n: number) => Promise<OpenedStream>) => {
     let text = '';
     let last: string | undefined;
@@ -63,7 +63,7 @@ describe('a stream of events', () => {
     expect(events.at(-1)).toMatchObject({ id: 'end', data: { assistant_message: message } });
   });
 
-  it('is resumed at every piece, on one API and another, with nothing lost and nothing doubled', async () => {
+  it('is resumed at every piece, on alternating APIs, with nothing lost and nothing doubled', async () => {
     const ben = stack.as('ben');
     const chat = await ben.chat();
     await stack.model.script('in pieces', slowPieces(25, 60));
@@ -71,14 +71,14 @@ describe('a stream of events', () => {
     const { text, streams } = await pieceByPiece((last, n) =>
       follow('ben', job.id, last, n % 2 === 0 ? stack.api : other),
     );
-    // How many pieces come between two of them is the machine's affair.
+    // The number of pieces between two of them depends on the machine.
     expect(streams).toBeGreaterThan(3);
     const { assistant_message } = (await ben.get(`/api/v1/jobs/${job.id}`)).body;
     expect(text).toBe(assistant_message.content);
   });
 
   it.each(['chats', 'assistants/support/chats'])(
-    'is resumed by sending the turn again with its key, at every piece, and never sends another: %s',
+    'is resumed by sending the turn again with its key, at every piece, and never makes another turn: %s',
     async (space) => {
       const user = `again by ${space}`;
       const uma = stack.as(user);
@@ -91,7 +91,7 @@ describe('a stream of events', () => {
           headers: { ...headers, 'last-event-id': last },
         });
       const { text, streams } = await pieceByPiece(async (last, n) => {
-        // The first request says that it has nothing.
+        // The first request has no last id.
         const stream = await again(last ?? '', n % 2 === 0 ? stack.api : other);
         expect(stream.headers.get('idempotent-replayed')).toBe(n === 0 ? null : 'true');
         return stream;
@@ -122,7 +122,7 @@ describe('a stream of events', () => {
     },
   );
 
-  it('gives whoever comes late the text so far at once, and the rest as it comes', async () => {
+  it('gives a late client the text so far at once, and the rest as it comes', async () => {
     const eva = stack.as('eva');
     const chat = await eva.chat();
     await stack.model.script('already under way', slowPieces(60, 50));
@@ -139,7 +139,7 @@ describe('a stream of events', () => {
       early.push(event);
       if (textOf(early).length >= textOf(seen).length) break;
     }
-    // Long before the job ends, and though no checkpoint holds it yet.
+    // Long before the job ends, and before a heartbeat has saved this text.
     expect((await eva.get(`/api/v1/jobs/${job.id}`)).body.status).toBe('running');
     expect(textOf(early).startsWith(textOf(seen))).toBe(true);
     late.close();
@@ -167,7 +167,7 @@ describe('a stream of events', () => {
     expect([end.status, end.body]).toEqual([204, undefined]);
   });
 
-  it('tells of a failed job, and of a cancelled one with the text that was kept', async () => {
+  it('reports a failed job, and a canceled one with the text that was kept', async () => {
     const leo = stack.as('leo');
     const chat = await leo.chat();
     await stack.model.script('refused', { status: 400, error_type: 'invalid_request_error', message: 'no' });
@@ -188,7 +188,7 @@ describe('a stream of events', () => {
     expect(names(events).at(-1)).toBe('job canceled');
   });
 
-  it('starts over with `reset` when a worker dies in mid-reply, and the text is the second attempt’s', async () => {
+  it('starts over with `reset` when a worker dies in mid-reply, and has the second attempt’s text', async () => {
     const mia = stack.as('mia');
     const chat = await mia.chat();
     await stack.model.script(
@@ -206,17 +206,17 @@ describe('a stream of events', () => {
         stack.workers.push(await stack.startWorker());
       }
     }
-    // A second attempt that is over within milliseconds may be seen to its end at once, without its `running`.
+    // A second attempt that ends within milliseconds may be seen only at its end, without its `running`.
     const told = withoutDeltas(events).filter((name) => name !== 'job running');
     expect(told.slice(-3)).toEqual(['reset', 'message', 'job succeeded']);
     expect(textOf(events)).toBe('the second attempt, whole');
     expect(events.at(-1)?.data).toMatchObject({ attempts: 2 });
-    // Whoever left during the first attempt is told so, too.
+    // A client that left during the first attempt also gets the reset.
     const resumed = await collect(await follow('mia', events[0]?.data.id as string, '1.6'));
     expect(names(resumed)).toEqual(['reset', 'delta', 'message', 'job succeeded']);
   });
 
-  it('is whole though its reader comes back at every piece, here and there, and its worker dies in between', async () => {
+  it('is complete even if its reader resumes at every piece, on alternating APIs, and its worker dies in between', async () => {
     const una = stack.as('una');
     const chat = await una.chat();
     await stack.model.script('hunted', slowPieces(30, 60), 1);
@@ -237,7 +237,7 @@ describe('a stream of events', () => {
         if (event.event === 'delta') break;
       }
       stream.close();
-      // Long before the reply is over, however slow the machine is.
+      // Long before the reply ends, however slow the machine is.
       if (streams !== 3) continue;
       await stack.workers.pop()?.kill();
       stack.workers.push(await stack.startWorker());
@@ -249,7 +249,7 @@ describe('a stream of events', () => {
     expect(text).toBe(assistant_message.content);
   });
 
-  it('has a client forget what it cannot have: text of a job that nobody has begun', async () => {
+  it('resets a client that claims text of a job that has not begun', async () => {
     const ima = stack.as('ima');
     const chat = await ima.chat();
     await stack.database.query('UPDATE dispatch SET paused = true');
@@ -272,7 +272,7 @@ describe('a stream of events', () => {
     }
   });
 
-  it('never cancels by being left, and is closed to others and to nonsense', async () => {
+  it('never cancels when it is left, and is closed to other users and to invalid ids', async () => {
     const ned = stack.as('ned');
     const chat = await ned.chat();
     await stack.model.script('left alone', slowPieces(10, 50));
@@ -291,7 +291,7 @@ describe('a stream of events', () => {
     expect([head.status, head.headers.get('content-type')]).toEqual([200, 'text/event-stream; charset=utf-8']);
   });
 
-  it('ends in order when its API stops, and goes on at another', async () => {
+  it('ends in order when its API stops, and can be resumed at another', async () => {
     const oda = stack.as('oda');
     const chat = await oda.chat();
     const stopping = await stack.startApi();

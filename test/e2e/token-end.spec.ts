@@ -6,10 +6,10 @@ import { openStream } from '../support/events.js';
 import { Pace } from '../support/pace.js';
 import { type Stack, startStack, tokenFor } from '../support/stack.js';
 
-/** What clocks may be off, in seconds: a token ends so long after its `exp`. */
+/** In seconds, for clocks that are off: a token ends this long after its `exp`. */
 const LEEWAY = 5;
 
-/** A history that no buffer on the way to a client holds. */
+/** A history that no buffer on the way to a client can hold. */
 const LONG = `
   WITH chat AS (
     INSERT INTO chats (id, user_id, assistant_slug, status, last_seq) VALUES (gen_random_uuid(), $1, 'support', 'archived', 300)
@@ -18,7 +18,7 @@ const LONG = `
   INSERT INTO messages (id, chat_id, seq, role, content)
   SELECT gen_random_uuid(), chat.id, n, 'user', repeat('0123456789', 10000) FROM chat, generate_series(1, 300) AS n`;
 
-// They wait more than they work, so they do it side by side, with tokens that end in about three seconds.
+// These tests mostly wait, so they run at the same time, with tokens that end in about three seconds.
 describe('nothing outlives its token', () => {
   let stack: Stack;
   let pace: Pace;
@@ -29,19 +29,19 @@ describe('nothing outlives its token', () => {
   });
   afterAll(() => stack.stop());
 
-  /** A token, and when it ends (milliseconds since the epoch). */
+  /** A token, and its end in milliseconds since the epoch. */
   const ending = (user: string, claims: object = {}): { token: string; endsAt: number } => {
     const exp = Math.ceil(Date.now() / 1_000) + 3 - LEEWAY;
     return { token: tokenFor(user, { exp, ...claims }), endsAt: (exp + LEEWAY) * 1_000 };
   };
-  /** A timer may be early by a millisecond. */
+  /** A timer may be a millisecond early. */
   const expectNow = (endsAt: number): void => {
     const late = Date.now() - endsAt;
     expect(late).toBeGreaterThanOrEqual(-2);
     expect(late).toBeLessThan(pace.bound(500));
   };
 
-  it.concurrent('a stream ends with it, in mid-reply and without a word after it; the turn goes on', async () => {
+  it.concurrent('a stream ends with it, in mid-reply and without a piece after it; the turn goes on', async () => {
     const sam = stack.as('sam');
     const chat = await sam.chat();
     const { token, endsAt } = ending('sam');
@@ -53,7 +53,7 @@ describe('nothing outlives its token', () => {
     expectNow(endsAt);
     const texts = events.filter(({ event }) => event === 'delta');
     expect(texts.length).toBeGreaterThan(10);
-    // To be sent takes time, too.
+    // Sending takes time, too.
     expect(texts.at(-1)?.at).toBeLessThan(pace.bound(endsAt + 100));
     expect(events.at(-1)?.event).toBe('delta');
     expect((await new Client(stack.api.url, token).get('/api/v1/chats')).status).toBe(401);
@@ -71,7 +71,7 @@ describe('nothing outlives its token', () => {
     await mia.request('PATCH', `/api/v1/jobs/${silent.id}`, { body: { status: 'canceled' } });
   });
 
-  it.concurrent('a request that waits for its turn, or for a job, is answered with the job as it is then', async () => {
+  it.concurrent('a request that waits for its turn, or for a job, gets the job as it is then', async () => {
     const ida = stack.as('ida');
     const chat = await ida.chat();
     const { token, endsAt } = ending('ida');
@@ -95,7 +95,7 @@ describe('nothing outlives its token', () => {
     });
     const reader = (response.body as ReadableStream<Uint8Array>).getReader();
     expect(Buffer.from((await reader.read()).value ?? []).toString()).toMatch(/^{"type":"export"/);
-    // A reader that takes its time: at once it would have all of it.
+    // A slow reader: a quick one would get all of it before.
     await new Promise((resolve) => setTimeout(resolve, endsAt - Date.now() + 100));
     const rest = async (): Promise<void> => {
       while (!(await reader.read()).done);
@@ -118,7 +118,7 @@ describe('nothing outlives its token', () => {
     return text;
   };
 
-  it.concurrent('a request whose body comes after it is not done', async () => {
+  it.concurrent('a request whose body comes after it takes no effect', async () => {
     const zoe = stack.as('zoe');
     const chat = await zoe.chat();
     const { token, endsAt } = ending('zoe');
@@ -131,7 +131,7 @@ describe('nothing outlives its token', () => {
     expect((await zoe.get(`/api/v1/chats/${chat.id}/messages`)).body.data).toHaveLength(1);
   });
 
-  it.concurrent('a request that stands behind one that waits until then is not done', async () => {
+  it.concurrent('a request behind one that waits until then takes no effect', async () => {
     const gil = stack.as('gil');
     const [one, other] = [await gil.chat(), (await gil.post('/api/v1/assistants/billing/chats')).body];
     const { token } = ending('gil');

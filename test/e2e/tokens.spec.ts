@@ -61,7 +61,7 @@ describe('tokens of an identity provider', () => {
   const all = (tokens: Record<string, string>, status: number): Record<string, number> =>
     Object.fromEntries(Object.keys(tokens).map((name) => [name, status]));
 
-  it('are accepted by their claims, with five seconds for clocks that are off', async () => {
+  it('are accepted by their claims, with five seconds of leeway for clocks', async () => {
     const good = {
       RS256: from(rsa),
       ES256: from(ec),
@@ -91,14 +91,14 @@ describe('tokens of an identity provider', () => {
     expect(provider.asked).toHaveLength(1);
   });
 
-  it('with a key that is new are accepted at once, and many made-up keys cause one fetch', async () => {
+  it('with a new key are accepted at once, and many made-up keys cause one fetch', async () => {
     provider.keys = [...provider.keys.filter(({ kid }) => kid !== ec.kid), next.jwk];
     const before = provider.asked.length;
     const answers = await Promise.all(Array.from({ length: 8 }, () => ask(from(next))));
     expect(answers.map(({ status }) => status)).toEqual(Array(8).fill(200));
     expect(provider.asked.length - before).toBe(1);
 
-    // Among them the key that was withdrawn.
+    // Among them is the withdrawn key.
     const madeUp = [ec, ...Array.from({ length: 60 }, (_, n) => ({ ...foreign, kid: `made-up-${n}` }))];
     const refused = await Promise.all(madeUp.map((key) => ask(from(key))));
     expect(refused.map(({ status }) => status)).toEqual(madeUp.map(() => 401));
@@ -107,7 +107,7 @@ describe('tokens of an identity provider', () => {
     expect(provider.asked.length - before).toBe(2);
   });
 
-  it('are verified with keys of the provider alone, each for its own algorithm, whatever their headers say', async () => {
+  it('are verified only with keys of the provider, each for its own algorithm, whatever their headers say', async () => {
     const { alg, kid } = rsa;
     const pem = rsa.publicKey.export({ format: 'pem', type: 'spki' });
     const elsewhere = provider.url.replace('/keys', '/evil');
@@ -162,7 +162,7 @@ describe('tokens of an identity provider', () => {
     expect(provider.asked.filter((path) => path !== '/keys')).toEqual([]);
   });
 
-  it('that are refused are so for a reason that the log has, without anything of the token', async () => {
+  it('are refused for a reason that the log has, without any part of the token', async () => {
     const { alg, kid } = rsa;
     const secret = 'hunter2';
     const named = (more: object): string => from(rsa, { sub: secret, ...more });
@@ -203,7 +203,7 @@ describe('tokens of an identity provider', () => {
         expect.objectContaining({ code: 'unauthorized', error: { type: 'TokenFault', message: words } }),
       ]);
       expect(JSON.stringify(body)).not.toContain(words);
-      // As the page has it, where what follows is another each time.
+      // As on the page. The rest of the line varies.
       expect(page).toContain(
         `\`${words.replace(/(none of R|key for R|kid for E).*/, (part) => `${part.slice(0, 7)} …`)}\``,
       );
@@ -211,7 +211,7 @@ describe('tokens of an identity provider', () => {
     expect(stack.api.output()).not.toContain(secret);
   });
 
-  it('with keys that are known go on while the provider is away; of others nobody says that they are not good', async () => {
+  it('with known keys are accepted while the provider is away; others are not called invalid then', async () => {
     await provider.stop();
     const api = await stack.startApi({ LOG_LEVEL: 'info', LOG_FORMAT: 'text' });
     expect((await new Client(api.url, undefined).get('/health/ready')).status).toBe(200);

@@ -113,7 +113,7 @@ describe('traces', () => {
     expect(failed?.attributes['error.type']).toBe('model_unavailable');
   });
 
-  it('are sent with the headers that are set, and never hold what was said or who said it', async () => {
+  it('are sent with the configured headers, and never contain texts or users', async () => {
     expect(collector.headers.length).toBeGreaterThan(1);
     for (const headers of collector.headers) {
       expect(headers).toMatchObject({ path: '/v1/traces', 'x-api-key': 'for-the-collector' });
@@ -123,7 +123,7 @@ describe('traces', () => {
     expect(stack.api.output() + stack.workers[0]?.output()).not.toContain('for-the-collector');
   });
 
-  it('of a process that stops leave with it, and one whose collector hangs stops all the same', async () => {
+  it('are sent before a process stops, and one whose collector hangs stops all the same', async () => {
     const silent = createServer(() => undefined).listen(0, '127.0.0.1');
     await once(silent, 'listening');
     const { port } = silent.address() as { port: number };
@@ -140,7 +140,7 @@ describe('traces', () => {
       const began = Date.now();
       const codes = await Promise.all([other.stop(), last.stop()]);
       expect(codes).toEqual([0, 0]);
-      // Far less than the time the collector would be waited for.
+      // Much less than the longest wait for the collector.
       expect(Date.now() - began).toBeLessThan(pace.bound(8_000));
       expect(collector.spans.map(({ attributes }) => attributes['rejoinder.request_id'])).toContain(requestId);
       expect(other.output()).not.toMatch(/WARN|ERROR/);

@@ -28,7 +28,7 @@ const REPLY = {
 } as const;
 const FIGURES = { messageId: 'msg_late', inputTokens: 1, outputTokens: 1, estimated: false, firstTextMs: 1 };
 
-/** The statements themselves, where a whole service would need luck to get into the situation. */
+/** Calls the statements themselves: a whole service would reach these situations only by luck. */
 describe('the transitions of a job', () => {
   let database: TestDatabase;
   let source: DataSource;
@@ -65,10 +65,10 @@ describe('the transitions of a job', () => {
     });
     return { jobId, chatId, userId };
   };
-  /** Claims one job: this one, if its attempt was lost. */
+  /** Claims one job. It is this one, if its attempt was lost. */
   const claimed = async (jobId: string): Promise<ClaimedJob | undefined> =>
     (await claim(source.manager, { most: 1, lost: [jobId] })).jobs[0];
-  /** A heartbeat of one attempt alone. */
+  /** A heartbeat of one attempt. */
   const beat = async (jobId: string, attempt: number, text: string, at: number): Promise<Extended | undefined> =>
     (await extend(source.manager, [{ jobId, attempt, step: 1, text, at }]))[0];
   const row = async (jobId: string): Promise<any> =>
@@ -76,19 +76,19 @@ describe('the transitions of a job', () => {
   const expire = (jobId: string): Promise<unknown> =>
     source.query(`UPDATE jobs SET lease_until = now() - interval '1 s' WHERE id = $1`, [jobId]);
 
-  it('write a stretch of the draft once, though the answer got lost and it is written again', async () => {
+  it('write a part of the draft once, even if the answer was lost and it is written again', async () => {
     const { jobId } = await accepted();
     await claimed(jobId);
     expect(await beat(jobId, 1, 'uno 😀 ', 0)).toBe('extended');
     expect(await beat(jobId, 1, 'uno 😀 dos ', 0)).toBe('extended');
-    // One that was given up, and is carried out late.
+    // A heartbeat that was given up, and is carried out late.
     expect(await beat(jobId, 1, 'uno 😀 ', 0)).toBe('extended');
     expect(await beat(jobId, 1, 'tres', 10)).toBe('extended');
     expect(await beat(jobId, 1, '', 14)).toBe('extended');
     expect((await row(jobId)).draft).toBe('uno 😀 dos tres');
   });
 
-  it('extend many leases in one statement: neither a row that is held nor a fence keeps the others', async () => {
+  it('extend many leases in one statement: neither a locked row nor a fence keeps the others', async () => {
     const [held, spoken, gone, runs] = [await accepted(), await accepted(), await accepted(), await accepted()];
     const jobs = [held, spoken, gone, runs];
     for (const { jobId } of jobs) {
@@ -112,7 +112,7 @@ describe('the transitions of a job', () => {
         [jobs.map(({ jobId }) => jobId)],
       );
     const done = ({ jobId }: { jobId: string }) => ({ draft: `of ${jobId}`, extended: true, message_id: 'msg_late' });
-    // What is known to be of somebody else's attempt is nothing of ours; its lease is that attempt's own.
+    // The other attempt's job is not changed: its lease is that attempt's own.
     const fenced = { draft: '', extended: true, message_id: null };
     expect(await state()).toEqual([
       { draft: '', extended: false, message_id: null },
@@ -120,12 +120,12 @@ describe('the transitions of a job', () => {
       fenced,
       done(runs),
     ]);
-    // Written again, and what was left is written.
+    // The heartbeats are sent again, and the one that was kept waiting is written.
     expect(await extend(source.manager, beats)).toEqual(['extended', 'extended', 'lost', 'extended']);
     expect(await state()).toEqual([done(held), done(spoken), fenced, done(runs)]);
   });
 
-  it('say when they happened, not when their statement began to wait for a lock', async () => {
+  it('have the time at which they happened, not that at which their statement began to wait for a lock', async () => {
     const { jobId, chatId, userId } = await accepted();
     const holder = source.createQueryRunner();
     await holder.startTransaction();
@@ -146,7 +146,7 @@ describe('the transitions of a job', () => {
     expect(finished.getTime()).toBeGreaterThanOrEqual(started.getTime());
   });
 
-  it('end the line of their own attempt in the ledger, though an earlier one is open still', async () => {
+  it('end the entry of their own attempt in the ledger, even if an earlier one is still open', async () => {
     const { jobId } = await accepted();
     await claimed(jobId);
     await expire(jobId);
@@ -167,7 +167,7 @@ describe('the transitions of a job', () => {
     ]);
   });
 
-  it('leave no line of the ledger open that nobody will end, and none ended whose attempt runs', async () => {
+  it('leave no entry of the ledger open without an attempt, and end none whose attempt runs', async () => {
     const [over, another, runs, fresh] = [await accepted(), await accepted(), await accepted(), await accepted()];
     /** As if its end had not been written. */
     const open = (jobId: string, age: string): Promise<unknown> =>
@@ -181,7 +181,7 @@ describe('the transitions of a job', () => {
     await claimed(another.jobId);
     await cancel(source.manager, fresh.jobId, fresh.userId);
     for (const { jobId } of [over, another, runs]) await open(jobId, '6 seconds');
-    // It may be on its way to being ended by the worker that began it.
+    // The worker that began it may be about to end it.
     await open(fresh.jobId, '0 seconds');
     await endOrphans(source.manager);
     const outcomes = async ({ jobId }: { jobId: string }): Promise<unknown[]> =>
@@ -197,7 +197,7 @@ describe('the transitions of a job', () => {
     expect(await outcomes(fresh)).toEqual(['running']);
   });
 
-  it('let one claim of many at once through, and none before the lease has run out', async () => {
+  it('let one of many simultaneous claims through, and none before the lease has run out', async () => {
     const { jobId } = await accepted();
     const claims = await Promise.all(Array.from({ length: 10 }, () => claimed(jobId)));
     expect(claims.filter(Boolean)).toHaveLength(1);
@@ -206,7 +206,7 @@ describe('the transitions of a job', () => {
     expect((await claimed(jobId))?.attempt).toBe(2);
   });
 
-  it('fence off every write of an attempt that is no longer the job’s', async () => {
+  it('refuse every write of an attempt that is no longer the job’s', async () => {
     const { jobId, chatId } = await accepted();
     await claimed(jobId);
     await expire(jobId);
@@ -233,7 +233,7 @@ describe('the transitions of a job', () => {
     ]);
   });
 
-  it('leave what a stopping worker hands back to new workers for some seconds', async () => {
+  it('leave jobs that a stopping worker hands back to new workers for some seconds', async () => {
     await source.query(
       `UPDATE jobs SET status = 'canceled', lease_until = NULL, finished_at = now() WHERE finished_at IS NULL`,
     );
@@ -241,7 +241,7 @@ describe('the transitions of a job', () => {
     const jobs = [await accepted(), await accepted(), await accepted()].map(({ jobId }) => jobId);
     const [first = '', second = '', third = ''] = jobs;
     for (const jobId of jobs) await claimed(jobId);
-    /** By a worker that was told to stop 100 s ago, after 400 s of life: workers are new that were started in the last 200 s. */
+    /** Handed back by a worker that got SIGTERM 100 s ago, after 400 s of life. Workers that started in the last 200 s are new. */
     const handedBack = (jobId: string): Promise<boolean> =>
       handBack(source.manager, jobId, 1, FIGURES, { uptimeSeconds: 500, stoppingSeconds: 100 });
     await handedBack(first);
@@ -260,11 +260,11 @@ describe('the transitions of a job', () => {
     });
     await source.query(`UPDATE jobs SET available_at = available_at - interval '6 s' WHERE id = $1`, [third]);
     expect(await claim(source.manager, { most: 7, uptimeSeconds: 210 })).toMatchObject({ jobs: [{ id: third }] });
-    // Whoever takes it forgets about it: the next attempt is anybody's.
+    // The next claim removes the mark, so any worker may take the next attempt.
     expect((await row(third)).left_to_workers_since).toBeNull();
   });
 
-  it('change nothing in a final state, whoever comes late', async () => {
+  it('change nothing in a final state, whatever comes late', async () => {
     const { jobId, userId } = await accepted();
     await claimed(jobId);
     await beat(jobId, 1, 'so far', 0);
@@ -286,7 +286,7 @@ describe('the transitions of a job', () => {
     ]);
   });
 
-  it('pass over what is withheld, and try with the job that has had the fewest attempts', async () => {
+  it('pass over withheld jobs, and probe with the job that has had the fewest attempts', async () => {
     await source.query(
       `UPDATE jobs SET status = 'canceled', lease_until = NULL, finished_at = now() WHERE finished_at IS NULL`,
     );
@@ -321,7 +321,7 @@ describe('the transitions of a job', () => {
       [undefined, undefined],
       [ids[0], 3],
     ]);
-    // One that was lost goes first, unless it runs here.
+    // A lost attempt goes first, unless it runs here.
     await expire(ids[2] ?? '');
     expect(await probe({ withheld: nothing, run: [ids[2] ?? ''] })).toMatchObject({ id: ids[1] });
     expect(await probe({ withheld: nothing })).toMatchObject({ id: ids[2], takenOver: true });
@@ -330,7 +330,7 @@ describe('the transitions of a job', () => {
     expect(others.jobs.map(({ id }) => id)).toEqual([jobs.at(-1)?.jobId]);
   });
 
-  it('let a job fail only so often in the same way, and count what is free apart', async () => {
+  it('let a job fail only a few times in the same way, and count free attempts apart', async () => {
     const fail = async (
       jobId: string,
       fault: { code: 'answer_empty' | 'model_unavailable'; most: number; free?: boolean },
@@ -379,7 +379,7 @@ describe('the transitions of a job', () => {
     ]);
     expect(lines).toHaveLength(3);
     const late = [await accepted(), await accepted()];
-    // One that was lost goes before them, and says that there may be more.
+    // A lost attempt goes before them, and then there may be more.
     const lost = await claim(source.manager, { most: 2, lost: jobs.map(({ jobId }) => jobId) });
     expect(lost).toMatchObject({ more: true, jobs: [{ id: jobs[0]?.jobId, attempt: 2, takenOver: true }] });
     expect(await claim(source.manager, { most: 1 })).toMatchObject({ more: true, jobs: [{ id: late[0]?.jobId }] });
@@ -392,7 +392,7 @@ describe('the transitions of a job', () => {
     ['a long reply', 128_000, 'short', 69_997],
     ['long instructions', 1_024, '漢'.repeat(50_000), 121_976],
     ['instructions that take it all', 128_000, '漢'.repeat(100_000), 0],
-  ])('leave to a history what %s leaves of the context', async (_, maxOutputTokens, systemPrompt, room) => {
+  ])('leave to a history the context’s room beside %s', async (_, maxOutputTokens, systemPrompt, room) => {
     const [found] = await source.query(
       `SELECT (${ROOM})::int AS room FROM (SELECT $1::int AS max_output_tokens, octet_length($2::text) AS prompt_bytes) AS a`,
       [maxOutputTokens, systemPrompt],
@@ -400,7 +400,7 @@ describe('the transitions of a job', () => {
     expect(found).toEqual({ room });
   });
 
-  it('are planned for the first few turns of a connection and never again, whatever they are told', async () => {
+  it('are planned for the first few turns of a connection and never again, whatever their values', async () => {
     const TIMES = 20;
     const runner = source.createQueryRunner();
     const { manager } = runner;
@@ -434,13 +434,13 @@ describe('the transitions of a job', () => {
     }
   });
 
-  it('read a few rows each, though three thousand turns wait of which PostgreSQL did not know when it last looked', async () => {
+  it('read a few rows each, even if three thousand turns wait that PostgreSQL’s statistics do not know', async () => {
     await source.query('ALTER TABLE jobs SET (autovacuum_enabled = false)');
     await source.query(
       `UPDATE jobs SET status = 'canceled', lease_until = NULL, finished_at = now() WHERE finished_at IS NULL`,
     );
     const [chatId, userId] = [newId(), newId()];
-    // Most calls there are were the user's, and before today.
+    // Most calls were the user's, and before today.
     await source.query(
       `INSERT INTO model_calls (job_id, attempt, model, outcome, started_at, ended_at, user_id, assistant_slug)
        SELECT gen_random_uuid(), 1, 'm', 'completed', now() - interval '3 days' + n * interval '1 s', now(), $1, 'a' FROM generate_series(1, 3000) n`,

@@ -5,7 +5,7 @@ import type { App } from '../support/processes.js';
 import { type Stack, startStack, tokenFor } from '../support/stack.js';
 import { until } from '../support/until.js';
 
-/** So many clients in each of the ways to wait. */
+/** The number of clients for each way to wait. */
 const CLIENTS = 20;
 
 describe('clients that wait', () => {
@@ -25,9 +25,9 @@ describe('clients that wait', () => {
     line.close();
   });
 
-  it('cost no queries, whether they wait for a turn, poll with patience or follow: the API is silent until it is told', async () => {
+  it('cost no queries, whether they wait for a turn, for a job or on a stream: the API is silent until a notice comes', async () => {
     await stack.model.script('a long silence', { text: 'and then a word' });
-    // For as long as it takes.
+    // As long as the test needs.
     stack.model.freeze();
     const clients = Array.from({ length: CLIENTS }, (_, n) => `user-${n}`);
     const chats = await Promise.all(clients.map(async (user) => (await stack.as(user, api).chat()).id));
@@ -43,11 +43,11 @@ describe('clients that wait', () => {
       jobs.map(({ id, user_id }) => openStream(api.url, tokenFor(user_id), `/api/v1/jobs/${id}/events`)),
     );
     const ends = streams.map(collect);
-    // The polls have looked once; how long that takes, only the silence after it tells.
+    // Each wait for a job begins with a look. Only the silence afterwards shows that all have looked.
     await until(async () => {
       const before = line.sent;
       await new Promise((resolve) => setTimeout(resolve, 2_500));
-      // The connection that listens is tried now and then: one small statement, however many wait.
+      // The check of the connection that listens: one small statement, however many wait.
       return line.sent - before < 100;
     }, 'a silence of 2.5 s between the API and its database');
     expect((await stack.database.query(`SELECT FROM jobs WHERE status = 'running'`)).rowCount).toBe(CLIENTS);
@@ -58,21 +58,21 @@ describe('clients that wait', () => {
     expect((await Promise.all(ends)).map((events) => events.at(-1)?.id)).toEqual(clients.map(() => 'end'));
   });
 
-  it('and follow one job all look at it by one query when it changes', async () => {
+  it('and follow one job share one query when it changes', async () => {
     await stack.model.script('one word, and silence', { pieces: ['Hmm. '], stall_after: 1 });
     const user = stack.as('many', api);
     const { id } = await user.turnAsync((await user.chat()).id, 'one word, and silence');
     const streams = await Promise.all(
       Array.from({ length: 100 }, () => openStream(api.url, tokenFor('many'), `/api/v1/jobs/${id}/events`)),
     );
-    // Each has its text, so none has anything left to ask.
+    // Each stream has its text, so none has to ask for more.
     for (const { events } of streams) while ((await events.next()).value?.event !== 'delta');
     await new Promise((resolve) => setTimeout(resolve, 1_000));
     const before = line.sent;
     await stack.database.query(`SELECT pg_notify('rejoinder_jobs', $1 || ' running')`, [id]);
     await until(async () => line.sent > before, 'a look');
     await new Promise((resolve) => setTimeout(resolve, 1_000));
-    // One look, one question, and perhaps the statement that tries the connection; a look each were 50,000 bytes at least.
+    // One look, one question, and perhaps the check of the connection. A look for each stream would be at least 50,000 bytes.
     expect(line.sent - before).toBeLessThan(5_000);
     await user.patch(`/api/v1/jobs/${id}`, { status: 'canceled' });
     streams.forEach((stream) => stream.close());

@@ -21,7 +21,7 @@ const TLS = {
   key: readFileSync('test/support/tls/localhost-key.pem'),
 };
 
-/** Agrees to encryption, with a certificate that it has signed itself. */
+/** Agrees to encryption, with a self-signed certificate. */
 function tlsOfNobody(): Server {
   return createServer((socket) => {
     socket.once('data', () => {
@@ -67,7 +67,7 @@ describe('a DATABASE_URL', () => {
       (url) => (url.password = 'hush'),
       'the password of rejoinder is wrong, or there is no such user',
     ],
-  ])('with %s is one line of every program, which says so', async (_, change, words) => {
+  ])('with %s makes every program print one line that says so', async (_, change, words) => {
     const ended = await Promise.all(
       PROGRAMS.map((program) => runProgram(program, { ...SETTINGS, DATABASE_URL: changed(change) })),
     );
@@ -87,13 +87,13 @@ describe('a DATABASE_URL', () => {
       /asks for TLS, and 127\.0\.0\.1:\d+ speaks none/,
     ],
     [
-      'a certificate of nobody',
+      'an untrusted certificate',
       () => leadingTo(tlsOfNobody(), '?sslmode=verify-full'),
       /vouches for the certificate of 127\.0\.0\.1:\d+ \(DEPTH_ZERO_SELF_SIGNED_CERT\)/,
     ],
     ['the port of something else', () => leadingTo(createHttpServer()), /so it may not be PostgreSQL/],
     [
-      'a socket that is not there',
+      'a missing socket',
       () => database.url.replace(/@.*\//, '@/') + '?host=/nowhere',
       /there is no socket \/nowhere\/\.s\.PGSQL\.5432/,
     ],
@@ -102,7 +102,7 @@ describe('a DATABASE_URL', () => {
       () => database.url.replace('@', '%@'),
       /DATABASE_URL has a % that begins no percent-encoding/,
     ],
-  ])('with %s is told in plain words', async (_, address, words) => {
+  ])('with %s gives a plain message', async (_, address, words) => {
     const { code, printed } = await runProgram('migrate', { ...SETTINGS, DATABASE_URL: await address() });
     expect([code, printed]).toEqual([1, expect.stringMatching(words)]);
     expect(printed).toMatch(
@@ -155,7 +155,7 @@ describe('a REDIS_URL', () => {
     );
   });
 
-  (has('redis-server') ? it : it.skip)('with a wrong password, or a database that is not there, is named', async () => {
+  (has('redis-server') ? it : it.skip)('with a wrong password, or an unknown database, is named', async () => {
     const redis = await startRedis(undefined, ['--requirepass', 'right']);
     try {
       const { host } = new URL(redis.url);

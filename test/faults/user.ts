@@ -337,7 +337,7 @@ export class User {
 
 /** The call ended because its connection was refused or broke. */
 function isBroken(error: unknown): boolean {
-  // By name, not by class: under Jest there are two classes of that name.
+  // The name decides, because under Jest there are two classes of that name.
   const { name, message = '' } = error as Partial<Error>;
   return name === 'TypeError' && /fetch failed|terminated|other side closed/i.test(message);
 }

@@ -25,7 +25,7 @@ export type Key = 'k0' | 'k1' | 'k2' | undefined;
 /** The precondition of a change: none, the newest known ETag, the one before it, or one that never existed. */
 export type Match = 'none' | 'newest' | 'older' | 'any' | 'wrong';
 
-/** By the chat's own path, by its assistant's, or by another assistant's. */
+/** The path to a chat: its own, its assistant's, or another assistant's. */
 export type Way = 'plain' | 'scoped' | 'astray';
 
 /** How long a request waits for a turn's end: not at all, for no time, or for longer than turns take that end by themselves. */

@@ -1,6 +1,6 @@
 import type { NamedPrograms } from '../by-name.js';
 
-/** What developers run now and then. What they run daily is an npm script of its own. */
+/** Tasks that developers run now and then. Daily ones are npm scripts of their own. */
 export const TASKS: NamedPrograms = {
   boundaries: {
     does: 'finds imports that do not point from apps to libs, and circles',

@@ -55,7 +55,7 @@ export class Exchange {
   readonly live = new LiveText();
   /** The text that screen readers announce. */
   readonly announcement = new Store('');
-  /** By job. */
+  /** Measurements, by job. */
   readonly measured = new Store<ReadonlyMap<string, Measured>>(new Map());
 
   private following = new AbortController();

@@ -1,6 +1,6 @@
 import { ApiError, ConnectionError, type ErrorBody, type ErrorDetail, type JobStatus } from '@rejoinder/client';
 
-/** What went wrong, for a reader. */
+/** A problem, in words for a reader. */
 export interface Problem {
   readonly message: string;
   /** The contract's code; undefined when the service was not reached. */

@@ -75,7 +75,7 @@ let renewing: Promise<string | undefined> | undefined;
 export async function renewed(refused: string): Promise<string | undefined> {
   const { session } = signIn.get();
   if (session === undefined) return undefined;
-  if (session.token !== refused) return session.token; // somebody was quicker
+  if (session.token !== refused) return session.token; // another request has renewed it
   if (!session.given) {
     leave('Your token is no longer accepted. It may have expired: paste another one to go on.');
     return undefined;

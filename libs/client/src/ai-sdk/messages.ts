@@ -1,9 +1,7 @@
 import type { UIMessage } from 'ai';
 import type { Job, JobStatus, Message } from '../types.js';
 
-/**
- * What the service says about a message besides its text, in the contract's words. A message that the page has just sent has none of it.
- */
+/** A message's fields besides its text, in the contract's words. A message that the page has just sent has none of them. */
 export interface RejoinderMetadata {
   /** The job that writes the reply. */
   readonly job_id?: string;

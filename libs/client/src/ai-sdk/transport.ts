@@ -35,11 +35,11 @@ export class RejoinderChatTransport implements ChatTransport<UIMessage> {
 
   private readonly client: Rejoinder;
   private readonly cancelOnStop: boolean;
-  /** By chat: the job to show at the next `reconnectToStream`, even if it has ended by then. */
+  /** The job to show at the next `reconnectToStream`, even if it has ended by then; by chat. */
   private readonly owed = new Map<string, string>();
-  /** By chat: a cancel under way. */
+  /** A cancel under way, by chat. */
   private readonly canceling = new Map<string, Promise<void>>();
-  /** By chat: the latest request for its stream. */
+  /** The latest request for a stream, by chat. */
   private readonly reconnecting = new Map<string, object>();
 
   constructor({ client, cancelOnStop = true }: RejoinderChatTransportOptions) {
