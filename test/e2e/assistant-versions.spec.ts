@@ -37,8 +37,9 @@ describe('a definition that changes', () => {
     return file;
   };
   /** An API loads the file when it starts. */
-  const load = async (name: string, fields: object): Promise<void> =>
-    (await stack.startApi({ ASSISTANTS_FILE: await definition(name, fields) })).stop();
+  const load = async (name: string, fields: object): Promise<void> => {
+    await (await stack.startApi({ ASSISTANTS_FILE: await definition(name, fields) })).stop();
+  };
   const pause = (paused: boolean): Promise<unknown> => ops.patch('/api/v1/admin/dispatch', { paused });
   const promptOf = async (text: string): Promise<unknown> => (await stack.model.calls(text))[0]?.system;
 

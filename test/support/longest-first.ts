@@ -7,21 +7,38 @@ const TestSequencer = sequencer as unknown as typeof sequencer.default;
 type Tests = Parameters<InstanceType<typeof TestSequencer>['sort']>[0];
 type Test = Tests[number];
 
-/** The test files that take longest, although some of them are short. */
+/** The test files that take longest, although some of them are short: each is begun while enough others are left to run beside it. */
 const LONGEST = [
-  'faults/chaos',
-  'browser/playground-chats',
-  'e2e/shutdown',
-  'e2e/outages',
-  'e2e/start',
-  'e2e/redis-forms',
-  'browser/playground-visits',
+  'faults/odd-answers',
   'faults/model',
-  'e2e/data-care',
+  'e2e/feed',
+  'e2e/outages',
+  'faults/odd-answers-of-two',
+  'browser/playground-chats',
+  'e2e/ledger',
+  'e2e/shutdown',
   'faults/rolling',
-  'fuzz/fuzz',
-  'faults/database',
+  'e2e/redis-forms',
   'e2e/stream',
+  'faults/attempts',
+  'faults/chaos',
+  'e2e/data-care',
+  'e2e/client',
+  'e2e/start',
+  'e2e/model-check',
+  'browser/playground-visits',
+  'faults/silent-database',
+  'e2e/ai-sdk',
+  'e2e/build',
+  'e2e/nginx',
+  'e2e/stream-lifetimes',
+  'faults/database',
+  'browser/stream-clients',
+  'e2e/bad-input',
+  'fuzz/fuzz',
+  'e2e/model-holds',
+  'e2e/idempotency',
+  'browser/playground-replies',
 ].map((name) => join(import.meta.dirname, `../${name}.spec.js`));
 
 /**
