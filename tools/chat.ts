@@ -13,9 +13,9 @@ const USAGE = `Talks to an assistant of a running service.
   npm run chat -- <assistant> "<text>"     prints one reply and exits (with --silent before "chat", nothing else)
 
   --user   who talks (default demo); a token is signed for them, as \`npm run token\` does
-  --token  a token, instead
+  --token  a token to use instead
   --url    where the service is (default: where \`npm start\` has it, or else http://127.0.0.1:PORT)
-  --new    closes the chat that there is, and begins another`;
+  --new    closes the present chat, and begins another`;
 
 /** Exit codes: the shell's for Ctrl-C, and the usual one for a wrong command line. */
 const STOPPED = 130;

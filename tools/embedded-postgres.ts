@@ -104,7 +104,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     const last = log.trim().split('\n').slice(-LAST_LINES).join('\n');
     throw new Error(
       `The embedded PostgreSQL on the data in ${cluster} does not start:\n${last}\n` +
-        'To begin anew, without what it holds, move that directory away.',
+        'Move that directory away to begin anew, without its data.',
       { cause },
     );
   });

@@ -50,7 +50,7 @@ async function stop(exitCode: number): Promise<void> {
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => {
     if (stopping) return parts.kill();
-    console.log('\nStopping (once more: at once) …');
+    console.log('\nStopping … (Ctrl-C again stops at once)');
     void stop(0);
   });
 }

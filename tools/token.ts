@@ -7,8 +7,8 @@ const USAGE = `Prints a token for a user, and nothing else.
   npm run --silent token -- <user> [--expires <span>] [--scope <scope>]
   node dist/bin/token.js <user> …            the same, built: in the image
 
-  --expires   how long it holds: 15m, 12h, 30d … (default 24h)
-  --scope     what it allows beyond the user's own things: admin
+  --expires   how long it is valid: 15m, 12h, 30d … (default 24h)
+  --scope     rights beyond the user's own data: admin
 
 Signed with JWT_SECRET, or with the development secret under DATA_DIR; JWT_ISSUER, JWT_AUDIENCE and the first
 of JWT_CLIENT_IDS are put in when set. With JWT_JWKS_URI tokens come from the identity provider.`;

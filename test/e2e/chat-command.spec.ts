@@ -69,7 +69,7 @@ describe('npm run chat', () => {
     // A terminal's Ctrl-C comes twice: from the terminal, and from npm.
     run.process.kill('SIGINT');
     const { out, err, code } = await run.ended;
-    expect([out, err, code]).toEqual(['a b c d \n', 'Stopped; what there was of the reply is kept.\n', 130]);
+    expect([out, err, code]).toEqual(['a b c d \n', 'Stopped; the reply so far is kept.\n', 130]);
     const { rows } = await stack.database.query(`SELECT status FROM jobs WHERE user_id = 'ben'`);
     expect(rows).toEqual([{ status: 'canceled' }]);
   });

@@ -175,9 +175,7 @@ withNginx('behind nginx', () => {
       const chat = await ben.getChat(id);
       expect(await ben.getChat(id)).toBe(chat);
       const changed = await ben.updateChat(id, { title: 'one' }, { ifUnchanged: chat });
-      await expect(ben.updateChat(id, { title: 'two' }, { ifUnchanged: chat })).rejects.toMatchObject({
-        status: 412,
-      });
+      await expect(ben.updateChat(id, { title: 'two' }, { ifUnchanged: chat })).rejects.toMatchObject({ status: 412 });
       await ben.deleteChat(id, { ifUnchanged: changed });
     }
     const ada = clientOf('ada', plain);

@@ -126,10 +126,7 @@ describe('on the wire', () => {
       ['an address with needless escapes', () => get('Host: x\r\n', '/health/%6cive')],
       ['empty lines in front', () => `\r\n\r\n${get('Host: x\r\n')}`],
       ['HTTP/1.0 without a host', () => 'GET /health/live HTTP/1.0\r\n\r\n'],
-      [
-        'an upgrade that the service does not offer',
-        () => get('Host: x\r\nUpgrade: h2c\r\n').replace('close', 'close, Upgrade'),
-      ],
+      ['an upgrade that is not offered', () => get('Host: x\r\nUpgrade: h2c\r\n').replace('close', 'close, Upgrade')],
     ])('%s', async (_, bytes) => {
       const { answers } = await send(bytes());
       expect(answers.map(({ text }) => text)).toEqual(['{"status":"ok"}']);

@@ -28,7 +28,7 @@ export async function makeCodeCache(file: string): Promise<void> {
       resolve(stdout + stderr);
     });
   });
-  if (!existsSync(cacheOf(file, readFileSync(file)))) throw new Error(`No code cache came of ${file}:\n${printed}`);
+  if (!existsSync(cacheOf(file, readFileSync(file)))) throw new Error(`No code cache was made of ${file}:\n${printed}`);
 }
 
 /* The process that `makeCodeCache` starts. */

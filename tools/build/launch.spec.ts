@@ -63,7 +63,7 @@ describe('a program and its code cache', () => {
   it('gets an error with the output when no cache can be made', async () => {
     const broken = join(home, 'broken.cjs');
     await writeFile(broken, 'process.kill(process.pid, "SIGKILL")');
-    await expect(makeCodeCache(broken)).rejects.toThrow('No code cache came of');
+    await expect(makeCodeCache(broken)).rejects.toThrow('No code cache was made of');
     expect(await readFile(broken, 'utf8')).toContain('SIGKILL');
   });
 });

@@ -85,9 +85,7 @@ export class Conversation {
     // Into a pipe, only the whole reply is printed, never the text of a lost attempt.
     if (!terminal.watched && message !== undefined) terminal.quote(`${message.content}\n`);
     if (job?.status === 'canceled') {
-      terminal.note(
-        message === undefined ? 'Stopped; there was nothing of a reply to keep.' : (endingOf(message) ?? ''),
-      );
+      terminal.note(message === undefined ? 'Stopped before the reply began.' : (endingOf(message) ?? ''));
       return 'canceled';
     }
     const ending = message && endingOf(message);

@@ -19,7 +19,7 @@ export function endingOf({ status, stop_reason, stop_details, content }: Message
   if (status !== 'incomplete') return undefined;
   switch (stop_reason) {
     case 'canceled':
-      return 'Stopped; what there was of the reply is kept.';
+      return 'Stopped; the reply so far is kept.';
     case 'max_tokens':
       return 'Cut off: the reply has reached its greatest length (max_output_tokens of the assistant).';
     case 'model_context_window_exceeded':

@@ -58,7 +58,7 @@ function invitation({ api, token }: BannerFacts): string {
 ${line('<token>')}
 `;
   }
-  return `  Open a chat as the user "demo" (the token holds for 24 hours; it is the one to paste under Authorize, too):
+  return `  Open a chat as the user "demo" (the token is valid for 24 hours; Authorize in Swagger UI takes it, too):
 
 ${line(token)}
 

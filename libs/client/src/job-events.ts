@@ -87,7 +87,7 @@ export class JobEvents implements AsyncIterable<JobEvent> {
   async reply(): Promise<Message> {
     if (this.job === undefined || !isFinal(this.job)) for await (const event of this) void event;
     if (this.message !== undefined) return this.message;
-    if (this.job === undefined) throw new ConnectionError('The stream ended without a word.');
+    if (this.job === undefined) throw new ConnectionError('The stream ended without an event.');
     throw new TurnError(this.job);
   }
 
@@ -112,7 +112,7 @@ export class JobEvents implements AsyncIterable<JobEvent> {
         }
         ended = true;
         // The service begins with the job. So the stream was cut, or somebody else answers; trying again without end would not help.
-        if (!told) throw new ConnectionError('The stream ended without a word.');
+        if (!told) throw new ConnectionError('The stream ended without an event.');
       } catch (error) {
         signal?.throwIfAborted();
         // A stream that breaks at once, each time, with nothing new, counts as an absent service.

@@ -9,8 +9,8 @@ const CODES: Readonly<Record<string, string>> = {
   ENETUNREACH: 'there is no network',
   ECONNRESET: 'the connection broke off',
   UND_ERR_SOCKET: 'the connection broke off',
-  ETIMEDOUT: 'it takes no connection',
-  UND_ERR_CONNECT_TIMEOUT: 'it takes no connection',
+  ETIMEDOUT: 'it accepts no connection',
+  UND_ERR_CONNECT_TIMEOUT: 'it accepts no connection',
   ERR_SSL_WRONG_VERSION_NUMBER: 'it does not speak TLS',
 };
 

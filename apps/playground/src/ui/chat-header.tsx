@@ -101,7 +101,7 @@ export function ChatHeader(props: ChatHeaderProps): JSX.Element {
       {asking && (
         <Sheet label="Close this chat?" side="center" onClose={() => setAsking(false)}>
           <h2>Close this chat?</h2>
-          <p>It can still be read, but closing is final: nothing can be said in it any more.</p>
+          <p>You can still read it, but closing is final: it takes no more messages.</p>
           <div class="choices">
             <button class="button quiet" type="button" onClick={() => setAsking(false)}>
               Keep it open

@@ -50,7 +50,7 @@ export function ChatPanel(props: ChatPanelProps): JSX.Element {
       {phase === 'missing' ? (
         <div class="nothing">
           <h2>There is no such chat</h2>
-          <p>It may belong to somebody else: chats are seen by their own user only.</p>
+          <p>It may belong to somebody else: only its own user can see a chat.</p>
           <a class="button" href="#/">
             To the assistants
           </a>

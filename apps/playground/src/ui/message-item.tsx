@@ -52,10 +52,7 @@ export const MessageItem = memo(
             </button>
           )}
           {inContext === false && (
-            <span
-              class="left-out"
-              title="The model does not take this turn, and would not later. The next message stands without it."
-            >
+            <span class="left-out" title="The model does not take this turn, so it gets later messages without it.">
               not sent to the model any more
             </span>
           )}

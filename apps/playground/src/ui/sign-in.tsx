@@ -95,10 +95,10 @@ export function SignInForm({
           </p>
         )}
         {byName ? (
-          <p>Any name will do: it is made up, and has chats of its own.</p>
+          <p>Any name will do. Each name is a user with chats of its own.</p>
         ) : (
           <>
-            <p>In the directory of the service, this prints one that holds for 24 hours:</p>
+            <p>In the directory of the service, this prints one that is valid for 24 hours:</p>
             <p class="command">
               <code>{COMMAND}</code>
               <Copy text={COMMAND} label="Copy the command" />

@@ -56,7 +56,7 @@ export function TurnItems({ conversation, view, talker, onInspect }: TurnItemsPr
       {isUnanswered && (
         <li class="message assistant" key="unanswered">
           <div class="no-reply">
-            <p>No reply was asked for yet, or it did not come.</p>
+            <p>Nobody has asked for a reply yet, or none came.</p>
             <button class="button small" type="button" onClick={() => void conversation.again()}>
               <Icon name="reopen" /> Ask for a reply
             </button>
@@ -128,7 +128,7 @@ function NoReply({
         {!isCanceled && <Icon name="alert" />}
         <div>
           <p>
-            {isCanceled ? 'Stopped. There was nothing of a reply to keep.' : (failure?.sentence ?? 'No reply came.')}
+            {isCanceled ? 'Stopped before the reply began.' : (failure?.sentence ?? 'No reply came.')}
             {!isCanceled && failure?.help !== undefined && <> {failure.help}</>}
           </p>
           <p class="notice-ids">

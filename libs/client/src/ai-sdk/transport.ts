@@ -65,10 +65,10 @@ export class RejoinderChatTransport implements ChatTransport<UIMessage> {
       return this.show(chatId, abortSignal, (signal) => this.client.followJob(job.id, { signal }));
     }
     if (messageId !== undefined) {
-      throw new TypeError('Rejoinder keeps what was said: a message that was sent cannot be changed or sent again.');
+      throw new TypeError('Rejoinder keeps messages: one that was sent cannot be changed or sent again.');
     }
     const message = messages.at(-1);
-    if (message?.role !== 'user') throw new TypeError('There is no message of the user to be sent.');
+    if (message?.role !== 'user') throw new TypeError('There is no user message to send.');
     const turn = textOf(message);
     const idempotencyKey = keyOf(chatId, message.id);
     await this.settled(chatId, abortSignal);
