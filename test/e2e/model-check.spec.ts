@@ -58,7 +58,7 @@ describe('the check of the models', () => {
       .filter((line) => line.includes('"context":"ModelWatch"'))
       .map((line) => JSON.parse(line));
 
-  it('logs findings as warnings that say what to do, and shows them in the worker’s readiness and metrics; the worker is ready all the same', async () => {
+  it('logs findings as warnings, and shows them in the readiness and metrics of the worker, which is ready all the same', async () => {
     answer = (response) =>
       response
         .writeHead(200, { 'content-type': 'application/json' })
