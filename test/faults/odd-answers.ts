@@ -156,11 +156,16 @@ const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 /** What is promised to everybody else, in milliseconds. */
 const SERVED_MS = 3_000;
 
-/** Sends a turn, in a chat of its own: one that was archived with its turn in flight makes room for the next. */
-async function turnOf(user: Client, text: string): Promise<string> {
+/** Sends a turn in the user's chat. @returns the ids of the job and the chat */
+async function turnOf(user: Client, text: string): Promise<{ id: string; chatId: string }> {
   const chat = await user.chat();
-  const { id } = await user.turnAsync(chat.id, text);
-  await user.patch(`/api/v1/chats/${chat.id}`, { status: 'archived' });
+  return { id: (await user.turnAsync(chat.id, text)).id, chatId: chat.id };
+}
+
+/** Sends one turn more than the chat takes: a chat that was archived with its turn in flight makes room for the next. */
+async function oneOfSeveral(user: Client, text: string): Promise<string> {
+  const { id, chatId } = await turnOf(user, text);
+  await user.patch(`/api/v1/chats/${chatId}`, { status: 'archived' });
   return id;
 }
 
@@ -180,10 +185,10 @@ function tests(workers: 1 | 2): void {
   const send = async (name: string): Promise<{ user: Client; id: string }[]> => {
     const one = stack.as(`one ${name}`);
     const sent: { user: Client; id: string }[] = [];
-    for (let n = 0; n < 7; n++) sent.push({ user: one, id: await turnOf(one, `${name}: one, ${n}.`) });
+    for (let n = 0; n < 7; n++) sent.push({ user: one, id: await oneOfSeveral(one, `${name}: one, ${n}.`) });
     const several = Array.from({ length: 30 }, async (_, n) => {
       const user = stack.as(`several ${name} ${n}`);
-      return { user, id: await turnOf(user, `${name}: several, ${n}.`) };
+      return { user, id: (await turnOf(user, `${name}: several, ${n}.`)).id };
     });
     return [...sent, ...(await Promise.all(several))];
   };
@@ -249,7 +254,7 @@ function tests(workers: 1 | 2): void {
       await stack.model.script(`${name}: `, script);
       const one = stack.as(`doubtful ${name}`);
       const ids: string[] = [];
-      for (let n = 0; n < 7; n++) ids.push(await turnOf(one, `${name}: ${n}.`));
+      for (let n = 0; n < 7; n++) ids.push(await oneOfSeveral(one, `${name}: ${n}.`));
       // Others go on, and so it is seen that only these turns are at fault.
       let over = false;
       const served = (async () => {
