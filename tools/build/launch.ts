@@ -14,8 +14,8 @@ export interface Program {
 
 /**
  * Reads the program `file`, as `bundle.ts` made it, and its code cache: what V8 had made of the same text at build time. With it a
- * start costs half, as most of a start is parsing. V8 refuses a cache made with other flags (`--max-old-space-size` is one); for
- * another Node there is none. The program runs all the same. Nothing is ever written.
+ * start costs half, as most of a start is parsing. V8 refuses a cache made with other flags (`--expose-gc` is one); for another
+ * Node there is none. The program runs all the same. Nothing is ever written.
  *
  * This file ships beside the programs and must need nothing but Node.
  */
