@@ -228,8 +228,7 @@ export class JobEvents implements AsyncIterable<JobEvent> {
         return this.readDelta(id, data);
       case 'reset':
         if (parsePosition(id)[0] !== this.attempt) this.isNew();
-        this.text = this.text.slice(0, data.offset);
-        return { type: 'reset', attempt: data.attempt, offset: data.offset };
+        return this.readReset(data);
       case 'message':
         if (this.message === undefined) this.isNew();
         this.message = data;
@@ -238,6 +237,12 @@ export class JobEvents implements AsyncIterable<JobEvent> {
       case 'failure':
         return { type: 'failure', error: data };
     }
+  }
+
+  /** A service of an older version names no offset: it keeps nothing of the text. */
+  private readReset({ attempt, offset = 0 }: { attempt: number; offset?: number }): JobEvent {
+    this.text = this.text.slice(0, offset);
+    return { type: 'reset', attempt, offset };
   }
 
   private isNew(): void {
