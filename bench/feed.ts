@@ -23,6 +23,7 @@ import { migrateQueue } from '#queue/migrate-queue.js';
 import { has } from '../test/support/machine.js';
 import { startRedis } from '../test/support/redis.js';
 import { startEmbeddedPostgres } from '../tools/embedded-postgres.js';
+import { percentile } from './percentile.js';
 
 const SECONDS = Number(process.argv[2] ?? 10);
 const ATTEMPTS = 100;
@@ -34,8 +35,8 @@ const TEXT = ' a few words of a reply, as models send them';
 
 /** One end of a feed, as a process has it. */
 interface End {
-  /** `told` is called when pieces may have been missed, if the feed reports that. */
-  follow(jobId: string, heard: (text: string) => void, told: () => void): Promise<unknown>;
+  /** `onLoss` is called when pieces may have been missed, if the feed reports that. */
+  follow(jobId: string, onText: (text: string) => void, onLoss: () => void): Promise<unknown>;
   /** @returns for each piece: it was sent */
   publish(pieces: readonly Piece[]): Promise<readonly boolean[]>;
   close(): Promise<unknown>;
@@ -66,9 +67,9 @@ function ourPostgres(store: QueueStore): Candidate {
       const feed = new PostgresReplyFeed(notifications, side);
       await notifications.start({ query: () => Promise.reject(new Error('There is no pool.')) });
       return {
-        follow: async (jobId, heard, told) => {
-          feed.subscribe(jobId, (piece) => piece && heard(piece.text));
-          jobs.subscribe(jobId, () => told());
+        follow: async (jobId, onText, onLoss) => {
+          feed.subscribe(jobId, (piece) => piece && onText(piece.text));
+          jobs.subscribe(jobId, () => onLoss());
         },
         publish: async (pieces) => all(pieces.length, await feed.publish(pieces)),
         close: () => notifications.onApplicationShutdown(),
@@ -87,8 +88,8 @@ function ourRedis(redisUrl: string): Candidate {
       feed.start();
       while (!(await feed.publish([{ jobId: 'none', attempt: 0, offset: 0, text: '' }]))) await sleep(10);
       return {
-        follow: async (jobId, heard, told) => {
-          feed.subscribe(jobId, (piece) => (piece === undefined ? told() : heard(piece.text)));
+        follow: async (jobId, onText, onLoss) => {
+          feed.subscribe(jobId, (piece) => (piece === undefined ? onLoss() : onText(piece.text)));
           while (!(await feed.ask(jobId, 0, 0))) await sleep(10);
         },
         publish: async (pieces) => all(pieces.length, await feed.publish(pieces)),
@@ -119,10 +120,10 @@ function relay(store: QueueStore, bundled: boolean): Candidate {
           () => false,
         );
       return {
-        follow: async (jobId, heard, told) => {
-          if (followers.size === 0) relay.on('recovered', told);
-          followers.set(jobId, heard);
-          if (!bundled) return relay.subscribe<Piece>(`pieces.${jobId}`, ({ data }) => heard(data.text));
+        follow: async (jobId, onText, onLoss) => {
+          if (followers.size === 0) relay.on('recovered', onLoss);
+          followers.set(jobId, onText);
+          if (!bundled) return relay.subscribe<Piece>(`pieces.${jobId}`, ({ data }) => onText(data.text));
           if (followers.size > 1) return;
           return relay.subscribe<Piece[]>('pieces', ({ data }) => {
             for (const { jobId, text } of data) followers.get(jobId)?.(text);
@@ -143,18 +144,18 @@ async function measure(candidate: Candidate, connections: Connections): Promise<
   const none = await connections.count();
   const reader = await candidate.open('reads');
   let took: number[] = [];
-  let heard = 0;
-  let told = 0;
-  let lastHeard = 0;
+  let received = 0;
+  let losses = 0;
+  let lastReceived = 0;
   let silent = 0;
   const hear = (text: string): void => {
     const now = performance.now();
-    heard += 1;
+    received += 1;
     took.push(now - Number(text.slice(0, text.indexOf(' '))));
-    silent = Math.max(silent, now - lastHeard);
-    lastHeard = now;
+    silent = Math.max(silent, now - lastReceived);
+    lastReceived = now;
   };
-  for (const job of jobs) await reader.follow(job, hear, () => (told += 1));
+  for (const job of jobs) await reader.follow(job, hear, () => (losses += 1));
   const writer = await candidate.open('writes');
 
   const publish = async (): Promise<number> => {
@@ -176,22 +177,21 @@ async function measure(candidate: Candidate, connections: Connections): Promise<
   };
   const settled = async (count: number): Promise<void> => {
     const until = performance.now() + SETTLE_MS;
-    while (heard < count && performance.now() < until) await sleep(5);
+    while (received < count && performance.now() < until) await sleep(5);
   };
   const anew = (): void => {
     took = [];
-    heard = told = silent = 0;
-    lastHeard = performance.now();
+    received = losses = silent = 0;
+    lastReceived = performance.now();
   };
 
   // For plans and connections.
-  await settled(heard + (await paced(1_000)).sent);
+  await settled(received + (await paced(1_000)).sent);
 
   anew();
   const calm = await paced(SECONDS * 1_000);
   await settled(calm.sent);
-  const times = took.sort((a, b) => a - b);
-  const at = (share: number): string => (times[Math.floor(times.length * share)] ?? NaN).toFixed(1);
+  const at = (share: number): string => percentile(took, share).toFixed(1);
   const [p50, p99, rate] = [at(0.5), at(0.99), Math.round(calm.tried / SECONDS)];
 
   anew();
@@ -203,7 +203,7 @@ async function measure(candidate: Candidate, connections: Connections): Promise<
   }, 100);
   while (performance.now() < begun + SECONDS * 1_000) sent += await publish();
   await settled(sent);
-  const fast = Math.round((heard / (lastHeard - begun)) * 1_000);
+  const fast = Math.round((received / (lastReceived - begun)) * 1_000);
   clearInterval(counting);
 
   anew();
@@ -212,7 +212,7 @@ async function measure(candidate: Candidate, connections: Connections): Promise<
   await cutting;
   await settled(cut.tried);
   // A piece that was asked for again does not count as heard. So a lost piece is one that a follower must ask for, or miss.
-  const lost = cut.tried - heard;
+  const lost = cut.tried - received;
 
   await Promise.all([reader.close(), writer.close()]);
   while ((await connections.count()) > none) await sleep(10);
@@ -226,7 +226,7 @@ async function measure(candidate: Candidate, connections: Connections): Promise<
     'connections of both ends': most,
     'cut: lost pieces': `${lost} of ${cut.tried}`,
     'silent for ms': Math.round(silent),
-    'followers told': told > 0 ? 'yes' : 'no',
+    'losses reported': losses > 0 ? 'yes' : 'no',
   };
 }
 

@@ -60,9 +60,3 @@ export async function load(
   await Promise.all(Array.from({ length: connections }, (_, connection) => use(connection)));
   return { seconds: (performance.now() - begun) / 1_000, times, errors, ...(fault !== undefined && { fault }) };
 }
-
-/** The smallest of `values` that a `share` of them does not exceed. The list need not be sorted. */
-export function percentile(values: readonly number[], share: number): number {
-  const sorted = Float64Array.from(values).sort();
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN;
-}

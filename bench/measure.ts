@@ -1,4 +1,5 @@
-import { percentile, type Round } from './load.js';
+import type { Round } from './load.js';
+import { percentile } from './percentile.js';
 import { cpuSeconds, memoryMb } from './meter.js';
 import type { Operation } from './operations.js';
 import type { Side, Sides } from './sides.js';

@@ -112,7 +112,7 @@ async function measure(stack: Stack): Promise<boolean> {
   const due = LEASE_SECONDS - HEARTBEAT_MS / 1_000;
   const late: number[] = [];
   let full = Infinity;
-  let from: { at: number; transactions: number; looks: number; cpu: number } | undefined;
+  let from: { at: number; transactions: number; measured: number; cpu: number } | undefined;
   let calm = '';
   const look = async (): Promise<boolean> => {
     const { running, ended, shortest, transactions } = await lookAt(stack);
@@ -125,12 +125,12 @@ async function measure(stack: Stack): Promise<boolean> {
     }
     if (from === undefined && now > full + COUNTED_MS) {
       const cpu = valueOf(await metricsOf(worker.url), 'process_cpu_seconds_total');
-      from = { at: performance.now(), transactions, looks: late.length, cpu };
+      from = { at: performance.now(), transactions, measured: late.length, cpu };
     } else if (from !== undefined && calm === '' && (ended > 0 || now > full + 2 * COUNTED_MS)) {
       const figures = await metricsOf(worker.url);
       const seconds = (performance.now() - from.at) / 1_000;
       const share = (valueOf(figures, 'process_cpu_seconds_total') - from.cpu) / seconds;
-      const own = late.length - from.looks;
+      const own = late.length - from.measured;
       const lag = (name: string): string =>
         `${name} ${(valueOf(figures, `nodejs_eventloop_lag_${name}_seconds`) * 1_000).toFixed(0)} ms`;
       calm = [

@@ -9,7 +9,6 @@ export default defineConfig({
   root: import.meta.dirname,
   // A proxy may serve the page below a path.
   base: './',
-  logLevel: 'warn',
   // `npm run playground` serves only the page; `npm start` runs the service. The service must get the page's own Host header, or it gives
   // the page no tokens.
   server: {

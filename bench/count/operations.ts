@@ -31,7 +31,7 @@ export interface Counts {
   /** The same, with commands that went to Redis together as one. */
   readonly batches: PerOperation;
   /** Each statement or command, and how often one operation sends it. */
-  readonly said: Readonly<Record<string, number>>;
+  readonly texts: Readonly<Record<string, number>>;
 }
 
 /**
@@ -117,7 +117,7 @@ function summed(name: string, operations: number, noted: readonly Noted[]): Coun
     operations,
     each: sums(({ count }) => count),
     batches: sums(({ batches }) => batches),
-    said: Object.fromEntries(
+    texts: Object.fromEntries(
       noted.map(({ asker, purpose, label, count }) => [`${asker}, ${purpose}: ${label}`, count / operations]),
     ),
   };

@@ -23,7 +23,7 @@ export class PostgresEars implements Ears {
   private session = '';
   private text = '';
 
-  constructor(private readonly heard: (trip: RoundTrip) => void) {}
+  constructor(private readonly onTrip: (trip: RoundTrip) => void) {}
 
   sent(bytes: Buffer): void {
     for (const { type, body } of this.fromProcess.read(bytes)) {
@@ -39,7 +39,7 @@ export class PostgresEars implements Ears {
     for (const { type } of this.fromServer.read(bytes)) {
       if (type !== 'Z') continue;
       const text = this.asked.shift();
-      if (text !== undefined) this.heard({ session: this.session, text });
+      if (text !== undefined) this.onTrip({ session: this.session, text });
     }
   }
 

@@ -13,13 +13,13 @@ export class RedisEars implements Ears {
   private rest: Buffer = Buffer.alloc(0);
   private answered = true;
 
-  constructor(private readonly heard: (command: Command) => void) {}
+  constructor(private readonly onCommand: (command: Command) => void) {}
 
   sent(bytes: Buffer): void {
     this.rest = this.rest.length === 0 ? bytes : Buffer.concat([this.rest, bytes]);
     for (let next = readCommand(this.rest); next !== undefined; next = readCommand(this.rest)) {
       this.rest = this.rest.subarray(next.length);
-      this.heard({ name: nameOf(next.words), leads: this.answered });
+      this.onCommand({ name: nameOf(next.words), leads: this.answered });
       this.answered = false;
     }
   }

@@ -75,8 +75,8 @@ withBrowser('in a browser', () => {
         const ask = async (path: string, init: RequestInit & { cache?: 'no-store' } = {}): Promise<any> => {
           const headers = { authorization: `Bearer ${token}`, ...(init.headers as Record<string, string>) };
           const response = await fetch(`${url}/api/v1/${path}`, { ...init, headers });
-          const told = ['etag', 'location', 'retry-after', 'ratelimit', 'x-request-id', 'preference-applied'];
-          const shown = Object.fromEntries(told.map((name) => [name, response.headers.get(name)]));
+          const names = ['etag', 'location', 'retry-after', 'ratelimit', 'x-request-id', 'preference-applied'];
+          const shown = Object.fromEntries(names.map((name) => [name, response.headers.get(name)]));
           return { status: response.status, ...shown, body: await response.text() };
         };
         const accepted = await ask(`chats/${chat.id}/turns`, {

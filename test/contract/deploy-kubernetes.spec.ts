@@ -141,12 +141,12 @@ describe('the manifests', () => {
       expect([name, settings.has(name)]).toEqual([name, true]);
     }
     expect(manifests.filter(({ kind }) => kind === 'Secret')).toEqual([]);
-    const told = readFileSync('docs/operations/kubernetes.md', 'utf8');
+    const page = readFileSync('docs/operations/kubernetes.md', 'utf8');
     for (const ref of [...refs, 'rejoinder-scaler/connection']) {
       const [secret = '', key = ''] = ref.split('/');
       expect([
         ref,
-        told.includes(`create secret generic ${secret}`) && told.includes(`--from-literal=${key}=`),
+        page.includes(`create secret generic ${secret}`) && page.includes(`--from-literal=${key}=`),
       ]).toEqual([ref, true]);
     }
     expect(JSON.stringify(container(found('Deployment', 'rejoinder-api')))).not.toContain('ANTHROPIC');

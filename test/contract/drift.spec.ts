@@ -26,7 +26,7 @@ const operation = (surface: Surface, id: string): Surface[string] => {
   if (found === undefined) throw new Error(`There is no ${id}.`);
   return found;
 };
-const said = surfaceOfContract(contract);
+const declared = surfaceOfContract(contract);
 const done = surfaceOfModule(AppModule.forRoot(settings, {} as Connections));
 const text = readFileSync(CONTRACT_FILE, 'utf8');
 const changed = (from: string, to: string) => {
@@ -37,19 +37,19 @@ const changed = (from: string, to: string) => {
 describe('contract and code', () => {
   it('agree: every route, status, body field and query field, in both directions', () => {
     expect(Object.keys(done).length).toBeGreaterThan(10);
-    expect(drift(said, done)).toEqual([]);
+    expect(drift(declared, done)).toEqual([]);
   });
 
   it('disagree when a route is removed from the code', () => {
     const { createTurn: _, ...rest } = done;
-    expect(drift(said, rest)).toEqual([
+    expect(drift(declared, rest)).toEqual([
       'createTurn (POST /api/v1/chats/{chat_id}/turns): in the contract, not in the code',
     ]);
     expect(Object.keys(surfaceOfControllers([JobsController]))).toEqual(['getJob', 'followJob', 'updateJob']);
   });
 
   it('disagree when a route is removed from the contract, or renamed there', () => {
-    const { updateJob: _, ...rest } = said;
+    const { updateJob: _, ...rest } = declared;
     expect(drift(rest, done)).toEqual(['updateJob (PATCH /api/v1/jobs/{job_id}): in the code, not in the contract']);
     const renamed = changed('/api/v1/chats/{chat_id}/turns:', '/api/v1/chats/{chat_id}/turn:');
     expect(drift(renamed, done)).toEqual([expect.stringMatching(/^createTurn: route is .*\/turn".*\/turns"/)]);
@@ -65,7 +65,7 @@ describe('contract and code', () => {
       declare user_message: string;
     }
     const withBody = (body: ReturnType<typeof fieldsOf>) =>
-      drift(said, { ...done, createTurn: { ...operation(done, 'createTurn'), body } });
+      drift(declared, { ...done, createTurn: { ...operation(done, 'createTurn'), body } });
     expect(withBody(fieldsOf(TurnRequest))).toEqual([]);
     expect(withBody(fieldsOf(WithTone))).toEqual([expect.stringMatching(/^createTurn: body .*"tone":"required"/)]);
     expect(withBody(fieldsOf(Lenient))).toEqual([expect.stringMatching(/^createTurn: body /)]);
@@ -78,9 +78,9 @@ describe('contract and code', () => {
       "        '203':\n          description: The chat was created.",
     );
     expect(drift(gone, done)).toEqual([expect.stringMatching(/^openChat: statuses is .*203/)]);
-    const listChats = operation(said, 'listChats');
+    const listChats = operation(declared, 'listChats');
     const query = { ...listChats.query, sort: 'optional' as const };
-    expect(drift({ ...said, listChats: { ...listChats, query } }, done)).toEqual([
+    expect(drift({ ...declared, listChats: { ...listChats, query } }, done)).toEqual([
       expect.stringMatching(/^listChats: query is .*sort/),
     ]);
   });

@@ -5,18 +5,18 @@ import type { Surface } from './surface.js';
 export function drift(contract: Surface, code: Surface): string[] {
   const faults: string[] = [];
   for (const id of new Set([...Object.keys(contract), ...Object.keys(code)])) {
-    const said = contract[id];
+    const declared = contract[id];
     const done = code[id];
-    if (said === undefined) {
+    if (declared === undefined) {
       faults.push(`${id} (${done?.route}): in the code, not in the contract`);
     } else if (done === undefined) {
-      faults.push(`${id} (${said.route}): in the contract, not in the code`);
+      faults.push(`${id} (${declared.route}): in the contract, not in the code`);
     } else {
       for (const part of ['route', 'statuses', 'body', 'query'] as const) {
-        if (isDeepStrictEqual(said[part], done[part])) continue;
-        const [a, b] = [JSON.stringify(said[part]), JSON.stringify(done[part])];
+        if (isDeepStrictEqual(declared[part], done[part])) continue;
+        const [a, b] = [JSON.stringify(declared[part]), JSON.stringify(done[part])];
         // The order of fields does not matter.
-        if (typeof said[part] === 'object' && sorted(said[part]) === sorted(done[part])) continue;
+        if (typeof declared[part] === 'object' && sorted(declared[part]) === sorted(done[part])) continue;
         faults.push(`${id}: ${part} is ${a} in the contract, ${b} in the code`);
       }
     }

@@ -12,11 +12,11 @@ async function run(bin: string, ...args: string[]): Promise<{ code: number | nul
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, REDOCLY_TELEMETRY: 'off', REDOCLY_SUPPRESS_UPDATE_NOTICE: 'true' },
   });
-  const said = text(child.stderr);
+  const printed = text(child.stderr);
   const ended = new Promise<number | null>((done) => child.once('close', done));
   const report = await text(child.stdout);
   const code = await ended;
-  if (report === '') throw new Error(`${bin} reported nothing: ${await said}`);
+  if (report === '') throw new Error(`${bin} reported nothing: ${await printed}`);
   return { code, report };
 }
 

@@ -70,11 +70,11 @@ describe('operators', () => {
           tries.push({ headers: { ...headers, 'content-type': 'application/json' }, raw: large });
         }
         for (const options of tries) {
-          const unknown = await told(eve, method, '/api/v1/nothing/here', options);
+          const unknown = await wholeAnswer(eve, method, '/api/v1/nothing/here', options);
           for (const path of [...paths]) {
             const at = path.replace('{job_id}', id);
             for (const one of method === 'GET' ? [eve, almost, strange] : [eve]) {
-              expect([at, await told(one, method, at, options)]).toEqual([at, unknown]);
+              expect([at, await wholeAnswer(one, method, at, options)]).toEqual([at, unknown]);
             }
           }
         }
@@ -579,7 +579,7 @@ describe('operators', () => {
 });
 
 /** The whole answer, except its date. */
-async function told(
+async function wholeAnswer(
   client: Client,
   method: string,
   path: string,

@@ -334,8 +334,8 @@ describe('useChat, through the transport', () => {
     const { id, messages } = await client.openChat('support');
     const page = new Page(new RejoinderChatTransport({ client }), { id });
     await page.sendMessage({ text: 'Hola' });
-    const said = (await client.listMessages(id)).data.length;
-    expect(said).toBe(messages.length + 2);
+    const before = (await client.listMessages(id)).data.length;
+    expect(before).toBe(messages.length + 2);
     const [asked] = page.messages;
     const file = { type: 'file' as const, mediaType: 'image/png', url: 'data:image/png;base64,' };
     for (const [ask, why] of [
@@ -347,7 +347,7 @@ describe('useChat, through the transport', () => {
       await ask();
       expect([page.status, page.error?.message]).toEqual(['error', expect.stringMatching(why)]);
     }
-    expect((await client.listMessages(id)).data).toHaveLength(said);
+    expect((await client.listMessages(id)).data).toHaveLength(before);
   });
 
   it('sends one turn, even if the same message is sent twice', async () => {

@@ -58,23 +58,23 @@ describe('the client, whatever the answers are', () => {
 
   it('never asks without a pause, whatever Retry-After says', async () => {
     jest.useFakeTimers();
-    for (const said of ['-5', '0', '', 'Thu, 01 Jan 1970 00:00:00 GMT']) {
-      const { client, asked } = answered(() => no(503, 'unavailable', { 'retry-after': said }));
+    for (const retryAfter of ['-5', '0', '', 'Thu, 01 Jan 1970 00:00:00 GMT']) {
+      const { client, asked } = answered(() => no(503, 'unavailable', { 'retry-after': retryAfter }));
       expect(await within(60_000, client.listChats())).toBeInstanceOf(ApiError);
-      expect([said, asked.length]).toEqual([said, expect.any(Number)]);
+      expect([retryAfter, asked.length]).toEqual([retryAfter, expect.any(Number)]);
       expect(asked.length).toBeLessThan(70);
     }
-    for (const said of ['0', '-1', '99999999999', 'soon']) {
+    for (const retryAfter of ['0', '-1', '99999999999', 'soon']) {
       const { client, asked } = answered((n) =>
-        json(job(n < 10 ? 'running' : 'succeeded'), { 'retry-after': said, etag: `"${n}"` }),
+        json(job(n < 10 ? 'running' : 'succeeded'), { 'retry-after': retryAfter, etag: `"${n}"` }),
       );
       const polled = all(client.pollJob('j') as unknown as AsyncIterable<JobEvent>);
       expect(await within(5_000, polled)).toBe('pending');
       expect(asked.length).toBeLessThan(8);
       expect(await within(700_000, polled)).toHaveLength(11);
     }
-    for (const said of [0, 99_999_999_999]) {
-      const goodbye = `retry: ${said}\n${event('job', '1.0', job('running'))}`;
+    for (const retry of [0, 99_999_999_999]) {
+      const goodbye = `retry: ${retry}\n${event('job', '1.0', job('running'))}`;
       const { client, asked } = answered((n) => stream(n < 20 ? goodbye : end));
       const followed = all(client.followJob('j'));
       expect(await within(1_000, followed)).toBe('pending');
@@ -251,8 +251,8 @@ describe('the client, whatever the answers are', () => {
     const text = ['¡Hola 😀!\n', 'data: x\r\n\r\n', 'fin'];
     let offset = 0;
     const deltas = text.map((piece) => {
-      const told = { offset, text: piece };
-      return event('delta', `1.${(offset += piece.length)}`, told);
+      const delta = { offset, text: piece };
+      return event('delta', `1.${(offset += piece.length)}`, delta);
     });
     const whole = `retry: 600\n${event('job', '1.0', job('running'))}:\n:\n${deltas[0]}:\n\n${event('news', `1.${text[0]?.length}`, {})}: x\n\n`;
     const bytes = new TextEncoder().encode(whole + deltas.slice(1).join('') + deltas[1] + end);

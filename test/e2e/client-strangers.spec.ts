@@ -85,22 +85,22 @@ describe('a client that gets no answer', () => {
 
   it('calls its callback at once while it goes on trying, and ends with the callback’s error', async () => {
     jest.useFakeTimers();
-    const told: [string, number][] = [];
+    const reported: [string, number][] = [];
     const onRetry = ({ name, message }: RejoinderError, inMs: number): void =>
-      void told.push([`${name}: ${message}`, inMs]);
+      void reported.push([`${name}: ${message}`, inMs]);
     for (const call of ['list', 'follow'] as const) {
-      told.length = 0;
+      reported.length = 0;
       const { client } = answered((n) => (n < 2 ? refused() : call === 'list' ? json({}) : stream(end)), { onRetry });
       const waited: Promise<unknown> = call === 'list' ? client.listChats() : all(client.followJob('j'));
       expect(await within(100, waited)).toBe('pending');
-      expect(told).toEqual([
+      expect(reported).toEqual([
         [
           'ConnectionError: The service cannot be reached at http://service.test: nothing listens there.',
           expect.any(Number),
         ],
       ]);
       expect(await within(10_000, waited)).not.toBeInstanceOf(Error);
-      expect(told).toHaveLength(2);
+      expect(reported).toHaveLength(2);
     }
     const enough = new Error('enough');
     const giveUp = answered(refused, {
@@ -111,9 +111,9 @@ describe('a client that gets no answer', () => {
     await expect(giveUp.client.listChats()).rejects.toBe(enough);
     await expect(giveUp.client.followJob('j').reply()).rejects.toBe(enough);
     const busy = answered((n) => (n === 0 ? no(503, 'unavailable') : json({})), { onRetry });
-    told.length = 0;
+    reported.length = 0;
     await within(10_000, busy.client.listChats());
-    expect(told).toEqual([['ApiError: no', expect.any(Number)]]);
+    expect(reported).toEqual([['ApiError: no', expect.any(Number)]]);
   });
 
   it('warns once without a callback, and not at all once the service has answered', async () => {

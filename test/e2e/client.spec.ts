@@ -97,9 +97,9 @@ describe('the client', () => {
       data[2]?.job_id,
       'end',
     ]);
-    const said = await ana.createMessage(chat.id, { content: 'Cuatro' });
+    const stored = await ana.createMessage(chat.id, { content: 'Cuatro' });
     const asked = await ana.requestReply(chat.id);
-    expect((await ana.followJob(asked.id).reply()).seq).toBe(said.seq + 1);
+    expect((await ana.followJob(asked.id).reply()).seq).toBe(stored.seq + 1);
     expect((await ana.listChats({ assistant: 'support', status: 'active' })).data).toMatchObject([{ id: chat.id }]);
   });
 

@@ -148,7 +148,7 @@ describe('the connections of the API', () => {
       (socket) => socket.end(),
     ];
     const files = (): number => readdirSync(`/proc/${stack.api.process.pid}/fd`).length;
-    const said = stack.api.output().length;
+    const printed = stack.api.output().length;
     const before = files();
     for (let round = 0; round < 4; round++) {
       for (const leave of ways) {
@@ -185,7 +185,7 @@ describe('the connections of the API', () => {
     // All places for waits are free again.
     const poll = lea.get(`/api/v1/jobs/${jobId}`, { headers: { prefer: 'wait=1' } });
     expect((await poll).headers.get('preference-applied')).toBe('wait=1');
-    const lines = stack.api.output().slice(said).split('\n');
+    const lines = stack.api.output().slice(printed).split('\n');
     // The log may report the earlier flood only now.
     const complaints = lines.filter((line) => /ERROR|WARN/i.test(line) && !line.includes('idle or slow, for others'));
     expect(complaints).toEqual([]);

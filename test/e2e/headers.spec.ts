@@ -30,7 +30,7 @@ describe('every answer', () => {
   const authorization = `Bearer ${token}`;
   const call = (path: string, { headers, ...init }: RequestInit = {}): Promise<Response> =>
     fetch(new URL(path, stack.api.url), { redirect: 'manual', ...init, headers: { authorization, ...headers } });
-  const told = async (path: string, init?: RequestInit): Promise<Record<string, unknown>> => {
+  const received = async (path: string, init?: RequestInit): Promise<Record<string, unknown>> => {
     const response = await call(path, init);
     await response.text();
     return { status: response.status, ...Object.fromEntries(response.headers) };
@@ -80,7 +80,7 @@ describe('every answer', () => {
         ['no file of the page', 404, '/assets/nothing.js'],
       ];
       for (const [what, status, path, init] of [...asks(), ...more]) {
-        expect([what, await told(path, init)]).toEqual([what, expect.objectContaining({ ...NO_PAGE, status })]);
+        expect([what, await received(path, init)]).toEqual([what, expect.objectContaining({ ...NO_PAGE, status })]);
       }
     });
 
@@ -100,7 +100,7 @@ describe('every answer', () => {
       ['the playground', '/', "'self'", "'self'"],
       ['Swagger UI', '/docs', "'self'", "'self'"],
     ])('%s runs only scripts from its own files, and may not be framed', async (_, path, scripts, styles) => {
-      const page = await told(path);
+      const page = await received(path);
       expect(page).toMatchObject({ ...ALWAYS, status: 200, 'cross-origin-opener-policy': 'same-origin' });
       const policy = String(page['content-security-policy']).split(';');
       expect(policy).toEqual(
@@ -112,7 +112,7 @@ describe('every answer', () => {
 
     it('and names no software of the service', async () => {
       for (const [what, , path, init] of [...asks(), ['a page', 200, '/'], ['the docs', 200, '/docs']] as Ask[]) {
-        const answer = await told(path, init);
+        const answer = await received(path, init);
         expect([what, answer['server'], answer['x-powered-by'], answer['via']]).toEqual([what, ...Array(3)]);
       }
     });
@@ -121,7 +121,7 @@ describe('every answer', () => {
       const page = await (await call('/docs')).text();
       const files = [...page.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, path = '']) => path);
       expect(files.length).toBeGreaterThan(4);
-      for (const path of files) expect([path, (await told(path)).status]).toEqual([path, 200]);
+      for (const path of files) expect([path, (await received(path)).status]).toEqual([path, 200]);
       for (const name of [
         'package.json',
         'README.md',
@@ -130,10 +130,10 @@ describe('every answer', () => {
         'oauth2-redirect.html',
         '..%2f',
       ]) {
-        expect([name, (await told(`/docs/${name}`)).status]).toEqual([name, 404]);
+        expect([name, (await received(`/docs/${name}`)).status]).toEqual([name, 404]);
       }
-      const known = (await told('/docs/swagger-ui-bundle.js')).etag as string;
-      expect((await told('/docs/swagger-ui-bundle.js', { headers: { 'if-none-match': known } })).status).toBe(304);
+      const known = (await received('/docs/swagger-ui-bundle.js')).etag as string;
+      expect((await received('/docs/swagger-ui-bundle.js', { headers: { 'if-none-match': known } })).status).toBe(304);
     });
   });
 
@@ -148,7 +148,7 @@ describe('every answer', () => {
       method = 'POST',
       more: Record<string, string> = {},
     ): Promise<Record<string, unknown>> =>
-      told(path, {
+      received(path, {
         method: 'OPTIONS',
         headers: { origin, 'access-control-request-method': method, authorization: '', ...more },
       });
@@ -164,7 +164,7 @@ describe('every answer', () => {
 
     it('on the list that they may read every answer, with its useful headers', async () => {
       for (const [what, status, path, init] of asks()) {
-        const answer = await told(path, from(OURS, init));
+        const answer = await received(path, from(OURS, init));
         expect([what, answer]).toEqual([
           what,
           expect.objectContaining({
@@ -177,7 +177,7 @@ describe('every answer', () => {
         expect(answer['access-control-allow-credentials']).toBeUndefined();
       }
       for (const also of [ALSO_OURS, OUR_APP]) {
-        expect(await told('/api/v1/chats', from(also))).toMatchObject({ 'access-control-allow-origin': also });
+        expect(await received('/api/v1/chats', from(also))).toMatchObject({ 'access-control-allow-origin': also });
       }
     });
 
@@ -201,7 +201,7 @@ describe('every answer', () => {
       'not on the list nothing, and keeps caches apart: %s',
       async (origin) => {
         for (const [what, status, path, init] of asks()) {
-          const answer = await told(path, from(origin, init));
+          const answer = await received(path, from(origin, init));
           expect([what, answer.status, ofCors(answer)]).toEqual([what, status, []]);
           expect([what, answer['vary']]).toEqual([what, expect.stringMatching(/\bOrigin\b/)]);
         }
@@ -211,7 +211,7 @@ describe('every answer', () => {
     );
 
     it('that an answer also depends on the user and the type', async () => {
-      const { vary } = await told(`/api/v1/chats/${chat}`);
+      const { vary } = await received(`/api/v1/chats/${chat}`);
       expect(vary).toBe('Origin, Authorization, Accept');
     });
 
@@ -274,7 +274,7 @@ describe('every answer', () => {
       const ben = { authorization: `Bearer ${tokenFor('ben')}` };
       const [nothing, board] = await Promise.all(
         ['nothing', 'admin/dispatch'].map(async (path) =>
-          kept(await told(`/api/v1/${path}`, from(OURS, { headers: ben }))),
+          kept(await received(`/api/v1/${path}`, from(OURS, { headers: ben }))),
         ),
       );
       expect(board).toEqual(nothing);
@@ -282,18 +282,18 @@ describe('every answer', () => {
 
     it('nothing about the pages and health', async () => {
       for (const path of ['/', '/docs', '/openapi.yaml', '/health/live', '/nothing']) {
-        expect([path, ofCors(await told(path, from(OURS)))]).toEqual([path, []]);
+        expect([path, ofCors(await received(path, from(OURS)))]).toEqual([path, []]);
         expect([path, ofCors(await preflight(path, OURS))]).toEqual([path, []]);
       }
     });
 
     it('that OPTIONS without a preflight is an unknown method', async () => {
       for (const init of [{ method: 'OPTIONS' }, from(OURS, { method: 'OPTIONS' })]) {
-        expect(await told(`/api/v1/chats/${chat}`, init)).toMatchObject({
+        expect(await received(`/api/v1/chats/${chat}`, init)).toMatchObject({
           status: 405,
           allow: 'DELETE, GET, HEAD, PATCH',
         });
-        expect(await told('/api/v1/nothing', init)).toMatchObject({ status: 404 });
+        expect(await received('/api/v1/nothing', init)).toMatchObject({ status: 404 });
       }
     });
 

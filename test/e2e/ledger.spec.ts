@@ -133,11 +133,11 @@ describe('the ledger', () => {
     await stack.model.script(`figures ${when}`, { text: 'The whole reply.', ...usage });
     const { body } = await user.turn((await user.chat()).id, `figures ${when}`);
     const [line] = await ledgerOf(stack, body.job_id);
-    const told = when === 'late' || when === 'growing';
-    expect(line).toMatchObject({ outcome: 'completed', estimated: !told });
+    const isReported = when === 'late' || when === 'growing';
+    expect(line).toMatchObject({ outcome: 'completed', estimated: !isReported });
     expect(line?.input_tokens).toBeGreaterThan(when === 'growing' ? 4_999 : 50);
     expect(line?.output_tokens).toBeGreaterThan(3);
-    expect(body.assistant_message.usage.estimated).toBe(told ? undefined : true);
+    expect(body.assistant_message.usage.estimated).toBe(isReported ? undefined : true);
   });
 
   it('has a call as canceled when its chat was deleted at the moment of its reply', async () => {

@@ -262,8 +262,8 @@ describe('the logs of a run at LOG_LEVEL=trace', () => {
     expect(answers.length).toBeGreaterThan(30);
     // Without the request's line, texts of the chat, and the time for which a connection is kept.
     const beside = /^.*\n|"content":"([^"\\]|\\.)*"|\["keep-alive","[^"]*"\]/g;
-    const told = answers.map((answer) => answer.replace(beside, ''));
-    const failed = told.filter((answer) => /"code":"(internal|unavailable|assistant_failed)"/.test(answer));
+    const shown = answers.map((answer) => answer.replace(beside, ''));
+    const failed = shown.filter((answer) => /"code":"(internal|unavailable|assistant_failed)"/.test(answer));
     expect(failed.length).toBeGreaterThan(5);
     const found = Object.entries({
       ...INTERNALS,
@@ -271,7 +271,7 @@ describe('the logs of a run at LOG_LEVEL=trace', () => {
       secret: CANARY.secret,
       prompt: CANARY.systemPrompt,
     })
-      .flatMap(([name, internal]) => told.map((answer) => [name, answer.match(internal)?.[0], answer] as const))
+      .flatMap(([name, internal]) => shown.map((answer) => [name, answer.match(internal)?.[0], answer] as const))
       .filter(([, what]) => what !== undefined);
     expect(found).toEqual([]);
   });

@@ -173,8 +173,8 @@ describe('a chat of twenty thousand messages', () => {
       expect([status, body.data.length]).toEqual([200, length]);
     };
     const middle = encodeCursor('chats many  ', '2026-01-04T12:00:00.000Z 01936d3c-6b2e-7c4a-9f3e-2f1d5a7b8c90');
-    for (const told of [false, true]) {
-      if (told) await stack.database.query('ANALYZE chats');
+    for (const isAnalyzed of [false, true]) {
+      if (isAnalyzed) await stack.database.query('ANALYZE chats');
       const few = await read(() => list('few', ''));
       for (const query of ['', `&before=${middle}`, `&after=${middle}`]) {
         const { chats: read50 = 0 } = await read(() => list('many', query));

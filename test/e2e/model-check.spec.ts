@@ -108,11 +108,11 @@ describe('the check of the models', () => {
     const worker = await startWorker();
     // The worker works while it waits for the server.
     expect(await readiness(worker)).toMatchObject({ status: 200, body: { model: { findings: [] } } });
-    const [told] = await until(async () => {
+    const [logged] = await until(async () => {
       const lines = linesOf(worker);
       return lines.length > 0 && lines;
     }, 'the line');
-    expect(told).toMatchObject({ level: 'info', msg: expect.stringContaining('assistants are not checked') });
+    expect(logged).toMatchObject({ level: 'info', msg: expect.stringContaining('assistants are not checked') });
     expect((await readiness(worker)).body.model).toEqual({ checked_at: null, findings: [] });
     expect(linesOf(worker)).toHaveLength(1);
     expect(await worker.stop()).toBe(0);

@@ -175,7 +175,7 @@ describe('the prompt cache of the stand-in model', () => {
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
     const { calls, total } = await stub.bill();
-    const [cut, left, failed, unheard] = calls.slice(-4);
+    const [cut, left, failed, closed] = calls.slice(-4);
     expect(cut).toMatchObject({
       outcome: 'scripted_cut',
       input_tokens: 8,
@@ -195,7 +195,7 @@ describe('the prompt cache of the stand-in model', () => {
       output_tokens: 0,
     });
     // The API goes on with a request, even if its client has left.
-    expect(unheard).toMatchObject({ outcome: 'client_closed', cache_read_input_tokens: 600, output_tokens: 0 });
+    expect(closed).toMatchObject({ outcome: 'client_closed', cache_read_input_tokens: 600, output_tokens: 0 });
     expect(total.cache_read_input_tokens - before.cache_read_input_tokens).toBe(1_200);
     expect(total.output_tokens - before.output_tokens).toBe(5);
   });

@@ -133,10 +133,10 @@ describe('a script of the stand-in model', () => {
       error_type: 'api_error',
       error_code: 'ramp_limit_exceeded',
     });
-    let said = '';
-    const stream = client.messages.stream(asking('in the second block')).on('text', (piece) => (said += piece));
+    let text = '';
+    const stream = client.messages.stream(asking('in the second block')).on('text', (piece) => (text += piece));
     const error = await refused(stream.finalMessage());
-    expect(said).toBe('abcd');
+    expect(text).toBe('abcd');
     expect(error.error).toMatchObject({
       error: { type: 'api_error', details: { error_code: 'ramp_limit_exceeded' } },
       request_id: stream.request_id,

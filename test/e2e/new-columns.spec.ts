@@ -9,7 +9,7 @@ import { type Stack, startStack, tokenFor } from '../support/stack.js';
  * that has prepared it.
  */
 /** A request, and its answer's status or its stream's end. */
-type Told = [what: string, told: number | string | undefined];
+type Result = [what: string, result: number | string | undefined];
 
 describe('processes that were started before a migration', () => {
   let stack: Stack;
@@ -19,12 +19,12 @@ describe('processes that were started before a migration', () => {
   afterAll(() => stack.stop());
 
   /** Everything that a user and an operator do, done by one user. @returns the status of each request */
-  const everything = async (user: string): Promise<Told[]> => {
+  const everything = async (user: string): Promise<Result[]> => {
     const client = stack.as(user);
     const ops = new Client(stack.api.url, tokenFor('ops', { scope: 'admin' }));
-    const told: Told[] = [];
+    const results: Result[] = [];
     const say = async (what: string, answer: Promise<{ status: number }>): Promise<void> =>
-      void told.push([what, (await answer).status]);
+      void results.push([what, (await answer).status]);
     const key = (name: string): Record<string, string> => ({ 'idempotency-key': `${user}-${name}` });
 
     const { id } = await client.chat();
@@ -36,10 +36,10 @@ describe('processes that were started before a migration', () => {
       await say(`message${again}`, client.post(`/api/v1/chats/${id}/messages`, body, key('message')));
     }
     const asked = await client.post('/api/v1/jobs/assistant-reply', { chat_id: id });
-    told.push(['reply', (await client.finalJob(asked.body.id)).status]);
+    results.push(['reply', (await client.finalJob(asked.body.id)).status]);
     const body = { user_message: 'flow' };
     const stream = await openStream(stack.api.url, tokenFor(user), `/api/v1/chats/${id}/turns`, { body });
-    told.push(['stream', (await collect(stream)).at(-1)?.event]);
+    results.push(['stream', (await collect(stream)).at(-1)?.event]);
     await stack.model.script(`slow ${user}`, { pieces: ['a ', 'b '], piece_delay_ms: 3_000 });
     const { id: slow } = await client.turnAsync(id, `slow ${user}`);
     await say('cancel', client.patch(`/api/v1/jobs/${slow}`, { status: 'canceled' }));
@@ -60,7 +60,7 @@ describe('processes that were started before a migration', () => {
     }
     await say('delete a chat', client.request('DELETE', `/api/v1/chats/${id}`));
     await say('delete all', client.request('DELETE', '/api/v1/me'));
-    return told;
+    return results;
   };
 
   it('go on when tables have gained columns', async () => {

@@ -31,23 +31,23 @@ describe('the tables of the queue on PostgreSQL', () => {
 
   const onPostgres = onRedis ? it.skip : it;
   onPostgres('stop a start when they lack a migration, and say what to do', async () => {
-    for (const said of await startWith('DELETE FROM bullmq.migration WHERE NEWEST')) {
-      expect(said).toMatch(
+    for (const printed of await startWith('DELETE FROM bullmq.migration WHERE NEWEST')) {
+      expect(printed).toMatch(
         /ended with 1:\n.*are of version \d+, and this process needs \d+\. Run `npm run migrate` first\.\n/s,
       );
     }
   });
 
   onPostgres('are used when they are newer but compatible, and the log says so', async () => {
-    for (const said of await startWith('UPDATE bullmq.migration SET version = 99 WHERE NEWEST')) {
-      expect(said).toMatch(/listening on .*/s);
-      expect(said).toMatch(/are of version 99, and this process knows \d+/);
+    for (const printed of await startWith('UPDATE bullmq.migration SET version = 99 WHERE NEWEST')) {
+      expect(printed).toMatch(/listening on .*/s);
+      expect(printed).toMatch(/are of version 99, and this process knows \d+/);
     }
   });
 
   onPostgres('stop a start when they are of a newer major version', async () => {
-    for (const said of await startWith('UPDATE bullmq.migration SET min_client_version = 99 WHERE NEWEST')) {
-      expect(said).toMatch(/ended with 1:\n.*need BullMQ 99, and this process has BullMQ \d+/s);
+    for (const printed of await startWith('UPDATE bullmq.migration SET min_client_version = 99 WHERE NEWEST')) {
+      expect(printed).toMatch(/ended with 1:\n.*need BullMQ 99, and this process has BullMQ \d+/s);
     }
   });
 

@@ -33,13 +33,13 @@ describe('an npm script', () => {
 
   it('begins with this check, each of them', async () => {
     const { scripts } = JSON.parse(await readFile('package.json', 'utf8')) as { scripts: Scripts };
-    const looks = (name: string): boolean => {
+    const checks = (name: string): boolean => {
       const [first = ''] = (scripts[`pre${name}`] ?? scripts[name] ?? '').split(' && ');
       const [, other] = /^npm run --silent (\w+)$/.exec(first) ?? [];
-      return first.startsWith('node tools/ready.cjs') || (other !== undefined && looks(other));
+      return first.startsWith('node tools/ready.cjs') || (other !== undefined && checks(other));
     };
     const own = Object.keys(scripts).filter((name) => !(name.startsWith('pre') && name.slice(3) in scripts));
-    expect(own.filter((name) => !looks(name))).toEqual([]);
+    expect(own.filter((name) => !checks(name))).toEqual([]);
   });
 
   it('says only to run `npm ci` if that was forgotten, or the packages have changed since', async () => {
@@ -76,12 +76,12 @@ describe('an npm script', () => {
 
   it('names the needed versions to a Node that is too old', async () => {
     for (const version of ['v14.21.3', 'v18.20.8', 'v20.18.3', 'v22.12.0', 'v23.11.0', 'v24.10.9']) {
-      const [code, said] = await under(version);
-      expect([code, said]).toEqual([
+      const [code, printed] = await under(version);
+      expect([code, printed]).toEqual([
         1,
         expect.stringMatching(/^Rejoinder needs Node 24\.11, 22\.13, 20\.19 or newer, and this is v[\d.]+: [^\n]*\n$/),
       ]);
-      expect(said).toContain(version);
+      expect(printed).toContain(version);
     }
     for (const version of ['v20.19.0', 'v22.20.1', 'v24.11.0', 'v25.0.0'])
       expect(await under(version)).toEqual([0, '']);

@@ -81,12 +81,12 @@ describe('the cost of an operation at the stores', () => {
     const counts = counted.find((one) => one.name === name);
     const most = MOST[name];
     if (counts === undefined || most === undefined) throw new Error('It was not counted.');
-    const { each, said } = counts;
+    const { each, texts } = counts;
     const over = (Object.entries(most) as [`${Asker} ${Purpose}`, number][]).filter(([of, limit]) => {
       const [asker, purpose] = of.split(' ') as [Asker, Purpose];
       return each[asker][purpose] > limit;
     });
-    expect({ over: Object.fromEntries(over), ...(over.length > 0 && { each, said }) }).toEqual({ over: {} });
+    expect({ over: Object.fromEntries(over), ...(over.length > 0 && { each, texts }) }).toEqual({ over: {} });
     // A counter that counts nothing would find everything within bounds.
     expect(each.api.sql).toBeGreaterThan(0);
   });

@@ -66,12 +66,12 @@ describe('after SIGTERM', () => {
       const connections = await Promise.all(
         ['/health/live', '/api/v1/chats'].map((path) => keptConnection(other, `GET ${path}`)),
       );
-      const told = Date.now();
+      const stoppedAt = Date.now();
       const ended = other.stop();
       await until(async () => other.output().includes('SIGTERM: stopping'), 'the stop');
       await new Promise((resolve) => setTimeout(resolve, 100));
       const answers = Promise.all(connections.map(({ askAgain }) => askAgain()));
-      late = Date.now() - told > 500;
+      late = Date.now() - stoppedAt > 500;
       const received = await answers;
       expect(await ended).toBe(0);
       if (late) continue;

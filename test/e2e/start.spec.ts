@@ -124,8 +124,8 @@ describe('npm start', () => {
     // The command line also finds it, on any port.
     const command = [process.execPath, 'dist/tools/chat.js', 'support', 'from the command line'] as const;
     const env = { PATH: process.env['PATH'], DATA_DIR: dataDir };
-    const said = await promisify(execFile)(command[0], command.slice(1), { env });
-    expect(said.stdout).toContain('from the command line');
+    const printed = await promisify(execFile)(command[0], command.slice(1), { env });
+    expect(printed.stdout).toContain('from the command line');
     run.process.kill('SIGTERM');
     expect(await run.ended()).toBe(0);
     await expect(readFile(join(dataDir, 'address'))).rejects.toThrow('ENOENT');
@@ -203,11 +203,11 @@ describe('npm start, failing with one line', () => {
   const failed = async (dataDir: string, before: readonly string[] = []): Promise<string> => {
     const [command = '', ...args] = [...before, process.execPath, 'dist/tools/start.js'];
     const env = { PATH: process.env['PATH'], DATA_DIR: dataDir, PORT: '0', WORKER_PORT: '0' };
-    const told = promisify(execFile)(command, args, { env }).then(
+    const printed = promisify(execFile)(command, args, { env }).then(
       () => 'it started',
       ({ stdout, stderr }: { stdout: string; stderr: string }) => stdout + stderr,
     );
-    return told;
+    return printed;
   };
   const ADVICE = 'Set DATA_DIR to a directory where data can be kept.\n';
 

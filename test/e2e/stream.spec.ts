@@ -207,8 +207,8 @@ describe('a stream of events', () => {
       }
     }
     // A second attempt that ends within milliseconds may be seen only at its end, without its `running`.
-    const told = withoutDeltas(events).filter((name) => name !== 'job running');
-    expect(told.slice(-3)).toEqual(['reset', 'message', 'job succeeded']);
+    const received = withoutDeltas(events).filter((name) => name !== 'job running');
+    expect(received.slice(-3)).toEqual(['reset', 'message', 'job succeeded']);
     expect(textOf(events)).toBe('the second attempt, whole');
     expect(events.at(-1)?.data).toMatchObject({ attempts: 2 });
     // A client that left during the first attempt also gets the reset.
@@ -227,13 +227,13 @@ describe('a stream of events', () => {
     const job = await una.turnAsync(chat.id, 'hunted');
     let text = '';
     let last: string | undefined;
-    const told: string[] = [];
+    const received: string[] = [];
     for (let streams = 0; last !== 'end'; streams++) {
       const stream = await follow('una', job.id, last, streams % 2 === 0 ? stack.api : other);
       for await (const event of stream.events) {
         text = textOf([event], text);
         last = event.id;
-        told.push(event.event);
+        received.push(event.event);
         if (event.event === 'delta') break;
       }
       stream.close();
@@ -242,8 +242,8 @@ describe('a stream of events', () => {
       await stack.workers.pop()?.kill();
       stack.workers.push(await stack.startWorker());
     }
-    expect(told.filter((event) => event === 'reset')).toHaveLength(1);
-    expect(told.indexOf('reset')).toBeGreaterThan(3);
+    expect(received.filter((event) => event === 'reset')).toHaveLength(1);
+    expect(received.indexOf('reset')).toBeGreaterThan(3);
     const { assistant_message } = (await una.get(`/api/v1/jobs/${job.id}`)).body;
     expect(assistant_message.content).toContain('second attempt');
     expect(text).toBe(assistant_message.content);

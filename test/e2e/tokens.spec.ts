@@ -239,9 +239,9 @@ describe('tokens of an identity provider', () => {
     provider.keys = [...provider.keys, later.jwk];
     await provider.start();
     await until(async () => (await ask(from(later), api)).status === 200, 'the new key');
-    const said = api.output();
-    expect(said).toMatch(/identity provider cannot be asked for its keys[\s\S]*keys of the identity provider: "/);
-    expect(said).toContain('a key of the identity provider is not used: "weak": it has 1024 bits');
-    expect(said).toContain('a key of the identity provider is not used: "oct": its type ("oct") is not supported');
+    const printed = api.output();
+    expect(printed).toMatch(/identity provider cannot be asked for its keys[\s\S]*keys of the identity provider: "/);
+    expect(printed).toContain('a key of the identity provider is not used: "weak": it has 1024 bits');
+    expect(printed).toContain('a key of the identity provider is not used: "oct": its type ("oct") is not supported');
   });
 });

@@ -485,14 +485,14 @@ describe('the transitions of a job', () => {
         const { jobs } = await claim(manager, { most: 1 + (n % 7) });
         for (const { id, attempt } of jobs) await finish(manager, id, attempt, REPLY, FIGURES);
       }
-      const said = await manager.query<{ once: number; each: number; text: string }[]>(
+      const statements = await manager.query<{ once: number; each: number; text: string }[]>(
         `SELECT generic_plans::int AS once, custom_plans::int AS each, statement AS text FROM pg_prepared_statements
           WHERE generic_plans + custom_plans >= $1`,
         [TIMES],
       );
-      expect(said.filter(({ text }) => text.includes('INSERT INTO callers')).length).toBe(2);
-      expect(said.length).toBeGreaterThanOrEqual(5);
-      for (const { each, text } of said) if (each > 5) throw new Error(`Planned ${each} times: ${text}`);
+      expect(statements.filter(({ text }) => text.includes('INSERT INTO callers')).length).toBe(2);
+      expect(statements.length).toBeGreaterThanOrEqual(5);
+      for (const { each, text } of statements) if (each > 5) throw new Error(`Planned ${each} times: ${text}`);
     } finally {
       await runner.release();
     }

@@ -72,7 +72,7 @@ export async function chaos(fleet: Fleet, options: ChaosOptions): Promise<ChaosR
 
 function withLog(fleet: Fleet, violation: string): string {
   const [, requestId] = /"request_id":"([^"]+)"/.exec(violation) ?? [];
-  const lines = requestId === undefined ? [] : fleet.said(requestId);
+  const lines = requestId === undefined ? [] : fleet.linesOf(requestId);
   return [violation, ...lines].join('\n    ');
 }
 

@@ -75,7 +75,7 @@ export class Fleet {
   }
 
   /** The lines about a request in the apps' logs, each with the stack trace after it. */
-  said(requestId: string): string[] {
+  linesOf(requestId: string): string[] {
     return [...this.ended, ...this.apis, ...this.workers].flatMap((app) => {
       const lines = app.output().split('\n');
       const found = lines.findIndex((line) => line.includes(requestId));

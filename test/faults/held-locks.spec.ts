@@ -104,13 +104,13 @@ describe('while another session holds PostgreSQL’s locks', () => {
     await stack.model.script('hold the table', { pieces: ['one ', 'two ', 'three'], piece_delay_ms: 300 });
     const job = await kim.turnAsync(id, 'hold the table');
     const path = `/api/v1/jobs/${job.id}/events`;
-    const told: StreamEvent[] = [];
+    const received: StreamEvent[] = [];
     const follow = async (headers = {}): Promise<void> => {
       const { events } = await openStream(stack.api.url, tokenFor('kim'), path, { headers });
-      for await (const event of events) told.push(event);
+      for await (const event of events) received.push(event);
     };
     const first = follow();
-    await until(async () => told.some(({ event }) => event === 'delta'), 'the first text');
+    await until(async () => received.some(({ event }) => event === 'delta'), 'the first text');
     await holding('LOCK TABLE chats IN ACCESS EXCLUSIVE MODE', [], async () => {
       expectUnavailable(await kim.get('/api/v1/chats'));
       await until(async () => (await stack.model.calls('hold the table'))[0]?.outcome === 'completed', 'the reply');
@@ -125,9 +125,9 @@ describe('while another session holds PostgreSQL’s locks', () => {
     expect(await stack.model.calls('hold the table')).toHaveLength(1);
     await first;
     // The stream goes on by itself if nothing changed while the table was locked. Otherwise it has ended, and is resumed here.
-    const last = told.at(-1)?.id ?? '';
+    const last = received.at(-1)?.id ?? '';
     if (last !== 'end') await follow({ 'last-event-id': last });
-    expect([textOf(told), told.at(-1)?.id]).toEqual(['one two three', 'end']);
+    expect([textOf(received), received.at(-1)?.id]).toEqual(['one two three', 'end']);
   });
 
   it('an error of PostgreSQL’s own state is a 503 that does not repeat it', async () => {

@@ -41,11 +41,12 @@ function valuesOf(
 }
 
 /** The body as the contract sees it: a body of a GET has no meaning (RFC 9110, section 9.3.1), and `{}` says nothing. */
-export function saidTo({ hasBody }: ContractOperation, { said, method }: Resolved): unknown {
+export function bodyFor({ hasBody }: ContractOperation, { value, method }: Resolved): unknown {
   if (method === 'GET') return undefined;
-  const isEmpty = typeof said === 'object' && said !== null && !Array.isArray(said) && Object.keys(said).length === 0;
+  const isEmpty =
+    typeof value === 'object' && value !== null && !Array.isArray(value) && Object.keys(value).length === 0;
   if (!hasBody && isEmpty) return undefined;
-  return said === NOT_JSON ? 'not JSON' : said;
+  return value === NOT_JSON ? 'not JSON' : value;
 }
 
 function inLetters(bytes: string): string {

@@ -40,8 +40,8 @@ try {
     if (tally === undefined) continue;
     const sum = [...tally.values()].reduce((total, n) => total + n, 0);
     all += sum;
-    const told = [...tally].sort(([a], [b]) => Number(a) - Number(b)).map(([status, n]) => `${status}: ${n}`);
-    console.log(`${operation.id.padEnd(28)} ${String(sum).padStart(6)}   ${told.join('  ')}`);
+    const counts = [...tally].sort(([a], [b]) => Number(a) - Number(b)).map(([status, n]) => `${status}: ${n}`);
+    console.log(`${operation.id.padEnd(28)} ${String(sum).padStart(6)}   ${counts.join('  ')}`);
     if (sum === 0) faults.push(`${operation.id} was never asked for`);
     const never = successesOf(operation).filter((status) => !tally.has(status));
     if (sum >= ENOUGH && never.length > 0) faults.push(`${operation.id} never answered ${never.join(' or ')}`);

@@ -1,5 +1,5 @@
 import type { Contract, ContractOperation } from '../support/contract.js';
-import { leniencies, saidTo } from './accepted.js';
+import { bodyFor, leniencies } from './accepted.js';
 import type { Resolved } from './lane.js';
 import type { Plan } from './request.js';
 import type { Answer } from './send.js';
@@ -48,7 +48,7 @@ export function faultsOf(
   // A fault of the protocol gets the same answer at any address.
   const isBroken = status === 431 || (body as { code?: string } | undefined)?.code === 'malformed_request';
   const judged = isBroken && !operation.statuses.includes(status) ? '/' : path;
-  const asked = { query: sent.query, body: saidTo(operation, sent) };
+  const asked = { query: sent.query, body: bodyFor(operation, sent) };
   faults.push(...contract.faults({ method, path: judged, status, headers, body, sent: asked }));
   if (status < 400 && method === operation.method) faults.push(...leniencies(contract, operation, plan, sent));
   if (type.startsWith('text/event-stream')) faults.push(...eventFaults(contract, answer.text));
@@ -62,7 +62,7 @@ export function faultsOf(
   }
   // When there are too many headers, the service does not read them, so it does not know the id among them.
   if (status !== 431) faults.push(...idFaults(sent, headers));
-  if (plan.broken.length === 0 && WRONG_REQUEST.includes(status) && !isSaidElsewhere(operation, body)) {
+  if (plan.broken.length === 0 && WRONG_REQUEST.includes(status) && !isStricter(operation, body)) {
     faults.push(`${status}: a request that the contract allows was refused`);
   }
   if (status >= 300 && status < 400 && body !== undefined) faults.push('304 with a body');
@@ -81,7 +81,7 @@ function idFaults(sent: Resolved, headers: Headers): string[] {
   return /^[A-Za-z0-9._-]{1,128}$/.test(id) && id !== answered ? [`X-Request-Id ${id} came back as ${answered}`] : [];
 }
 
-function isSaidElsewhere({ id }: ContractOperation, body: unknown): boolean {
+function isStricter({ id }: ContractOperation, body: unknown): boolean {
   const { details = [] } = (body ?? {}) as { details?: { field: string }[] };
   return details.length > 0 && details.every(({ field }) => MORE_THAN_ITS_SCHEMA[id]?.includes(field) === true);
 }

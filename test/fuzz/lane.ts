@@ -21,7 +21,7 @@ const LONGEST_IN_ADDRESS = 1_000;
 const BETWEEN_LOOKS = 25;
 
 /** An unchanged user is replaced after this many looks. Then ids and pages of the old one are another user's. */
-const LOOKS_AT_ONE = 4;
+const READS_OF_ONE = 4;
 
 /** How many pages all lanes together remember. */
 const MOST_PAGES = 500;
@@ -34,7 +34,7 @@ const DELETES_USER = 'deleteUser';
 export interface Resolved extends Sent {
   readonly query: URLSearchParams;
   /** The body as JSON; undefined without one, and {@link NOT_JSON} for a body that is not JSON. */
-  readonly said: unknown;
+  readonly value: unknown;
 }
 
 /** Several requests may have made the change that was found. */
@@ -56,7 +56,7 @@ export class Lane {
   private me: Citizen | undefined;
   private before: Fingerprint | undefined;
   private sinceLook = 0;
-  private looks = 0;
+  private reads = 0;
   private readonly etags = new Map<string, string>();
   private readonly isSafe: boolean;
   private readonly isAdmin: boolean;
@@ -141,8 +141,8 @@ export class Lane {
     if (effects.length > 0 && this.sinceLook > 1) throw new SomeRequest();
     faults.push(...effects.map((effect) => `${this.operation.id} answered ${answer?.status} and changed ${effect}`));
     this.sinceLook = 0;
-    this.looks += 1;
-    if (mayChange || (this.isSafe && this.looks % LOOKS_AT_ONE === 0)) this.renew();
+    this.reads += 1;
+    if (mayChange || (this.isSafe && this.reads % READS_OF_ONE === 0)) this.renew();
   }
 
   private renew(): void {
@@ -193,7 +193,7 @@ export class Lane {
       if (!(value instanceof Seen)) return [[name, header(text(value))]];
       return [[name, value.change(tag ?? '"none"')]];
     });
-    const { body, said } = this.bodyOf(plan.body, me);
+    const { body, value } = this.bodyOf(plan.body, me);
     const has = (name: string): boolean => headers.some(([other]) => other.toLowerCase() === name);
     return {
       method,
@@ -208,7 +208,7 @@ export class Lane {
         ...headers,
       ],
       body,
-      said,
+      value,
     };
   }
 
@@ -231,13 +231,13 @@ export class Lane {
     }
   }
 
-  private bodyOf(body: unknown, me: Citizen): { body: Buffer | undefined; said: unknown } {
-    if (body === undefined) return { body: undefined, said: undefined };
+  private bodyOf(body: unknown, me: Citizen): { body: Buffer | undefined; value: unknown } {
+    if (body === undefined) return { body: undefined, value: undefined };
     if (!(body instanceof RawBody)) {
-      const said = this.inserted(body, me);
-      return { body: Buffer.from(JSON.stringify(said)), said };
+      const inserted = this.inserted(body, me);
+      return { body: Buffer.from(JSON.stringify(inserted)), value: inserted };
     }
-    return { body: body.bytes, said: body.said };
+    return { body: body.bytes, value: body.value };
   }
 
   private inserted(value: unknown, me: Citizen): unknown {

@@ -13,10 +13,10 @@ export const NOT_JSON = Symbol('not JSON');
 /** A body that is sent as it is. */
 export class RawBody {
   /** Its value as JSON. */
-  readonly said: unknown;
+  readonly value: unknown;
 
   constructor(readonly bytes: Buffer) {
-    this.said = parsed(bytes);
+    this.value = parsed(bytes);
   }
 }
 

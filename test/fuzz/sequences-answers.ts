@@ -167,15 +167,15 @@ export class Answered {
       'the numbers of the messages',
     );
     for (const body of data) {
-      const said = messages[body.seq - 1];
-      if (said === undefined) throw new Wrong(`there is no message ${body.seq}`);
+      const expected = messages[body.seq - 1];
+      if (expected === undefined) throw new Wrong(`there is no message ${body.seq}`);
       const { chat_id, role, job_id, content, status } = body;
-      this.same([chat_id, role, job_id], [chatId, said.role, said.jobId], `message ${body.seq}`);
-      if (said.content !== undefined) this.same(content, said.content, `message ${body.seq}`);
-      const job = said.jobId === null ? undefined : this.state.jobs[said.jobId];
+      this.same([chat_id, role, job_id], [chatId, expected.role, expected.jobId], `message ${body.seq}`);
+      if (expected.content !== undefined) this.same(content, expected.content, `message ${body.seq}`);
+      const job = expected.jobId === null ? undefined : this.state.jobs[expected.jobId];
       const isCut = job?.status === 'canceled' || (job?.status === 'succeeded' && job.kind === 'refuse');
       this.same(status, isCut ? 'incomplete' : 'complete', `the status of message ${body.seq}`);
-      const inContext = said.leftOutBy === null ? undefined : false;
+      const inContext = expected.leftOutBy === null ? undefined : false;
       if (atOnce) this.same(body.in_context, inContext, `in_context of message ${body.seq}`);
       if (job !== undefined) this.replyIs(job, content as string);
     }

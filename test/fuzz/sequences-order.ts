@@ -3,7 +3,7 @@ import { after, momentsOf } from './sequences-model.js';
 import { Facts, mayHappen, NOTHING_YET, type State, Wrong } from './sequences-state.js';
 
 /** How many states are tried before the search is given up: far more than histories of this size have. */
-const MOST_LOOKS = 200_000;
+const MOST_STEPS = 200_000;
 
 /**
  * Searches an order of the calls in which the model gives all their answers, and in which no call comes before one that had ended when it
@@ -17,13 +17,13 @@ export function explain(calls: readonly Call[]): void {
   const moments = begun.map(momentsOf);
   const known = new Set<string>();
   let best = { length: -1, path: [] as readonly string[], why: [] as string[] };
-  let looks = 0;
+  let steps = 0;
 
   const search = (state: State, done: readonly number[], path: readonly string[]): boolean => {
     const place = `${done.join()} ${JSON.stringify(state)}`;
     if (known.has(place)) return false;
     known.add(place);
-    if (++looks > MOST_LOOKS) throw new Error('The search for an order takes too long.');
+    if (++steps > MOST_STEPS) throw new Error('The search for an order takes too long.');
     const waiting = begun.map((call, index) => ({ call, index })).filter(({ index }) => done[index] !== moments[index]);
     if (waiting.length === 0) return true;
     const soonest = Math.min(...waiting.map(({ call }) => call.ended));
@@ -34,11 +34,11 @@ export function explain(calls: readonly Call[]): void {
       const moment = done[index] ?? 0;
       try {
         for (const next of after(state, call, moment, facts)) {
-          if (search(next, done.with(index, moment + 1), [...path, told(call, moment, moments[index])])) return true;
+          if (search(next, done.with(index, moment + 1), [...path, inWords(call, moment, moments[index])])) return true;
         }
       } catch (error) {
         if (!(error instanceof Wrong)) throw error;
-        why.push(`${told(call, moment, moments[index])}\n      ${error.message}`);
+        why.push(`${inWords(call, moment, moments[index])}\n      ${error.message}`);
       }
     }
     if (length >= best.length)
@@ -57,11 +57,11 @@ export function explain(calls: readonly Call[]): void {
   throw new Error(lines.join('\n'));
 }
 
-function told({ request, answer, key, match, began, ended }: Call, moment: number, moments = 1): string {
+function inWords({ request, answer, key, match, began, ended }: Call, moment: number, moments = 1): string {
   const notes = [key && `key ${key}`, match && `match ${match.etag}`, answer.replayed && 'replayed']
     .filter(Boolean)
     .join(', ');
-  const said = JSON.stringify(answer.body) ?? '';
+  const body = JSON.stringify(answer.body) ?? '';
   const part = moments > 1 ? ` (${moment + 1} of ${moments})` : '';
-  return `[${began}–${ended}] ${request} ${notes}${part} → ${answer.status} ${said.slice(0, 600)}`;
+  return `[${began}–${ended}] ${request} ${notes}${part} → ${answer.status} ${body.slice(0, 600)}`;
 }

@@ -5,7 +5,7 @@ import { type ChatStatus, type Kind, mark, SCRIPTS } from './sequences-steps.js'
 /** An answer that a state does not allow. */
 export class Wrong extends Error {}
 
-export interface Said {
+export interface Message {
   readonly role: 'system' | 'user' | 'assistant';
   readonly content: string | undefined;
   readonly jobId: string | null;
@@ -20,7 +20,7 @@ export interface Chat {
   readonly metadata: object;
   readonly createdAt: string;
   readonly updatedAt: string;
-  readonly messages: readonly Said[];
+  readonly messages: readonly Message[];
 }
 
 export interface Job {
@@ -87,15 +87,15 @@ export function ended(
 }
 
 /** The messages, with the turn that answers message `seq` left out: all that the user said since the last reply. */
-function leftOut(messages: readonly Said[], seq: number, jobId: string): readonly Said[] {
+function leftOut(messages: readonly Message[], seq: number, jobId: string): readonly Message[] {
   const from =
     messages.slice(0, seq - 1).findLastIndex((one) => one.role === 'assistant' && one.leftOutBy === null) + 1;
-  const isAsked = (one: Said, n: number): boolean => one.role === 'user' && n >= from && n < seq;
+  const isAsked = (one: Message, n: number): boolean => one.role === 'user' && n >= from && n < seq;
   return messages.map((one, n) => (isAsked(one, n) && one.leftOutBy === null ? { ...one, leftOutBy: jobId } : one));
 }
 
 /** The messages, without those that this job left out being left out any more. */
-export function takenIn(messages: readonly Said[], jobId: string | null): readonly Said[] {
+export function takenIn(messages: readonly Message[], jobId: string | null): readonly Message[] {
   return messages.map((one) => (one.leftOutBy === jobId ? { ...one, leftOutBy: null } : one));
 }
 
@@ -103,7 +103,7 @@ export function takenIn(messages: readonly Said[], jobId: string | null): readon
  * The texts that the model gets from a turn that answers the last of these messages: that message, and those since the last reply, because
  * a turn that was canceled without a reply is asked again with the next. Messages that are left out do not count as a reply.
  */
-export function asked(messages: readonly Said[]): string[] {
+export function asked(messages: readonly Message[]): string[] {
   const texts: string[] = [];
   for (const [back, { role, content, leftOutBy }] of [...messages].reverse().entries()) {
     if (leftOutBy !== null && back > 0) continue;
@@ -114,7 +114,7 @@ export function asked(messages: readonly Said[]): string[] {
 }
 
 /** How a turn ends. The stand-in obeys the first known word that it finds. */
-export function kindOf(messages: readonly Said[]): Kind {
+export function kindOf(messages: readonly Message[]): Kind {
   const texts = asked(messages);
   return SCRIPTS.map(([kind]) => kind).find((kind) => texts.some((text) => text.includes(mark(kind)))) ?? 'ok';
 }

@@ -14,7 +14,7 @@ export class TurnSteps extends Answered {
     this.is(201);
     this.same(answer.replayed, kept !== undefined, 'replayed');
     const seq = kept?.seq ?? chat.messages.length + 1;
-    const next = kept === undefined ? this.said(chatId, text) : this.state;
+    const next = kept === undefined ? this.stored(chatId, text) : this.state;
     new TurnSteps(next, this.call, this.facts).messagesAre(chatId, seq, seq, [answer.body]);
     if (kept !== undefined || key === undefined) return next;
     return { ...next, keys: { ...next.keys, [key]: { print, chatId, seq } } };
@@ -28,7 +28,7 @@ export class TurnSteps extends Answered {
     if (chat === undefined) return this.is(404, 'not_found');
     if (kept === undefined && this.takesNothing(chatId)) return this.state;
     if (!waits) this.is(202);
-    const next = kept === undefined ? this.accepted(this.said(chatId, text), chatId, jobId) : this.state;
+    const next = kept === undefined ? this.accepted(this.stored(chatId, text), chatId, jobId) : this.state;
     this.same(jobId, kept?.jobId ?? jobId, 'the job of the key');
     // An error's header says only whether its turn was a replay. A chat that is deleted during the request cancels the turn before or after
     // that is known, so then both are right.
@@ -122,7 +122,7 @@ export class TurnSteps extends Answered {
     return this.jobIs(jobId, this.represented(answer.body, match));
   }
 
-  private said(chatId: string, content: string): State {
+  private stored(chatId: string, content: string): State {
     const chat = this.state.chats[chatId] as Chat;
     const messages = [...chat.messages, { role: 'user' as const, content, jobId: null, leftOutBy: null }];
     return this.with({ chats: { [chatId]: { ...chat, messages } } });

@@ -143,7 +143,7 @@ const CHATS: readonly (readonly [string, string, readonly string[], string | und
 /** Why a reply is incomplete, by the end of its turn. */
 const STOP_REASONS: Readonly<Record<string, string>> = { canceled: 'canceled', refused: 'refusal' };
 
-function citizen(user: string, said: string): Rows {
+function citizen(user: string, text: string): Rows {
   const rows = { chats: [] as object[], messages: [] as object[], jobs: [] as object[] };
   const ids = { chat: [] as string[], message: [] as string[], job: [] as string[] };
   const chatOf = new Map<string, string>();
@@ -160,7 +160,7 @@ function citizen(user: string, said: string): Rows {
       user_id: user,
       assistant_slug: slug,
       status,
-      title: said,
+      title: text,
       last_seq: roles.length,
       last_message_at: at,
     });
@@ -169,7 +169,7 @@ function citizen(user: string, said: string): Rows {
         job_id: job,
         model: 'm',
         stop_reason: STOP_REASONS[became ?? ''] ?? 'end_turn',
-        stop_details: became === 'refused' ? { category: 'bio', explanation: said } : null,
+        stop_details: became === 'refused' ? { category: 'bio', explanation: text } : null,
         input_tokens: 1,
         output_tokens: 1,
       };
@@ -180,7 +180,7 @@ function citizen(user: string, said: string): Rows {
         chat_id: chat,
         seq: m + 1,
         role,
-        content: said,
+        content: text,
         status: incomplete ? 'incomplete' : 'complete',
         left_out_by: leftOut ? job : null,
         ...written,

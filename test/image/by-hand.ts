@@ -108,10 +108,10 @@ try {
 
   await Promise.all(
     Object.entries(programs).map(async ([name, program]) => {
-      const told = Date.now();
+      const signaledAt = Date.now();
       program.signal('SIGTERM');
       assert.equal(await program.ended, 0, program.output());
-      assert.ok(Date.now() - told < GRACE_MS, `${name} took ${Date.now() - told} ms to stop`);
+      assert.ok(Date.now() - signaledAt < GRACE_MS, `${name} took ${Date.now() - signaledAt} ms to stop`);
     }),
   );
   say('SIGTERM: both ended with 0');

@@ -5,7 +5,7 @@ import type pg from 'pg';
  * key, and its reply. The chat must be active and have no turn in flight. PostgreSQL is asked to ANALYZE, since it would plan by the old
  * size otherwise.
  */
-export async function lengthen(database: pg.Pool, chatId: string, turns: number, told = true): Promise<void> {
+export async function lengthen(database: pg.Pool, chatId: string, turns: number, analyzed = true): Promise<void> {
   const client = await database.connect();
   try {
     await client.query('BEGIN');
@@ -45,5 +45,5 @@ export async function lengthen(database: pg.Pool, chatId: string, turns: number,
   } finally {
     client.release();
   }
-  if (told) await database.query('ANALYZE');
+  if (analyzed) await database.query('ANALYZE');
 }

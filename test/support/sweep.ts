@@ -12,7 +12,7 @@ export interface Swept {
 const SETTLE_MS = 30_000;
 
 /** Most findings of one kind that are listed. */
-const MOST_TOLD = 20;
+const MOST_LINES = 20;
 
 /** Outcomes of calls that the model refused for what they are. They cost nothing and need not be in the ledger. */
 const REFUSED = ['rejected', 'too_long'];
@@ -149,7 +149,7 @@ export async function sweep(stack: Swept, settleMs = SETTLE_MS): Promise<string[
   for (const { name, sql } of RULES) {
     const { rows } = await stack.database.query<{ what: string }>(sql);
     findings.push(
-      ...told(
+      ...inLines(
         name,
         rows.map(({ what }) => what),
       ),
@@ -164,7 +164,7 @@ export async function sweep(stack: Swept, settleMs = SETTLE_MS): Promise<string[
   );
   const calls = await stack.model.allCalls();
   for (const [name, found] of Object.entries(againstTheModel(ledger, questions, calls))) {
-    findings.push(...told(name, found));
+    findings.push(...inLines(name, found));
   }
   return findings;
 }
@@ -184,9 +184,9 @@ export async function stopSound(stack: Swept & { stop(): Promise<void> }): Promi
   }
 }
 
-function told(name: string, found: readonly string[]): string[] {
-  const lines = found.slice(0, MOST_TOLD).map((what) => `${name}: ${what}`);
-  return found.length > MOST_TOLD ? [...lines, `${name}: and ${found.length - MOST_TOLD} more`] : lines;
+function inLines(name: string, found: readonly string[]): string[] {
+  const lines = found.slice(0, MOST_LINES).map((what) => `${name}: ${what}`);
+  return found.length > MOST_LINES ? [...lines, `${name}: and ${found.length - MOST_LINES} more`] : lines;
 }
 
 /** Waits until nothing is under way, or the time is up. The rules find what is left then. */
@@ -212,7 +212,7 @@ function againstTheModel(
   calls: readonly SeenCall[],
 ): Record<string, string[]> {
   const byId = new Map(calls.map((call) => [call.id, call]));
-  const told = new Set(ledger.map(({ message_id }) => message_id));
+  const inLedger = new Set(ledger.map(({ message_id }) => message_id));
   const findings = {
     'no call goes on when every turn has ended': calls
       .filter(({ outcome }) => outcome === 'running')
@@ -242,7 +242,7 @@ function againstTheModel(
   }
   const turnOf = turnsByText(questions);
   for (const { id, asked, outcome } of calls) {
-    if (told.has(id) || REFUSED.includes(outcome)) continue;
+    if (inLedger.has(id) || REFUSED.includes(outcome)) continue;
     // Its worker died before it wrote the id down. An entry of the same turn without an id is this call's.
     const turn = turnOf(asked);
     const left = turn === undefined ? 0 : (unnamed.get(turn) ?? 0);

@@ -17,6 +17,6 @@ export const page: Build = {
   build: async (into) => {
     const { build } = await import('vite');
     const configFile = join(ROOT, 'apps/playground/vite.config.ts');
-    await build({ configFile, build: { outDir: into, emptyOutDir: true } });
+    await build({ configFile, logLevel: 'warn', build: { outDir: into, emptyOutDir: true } });
   },
 };

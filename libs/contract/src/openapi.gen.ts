@@ -13,7 +13,7 @@ export interface paths {
         };
         /**
          * List the assistants on offer
-         * @description All assistants that you can open a chat with, in the order of their slugs.
+         * @description All assistants that you can open a chat with, ordered by slug.
          */
         get: operations["listAssistants"];
         put?: never;
@@ -55,10 +55,10 @@ export interface paths {
         put?: never;
         /**
          * Create or retrieve your chat with an assistant
-         * @description Gives your active chat with the assistant and its latest messages (50 at most). If you have none, one is created
-         *     with the assistant's welcome message (role `system`). Calling it many times, also at once, makes one chat.
+         * @description Gives your active chat with the assistant and its latest messages (at most 50). If you have none, the service creates one with the
+         *     assistant's welcome message (role `system`). Many calls, also at the same time, create one chat.
          *
-         *     The body is optional; what it says is used only when the chat is created.
+         *     The body is optional. The service uses it only when it creates the chat.
          */
         post: operations["openChat"];
         delete?: never;
@@ -103,23 +103,23 @@ export interface paths {
         post?: never;
         /**
          * Delete a chat
-         * @description Removes the chat with all its messages and jobs, for good. From the answer on nothing of it can be found, and its idempotency
-         *     keys are forgotten. Of a very long chat the last rows are removed within minutes.
+         * @description Deletes the chat with all its messages and jobs. From the answer on nobody can read it, and its idempotency keys are gone. In a very
+         *     long chat, the last rows go within minutes.
          *
-         *     A turn in flight is canceled: its model call is stopped within a second, nothing more is written, who waits for the turn is
-         *     told `409 turn_canceled`, and streams of it end; its job is not found.
+         *     The deletion cancels a turn in flight. The model call ends within a second, and the worker writes nothing more. A request that waits
+         *     for the turn gets `409 turn_canceled`. The job's streams end, and the job answers `404`.
          *
-         *     With `If-Match` the chat is deleted only if it is still what the caller saw.
+         *     With `If-Match`, the chat is deleted only if it has not changed since the caller read it.
          */
         delete: operations["deleteChat"];
         options?: never;
         head?: never;
         /**
          * Change a chat's status, title or metadata
-         * @description `active` ⇄ `archived`, and either → `closed`, which is final. The state a chat has already is no change. Archiving or
-         *     closing does not stop a turn in flight; its reply is still written.
+         * @description `active` ⇄ `archived`, and either → `closed`, which is final. Setting the state that the chat already has changes nothing. Archiving
+         *     or closing does not stop a turn in flight: the worker still writes its reply.
          *
-         *     With `If-Match` the change happens only if the chat is still what the caller saw.
+         *     With `If-Match`, the change happens only if the chat has not changed since the caller read it.
          */
         patch: operations["updateChat"];
         trace?: never;
@@ -133,9 +133,9 @@ export interface paths {
         };
         /**
          * Read the history
-         * @description A page in chronological order, the newest messages unless a cursor says otherwise. `before` leads to older messages
-         *     and is `null` at the beginning; `after` leads to newer ones and can be kept to ask later for what has come since.
-         *     Pages do not move while messages are added, and the hundredth costs what the first costs.
+         * @description A page in chronological order. Without a cursor it has the newest messages. `before` leads to older messages, and is `null` at the
+         *     beginning. `after` leads to newer ones; keep it, and ask with it later for the messages that have come since. Pages do not move
+         *     while messages are added, and page 100 costs what page 1 costs.
          */
         get: operations["listMessages"];
         put?: never;
@@ -161,18 +161,18 @@ export interface paths {
         put?: never;
         /**
          * Send a turn
-         * @description Stores the user's message and has it answered. By default the request waits for the reply, for 55 seconds at most:
-         *     `200` with both messages, or `202` with the job if the reply is not there by then.
+         * @description Stores the user's message and starts the reply. Without `Prefer` and `Accept`, the request waits for the reply, for at most 55
+         *     seconds. The answer is `200` with both messages, or `202` with the job if the reply takes longer.
          *
-         *     * `Prefer: respond-async`: `202` at once.
-         *     * `Prefer: wait=N`: waits N seconds at most, then `202`.
-         *     * `Accept: text/event-stream`: `200` with the job's events (see above), and `Location` to resume from. Sent again with its
-         *       `Idempotency-Key` and `Last-Event-ID`, the same request goes on where the stream broke.
+         *     * `Prefer: respond-async` answers `202` at once.
+         *     * `Prefer: wait=N` waits at most N seconds, then answers `202`.
+         *     * `Accept: text/event-stream` answers `200` with the job's events (see above), and `Location` has the address to resume from. If the
+         *       stream breaks, send the same request with its `Idempotency-Key` and `Last-Event-ID`, and the stream goes on.
          *
-         *     The turn is safe once it is accepted: it goes on when the client leaves.
+         *     Once the service has accepted the turn, it goes on even if the client leaves.
          *
-         *     The model is sent the assistant's instructions and this chat's messages of user and assistant up to this one: the newest
-         *     200 at most, and as many as fit its context by their bytes. What does not fit is left out, with all that is older.
+         *     The model gets the assistant's instructions and the chat's messages of user and assistant up to this one: the newest 200, or fewer
+         *     if their bytes do not fit its context. If a message does not fit, the service leaves it out, together with all older ones.
          */
         post: operations["createTurn"];
         delete?: never;
@@ -192,7 +192,8 @@ export interface paths {
         put?: never;
         /**
          * Ask for a reply to the messages stored so far
-         * @description The second half of a turn in two steps; the first is to store a message. All messages that were stored since the last reply are answered at once. The chat takes no other turn meanwhile.
+         * @description The second half of a turn in two steps. The first half stores a message. The reply answers all messages that were stored since the
+         *     last reply. Meanwhile the chat takes no other turn.
          */
         post: operations["requestReply"];
         delete?: never;
@@ -210,9 +211,9 @@ export interface paths {
         };
         /**
          * Poll a job
-         * @description While the job is unfinished the answer carries `Retry-After`. With `Prefer: wait=N` the request itself waits until the
-         *     job is final, N seconds at most (55 is the longest). Whoever has as many requests that wait as they may have event streams
-         *     is answered at once, without `Preference-Applied`.
+         * @description While the job is unfinished, the answer carries `Retry-After`. With `Prefer: wait=N` the request waits until the job is final, for
+         *     at most N seconds (at most 55). A user may have as many waiting requests as event streams. Beyond that the service answers at once,
+         *     without `Preference-Applied`.
          */
         get: operations["getJob"];
         put?: never;
@@ -222,11 +223,11 @@ export interface paths {
         head?: never;
         /**
          * Cancel a job
-         * @description Ends the job: at once if it is queued; if it runs, its model call is stopped. The text so far is kept as an
-         *     assistant's message with status `incomplete` (if the worker that runs it does not answer within a second, as it was last
-         *     written down, every 2.5 s). Cancelling twice is fine.
+         * @description Cancels a queued job at once. For a running job it ends the model call, and keeps the text so far as an assistant's message with
+         *     status `incomplete`. If the job's worker does not answer within a second, it keeps the text of the last heartbeat (every 2.5 s).
+         *     Canceling twice is fine.
          *
-         *     With `If-Match` the job is canceled only if it was still what the caller saw when the request came.
+         *     With `If-Match`, the job is canceled only if it has not changed since the caller read it.
          */
         patch: operations["updateJob"];
         trace?: never;
@@ -240,8 +241,8 @@ export interface paths {
         };
         /**
          * Follow a job, live
-         * @description A stream of events (see above) until the job is final. It can be opened at any time: of a job that has ended it gives
-         *     what the client lacks, and ends.
+         * @description A stream of events (see above) until the job is final. You can open it at any time. For a job that has ended it gives the events
+         *     that the client lacks, and ends.
          */
         get: operations["followJob"];
         put?: never;
@@ -260,14 +261,14 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read the history, in the assistant's own space
-         * @description As `GET /api/v1/chats/{chat_id}/messages`; `404` when the chat is not that assistant's.
+         * Read the history, under the assistant's own path
+         * @description Like `GET /api/v1/chats/{chat_id}/messages`, but answers `404` if the chat is with another assistant.
          */
         get: operations["listAssistantChatMessages"];
         put?: never;
         /**
-         * Store a message, in the assistant's own space
-         * @description As `POST /api/v1/chats/{chat_id}/messages`; `404` when the chat is not that assistant's.
+         * Store a message, under the assistant's own path
+         * @description Like `POST /api/v1/chats/{chat_id}/messages`, but answers `404` if the chat is with another assistant.
          */
         post: operations["createAssistantChatMessage"];
         delete?: never;
@@ -286,8 +287,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Send a turn, in the assistant's own space
-         * @description As `POST /api/v1/chats/{chat_id}/turns`; `404` when the chat is not that assistant's.
+         * Send a turn, under the assistant's own path
+         * @description Like `POST /api/v1/chats/{chat_id}/turns`, but answers `404` if the chat is with another assistant.
          */
         post: operations["createAssistantChatTurn"];
         delete?: never;
@@ -304,12 +305,12 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List everybody's jobs, by state and age
-         * @description A page of jobs, the newest first unless `order` says otherwise. `before` leads to jobs that were accepted earlier, `after` to later
-         *     ones, in either order. All filters may be combined.
+         * List all users' jobs, by state and age
+         * @description A page of jobs, the newest first unless `order` says otherwise. In either order, `before` leads to jobs accepted earlier, and
+         *     `after` to jobs accepted later. You can combine all filters.
          *
-         *     One request looks at 10,000 jobs at most. When what it is to find is rarer than that, a page may hold fewer jobs than
-         *     `limit`, or none, though `has_more` is `true`: go on from its cursor.
+         *     One request looks at no more than 10,000 jobs. If matching jobs are rarer than that, a page may hold fewer jobs than `limit`, or
+         *     none, although `has_more` is `true`: go on from its cursor.
          */
         get: operations["listAdminJobs"];
         put?: never;
@@ -329,8 +330,8 @@ export interface paths {
         };
         /**
          * Read why a job is where it is
-         * @description Anybody's job: its state, what became of each attempt (the newest hundred), and `why`, a code and a sentence that say what
-         *     it waits for, or how it ended.
+         * @description Any user's job: its state, each of its attempts (the newest hundred), and `why`. `why` is a code and a sentence that say what the
+         *     job waits for, or how it ended.
          */
         get: operations["getAdminJob"];
         put?: never;
@@ -340,12 +341,13 @@ export interface paths {
         head?: never;
         /**
          * Put a failed job back on the queue, or cancel one
-         * @description `queued`: the job is due at once, with five attempts and an hour, as if its turn were new; the numbers of its attempts go on.
-         *     Clients that poll or follow it see that; a client that left when it failed finds the reply in the chat. This is possible only while
-         *     the reply would still come where it belongs: the chat is active, has no other turn in flight, and nothing was said in it since.
+         * @description `queued`: the job is due at once, with five attempts and an hour, as if its turn were new. The numbers of its attempts go on.
+         *     Clients that poll or follow the job see the change. A client that left when the job failed finds the reply in the chat. This is
+         *     possible only if the chat is active, has no other turn in flight, and has no newer message: otherwise the reply would come in the
+         *     wrong place.
          *
-         *     `canceled`: the turn ends, as if its user had canceled it. The model call ends within a second, and the text so far stays in the chat as
-         *     an `incomplete` message. Canceling a job that is canceled is no change; one that has ended otherwise stays as it is.
+         *     `canceled`: the turn ends as if its user had canceled it. The model call ends within a second, and the text so far stays in the chat
+         *     as an `incomplete` message. Canceling a canceled job changes nothing. A job that has ended in another way stays as it is.
          */
         patch: operations["updateAdminJob"];
         trace?: never;
@@ -359,8 +361,8 @@ export interface paths {
         };
         /**
          * List a user's chats
-         * @description A page of one user's chats, those with the most recent activity first, in pages like those that the user gets. Titles, metadata and
-         *     messages are not in it.
+         * @description A page of one user's chats, those with the most recent activity first. The pages are like those that the user gets, but without
+         *     titles, metadata and messages.
          */
         get: operations["listAdminChats"];
         put?: never;
@@ -379,8 +381,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read whose a chat is, and its state
-         * @description Anybody's chat, without its title, its metadata and its messages. It names the job of the turn in flight, if there is one.
+         * Read a chat's user and state
+         * @description Any user's chat, without its title, its metadata and its messages. It names the job of the turn in flight, if there is one.
          */
         get: operations["getAdminChat"];
         put?: never;
@@ -390,10 +392,11 @@ export interface paths {
         head?: never;
         /**
          * Archive or close a user's chat
-         * @description As its user may: `active` ⇄ `archived`, and either → `closed`, which is final. The state a chat has already is no change. A turn in
-         *     flight goes on, and its reply is still written; to stop it, cancel its job.
+         * @description The same changes as its user may make: `active` ⇄ `archived`, and either → `closed`, which is final. Setting the state that the chat
+         *     already has changes nothing. A turn in flight goes on, and the worker still writes its reply. If you want to stop it, cancel its
+         *     job.
          *
-         *     With `If-Match` the change happens only if the chat is still what the caller saw.
+         *     With `If-Match`, the change happens only if the chat has not changed since the caller read it.
          */
         patch: operations["updateAdminChat"];
         trace?: never;
@@ -409,12 +412,13 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Delete everything of a user's
-         * @description What `DELETE /me` does, for a user whose token you do not have: the same deletion, the same receipt, and `202` while it goes on. Operators
-         *     read any receipt at its address. Of a user who has nothing it counts nothing, so nobody learns who there is.
+         * Delete all of a user's data
+         * @description Does what `DELETE /me` does, for a user whose token you do not have: the same deletion, the same receipt, and `202` while it goes
+         *     on. Operators can read every receipt at its address. For a user without data the receipt counts zero: nobody learns which users
+         *     exist.
          *
-         *     It takes no `Idempotency-Key`: asked again before all is gone, it is the same receipt; asked afterwards, it deletes what the user has made
-         *     since.
+         *     It takes no `Idempotency-Key`. If you ask again before the deletion has finished, you get the same receipt. If you ask afterwards,
+         *     you delete the data that the user has made since.
          */
         delete: operations["deleteUser"];
         options?: never;
@@ -430,11 +434,11 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Take everything of a user's along
-         * @description What `GET /me/export` gives, for a user whose token you do not have. Unlike all else that operators get it holds what was said: it is
-         *     the answer to a user who asks for their data. The log says which operator took whose.
+         * Export all of a user's data
+         * @description Gives what `GET /me/export` gives, for a user whose token you do not have. It is the only operator's operation whose answer holds
+         *     the text of messages: you need it to answer a user who asks for their data. The log says which operator exported which user's data.
          *
-         *     It counts among the event streams that the operator may have open, not among the user's.
+         *     The export counts among the operator's open event streams, not among the user's.
          */
         get: operations["exportUser"];
         put?: never;
@@ -453,8 +457,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read whether attempts are begun
-         * @description Whether workers begin attempts, and who last changed that.
+         * Read whether dispatch is paused
+         * @description Whether workers begin attempts, and which operator last changed that.
          */
         get: operations["getDispatch"];
         put?: never;
@@ -463,11 +467,13 @@ export interface paths {
         options?: never;
         head?: never;
         /**
-         * Pause dispatch, or have it go on
-         * @description While it is paused, turns are accepted and no attempt is begun, by any worker; attempts under way end. Who waits for a turn gets
-         *     `202` when the time is up. It stays so over restarts, until it is told to go on: then all that waits is taken up at once.
+         * Pause or resume dispatch
+         * @description While dispatch is paused, the service accepts turns, and no worker begins an attempt. Attempts that have begun go on. A request that
+         *     waits for a turn gets `202` when its time is up. The pause outlasts restarts, until you resume dispatch. Then the workers begin all
+         *     waiting jobs at once.
          *
-         *     A turn's hour runs on meanwhile: what was accepted an hour ago ends `failed` with `expired`, and may be put back.
+         *     The hour of each turn runs on during the pause. A turn accepted an hour ago ends `failed` with `expired`, and you can put its job
+         *     back.
          */
         patch: operations["updateDispatch"];
         trace?: never;
@@ -480,9 +486,9 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read who used how much
-         * @description Calls of the model and their tokens, from the ledger: also those of calls that failed, were canceled or got lost, as far as the
-         *     model told. A call counts for the day on which it was begun, in UTC.
+         * Read how much each user has used
+         * @description Calls of the model and their tokens, from the ledger. Calls that failed, were canceled or got lost count too, as far as the model
+         *     reported their tokens. A call counts for the day on which it began, in UTC.
          */
         get: operations["getUsage"];
         put?: never;
@@ -504,15 +510,16 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Delete everything of yours
-         * @description Removes your chats with all that is in them, and what is kept of your requests (idempotency keys). Turns in flight are
-         *     canceled. What you make after having asked stays. What your turns cost stays in the service's books, in numbers, without you.
+         * Delete all of your data
+         * @description Deletes your chats with all that is in them, and your idempotency keys. It cancels turns in flight. Data that you make after this
+         *     request stays. The ledger keeps the tokens of your turns, without your name.
          *
-         *     The request waits until all is gone, for 20 seconds unless `Prefer` says otherwise: `200` with the receipt. If there is more
-         *     to remove than that takes, `202` with the receipt as it stands: the service goes on by itself, and `Location` says where to
-         *     look how far it is. Asked again before all is gone, it is the same receipt. Of a user who has nothing it counts nothing.
+         *     The request waits until the deletion has finished, for 20 seconds unless `Prefer` says otherwise, and answers `200` with the
+         *     receipt. If the deletion takes longer, it answers `202` with the current receipt. The service goes on by itself, and the address in
+         *     `Location` shows its progress. If you ask again before it has finished, you get the same receipt. For a user without data the
+         *     receipt counts zero.
          *
-         *     Your token stays valid: whoever has it can begin anew.
+         *     Your token stays valid, and a client that has it can make new data.
          */
         delete: operations["deleteMe"];
         options?: never;
@@ -529,8 +536,8 @@ export interface paths {
         };
         /**
          * Read the receipt of a deletion
-         * @description How far a deletion is, or what it came to. Until all is gone only its user finds the receipt, and operators. From then on nothing leads
-         *     from it to a user: keep its id if you need it, for whoever knows that can read it.
+         * @description The progress of a deletion, or its result. While the deletion goes on, only its user and operators can read the receipt. Afterwards
+         *     the receipt no longer refers to a user, and everybody who knows its id can read it. Keep the id if you need it.
          */
         get: operations["getReceipt"];
         put?: never;
@@ -549,13 +556,13 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Take everything of yours along
-         * @description All your chats, as JSON lines (jsonlines.org): each line is one `ExportLine`. The first says what it is. Each chat, in the order
-         *     they were made in, is followed by its messages and then by its jobs; a job's reply is the message whose `job_id` names it. The
-         *     last line is of type `end`, and counts: an export without it broke off, and is not all there is.
+         * Export all of your data
+         * @description All your chats, as JSON lines (jsonlines.org). Each line is one `ExportLine`. The first line describes the export. The chats follow
+         *     in the order of their creation. After each chat come its messages, then its jobs. A job's reply is the message whose `job_id` names
+         *     the job. The last line is of type `end`, and has the totals. An export without that line is not complete.
          *
-         *     It is read while you take it, so what changes meanwhile may be in it or not. A reader who takes nothing for 30 seconds is cut off.
-         *     An export counts among the event streams that you may have open.
+         *     The service reads the data while you download it, so the export may or may not contain changes made meanwhile. The service cuts off
+         *     a client that reads nothing for 30 seconds. An export counts among your open event streams.
          */
         get: operations["exportMe"];
         put?: never;
@@ -575,7 +582,8 @@ export interface paths {
         };
         /**
          * Is the process alive?
-         * @description Asks nothing else, so that an outage of a store restarts no process. The worker has it too, on its own port.
+         * @description The check asks nothing but the process itself, so an outage of a store does not restart it. The worker has this check too, on its
+         *     own port.
          */
         get: operations["getLiveness"];
         put?: never;
@@ -595,8 +603,8 @@ export interface paths {
         };
         /**
          * Should the process get requests?
-         * @description `200` while the database answers and the process was not told to stop. The queue is reported only: turns are accepted
-         *     without it. The worker has it too, on its own port, with what it knows of its models beside.
+         * @description `200` while the database answers and nobody has told the process to stop. The state of the queue is only reported: the service
+         *     accepts turns without it. The worker has this check too, on its own port, together with the state of its models.
          */
         get: operations["getReadiness"];
         put?: never;
@@ -619,10 +627,10 @@ export interface components {
         Id: string;
         /** @example support */
         Slug: string;
-        /** @description An opaque position in one list, to be passed back as it is. */
+        /** @description An opaque position in one list. Send it back as it is. */
         Cursor: string;
         /**
-         * @description Your own notes - a flat object of short texts.
+         * @description Your own notes: a flat object of short texts.
          * @example {
          *       "page": "faq"
          *     }
@@ -634,9 +642,9 @@ export interface components {
             slug: components["schemas"]["Slug"];
             name: string;
             description: string;
-            /** @description Raised by one whenever the assistant's definition changes. */
+            /** @description Rises by one whenever the assistant's definition changes. */
             version: number;
-            /** @description Days a chat with it is kept after its last message, and then deleted; absent if for ever. */
+            /** @description The service deletes a chat with this assistant after this number of days without a message. Absent if it keeps chats for ever. */
             retention_days?: number;
         };
         AssistantList: {
@@ -651,8 +659,8 @@ export interface components {
             title: string | null;
             metadata: components["schemas"]["Metadata"];
             /**
-             * @description The job of the turn in flight, to be followed or canceled; null when none is. It tells a page that was reloaded, or
-             *     is open twice, which reply is on its way.
+             * @description The job of the turn in flight, which you can follow or cancel. Null if no turn is in flight. A page that was reloaded, or is
+             *     open twice, finds the running reply by it.
              */
             unfinished_job_id: components["schemas"]["Id"] | null;
             /** Format: date-time */
@@ -671,7 +679,7 @@ export interface components {
             status: components["schemas"]["ChatStatus"];
             title: string | null;
             metadata: components["schemas"]["Metadata"];
-            /** @description The job of the turn in flight; null when none is. */
+            /** @description The job of the turn in flight, or null. */
             unfinished_job_id: components["schemas"]["Id"] | null;
             /** Format: date-time */
             created_at: string;
@@ -681,14 +689,14 @@ export interface components {
             last_message_at: string;
             /** @description The latest messages, in chronological order. */
             messages: components["schemas"]["Message"][];
-            /** @description Whether there are older messages than these. */
+            /** @description Whether there are older messages. */
             has_more: boolean;
         };
         ChatPage: {
             data: components["schemas"]["Chat"][];
-            /** @description Whether there is more in the direction that was asked for. */
+            /** @description Whether there is more in the requested direction. */
             has_more: boolean;
-            /** @description Cursor for chats of less recent activity; null at the end. */
+            /** @description Cursor for chats of less recent activity, or null at the end. */
             before: string | null;
             /** @description Cursor for chats of more recent activity. */
             after: string | null;
@@ -704,17 +712,17 @@ export interface components {
              */
             role: "system" | "user" | "assistant";
             /**
-             * @description As it was said. Of a reply, NUL is left out and a lone surrogate is U+FFFD; it has 8,388,608 UTF-16 code units at most
-             *     (a longer one fails its job, as `model_rejected`). It is data: escape it wherever it is shown.
+             * @description The text. In a reply, NUL is left out and a lone surrogate is U+FFFD. A reply has at most 8,388,608 UTF-16 code units; a longer
+             *     one fails its job with `model_rejected`. The text is data: escape it wherever you show it.
              */
             content: string;
             /**
-             * @description `incomplete` is the text so far of a canceled reply, or of one that the model ended early: `stop_reason` says which
-             *     (`canceled`, `max_tokens`, `model_context_window_exceeded`, `refusal`). Its content may be empty.
+             * @description `incomplete` is the text so far of a canceled reply, or of one that the model ended early. `stop_reason` says which (`canceled`,
+             *     `max_tokens`, `model_context_window_exceeded`, `refusal`). The content may be empty.
              * @enum {string}
              */
             status: "complete" | "incomplete";
-            /** @description The job that wrote it; null unless the role is `assistant`. */
+            /** @description The job that wrote the message, or null unless the role is `assistant`. */
             job_id: components["schemas"]["Id"] | null;
             metadata?: components["schemas"]["Metadata"];
             /** Format: date-time */
@@ -724,34 +732,34 @@ export interface components {
             /** @description Only with role `assistant`. Why the model stopped (`end_turn`, `max_tokens`, `refusal`, …), or `canceled`. */
             stop_reason?: string;
             /**
-             * @description Only with role `assistant`. The version of the assistant's definition that made the reply. Left out where an older version of
-             *     the service wrote it.
+             * @description Only with role `assistant`. The version of the assistant's definition that made the reply. Absent if an older version of the
+             *     service wrote the message.
              */
             assistant_version?: number;
             stop_details?: components["schemas"]["StopDetails"];
             /**
-             * @description Only where it is false: the model is not sent this message any more. Its turn was refused, rejected or too long, and would
-             *     be again; the next message stands without it.
+             * @description Present only if it is false: the model no longer gets this message, because its turn was refused, rejected or too long, and
+             *     would be again. The next message goes to the model without it.
              * @constant
              */
             in_context?: false;
             usage?: components["schemas"]["Usage"];
         };
-        /** @description Only with the `stop_reason` `refusal`, where the model says why. The words are the model's, and are not stable. */
+        /** @description Only with the `stop_reason` `refusal`, if the model says why. The words are the model's, and may change. */
         StopDetails: {
-            /** @description A policy, `cyber` or `bio` for instance. */
+            /** @description A policy, for instance `cyber` or `bio`. */
             category: string | null;
             explanation: string | null;
         };
         /**
-         * @description Only with role `assistant`. What the call that wrote the reply cost, as the model reports it. The model reports the whole only at
-         *     the end, so a canceled reply has an estimate by what was seen of it.
+         * @description Only with role `assistant`. The tokens of the call that wrote the reply, as the model reports them. The model reports the total only
+         *     at the end, so for a canceled reply the service estimates them from the part that it received.
          */
         Usage: {
             input_tokens: number;
             output_tokens: number;
             /**
-             * @description Only where it is true. Some of the tokens are estimated.
+             * @description Present only if it is true: the service estimated some of the tokens.
              * @constant
              */
             estimated?: true;
@@ -759,11 +767,11 @@ export interface components {
         MessagePage: {
             /** @description In chronological order. */
             data: components["schemas"]["Message"][];
-            /** @description Whether there is more in the direction that was asked for. */
+            /** @description Whether there is more in the requested direction. */
             has_more: boolean;
-            /** @description Cursor for older messages; null at the beginning. */
+            /** @description Cursor for older messages, or null at the beginning. */
             before: string | null;
-            /** @description Cursor for newer messages, those still to come included. */
+            /** @description Cursor for newer messages, also for those that are still to come. */
             after: string | null;
         };
         Job: {
@@ -774,11 +782,11 @@ export interface components {
             chat_id: components["schemas"]["Id"];
             user_message_id: components["schemas"]["Id"];
             assistant_version: components["schemas"]["JobAssistantVersion"];
-            /** @description The reply; of a canceled job what there was of it, or null. */
+            /** @description The reply. For a canceled job the text so far, or null. */
             assistant_message: components["schemas"]["Message"] | null;
             /** @description Why the job failed. */
             error: components["schemas"]["JobError"] | null;
-            /** @description How often the model was asked. */
+            /** @description The number of attempts so far. */
             attempts: number;
             /** Format: date-time */
             created_at: string;
@@ -788,8 +796,9 @@ export interface components {
             finished_at: string | null;
         };
         /**
-         * @description The version of the assistant's definition that answers the job: the one with which it was accepted, also if the definition changes
-         *     meanwhile. Null: its next attempt takes the current one, because an operator has to correct the definition, or put the job back.
+         * @description The version of the assistant's definition that answers the job. The service fixes it when it accepts the job, and keeps it if the
+         *     definition changes meanwhile. Null if the next attempt takes the current version, because an operator has to correct the definition
+         *     or put the job back.
          */
         JobAssistantVersion: number | null;
         /**
@@ -826,14 +835,14 @@ export interface components {
          */
         JobErrorCode: "model_unavailable" | "model_unauthorized" | "model_budget" | "model_misconfigured" | "model_rejected" | "message_too_long" | "context_exceeded" | "answer_empty" | "answer_broken" | "answer_paused" | "attempts_exhausted" | "expired" | "internal";
         /**
-         * @description `<attempt>.<offset>`, or `end`; to be sent back as `Last-Event-ID`.
+         * @description `<attempt>.<offset>`, or `end`. Send it back as `Last-Event-ID`.
          * @example 1.42
          * @example end
          */
         EventId: string;
         /**
          * @description An event of a job's stream, as a parser of server-sent events (WHATWG HTML, section 9.2) gives it, with its data parsed as JSON.
-         *     Later versions may add events: pass over one whose name you do not know.
+         *     Later versions may add events: ignore one whose name you do not know.
          */
         JobEvent: components["schemas"]["JobStateEvent"] | components["schemas"]["DeltaEvent"] | components["schemas"]["ResetEvent"] | components["schemas"]["ReplyEvent"] | components["schemas"]["FailureEvent"];
         /** @description The job's state. It comes first while the job is unfinished, whenever the job changes, and last of all. */
@@ -846,7 +855,7 @@ export interface components {
             id: components["schemas"]["EventId"];
             data: components["schemas"]["Job"];
         };
-        /** @description The next stretch of the reply's text. */
+        /** @description The next piece of the reply's text. */
         DeltaEvent: {
             /**
              * @description discriminator enum property added by openapi-typescript
@@ -856,7 +865,7 @@ export interface components {
             id: components["schemas"]["EventId"];
             data: components["schemas"]["Delta"];
         };
-        /** @description Another attempt begins: forget the text from an offset on. */
+        /** @description Another attempt begins: discard the text from an offset on. */
         ResetEvent: {
             /**
              * @description discriminator enum property added by openapi-typescript
@@ -866,7 +875,7 @@ export interface components {
             id: components["schemas"]["EventId"];
             data: components["schemas"]["Reset"];
         };
-        /** @description The reply as it is kept. */
+        /** @description The reply as the service stored it. */
         ReplyEvent: {
             /**
              * @description discriminator enum property added by openapi-typescript
@@ -887,8 +896,8 @@ export interface components {
             data: components["schemas"]["ErrorBody"];
         };
         /**
-         * @description The data of one event of a job's stream. A field tells which: `text` a `delta`, `role` a `message`, `code` a `failure`, `status`
-         *     without `role` a `job`, and `attempt` a `reset`.
+         * @description The data of one event of a job's stream. A field tells which event it is: `text` a `delta`, `role` a `message`, `code` a `failure`,
+         *     `status` without `role` a `job`, and `attempt` a `reset`.
          */
         JobEventData: components["schemas"]["Job"] | components["schemas"]["Delta"] | components["schemas"]["Reset"] | components["schemas"]["Message"] | components["schemas"]["ErrorBody"];
         /** @description The data of a `delta`. */
@@ -899,12 +908,12 @@ export interface components {
         };
         /** @description The data of a `reset`. */
         Reset: {
-            /** @description The number of the attempt that starts over. */
+            /** @description The number of the attempt that begins. */
             attempt: number;
-            /** @description Where it starts over, in UTF-16 code units. Text after this is forgotten; the text before it is of finished steps and stays. */
+            /** @description Where it begins, in UTF-16 code units. Discard the text after this. The text before it is from finished steps, and stays. */
             offset: number;
         };
-        /** @description Both messages of a turn. Its `type` tells it from a `Job`, which the same operation may answer. */
+        /** @description Both messages of a turn. Its `type` distinguishes it from a `Job`, which the same operation may answer. */
         Turn: {
             /** @constant */
             type: "turn";
@@ -912,7 +921,7 @@ export interface components {
             assistant_message: components["schemas"]["Message"];
             job_id: components["schemas"]["Id"];
         };
-        /** @description A job as operators see it. They see states, not conversations - no text of a message is in it. */
+        /** @description A job as operators see it: its states, without the text of any message. */
         AdminJob: {
             id: components["schemas"]["Id"];
             status: components["schemas"]["JobStatus"];
@@ -921,20 +930,20 @@ export interface components {
             /** @description The `sub` of the user's tokens. */
             user_id: string;
             chat_id: components["schemas"]["Id"];
-            /** @description `X-Request-Id` of the request that asked for it. */
+            /** @description The `X-Request-Id` of the request that asked for the reply. */
             request_id: string;
-            /** @description How many were begun. */
+            /** @description The number of attempts that have begun. */
             attempts: number;
-            /** @description How many may still be begun and lost or failed. */
+            /** @description The number of attempts that may still begin, and get lost or fail. */
             attempts_left: number;
             /**
              * Format: date-time
-             * @description While it is queued - no attempt is begun before.
+             * @description For a queued job: no attempt begins before this moment.
              */
             available_at: string;
             /**
              * Format: date-time
-             * @description While it runs - the moment at which its worker counts as lost, unless it extends it.
+             * @description For a running job: the moment at which its worker counts as lost, unless the worker extends the lease.
              */
             lease_until: string | null;
             /** @description Why the job failed. */
@@ -943,7 +952,7 @@ export interface components {
             created_at: string;
             /**
              * Format: date-time
-             * @description When an operator last put it back.
+             * @description When an operator last put the job back.
              */
             requeued_at: string | null;
             /** Format: date-time */
@@ -953,14 +962,14 @@ export interface components {
         };
         AdminJobPage: {
             data: components["schemas"]["AdminJob"][];
-            /** @description Whether there may be more in the direction that was asked for. */
+            /** @description Whether there may be more in the requested direction. */
             has_more: boolean;
-            /** @description Cursor for jobs that were accepted earlier; null at the end. */
+            /** @description Cursor for jobs accepted earlier, or null at the end. */
             before: string | null;
-            /** @description Cursor for jobs that were accepted later, those still to come included. */
+            /** @description Cursor for jobs accepted later, also for those that are still to come. */
             after: string | null;
         };
-        /** @description A job as operators see it, and why it is where it is. */
+        /** @description A job as operators see it, with the reason for its state. */
         AdminJobDetail: {
             id: components["schemas"]["Id"];
             status: components["schemas"]["JobStatus"];
@@ -985,7 +994,7 @@ export interface components {
             /** Format: date-time */
             finished_at: string | null;
             why: components["schemas"]["JobReason"];
-            /** @description What became of its attempts, from the ledger; the oldest first, the newest hundred at most. */
+            /** @description The calls of its attempts, from the ledger: at most the newest hundred, the oldest of them first. */
             calls: components["schemas"]["ModelCall"][];
         };
         JobReason: {
@@ -997,21 +1006,21 @@ export interface components {
         /** @description One call of the model. */
         ModelCall: {
             attempt: number;
-            /** @description The step of the turn that it was for. */
+            /** @description The number of the step that made the call. */
             step: number;
             outcome: components["schemas"]["CallOutcome"];
-            /** @description Why it failed. */
+            /** @description Why the call failed. */
             error_code: components["schemas"]["JobErrorCode"] | null;
-            /** @description The model that was asked for. */
+            /** @description The model that the worker called. */
             model: string;
-            /** @description The id that the model gave its answer, to find it in the model's own accounts. */
+            /** @description The id that the model gave its answer. It finds the call in the model's own accounts. */
             message_id: string | null;
-            /** @description Null: the model has not told. */
+            /** @description Null if the model has not reported it. */
             input_tokens: number | null;
             output_tokens: number | null;
-            /** @description Some of the tokens are estimated by what was seen of the call, for the model never reported them. */
+            /** @description The model never reported some of the tokens, so the service estimated them from the part of the answer that it received. */
             estimated: boolean;
-            /** @description From the beginning to the first text, in milliseconds. */
+            /** @description Milliseconds from the beginning of the call to its first text. */
             first_text_ms: number | null;
             /** Format: date-time */
             started_at: string;
@@ -1019,16 +1028,16 @@ export interface components {
             ended_at: string | null;
         };
         /**
-         * @description `handed_back`: its worker stopped; `lost`: its worker died, or the job was taken from it.
+         * @description `handed_back`: its worker stopped. `lost`: its worker died, or another attempt took the job over.
          * @enum {string}
          */
         CallOutcome: "running" | "completed" | "failed" | "canceled" | "handed_back" | "lost";
         Dispatch: {
-            /** @description No attempt is begun. */
+            /** @description Whether no worker begins attempts. */
             paused: boolean;
             /** Format: date-time */
             changed_at: string;
-            /** @description The operator (the `sub` of the token); null while nobody has touched it. */
+            /** @description The operator (the `sub` of the token), or null if no operator has changed it. */
             changed_by: string | null;
         };
         /**
@@ -1040,23 +1049,23 @@ export interface components {
         UsagePage: {
             from: components["schemas"]["Day"];
             to: components["schemas"]["Day"];
-            /** @description By day, then assistant, then user. */
+            /** @description Ordered by day, then assistant, then user. */
             data: components["schemas"]["UsageLine"][];
             has_more: boolean;
-            /** @description Cursor for the lines that follow; null at the end. */
+            /** @description Cursor for the lines that follow, or null at the end. */
             after: string | null;
         };
         UsageLine: {
             day?: components["schemas"]["Day"];
-            /** @description Null for calls that an older version wrote down. */
+            /** @description Null for calls that an older version of the service recorded. */
             assistant?: components["schemas"]["Slug"] | null;
-            /** @description Null for users whose data was deleted. */
+            /** @description Null for users whose data is deleted. */
             user_id?: string | null;
             calls: components["schemas"]["UsageCalls"];
             input_tokens: number;
             output_tokens: number;
         };
-        /** @description How many calls, by what became of them. */
+        /** @description The number of calls, by outcome. */
         UsageCalls: {
             running: number;
             completed: number;
@@ -1069,16 +1078,16 @@ export interface components {
             /** @enum {string} */
             status: "queued" | "canceled";
         };
-        /** @description A chat as operators see it. They see states, not conversations - no text is in it. */
+        /** @description A chat as operators see it: its states, without any text. */
         AdminChat: {
             id: components["schemas"]["Id"];
             /** @description The `sub` of the user's tokens. */
             user_id: string;
             assistant: components["schemas"]["Slug"];
             status: components["schemas"]["ChatStatus"];
-            /** @description How many there are. */
+            /** @description The number of messages. */
             messages: number;
-            /** @description The job of the turn in flight; null when none is. */
+            /** @description The job of the turn in flight, or null. */
             unfinished_job_id: components["schemas"]["Id"] | null;
             /** Format: date-time */
             created_at: string;
@@ -1092,9 +1101,9 @@ export interface components {
         };
         AdminChatPage: {
             data: components["schemas"]["AdminChat"][];
-            /** @description Whether there is more in the direction that was asked for. */
+            /** @description Whether there is more in the requested direction. */
             has_more: boolean;
-            /** @description Cursor for chats of less recent activity; null at the end. */
+            /** @description Cursor for chats of less recent activity, or null at the end. */
             before: string | null;
             /** @description Cursor for chats of more recent activity. */
             after: string | null;
@@ -1105,17 +1114,17 @@ export interface components {
         UpdateDispatchRequest: {
             paused: boolean;
         };
-        /** @description What was removed when a user asked for everything to be. */
+        /** @description The totals of a deletion of all of a user's data. */
         Receipt: {
             id: components["schemas"]["Id"];
             /**
              * Format: date-time
-             * @description What was made later was not removed.
+             * @description Data made after this moment is not deleted.
              */
             requested_at: string;
             /**
              * Format: date-time
-             * @description When the last of it was gone; null while there is some left.
+             * @description When the deletion finished, or null while it goes on.
              */
             deleted_at: string | null;
             chats: number;
@@ -1130,7 +1139,7 @@ export interface components {
             /** @constant */
             type: "export";
             /**
-             * @description Of this form of lines. Others may be added to it.
+             * @description The version of this format. The service may add other kinds of lines to it.
              * @constant
              */
             version: 1;
@@ -1160,7 +1169,7 @@ export interface components {
             messages: number;
             jobs: number;
         };
-        /** @description A `Job` but for its reply, which is among the messages. */
+        /** @description A `Job` without its reply, which is among the messages. */
         ExportedJob: {
             id: components["schemas"]["Id"];
             /** @constant */
@@ -1186,12 +1195,16 @@ export interface components {
             checks?: {
                 database: components["schemas"]["StoreHealth"];
                 queue: components["schemas"]["StoreHealth"];
-                /** @description Why workers hold calls back, be it all of them, those of a model or those for an assistant. `ok` where they do not. Readiness does not depend on it. */
+                /**
+                 * @description Why workers hold calls back: all calls, those of one model, or those for one assistant. `ok` if they hold none back.
+                 *     Readiness does not depend on it.
+                 */
                 model?: "ok" | components["schemas"]["JobErrorCode"];
             };
         };
         /**
-         * @description `down`: the store does not answer. `read_only`: it answers, and takes nothing: PostgreSQL is a standby or was shut for writing, or Redis is a replica.
+         * @description `down`: the store does not answer. `read_only`: the store answers, but takes no writes, because PostgreSQL is a standby or
+         *     read-only, or Redis is a replica.
          * @enum {string}
          */
         StoreHealth: "ok" | "down" | "read_only";
@@ -1202,7 +1215,7 @@ export interface components {
         };
         UpdateChatRequest: {
             status?: components["schemas"]["ChatStatus"];
-            /** @description Not blank; null takes it away. */
+            /** @description Not blank. Null removes it. */
             title?: string | null;
             metadata?: components["schemas"]["Metadata"];
         };
@@ -1214,7 +1227,7 @@ export interface components {
             user_message: components["schemas"]["UserText"];
             metadata?: components["schemas"]["Metadata"];
         };
-        /** @description What the user says. Not blank; no NUL and no lone surrogates. The length is counted in characters. */
+        /** @description The user's text. Not blank, without NUL and lone surrogates. The length counts characters. */
         UserText: string;
         ReplyRequest: {
             chat_id: components["schemas"]["Id"];
@@ -1226,13 +1239,13 @@ export interface components {
         /** @description The one shape of every error. */
         ErrorBody: {
             code: components["schemas"]["ErrorCode"];
-            /** @description For people; its words may change. */
+            /** @description For people. Its words may change. */
             message: string;
             request_id: string;
-            /** @description The fields at fault; of those that are not known the first twenty. */
+            /** @description The wrong fields. The list has only the first twenty unknown fields. */
             details?: components["schemas"]["ErrorDetail"][];
             job_id?: components["schemas"]["Id"];
-            /** @description Only with `assistant_failed`. Why the job failed, and so what can be done about it. */
+            /** @description Only with `assistant_failed`. Why the job failed, and so how you can solve it. */
             job_error?: components["schemas"]["JobErrorCode"];
         };
         ErrorDetail: {
@@ -1240,13 +1253,13 @@ export interface components {
             message: string;
         };
         /**
-         * @description To act on; a code's meaning does not change.
+         * @description For programs. The meaning of a code does not change.
          * @enum {string}
          */
         ErrorCode: "malformed_request" | "unauthorized" | "not_found" | "method_not_allowed" | "not_acceptable" | "request_timeout" | "turn_in_progress" | "chat_not_active" | "invalid_transition" | "turn_canceled" | "precondition_failed" | "payload_too_large" | "unsupported_media_type" | "validation_failed" | "idempotency_key_reused" | "rate_limited" | "header_fields_too_large" | "internal" | "assistant_failed" | "unavailable";
     };
     responses: {
-        /** @description You have it already. No body. */
+        /** @description Your copy is current. The answer has no body. */
         NotModified: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
@@ -1257,7 +1270,7 @@ export interface components {
             };
             content?: never;
         };
-        /** @description The request cannot be read - a body that is not JSON in UTF-8, or an address that cannot be decoded. */
+        /** @description The service cannot read the request: its body is not JSON in UTF-8, or its address cannot be decoded. */
         MalformedRequest: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
@@ -1267,7 +1280,7 @@ export interface components {
                 "application/json": components["schemas"]["ErrorBody"];
             };
         };
-        /** @description No valid token. The reason is not told. */
+        /** @description There is no valid token. The answer does not give the reason. */
         Unauthorized: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
@@ -1278,7 +1291,7 @@ export interface components {
                 "application/json": components["schemas"]["ErrorBody"];
             };
         };
-        /** @description The token is no operator's; the answer is that of an unknown path. */
+        /** @description The token is not an operator's. The answer is that of an unknown path. */
         NothingHere: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
@@ -1288,7 +1301,7 @@ export interface components {
                 "application/json": components["schemas"]["ErrorBody"];
             };
         };
-        /** @description There is no such chat. Or the token is no operator's; then the answer is that of an unknown path. */
+        /** @description There is no such chat. Or the token is not an operator's; then the answer is that of an unknown path. */
         AdminChatNotFound: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
@@ -1298,7 +1311,7 @@ export interface components {
                 "application/json": components["schemas"]["ErrorBody"];
             };
         };
-        /** @description No user can be called so. Or the token is no operator's; then the answer is that of an unknown path. */
+        /** @description No user can have this name. Or the token is not an operator's; then the answer is that of an unknown path. */
         AdminUserNotFound: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
@@ -1308,7 +1321,7 @@ export interface components {
                 "application/json": components["schemas"]["ErrorBody"];
             };
         };
-        /** @description There is no such job. Or the token is no operator's; then the answer is that of an unknown path. */
+        /** @description There is no such job. Or the token is not an operator's; then the answer is that of an unknown path. */
         AdminJobNotFound: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
@@ -1318,7 +1331,7 @@ export interface components {
                 "application/json": components["schemas"]["ErrorBody"];
             };
         };
-        /** @description There is no such assistant on offer. */
+        /** @description There is no such assistant. */
         AssistantNotFound: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
@@ -1328,7 +1341,7 @@ export interface components {
                 "application/json": components["schemas"]["ErrorBody"];
             };
         };
-        /** @description There is no such chat, or it is not yours; nobody learns which. */
+        /** @description There is no such chat, or it is another user's. The answer does not say which. */
         ChatNotFound: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
@@ -1338,7 +1351,7 @@ export interface components {
                 "application/json": components["schemas"]["ErrorBody"];
             };
         };
-        /** @description There is no such job, or it is not yours; nobody learns which. */
+        /** @description There is no such job, or it is another user's. The answer does not say which. */
         JobNotFound: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
@@ -1348,7 +1361,7 @@ export interface components {
                 "application/json": components["schemas"]["ErrorBody"];
             };
         };
-        /** @description The caller's `Accept` rules out what there is. */
+        /** @description The caller's `Accept` allows none of the formats that the service has. */
         NotAcceptable: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
@@ -1368,7 +1381,7 @@ export interface components {
                 "application/json": components["schemas"]["ErrorBody"];
             };
         };
-        /** @description What is there is no longer what `If-Match` names; or, of a change, it is what `If-None-Match` rules out. */
+        /** @description The resource no longer has the `ETag` in `If-Match`, or, for a change, it has one of those in `If-None-Match`. */
         PreconditionFailed: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
@@ -1388,7 +1401,10 @@ export interface components {
                 "application/json": components["schemas"]["ErrorBody"];
             };
         };
-        /** @description The body is not `application/json` in UTF-8, or has a `Content-Encoding`: then `Accept-Encoding` says what would be taken. */
+        /**
+         * @description The body is not `application/json` in UTF-8, or it has a `Content-Encoding`. In that case `Accept-Encoding` says which encoding the
+         *     service takes.
+         */
         UnsupportedMediaType: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
@@ -1398,7 +1414,7 @@ export interface components {
                 "application/json": components["schemas"]["ErrorBody"];
             };
         };
-        /** @description The request can be read, but something in it cannot be. `details` names the fields at fault. */
+        /** @description The service can read the request, but something in it is not valid. `details` names the wrong fields. */
         ValidationFailed: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
@@ -1409,8 +1425,8 @@ export interface components {
             };
         };
         /**
-         * @description The request can be read, but something in it cannot be: `details` names the fields at fault. Or its `Idempotency-Key`
-         *     was used for another request.
+         * @description The service can read the request, but something in it is not valid: `details` names the wrong fields. Or another request has used
+         *     its `Idempotency-Key`.
          */
         ValidationFailedOrKeyReused: {
             headers: {
@@ -1422,8 +1438,8 @@ export interface components {
             };
         };
         /**
-         * @description You have sent too many turns in a minute, have too many in progress, or have used up the day's tokens; nothing was
-         *     done. `RateLimit` names the limit.
+         * @description You have sent too many turns in a minute, have too many in progress, or have used up the day's tokens. The request had no effect.
+         *     `RateLimit` names the limit.
          */
         TooManyTurns: {
             headers: {
@@ -1438,7 +1454,7 @@ export interface components {
             };
         };
         /**
-         * @description You have stored too much in a minute: turns, messages and new chats count alike; nothing was done. `RateLimit` names the
+         * @description You have stored too much in a minute: turns, messages and new chats count alike. The request had no effect. `RateLimit` names the
          *     limit.
          */
         TooManyStored: {
@@ -1454,8 +1470,8 @@ export interface components {
             };
         };
         /**
-         * @description You have sent too many turns in a minute, have too many in progress or too many streams open, or have used up the day's
-         *     tokens; nothing was done. `RateLimit` names the limit.
+         * @description You have sent too many turns in a minute, have too many in progress or too many streams open, or have used up the day's tokens. The
+         *     request had no effect. `RateLimit` names the limit.
          */
         TooManyTurnsOrStreams: {
             headers: {
@@ -1482,7 +1498,7 @@ export interface components {
                 "application/json": components["schemas"]["ErrorBody"];
             };
         };
-        /** @description A fault of ours; the logs have it under the request's id. */
+        /** @description A fault of the service. The logs have it under the request's id. */
         Internal: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
@@ -1493,8 +1509,8 @@ export interface components {
             };
         };
         /**
-         * @description The database is away or overloaded, or more turns are in progress than the service takes on. Nothing was lost, but what was
-         *     asked may have been done: try again, with the same `Idempotency-Key`.
+         * @description The database is down or overloaded, or too many turns are in progress. Nothing is lost, but the request may have taken effect: send
+         *     it again, with the same `Idempotency-Key`.
          */
         Unavailable: {
             headers: {
@@ -1508,31 +1524,32 @@ export interface components {
         };
     };
     parameters: {
-        /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+        /** @description Your id for this request: 1 to 128 of `A-Z a-z 0-9 . _ -`. The service replaces any other text. */
         RequestId: string;
         /**
-         * @description A name of your own for this request, so that sending it again does nothing twice; see above. Given once; without control
-         *     characters. With quotes around it or without, it is the same key.
+         * @description Your own name for this request: if you send the request again with it, the service does nothing twice (see above). Send the header
+         *     once, without control characters. Quotes around the name do not count.
          */
         IdempotencyKey: string;
         /**
-         * @description With `Accept: text/event-stream` and the `Idempotency-Key` of a turn that was sent before: the id of its last event that the
-         *     client got. The stream goes on after it. Without such a turn it is `422`: the request would send another one.
+         * @description Use it with `Accept: text/event-stream` and the `Idempotency-Key` of a turn that you sent before. It is the id of the last of the
+         *     turn's events that the client received. The stream goes on after it. Without such a turn the answer is `422`, because the request
+         *     would send another turn.
          */
         TurnLastEventId: string;
         /**
-         * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
+         * @description The `ETag` of the answer that you have (RFC 9110, section 13.1.2), or several. If it is still current, a read answers `304`, and a
          *     change `412`.
          */
         IfNoneMatch: string;
         /**
-         * @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. A weak tag never matches:
-         *     where a proxy compresses answers and so puts `W/` before their tags, take it off.
+         * @description The `ETag` of the answer that you read (RFC 9110, section 13.1.1), or several. If the resource has changed since, the answer is
+         *     `412`. A weak tag never matches: if a proxy compresses answers and puts `W/` before their tags, remove it.
          */
         IfMatch: string;
         /**
-         * @description How to wait (RFC 7240): `respond-async`, or `wait=N` with whole seconds. More than 55 counts as 55; an operator may allow
-         *     less. What was honoured is in `Preference-Applied`; anything else is ignored.
+         * @description How to wait (RFC 7240): `respond-async`, or `wait=N` with whole seconds. More than 55 counts as 55, and an operator may set a lower
+         *     limit. `Preference-Applied` has the preference that the service followed. The service ignores all others.
          */
         Prefer: string;
         /**
@@ -1540,53 +1557,59 @@ export interface components {
          * @example support
          */
         Slug: components["schemas"]["Slug"];
-        /** @description The chat's id. What is not a UUID names no chat. */
+        /** @description The chat's id. A text that is not a UUID names no chat. */
         ChatId: components["schemas"]["Id"];
         /** @description The user (the `sub` of their tokens), percent-encoded. */
         User: string;
-        /** @description The job's id. What is not a UUID names no job. */
+        /** @description The job's id. A text that is not a UUID names no job. */
         JobId: components["schemas"]["Id"];
-        /** @description Messages on the page at most. Of very long ones there are fewer, one at least; `has_more` tells. */
+        /**
+         * @description At most this number of messages on a page. If messages are very long, a page has fewer, but at least one. `has_more` says whether
+         *     there are more.
+         */
         MessageLimit: number;
-        /** @description A page's `before`; leads to what is older. Not together with `after`. */
+        /** @description A page's `before`; leads to older entries. Not together with `after`. */
         Before: components["schemas"]["Cursor"];
-        /** @description A page's `after`; leads to what is newer. */
+        /** @description A page's `after`; leads to newer entries. */
         After: components["schemas"]["Cursor"];
     };
     requestBodies: never;
     headers: {
-        /** @description The request's id, in the logs of the API and of the worker. */
+        /** @description The request's id, which the logs of the API and of the worker carry. */
         RequestId: string;
-        /** @description Strong validator of this representation. */
+        /** @description A strong validator of this representation. */
         ETag: string;
-        /** @description The answer is the caller's alone; one with an `ETag` is to be asked for again with it. Events are not kept at all. */
+        /** @description The answer is for the caller alone. A cache must check an answer with an `ETag` before it uses it again, and must not store events. */
         CacheControl: string;
-        /** @description What the answer depends on. */
+        /** @description The request headers on which the answer depends. */
         Vary: string;
-        /** @description The answer is not to be kept. */
+        /** @description Caches must not store the answer. */
         CopyCacheControl: string;
-        /** @description Where the new resource is, from the request's own address (RFC 9110, section 10.2.2). */
+        /** @description The new resource's address, relative to the request's own (RFC 9110, section 10.2.2). */
         Location: string;
-        /** @description Events are neither to be kept nor to be changed on the way. */
+        /** @description Caches must not store events, and proxies must not change them. */
         StreamCacheControl: string;
-        /** @description The job, whose `/events` resume the stream, from the request's own address; only with `text/event-stream`. */
+        /** @description The job's address, relative to the request's own. Its `/events` resume the stream. Only with `text/event-stream`. */
         StreamLocation: string;
-        /** @description Seconds until it is worth asking again. */
+        /** @description Wait this number of seconds before you ask again. */
         RetryAfter: string;
         /**
-         * @description A limit of yours (draft-ietf-httpapi-ratelimit-headers-09, section 3): its name, how much you may have (`q`), and in what
-         *     span (`w`, seconds) or of what (`qu`). Absent if there is none.
+         * @description One of your limits (draft-ietf-httpapi-ratelimit-headers-09, section 3): its name, its amount (`q`), and its period (`w`, seconds)
+         *     or its unit (`qu`). Absent without such a limit.
          */
         RateLimitPolicy: string;
-        /** @description How much of it is left (`r`), and when all of it will be again (`t`, seconds; section 4). Absent if there is none. */
+        /**
+         * @description How much of the limit is left (`r`), and in how many seconds all of it is available again (`t`; section 4). Absent without such a
+         *     limit.
+         */
         RateLimit: string;
-        /** @description Seconds until it is worth asking again; absent once the job is final. */
+        /** @description Wait this number of seconds before you ask again. Absent once the job is final. */
         RetryAfterWhileUnfinished: string;
-        /** @description The preference that was honoured (RFC 7240, section 3); absent if there was none. */
+        /** @description The preference that the service followed (RFC 7240, section 3). Absent if it followed none. */
         PreferenceApplied: string;
-        /** @description The neighbours that exist (RFC 8288), from the request's own address; `prev` is older, `next` newer. */
+        /** @description The neighbouring pages that exist (RFC 8288), relative to the request's own address. `prev` is older, `next` newer. */
         Link: string;
-        /** @description `true` when the answer is that of an earlier request with the same `Idempotency-Key`; else absent. */
+        /** @description `true` if the answer repeats that of an earlier request with the same `Idempotency-Key`, otherwise absent. */
         IdempotentReplayed: "true";
         /** @description How to authenticate (RFC 6750). */
         WWWAuthenticate: string;
@@ -1714,16 +1737,16 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. A weak tag never matches:
-                 *     where a proxy compresses answers and so puts `W/` before their tags, take it off.
+                 * @description The `ETag` of the answer that you read (RFC 9110, section 13.1.1), or several. If the resource has changed since, the answer is
+                 *     `412`. A weak tag never matches: if a proxy compresses answers and puts `W/` before their tags, remove it.
                  */
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /**
-                 * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
+                 * @description The `ETag` of the answer that you have (RFC 9110, section 13.1.2), or several. If it is still current, a read answers `304`, and a
                  *     change `412`.
                  */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                /** @description Your id for this request: 1 to 128 of `A-Z a-z 0-9 . _ -`. The service replaces any other text. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
             };
             path?: never;
@@ -1731,7 +1754,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The assistants, by slug. */
+            /** @description The assistants, ordered by slug. */
             200: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -1759,16 +1782,16 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. A weak tag never matches:
-                 *     where a proxy compresses answers and so puts `W/` before their tags, take it off.
+                 * @description The `ETag` of the answer that you read (RFC 9110, section 13.1.1), or several. If the resource has changed since, the answer is
+                 *     `412`. A weak tag never matches: if a proxy compresses answers and puts `W/` before their tags, remove it.
                  */
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /**
-                 * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
+                 * @description The `ETag` of the answer that you have (RFC 9110, section 13.1.2), or several. If it is still current, a read answers `304`, and a
                  *     change `412`.
                  */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                /** @description Your id for this request: 1 to 128 of `A-Z a-z 0-9 . _ -`. The service replaces any other text. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
             };
             path: {
@@ -1782,7 +1805,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The assistant. `version` is raised whenever its definition changes. */
+            /** @description The assistant. A change of its definition raises `version`. */
             200: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -1811,11 +1834,11 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description A name of your own for this request, so that sending it again does nothing twice; see above. Given once; without control
-                 *     characters. With quotes around it or without, it is the same key.
+                 * @description Your own name for this request: if you send the request again with it, the service does nothing twice (see above). Send the header
+                 *     once, without control characters. Quotes around the name do not count.
                  */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                /** @description Your id for this request: 1 to 128 of `A-Z a-z 0-9 . _ -`. The service replaces any other text. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
             };
             path: {
@@ -1833,7 +1856,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The chat was there. */
+            /** @description The chat existed. */
             200: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -1879,25 +1902,25 @@ export interface operations {
                 assistant?: components["schemas"]["Slug"];
                 /** @description Only chats in this state. */
                 status?: components["schemas"]["ChatStatus"];
-                /** @description Chats on the page. */
+                /** @description The highest number of chats on a page. */
                 limit?: number;
-                /** @description A page's `before`; leads to what is older. Not together with `after`. */
+                /** @description A page's `before`; leads to older entries. Not together with `after`. */
                 before?: components["parameters"]["Before"];
-                /** @description A page's `after`; leads to what is newer. */
+                /** @description A page's `after`; leads to newer entries. */
                 after?: components["parameters"]["After"];
             };
             header?: {
                 /**
-                 * @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. A weak tag never matches:
-                 *     where a proxy compresses answers and so puts `W/` before their tags, take it off.
+                 * @description The `ETag` of the answer that you read (RFC 9110, section 13.1.1), or several. If the resource has changed since, the answer is
+                 *     `412`. A weak tag never matches: if a proxy compresses answers and puts `W/` before their tags, remove it.
                  */
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /**
-                 * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
+                 * @description The `ETag` of the answer that you have (RFC 9110, section 13.1.2), or several. If it is still current, a read answers `304`, and a
                  *     change `412`.
                  */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                /** @description Your id for this request: 1 to 128 of `A-Z a-z 0-9 . _ -`. The service replaces any other text. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
             };
             path?: never;
@@ -1933,27 +1956,27 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. A weak tag never matches:
-                 *     where a proxy compresses answers and so puts `W/` before their tags, take it off.
+                 * @description The `ETag` of the answer that you read (RFC 9110, section 13.1.1), or several. If the resource has changed since, the answer is
+                 *     `412`. A weak tag never matches: if a proxy compresses answers and puts `W/` before their tags, remove it.
                  */
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /**
-                 * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
+                 * @description The `ETag` of the answer that you have (RFC 9110, section 13.1.2), or several. If it is still current, a read answers `304`, and a
                  *     change `412`.
                  */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                /** @description Your id for this request: 1 to 128 of `A-Z a-z 0-9 . _ -`. The service replaces any other text. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
             };
             path: {
-                /** @description The chat's id. What is not a UUID names no chat. */
+                /** @description The chat's id. A text that is not a UUID names no chat. */
                 chat_id: components["parameters"]["ChatId"];
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description The chat. Its `ETag` serves as `If-Match` of a change. */
+            /** @description The chat. Send its `ETag` as `If-Match` with a change. */
             200: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -1982,20 +2005,20 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. A weak tag never matches:
-                 *     where a proxy compresses answers and so puts `W/` before their tags, take it off.
+                 * @description The `ETag` of the answer that you read (RFC 9110, section 13.1.1), or several. If the resource has changed since, the answer is
+                 *     `412`. A weak tag never matches: if a proxy compresses answers and puts `W/` before their tags, remove it.
                  */
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /**
-                 * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
+                 * @description The `ETag` of the answer that you have (RFC 9110, section 13.1.2), or several. If it is still current, a read answers `304`, and a
                  *     change `412`.
                  */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                /** @description Your id for this request: 1 to 128 of `A-Z a-z 0-9 . _ -`. The service replaces any other text. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
             };
             path: {
-                /** @description The chat's id. What is not a UUID names no chat. */
+                /** @description The chat's id. A text that is not a UUID names no chat. */
                 chat_id: components["parameters"]["ChatId"];
             };
             cookie?: never;
@@ -2028,20 +2051,20 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. A weak tag never matches:
-                 *     where a proxy compresses answers and so puts `W/` before their tags, take it off.
+                 * @description The `ETag` of the answer that you read (RFC 9110, section 13.1.1), or several. If the resource has changed since, the answer is
+                 *     `412`. A weak tag never matches: if a proxy compresses answers and puts `W/` before their tags, remove it.
                  */
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /**
-                 * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
+                 * @description The `ETag` of the answer that you have (RFC 9110, section 13.1.2), or several. If it is still current, a read answers `304`, and a
                  *     change `412`.
                  */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                /** @description Your id for this request: 1 to 128 of `A-Z a-z 0-9 . _ -`. The service replaces any other text. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
             };
             path: {
-                /** @description The chat's id. What is not a UUID names no chat. */
+                /** @description The chat's id. A text that is not a UUID names no chat. */
                 chat_id: components["parameters"]["ChatId"];
             };
             cookie?: never;
@@ -2069,7 +2092,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             404: components["responses"]["ChatNotFound"];
             406: components["responses"]["NotAcceptable"];
-            /** @description The chat cannot go from its state to that one. */
+            /** @description The chat cannot go from its state to the requested one. */
             409: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -2090,29 +2113,32 @@ export interface operations {
     listMessages: {
         parameters: {
             query?: {
-                /** @description Messages on the page at most. Of very long ones there are fewer, one at least; `has_more` tells. */
+                /**
+                 * @description At most this number of messages on a page. If messages are very long, a page has fewer, but at least one. `has_more` says whether
+                 *     there are more.
+                 */
                 limit?: components["parameters"]["MessageLimit"];
-                /** @description A page's `before`; leads to what is older. Not together with `after`. */
+                /** @description A page's `before`; leads to older entries. Not together with `after`. */
                 before?: components["parameters"]["Before"];
-                /** @description A page's `after`; leads to what is newer. */
+                /** @description A page's `after`; leads to newer entries. */
                 after?: components["parameters"]["After"];
             };
             header?: {
                 /**
-                 * @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. A weak tag never matches:
-                 *     where a proxy compresses answers and so puts `W/` before their tags, take it off.
+                 * @description The `ETag` of the answer that you read (RFC 9110, section 13.1.1), or several. If the resource has changed since, the answer is
+                 *     `412`. A weak tag never matches: if a proxy compresses answers and puts `W/` before their tags, remove it.
                  */
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /**
-                 * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
+                 * @description The `ETag` of the answer that you have (RFC 9110, section 13.1.2), or several. If it is still current, a read answers `304`, and a
                  *     change `412`.
                  */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                /** @description Your id for this request: 1 to 128 of `A-Z a-z 0-9 . _ -`. The service replaces any other text. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
             };
             path: {
-                /** @description The chat's id. What is not a UUID names no chat. */
+                /** @description The chat's id. A text that is not a UUID names no chat. */
                 chat_id: components["parameters"]["ChatId"];
             };
             cookie?: never;
@@ -2149,15 +2175,15 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description A name of your own for this request, so that sending it again does nothing twice; see above. Given once; without control
-                 *     characters. With quotes around it or without, it is the same key.
+                 * @description Your own name for this request: if you send the request again with it, the service does nothing twice (see above). Send the header
+                 *     once, without control characters. Quotes around the name do not count.
                  */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                /** @description Your id for this request: 1 to 128 of `A-Z a-z 0-9 . _ -`. The service replaces any other text. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
             };
             path: {
-                /** @description The chat's id. What is not a UUID names no chat. */
+                /** @description The chat's id. A text that is not a UUID names no chat. */
                 chat_id: components["parameters"]["ChatId"];
             };
             cookie?: never;
@@ -2168,7 +2194,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The message was stored; no reply was asked for. */
+            /** @description The message is stored. The service does not start a reply. */
             201: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -2199,25 +2225,26 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description How to wait (RFC 7240): `respond-async`, or `wait=N` with whole seconds. More than 55 counts as 55; an operator may allow
-                 *     less. What was honoured is in `Preference-Applied`; anything else is ignored.
+                 * @description How to wait (RFC 7240): `respond-async`, or `wait=N` with whole seconds. More than 55 counts as 55, and an operator may set a lower
+                 *     limit. `Preference-Applied` has the preference that the service followed. The service ignores all others.
                  */
                 Prefer?: components["parameters"]["Prefer"];
                 /**
-                 * @description A name of your own for this request, so that sending it again does nothing twice; see above. Given once; without control
-                 *     characters. With quotes around it or without, it is the same key.
+                 * @description Your own name for this request: if you send the request again with it, the service does nothing twice (see above). Send the header
+                 *     once, without control characters. Quotes around the name do not count.
                  */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /**
-                 * @description With `Accept: text/event-stream` and the `Idempotency-Key` of a turn that was sent before: the id of its last event that the
-                 *     client got. The stream goes on after it. Without such a turn it is `422`: the request would send another one.
+                 * @description Use it with `Accept: text/event-stream` and the `Idempotency-Key` of a turn that you sent before. It is the id of the last of the
+                 *     turn's events that the client received. The stream goes on after it. Without such a turn the answer is `422`, because the request
+                 *     would send another turn.
                  */
                 "Last-Event-ID"?: components["parameters"]["TurnLastEventId"];
-                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                /** @description Your id for this request: 1 to 128 of `A-Z a-z 0-9 . _ -`. The service replaces any other text. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
             };
             path: {
-                /** @description The chat's id. What is not a UUID names no chat. */
+                /** @description The chat's id. A text that is not a UUID names no chat. */
                 chat_id: components["parameters"]["ChatId"];
             };
             cookie?: never;
@@ -2228,7 +2255,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The reply came in time; or, as `text/event-stream`, the reply while it is written. */
+            /** @description The reply came in time. With `text/event-stream`: the reply while the model writes it. */
             200: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -2246,7 +2273,7 @@ export interface operations {
                     "text/event-stream": components["schemas"]["JobEventData"];
                 };
             };
-            /** @description The turn is accepted and will be answered; the job tells when. */
+            /** @description The service has accepted the turn. The job shows when the reply is there. */
             202: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -2264,7 +2291,7 @@ export interface operations {
                     "application/json": components["schemas"]["Job"];
                 };
             };
-            /** @description The client has seen the end of the turn's events. Do not come again. */
+            /** @description The client has received the last of the turn's events. Do not reconnect. */
             204: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -2278,7 +2305,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             404: components["responses"]["ChatNotFound"];
             406: components["responses"]["NotAcceptable"];
-            /** @description The chat takes no turn now, or the turn was canceled while it was waited for. */
+            /** @description The chat takes no turn now, or the turn was canceled while this request waited for it. */
             409: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -2294,7 +2321,7 @@ export interface operations {
             422: components["responses"]["ValidationFailedOrKeyReused"];
             429: components["responses"]["TooManyTurnsOrStreams"];
             500: components["responses"]["Internal"];
-            /** @description The turn was accepted, waited for, and ended `failed`. The user's message is kept; `job_id` names the job. */
+            /** @description The request waited for the turn, and the turn ended `failed`. The user's message stays; `job_id` names the job. */
             502: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -2313,11 +2340,11 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description A name of your own for this request, so that sending it again does nothing twice; see above. Given once; without control
-                 *     characters. With quotes around it or without, it is the same key.
+                 * @description Your own name for this request: if you send the request again with it, the service does nothing twice (see above). Send the header
+                 *     once, without control characters. Quotes around the name do not count.
                  */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                /** @description Your id for this request: 1 to 128 of `A-Z a-z 0-9 . _ -`. The service replaces any other text. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
             };
             path?: never;
@@ -2373,25 +2400,25 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description How to wait (RFC 7240): `respond-async`, or `wait=N` with whole seconds. More than 55 counts as 55; an operator may allow
-                 *     less. What was honoured is in `Preference-Applied`; anything else is ignored.
+                 * @description How to wait (RFC 7240): `respond-async`, or `wait=N` with whole seconds. More than 55 counts as 55, and an operator may set a lower
+                 *     limit. `Preference-Applied` has the preference that the service followed. The service ignores all others.
                  */
                 Prefer?: components["parameters"]["Prefer"];
                 /**
-                 * @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. A weak tag never matches:
-                 *     where a proxy compresses answers and so puts `W/` before their tags, take it off.
+                 * @description The `ETag` of the answer that you read (RFC 9110, section 13.1.1), or several. If the resource has changed since, the answer is
+                 *     `412`. A weak tag never matches: if a proxy compresses answers and puts `W/` before their tags, remove it.
                  */
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /**
-                 * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
+                 * @description The `ETag` of the answer that you have (RFC 9110, section 13.1.2), or several. If it is still current, a read answers `304`, and a
                  *     change `412`.
                  */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                /** @description Your id for this request: 1 to 128 of `A-Z a-z 0-9 . _ -`. The service replaces any other text. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
             };
             path: {
-                /** @description The job's id. What is not a UUID names no job. */
+                /** @description The job's id. A text that is not a UUID names no job. */
                 job_id: components["parameters"]["JobId"];
             };
             cookie?: never;
@@ -2429,20 +2456,20 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. A weak tag never matches:
-                 *     where a proxy compresses answers and so puts `W/` before their tags, take it off.
+                 * @description The `ETag` of the answer that you read (RFC 9110, section 13.1.1), or several. If the resource has changed since, the answer is
+                 *     `412`. A weak tag never matches: if a proxy compresses answers and puts `W/` before their tags, remove it.
                  */
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /**
-                 * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
+                 * @description The `ETag` of the answer that you have (RFC 9110, section 13.1.2), or several. If it is still current, a read answers `304`, and a
                  *     change `412`.
                  */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                /** @description Your id for this request: 1 to 128 of `A-Z a-z 0-9 . _ -`. The service replaces any other text. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
             };
             path: {
-                /** @description The job's id. What is not a UUID names no job. */
+                /** @description The job's id. A text that is not a UUID names no job. */
                 job_id: components["parameters"]["JobId"];
             };
             cookie?: never;
@@ -2469,7 +2496,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             404: components["responses"]["JobNotFound"];
             406: components["responses"]["NotAcceptable"];
-            /** @description The job ended before, in another way; that is final. */
+            /** @description The job had already ended in another way, and that is final. */
             409: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -2490,17 +2517,17 @@ export interface operations {
     followJob: {
         parameters: {
             query?: {
-                /** @description The same, for polyfills that put it into the address; the header, where there is one, counts. */
+                /** @description The same, for polyfills that put it into the address. If the header is also there, the header counts. */
                 last_event_id?: string;
             };
             header?: {
-                /** @description The id of the last event the client got; the stream goes on after it. */
+                /** @description The id of the last event that the client received. The stream goes on after it. */
                 "Last-Event-ID"?: string;
-                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                /** @description Your id for this request: 1 to 128 of `A-Z a-z 0-9 . _ -`. The service replaces any other text. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
             };
             path: {
-                /** @description The job's id. What is not a UUID names no job. */
+                /** @description The job's id. A text that is not a UUID names no job. */
                 job_id: components["parameters"]["JobId"];
             };
             cookie?: never;
@@ -2519,7 +2546,7 @@ export interface operations {
                     "text/event-stream": components["schemas"]["JobEventData"];
                 };
             };
-            /** @description The client has seen the end. Do not come again. */
+            /** @description The client has received the last event. Do not reconnect. */
             204: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -2541,25 +2568,28 @@ export interface operations {
     listAssistantChatMessages: {
         parameters: {
             query?: {
-                /** @description Messages on the page at most. Of very long ones there are fewer, one at least; `has_more` tells. */
+                /**
+                 * @description At most this number of messages on a page. If messages are very long, a page has fewer, but at least one. `has_more` says whether
+                 *     there are more.
+                 */
                 limit?: components["parameters"]["MessageLimit"];
-                /** @description A page's `before`; leads to what is older. Not together with `after`. */
+                /** @description A page's `before`; leads to older entries. Not together with `after`. */
                 before?: components["parameters"]["Before"];
-                /** @description A page's `after`; leads to what is newer. */
+                /** @description A page's `after`; leads to newer entries. */
                 after?: components["parameters"]["After"];
             };
             header?: {
                 /**
-                 * @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. A weak tag never matches:
-                 *     where a proxy compresses answers and so puts `W/` before their tags, take it off.
+                 * @description The `ETag` of the answer that you read (RFC 9110, section 13.1.1), or several. If the resource has changed since, the answer is
+                 *     `412`. A weak tag never matches: if a proxy compresses answers and puts `W/` before their tags, remove it.
                  */
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /**
-                 * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
+                 * @description The `ETag` of the answer that you have (RFC 9110, section 13.1.2), or several. If it is still current, a read answers `304`, and a
                  *     change `412`.
                  */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                /** @description Your id for this request: 1 to 128 of `A-Z a-z 0-9 . _ -`. The service replaces any other text. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
             };
             path: {
@@ -2568,7 +2598,7 @@ export interface operations {
                  * @example support
                  */
                 slug: components["parameters"]["Slug"];
-                /** @description The chat's id. What is not a UUID names no chat. */
+                /** @description The chat's id. A text that is not a UUID names no chat. */
                 chat_id: components["parameters"]["ChatId"];
             };
             cookie?: never;
@@ -2605,11 +2635,11 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description A name of your own for this request, so that sending it again does nothing twice; see above. Given once; without control
-                 *     characters. With quotes around it or without, it is the same key.
+                 * @description Your own name for this request: if you send the request again with it, the service does nothing twice (see above). Send the header
+                 *     once, without control characters. Quotes around the name do not count.
                  */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                /** @description Your id for this request: 1 to 128 of `A-Z a-z 0-9 . _ -`. The service replaces any other text. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
             };
             path: {
@@ -2618,7 +2648,7 @@ export interface operations {
                  * @example support
                  */
                 slug: components["parameters"]["Slug"];
-                /** @description The chat's id. What is not a UUID names no chat. */
+                /** @description The chat's id. A text that is not a UUID names no chat. */
                 chat_id: components["parameters"]["ChatId"];
             };
             cookie?: never;
@@ -2629,7 +2659,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The message was stored; no reply was asked for. */
+            /** @description The message is stored. The service does not start a reply. */
             201: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -2660,21 +2690,22 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description How to wait (RFC 7240): `respond-async`, or `wait=N` with whole seconds. More than 55 counts as 55; an operator may allow
-                 *     less. What was honoured is in `Preference-Applied`; anything else is ignored.
+                 * @description How to wait (RFC 7240): `respond-async`, or `wait=N` with whole seconds. More than 55 counts as 55, and an operator may set a lower
+                 *     limit. `Preference-Applied` has the preference that the service followed. The service ignores all others.
                  */
                 Prefer?: components["parameters"]["Prefer"];
                 /**
-                 * @description A name of your own for this request, so that sending it again does nothing twice; see above. Given once; without control
-                 *     characters. With quotes around it or without, it is the same key.
+                 * @description Your own name for this request: if you send the request again with it, the service does nothing twice (see above). Send the header
+                 *     once, without control characters. Quotes around the name do not count.
                  */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /**
-                 * @description With `Accept: text/event-stream` and the `Idempotency-Key` of a turn that was sent before: the id of its last event that the
-                 *     client got. The stream goes on after it. Without such a turn it is `422`: the request would send another one.
+                 * @description Use it with `Accept: text/event-stream` and the `Idempotency-Key` of a turn that you sent before. It is the id of the last of the
+                 *     turn's events that the client received. The stream goes on after it. Without such a turn the answer is `422`, because the request
+                 *     would send another turn.
                  */
                 "Last-Event-ID"?: components["parameters"]["TurnLastEventId"];
-                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                /** @description Your id for this request: 1 to 128 of `A-Z a-z 0-9 . _ -`. The service replaces any other text. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
             };
             path: {
@@ -2683,7 +2714,7 @@ export interface operations {
                  * @example support
                  */
                 slug: components["parameters"]["Slug"];
-                /** @description The chat's id. What is not a UUID names no chat. */
+                /** @description The chat's id. A text that is not a UUID names no chat. */
                 chat_id: components["parameters"]["ChatId"];
             };
             cookie?: never;
@@ -2694,7 +2725,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The reply came in time; or, as `text/event-stream`, the reply while it is written. */
+            /** @description The reply came in time. With `text/event-stream`: the reply while the model writes it. */
             200: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -2712,7 +2743,7 @@ export interface operations {
                     "text/event-stream": components["schemas"]["JobEventData"];
                 };
             };
-            /** @description The turn is accepted and will be answered; the job tells when. */
+            /** @description The service has accepted the turn. The job shows when the reply is there. */
             202: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -2730,7 +2761,7 @@ export interface operations {
                     "application/json": components["schemas"]["Job"];
                 };
             };
-            /** @description The client has seen the end of the turn's events. Do not come again. */
+            /** @description The client has received the last of the turn's events. Do not reconnect. */
             204: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -2744,7 +2775,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             404: components["responses"]["ChatNotFound"];
             406: components["responses"]["NotAcceptable"];
-            /** @description The chat takes no turn now, or the turn was canceled while it was waited for. */
+            /** @description The chat takes no turn now, or the turn was canceled while this request waited for it. */
             409: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -2760,7 +2791,7 @@ export interface operations {
             422: components["responses"]["ValidationFailedOrKeyReused"];
             429: components["responses"]["TooManyTurnsOrStreams"];
             500: components["responses"]["Internal"];
-            /** @description The turn was accepted, waited for, and ended `failed`. The user's message is kept; `job_id` names the job. */
+            /** @description The request waited for the turn, and the turn ended `failed`. The user's message stays; `job_id` names the job. */
             502: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -2787,33 +2818,33 @@ export interface operations {
                 chat?: components["schemas"]["Id"];
                 /** @description Only jobs that failed with this code. */
                 error?: components["schemas"]["JobErrorCode"];
-                /** @description Only jobs that were accepted more than so many seconds ago. */
+                /** @description Only jobs accepted more than this number of seconds ago. */
                 older_than?: number;
-                /** @description Only jobs that were accepted at this moment or later. */
+                /** @description Only jobs accepted at this moment or later. */
                 created_after?: string;
-                /** @description Only jobs that were accepted before this moment. */
+                /** @description Only jobs accepted before this moment. */
                 created_before?: string;
-                /** @description Which end the list begins at. */
+                /** @description The end at which the list begins. */
                 order?: "newest" | "oldest";
-                /** @description Jobs on the page. */
+                /** @description The highest number of jobs on a page. */
                 limit?: number;
-                /** @description A page's `before`; leads to what is older. Not together with `after`. */
+                /** @description A page's `before`; leads to older entries. Not together with `after`. */
                 before?: components["parameters"]["Before"];
-                /** @description A page's `after`; leads to what is newer. */
+                /** @description A page's `after`; leads to newer entries. */
                 after?: components["parameters"]["After"];
             };
             header?: {
                 /**
-                 * @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. A weak tag never matches:
-                 *     where a proxy compresses answers and so puts `W/` before their tags, take it off.
+                 * @description The `ETag` of the answer that you read (RFC 9110, section 13.1.1), or several. If the resource has changed since, the answer is
+                 *     `412`. A weak tag never matches: if a proxy compresses answers and puts `W/` before their tags, remove it.
                  */
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /**
-                 * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
+                 * @description The `ETag` of the answer that you have (RFC 9110, section 13.1.2), or several. If it is still current, a read answers `304`, and a
                  *     change `412`.
                  */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                /** @description Your id for this request: 1 to 128 of `A-Z a-z 0-9 . _ -`. The service replaces any other text. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
             };
             path?: never;
@@ -2821,7 +2852,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A page of jobs, without a word of what was said. */
+            /** @description A page of jobs, without the text of any message. */
             200: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -2850,27 +2881,27 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. A weak tag never matches:
-                 *     where a proxy compresses answers and so puts `W/` before their tags, take it off.
+                 * @description The `ETag` of the answer that you read (RFC 9110, section 13.1.1), or several. If the resource has changed since, the answer is
+                 *     `412`. A weak tag never matches: if a proxy compresses answers and puts `W/` before their tags, remove it.
                  */
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /**
-                 * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
+                 * @description The `ETag` of the answer that you have (RFC 9110, section 13.1.2), or several. If it is still current, a read answers `304`, and a
                  *     change `412`.
                  */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                /** @description Your id for this request: 1 to 128 of `A-Z a-z 0-9 . _ -`. The service replaces any other text. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
             };
             path: {
-                /** @description The job's id. What is not a UUID names no job. */
+                /** @description The job's id. A text that is not a UUID names no job. */
                 job_id: components["parameters"]["JobId"];
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description The job as it is now, without a word of what was said. */
+            /** @description The job as it is now, without the text of any message. */
             200: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -2899,20 +2930,20 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. A weak tag never matches:
-                 *     where a proxy compresses answers and so puts `W/` before their tags, take it off.
+                 * @description The `ETag` of the answer that you read (RFC 9110, section 13.1.1), or several. If the resource has changed since, the answer is
+                 *     `412`. A weak tag never matches: if a proxy compresses answers and puts `W/` before their tags, remove it.
                  */
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /**
-                 * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
+                 * @description The `ETag` of the answer that you have (RFC 9110, section 13.1.2), or several. If it is still current, a read answers `304`, and a
                  *     change `412`.
                  */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                /** @description Your id for this request: 1 to 128 of `A-Z a-z 0-9 . _ -`. The service replaces any other text. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
             };
             path: {
-                /** @description The job's id. What is not a UUID names no job. */
+                /** @description The job's id. A text that is not a UUID names no job. */
                 job_id: components["parameters"]["JobId"];
             };
             cookie?: never;
@@ -2939,7 +2970,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             404: components["responses"]["AdminJobNotFound"];
             406: components["responses"]["NotAcceptable"];
-            /** @description To be put back: the job has not failed, or its reply would no longer come where it belongs. To be canceled: it has ended. */
+            /** @description For `queued`: the job has not failed, or its reply would come in the wrong place. For `canceled`: the job has ended. */
             409: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -2960,31 +2991,31 @@ export interface operations {
     listAdminChats: {
         parameters: {
             query: {
-                /** @description Whose chats (the `sub` of their tokens). A user who has none is no error. */
+                /** @description The user whose chats to list (the `sub` of their tokens). A user without chats is no error. */
                 user: string;
                 /** @description Only chats with this assistant. */
                 assistant?: components["schemas"]["Slug"];
                 /** @description Only chats in this state. */
                 status?: components["schemas"]["ChatStatus"];
-                /** @description Chats on the page. */
+                /** @description The highest number of chats on a page. */
                 limit?: number;
-                /** @description A page's `before`; leads to what is older. Not together with `after`. */
+                /** @description A page's `before`; leads to older entries. Not together with `after`. */
                 before?: components["parameters"]["Before"];
-                /** @description A page's `after`; leads to what is newer. */
+                /** @description A page's `after`; leads to newer entries. */
                 after?: components["parameters"]["After"];
             };
             header?: {
                 /**
-                 * @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. A weak tag never matches:
-                 *     where a proxy compresses answers and so puts `W/` before their tags, take it off.
+                 * @description The `ETag` of the answer that you read (RFC 9110, section 13.1.1), or several. If the resource has changed since, the answer is
+                 *     `412`. A weak tag never matches: if a proxy compresses answers and puts `W/` before their tags, remove it.
                  */
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /**
-                 * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
+                 * @description The `ETag` of the answer that you have (RFC 9110, section 13.1.2), or several. If it is still current, a read answers `304`, and a
                  *     change `412`.
                  */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                /** @description Your id for this request: 1 to 128 of `A-Z a-z 0-9 . _ -`. The service replaces any other text. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
             };
             path?: never;
@@ -2992,7 +3023,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A page of chats, without a word of what was said. */
+            /** @description A page of chats, without the text of any message. */
             200: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -3021,27 +3052,27 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. A weak tag never matches:
-                 *     where a proxy compresses answers and so puts `W/` before their tags, take it off.
+                 * @description The `ETag` of the answer that you read (RFC 9110, section 13.1.1), or several. If the resource has changed since, the answer is
+                 *     `412`. A weak tag never matches: if a proxy compresses answers and puts `W/` before their tags, remove it.
                  */
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /**
-                 * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
+                 * @description The `ETag` of the answer that you have (RFC 9110, section 13.1.2), or several. If it is still current, a read answers `304`, and a
                  *     change `412`.
                  */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                /** @description Your id for this request: 1 to 128 of `A-Z a-z 0-9 . _ -`. The service replaces any other text. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
             };
             path: {
-                /** @description The chat's id. What is not a UUID names no chat. */
+                /** @description The chat's id. A text that is not a UUID names no chat. */
                 chat_id: components["parameters"]["ChatId"];
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description The chat. Its `ETag` serves as `If-Match` of a change. */
+            /** @description The chat. Send its `ETag` as `If-Match` with a change. */
             200: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -3070,20 +3101,20 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. A weak tag never matches:
-                 *     where a proxy compresses answers and so puts `W/` before their tags, take it off.
+                 * @description The `ETag` of the answer that you read (RFC 9110, section 13.1.1), or several. If the resource has changed since, the answer is
+                 *     `412`. A weak tag never matches: if a proxy compresses answers and puts `W/` before their tags, remove it.
                  */
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /**
-                 * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
+                 * @description The `ETag` of the answer that you have (RFC 9110, section 13.1.2), or several. If it is still current, a read answers `304`, and a
                  *     change `412`.
                  */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                /** @description Your id for this request: 1 to 128 of `A-Z a-z 0-9 . _ -`. The service replaces any other text. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
             };
             path: {
-                /** @description The chat's id. What is not a UUID names no chat. */
+                /** @description The chat's id. A text that is not a UUID names no chat. */
                 chat_id: components["parameters"]["ChatId"];
             };
             cookie?: never;
@@ -3111,7 +3142,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             404: components["responses"]["AdminChatNotFound"];
             406: components["responses"]["NotAcceptable"];
-            /** @description The chat cannot go from its state to that one. */
+            /** @description The chat cannot go from its state to the requested one. */
             409: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -3134,11 +3165,11 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description How to wait (RFC 7240): `respond-async`, or `wait=N` with whole seconds. More than 55 counts as 55; an operator may allow
-                 *     less. What was honoured is in `Preference-Applied`; anything else is ignored.
+                 * @description How to wait (RFC 7240): `respond-async`, or `wait=N` with whole seconds. More than 55 counts as 55, and an operator may set a lower
+                 *     limit. `Preference-Applied` has the preference that the service followed. The service ignores all others.
                  */
                 Prefer?: components["parameters"]["Prefer"];
-                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                /** @description Your id for this request: 1 to 128 of `A-Z a-z 0-9 . _ -`. The service replaces any other text. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
             };
             path: {
@@ -3149,7 +3180,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description All is gone. */
+            /** @description All data is deleted. */
             200: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -3162,7 +3193,7 @@ export interface operations {
                     "application/json": components["schemas"]["Receipt"];
                 };
             };
-            /** @description It is being removed, and may take a while. */
+            /** @description The deletion goes on, and may take a while. */
             202: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -3192,7 +3223,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                /** @description Your id for this request: 1 to 128 of `A-Z a-z 0-9 . _ -`. The service replaces any other text. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
             };
             path: {
@@ -3230,16 +3261,16 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. A weak tag never matches:
-                 *     where a proxy compresses answers and so puts `W/` before their tags, take it off.
+                 * @description The `ETag` of the answer that you read (RFC 9110, section 13.1.1), or several. If the resource has changed since, the answer is
+                 *     `412`. A weak tag never matches: if a proxy compresses answers and puts `W/` before their tags, remove it.
                  */
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /**
-                 * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
+                 * @description The `ETag` of the answer that you have (RFC 9110, section 13.1.2), or several. If it is still current, a read answers `304`, and a
                  *     change `412`.
                  */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                /** @description Your id for this request: 1 to 128 of `A-Z a-z 0-9 . _ -`. The service replaces any other text. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
             };
             path?: never;
@@ -3247,7 +3278,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The switch as it stands. */
+            /** @description The current state of dispatch. */
             200: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -3276,16 +3307,16 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. A weak tag never matches:
-                 *     where a proxy compresses answers and so puts `W/` before their tags, take it off.
+                 * @description The `ETag` of the answer that you read (RFC 9110, section 13.1.1), or several. If the resource has changed since, the answer is
+                 *     `412`. A weak tag never matches: if a proxy compresses answers and puts `W/` before their tags, remove it.
                  */
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /**
-                 * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
+                 * @description The `ETag` of the answer that you have (RFC 9110, section 13.1.2), or several. If it is still current, a read answers `304`, and a
                  *     change `412`.
                  */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                /** @description Your id for this request: 1 to 128 of `A-Z a-z 0-9 . _ -`. The service replaces any other text. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
             };
             path?: never;
@@ -3297,7 +3328,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The switch as it is now. To what it is already is no change. */
+            /** @description The current state of dispatch. Setting the state that it already has changes nothing. */
             200: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -3324,33 +3355,33 @@ export interface operations {
     getUsage: {
         parameters: {
             query?: {
-                /** @description The first day. Six days before `to`, if it is left out. */
+                /** @description The first day. If left out, six days before `to`. */
                 from?: components["schemas"]["Day"];
-                /** @description The last day; 92 days at most are counted at once. Today, if it is left out. */
+                /** @description The last day, at most 92 days from the first. If left out, today. */
                 to?: components["schemas"]["Day"];
                 /** @description Only calls for this assistant. */
                 assistant?: components["schemas"]["Slug"];
                 /** @description Only calls for this user (the `sub` of their tokens). */
                 user?: string;
-                /** @description What each line stands for - one or more of `day`, `assistant` and `user`, none twice, with commas in between. */
+                /** @description The fields that divide the lines: one or more of `day`, `assistant` and `user`, each at most once, separated by commas. */
                 group_by?: string;
-                /** @description Lines on the page. */
+                /** @description The highest number of lines on a page. */
                 limit?: number;
                 /** @description A page's `after`; leads to the lines that follow. */
                 after?: string;
             };
             header?: {
                 /**
-                 * @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. A weak tag never matches:
-                 *     where a proxy compresses answers and so puts `W/` before their tags, take it off.
+                 * @description The `ETag` of the answer that you read (RFC 9110, section 13.1.1), or several. If the resource has changed since, the answer is
+                 *     `412`. A weak tag never matches: if a proxy compresses answers and puts `W/` before their tags, remove it.
                  */
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /**
-                 * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
+                 * @description The `ETag` of the answer that you have (RFC 9110, section 13.1.2), or several. If it is still current, a read answers `304`, and a
                  *     change `412`.
                  */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                /** @description Your id for this request: 1 to 128 of `A-Z a-z 0-9 . _ -`. The service replaces any other text. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
             };
             path?: never;
@@ -3387,11 +3418,11 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description How to wait (RFC 7240): `respond-async`, or `wait=N` with whole seconds. More than 55 counts as 55; an operator may allow
-                 *     less. What was honoured is in `Preference-Applied`; anything else is ignored.
+                 * @description How to wait (RFC 7240): `respond-async`, or `wait=N` with whole seconds. More than 55 counts as 55, and an operator may set a lower
+                 *     limit. `Preference-Applied` has the preference that the service followed. The service ignores all others.
                  */
                 Prefer?: components["parameters"]["Prefer"];
-                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                /** @description Your id for this request: 1 to 128 of `A-Z a-z 0-9 . _ -`. The service replaces any other text. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
             };
             path?: never;
@@ -3399,7 +3430,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description All is gone. */
+            /** @description All data is deleted. */
             200: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -3412,7 +3443,7 @@ export interface operations {
                     "application/json": components["schemas"]["Receipt"];
                 };
             };
-            /** @description It is being removed, and may take a while. */
+            /** @description The deletion goes on, and may take a while. */
             202: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -3442,20 +3473,20 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description The `ETag` of what you saw (RFC 9110, section 13.1.1), or several; `412` if it has changed since. A weak tag never matches:
-                 *     where a proxy compresses answers and so puts `W/` before their tags, take it off.
+                 * @description The `ETag` of the answer that you read (RFC 9110, section 13.1.1), or several. If the resource has changed since, the answer is
+                 *     `412`. A weak tag never matches: if a proxy compresses answers and puts `W/` before their tags, remove it.
                  */
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /**
-                 * @description The `ETag` of what you have (RFC 9110, section 13.1.2), or several. If it is still current a read is answered `304`, and a
+                 * @description The `ETag` of the answer that you have (RFC 9110, section 13.1.2), or several. If it is still current, a read answers `304`, and a
                  *     change `412`.
                  */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                /** @description Your id for this request: 1 to 128 of `A-Z a-z 0-9 . _ -`. The service replaces any other text. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
             };
             path: {
-                /** @description The receipt's id. What is not a UUID names no receipt. */
+                /** @description The receipt's id. A text that is not a UUID names no receipt. */
                 receipt_id: components["schemas"]["Id"];
             };
             cookie?: never;
@@ -3478,7 +3509,7 @@ export interface operations {
             304: components["responses"]["NotModified"];
             400: components["responses"]["MalformedRequest"];
             401: components["responses"]["Unauthorized"];
-            /** @description There is no such receipt, or it is of a deletion of somebody else's that goes on. */
+            /** @description There is no such receipt, or it belongs to another user's deletion that goes on. */
             404: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -3499,7 +3530,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Your id for this request. Anything else than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced. */
+                /** @description Your id for this request: 1 to 128 of `A-Z a-z 0-9 . _ -`. The service replaces any other text. */
                 "X-Request-Id"?: components["parameters"]["RequestId"];
             };
             path?: never;
@@ -3537,7 +3568,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description It is. */
+            /** @description The process is alive. */
             200: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -3559,7 +3590,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Yes. */
+            /** @description The process can take requests. */
             200: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -3570,7 +3601,7 @@ export interface operations {
                 };
             };
             400: components["responses"]["MalformedRequest"];
-            /** @description No. (The one answer of status 4xx or 5xx that is not an `ErrorBody`.) */
+            /** @description The process should get no requests. (This is the only answer of status 4xx or 5xx that is not an `ErrorBody`.) */
             503: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
