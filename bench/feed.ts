@@ -35,7 +35,7 @@ const TEXT = ' a few words of a reply, as models send them';
 /** One end of a feed, as a process has it. */
 interface End {
   /** `told` is called when pieces may have been missed, if the feed reports that. */
-  follow(jobId: string, heard: (text: string) => void, told: () => void): Promise<unknown>;
+  subscribe(jobId: string, received: (text: string) => void, missed: () => void): Promise<unknown>;
   /** @returns for each piece: it was sent */
   publish(pieces: readonly Piece[]): Promise<readonly boolean[]>;
   close(): Promise<unknown>;
@@ -66,9 +66,9 @@ function ourPostgres(store: QueueStore): Candidate {
       const feed = new PostgresReplyFeed(notifications, side);
       await notifications.start({ query: () => Promise.reject(new Error('There is no pool.')) });
       return {
-        follow: async (jobId, heard, told) => {
-          feed.subscribe(jobId, (piece) => piece && heard(piece.text));
-          jobs.subscribe(jobId, () => told());
+        subscribe: async (jobId, received, missed) => {
+          feed.subscribe(jobId, (piece) => piece && received(piece.text));
+          jobs.subscribe(jobId, () => missed());
         },
         publish: async (pieces) => all(pieces.length, await feed.publish(pieces)),
         close: () => notifications.onApplicationShutdown(),
@@ -87,8 +87,8 @@ function ourRedis(redisUrl: string): Candidate {
       feed.start();
       while (!(await feed.publish([{ jobId: 'none', attempt: 0, offset: 0, text: '' }]))) await sleep(10);
       return {
-        follow: async (jobId, heard, told) => {
-          feed.subscribe(jobId, (piece) => (piece === undefined ? told() : heard(piece.text)));
+        subscribe: async (jobId, received, missed) => {
+          feed.subscribe(jobId, (piece) => (piece === undefined ? missed() : received(piece.text)));
           while (!(await feed.ask(jobId, 0, 0))) await sleep(10);
         },
         publish: async (pieces) => all(pieces.length, await feed.publish(pieces)),
@@ -112,20 +112,20 @@ function relay(store: QueueStore, bundled: boolean): Candidate {
       });
       relay.on('error', () => undefined);
       await relay.waitUntilReady();
-      const followers = new Map<string, (text: string) => void>();
+      const subscribers = new Map<string, (text: string) => void>();
       const sent = async (topic: string, data: unknown): Promise<boolean> =>
         relay.publish(topic, data).then(
           () => true,
           () => false,
         );
       return {
-        follow: async (jobId, heard, told) => {
-          if (followers.size === 0) relay.on('recovered', told);
-          followers.set(jobId, heard);
-          if (!bundled) return relay.subscribe<Piece>(`pieces.${jobId}`, ({ data }) => heard(data.text));
-          if (followers.size > 1) return;
+        subscribe: async (jobId, received, missed) => {
+          if (subscribers.size === 0) relay.on('recovered', missed);
+          subscribers.set(jobId, received);
+          if (!bundled) return relay.subscribe<Piece>(`pieces.${jobId}`, ({ data }) => received(data.text));
+          if (subscribers.size > 1) return;
           return relay.subscribe<Piece[]>('pieces', ({ data }) => {
-            for (const { jobId, text } of data) followers.get(jobId)?.(text);
+            for (const { jobId, text } of data) subscribers.get(jobId)?.(text);
           });
         },
         publish: async (pieces) =>
@@ -143,18 +143,18 @@ async function measure(candidate: Candidate, connections: Connections): Promise<
   const none = await connections.count();
   const reader = await candidate.open('reads');
   let took: number[] = [];
-  let heard = 0;
-  let told = 0;
-  let lastHeard = 0;
+  let received = 0;
+  let missed = 0;
+  let lastReceived = 0;
   let silent = 0;
-  const hear = (text: string): void => {
+  const onPiece = (text: string): void => {
     const now = performance.now();
-    heard += 1;
+    received += 1;
     took.push(now - Number(text.slice(0, text.indexOf(' '))));
-    silent = Math.max(silent, now - lastHeard);
-    lastHeard = now;
+    silent = Math.max(silent, now - lastReceived);
+    lastReceived = now;
   };
-  for (const job of jobs) await reader.follow(job, hear, () => (told += 1));
+  for (const job of jobs) await reader.subscribe(job, onPiece, () => (missed += 1));
   const writer = await candidate.open('writes');
 
   const publish = async (): Promise<number> => {
@@ -176,16 +176,16 @@ async function measure(candidate: Candidate, connections: Connections): Promise<
   };
   const settled = async (count: number): Promise<void> => {
     const until = performance.now() + SETTLE_MS;
-    while (heard < count && performance.now() < until) await sleep(5);
+    while (received < count && performance.now() < until) await sleep(5);
   };
   const anew = (): void => {
     took = [];
-    heard = told = silent = 0;
-    lastHeard = performance.now();
+    received = missed = silent = 0;
+    lastReceived = performance.now();
   };
 
   // For plans and connections.
-  await settled(heard + (await paced(1_000)).sent);
+  await settled(received + (await paced(1_000)).sent);
 
   anew();
   const calm = await paced(SECONDS * 1_000);
@@ -203,7 +203,7 @@ async function measure(candidate: Candidate, connections: Connections): Promise<
   }, 100);
   while (performance.now() < begun + SECONDS * 1_000) sent += await publish();
   await settled(sent);
-  const fast = Math.round((heard / (lastHeard - begun)) * 1_000);
+  const fast = Math.round((received / (lastReceived - begun)) * 1_000);
   clearInterval(counting);
 
   anew();
@@ -212,7 +212,7 @@ async function measure(candidate: Candidate, connections: Connections): Promise<
   await cutting;
   await settled(cut.tried);
   // A piece that was asked for again does not count as heard. So a lost piece is one that a follower must ask for, or miss.
-  const lost = cut.tried - heard;
+  const lost = cut.tried - received;
 
   await Promise.all([reader.close(), writer.close()]);
   while ((await connections.count()) > none) await sleep(10);
@@ -226,7 +226,7 @@ async function measure(candidate: Candidate, connections: Connections): Promise<
     'connections of both ends': most,
     'cut: lost pieces': `${lost} of ${cut.tried}`,
     'silent for ms': Math.round(silent),
-    'followers told': told > 0 ? 'yes' : 'no',
+    'followers told': missed > 0 ? 'yes' : 'no',
   };
 }
 

@@ -90,11 +90,11 @@ async function measure(stack: Stack): Promise<void> {
     ['in the short chat', () => short.turn(shortChat, 'and now?')],
     ['in the long chat', () => long.turn(longChat, 'and now?')],
   ]);
-  const looks = await compare('chat retrieved', [
+  const retrieved = await compare('chat retrieved', [
     ['the short one', () => short.chat()],
     ['the long one', () => long.chat()],
   ]);
-  if (!newest || !before || !after || !turns || !looks) {
+  if (!newest || !before || !after || !turns || !retrieved) {
     console.log('The long chat costs more than the short one.');
     process.exitCode = 1;
   }

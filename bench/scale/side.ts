@@ -28,9 +28,10 @@ export async function openSide(name: string, url: string): Promise<Side> {
   const pool = new pg.Pool({ connectionString: url, max: 1 });
   // A connection may report the server's end while it closes.
   pool.on('error', () => undefined);
-  const heard: string[] = [];
+  const notices: string[] = [];
   const driver = source.driver as unknown as { master: pg.Pool };
-  const listen = (client: pg.PoolClient): void => void client.on('notice', ({ message }) => heard.push(message ?? ''));
+  const listen = (client: pg.PoolClient): void =>
+    void client.on('notice', ({ message }) => notices.push(message ?? ''));
   driver.master.on('connect', listen);
   const client = await driver.master.connect();
   client.removeAllListeners('notice');
@@ -42,11 +43,11 @@ export async function openSide(name: string, url: string): Promise<Side> {
     source,
     manager: source.manager,
     plans: async (work) => {
-      heard.length = 0;
+      notices.length = 0;
       await source.query('SET auto_explain.log_min_duration = 0');
       await work();
       await source.query('SET auto_explain.log_min_duration = -1');
-      return heard.filter((text) => text.includes('Query Text') && !text.includes('auto_explain'));
+      return notices.filter((text) => text.includes('Query Text') && !text.includes('auto_explain'));
     },
     close: async () => {
       await source.destroy();

@@ -36,27 +36,27 @@ describe('a program and its code cache', () => {
     return { cache: lines.splice(2, 1)[0], lines };
   };
   /** The program's output, without its place. */
-  const said = (place = home, name = 'fails') => [
+  const printed = (place = home, name = 'fails') => [
     `at ${name} (program.cjs:2:26)`,
     `${place}/program.cjs true`,
     'imported',
   ];
 
   it('does the same with it, without it, and with one that is not its own', async () => {
-    expect(await run()).toEqual({ cache: 'refused: undefined', lines: said() });
+    expect(await run()).toEqual({ cache: 'refused: undefined', lines: printed() });
 
     await makeCodeCache(file);
     const files = await readdir(home);
     // The image builds programs in one place and runs them in another.
     const moved = `${home}-moved`;
     await rename(home, moved);
-    expect(await run(moved)).toEqual({ cache: 'refused: false', lines: said(moved) });
+    expect(await run(moved)).toEqual({ cache: 'refused: false', lines: printed(moved) });
     await rename(moved, home);
-    expect(await run(home, '--expose-gc')).toEqual({ cache: 'refused: true', lines: said() });
+    expect(await run(home, '--expose-gc')).toEqual({ cache: 'refused: true', lines: printed() });
 
     // The text is as long as before, so V8 would take it for the same.
     await writeFile(file, PROGRAM.replaceAll('fails()', 'falls()'));
-    expect(await run()).toEqual({ cache: 'refused: undefined', lines: said(home, 'falls') });
+    expect(await run()).toEqual({ cache: 'refused: undefined', lines: printed(home, 'falls') });
     expect(await readdir(home)).toEqual(files);
   });
 

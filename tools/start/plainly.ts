@@ -25,8 +25,8 @@ export function plainly(error: unknown, dataDir: string | undefined): string {
   if (path !== undefined && DISK[code] !== undefined) {
     return sentence(dataDir !== undefined && path.startsWith(dataDir) ? dataDir : path, DISK[code]);
   }
-  const said = dataDir === undefined ? undefined : IN_WORDS.find(([words]) => words.test(error.message));
-  return said === undefined || dataDir === undefined ? error.message : sentence(dataDir, said[1]);
+  const known = dataDir === undefined ? undefined : IN_WORDS.find(([words]) => words.test(error.message));
+  return known === undefined || dataDir === undefined ? error.message : sentence(dataDir, known[1]);
 }
 
 function sentence(path: string, trouble: string): string {

@@ -11,7 +11,7 @@ import { Signer } from './thinking.js';
 import { withinTokens } from './tokens.js';
 
 /** The text of a plan. */
-export type Said = Pick<Plan, 'blocks' | 'pieceDelayMs' | 'stopReason' | 'stopDetails'>;
+export type AnswerText = Pick<Plan, 'blocks' | 'pieceDelayMs' | 'stopReason' | 'stopDetails'>;
 
 /** How long the stand-in thinks by default, in tokens, and in milliseconds if its words take time, too. */
 const THOUGHT_TOKENS: Record<Effort, number> = { low: 8, medium: 16, high: 32, xhigh: 64, max: 128 };
@@ -22,7 +22,7 @@ const THOUGHT = 'The user asks something. I am a stand-in, so I say so, and what
  * The text: the script's, whole, or the stand-in's own within `max_tokens`. A script without text gets one line and no thoughts, so that it
  * takes as long as its test expects.
  */
-export function answerTo(request: MessagesRequest, checked: Checked, script: Script, usualDelayMs: number): Said {
+export function answerTo(request: MessagesRequest, checked: Checked, script: Script, usualDelayMs: number): AnswerText {
   const stopDetails = script.stop_details === undefined ? null : { type: 'refusal', ...script.stop_details };
   const signer = new Signer(checked.model.id, request.system, checked.turns);
   const blocks = scripted(script, signer);

@@ -92,14 +92,14 @@ export function scriptedBlocks(blocks: readonly ScriptBlock[], signer: Signer): 
   }
 }
 
-/** A block as in a whole message. `said`: the text that was sent, if not all of it was. */
-export function whole(block: Block, said?: string): object {
+/** A block as in a whole message. `sent`: the text that was sent, if not all of it was. */
+export function whole(block: Block, sent?: string): object {
   switch (block.type) {
     case 'text':
       return {
         ...(block.citations.length > 0 && { citations: block.citations }),
         type: 'text',
-        text: said ?? block.pieces.join(''),
+        text: sent ?? block.pieces.join(''),
       };
     case 'thinking':
       return {

@@ -25,7 +25,7 @@ export function readMessagesRequest(body: unknown): MessagesRequest {
   const list = (Array.isArray(messages) ? messages : []).filter(
     (one): one is { role: string; content: unknown } => typeof one === 'object' && one !== null,
   );
-  const said = list.filter(({ role }) => role === 'user').map(({ content }) => wordsIn(content));
+  const userTexts = list.filter(({ role }) => role === 'user').map(({ content }) => wordsIn(content));
   return {
     model: typeof model === 'string' ? model : '',
     system,
@@ -38,7 +38,7 @@ export function readMessagesRequest(body: unknown): MessagesRequest {
     tool_choice: fields['tool_choice'],
     cache_control: fields['cache_control'],
     metadata: fields['metadata'],
-    lastUserText: said.findLast((text) => text !== '') ?? '',
+    lastUserText: userTexts.findLast((text) => text !== '') ?? '',
   };
 }
 

@@ -41,8 +41,8 @@ export async function answerMessages(
   const script = state.scripts.take(asked.lastUserText) ?? {};
   const call = addCall(state, asked, requestId, 'running');
   const use = state.cache.use(prompt, model.cacheFrom);
-  const said = answerTo(asked, checked, script, pieceDelayMs);
-  const plan = { id: call.id, model: model.id, requestId, request: asked, script, input: use.usage, ...said };
+  const text = answerTo(asked, checked, script, pieceDelayMs);
+  const plan = { id: call.id, model: model.id, requestId, request: asked, script, input: use.usage, ...text };
   // From here on the input is paid for, even if nobody waits for the answer.
   call.billed = billFor(use.usage, 0);
   if (await begun(response, plan, call)) {

@@ -9,8 +9,8 @@ export class Pauses {
   private readonly paused = new Set<string>();
 
   /** Remembers a turn: what is to be continued, and the new text. */
-  add(turns: readonly Turn[], said: readonly object[]): void {
-    this.paused.add(wordFor([...trailing(turns), ...(said as SentBlock[])]));
+  add(turns: readonly Turn[], blocks: readonly object[]): void {
+    this.paused.add(wordFor([...trailing(turns), ...(blocks as SentBlock[])]));
     for (const oldest of this.paused) {
       if (this.paused.size <= MOST_PAUSED) break;
       this.paused.delete(oldest);
@@ -19,8 +19,8 @@ export class Pauses {
 
   /** Checks that the last message is the user's, or a turn that was paused, word for word. @throws Refusal */
   check(turns: readonly Turn[], prefill: boolean): void {
-    const said = trailing(turns);
-    if (said.length === 0 || prefill || this.paused.has(wordFor(said))) return;
+    const blocks = trailing(turns);
+    if (blocks.length === 0 || prefill || this.paused.has(wordFor(blocks))) return;
     throw invalid(
       'This model does not support assistant message prefill. The conversation must end with a user message.',
     );

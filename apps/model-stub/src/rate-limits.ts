@@ -39,11 +39,11 @@ export function isRateLimit(value: unknown): boolean {
 }
 
 /** The headers with rate limits, for answers of every kind. */
-export function rateLimitHeaders(said: RateLimit = {}): Record<string, string> {
-  if (said === 'none') return {};
+export function rateLimitHeaders(limits: RateLimit = {}): Record<string, string> {
+  if (limits === 'none') return {};
   const headers: Record<string, string> = {};
   for (const counted of COUNTED) {
-    const { limit, remaining, reset } = { ...USUAL[counted], ...said[counted] };
+    const { limit, remaining, reset } = { ...USUAL[counted], ...limits[counted] };
     const name = `anthropic-ratelimit-${counted.replace('_', '-')}`;
     headers[`${name}-limit`] = String(limit);
     headers[`${name}-remaining`] = String(remaining);

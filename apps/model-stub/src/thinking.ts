@@ -17,7 +17,7 @@ interface Vouched {
 
 /** Signs the thoughts of an answer: each is bound to the model, to the conversation so far and to its own words. */
 export class Signer {
-  private readonly said: SentBlock[] = [];
+  private readonly blocks: SentBlock[] = [];
 
   constructor(
     private readonly model: string,
@@ -29,13 +29,13 @@ export class Signer {
   sign(thought: string): string {
     let before = beginning(this.system);
     for (const { role, blocks } of this.turns) for (const { block } of blocks) before = next(before, role, block);
-    for (const block of this.said) before = next(before, 'assistant', block);
+    for (const block of this.blocks) before = next(before, 'assistant', block);
     return seal({ model: this.model, before, thought: digest(thought) });
   }
 
   /** The next block of the answer, as it will be in the whole message. */
   add(block: object): void {
-    this.said.push(block as SentBlock);
+    this.blocks.push(block as SentBlock);
   }
 }
 

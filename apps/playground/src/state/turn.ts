@@ -38,9 +38,9 @@ export function endedTurn(job: Job): Turn {
   return { ...NEW_TURN, job, ended: true, problem: problemOfJob(job) };
 }
 
-/** Why a job failed. `told` is the problem from an event, which also has the request's id. */
-export function problemOfJob({ error }: Job, told?: Problem): Problem | undefined {
-  return error === null ? told : { ...told, code: error.code, message: error.message };
+/** Why a job failed. `reported` is the problem from an event, which also has the request's id. */
+export function problemOfJob({ error }: Job, reported?: Problem): Problem | undefined {
+  return error === null ? reported : { ...reported, code: error.code, message: error.message };
 }
 
 export function isUnderWay(turn: Turn | undefined): turn is Turn & { readonly ended: false } {

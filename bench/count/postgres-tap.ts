@@ -1,4 +1,4 @@
-import type { Ears } from './relay.js';
+import type { Tap } from './relay.js';
 
 /** A round trip: something asked of PostgreSQL, and the answer that all of it is done. */
 export interface RoundTrip {
@@ -13,7 +13,7 @@ export interface RoundTrip {
  * (`Q`), and to messages that end with `Sync` (`S`), with exactly one `ReadyForQuery` (`Z`). So each of these is a round trip. The log-in
  * is none.
  */
-export class PostgresEars implements Ears {
+export class PostgresTap implements Tap {
   private readonly fromProcess = new Messages(true);
   private readonly fromServer = new Messages(false);
   /** Texts of prepared statements, by name. */
@@ -23,7 +23,7 @@ export class PostgresEars implements Ears {
   private session = '';
   private text = '';
 
-  constructor(private readonly heard: (trip: RoundTrip) => void) {}
+  constructor(private readonly onTrip: (trip: RoundTrip) => void) {}
 
   sent(bytes: Buffer): void {
     for (const { type, body } of this.fromProcess.read(bytes)) {
@@ -39,7 +39,7 @@ export class PostgresEars implements Ears {
     for (const { type } of this.fromServer.read(bytes)) {
       if (type !== 'Z') continue;
       const text = this.asked.shift();
-      if (text !== undefined) this.heard({ session: this.session, text });
+      if (text !== undefined) this.onTrip({ session: this.session, text });
     }
   }
 

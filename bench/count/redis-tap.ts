@@ -1,4 +1,4 @@
-import type { Ears } from './relay.js';
+import type { Tap } from './relay.js';
 
 /** A command that was sent to Redis. */
 export interface Command {
@@ -9,17 +9,17 @@ export interface Command {
 }
 
 /** Reads commands as clients send them: RESP arrays of bulk strings (Redis's manual, "RESP protocol specification"). */
-export class RedisEars implements Ears {
+export class RedisTap implements Tap {
   private rest: Buffer = Buffer.alloc(0);
   private answered = true;
 
-  constructor(private readonly heard: (command: Command) => void) {}
+  constructor(private readonly onCommand: (command: Command) => void) {}
 
   sent(bytes: Buffer): void {
     this.rest = this.rest.length === 0 ? bytes : Buffer.concat([this.rest, bytes]);
     for (let next = readCommand(this.rest); next !== undefined; next = readCommand(this.rest)) {
       this.rest = this.rest.subarray(next.length);
-      this.heard({ name: nameOf(next.words), leads: this.answered });
+      this.onCommand({ name: nameOf(next.words), leads: this.answered });
       this.answered = false;
     }
   }
