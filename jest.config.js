@@ -13,7 +13,7 @@ export default {
   testSequencer: './test/support/longest-first.js',
   // A bound for what hangs, not for what is slow: the machine may be busy with others' work.
   testTimeout: 120_000,
-  // Each waits for half of its time, for what the service does by the clock: so many keep two cores busy to the end.
+  // Each waits for half of its time and more, for what the service does by the clock: five keep two cores busy to the end.
   maxWorkers: 5,
   forceExit: false,
 };

@@ -113,7 +113,7 @@ function relay(store: QueueStore, bundled: boolean): Candidate {
       });
       relay.on('error', () => undefined);
       await relay.waitUntilReady();
-      const followers = new Map<string, (text: string) => void>();
+      const subscribers = new Map<string, (text: string) => void>();
       const sent = async (topic: string, data: unknown): Promise<boolean> =>
         relay.publish(topic, data).then(
           () => true,
@@ -121,12 +121,12 @@ function relay(store: QueueStore, bundled: boolean): Candidate {
         );
       return {
         follow: async (jobId, onText, onLoss) => {
-          if (followers.size === 0) relay.on('recovered', onLoss);
-          followers.set(jobId, onText);
+          if (subscribers.size === 0) relay.on('recovered', onLoss);
+          subscribers.set(jobId, onText);
           if (!bundled) return relay.subscribe<Piece>(`pieces.${jobId}`, ({ data }) => onText(data.text));
-          if (followers.size > 1) return;
+          if (subscribers.size > 1) return;
           return relay.subscribe<Piece[]>('pieces', ({ data }) => {
-            for (const { jobId, text } of data) followers.get(jobId)?.(text);
+            for (const { jobId, text } of data) subscribers.get(jobId)?.(text);
           });
         },
         publish: async (pieces) =>
@@ -148,14 +148,14 @@ async function measure(candidate: Candidate, connections: Connections): Promise<
   let losses = 0;
   let lastReceived = 0;
   let silent = 0;
-  const hear = (text: string): void => {
+  const onPiece = (text: string): void => {
     const now = performance.now();
     received += 1;
     took.push(now - Number(text.slice(0, text.indexOf(' '))));
     silent = Math.max(silent, now - lastReceived);
     lastReceived = now;
   };
-  for (const job of jobs) await reader.follow(job, hear, () => (losses += 1));
+  for (const job of jobs) await reader.follow(job, onPiece, () => (losses += 1));
   const writer = await candidate.open('writes');
 
   const publish = async (): Promise<number> => {

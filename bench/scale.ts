@@ -166,7 +166,7 @@ async function cost({ pool, ...side }: Side): Promise<void> {
   const { rows: chats } = await pool.query<BenchChat>(
     `SELECT id, user_id AS "userId" FROM chats c WHERE status = 'active' AND user_id LIKE 'u%' ORDER BY md5(id::text) LIMIT 1000`,
   );
-  const look = async (): Promise<Record<string, number>> => {
+  const read = async (): Promise<Record<string, number>> => {
     const { rows } = await pool.query<{ name: string; value: string }>(`
       SELECT 'bytes' AS name, wal_bytes AS value FROM pg_stat_wal UNION ALL SELECT 'pages', wal_fpi FROM pg_stat_wal
       UNION ALL SELECT 'records', wal_records FROM pg_stat_wal
@@ -177,13 +177,13 @@ async function cost({ pool, ...side }: Side): Promise<void> {
   const flush = (): Promise<unknown> => side.source.query('SELECT pg_stat_force_next_flush()');
   await pool.query('CHECKPOINT');
   await flush();
-  const before = await look();
+  const before = await read();
   for (const chat of chats) {
     const works = turnWorks({ pool, ...side }, chat).slice(0, 6);
     for (const [name, run] of works) for (let n = name === EXTEND ? 8 : 1; n > 0; n--) await run();
   }
   await flush();
-  const after = await look();
+  const after = await read();
   const each = (name: string): string => (((after[name] ?? 0) - (before[name] ?? 0)) / chats.length).toFixed(1);
   title('What a turn of 20 s writes', '', '', '');
   say(

@@ -46,7 +46,7 @@ if (!/^[1-9]\d{0,3}$/.test(asked) || ![undefined, 'postgres', 'redis'].includes(
 const say = (what: string, figures: string): void => console.log(`${what.padEnd(34)}${figures}`);
 
 /** One look at the jobs, with times of the database's clock. */
-interface Look {
+interface Reading {
   readonly running: number;
   readonly ended: number;
   /** Seconds until the first lease ends. */
@@ -55,8 +55,8 @@ interface Look {
   readonly transactions: number;
 }
 
-async function lookAt(stack: Stack): Promise<Look> {
-  const { rows } = await stack.database.query<Look>(
+async function read(stack: Stack): Promise<Reading> {
+  const { rows } = await stack.database.query<Reading>(
     `SELECT count(*) FILTER (WHERE status = 'running')::int AS running,
             count(*) FILTER (WHERE status IN ('succeeded', 'failed', 'canceled'))::int AS ended,
             min(extract(epoch FROM lease_until - clock_timestamp())) FILTER (WHERE status = 'running')::float8 AS shortest,
@@ -114,8 +114,8 @@ async function measure(stack: Stack): Promise<boolean> {
   let full = Infinity;
   let from: { at: number; transactions: number; measured: number; cpu: number } | undefined;
   let calm = '';
-  const look = async (): Promise<boolean> => {
-    const { running, ended, shortest, transactions } = await lookAt(stack);
+  const readOnce = async (): Promise<boolean> => {
+    const { running, ended, shortest, transactions } = await read(stack);
     most = Math.max(most, running);
     if (shortest !== null) late.push(Math.max(0, due - shortest) * 1_000);
     const now = performance.now();
@@ -144,7 +144,7 @@ async function measure(stack: Stack): Promise<boolean> {
     return ended === turns;
   };
   try {
-    await until(look, 'the turns to end', LONGEST_MS);
+    await until(readOnce, 'the turns to end', LONGEST_MS);
   } finally {
     clearInterval(watch);
   }

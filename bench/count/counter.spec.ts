@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { Counter } from './counter.js';
-import type { Ears } from './relay.js';
+import type { Tap } from './relay.js';
 
 const message = (type: string, body: string): Buffer => {
   const bytes = Buffer.from(body);
@@ -18,12 +18,12 @@ const bind = (name: string): Buffer => message('B', `\0${name}\0\0\0\0\0`);
 const command = (...words: string[]): Buffer =>
   Buffer.from(`*${words.length}\r\n${words.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`).join('')}`);
 
-function connected(session: string): { counter: Counter; ears: Ears; ask: (...sent: Buffer[]) => void } {
+function connected(session: string): { counter: Counter; tap: Tap; ask: (...sent: Buffer[]) => void } {
   const counter = new Counter();
-  const ears = counter.postgres('api');
-  ears.sent(start(session));
-  ears.came(ready);
-  return { counter, ears, ask: (...sent) => (ears.sent(Buffer.concat(sent)), ears.came(ready)) };
+  const tap = counter.postgres('api');
+  tap.sent(start(session));
+  tap.came(ready);
+  return { counter, tap, ask: (...sent) => (tap.sent(Buffer.concat(sent)), tap.came(ready)) };
 }
 
 const noted = (counter: Counter) => counter.take().map(({ purpose, label, count }) => `${count} ${purpose} ${label}`);
@@ -38,10 +38,10 @@ describe('counting', () => {
 
   it('reads bytes in pieces, wherever they are cut', () => {
     const counter = new Counter();
-    const ears = counter.postgres('api');
+    const tap = counter.postgres('api');
     const sent = Buffer.concat([start('rejoinder-queue-producer'), query('SELECT add()'), query('SELECT add()')]);
-    for (const byte of sent) ears.sent(Buffer.of(byte));
-    for (const byte of Buffer.concat([ready, ready])) ears.came(Buffer.of(byte));
+    for (const byte of sent) tap.sent(Buffer.of(byte));
+    for (const byte of Buffer.concat([ready, ready])) tap.came(Buffer.of(byte));
     expect(noted(counter)).toEqual(['2 queue SELECT add()']);
 
     const redis = counter.redis('worker');

@@ -1,7 +1,7 @@
 import { isBackgroundCommand, isBackgroundStatement } from './background.js';
-import { PostgresEars, type RoundTrip } from './postgres-ears.js';
-import { type Command, RedisEars } from './redis-ears.js';
-import type { Ears } from './relay.js';
+import { PostgresTap, type RoundTrip } from './postgres-tap.js';
+import { type Command, RedisTap } from './redis-tap.js';
+import type { Tap } from './relay.js';
 import { commandLabel, flat, statementLabel } from './labels.js';
 
 /** The process that asks. */
@@ -31,14 +31,14 @@ export class Counter {
   private last = 0;
 
   /** Reads one connection to PostgreSQL. */
-  postgres(asker: Asker): Ears {
+  postgres(asker: Asker): Tap {
     const note = (trip: RoundTrip): void => this.note(asker, purposeOf(trip), statementLabel(trip.text), true);
-    return new PostgresEars(transactions(note));
+    return new PostgresTap(transactions(note));
   }
 
   /** Reads one connection to Redis. */
-  redis(asker: Asker): Ears {
-    return new RedisEars(({ name, leads }: Command) => {
+  redis(asker: Asker): Tap {
+    return new RedisTap(({ name, leads }: Command) => {
       const label = commandLabel(name);
       if (isBackgroundCommand(label)) return;
       const feed = label === 'PUBLISH' || label === 'SUBSCRIBE' || label === 'UNSUBSCRIBE';

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 
 /** Reads the bytes of one connection. */
-export interface Ears {
+export interface Tap {
   /** Bytes from the process to its store. */
   sent(bytes: Buffer): void;
   /** Bytes from the store. */
@@ -20,7 +20,7 @@ export class Relay {
   ) {}
 
   /** Starts a relay in front of the store at this address. `listen` is called for each connection. */
-  static async start(store: string, listen: () => Ears): Promise<Relay> {
+  static async start(store: string, newTap: () => Tap): Promise<Relay> {
     const to = new URL(store);
     const server = createServer({ noDelay: true });
     server.listen(0, '127.0.0.1');
@@ -30,9 +30,9 @@ export class Relay {
     const relay = new Relay(server, url.href);
     server.on('connection', (near) => {
       const far = connect({ port: Number(to.port), host: to.hostname, noDelay: true });
-      const ears = listen();
-      near.on('data', (bytes) => (ears.sent(bytes), far.write(bytes)));
-      far.on('data', (bytes) => (ears.came(bytes), near.write(bytes)));
+      const tap = newTap();
+      near.on('data', (bytes) => (tap.sent(bytes), far.write(bytes)));
+      far.on('data', (bytes) => (tap.came(bytes), near.write(bytes)));
       relay.join(near, far);
       relay.join(far, near);
     });

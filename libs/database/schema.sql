@@ -266,7 +266,6 @@ CREATE TABLE steps (
   attempt integer NOT NULL,
   content json NOT NULL,
   stop_reason text NOT NULL,
-  model text NOT NULL,
   text text NOT NULL,
   ends_at integer NOT NULL,
   CONSTRAINT steps_pkey PRIMARY KEY (job_id, step),

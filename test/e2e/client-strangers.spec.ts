@@ -167,7 +167,7 @@ describe('a stream that breaks the contract', () => {
       event('job', '1.0', {}),
       event('job', '1.0', { id: 1, status: 'running' }),
       event('reset', '2.0', { attempt: 'two', offset: 0 }),
-      event('reset', '2.0', { attempt: 2 }),
+      event('reset', '2.0', { attempt: 2, offset: 'x' }),
       event('message', '1.2', { content: ['m'] }),
       event('failure', '1.2', { message: 'no' }),
       event('failure', '1.2', []),

@@ -192,7 +192,11 @@ describe('data care', () => {
           await client.post(`/api/v1/assistants/support/chats`, {}, { 'idempotency-key': `open-${turn}` });
         });
         await sleep(n);
-        expect((await deleteChat(`racer-${n}`, chat.id)).status).toBe(204);
+        const asked = [];
+        do asked.push((await deleteChat(`racer-${n}`, chat.id)).status);
+        while (asked.at(-1) === 503);
+        expect(asked.pop()).toBe(204);
+        for (const status of asked) statuses.add(status);
         await Promise.all(sent);
         expect(await holding(chat.id)).toEqual([]);
       }),

@@ -20,7 +20,8 @@ describe('a stream of events on which nothing happens for long', () => {
     async () => {
       const vic = stack.as('vic');
       const chat = await vic.chat();
-      await stack.model.script('a pause for thought', { text: 'x', delay_ms: 12_000 });
+      // For two beats: the first may be over before the stream begins. The other test takes longer.
+      await stack.model.script('a pause for thought', { text: 'x', delay_ms: 20_000 });
       const job = await vic.turnAsync(chat.id, 'a pause for thought');
       const response = await fetch(`${stack.api.url}/api/v1/jobs/${job.id}/events`, {
         headers: { authorization: `Bearer ${tokenFor('vic')}`, 'accept-encoding': 'gzip, br' },

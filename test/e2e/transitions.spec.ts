@@ -7,6 +7,7 @@ import { acceptTurn } from '#jobs/accept.js';
 import { endOrphans, NO_FIGURES, settleCall } from '#jobs/ledger.js';
 import { claim, type ClaimedJob, claimProbe, type Probing } from '#jobs/claim.js';
 import { extend, type Extended } from '#jobs/extend.js';
+import { commitStep } from '#jobs/steps.js';
 import { Definitions } from '#jobs/definitions.js';
 import { ROOM } from '#jobs/history.js';
 import { NO_LIMITS, reachedLimit } from '#limits/user-limits.js';
@@ -125,18 +126,18 @@ describe('the transitions of a job', () => {
     expect(await state()).toEqual([done(held), done(spoken), fenced, done(runs)]);
   });
 
+  /** How many sessions wait for a lock. */
+  const waitingForLocks = async (): Promise<number> =>
+    (await source.query(`SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`))
+      .length;
+
   it('have the time at which they happened, not that at which their statement began to wait for a lock', async () => {
     const { jobId, chatId, userId } = await accepted();
     const holder = source.createQueryRunner();
     await holder.startTransaction();
     await holder.query('SELECT FROM chats WHERE id = $1 FOR UPDATE', [chatId]);
     const canceled = cancel(source.manager, jobId, userId);
-    await until(async () => {
-      const waiting = await source.query(
-        `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
-      );
-      return waiting.length === 1;
-    }, 'the cancel to wait for the chat');
+    await until(async () => (await waitingForLocks()) === 1, 'the cancel to wait for the chat');
     await claimed(jobId);
     await holder.rollbackTransaction();
     await holder.release();
@@ -165,6 +166,69 @@ describe('the transitions of a job', () => {
       { attempt: 1, outcome: 'lost', message_id: 'msg_first' },
       { attempt: 2, outcome: 'completed', message_id: 'msg_late' },
     ]);
+  });
+
+  const STEP = {
+    step: 0,
+    content: [{ type: 'text', text: 'So far' }],
+    stopReason: 'pause_turn',
+    text: 'So far',
+    draft: 'So far',
+    windowFromSeq: 1,
+  };
+  const entries = (jobId: string): Promise<unknown> =>
+    source.query('SELECT attempt, step, outcome FROM model_calls WHERE job_id = $1 ORDER BY attempt, step', [jobId]);
+
+  it('commit a step once, though the answer got lost and it is committed again, also while the first is under way', async () => {
+    const { jobId } = await accepted();
+    await claimed(jobId);
+    await source.query('UPDATE jobs SET attempts_left = 1, free_attempts = 7 WHERE id = $1', [jobId]);
+    const runner = source.createQueryRunner();
+    await runner.startTransaction();
+    expect(await commitStep(runner.manager, jobId, 1, STEP, FIGURES)).toBe(true);
+    const again = commitStep(source.manager, jobId, 1, STEP, FIGURES);
+    await until(async () => (await waitingForLocks()) > 0, 'the second commit in line');
+    await runner.commitTransaction();
+    await runner.release();
+    expect(await again).toBe(true);
+    expect(await row(jobId)).toMatchObject({
+      step: 1,
+      draft: 'So far',
+      window_from_seq: 1,
+      attempts_left: 5,
+      free_attempts: 0,
+    });
+    expect(await source.query('SELECT step, text, ends_at FROM steps WHERE job_id = $1', [jobId])).toEqual([
+      { step: 1, text: 'So far', ends_at: 6 },
+    ]);
+    expect(await entries(jobId)).toEqual([
+      { attempt: 1, step: 1, outcome: 'completed' },
+      { attempt: 1, step: 2, outcome: 'running' },
+    ]);
+    await expire(jobId);
+    expect(await claimed(jobId)).toMatchObject({ attempt: 2, steps: [{ text: 'So far', stopReason: 'pause_turn' }] });
+    expect(await commitStep(source.manager, jobId, 1, { ...STEP, step: 1 }, FIGURES)).toBe(false);
+  });
+
+  it('cancel a turn whose step is committed at that moment with all that the step has left', async () => {
+    const { jobId, userId } = await accepted();
+    await claimed(jobId);
+    const runner = source.createQueryRunner();
+    await runner.startTransaction();
+    await commitStep(runner.manager, jobId, 1, STEP, { ...FIGURES, estimated: true });
+    const canceling = cancel(source.manager, jobId, userId);
+    await until(async () => (await waitingForLocks()) > 0, 'the cancel in line');
+    await runner.commitTransaction();
+    await runner.release();
+    expect(await canceling).toMatchObject({ status: 'canceled' });
+    expect(
+      await source.query('SELECT content, usage_estimated, input_tokens FROM messages WHERE job_id = $1', [jobId]),
+    ).toEqual([{ content: 'So far', usage_estimated: true, input_tokens: FIGURES.inputTokens }]);
+    expect(await entries(jobId)).toEqual([
+      { attempt: 1, step: 1, outcome: 'completed' },
+      { attempt: 1, step: 2, outcome: 'canceled' },
+    ]);
+    expect(await source.query('SELECT FROM steps WHERE job_id = $1', [jobId])).toEqual([]);
   });
 
   it('leave no entry of the ledger open without an attempt, and end none whose attempt runs', async () => {

@@ -155,11 +155,16 @@ const DOUBTFUL: readonly [name: string, script: object, code: string][] = [
 /** The promise to everybody else, in milliseconds. */
 const SERVED_MS = 3_000;
 
-/** Sends a turn in a chat of its own. The user's previous chat is archived with its turn in flight, so that a new one can be opened. */
-async function turnOf(user: Client, text: string): Promise<string> {
+/** Sends a turn in the user's chat. @returns the ids of the job and the chat */
+async function turnOf(user: Client, text: string): Promise<{ id: string; chatId: string }> {
   const chat = await user.chat();
-  const { id } = await user.turnAsync(chat.id, text);
-  await user.patch(`/api/v1/chats/${chat.id}`, { status: 'archived' });
+  return { id: (await user.turnAsync(chat.id, text)).id, chatId: chat.id };
+}
+
+/** Sends one turn more than the chat takes: a chat that was archived with its turn in flight makes room for the next. */
+async function oneOfSeveral(user: Client, text: string): Promise<string> {
+  const { id, chatId } = await turnOf(user, text);
+  await user.patch(`/api/v1/chats/${chatId}`, { status: 'archived' });
   return id;
 }
 
@@ -175,16 +180,22 @@ function tests(workers: 1 | 2): void {
   });
   afterAll(() => stopSound(stack));
 
-  /** Seven turns of one user, and thirty of thirty users, all at once. */
+  /**
+   * Seven turns of one user, and thirty of thirty users. They are all under way before the first has ended. Those of many users are accepted
+   * ten at a time: the test is about accepted turns, and a slow machine refuses five hundred requests at once.
+   */
   const send = async (name: string): Promise<{ user: Client; id: string }[]> => {
     const one = stack.as(`one ${name}`);
     const sent: { user: Client; id: string }[] = [];
-    for (let n = 0; n < 7; n++) sent.push({ user: one, id: await turnOf(one, `${name}: one, ${n}.`) });
-    const several = Array.from({ length: 30 }, async (_, n) => {
-      const user = stack.as(`several ${name} ${n}`);
-      return { user, id: await turnOf(user, `${name}: several, ${n}.`) };
-    });
-    return [...sent, ...(await Promise.all(several))];
+    for (let n = 0; n < 7; n++) sent.push({ user: one, id: await oneOfSeveral(one, `${name}: one, ${n}.`) });
+    for (let from = 0; from < 30; from += 10) {
+      const several = Array.from({ length: 10 }, async (_, n) => {
+        const user = stack.as(`several ${name} ${from + n}`);
+        return { user, id: (await turnOf(user, `${name}: several, ${from + n}.`)).id };
+      });
+      sent.push(...(await Promise.all(several)));
+    }
+    return sent;
   };
 
   const unfinished = async (turns: readonly { id: string }[]): Promise<number> => {
@@ -248,7 +259,7 @@ function tests(workers: 1 | 2): void {
       await stack.model.script(`${name}: `, script);
       const one = stack.as(`doubtful ${name}`);
       const ids: string[] = [];
-      for (let n = 0; n < 7; n++) ids.push(await turnOf(one, `${name}: ${n}.`));
+      for (let n = 0; n < 7; n++) ids.push(await oneOfSeveral(one, `${name}: ${n}.`));
       // Other turns succeed meanwhile, which shows that only these are at fault.
       let over = false;
       const served = (async () => {

@@ -136,12 +136,16 @@ describe('replacing workers one after the other', () => {
 
   it('again and again begins no long reply more than a few times, even if few end while their worker stops', async () => {
     await start('1');
-    await send(8);
-    for (let n = 0; n < 20 && !(await allSucceeded()); n++) {
-      await Promise.all([replace(n % WORKERS), pause(BETWEEN_MS)]);
+    let outcomes: string[][] = [];
+    // On a machine that is busy with something else all replies may have ended before the first worker is told to stop: then once more.
+    for (let tries = 0; tries < 3 && !outcomes.flat().includes('handed_back'); tries++) {
+      await send(8);
+      for (let n = 0; n < 20 && !(await allSucceeded()); n++) {
+        await Promise.all([replace(n % WORKERS), pause(BETWEEN_MS)]);
+      }
+      expect(await allSucceeded()).toBe(true);
+      outcomes = await calls();
     }
-    expect(await allSucceeded()).toBe(true);
-    const outcomes = await calls();
     expect(outcomes.flat()).toContain('handed_back');
     expect(Math.max(...outcomes.map(({ length }) => length))).toBeLessThanOrEqual(3);
   }, 120_000);

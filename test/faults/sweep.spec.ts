@@ -15,8 +15,8 @@ const DAMAGE: Readonly<Record<string, string>> = {
   'no call of the ledger is left open': `UPDATE model_calls SET outcome = 'running', ended_at = NULL`,
   'a turn has one completed call for each of its finished steps, and one more if it succeeded': `UPDATE model_calls SET outcome = 'lost'`,
   'an unfinished turn has the steps that it has finished, and an ended one has none': `
-    INSERT INTO steps (job_id, step, attempt, content, stop_reason, model, text, ends_at)
-    SELECT id, 1, 1, '[]', 'pause_turn', 'm', '', 0 FROM jobs`,
+    INSERT INTO steps (job_id, step, attempt, content, stop_reason, text, ends_at)
+    SELECT id, 1, 1, '[]', 'pause_turn', '', 0 FROM jobs`,
   'a completed call cost what its message says': 'UPDATE messages SET output_tokens = output_tokens + 1',
   'an answer of the model is in the ledger once': `UPDATE model_calls SET message_id = 'msg_twice'`,
   'a call is of an attempt that was begun, and ends after it began': 'UPDATE model_calls SET attempt = attempt + 1',

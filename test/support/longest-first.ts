@@ -7,34 +7,38 @@ const TestSequencer = sequencer as unknown as typeof sequencer.default;
 type Tests = Parameters<InstanceType<typeof TestSequencer>['sort']>[0];
 type Test = Tests[number];
 
-/** The test files that take longest, although some of them are short: each is begun while enough others are left to run beside it. */
+/**
+ * The test files that take longest, although some of them are short. Those that use up the machine stand between those that mostly wait, so
+ * that few of the former run at the same time.
+ */
 const LONGEST = [
   'faults/odd-answers',
   'faults/model',
-  'e2e/feed',
   'e2e/outages',
-  'faults/odd-answers-of-two',
   'browser/playground-chats',
   'e2e/ledger',
+  'e2e/feed',
+  'faults/odd-answers-of-two',
   'e2e/shutdown',
   'faults/rolling',
   'e2e/redis-forms',
-  'e2e/stream',
   'faults/attempts',
+  'e2e/stream',
   'faults/chaos',
-  'e2e/data-care',
-  'e2e/client',
-  'e2e/start',
   'e2e/model-check',
-  'browser/playground-visits',
   'faults/silent-database',
-  'e2e/ai-sdk',
-  'e2e/build',
+  'e2e/data-care',
   'e2e/nginx',
+  'e2e/start',
   'e2e/stream-lifetimes',
-  'faults/database',
-  'browser/stream-clients',
+  'browser/playground-visits',
   'e2e/bad-input',
+  'e2e/client',
+  'e2e/ai-sdk',
+  'faults/database',
+  'e2e/build',
+  'e2e/client-package',
+  'browser/stream-clients',
   'fuzz/fuzz',
   'e2e/model-holds',
   'e2e/idempotency',
@@ -42,8 +46,9 @@ const LONGEST = [
 ].map((name) => join(import.meta.dirname, `../${name}.spec.js`));
 
 /**
- * The order of the test files. Jest begins with those that took longest the last time. Without a last time, as in continuous integration,
- * it begins with the largest file, and a long-running one may begin late and end alone.
+ * The order of the test files: the longest in the order above, and then the others as Jest has them, those first that took longest the last
+ * time. Left to itself Jest would begin with all that use up the machine at once, or, without a last time, as in continuous integration, with
+ * the largest file, and a long-running one might begin late and end alone.
  */
 export default class LongestFirst extends TestSequencer {
   constructor(options: ConstructorParameters<typeof TestSequencer>[0]) {
@@ -53,8 +58,8 @@ export default class LongestFirst extends TestSequencer {
   }
 
   override async sort(tests: Tests): Promise<Test[]> {
-    const place = ({ path, duration }: Test): number => {
-      const found = duration === undefined ? LONGEST.indexOf(path) : -1;
+    const place = ({ path }: Test): number => {
+      const found = LONGEST.indexOf(path);
       return found < 0 ? LONGEST.length : found;
     };
     const sorted = await super.sort(tests);

@@ -14,7 +14,7 @@ export interface Program {
 
 /**
  * Reads the program `file`, which `bundle.ts` made, and its code cache, which V8 made of the same text at build time. The cache halves the
- * time of a start, which is mostly parsing. V8 refuses a cache that was made with other flags (such as `--max-old-space-size`), and there
+ * time of a start, which is mostly parsing. V8 refuses a cache that was made with other flags (such as `--expose-gc`), and there
  * is none for another Node; then the program runs without it. Nothing is ever written.
  *
  * This file ships beside the programs, so it must need nothing but Node.

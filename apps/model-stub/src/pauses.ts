@@ -34,5 +34,6 @@ function trailing(turns: readonly Turn[]): SentBlock[] {
 }
 
 function wordFor(blocks: readonly SentBlock[]): string {
-  return digest('', blocks.filter(({ type, text }) => type !== 'text' || text !== '').map(essence));
+  // Blank text may come in an answer, and is refused in a request.
+  return digest('', blocks.filter(({ type, text }) => type !== 'text' || String(text).trim() !== '').map(essence));
 }

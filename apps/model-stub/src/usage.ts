@@ -34,10 +34,8 @@ export function usageAtEnd(
   blocks: readonly Block[],
   outputTokens: number,
 ): object | undefined {
-  if (script.usage_delta !== undefined) return script.usage_delta;
-  if (script.usage === 'none') return undefined;
   const { cache_creation: _, ...figures } = input;
-  return { ...figures, output_tokens: outputTokens, ...details(blocks) };
+  return scripted(script, { ...figures, output_tokens: outputTokens, ...details(blocks) });
 }
 
 /** The `usage` of a message that is not streamed. */
@@ -47,9 +45,13 @@ export function usageOfWhole(
   blocks: readonly Block[],
   outputTokens: number,
 ): object | undefined {
-  if (script.usage_delta !== undefined) return script.usage_delta;
-  if (script.usage === 'none') return undefined;
-  return { ...input, output_tokens: outputTokens, ...details(blocks), service_tier: 'standard' };
+  return scripted(script, { ...input, output_tokens: outputTokens, ...details(blocks), service_tier: 'standard' });
+}
+
+/** The usage, unless the script has another one, or none. */
+function scripted({ usage, usage_delta }: Script, figures: object): object | undefined {
+  if (usage_delta !== undefined) return usage_delta;
+  return usage === 'none' ? undefined : figures;
 }
 
 function details(blocks: readonly Block[]): object {

@@ -21,7 +21,7 @@ export class ForeignAnswer extends ConnectionError {
   static of({ status, headers }: Response, baseUrl: string, known: boolean): ForeignAnswer {
     const type = headers.get('content-type')?.split(';', 1)[0];
     const passing = known || status >= 500 || GATEWAY.has(status) || type === undefined;
-    const said = `Something else than the service answered ${status} (${type ?? 'no content type'}) at ${baseUrl}.`;
-    return new ForeignAnswer(passing ? said : `${said} Is baseUrl the address of a Rejoinder?`, !passing);
+    const words = `Something else than the service answered ${status} (${type ?? 'no content type'}) at ${baseUrl}.`;
+    return new ForeignAnswer(passing ? words : `${words} Is baseUrl the address of a Rejoinder?`, !passing);
   }
 }

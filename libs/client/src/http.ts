@@ -89,11 +89,11 @@ export class Http {
             this.kept.put(url, known);
             return known.answer as Answer<T>;
           }
-          const { status, headers: told } = response;
-          if (status === 204) return { status, headers: told, body: undefined as T };
+          const { status, headers: answered } = response;
+          if (status === 204) return { status, headers: answered, body: undefined as T };
           const { body, characters } = await this.readJson(response);
           this.seen();
-          const answer = { status, headers: told, body };
+          const answer = { status, headers: answered, body };
           if (request.method === 'GET') this.kept.keep(url, answer, characters);
           else this.kept.tag(answer);
           return answer as Answer<T>;
@@ -148,8 +148,8 @@ export class Http {
   }
 
   private url({ path, query = {} }: HttpRequest): string {
-    const said = Object.entries(query).filter(([, value]) => value !== undefined);
-    const search = new URLSearchParams(said.map(([name, value]) => [name, String(value)])).toString();
+    const given = Object.entries(query).filter(([, value]) => value !== undefined);
+    const search = new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString();
     return `${this.options.baseUrl}/api/v1${path}${search && `?${search}`}`;
   }
 

@@ -3,7 +3,7 @@ import { ConnectionError, TurnError } from './errors.js';
 import { type Http, type HttpRequest, isPassing, LONGEST_TEXT, segment } from './http.js';
 import { readEvent, type ReceivedEvent } from './read-event.js';
 import { type ErrorBody, isFinal, type Job, type Message } from './types.js';
-import { linked, LONGEST_TOLD_MS, pause, retryDelay } from './waiting.js';
+import { linked, LONGEST_ASKED_MS, pause, retryDelay } from './waiting.js';
 
 /** An event of a job. Offsets count UTF-16 code units, as a string's `length` does. */
 export type JobEvent =
@@ -102,28 +102,28 @@ export class JobEvents implements AsyncIterable<JobEvent> {
     let awaySince: number | undefined;
     for (let tries = 0; this.lastEventId !== END; tries++) {
       let delayMs: number | undefined;
-      let [told, ended] = [false, false];
+      let [hasEvents, ended] = [false, false];
       const [began, known] = [Date.now(), this.news];
       try {
         for await (const event of this.connection()) {
-          told = true;
+          hasEvents = true;
           yield event;
           signal?.throwIfAborted();
         }
         ended = true;
         // The service begins with the job. So the stream was cut, or somebody else answers; trying again without end would not help.
-        if (!told) throw new ConnectionError('The stream ended without an event.');
+        if (!hasEvents) throw new ConnectionError('The stream ended without an event.');
       } catch (error) {
         signal?.throwIfAborted();
         // A stream that breaks at once, each time, with nothing new, counts as an absent service.
-        if (this.news > known || (told && Date.now() - began >= HELD_MS)) [awaySince, tries] = [undefined, 0];
+        if (this.news > known || (hasEvents && Date.now() - began >= HELD_MS)) [awaySince, tries] = [undefined, 0];
         awaySince ??= Date.now();
         if (!ended) delayMs = retryDelay(tries, error);
         const tooLong = Date.now() + (delayMs ?? this.retryMs) - awaySince > this.http.options.reconnectForMs;
         if (!isPassing(error) || tooLong || this.stillMs > LONGEST_STILL_MS) throw error;
         this.http.willRetry(error, delayMs ?? this.retryMs);
       }
-      if (ended && told) [awaySince, tries] = [undefined, 0];
+      if (ended && hasEvents) [awaySince, tries] = [undefined, 0];
       if (this.job?.status === 'failed') throw new TurnError(this.job);
       if (this.job !== undefined && isFinal(this.job)) return;
       if (this.lastEventId !== END) await pause(delayMs ?? this.retryMs, signal);
@@ -158,14 +158,14 @@ export class JobEvents implements AsyncIterable<JobEvent> {
       const parser = createParser({
         onEvent: (message) => received.push(message),
         onError: ({ type }) => (isEndless ||= type === 'max-buffer-size-exceeded'),
-        onRetry: (ms) => (this.retryMs = Math.min(Math.max(ms, SOONEST_MS), LONGEST_TOLD_MS)),
+        onRetry: (ms) => (this.retryMs = Math.min(Math.max(ms, SOONEST_MS), LONGEST_ASKED_MS)),
         maxBufferSize: LONGEST_TEXT,
       });
       const decoder = new TextDecoder();
       const reader = response.body.getReader();
       // Some `fetch` implementations do not end a read under way when they are aborted.
       leave.signal.addEventListener('abort', () => void reader.cancel().catch(() => undefined));
-      for (let told = false, readAt = Date.now(); ;) {
+      for (let hasBegun = false, readAt = Date.now(); ;) {
         const { done, value } = await reader.read().catch(broke);
         if (leave.signal.aborted) broke(undefined);
         if (done) return;
@@ -177,7 +177,7 @@ export class JobEvents implements AsyncIterable<JobEvent> {
         }
         // One by one: if the caller leaves in between, `lastEventId` is that of the last event it got.
         for (const message of received.splice(0)) {
-          told = true;
+          hasBegun = true;
           const event = this.take(message);
           if (event !== undefined) yield event;
         }
@@ -185,7 +185,7 @@ export class JobEvents implements AsyncIterable<JobEvent> {
         if (this.stillMs > LONGEST_STILL_MS) throw new ConnectionError('Nothing new has come for two hours.');
         readAt = Date.now();
         // The service begins with an event. Until that has come, beats are no sign that the stream works.
-        if (!told) continue;
+        if (!hasBegun) continue;
         clearTimeout(silence);
         listen();
       }
@@ -208,13 +208,13 @@ export class JobEvents implements AsyncIterable<JobEvent> {
   /** Takes an event in. @returns what is new in it @throws ConnectionError when it does not fit what came before */
   private take({ event, id, data }: EventSourceMessage): JobEvent | undefined {
     const received = readEvent(event, id, data);
-    const told = received && this.read(received, id);
+    const news = received && this.read(received, id);
     // A piece that was known already must not move the position back.
-    if (id !== undefined && !(event === 'delta' && told === undefined)) {
+    if (id !== undefined && !(event === 'delta' && news === undefined)) {
       if (event !== 'delta') this.setPosition(id);
       this.lastEventId = id;
     }
-    return told;
+    return news;
   }
 
   private read({ name, data }: ReceivedEvent, id: string | undefined): JobEvent | undefined {
@@ -228,8 +228,7 @@ export class JobEvents implements AsyncIterable<JobEvent> {
         return this.readDelta(id, data);
       case 'reset':
         if (parsePosition(id)[0] !== this.attempt) this.isNew();
-        this.text = this.text.slice(0, data.offset);
-        return { type: 'reset', attempt: data.attempt, offset: data.offset };
+        return this.readReset(data);
       case 'message':
         if (this.message === undefined) this.isNew();
         this.message = data;
@@ -238,6 +237,12 @@ export class JobEvents implements AsyncIterable<JobEvent> {
       case 'failure':
         return { type: 'failure', error: data };
     }
+  }
+
+  /** A service of an older version names no offset: it keeps nothing of the text. */
+  private readReset({ attempt, offset = 0 }: { attempt: number; offset?: number }): JobEvent {
+    this.text = this.text.slice(0, offset);
+    return { type: 'reset', attempt, offset };
   }
 
   private isNew(): void {

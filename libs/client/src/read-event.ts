@@ -6,7 +6,7 @@ import type { ErrorBody, Job, Message } from './types.js';
 export type ReceivedEvent =
   | { readonly name: 'job'; readonly data: Job }
   | { readonly name: 'delta'; readonly data: { readonly offset: number; readonly text: string } }
-  | { readonly name: 'reset'; readonly data: { readonly attempt: number; readonly offset: number } }
+  | { readonly name: 'reset'; readonly data: { readonly attempt: number; readonly offset?: number } }
   | { readonly name: 'message'; readonly data: Message }
   | { readonly name: 'failure'; readonly data: ErrorBody };
 
@@ -20,7 +20,7 @@ const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && Numb
 const SHAPES: Readonly<Record<Name, (data: Fields) => boolean>> = {
   job: ({ id, status }) => isText(id) && isText(status),
   delta: ({ offset, text }) => isCount(offset) && isText(text),
-  reset: ({ attempt, offset }) => isCount(attempt) && isCount(offset),
+  reset: ({ attempt, offset }) => isCount(attempt) && (offset === undefined || isCount(offset)),
   message: ({ content }) => isText(content),
   failure: isErrorBody,
 };

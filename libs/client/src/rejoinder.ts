@@ -20,7 +20,7 @@ import {
   type TurnRequest,
   type UpdateChatRequest,
 } from './types.js';
-import { LONGEST_TOLD_MS, pause, retryAfterOf } from './waiting.js';
+import { LONGEST_ASKED_MS, pause, retryAfterOf } from './waiting.js';
 
 export interface RejoinderOptions {
   readonly token: Token;
@@ -254,7 +254,7 @@ export class Rejoinder {
       if (isFinal(job)) return;
       known = job;
       etag = this.http.etagOf(job);
-      await pause(Math.min(retryAfterOf(headers) || POLL_MS, LONGEST_TOLD_MS), signal);
+      await pause(Math.min(retryAfterOf(headers) || POLL_MS, LONGEST_ASKED_MS), signal);
     }
   }
 

@@ -5,22 +5,22 @@ const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 10_000;
 
 /** The longest `Retry-After` that is obeyed, in milliseconds. */
-export const LONGEST_TOLD_MS = 60_000;
+export const LONGEST_ASKED_MS = 60_000;
 
 /** The longest time of a timer, in milliseconds. Timers take a longer one for none at all. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** The pause before the next try, in milliseconds. It is random, so that many clients do not come at once. */
 export function retryDelay(tries: number, error?: unknown): number {
-  const told = error instanceof ApiError ? error.retryAfterMs : undefined;
+  const asked = error instanceof ApiError ? error.retryAfterMs : undefined;
   const pause = Math.min(FIRST_PAUSE_MS * 2 ** tries, LONGEST_PAUSE_MS) * (0.5 + Math.random() / 2);
-  return told === undefined ? pause : Math.min(told, LONGEST_TOLD_MS) + pause / 2;
+  return asked === undefined ? pause : Math.min(asked, LONGEST_ASKED_MS) + pause / 2;
 }
 
 /** `Retry-After` (RFC 9110, section 10.2.3) in milliseconds; undefined without one. */
 export function retryAfterOf(headers: Headers): number | undefined {
-  const said = headers.get('retry-after') ?? '';
-  const ms = /^\d+$/.test(said) ? Number(said) * 1_000 : Date.parse(said) - Date.now();
+  const header = headers.get('retry-after') ?? '';
+  const ms = /^\d+$/.test(header) ? Number(header) * 1_000 : Date.parse(header) - Date.now();
   return Number.isFinite(ms) ? Math.max(ms, 0) : undefined;
 }
 

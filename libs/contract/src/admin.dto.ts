@@ -7,7 +7,7 @@ import type {
   SchemaUpdateAdminJobRequest,
   SchemaUpdateDispatchRequest,
 } from './openapi.gen.js';
-import { ChatsQuery, PageQuery } from './queries.dto.js';
+import { ChatsQuery, PageQuery, WholeNumber } from './queries.dto.js';
 import { SLUG } from './slug.js';
 import { IsText } from './text.js';
 
@@ -35,12 +35,6 @@ const ERROR_CODES = [
   'expired',
   'internal',
 ] as const;
-
-/** Digits only: `Number` would also take '1e1', '0x10' and ''. */
-const WholeNumber = (): PropertyDecorator =>
-  Transform(({ value }: { value: unknown }) =>
-    typeof value === 'string' && /^\d{1,6}$/.test(value) ? Number(value) : value,
-  );
 
 /** RFC 3339, section 5.6; years of four digits, which JavaScript and PostgreSQL both can date. */
 const MOMENT = /^[1-9]\d{3}-\d\d-\d\dT([01]\d|2[0-3]):\d\d:\d\d(\.\d{1,9})?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$/i;

@@ -1178,6 +1178,7 @@ export interface components {
             status: "queued" | "running" | "succeeded" | "failed" | "canceled";
             chat_id: components["schemas"]["Id"];
             user_message_id: components["schemas"]["Id"];
+            assistant_version: components["schemas"]["JobAssistantVersion"];
             /** @description Why the job failed. */
             error: components["schemas"]["JobError"] | null;
             attempts: number;

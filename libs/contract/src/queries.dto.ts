@@ -11,7 +11,7 @@ type MessagesPageQuery = QueryOf<'listMessages'>;
 type ChatsPageQuery = QueryOf<'listChats'>;
 
 /** Digits only: `Number` would also take '1e1', '0x10' and ''. */
-const WholeNumber = (): PropertyDecorator =>
+export const WholeNumber = (): PropertyDecorator =>
   Transform(({ value }: { value: unknown }) =>
     typeof value === 'string' && /^\d{1,6}$/.test(value) ? Number(value) : value,
   );

@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { withPlainTls } from '#settings/database-address.js';
-import './pg-error-listener.js';
+import { keepFirstError } from './first-error.js';
 
 /**
  * Settings of a session that this service relies on. Every session asks for them, because a database or a role may have any default
@@ -69,6 +69,8 @@ export type SessionOptions<Options = pg.ClientConfig> = Options & { readonly ses
  * A client of PostgreSQL whose session has the settings that we rely on, whatever the defaults of its database and its role are.
  *
  * It asks for them by statements. In the message that opens a session a pooler (PgBouncer) refuses most of them.
+ *
+ * All clients of a process are of this class, BullMQ's too.
  */
 export class SessionClient extends pg.Client {
   private readonly beginning: string;
@@ -77,6 +79,7 @@ export class SessionClient extends pg.Client {
     const { connectionString } = options;
     super(connectionString === undefined ? options : { ...options, connectionString: withPlainTls(connectionString) });
     this.beginning = beginningOf(options.session ?? {});
+    keepFirstError(this);
   }
 
   override connect(): Promise<this>;

@@ -29,7 +29,7 @@ describe('a statement with named values', () => {
   it('gives rows and their number for commands that change rows', async () => {
     const changed = [[{ id: 1 }], 1];
     expect(await statement('DELETE FROM t RETURNING id').rows(manager(changed))).toEqual([{ id: 1 }]);
-    expect(await statement(' UPDATE t SET a = 1').affected(manager(changed))).toBe(1);
+    expect(await statement('WITH u AS (SELECT 1) UPDATE t SET a = 1').affected(manager(changed))).toBe(1);
     await expect(statement('SELECT 1').affected(manager([]))).rejects.toThrow();
   });
 });

@@ -7,16 +7,13 @@ export type Values = Readonly<Record<string, unknown>>;
 const NAME = /(?<![:\w[]):([a-zA-Z]\w*)/g;
 
 /**
- * A statement whose values have names (`:jobId`) in place of numbers (`$1`). Parts of a text that stand in different files can so share a
+ * A statement whose values have names (`:jobId`) in place of numbers (`$1`). Parts of a text that stand in different files share a
  * value without knowing its number. The text is read once, when the module is loaded.
  */
 export class Statement {
   /** The text as PostgreSQL gets it. */
   readonly text: string;
   private readonly names: readonly string[];
-  /** TypeORM returns the rows of these commands together with their number. */
-  private readonly counts: boolean;
-
   constructor(named: string) {
     const names: string[] = [];
     this.text = named.replaceAll(NAME, (_, name: string) => {
@@ -24,20 +21,19 @@ export class Statement {
       return `$${names.indexOf(name) + 1}`;
     });
     this.names = names;
-    this.counts = /^\s*(UPDATE|DELETE)\b/i.test(named);
   }
 
   /** Runs it. @returns its rows @throws Error when a value is missing, which is a bug */
   async rows<Row = unknown>(manager: EntityManager, values: Values = {}): Promise<Row[]> {
-    const result = await manager.query<unknown>(this.text, this.list(values));
-    return this.counts ? (result as [Row[], number])[0] : (result as Row[]);
+    const result = await manager.query<unknown[]>(this.text, this.list(values));
+    return (isCounted(result) ? result[0] : result) as Row[];
   }
 
   /** Runs an `UPDATE` or a `DELETE`. @returns how many rows it changed */
   async affected(manager: EntityManager, values: Values = {}): Promise<number> {
-    if (!this.counts) throw new Error('Only the number of rows of an UPDATE or a DELETE is known.');
-    const [, count] = await manager.query<[unknown[], number]>(this.text, this.list(values));
-    return count;
+    const result = await manager.query<unknown[]>(this.text, this.list(values));
+    if (!isCounted(result)) throw new Error('Only the number of rows of an UPDATE or a DELETE is known.');
+    return result[1];
   }
 
   private list(values: Values): unknown[] {
@@ -47,6 +43,11 @@ export class Statement {
       return value;
     });
   }
+}
+
+/** TypeORM returns the rows of an `UPDATE` or a `DELETE` together with their number. */
+function isCounted(result: readonly unknown[]): result is [unknown[], number] {
+  return Array.isArray(result[0]) && typeof result[1] === 'number';
 }
 
 /** Makes a {@link Statement}. */

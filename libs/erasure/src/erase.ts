@@ -95,7 +95,7 @@ const END = `
   )
   SELECT id FROM ended`;
 
-/** What a step did. `more`: there is more to do. `waits`: the rest is locked by others, or too young. `done`: all is deleted. */
+/** The result of a batch. `more`: there is more to do. `waits`: the rest is locked by others, or too young. `done`: all is deleted. */
 export type Step = 'more' | 'waits' | 'done';
 
 /**

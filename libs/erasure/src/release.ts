@@ -30,7 +30,7 @@ const RELEASE = statement(`
          (SELECT count(*) FROM jobs WHERE chat_id = ANY (ARRAY(SELECT id FROM chat)))::int AS jobs,
          coalesce((SELECT json_agg(ended) FROM ended), '[]') AS "endedJobs"`);
 
-/** What was released. A chat's messages are numbered without gaps, so its last number is their count. */
+/** The rows that a release concerns. A chat's messages are numbered without gaps, so its last number is their count. */
 export interface Released {
   readonly chats: number;
   readonly messages: number;

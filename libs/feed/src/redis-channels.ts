@@ -156,7 +156,8 @@ function connection(redisUrl: string, connectionName: string): Redis {
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
     autoResubscribe: false,
-    // Not `socketTimeout`: if a connection is lost while an answer is due, its timer runs on and ends the next connection.
+    // Not `socketTimeout`: if a connection is lost while an answer is due, its timer runs on and ends the next connection
+    // (see `endTimerWithConnection`).
     commandTimeout: ANSWER_MS,
   });
   redis.on('error', reportStoreError);

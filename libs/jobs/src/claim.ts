@@ -19,7 +19,7 @@ import { CLAIMED_AT_ONCE, LEASE_SECONDS, LEFT_TO_NEW_SECONDS, LONGEST_LIFE_SECON
  * another's single turn by about one turn. The rounds follow from the unfinished jobs; nothing else is counted.
  */
 
-/** What a worker needs to begin an attempt. */
+/** A job with all that a worker needs to begin an attempt. */
 export interface ClaimedJob {
   readonly id: string;
   readonly chatId: string;
@@ -48,11 +48,11 @@ export interface ClaimedJob {
   readonly hadText: boolean;
   /** The attempt before this one was lost. */
   readonly takenOver: boolean;
-  /** What to send: the chat's newest messages up to the one to answer, newest first, as many as fit the model. */
+  /** The messages to send: the chat's newest ones up to the one to answer, newest first, as many as fit the model. */
   readonly history: readonly HistoryRow[];
 }
 
-/** What a claim gives. */
+/** The result of a claim. */
 export interface Claimed {
   readonly jobs: readonly ClaimedJob[];
   /** More jobs are due. */
@@ -146,7 +146,7 @@ const claimNext = (choice: Choice, index: 'line' | 'age', order: string, limit: 
       FROM (SELECT id FROM lost UNION ALL SELECT id FROM next) chosen
      WHERE jobs.id = chosen.id
     RETURNING jobs.*
-  ), ended AS (
+  ), lost_call AS (
     UPDATE model_calls SET outcome = 'lost', ended_at = clock_timestamp(), ${tokensOfDraft(textOfStep('before', 'before.draft'))}
       FROM job JOIN jobs before ON before.id = job.id
      WHERE model_calls.job_id = job.id AND model_calls.outcome = 'running'

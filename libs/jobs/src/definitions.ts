@@ -21,7 +21,7 @@ export class Definitions {
     return new Map(this.kept);
   }
 
-  /** Keeps a definition that was used, and forgets those that were not for the longest time. */
+  /** Keeps a definition that was used, and forgets the least recently used ones. */
   use(name: string, definition: Definition): void {
     this.kept.delete(name);
     this.kept.set(name, definition);

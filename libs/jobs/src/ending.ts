@@ -33,7 +33,7 @@ export const ended = (): string => `left_steps AS (
   ), notice AS (${announce('job')}
   ), ended AS (
     SELECT job.id, job.status, c.assistant_slug AS assistant,
-           extract(epoch FROM now() - coalesce(job.requeued_at, job.created_at))::float8 AS seconds
+           extract(epoch FROM coalesce(job.finished_at, clock_timestamp()) - coalesce(job.requeued_at, job.created_at))::float8 AS seconds
       FROM job JOIN chats c ON c.id = job.chat_id JOIN notice ON notice.id = job.id
   )`;
 

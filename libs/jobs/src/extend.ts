@@ -18,7 +18,7 @@ export interface Beat {
 }
 
 /**
- * What a heartbeat did. `lost`: the job is another attempt's, so the caller must stop the call and write nothing. `busy`: another session
+ * The result of a heartbeat. `lost`: the job is another attempt's, so the caller must stop the call and write nothing. `busy`: another session
  * has locked the job's row or the call's entry; nothing is known, and the caller tries again soon.
  */
 export type Extended = 'extended' | 'busy' | 'lost';

@@ -21,7 +21,7 @@ export interface Hold {
   readonly until: Date;
 }
 
-/** Of two workers the later probe is kept. The first worker that reaches the model again removes the row. */
+/** If two workers hold the same calls, the later probe is kept. The first worker that reaches the model again removes the row. */
 const WRITE = `
   INSERT INTO model_holds (scope, code, message, until) VALUES ($1, $2, $3, now() + make_interval(secs => $4::float8 / 1000))
   ON CONFLICT (scope) DO UPDATE SET code = excluded.code, message = excluded.message,
@@ -59,18 +59,33 @@ export async function purgeHolds(manager: EntityManager): Promise<void> {
 const RELEASE = statement(`
   UPDATE jobs SET assistant_version = NULL
     FROM chats c
-   WHERE c.id = jobs.chat_id AND jobs.status = 'queued' AND jobs.step = 0 AND c.assistant_slug = ANY (:slugs::text[])
+   WHERE c.id = jobs.chat_id AND jobs.status = 'queued' AND jobs.step = 0 AND jobs.assistant_version IS NOT NULL
+     AND c.assistant_slug = ANY (:slugs::text[])
      AND EXISTS (
        SELECT FROM assistant_versions a JOIN model_holds h ON h.scope IN ('assistant:' || a.slug, 'model:' || a.model)
         WHERE a.slug = c.assistant_slug AND a.version = ${versionOf('jobs', 'c')})`);
 
 /**
- * The definitions of these assistants have changed. Turns that wait because the model of the former one, or its settings, cannot be used
- * take the new one: an operator changes a definition to help them.
+ * These assistants have new definitions. Some of their turns wait because the old model or its settings cannot be used. They take the new
+ * definition.
  * @returns how many
  */
 export function releaseHeld(manager: EntityManager, slugs: readonly string[]): Promise<number> {
   return RELEASE.affected(manager, { slugs });
+}
+
+const RELEASE_OUTDATED = statement(`
+  UPDATE jobs SET assistant_version = NULL
+    FROM chats c JOIN assistants a ON a.slug = c.assistant_slug
+   WHERE c.id = jobs.chat_id AND jobs.status = 'queued' AND jobs.step = 0 AND jobs.assistant_version = :version
+     AND a.slug = :slug AND a.version > :version`);
+
+/**
+ * A call has shown that this version of a definition cannot be used. If there is a newer one, the turns that wait take that one, so that
+ * each of them need not fail first.
+ */
+export async function releaseOutdated(manager: EntityManager, slug: string, version: number): Promise<void> {
+  await RELEASE_OUTDATED.affected(manager, { slug, version });
 }
 
 /** Whether a hold concerns jobs of this assistant and model. */

@@ -6,8 +6,9 @@ import { RECONCILE_BATCH } from './timings.js';
 
 /*
  * The ledger has an entry for each call of the model, one for each step of an attempt. The statement that claims the job, or that commits
- * the step before, opens it before the call. The statement that commits the step, or that ends the attempt, ends it. A worker that was fenced off, or that learned of it too late, adds its figures. The reconciler
- * ends entries that a dead worker left open, as `lost`.
+ * the step before, opens it before the call. The statement that commits the step, or that ends the attempt, ends it. A worker that was
+ * fenced off, or that learned of its job's end too late, adds its figures. The reconciler ends entries that a dead worker left open, as
+ * `lost`.
  */
 
 /** The figures of a call; null: the model has not reported it yet. */
@@ -88,12 +89,16 @@ export function endCalls(job: string, { outcome, code = 'NULL', text }: End): st
               model_calls.assistant_slug`;
 }
 
-/** SQL: the tokens of the job `job`'s finished steps, for the usage of its message. An operator who puts a job back begins its steps anew. */
-export const earlierTokens = (
-  column: 'input_tokens' | 'output_tokens',
-): string => `CASE WHEN job.step = 0 THEN 0 ELSE coalesce((
-    SELECT sum(e.${column}) FROM model_calls e WHERE e.job_id = job.id AND e.step <= job.step AND e.outcome = 'completed'
-       AND e.started_at >= coalesce(job.requeued_at, job.created_at)), 0) END`;
+/** SQL: the entries `e` of the job `job`'s finished steps. An operator who puts a job back begins its steps anew. */
+const EARLIER = `FROM model_calls e WHERE e.job_id = job.id AND e.step <= job.step AND e.outcome = 'completed'
+       AND e.started_at >= coalesce(job.requeued_at, job.created_at)`;
+
+/** SQL: the tokens of the job `job`'s finished steps, for the usage of its message. */
+export const earlierTokens = (column: 'input_tokens' | 'output_tokens'): string =>
+  `CASE WHEN job.step = 0 THEN 0 ELSE coalesce((SELECT sum(e.${column}) ${EARLIER}), 0) END`;
+
+/** SQL: some of these are estimates. */
+export const EARLIER_ARE_ESTIMATED = `CASE WHEN job.step = 0 THEN false ELSE EXISTS (SELECT ${EARLIER} AND e.estimated) END`;
 
 /**
  * The call of a canceled job is canceled, even if the job was cleared meanwhile. Any other call that ends here is lost: its worker came too
@@ -131,7 +136,7 @@ export async function settleCall(
 }
 
 /** The condition names only `ended_at`, as the index does: an attempt's own entry is found by its key. */
-const END_ORPHANS = `
+const END_ORPHANS = statement(`
   WITH orphan AS (
     SELECT c.job_id, c.attempt, c.step FROM model_calls c LEFT JOIN jobs j ON j.id = c.job_id
      WHERE c.ended_at IS NULL AND c.started_at < now() - interval '5 seconds'
@@ -141,14 +146,13 @@ const END_ORPHANS = `
   UPDATE model_calls c SET outcome = ${LATE_OUTCOME('c.job_id')}, ended_at = clock_timestamp(),
          estimated = c.estimated OR c.message_id IS NOT NULL
     FROM orphan
-   WHERE c.job_id = orphan.job_id AND c.attempt = orphan.attempt AND c.step = orphan.step AND c.outcome = 'running'`;
+   WHERE c.job_id = orphan.job_id AND c.attempt = orphan.attempt AND c.step = orphan.step AND c.outcome = 'running'`);
 
 /**
  * Ends entries whose attempt is over and whose worker never wrote so: it died, or began the call at the moment at which the job was taken
  * from it.
  * @returns how many
  */
-export async function endOrphans(manager: EntityManager): Promise<number> {
-  const [, ended] = await manager.query<[unknown[], number]>(END_ORPHANS);
-  return ended;
+export function endOrphans(manager: EntityManager): Promise<number> {
+  return END_ORPHANS.affected(manager);
 }

@@ -23,6 +23,8 @@ const REQUEUE = statement(`
        AND EXISTS (SELECT FROM messages m WHERE m.id = jobs.user_message_id AND m.seq = chat.last_seq)
        AND NOT EXISTS (SELECT FROM jobs u WHERE u.chat_id = chat.id AND ${isUnfinished('u')})
     RETURNING jobs.id, jobs.status, jobs.attempts, jobs.chat_id, jobs.user_message_id
+  ), left_steps AS (
+    DELETE FROM steps USING job WHERE steps.job_id = job.id
   ), taken_in AS (${takeIn('job')}
   ), notice AS (${announce('job')})
   SELECT job.attempts FROM job LEFT JOIN notice ON true`);

@@ -13,7 +13,7 @@ export interface FinishedStep {
   /** The model's content blocks as they came. */
   readonly content: readonly unknown[];
   readonly stopReason: string;
-  /** What it added to the reply's text. */
+  /** The text that it added to the reply. */
   readonly text: string;
 }
 
@@ -40,32 +40,37 @@ export const keptText = (t: string): string => `CASE WHEN ${t}.step = 0 THEN '' 
 export const textOfStep = (t: string, text: string): string =>
   `CASE WHEN ${t}.step = 0 THEN ${text} ELSE substr(${text}, 1 + length(${keptText(t)})) END`;
 
+/** SQL: the statement sees all finished steps of a row of `jobs` that it has locked, and so what the ledger has of them. */
+export const SEES_ALL_STEPS = `CASE WHEN jobs.step = 0 THEN true
+    ELSE jobs.step = (SELECT count(*) FROM steps s WHERE s.job_id = jobs.id) END`;
+
+/** The row is locked first: a commit whose answer was lost may be carried out only now, while this one waits. */
 const COMMIT = statement(`
-  WITH job AS (
-    UPDATE jobs SET step = step + 1, attempts_left = ${MAX_ATTEMPTS}, free_attempts = 0, draft = :draft,
+  WITH held AS (
+    SELECT id, step FROM jobs
+     WHERE id = :jobId AND status = 'running' AND attempts = :attempt AND step IN (:step, :step + 1) FOR NO KEY UPDATE
+  ), job AS (
+    UPDATE jobs SET step = jobs.step + 1, attempts_left = ${MAX_ATTEMPTS}, free_attempts = 0, draft = :draft,
            window_from_seq = coalesce(window_from_seq, :windowFromSeq), lease_until = now() + make_interval(secs => ${LEASE_SECONDS})
-     WHERE id = :jobId AND status = 'running' AND attempts = :attempt AND step = :step
-    RETURNING id, attempts, step
+      FROM held WHERE jobs.id = held.id AND held.step = :step
+    RETURNING jobs.id, jobs.attempts, jobs.step
   ), call AS (${endCalls('job', { outcome: `'completed'` })}
   ), step AS (
-    INSERT INTO steps (job_id, step, attempt, content, stop_reason, model, text, ends_at)
-    SELECT job.id, job.step, job.attempts, :content::json, :stopReason, :model, :text, :endsAt FROM job
+    INSERT INTO steps (job_id, step, attempt, content, stop_reason, text, ends_at)
+    SELECT job.id, job.step, job.attempts, :content::json, :stopReason, :text, :endsAt FROM job
   ), begun AS (
     INSERT INTO model_calls (job_id, attempt, step, model, user_id, assistant_slug)
     SELECT job.id, job.attempts, job.step + 1, call.model, call.user_id, call.assistant_slug FROM job, call
   )
-  SELECT EXISTS (SELECT FROM job)
-      OR EXISTS (SELECT FROM jobs WHERE id = :jobId AND status = 'running' AND attempts = :attempt AND step = :step + 1) AS "isOurs"`);
+  SELECT FROM held`);
 
-/** What a step adds to its turn. */
+/** A step that is to be committed. */
 export interface NewStep {
   /** How many steps were finished before it. */
   readonly step: number;
   readonly content: readonly unknown[];
   readonly stopReason: string;
-  /** The model that answered. */
-  readonly model: string;
-  /** What it added to the reply's text, and the whole text with it. */
+  /** The text that it added to the reply, and the whole text with it. */
   readonly text: string;
   readonly draft: string;
   /** `seq` of the first message that was sent. */
@@ -84,7 +89,7 @@ export async function commitStep(
   step: NewStep,
   figures: CallFigures,
 ): Promise<boolean> {
-  const [committed] = await COMMIT.rows<{ isOurs: boolean }>(manager, {
+  const held = await COMMIT.rows(manager, {
     ...step,
     jobId,
     attempt,
@@ -92,7 +97,7 @@ export async function commitStep(
     endsAt: step.draft.length,
     ...figureValues(figures),
   });
-  return committed?.isOurs ?? false;
+  return held.length > 0;
 }
 
 /** Most leftovers that are removed at once. */
@@ -102,7 +107,7 @@ const PURGE = statement(`
   DELETE FROM steps WHERE job_id IN (
     SELECT s.job_id FROM steps s JOIN jobs j ON j.id = s.job_id WHERE j.finished_at IS NOT NULL LIMIT ${LEFTOVERS})`);
 
-/** Removes steps of turns that a worker of an older version ended. */
+/** Removes steps that an end of their turn did not see: one by an older version, or one at the moment of a commit. */
 export async function purgeSteps(manager: EntityManager): Promise<void> {
   await PURGE.affected(manager);
 }

@@ -30,7 +30,7 @@ export const MOST_EMPTY_ANSWERS = 2;
 /** How many attempts may be cut because their call took too long. Each of them is paid for in full. */
 export const MOST_ENDLESS_ANSWERS = 2;
 
-/** How often an answer that the model pauses (`pause_turn`) is continued within an attempt. */
+/** How often an answer that the model pauses (`pause_turn`) is continued within a turn. */
 export const MOST_CONTINUATIONS = 8;
 
 /** A job that has not ended this long after it was accepted is given up (`expired`), in seconds. Attempts under way may end. */

@@ -3,13 +3,20 @@ import type { components } from '#contract/openapi.gen.js';
 import { NEXT_MOMENT } from '#database/columns.js';
 import type { MessageStatus, StopDetails } from '#database/entities/message.entity.js';
 import { newId } from '#database/ids.js';
-import { statement } from '#database/statement.js';
+import { statement, type Values } from '#database/statement.js';
 import { versionOf } from './definitions.js';
 import { ended, ENDED_TURN, type EndedTurn, ENDS, endsUnless } from './ending.js';
 import { leaveOut } from './history.js';
-import { type CallFigures, earlierTokens, endCalls, figureValues, NO_FIGURES } from './ledger.js';
+import {
+  type CallFigures,
+  EARLIER_ARE_ESTIMATED,
+  earlierTokens,
+  endCalls,
+  figureValues,
+  NO_FIGURES,
+} from './ledger.js';
 import { announce, CANCEL_CHANNEL, DISPATCH_CHANNEL, HANDED_BACK, LIVES_SINCE } from './states.js';
-import { keptText, textOfStep } from './steps.js';
+import { SEES_ALL_STEPS, textOfStep, keptText } from './steps.js';
 import { LONGEST_LIFE_SECONDS, MAX_ATTEMPTS, MOST_FREE_ATTEMPTS, NEW_IN_LAST } from './timings.js';
 
 /*
@@ -23,7 +30,7 @@ import { LONGEST_LIFE_SECONDS, MAX_ATTEMPTS, MOST_FREE_ATTEMPTS, NEW_IN_LAST } f
  * started. A lease and a due time only have to be early enough, so they count from `now()`.
  *
  * Each statement announces the new state itself, so the notice leaves with the commit or not at all. Each also ends the entry of the
- * attempt's call in the ledger. What every end of a job has in common is in ending.ts.
+ * attempt's call in the ledger. ending.ts has all that the ends of a job share.
  */
 
 /** The reply as its message stores it. */
@@ -57,7 +64,8 @@ const finishing = (alsoDoes = ''): string => `
     SELECT :messageId, position.id, position.last_seq, 'assistant', :content, job.id, :model, job.assistant_version, :stopReason,
            :status, :stopDetails::jsonb, CASE WHEN :leftOut::boolean THEN job.id END,
            coalesce(call.input_tokens, 0) + ${earlierTokens('input_tokens')},
-           coalesce(call.output_tokens, 0) + ${earlierTokens('output_tokens')}, coalesce(call.estimated, false),
+           coalesce(call.output_tokens, 0) + ${earlierTokens('output_tokens')},
+           coalesce(call.estimated, false) OR ${EARLIER_ARE_ESTIMATED},
            position.last_message_at
       FROM position, job LEFT JOIN call ON true
     RETURNING id
@@ -228,17 +236,22 @@ export async function askCancel(manager: EntityManager, jobId: string, userId: s
   return rows.length > 0;
 }
 
-/** A cancel by the user (`userId`), whatever the job's state, or by the attempt (`attempt`), which brings its text. */
+/**
+ * A cancel by the user (`userId`), whatever the job's state, or by the attempt (`attempt`), which brings its text.
+ *
+ * A step may be committed while the statement waits for the job's row. Then the statement sees the row after the commit, and the steps and
+ * the ledger before it. It changes nothing (`isFresh` is false), and has to be run again.
+ */
 const CANCEL = statement(`
   WITH chat AS (
     SELECT c.id FROM chats c JOIN jobs j ON j.chat_id = c.id
      WHERE j.id = :jobId AND (:userId::text IS NULL OR j.user_id = :userId) FOR UPDATE OF c
   ), draft AS (
-    SELECT jobs.id, jobs.draft FROM jobs, chat WHERE jobs.id = :jobId FOR UPDATE OF jobs
+    SELECT jobs.id, jobs.draft, ${SEES_ALL_STEPS} AS "isFresh" FROM jobs, chat WHERE jobs.id = :jobId FOR UPDATE OF jobs
   ), job AS (
     UPDATE jobs SET status = 'canceled', ${ENDS}
       FROM draft
-     WHERE jobs.id = draft.id
+     WHERE jobs.id = draft.id AND draft."isFresh"
        AND CASE WHEN :attempt::int IS NULL THEN jobs.status IN ('queued', 'running')
                 ELSE jobs.status = 'running' AND jobs.attempts = :attempt END
     RETURNING jobs.*, coalesce(:text::text, draft.draft) AS text
@@ -252,13 +265,28 @@ const CANCEL = statement(`
                           output_tokens, usage_estimated, created_at)
     SELECT :messageId, position.id, position.last_seq, 'assistant', job.text, 'incomplete', job.id, a.model, a.version, 'canceled',
            coalesce(call.input_tokens, 0) + ${earlierTokens('input_tokens')},
-           coalesce(call.output_tokens, 0) + ${earlierTokens('output_tokens')}, coalesce(call.estimated, true),
+           coalesce(call.output_tokens, 0) + ${earlierTokens('output_tokens')},
+           coalesce(call.estimated, true) OR ${EARLIER_ARE_ESTIMATED},
            position.last_message_at
       FROM position, job JOIN chats c ON c.id = job.chat_id
       JOIN assistant_versions a ON a.slug = c.assistant_slug AND a.version = ${versionOf('job', 'c')}
       LEFT JOIN call ON true
   ), ${ended()}
-  SELECT ${ENDED_TURN} FROM ended`);
+  SELECT draft."isFresh", (SELECT to_json(turn) FROM (SELECT ${ENDED_TURN} FROM ended) turn) AS ended FROM draft`);
+
+/** How often a cancel may meet a commit. Each time the worker has called the model in between. */
+const MOST_COMMITS = 10;
+
+async function runCancel(manager: EntityManager, values: Values): Promise<EndedTurn | undefined> {
+  for (let tries = 0; tries < MOST_COMMITS; tries++) {
+    const [row] = await CANCEL.rows<{ isFresh: boolean; ended: EndedTurn | null }>(manager, {
+      ...values,
+      messageId: newId(),
+    });
+    if (row?.isFresh !== false) return row?.ended ?? undefined;
+  }
+  return undefined;
+}
 
 /**
  * Ends an unfinished job of `userId` as `canceled`, keeping the saved text as an `incomplete` message. The worker that runs it receives the
@@ -266,8 +294,7 @@ const CANCEL = statement(`
  * @returns undefined when there was nothing to cancel: unknown, somebody else's, or final already
  */
 export async function cancel(manager: EntityManager, jobId: string, userId: string): Promise<EndedTurn | undefined> {
-  const values = { jobId, userId, attempt: null, text: null, messageId: newId(), ...figureValues(NO_FIGURES) };
-  return (await CANCEL.rows<EndedTurn>(manager, values))[0];
+  return runCancel(manager, { jobId, userId, attempt: null, text: null, ...figureValues(NO_FIGURES) });
 }
 
 /**
@@ -281,6 +308,5 @@ export async function cancelAttempt(
   text: string,
   figures: CallFigures,
 ): Promise<EndedTurn | undefined> {
-  const values = { jobId, userId: null, attempt, text, messageId: newId(), ...figureValues(figures) };
-  return (await CANCEL.rows<EndedTurn>(manager, values))[0];
+  return runCancel(manager, { jobId, userId: null, attempt, text, ...figureValues(figures) });
 }

@@ -14,6 +14,7 @@ export class QueueModule {
   static forRoot(store: QueueStore): DynamicModule {
     storeIsOf(store.redisUrl === undefined ? 'DATABASE_URL' : 'REDIS_URL');
     if (store.redisUrl === undefined) setDefaultBackendFactory(postgresBackend);
+    // BullModule takes classes for the whole process, not for a module. No process has two of these modules.
     BullModule.queueClass = LoggedQueue;
     BullModule.workerClass = LoggedWorker;
     return {

@@ -87,7 +87,7 @@ export function clusterRedis({ nodes }: RedisAddress, options: RedisOptions, clu
 
 /**
  * Ends a connection's timer with the connection. If a connection is lost while an answer is due, ioredis lets the timer of `socketTimeout`
- * run on, which then ends the next connection.
+ * run on, which then ends the next connection (https://github.com/redis/ioredis/issues/2147). ioredis 6 ends the timer itself.
  */
 export function endTimerWithConnection(redis: Redis): void {
   redis.on('close', () => {

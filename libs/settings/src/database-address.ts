@@ -1,4 +1,5 @@
 import { accessSync, constants } from 'node:fs';
+import { percentDecoded } from './percent-decoded.js';
 
 /** Where a PostgreSQL is, and as whom one enters: what DATABASE_URL says, without the password. */
 export interface DatabaseAddress {
@@ -98,9 +99,5 @@ function isReadable(file: string): boolean {
 }
 
 function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    throw fault('has a % that begins no percent-encoding (RFC 3986, section 2.1); write a % as %25');
-  }
+  return percentDecoded(text, fault);
 }

@@ -1,3 +1,5 @@
+import { percentDecoded } from './percent-decoded.js';
+
 /** The parts of REDIS_URL: where a Redis is, and how to connect. */
 export interface RedisAddress {
   /** One server, a primary that Sentinels name, or a Cluster. */
@@ -136,9 +138,5 @@ function parametersOf(kind: RedisAddress['kind'], query: string | undefined): Re
 }
 
 function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    throw fault('has a % that begins no percent-encoding (RFC 3986, section 2.1); write a % as %25');
-  }
+  return percentDecoded(text, fault);
 }

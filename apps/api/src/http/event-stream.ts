@@ -1,6 +1,7 @@
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { FastifyReply } from 'fastify';
 import { jsonLine } from './json-line.js';
+import { whenClosed } from './when-closed.js';
 
 /**
  * A reader is cut off if it takes nothing for this long while this many characters wait for it. One long reply may be more than that at
@@ -62,22 +63,12 @@ export class EventStream {
   open(reply: FastifyReply): void {
     reply.hijack();
     const { raw: response } = reply;
-    const { socket } = response.req;
-    if (this.gone || socket.destroyed) {
+    if (this.gone || response.req.socket.destroyed) {
       // The client left before there was anything to send.
       response.destroy();
       return this.close();
     }
-    const closed = (): void => {
-      socket.off('close', closed);
-      this.close();
-    };
-    response.on('close', closed);
-    // An answer that waits behind another on its connection gets no event when that ends.
-    if (response.socket === null) {
-      socket.setMaxListeners(0); // as many may wait as the client cares to send
-      socket.on('close', closed);
-    }
+    whenClosed(response, () => this.close());
     response.on('drain', () => this.flush());
     response.writeHead(response.statusCode, reply.getHeaders() as OutgoingHttpHeaders);
     // Node keeps the headers as long as the answer. Sent by themselves they become one string; otherwise they stay forty.

@@ -1,6 +1,7 @@
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { FastifyReply } from 'fastify';
 import { jsonLine } from './json-line.js';
+import { whenClosed } from './when-closed.js';
 
 /** Headers: no proxy may keep a copy of somebody's data. */
 export const LINES_HEADERS = {
@@ -44,18 +45,11 @@ export class LineStream {
   /** The same for Node's own answer, whose head was written. */
   pour(response: ServerResponse): void {
     this.response = response;
-    const { socket } = response.req;
-    const left = (): void => (response.writableFinished ? this.close() : this.destroy());
-    response.on('close', left);
-    // An answer that waits behind another on its connection gets no event when that ends.
-    if (response.socket === null) socket.setMaxListeners(0); // as many may wait as the client cares to send
-    socket.on('close', left);
-    void this.write(response)
-      .catch((error: unknown) => {
-        if (!this.gone) this.failed(error);
-        this.destroy();
-      })
-      .finally(() => socket.off('close', left));
+    whenClosed(response, () => (response.writableFinished ? this.close() : this.destroy()));
+    void this.write(response).catch((error: unknown) => {
+      if (!this.gone) this.failed(error);
+      this.destroy();
+    });
   }
 
   /** Ends the stream at once. */

@@ -30,7 +30,7 @@ export interface StreamRequest {
   readonly jobId: string;
   readonly userId: string;
   readonly requestId: string;
-  /** What the client has. */
+  /** The text that the client has. */
   readonly from: TextPosition;
   /** When the caller's token ends (milliseconds since the epoch): the stream ends with it, and has nothing that comes later. */
   readonly until: number;
@@ -153,14 +153,14 @@ export class JobStream {
   }
 
   /**
-   * Text of another attempt is not the beginning of this one's text, but for that of finished steps. The client has the text of a step only
-   * if the step was finished by the attempt that the client saw, or earlier.
+   * Attempts share only the text of finished steps. The client has the text of a step only if the attempt that the client saw, or an earlier
+   * one, has finished it. A client that saw a later attempt has text of another job, or of a lost database.
    */
   private showAttempt(attempt: number, steps: readonly StepEnd[]): void {
     const { have } = this;
     if (have.attempt === attempt) return;
-    const seen = steps.filter((step) => step.attempt <= have.attempt).map(({ endsAt }) => endsAt);
-    const offset = Math.min(have.offset, Math.max(0, ...seen));
+    const seen = have.attempt > attempt ? [] : steps.filter((step) => step.attempt <= have.attempt);
+    const offset = Math.min(have.offset, Math.max(0, ...seen.map(({ endsAt }) => endsAt)));
     this.have = { attempt, offset };
     // A client cannot have text of a job that has not begun: it belongs to another job, or to a lost database.
     if (offset < have.offset) this.send('reset', eventId(this.have), { attempt: Math.max(attempt, 1), offset });

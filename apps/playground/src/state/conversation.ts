@@ -34,7 +34,7 @@ export class Conversation {
       draft: this.draft,
       signal,
       onAccepted: () => void this.name().catch(() => undefined),
-      onChange: () => void this.look(),
+      onChange: () => void this.refresh(),
     });
   }
 
@@ -62,7 +62,7 @@ export class Conversation {
   }
 
   /** Looks for changes that another tab may have made. Costs a `304` when there are none. */
-  async look(): Promise<void> {
+  async refresh(): Promise<void> {
     const { phase, chat: known } = this.view.get();
     if (phase === 'missing' || phase === 'loading') return;
     if (phase === 'failed') return this.load();

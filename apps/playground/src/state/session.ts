@@ -16,7 +16,7 @@ export interface SignIn {
   /** Why nobody is signed in, if there is more to say than "not yet". */
   readonly reason?: string;
   /** The first try to sign in is under way. */
-  readonly looking: boolean;
+  readonly pending: boolean;
 }
 
 /** A token is renewed when it has less than this left, in milliseconds. */
@@ -25,7 +25,7 @@ const RENEW_BEFORE_MS = 60_000;
 /** The user's name until somebody chooses one. */
 const DEFAULT_USER = 'demo';
 
-export const signIn = new Store<SignIn>({ session: undefined, looking: true });
+export const signIn = new Store<SignIn>({ session: undefined, pending: true });
 
 /** The service gives tokens to this page. A `meta` element of the page says so. */
 let isGiven = document.querySelector<HTMLMetaElement>('meta[name="sign-in"]')?.content === 'development';
@@ -103,12 +103,12 @@ function enter(session: Session): void {
   inTab.set('token', session.token);
   inTab.set('given', session.given ? 'yes' : undefined);
   inTab.set('out', undefined);
-  signIn.set({ session, looking: false });
+  signIn.set({ session, pending: false });
 }
 
 function leave(reason?: string): void {
   inTab.set('token', undefined);
-  signIn.set({ session: undefined, looking: false, ...(reason !== undefined && { reason }) });
+  signIn.set({ session: undefined, pending: false, ...(reason !== undefined && { reason }) });
 }
 
 /** A token that the service gives. @throws Error with a message to show */

@@ -15,8 +15,8 @@ export interface Lists {
 }
 
 /** How often the visible page looks for changes, in milliseconds: while the service answers, and while it is away. */
-const LOOK_MS = 5_000;
-const LOOK_AWAY_MS = 1_000;
+const REFRESH_MS = 5_000;
+const REFRESH_AWAY_MS = 1_000;
 
 const PAGE = 20;
 
@@ -27,21 +27,21 @@ export class Workspace {
   readonly client: Rejoinder = connect();
   private readonly left = new AbortController();
   private timer: ReturnType<typeof setTimeout> | undefined;
-  private looking = false;
+  private refreshing = false;
   /** Aborted when the user goes elsewhere while a chat is being opened, so that the older click does not win. */
   private going = new AbortController();
 
   constructor(readonly user: string) {
     const { signal } = this.left;
     addEventListener('hashchange', () => this.openFromAddress(), { signal });
-    addEventListener('focus', () => void this.look(), { signal });
-    document.addEventListener('visibilitychange', () => void this.look(), { signal });
+    addEventListener('focus', () => void this.refresh(), { signal });
+    document.addEventListener('visibilitychange', () => void this.refresh(), { signal });
     signal.addEventListener(
       'abort',
-      reach.subscribe(() => this.lookLater()),
+      reach.subscribe(() => this.refreshLater()),
     );
     this.openFromAddress();
-    void this.look();
+    void this.refresh();
   }
 
   /** Another user signs in, or nobody is signed in any more. */
@@ -86,21 +86,21 @@ export class Workspace {
   }
 
   /** Looks for changes, if the page is visible. Most requests cost a `304`. */
-  private async look(): Promise<void> {
-    if (this.looking || document.visibilityState !== 'visible') return this.lookLater();
-    this.looking = true;
+  private async refresh(): Promise<void> {
+    if (this.refreshing || document.visibilityState !== 'visible') return this.refreshLater();
+    this.refreshing = true;
     try {
-      await Promise.all([this.readLists(), this.conversation.get()?.look()]);
+      await Promise.all([this.readLists(), this.conversation.get()?.refresh()]);
     } finally {
-      this.looking = false;
-      this.lookLater();
+      this.refreshing = false;
+      this.refreshLater();
     }
   }
 
-  private lookLater(): void {
+  private refreshLater(): void {
     clearTimeout(this.timer);
     if (this.left.signal.aborted) return;
-    this.timer = setTimeout(() => void this.look(), reach.get() === 'away' ? LOOK_AWAY_MS : LOOK_MS);
+    this.timer = setTimeout(() => void this.refresh(), reach.get() === 'away' ? REFRESH_AWAY_MS : REFRESH_MS);
   }
 
   private async readLists(): Promise<void> {

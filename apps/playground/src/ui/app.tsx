@@ -8,7 +8,7 @@ import { SignInPanel } from './sign-in';
 
 /** The page: the sign-in, or everything else. */
 export function App(): JSX.Element | null {
-  const { session, reason, looking } = useStore(signIn);
+  const { session, reason, pending } = useStore(signIn);
   const user = session?.user;
   const [workspace, setWorkspace] = useState<Workspace>();
   useEffect(() => {
@@ -21,7 +21,7 @@ export function App(): JSX.Element | null {
     };
   }, [user]);
 
-  if (looking) return null;
+  if (pending) return null;
   if (session === undefined) return <SignInPanel reason={reason} />;
   return workspace === undefined ? null : <Shell workspace={workspace} />;
 }

@@ -61,7 +61,7 @@ const retries = new Counter({
   registers,
 });
 
-/** What became of a call. */
+/** How a call ended. */
 export type Outcome = 'completed' | 'failed' | 'canceled' | 'handed_back' | 'lost';
 
 /** The figures of one attempt, from its claim to its end. */

@@ -37,7 +37,15 @@ export class Draft {
     this.step = job.steps.length + 1;
   }
 
-  /** The current step is committed, with all of the text. */
+  /** The current step's answer is complete. @returns all of the text, in a form that PostgreSQL can store */
+  endStep(): string {
+    this.text = this.text.toWellFormed();
+    this.notSaved = this.notSaved.toWellFormed();
+    this.notPublished = this.notPublished.toWellFormed();
+    return this.text;
+  }
+
+  /** The current step is committed, with the text that {@link endStep} gave. */
   nextStep(call: Call): void {
     this.call = call;
     this.entered = NO_FIGURES;
@@ -75,7 +83,7 @@ export class Draft {
   /**
    * Publishes the text from `offset` once more, for a reader that lacks it.
    *
-   * Without an offset the feed was cut and nobody knows what readers lack. What is not saved is then published again, and in any case the
+   * Without an offset the feed was cut, and readers may lack any part of the text. The part that is not saved is then published again, and in any case the
    * last character, so that a reader that lacks more sees the gap and asks for it.
    */
   rewind(offset = Math.min(this.saved, this.text.length - 1)): void {
@@ -85,7 +93,7 @@ export class Draft {
     this.notPublished = this.text.slice(from);
   }
 
-  /** What row and ledger lack. Call `written` once it is saved; until then the next heartbeat brings the same text again, and more. */
+  /** The part of the text that the row lacks, and the figures that the ledger lacks. Call `written` once it is saved; until then the next heartbeat brings the same text again, and more. */
   unsaved(): { beat: Beat; written: () => void } {
     const { id: jobId, attempt } = this.job;
     const text = wholeCharacters(this.notSaved);
@@ -102,7 +110,7 @@ export class Draft {
         news: figuresSoFar === this.entered ? undefined : figuresSoFar,
       },
       written: () => {
-        // Meanwhile the step was committed, with this text.
+        // A commit has saved this text meanwhile.
         if (step !== this.step || saved !== this.saved) return;
         this.entered = figuresSoFar;
         this.saved += text.length;

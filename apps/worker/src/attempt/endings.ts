@@ -1,6 +1,7 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
 import { isStoreAway } from '#errors/store-away.js';
+import { releaseOutdated } from '#jobs/holds.js';
 import { settleCall } from '#jobs/ledger.js';
 import { backoffMs, MAX_ATTEMPTS } from '#jobs/timings.js';
 import { cancelAttempt, finish, giveUp, handBack, type Reply } from '#jobs/transitions.js';
@@ -13,7 +14,7 @@ import type { Attempt, Stop } from './attempt.js';
 import { WorkerLife } from './worker-life.js';
 import { written } from './written.js';
 
-/** What the end of an attempt tells of others. */
+/** Other jobs, as the end of an attempt has seen them. */
 export interface Ended {
   /** Jobs are due, as far as the statement that wrote the end has seen. */
   readonly more: boolean;
@@ -82,6 +83,7 @@ export class Endings {
     if (now === undefined) await this.lateFor(attempt);
     else meter.ended('failed', figures, now.status === 'queued' ? undefined : now);
     if (retried) meter.retried(fault.code);
+    if (failed.definitionUnusable) await releaseOutdated(this.manager, job.assistant, job.assistantVersion);
     // A fault in our code is logged with its own stack, not with that of the ModelFault around it.
     const shown = fault.code === 'internal' ? (fault.cause ?? fault) : fault;
     this.logger.warn(

@@ -45,12 +45,13 @@ export class Steps {
     const figures = call.figures();
     const stopReason = answer.stopReason ?? '';
     const step = { content: answer.blocks, stopReason, text: answer.content.toWellFormed() };
+    const text = draft.endStep();
     const isOurs = await written(() =>
       commitStep(
         this.manager,
         job.id,
         job.attempt,
-        { ...step, step: steps.length, model: answer.model, draft: draft.whole(), windowFromSeq },
+        { ...step, step: steps.length, draft: text, windowFromSeq },
         figures,
       ),
     );

@@ -1,5 +1,6 @@
 import type Anthropic from '@anthropic-ai/sdk';
 import type { FinishedStep } from '#jobs/steps.js';
+import { isBlank } from './blank.js';
 import { broken, rejected } from './model-fault.js';
 import type { Call, Reported } from './call.js';
 
@@ -22,12 +23,12 @@ type Block = Record<string, unknown>;
 const ENDS_BLANK = /\s$/u;
 const BEGINS_BLANK = /^\s/u;
 
-/** What an answer continues: the finished steps of the turn. */
+/** The finished steps of the turn, which an answer continues. */
 type Before = readonly Pick<FinishedStep, 'content' | 'text'>[];
 
 /** An answer as its events build it up: its text, for people, and its content blocks, for the model. */
 export class Answer {
-  /** What this answer adds to the reply's text. */
+  /** The text that this answer adds to the reply. */
   content = '';
   model = '';
   stopReason: string | null = null;
@@ -90,7 +91,7 @@ export class Answer {
     if (this.stopped) return true;
     switch (event.type) {
       case 'message_start':
-        // A proxy has sent the request again. What follows is another reply, not the rest of this one.
+        // A proxy has sent the request again. Another reply follows, and not the rest of this one.
         if (this.started) throw broken('The model’s answer began twice.');
         this.started = true;
         this.model = label(event.message.model);
@@ -168,8 +169,8 @@ export class Answer {
     this.open.delete(index);
     if (open === undefined) return;
     if (open.json !== '') open.block['input'] = JSON.parse(open.json);
-    // The model sends empty text blocks, but refuses them in a request.
-    if (open.block['type'] !== 'text' || open.block['text'] !== '') this.finished.push(open.block);
+    // The model sends blank text blocks, but refuses them in a request.
+    if (open.block['type'] !== 'text' || !isBlank(String(open.block['text']))) this.finished.push(open.block);
   }
 
   private say(value: unknown): void {

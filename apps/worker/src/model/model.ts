@@ -71,8 +71,9 @@ export class Model {
       try {
         await this.ask(request, history, answer, call, timer);
       } catch (error) {
-        const rest = error instanceof ModelFault && error.tooLong ? less() : undefined;
-        if (rest === undefined) throw error;
+        const isTooLong = error instanceof ModelFault && error.tooLong;
+        const rest = isTooLong ? less() : undefined;
+        if (rest === undefined) throw isTooLong && request.steps.length > 0 ? outOfRoom(request, error) : error;
         history = rest;
         continue;
       } finally {
@@ -83,7 +84,7 @@ export class Model {
       }
       // Each answer is paid for. A second one, with less history, may have room; a third would only cost as much again.
       const rest = outOfContext++ === 0 ? less() : undefined;
-      if (rest === undefined) throw outOfRoom();
+      if (rest === undefined) throw outOfRoom(request);
       history = rest;
     }
   }
@@ -161,8 +162,16 @@ async function read(
   if (!answer.isWhole) throw new Error('the stream ended before the message did');
 }
 
-function outOfRoom(): ModelFault {
-  return new ModelFault('context_exceeded', 'The message leaves the model no room to answer.', { leavesOut: true });
+/** The model has no room left. A turn whose first step had room is not to blame, so later prompts have it. */
+function outOfRoom({ steps }: ModelRequest, cause?: unknown): ModelFault {
+  return steps.length === 0
+    ? new ModelFault(
+        'context_exceeded',
+        'The message leaves the model no room to answer.',
+        { leavesOut: true },
+        { cause },
+      )
+    : new ModelFault('context_exceeded', 'The turn leaves the model no room to go on.', {}, { cause });
 }
 
 /** About how many bytes are sent, in UTF-8. */

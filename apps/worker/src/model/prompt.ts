@@ -1,9 +1,7 @@
 import type Anthropic from '@anthropic-ai/sdk';
 import type { HistoryRow } from '#jobs/history.js';
 import type { FinishedStep } from '#jobs/steps.js';
-
-/** White space by JavaScript's list or by the model's: Python's list also has U+001C to U+001F and U+0085. */
-const BLANK = /^[\s\p{Cc}]*$/u;
+import { isBlank } from './blank.js';
 
 /**
  * Makes the messages of a request: user and assistant alternate, and the user begins. Adjacent messages of one role (one that was stored
@@ -14,7 +12,7 @@ export function toModelMessages(newestFirst: readonly HistoryRow[]): Anthropic.M
   for (const row of [...newestFirst].reverse()) {
     const { role, content } = row;
     // The model refuses blank messages. A blank one that a reply or a cancel left must not spoil the chat for good.
-    if (role === 'system' || (BLANK.test(content) && row !== newestFirst[0])) continue;
+    if (role === 'system' || (isBlank(content) && row !== newestFirst[0])) continue;
     const last = messages.at(-1);
     if (last === undefined && role === 'assistant') continue;
     if (last?.role === role) last.content += `\n\n${content}`;

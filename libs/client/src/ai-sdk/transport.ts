@@ -182,10 +182,10 @@ export class RejoinderChatTransport implements ChatTransport<UIMessage> {
         } catch (error) {
           if (over) return;
           over = true;
-          const told = tellable(error);
-          const broken = told instanceof RestartError || told instanceof ConnectionError;
+          const reported = reportable(error);
+          const broken = reported instanceof RestartError || reported instanceof ConnectionError;
           if (broken && events.jobId !== undefined) this.owed.set(chatId, events.jobId);
-          throw told;
+          throw reported;
         }
       },
       cancel: leave,
@@ -218,6 +218,6 @@ function unlessEnded(error: unknown): void {
  * Wraps a TypeError, which a caller's `token` function may throw. `ai` takes one for a network fault, continues the stream, and would add the whole
  * replayed reply to the text it has.
  */
-function tellable(error: unknown): unknown {
+function reportable(error: unknown): unknown {
   return error instanceof TypeError ? new ConnectionError(error.message, { cause: error }) : error;
 }

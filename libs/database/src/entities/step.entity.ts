@@ -21,10 +21,7 @@ export class Step {
   @Column('text', { name: 'stop_reason' })
   stopReason: string;
 
-  @Column('text')
-  model: string;
-
-  /** What it added to the reply's text. */
+  /** The text that it added to the reply. */
   @Column('text')
   text: string;
 

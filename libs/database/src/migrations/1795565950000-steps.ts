@@ -43,7 +43,6 @@ const STATEMENTS = [
      attempt     integer NOT NULL CHECK (attempt >= 1),
      content     json NOT NULL,
      stop_reason text NOT NULL,
-     model       text NOT NULL,
      text        text NOT NULL,
      ends_at     integer NOT NULL CHECK (ends_at >= 0),
      PRIMARY KEY (job_id, step)
@@ -54,10 +53,13 @@ const STATEMENTS = [
 
   // An attempt calls the model once for each step, so the ledger's key has the step.
   `ALTER TABLE model_calls ADD COLUMN IF NOT EXISTS step smallint NOT NULL DEFAULT 1`,
-  `DROP INDEX IF EXISTS model_calls_key`,
 ];
 
 const INDEX = 'CREATE UNIQUE INDEX CONCURRENTLY model_calls_key ON model_calls (job_id, attempt, step)';
+
+/** The exchange of the key may have to wait, and be tried again: the index that an earlier try has built is used. */
+const IS_BUILT = `
+  SELECT coalesce(bool_or(indisvalid), false) AS built FROM pg_index WHERE indexrelid = to_regclass('model_calls_key')`;
 
 const KEY = `
   ALTER TABLE model_calls DROP CONSTRAINT model_calls_pkey,
@@ -78,6 +80,13 @@ export class Steps1795565950000 implements MigrationInterface {
 
   async up(runner: QueryRunner): Promise<void> {
     for (const statement of STATEMENTS) await runner.query(statement);
+    if (!((await runner.query(IS_BUILT)) as { built: boolean }[])[0]?.built) await this.build(runner);
+    await runner.query(KEY);
+  }
+
+  private async build(runner: QueryRunner): Promise<void> {
+    // One that broke off leaves an index that cannot be used.
+    await runner.query('DROP INDEX IF EXISTS model_calls_key');
     const [{ lock_timeout: before }] = (await runner.query('SHOW lock_timeout')) as [{ lock_timeout: string }];
     await runner.query(`SET lock_timeout = ${INDEX_WAIT_MS}`);
     try {
@@ -85,7 +94,6 @@ export class Steps1795565950000 implements MigrationInterface {
     } finally {
       await runner.query(`SET lock_timeout = '${before}'`);
     }
-    await runner.query(KEY);
   }
 
   /** Migrations only go forward: a restore brings back what was. */

@@ -1,4 +1,4 @@
-import type { Ears } from './relay.js';
+import type { Tap } from './relay.js';
 
 /** A round trip: something asked of PostgreSQL, and the answer that all of it is done. */
 export interface RoundTrip {
@@ -13,7 +13,7 @@ export interface RoundTrip {
  * (`Q`), and to messages that end with `Sync` (`S`), with exactly one `ReadyForQuery` (`Z`). So each of these is a round trip. The log-in
  * is none.
  */
-export class PostgresEars implements Ears {
+export class PostgresTap implements Tap {
   private readonly fromProcess = new Messages(true);
   private readonly fromServer = new Messages(false);
   /** Texts of prepared statements, by name. */

@@ -1,4 +1,4 @@
-import type { Ears } from './relay.js';
+import type { Tap } from './relay.js';
 
 /** A command that was sent to Redis. */
 export interface Command {
@@ -9,7 +9,7 @@ export interface Command {
 }
 
 /** Reads commands as clients send them: RESP arrays of bulk strings (Redis's manual, "RESP protocol specification"). */
-export class RedisEars implements Ears {
+export class RedisTap implements Tap {
   private rest: Buffer = Buffer.alloc(0);
   private answered = true;
 

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { describe, expect, it } from '@jest/globals';
 import pg from 'pg';
-import './pg-error-listener.js';
+import { keepFirstError } from './first-error.js';
 
 /** A message of PostgreSQL's protocol. */
 function message(type: string, body: Buffer): Buffer {
@@ -16,6 +16,13 @@ const LOGGED_IN = message('R', Buffer.from([0, 0, 0, 0]));
 const READY = message('Z', Buffer.from('I'));
 const OVER = message('E', Buffer.from('SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0'));
 
+class Client extends pg.Client {
+  constructor(options?: pg.ClientConfig) {
+    super(options);
+    keepFirstError(this);
+  }
+}
+
 describe('a connection to PostgreSQL', () => {
   it.each(['a client', 'a pool'])('that ends in the moment it is made ends no process: %s', async (who) => {
     const server = createServer((socket) => {
@@ -25,9 +32,9 @@ describe('a connection to PostgreSQL', () => {
     await once(server, 'listening');
     const { port } = server.address() as AddressInfo;
     const options = { host: '127.0.0.1', port, user: 'a', database: 'a', password: 'a' };
-    const pool = new pg.Pool(options);
+    const pool = new pg.Pool({ ...options, Client });
     pool.on('error', () => undefined);
-    const client = new pg.Client(options);
+    const client = new Client(options);
     const ours = who === 'a pool' ? await pool.connect() : client;
     if (ours === client) await client.connect();
     await new Promise((resolve) => setTimeout(resolve, 50));
