@@ -121,7 +121,7 @@ describe('an operator, for a user whose token they do not have', () => {
         expect((await ops.patch(at, body)).status).toBe(422);
       }
       const lines = await logged(new RegExp(`an operator set the chat to \\w+ chat_id=${chat}`), 2);
-      expect(lines.map((line) => line.split(' ')[2])).toEqual(['archived', 'closed']);
+      expect(lines.map((line) => line.split(' ')[6])).toEqual(['archived', 'closed']);
     });
   });
 
