@@ -106,7 +106,7 @@ function tablesOf(report: StoreReport): { title: string; table: Table }[] {
   const name = STORE_NAMES[report.store];
   return [
     { title: `Queue on ${name}`, table: operationsTable(report) },
-    { title: `What is asked of the stores, queue on ${name}`, table: countsTable(report) },
+    { title: `Requests to the stores, queue on ${name}`, table: countsTable(report) },
   ];
 }
 

@@ -54,7 +54,7 @@ describe('an operator, for a user whose token they do not have', () => {
         assistant_message: { status: 'incomplete', stop_reason: 'canceled' },
       });
       expect(body.assistant_message.content).toMatch(/^piece 0 piece 1 /);
-      await logged(new RegExp(`canceled job_id=${job.id}`));
+      await logged(new RegExp(`an operator canceled the job job_id=${job.id}`));
       // A second cancel changes nothing.
       expect((await cancel(job.id)).status).toBe(200);
     });
@@ -120,8 +120,8 @@ describe('an operator, for a user whose token they do not have', () => {
       for (const body of [{}, { status: 'gone' }, { title: 'mine' }]) {
         expect((await ops.patch(at, body)).status).toBe(422);
       }
-      const lines = await logged(new RegExp(`chat is \\w+ chat_id=${chat}`), 2);
-      expect(lines.map((line) => line.split(' ')[2])).toEqual(['archived', 'closed']);
+      const lines = await logged(new RegExp(`an operator set the chat to \\w+ chat_id=${chat}`), 2);
+      expect(lines.map((line) => line.split(' ')[6])).toEqual(['archived', 'closed']);
     });
   });
 
@@ -141,7 +141,7 @@ describe('an operator, for a user whose token they do not have', () => {
       expect(own.length).toBeGreaterThan(4);
       expect(await lines(ops, `${user(ODD)}/export`)).toEqual(own);
       expect(await lines(ops, `${user('nobody-yet')}/export`)).toMatchObject([{ type: 'export' }, { chats: 0 }]);
-      const begun = await logged(/export begun user=[\w-]{11}/, 2);
+      const begun = await logged(/an operator requested an export user=[\w-]{11}/, 2);
       const tags = begun.map((line) => /user=([\w-]{11}) operator=([\w-]{11})/.exec(line)?.slice(1) ?? []);
       expect([tags[0]?.[1], tags[0]?.[0] === tags[1]?.[0]]).toEqual([tags[1]?.[1], false]);
       expect(log()).not.toMatch(/auth0|canary/);
@@ -168,7 +168,7 @@ describe('an operator, for a user whose token they do not have', () => {
       expect((await fay.get(`/api/v1/chats/${chat}`)).status).toBe(404);
       expect((await ops.get(`/api/v1/admin/chats/${chat}`)).status).toBe(404);
       expect((await ops.get(`/api/v1/receipts/${body.id}`)).body).toEqual(body);
-      await logged(/erasure asked for user=[\w-]{11}/);
+      await logged(/an operator requested an erasure user=[\w-]{11}/);
       const rest = await stack.database.query('SELECT FROM chats WHERE user_id = $1 OR released_from = $1', [ODD]);
       expect(rest.rowCount).toBe(0);
       // Erasure needs no token of the user, and leaves other users alone.

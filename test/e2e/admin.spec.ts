@@ -374,7 +374,7 @@ describe('operators', () => {
       }
       expect(await job(lost)).toMatchObject({ status: 'running', attempts: 1, why: { code: 'dispatch_paused' } });
       expect(await job(overdue)).toMatchObject({ status: 'queued', attempts: 0, why: { code: 'dispatch_paused' } });
-      expect((stack.workers[0]?.output() ?? '').slice(before)).not.toContain('no worker had claimed');
+      expect((stack.workers[0]?.output() ?? '').slice(before)).not.toContain('no worker has claimed');
       for (const id of expired) {
         expect((await requeue(id)).body).toMatchObject({ status: 'queued', why: { code: 'dispatch_paused' } });
       }
@@ -420,7 +420,7 @@ describe('operators', () => {
       const { data } = (await hal.get(`/api/v1/chats/${chat}/messages`)).body;
       expect(data.map(({ role }: any) => role)).toEqual(['system', 'user', 'assistant']);
       expect((await job(id)).calls.map(({ outcome }: any) => outcome)).toEqual(['failed', 'completed']);
-      expect(stack.api.output()).toMatch(new RegExp(`requeued job_id=${id} operator=[\\w-]{11}`));
+      expect(stack.api.output()).toMatch(new RegExp(`an operator put the job back job_id=${id} operator=[\\w-]{11}`));
     });
 
     it('not one in another state', async () => {
@@ -447,7 +447,7 @@ describe('operators', () => {
       await jon.post(`/api/v1/chats/${chat}/messages`, { content: 'never mind' });
       expect((await requeue(id)).body).toMatchObject({
         code: 'invalid_transition',
-        message: expect.stringContaining('since'),
+        message: expect.stringContaining('newer message'),
       });
       expect((await job(id)).status).toBe('failed');
     });

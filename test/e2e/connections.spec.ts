@@ -187,7 +187,7 @@ describe('the connections of the API', () => {
     expect((await poll).headers.get('preference-applied')).toBe('wait=1');
     const lines = stack.api.output().slice(printed).split('\n');
     // The log may report the earlier flood only now.
-    const complaints = lines.filter((line) => /ERROR|WARN/i.test(line) && !line.includes('idle or slow, for others'));
+    const complaints = lines.filter((line) => /ERROR|WARN/i.test(line) && !line.includes('idle or slow, to make room'));
     expect(complaints).toEqual([]);
     await lea.patch(`/api/v1/jobs/${jobId}`, { status: 'canceled' });
   });

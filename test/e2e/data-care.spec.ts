@@ -335,7 +335,7 @@ describe('data care', () => {
     await new Promise((resolve) => socket.once('data', resolve));
     socket.destroy();
     expect((await stack.as('big-canary').get('/api/v1/chats')).status).toBe(200);
-    expect(stack.api.output()).not.toContain('export given up');
+    expect(stack.api.output()).not.toContain('an export failed');
   });
 
   it('much data is deleted completely, even if the process that was asked dies in the middle', async () => {

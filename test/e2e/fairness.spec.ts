@@ -43,6 +43,6 @@ describe('workers are shared among users', () => {
     );
     expect(new Set(ended.map(({ status }) => status))).toEqual(new Set(['succeeded']));
     // Jobs that wait in a long line are not lost.
-    expect(stack.workers[0]?.output()).not.toContain('no worker had claimed');
+    expect(stack.workers[0]?.output()).not.toContain('no worker has claimed');
   });
 });

@@ -308,7 +308,7 @@ describe('the logs of a run at LOG_LEVEL=trace', () => {
       ms: expect.any(Number),
     });
     const attempt = { job_id: ids.job, chat_id: ids.chat, attempt: 1, assistant: 'support', user };
-    expect(about(worker, 'attempt begun')).toMatchObject(attempt);
+    expect(about(worker, 'attempt begins')).toMatchObject(attempt);
     expect(about(worker, 'replied')).toMatchObject({
       ...attempt,
       stop_reason: 'other',

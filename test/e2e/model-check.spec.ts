@@ -112,7 +112,7 @@ describe('the check of the models', () => {
       const lines = linesOf(worker);
       return lines.length > 0 && lines;
     }, 'the line');
-    expect(logged).toMatchObject({ level: 'info', msg: expect.stringContaining('assistants are not checked') });
+    expect(logged).toMatchObject({ level: 'info', msg: expect.stringContaining('does not check the assistants') });
     expect((await readiness(worker)).body.model).toEqual({ checked_at: null, findings: [] });
     expect(linesOf(worker)).toHaveLength(1);
     expect(await worker.stop()).toBe(0);

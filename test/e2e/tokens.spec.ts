@@ -183,10 +183,10 @@ describe('tokens of an identity provider', () => {
       [named({ exp: undefined })]: 'it has no exp',
       [named({ aud: undefined })]: 'it has no aud',
       [named({ iss: undefined })]: 'it has no iss',
-      [named({ exp: secret })]: 'its exp is no number',
-      [named({ nbf: secret })]: 'its nbf is no number',
-      [named({ iat: secret })]: 'its iat is no number',
-      [named({ sub: secret.repeat(40) })]: 'its sub is no text of 1 to 255 characters',
+      [named({ exp: secret })]: 'its exp is not a number',
+      [named({ nbf: secret })]: 'its nbf is not a number',
+      [named({ iat: secret })]: 'its iat is not a number',
+      [named({ sub: secret.repeat(40) })]: 'its sub is not a text of 1 to 255 characters',
       [named({ aud: secret })]: 'its aud is not JWT_AUDIENCE',
       [named({ iss: secret })]: 'its iss is not JWT_ISSUER',
     };
@@ -240,8 +240,8 @@ describe('tokens of an identity provider', () => {
     await provider.start();
     await until(async () => (await ask(from(later), api)).status === 200, 'the new key');
     const printed = api.output();
-    expect(printed).toMatch(/identity provider cannot be asked for its keys[\s\S]*keys of the identity provider: "/);
-    expect(printed).toContain('a key of the identity provider is not used: "weak": it has 1024 bits');
-    expect(printed).toContain('a key of the identity provider is not used: "oct": its type ("oct") is not supported');
+    expect(printed).toMatch(/identity provider does not give its keys[\s\S]*the identity provider has the keys "/);
+    expect(printed).toContain('ignoring a key of the identity provider: "weak": it has 1024 bits');
+    expect(printed).toContain('ignoring a key of the identity provider: "oct": its type ("oct") is not supported');
   });
 });

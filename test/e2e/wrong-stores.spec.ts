@@ -89,7 +89,7 @@ describe('a DATABASE_URL', () => {
     [
       'an untrusted certificate',
       () => leadingTo(tlsOfNobody(), '?sslmode=verify-full'),
-      /vouches for the certificate of 127\.0\.0\.1:\d+ \(DEPTH_ZERO_SELF_SIGNED_CERT\)/,
+      /signed the certificate of 127\.0\.0\.1:\d+ \(DEPTH_ZERO_SELF_SIGNED_CERT\)/,
     ],
     ['the port of something else', () => leadingTo(createHttpServer()), /so it may not be PostgreSQL/],
     [

@@ -147,7 +147,7 @@ describe('a worker', () => {
     });
 
     it.each(['frozen in mid-stream', 'frozen before the end'])('writes nothing: %s', async (text) => {
-      await until(async () => frozen.output().match(/fenced off|stopped \(lost\)/g)?.length === 2, 'the fence');
+      await until(async () => frozen.output().match(/fenced off|attempt stops \(lost\)/g)?.length === 2, 'the fence');
       await pause(500);
       expect(ended.get(text)).toMatchObject({ status: 'succeeded', attempts: 2 });
       expect(ended.get(text)?.assistant_message?.content).toBe('the second attempt');

@@ -54,7 +54,7 @@ describe('an outage of the model', () => {
     expect(new Set(ended.map(({ status }) => status))).toEqual(new Set(['succeeded']));
     expect(stack.workers[0]?.output()).toContain('the model is back');
     // Workers claimed all of them without the reconciler's help.
-    expect(stack.workers[0]?.output()).not.toContain('no worker had claimed');
+    expect(stack.workers[0]?.output()).not.toContain('no worker has claimed');
     await stack.as('before').patch(`/api/v1/jobs/${before.id}`, { status: 'canceled' });
   });
 

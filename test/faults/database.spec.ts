@@ -126,7 +126,7 @@ describe('a PostgreSQL that fails during work', () => {
     const eva = stack.as('eva', api);
     const chat = await eva.chat();
     expect((await eva.turn(chat.id, 'the first')).status).toBe(200);
-    expect(worker.output()).not.toContain('no worker had claimed');
+    expect(worker.output()).not.toContain('no worker has claimed');
     expect((await eva.turn(chat.id, 'and the next')).status).toBe(200);
     expect(await api.stop()).toBe(0);
   });

@@ -93,9 +93,9 @@ describe('a switchover, after which the old server is read-only and keeps its se
       return listening.sort().join() === 'rejoinder-api-feed,rejoinder-worker-feed';
     }, 'both processes to listen to the other server');
     for (const app of [stack.api, ...stack.workers]) {
-      expect(app.output()).toMatch(/the server of the connection that listens only reads now/);
+      expect(app.output()).toMatch(/the server of the listening connection is read-only now/);
       await until(
-        async () => app.output().includes('listens again, to a server that is written to'),
+        async () => app.output().includes('listens again, on the primary'),
         'the log to say that it listens again',
       );
     }

@@ -37,7 +37,7 @@ async function withoutBlocking(work: () => Promise<unknown>): Promise<void> {
       if ((error as { code?: unknown }).code !== LOCK_NOT_AVAILABLE) throw error;
       if (Date.now() > deadline) {
         throw new StartFault(
-          'A migration cannot be made: another session holds a lock on its table (see pg_locks). End that session, and try again.',
+          'A migration cannot run: another session holds a lock on its table (see pg_locks). End that session, and try again.',
           { cause: error },
         );
       }

@@ -17,7 +17,7 @@ let leftAt = -Infinity;
 /** What a session ends with that this process leaves. */
 export class SessionLeftError extends Error {
   constructor() {
-    super('The session was left: its server is not the one that is written to any more.');
+    super('The process left the session: its server is not the primary any more.');
     this.name = 'SessionLeftError';
   }
 }

@@ -15,12 +15,12 @@ const CAUSES: readonly (readonly [Error, string | RegExp])[] = [
   [failed('Connection terminated due to connection timeout'), 'db.internal:6000 does not answer'],
   [
     failed('no pg_hba.conf entry for host "10.0.0.1", user "me", database "chats", no encryption', '28000'),
-    /^the server does not let this user in from here, and says: no pg_hba.*\. It may want TLS: add \?sslmode=require$/,
+    /^the server does not let this user in from here, and says: no pg_hba.*\. It may need TLS: add \?sslmode=require$/,
   ],
   [failed('permission denied for database "chats"', '42501'), /^me may not use it \(permission denied/],
   [failed('sorry, too many clients already', '53300'), /^the server has no connection left/],
   [failed('certificate has expired', 'CERT_HAS_EXPIRED'), 'the certificate of the server has expired'],
-  [failed('altnames', 'ERR_TLS_CERT_ALTNAME_INVALID'), 'the certificate of the server is not made out to db.internal'],
+  [failed('altnames', 'ERR_TLS_CERT_ALTNAME_INVALID'), 'the certificate of the server is not for db.internal'],
   [
     Object.assign(failed('the database system is starting up', '57P03'), { severity: 'FATAL' }),
     'the database system is starting up',

@@ -27,20 +27,20 @@ const BY_CODE: Readonly<Record<string, Words>> = {
   ECONNREFUSED: ({ where }) => `nothing listens at ${where}`,
   ENOENT: ({ where }) => `there is no socket ${where}`,
   EACCES: ({ where }) => `this program may not use ${where}`,
-  EHOSTUNREACH: ({ where }) => `no way leads to ${where}`,
-  ENETUNREACH: ({ where }) => `no way leads to ${where}`,
+  EHOSTUNREACH: ({ where }) => `there is no route to ${where}`,
+  ENETUNREACH: ({ where }) => `there is no route to ${where}`,
   ETIMEDOUT: ({ where }) => `${where} does not answer`,
   ECONNRESET: ({ where }) => `${where} closes connections at once, so it may not be PostgreSQL`,
   EPIPE: ({ where }) => `${where} closes connections at once, so it may not be PostgreSQL`,
   '3D000': ({ database, user }) => `the server has no database ${database ?? user ?? ''}`,
   '28P01': ({ user }) => `the password of ${user ?? 'the user'} is wrong, or there is no such user`,
   '28000': (_, serverSays) => {
-    const tls = serverSays.includes('no encryption') ? '. It may want TLS: add ?sslmode=require' : '';
+    const tls = serverSays.includes('no encryption') ? '. It may need TLS: add ?sslmode=require' : '';
     return `the server does not let this user in from here, and says: ${serverSays}${tls}`;
   },
   '42501': ({ user }, serverSays) => `${user ?? 'the user'} may not use it (${serverSays})`,
   '53300': (_, serverSays) => `the server has no connection left (${serverSays})`,
-  ERR_TLS_CERT_ALTNAME_INVALID: ({ host }) => `the certificate of the server is not made out to ${host}`,
+  ERR_TLS_CERT_ALTNAME_INVALID: ({ host }) => `the certificate of the server is not for ${host}`,
   CERT_HAS_EXPIRED: () => 'the certificate of the server has expired',
 };
 
@@ -70,7 +70,7 @@ export function whyUnreachable(url: string, cause: unknown): string {
   const known = typeof code === 'string' ? BY_CODE[code] : undefined;
   if (known !== undefined) return known(place, message);
   if (typeof code === 'string' && UNTRUSTED.test(code)) {
-    return `nobody this program trusts vouches for the certificate of ${where} (${code}); sslrootcert names the file of who does`;
+    return `no trusted authority signed the certificate of ${where} (${code}); name the file of the right one in sslrootcert`;
   }
   const [, words] = BY_WORDS.find(([pattern]) => pattern.test(message)) ?? [];
   return words === undefined ? inBrief(cause) : words(place, message);

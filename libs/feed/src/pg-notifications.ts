@@ -132,7 +132,7 @@ export class PgNotifications implements OnApplicationShutdown {
       keepAlive: true,
     });
     client.on('notification', ({ channel, payload }) => this.channels.get(channel)?.received(payload ?? ''));
-    client.on('error', (error) => this.logger.warn(`lost the connection that listens: ${inBrief(error)}`));
+    client.on('error', (error) => this.logger.warn(`lost the listening connection: ${inBrief(error)}`));
     client.once('end', () => {
       if (this.client !== client) return;
       this.client = undefined;
@@ -158,7 +158,7 @@ export class PgNotifications implements OnApplicationShutdown {
       // Whoever looks now must not look into the old server: sessions may have been opened to it since.
       leaveSessions();
       this.strayed = false;
-      this.logger.log('listens again, to a server that is written to');
+      this.logger.log('listens again, on the primary');
     }
     for (const channel of this.channels.values()) channel.missed();
   }
@@ -175,13 +175,14 @@ export class PgNotifications implements OnApplicationShutdown {
     const { client } = this;
     if (client === undefined) return;
     const late = setTimeout(() => {
-      this.logger.warn('the connection that listens does not answer; another is made');
+      this.logger.warn('the listening connection does not answer: opening another');
       this.giveUp(client);
     }, this.timings.answer);
     let readOnly = false;
     await this.inTurn(async () => (readOnly = await onlyReads(client)));
     clearTimeout(late);
-    if (readOnly) this.stray(client, 'the server of the connection that listens only reads now; another is looked for');
+    if (readOnly)
+      this.stray(client, 'the server of the listening connection is read-only now: looking for the primary');
   }
 
   /** Gives up a connection that does not receive what this process sends where it writes. */
@@ -190,7 +191,7 @@ export class PgNotifications implements OnApplicationShutdown {
     if (client === undefined) return;
     // If the notice could not be sent, its writer gets the error.
     if (await this.receivesOwn(writer).catch(() => true)) return;
-    this.stray(client, 'the connection that listens does not hear what is written; another is made');
+    this.stray(client, 'the listening connection gets no notices: opening another');
   }
 
   /** Whether a notice comes that is sent where this process writes. @throws when it cannot be sent */

@@ -15,7 +15,7 @@ import {
   RECONCILE_BATCH,
 } from './timings.js';
 
-const EXPIRED = 'The reply could not be made in time.';
+const EXPIRED = 'There was no reply within an hour.';
 
 const END_SPENT = statement(`
   WITH spent AS (
@@ -41,7 +41,7 @@ const END_SPENT = statement(`
  */
 export function endSpent(manager: EntityManager): Promise<EndedTurn[]> {
   return END_SPENT.rows<EndedTurn>(manager, {
-    exhausted: `The reply was begun ${MAX_ATTEMPTS} times, and failed or was lost each time.`,
+    exhausted: `All ${MAX_ATTEMPTS} attempts failed or were lost.`,
     expired: EXPIRED,
   });
 }

@@ -66,7 +66,7 @@ const CONNECTION_WORDS = new Set([
   'Connection is closed.',
   'Command timed out',
   "Stream isn't writeable and enableOfflineQueue options is false",
-  'too many questions are unanswered',
+  'too many requests are unanswered',
   // Our own, about what the model sent.
   'not an event stream',
   'the stream ended before the message did',

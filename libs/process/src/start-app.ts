@@ -65,14 +65,14 @@ function stopOnSignal(name: string, app: INestApplication, stopMs: number): void
       // Once the port is closed only the stores are left to disconnect from, and they may be away.
       (app.getHttpServer() as Server).once('close', () => {
         setTimeout(() => {
-          logger.warn('a store is away: not all connections were closed in order');
+          logger.warn('a store is away: the process leaves some connections open');
           process.exit(0);
         }, LEAVE_MS).unref();
       });
       app.close().then(
         () => process.exit(0),
         (error: unknown) => {
-          logger.error(logLine('could not stop in order', {}, error));
+          logger.error(logLine('the stop failed', {}, error));
           process.exit(1);
         },
       );

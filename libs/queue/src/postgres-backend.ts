@@ -64,7 +64,7 @@ export const postgresBackend: typeof createPostgresBackend = (name, options, ...
       });
       if (session === connection.listenClient) return session;
       waiting.listening = false;
-      if (tries === TRIES) throw new Error('Each session was lost as it began to listen.');
+      if (tries === TRIES) throw new Error('Every session broke when it began to listen.');
     }
   };
   const close = connection.close.bind(connection);

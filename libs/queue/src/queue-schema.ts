@@ -38,7 +38,7 @@ export async function checkQueueSchema(manager: EntityManager): Promise<void> {
   if (version > LATEST_SCHEMA_VERSION) {
     new Logger('queue').warn(
       `the queue's tables (schema ${QUEUE_SCHEMA}) are of version ${version}, and this process knows ${LATEST_SCHEMA_VERSION}: ` +
-        'a newer version has migrated them. They are used, as they say that they may be',
+        'a newer version has migrated them. This process uses them, because they allow it',
     );
   }
 }

@@ -35,8 +35,8 @@ export function faultsOf(info: string): string[] {
   const policy = value('maxmemory_policy');
   if (policy !== undefined && policy !== 'noeviction') {
     faults.push(
-      `Redis has maxmemory-policy ${policy}, and will throw tickets away when its memory is full: ` +
-        'turns then wait until they are found again. Set it to noeviction',
+      `Redis has maxmemory-policy ${policy}, and drops tickets when its memory is full: ` +
+        'turns then wait until the reconciler finds them. Set it to noeviction',
     );
   }
   // Other servers of this protocol number versions differently, and name themselves.

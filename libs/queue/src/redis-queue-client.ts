@@ -40,7 +40,7 @@ export function redisQueueConnection(url: string, role: Ours['role'], reached: O
 }
 
 function queueClient({ ours, ...options }: RedisOptions & { ours?: Ours }): Redis | Cluster {
-  if (ours === undefined) throw new Error('BullMQ was given options that are not from queueConnection().');
+  if (ours === undefined) throw new Error('BullMQ needs the options of queueConnection().');
   const { address, role, reached } = ours;
   const producer = role === 'producer';
   const attend = (redis: Redis): void => {

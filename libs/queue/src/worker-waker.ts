@@ -80,7 +80,7 @@ export class WorkerWaker {
   }
 
   private async ask<T>(question: () => Promise<T>): Promise<T> {
-    if (this.underWay >= MOST_UNDER_WAY) throw new Error('too many questions are unanswered');
+    if (this.underWay >= MOST_UNDER_WAY) throw new Error('too many requests are unanswered');
     this.underWay += 1;
     try {
       return await question();

@@ -25,12 +25,12 @@ describe('DATABASE_URL', () => {
     ['postgres://u:hush%@host/db', '% that begins no percent-encoding'],
     ['postgres://u:hush%ff@host/db', '% that begins no percent-encoding'],
     ['postgres://u:hush#1@host/db', '# are %2F, %3F and %23'],
-    ['postgres://u:hush/1@host/db', 'a port that is none'],
-    ['postgres://u:hush@host:port/db', 'a port that is none'],
-    ['postgres://u:hush@host:0/db', 'a port that is none'],
-    ['postgres://u:hush@:5432/db', 'a host or a port that is none'],
+    ['postgres://u:hush/1@host/db', 'an invalid host or port'],
+    ['postgres://u:hush@host:port/db', 'an invalid host or port'],
+    ['postgres://u:hush@host:0/db', 'an invalid port'],
+    ['postgres://u:hush@:5432/db', 'an invalid host or port'],
     ['postgres://u:hush@one,two/db', 'several hosts'],
-    ['postgres://u:hush@host/db?sslmode=on', 'an sslmode that is none'],
+    ['postgres://u:hush@host/db?sslmode=on', 'an unknown sslmode'],
     ['postgres://u:hush@host/db?sslmode=verify-full&sslrootcert=/no/such.pem', 'sslrootcert that cannot be read'],
   ])('%s is refused: what is wrong is said, and nothing of it repeated', (url, words) => {
     expect(() => parseDatabaseUrl(url)).toThrow(words);

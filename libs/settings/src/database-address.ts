@@ -28,7 +28,7 @@ const FILES = ['sslrootcert', 'sslcert', 'sslkey'];
  * @throws Error with words that name DATABASE_URL and never repeat any of its value, which carries a password
  */
 export function parseDatabaseUrl(url: string): DatabaseAddress {
-  if (/\s/.test(url)) throw fault('has white space in it; a blank in a password is %20');
+  if (/\s/.test(url)) throw fault('has white space in it; write a space in a password as %20');
   const form = /^postgres(?:ql)?:\/\/([^/?#]*)(?:\/([^?#]*))?(?:\?([^#]*))?$/.exec(url);
   if (form === null) throw fault(`must look like ${FORM}. In user and password, /, ? and # are %2F, %3F and %23`);
   const [, authority = '', path = '', query = ''] = form;
@@ -65,11 +65,11 @@ function placeOf(text: string): { host: string; port: number } {
   const host = v6 ?? name;
   if (host === undefined || (host === '' && port !== undefined)) {
     throw fault(
-      `has a host or a port that is none: it must look like ${FORM}. In user and password, @ and : are %40 and %3A`,
+      `has an invalid host or port: it must look like ${FORM}. In user and password, @ and : are %40 and %3A`,
     );
   }
   if (port === undefined || port === '') return { host: decoded(host), port: DEFAULT_PORT };
-  if (Number(port) < 1 || Number(port) > 65_535) throw fault('has a port that is none: ports go from 1 to 65535');
+  if (Number(port) < 1 || Number(port) > 65_535) throw fault('has an invalid port: ports go from 1 to 65535');
   return { host: decoded(host), port: Number(port) };
 }
 
@@ -81,7 +81,7 @@ function parameterOf(text: string): [name: string, value: string] {
 function checkTls(parameters: ReadonlyMap<string, string>): void {
   const mode = parameters.get('sslmode');
   if (mode !== undefined && !SSL_MODES.includes(mode)) {
-    throw fault(`has an sslmode that is none: it is one of ${SSL_MODES.join(', ')}`);
+    throw fault(`has an unknown sslmode: it must be one of ${SSL_MODES.join(', ')}`);
   }
   for (const name of FILES) {
     const file = parameters.get(name);

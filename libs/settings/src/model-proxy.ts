@@ -57,7 +57,7 @@ function faultOf(text: string): string | undefined {
   try {
     decodeURIComponent(url.username + url.password);
   } catch {
-    return 'has a % that begins no percent-encoding (RFC 3986, section 2.1); itself it is %25.';
+    return 'has a % that begins no percent-encoding (RFC 3986, section 2.1); write a % as %25.';
   }
   return undefined;
 }

@@ -28,7 +28,7 @@ describe('CORS_ORIGINS', () => {
   });
 
   it.each(['*', 'https://*.example.com', '*.example.com'])('lets nobody in who is not named: %s', (text) => {
-    expect(read(text).faults).toEqual([expect.stringMatching(/^CORS_ORIGINS: .*must be named/)]);
+    expect(read(text).faults).toEqual([expect.stringMatching(/^CORS_ORIGINS: .*name each origin/)]);
   });
 
   it.each([

@@ -22,16 +22,16 @@ export function readOrigins(text: string | undefined, faults: string[]): readonl
 }
 
 function faultOf(origin: string): string | undefined {
-  if (origin.includes('*')) return 'a * is no origin; each one that is let in must be named.';
+  if (origin.includes('*')) return '* is not an origin; name each origin.';
   if (/^(?:null|file:.*)$/i.test(origin)) {
-    return 'null and file:// are what any file and any sandboxed frame sends; serve the page from an origin of its own.';
+    return 'any file and any sandboxed frame sends null or file://; serve the page from an origin of its own.';
   }
   const right = originOf(origin);
   if (right === undefined) {
     // It is not repeated: it may be an address with a password.
     return 'origins are written like https://app.example.com or capacitor://localhost, with commas between.';
   }
-  return right === origin ? undefined : `an origin has no path and no more: write ${right}.`;
+  return right === origin ? undefined : `an origin has no path and nothing after it: write ${right}.`;
 }
 
 /** The origin that a browser sends from an address; undefined: there is none that names anybody. */

@@ -3,6 +3,6 @@ export function percentDecoded(text: string, fault: (words: string) => Error): s
   try {
     return decodeURIComponent(text);
   } catch {
-    throw fault('has a % that begins no percent-encoding (RFC 3986, section 2.1); itself it is %25');
+    throw fault('has a % that begins no percent-encoding (RFC 3986, section 2.1); write a % as %25');
   }
 }

@@ -70,12 +70,10 @@ function nodeOf(text: string, defaultPort: number): RedisNode {
   const [, v6, name, port] = /^(?:\[([\da-fA-F:.]+)\]|([^\s[\]:]+))(?::(\d+))?$/.exec(text) ?? [];
   const host = v6 ?? name;
   if (host === undefined) {
-    throw fault(
-      'has a host that is none. It is a name or an address, [in brackets] if it is one of IPv6, and may have a port',
-    );
+    throw fault('has an invalid host. A host is a name or an address, [in brackets] for IPv6, and may have a port');
   }
   if (port === undefined) return { host, port: defaultPort };
-  if (Number(port) < 1 || Number(port) > 65_535) throw fault('has a port that is none: ports go from 1 to 65535');
+  if (Number(port) < 1 || Number(port) > 65_535) throw fault('has an invalid port: ports go from 1 to 65535');
   return { host, port: Number(port) };
 }
 
@@ -97,16 +95,16 @@ function whereOf(
   const parts = path.split('/').slice(1);
   if (parts.at(-1) === '') parts.pop();
   if (kind !== 'sentinel') {
-    if (parts.length > 1) throw fault(`has too much behind its host: it must look like ${FORMS}`);
+    if (parts.length > 1) throw fault(`has extra text after its host: it must look like ${FORMS}`);
     const db = databaseOf(parts[0]);
     if (kind === 'cluster' && db !== 0) throw fault('names a database; a Cluster has no other than 0');
     return { db };
   }
   const [primary, db] = parts;
   if (primary === undefined || primary === '') {
-    throw fault('does not say what the Sentinels call the primary: redis+sentinel://host:26379/mymaster');
+    throw fault('lacks the primary’s name at the Sentinels: redis+sentinel://host:26379/mymaster');
   }
-  if (parts.length > 2) throw fault(`has too much behind its hosts: it must look like ${FORMS}`);
+  if (parts.length > 2) throw fault(`has extra text after its hosts: it must look like ${FORMS}`);
   return {
     db: databaseOf(db),
     sentinel: {
@@ -119,7 +117,7 @@ function whereOf(
 
 function databaseOf(text: string | undefined): number {
   if (text === undefined) return 0;
-  if (!/^\d+$/.test(text) || Number(text) > HIGHEST_DB) throw fault('names a database that is no whole number');
+  if (!/^\d+$/.test(text) || Number(text) > HIGHEST_DB) throw fault('names a database that is not a whole number');
   return Number(text);
 }
 
@@ -131,7 +129,7 @@ function parametersOf(kind: RedisAddress['kind'], query: string | undefined): Re
     const [, name, value] = /^(sentinel_username|sentinel_password)=(.+)$/.exec(parameter) ?? [];
     if (kind !== 'sentinel' || name === undefined || value === undefined) {
       throw fault(
-        'has a parameter that is not known. There are sentinel_username and sentinel_password, with redis+sentinel:// only',
+        'has an unknown parameter. The known ones are sentinel_username and sentinel_password, with redis+sentinel:// only',
       );
     }
     parameters.set(name, decoded(value));

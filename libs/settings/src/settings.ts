@@ -184,7 +184,9 @@ export function readSettings(app: Program, env: NodeJS.ProcessEnv = process.env)
 
   const databaseUrl = address('DATABASE_URL', parseDatabaseUrl);
   if (databaseUrl === undefined) {
-    faults.push('DATABASE_URL is not set. `npm start` brings a PostgreSQL of its own; a single part needs one.');
+    faults.push(
+      'DATABASE_URL is not set. `npm start` brings a PostgreSQL of its own; a program that runs by itself needs one.',
+    );
   }
 
   const logLevel = (text('LOG_LEVEL') ?? 'info') as LogLevel;
@@ -204,7 +206,9 @@ export function readSettings(app: Program, env: NodeJS.ProcessEnv = process.env)
   }
 
   if (app === 'worker' && apiKey !== undefined && !/^[\x20-\x7e]*$/.test(apiKey)) {
-    faults.push('ANTHROPIC_API_KEY holds characters that no header can carry. Copy it anew, alone and whole.');
+    faults.push(
+      'ANTHROPIC_API_KEY holds characters that no header can carry. Copy the key again, complete and without anything else.',
+    );
   }
   const authHeader = (text('ANTHROPIC_AUTH_HEADER')?.toLowerCase() ?? 'authorization') as AuthHeader;
   if (!AUTH_HEADERS.includes(authHeader)) {

@@ -26,7 +26,7 @@ export function readTokenKeys(production: boolean, text: Read, faults: string[])
   const secret = text('JWT_SECRET');
   const jwksUri = text('JWT_JWKS_URI');
   if (secret !== undefined && jwksUri !== undefined) {
-    faults.push('JWT_SECRET and JWT_JWKS_URI are both set; tokens are verified with one of them.');
+    faults.push('JWT_SECRET and JWT_JWKS_URI are both set; set only one of them.');
   }
   const fault =
     (secret === undefined ? undefined : faultOfSecret(secret, production)) ??

@@ -29,12 +29,12 @@ export class StoreMetrics {
     });
     const queueUp = new Gauge({
       name: 'rejoinder_queue_up',
-      help: 'Whether the store of the queue can be used: 1, or 0 where it is away or only reads.',
+      help: 'Whether the store of the queue works: 1, or 0 if it is away or read-only.',
       registers: [registry],
     });
     new Gauge({
       name: 'rejoinder_database_up',
-      help: 'Whether PostgreSQL can be used: 1, or 0 where it is away, answers after two seconds or only reads.',
+      help: 'Whether PostgreSQL works: 1, or 0 if it is away, needs more than two seconds to answer, or is read-only.',
       registers: [registry],
       async collect() {
         const { checks } = await health.check();

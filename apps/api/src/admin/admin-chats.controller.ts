@@ -57,7 +57,9 @@ export class AdminChatsController {
     const { userId, status: before } = await this.read(chatId);
     const changed = await this.chats.update(userId ?? '', chatId, { status }, preconditions, presentAdminChat);
     if (status !== before) {
-      this.logger.warn(logLine(`chat is ${status}`, { chat_id: chatId, operator: this.users.tagOf(operatorId) }));
+      this.logger.warn(
+        logLine(`an operator set the chat to ${status}`, { chat_id: chatId, operator: this.users.tagOf(operatorId) }),
+      );
     }
     const chat = presentAdminChat(changed);
     void reply.header('etag', etagOf(JSON.stringify(chat), operatorId));

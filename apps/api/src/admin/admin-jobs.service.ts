@@ -134,7 +134,7 @@ export class AdminJobsService {
       obstacle: () => this.refusal(jobId),
       givenUp: () => new ServiceError('turn_in_progress', 'The chat has a turn in progress.'),
     });
-    this.logger.warn(logLine('requeued', { job_id: jobId, operator: this.users.tagOf(userId) }));
+    this.logger.warn(logLine('an operator put the job back', { job_id: jobId, operator: this.users.tagOf(userId) }));
     this.due.add(jobId, attempts + 1);
     return this.get(jobId);
   }
@@ -147,7 +147,9 @@ export class AdminJobsService {
     const { job } = await this.get(jobId);
     await this.userJobs.cancel(job.userId, jobId);
     if (job.status !== 'canceled') {
-      this.logger.warn(logLine('canceled', { job_id: jobId, operator: this.users.tagOf(operatorId) }));
+      this.logger.warn(
+        logLine('an operator canceled the job', { job_id: jobId, operator: this.users.tagOf(operatorId) }),
+      );
     }
     return this.get(jobId);
   }
@@ -165,7 +167,7 @@ export class AdminJobsService {
       return new ServiceError('turn_in_progress', 'The chat has a turn in progress.', { jobId: otherId });
     }
     if (!hasLaterMessage) return undefined;
-    const message = 'Something was said in the chat since; a reply would not come where it belongs.';
+    const message = 'The chat has a newer message, so the reply would come in the wrong place.';
     return new ServiceError('invalid_transition', message, { jobId });
   }
 }

@@ -34,7 +34,7 @@ export class AdminUsersController {
     @Headers('prefer') prefer: string | undefined,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<components['schemas']['Receipt']> {
-    this.logger.warn(logLine('erasure asked for', this.who(operator, userId)));
+    this.logger.warn(logLine('an operator requested an erasure', this.who(operator, userId)));
     return this.erasures.answer(reply, userId, prefer, operator.endsAt);
   }
 
@@ -42,7 +42,7 @@ export class AdminUsersController {
   @Operation('exportUser', [200, 404, 422, 429])
   async export(@TheCaller() operator: Caller, @Param('user', UserName) userId: string): Promise<LineStream> {
     const stream = await this.exports.open(userId, operator.endsAt, operator.userId);
-    this.logger.warn(logLine('export begun', this.who(operator, userId)));
+    this.logger.warn(logLine('an operator requested an export', this.who(operator, userId)));
     return stream;
   }
 

@@ -39,8 +39,9 @@ export class DispatchController {
       preconditions.assertMayChange(presentDispatch(await lockDispatch(manager)));
       return setDispatch(manager, paused, userId);
     });
-    const word = paused ? 'paused' : 'goes on';
-    if (state.changed) this.logger.warn(logLine(`dispatch ${word}`, { operator: this.users.tagOf(userId) }));
+    const verb = paused ? 'paused' : 'resumed';
+    if (state.changed)
+      this.logger.warn(logLine(`an operator ${verb} dispatch`, { operator: this.users.tagOf(userId) }));
     return presentDispatch(state);
   }
 }

@@ -91,7 +91,7 @@ export class UsageService {
 /** In the order of the groupings, whatever the query's order. @throws ServiceError `validation_failed` when one is named twice */
 function readGroups(text: string): Group[] {
   const asked = text.split(',');
-  if (new Set(asked).size !== asked.length) throw invalidField('group_by', 'names something twice');
+  if (new Set(asked).size !== asked.length) throw invalidField('group_by', 'names a field twice');
   return (Object.keys(GROUPS) as Group[]).filter((group) => asked.includes(group));
 }
 

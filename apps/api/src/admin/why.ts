@@ -37,7 +37,7 @@ export function why(job: JobRow, { now, paused, hold }: Surroundings): JobReason
 function running(job: JobRow, now: Date, paused: boolean): JobReason {
   const until = job.leaseUntil ?? now;
   if (until > now) {
-    const message = `Attempt ${job.attempts} is under way; its worker was heard of within the last seconds.`;
+    const message = `Attempt ${job.attempts} is under way; its worker sent a heartbeat within the last seconds.`;
     return { code: 'running', message };
   }
   const lost = `The lease of attempt ${job.attempts} ran out ${seconds(until, now)} ago: its worker died or froze`;
@@ -50,7 +50,7 @@ function running(job: JobRow, now: Date, paused: boolean): JobReason {
 
 function queued(job: JobRow, now: Date, paused: boolean, hold: Hold | undefined): JobReason {
   if (isTooOld(job, now)) return { code: 'out_of_time', message: `Its hour is over: ${IN_A_MOMENT}.` };
-  if (paused) return { code: 'dispatch_paused', message: 'Dispatch is paused: no attempt is begun.' };
+  if (paused) return { code: 'dispatch_paused', message: 'Dispatch is paused: no attempt begins.' };
   if (hold !== undefined) return heldBack(hold, now);
   if (job.availableAt > now) {
     const again = job.attempts === 0 ? 'Its first attempt' : `After ${job.attempts}, the next attempt`;

@@ -28,9 +28,9 @@ export class AuthModule {
 
 function tokenKeys({ secret, jwksUri, audience, clientIds }: Settings['jwt']): TokenKeys {
   if (secret !== undefined) return new SecretKey(secret);
-  if (jwksUri === undefined) throw new Error('There is nothing to verify tokens with.');
+  if (jwksUri === undefined) throw new Error('Neither JWT_SECRET nor JWT_JWKS_URI is set.');
   if (audience === undefined && clientIds === undefined) {
-    const what = 'the tokens that the identity provider signs for all other services are accepted here, too';
+    const what = 'the API also accepts the tokens that the identity provider signs for other services';
     new Logger(AuthModule.name).warn(`Neither JWT_AUDIENCE nor JWT_CLIENT_IDS is set: ${what}`);
   }
   return new ProviderKeys(jwksUri);

@@ -56,10 +56,10 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
 
   /** The caller that a verified token names. @throws TokenFault when it names none */
   validate({ sub, exp, scope, scp, client_id: clientId, azp }: Claims): Caller {
-    if (!isUserId(sub)) throw new TokenFault(`its sub is no text of 1 to ${LONGEST_SUB} characters`);
-    if (typeof exp !== 'number' || !Number.isFinite(exp)) throw new TokenFault('its exp is no number');
+    if (!isUserId(sub)) throw new TokenFault(`its sub is not a text of 1 to ${LONGEST_SUB} characters`);
+    if (typeof exp !== 'number' || !Number.isFinite(exp)) throw new TokenFault('its exp is not a number');
     if (this.clientIds !== undefined && !this.clientIds.includes((clientId ?? azp) as string)) {
-      throw new TokenFault('its client_id (or azp) is none of JWT_CLIENT_IDS');
+      throw new TokenFault('its client_id (or azp) is not in JWT_CLIENT_IDS');
     }
     return { userId: sub, endsAt: (exp + LEEWAY_SECONDS) * 1_000, scopes: scopesOf(scope ?? scp) };
   }

@@ -26,11 +26,11 @@ export class KeySet {
   /** @throws NoUsableKey when there are keys and none verifies; Error when `text` is no set of keys */
   constructor(text: string) {
     const keys = (JSON.parse(text) as { keys?: unknown } | null)?.keys;
-    if (!Array.isArray(keys)) throw new Error('what came is no JWK set');
+    if (!Array.isArray(keys)) throw new Error('the answer is not a JWK set');
     const others: string[] = [];
     for (const jwk of keys as (JsonWebKey | null)[]) {
       const name = nameOf(jwk?.['kid']);
-      if (jwk === null || typeof jwk !== 'object') others.push('what is no key');
+      if (jwk === null || typeof jwk !== 'object') others.push('an entry that is not a key');
       else if (isForOtherUse(jwk)) others.push(`${name}: it is for another use`);
       else this.add(jwk, name);
     }

@@ -142,9 +142,9 @@ describe('the keys of a provider', () => {
       Logger.overrideLogger(false);
     }
     expect(logged).toEqual([
-      'the identity provider has no key that can be used (JWT_JWKS_URI): ' +
+      'the identity provider has no usable key (JWT_JWKS_URI): ' +
         '"b": its type ("OKP" "Ed448") is not supported; "c": it is for another use',
-      'the identity provider cannot be asked for its keys (JWT_JWKS_URI): it answered 503',
+      'the identity provider does not give its keys (JWT_JWKS_URI): it answered 503',
     ]);
   });
 

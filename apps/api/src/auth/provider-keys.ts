@@ -102,8 +102,8 @@ export class ProviderKeys implements TokenKeys, OnApplicationBootstrap, OnModule
     try {
       const keys = new KeySet(await this.read());
       if (keys.ids !== this.keys?.ids || this.fault !== undefined) {
-        this.logger.log(`keys of the identity provider: ${keys.ids}`);
-        for (const refused of keys.refused) this.logger.warn(`a key of the identity provider is not used: ${refused}`);
+        this.logger.log(`the identity provider has the keys ${keys.ids}`);
+        for (const refused of keys.refused) this.logger.warn(`ignoring a key of the identity provider: ${refused}`);
       }
       this.keys = keys;
       this.fetchedAt = performance.now();
@@ -112,7 +112,7 @@ export class ProviderKeys implements TokenKeys, OnApplicationBootstrap, OnModule
     } catch (error) {
       const fault = reason(error);
       if (fault !== this.fault && !this.stopping.signal.aborted) {
-        const what = error instanceof NoUsableKey ? 'has no key that can be used' : 'cannot be asked for its keys';
+        const what = error instanceof NoUsableKey ? 'has no usable key' : 'does not give its keys';
         this.logger.warn(`the identity provider ${what} (JWT_JWKS_URI): ${fault}`);
       }
       this.failedAt = performance.now();

@@ -36,7 +36,7 @@ function wordsFor(error: unknown): string {
   if (error instanceof errors.JWSSignatureVerificationFailed) return 'its signature does not fit the key';
   if (error instanceof errors.JWTClaimValidationFailed && CLAIMS.has(error.claim)) {
     if (error.reason === 'missing') return `it has no ${error.claim}`;
-    if (error.reason === 'invalid') return `its ${error.claim} is no number`;
+    if (error.reason === 'invalid') return `its ${error.claim} is not a number`;
     if (error.claim === 'nbf') return 'it does not hold yet (nbf)';
     return error.claim === 'aud' ? 'its aud is not JWT_AUDIENCE' : 'its iss is not JWT_ISSUER';
   }

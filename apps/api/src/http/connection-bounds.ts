@@ -85,14 +85,14 @@ export class ConnectionBounds {
     if (connection === undefined || open.size <= this.most) return;
     const [first] = idle;
     const longest = first === connection ? this.slow.shift() : first;
-    if (longest !== undefined) this.close(longest, 'idle or slow, for others');
+    if (longest !== undefined) this.close(longest, 'idle or slow, to make room');
     else if (open.size > this.most + this.bounds.spare) return this.close(connection, 'too many');
     if (open.size > this.most) this.spare.add(connection);
   }
 
   /** Whether a request on it gets an answer. One too many ends the connection; requests that came behind it are dropped. */
   private takes(connection: Connection): boolean {
-    if (connection.answers.length > this.bounds.unanswered) this.close(connection, 'with too many requests at once');
+    if (connection.answers.length > this.bounds.unanswered) this.close(connection, 'too many requests at once');
     return this.connections.open.has(connection);
   }
 
@@ -128,7 +128,8 @@ export class ConnectionBounds {
     if (answer?.length === undefined || !answer.raw.headersSent) return;
     const ms = now - (answer.readSince ??= now);
     const { readingMs, bytesPerMs, slowMs } = this.bounds;
-    if (ms > readingMs + answer.length / bytesPerMs) this.close(connection, 'whose answer was not read in time');
+    if (ms > readingMs + answer.length / bytesPerMs)
+      this.close(connection, 'the client did not read an answer in time');
     else if (ms > slowMs) this.slow.push(connection);
   }
 
@@ -148,7 +149,7 @@ export class ConnectionBounds {
     for (const { connection, bytes } of held) {
       if (sum <= most) break;
       sum -= bytes;
-      this.close(connection, 'with most that was not read, for others');
+      this.close(connection, 'most unread data, to make room');
     }
     return sum;
   }
@@ -163,7 +164,7 @@ export class ConnectionBounds {
       if (sum <= this.bounds.arrivingBytes) return;
       const bytes = arriving(connection);
       sum -= bytes;
-      if (bytes > 0) this.close(connection, 'whose body was slow to come, for others');
+      if (bytes > 0) this.close(connection, 'slow body, to make room');
     }
   }
 
@@ -177,7 +178,7 @@ export class ConnectionBounds {
   private report(now: number): void {
     if (this.closed.size === 0 || now < this.reportedAt + REPORT_MS) return;
     this.reportedAt = now;
-    for (const [why, count] of this.closed) this.logger.warn(logLine(`connections were closed: ${why}`, { count }));
+    for (const [why, count] of this.closed) this.logger.warn(logLine(`closed connections: ${why}`, { count }));
     this.closed.clear();
   }
 }

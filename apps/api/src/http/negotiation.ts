@@ -45,6 +45,6 @@ export function assertAcceptable(request: FastifyRequest): void {
   if (headers.accept?.includes(';') === true)
     headers.accept = headers.accept.replace(/;(?!\s*q\s*=)(?:[^,;"]|"(?:[^"\\]|\\.)*"?)*/gi, '');
   if (chosenType(request) === undefined) {
-    throw new ServiceError('not_acceptable', 'What is here cannot be had in a type that Accept allows.');
+    throw new ServiceError('not_acceptable', 'Accept allows none of the types that this resource has.');
   }
 }

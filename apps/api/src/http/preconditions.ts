@@ -31,7 +31,8 @@ export class Preconditions {
     if (!this.any) return;
     const etag = etagOf(JSON.stringify(representation), this.userId);
     this.assertMatch(etag);
-    if (ifNoneMatch(this.ifNoneMatch, etag) !== 'missed') throw failed('The resource is what it must not be.');
+    if (ifNoneMatch(this.ifNoneMatch, etag) !== 'missed')
+      throw failed('The resource has an ETag that If-None-Match rules out.');
   }
 
   /** @returns whether the caller has it already: 304 @throws ServiceError `precondition_failed` */

@@ -97,7 +97,7 @@ export class JobStream {
         const { jobId, requestId } = this.request;
         // Its chat was deleted. There is nothing more to stream, and a client that reconnects learns that.
         if (error instanceof ServiceError && error.code === 'not_found') return this.stream.end();
-        const entry = logLine('stream given up', { request_id: requestId, job_id: jobId }, error);
+        const entry = logLine('a stream failed', { request_id: requestId, job_id: jobId }, error);
         if (isStoreAway(error)) logger.warn(entry);
         else logger.error(entry);
         this.stream.end();

@@ -6,7 +6,7 @@ const LIMITS = ['turns', 'unfinished', 'tokens', 'streams', 'service'] as const;
 
 const limited = new Counter({
   name: 'rejoinder_rate_limited_total',
-  help: 'Requests that were refused for a limit of their user (429) or of the service (503).',
+  help: 'Requests refused because of a limit of their user (429) or of the service (503).',
   labelNames: ['limit'],
   registers: [registry],
 });

@@ -152,7 +152,7 @@ export class OpenStreams implements BeforeApplicationShutdown {
     }
     if (this.written && performance.now() - this.beatAt < BEAT_MS) return;
     await this.beat().catch((error: unknown) => {
-      this.logger.warn(logLine('cannot say which streams are open', {}, error));
+      this.logger.warn(logLine('cannot record the open streams', {}, error));
     });
     if (this.closed.size > 0) await this.writeOff();
   }

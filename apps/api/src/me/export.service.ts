@@ -98,7 +98,7 @@ export class ExportService implements BeforeApplicationShutdown {
   }
 
   private failed(error: unknown): void {
-    const entry = logLine('export given up', {}, error);
+    const entry = logLine('an export failed', {}, error);
     if (isStoreAway(error)) this.logger.warn(entry);
     else this.logger.error(entry);
   }

@@ -23,7 +23,7 @@ export class MeService implements BeforeApplicationShutdown {
   async erase(userId: string, deadline: number): Promise<Receipt> {
     const begun = await beginErasure(this.manager, userId);
     if (begun.endedAt !== null) return begun;
-    this.logger.log(`erasure begun receipt=${begun.id}`);
+    this.logger.log(`erasure begins receipt=${begun.id}`);
     while (!this.closing && Date.now() < deadline) {
       const step = await eraseSome(this.manager, begun);
       if (step === 'done') break;

@@ -41,7 +41,7 @@ export class QueueMetrics {
     });
     new Gauge({
       name: 'rejoinder_queue_oldest_seconds',
-      help: 'How long ago the oldest turn that is queued was accepted.',
+      help: 'Time since the service accepted the oldest queued turn.',
       registers: [registry],
       async collect() {
         const { oldestSeconds } = (await depth()) ?? {};
@@ -64,7 +64,7 @@ export class QueueMetrics {
     } catch (error) {
       this.last = undefined;
       // Other metrics report that it is away.
-      if (!isStoreAway(error)) this.logger.warn(logLine('the length of the queue cannot be read', {}, error));
+      if (!isStoreAway(error)) this.logger.warn(logLine('cannot read the length of the queue', {}, error));
     }
     this.readAt = performance.now();
     return this.last;

@@ -34,7 +34,7 @@ export async function servePlayground(fastify: FastifyInstance, settings: Settin
       `The playground is not built (nothing in ${fileURLToPath(directory)}): npm run build.`,
     );
     fastify.get('/', async () => {
-      throw new ServiceError('not_found', 'The playground is not built. Run `npm run build`, and start anew.');
+      throw new ServiceError('not_found', 'The playground is not built. Run `npm run build`, and restart.');
     });
     return;
   }

@@ -30,7 +30,7 @@ export class RepliesService {
   async requestReply(origin: JobOrigin): Promise<AcceptedReply & { readonly replayed: boolean }> {
     const jobId = newId();
     return this.acceptance.accept<AcceptedReply>(origin, jobId, {
-      words: 'reply asked for',
+      words: 'reply requested',
       accept: (traceparent) => acceptReply(this.manager, { jobId, traceparent, ...origin }, this.limits.ofUser),
       refusal: () => this.refusal(origin),
       earlier: async (earlierId) => {

@@ -111,8 +111,8 @@ export class TurnsService {
     await this.chats.get(origin.userId, origin.chatId, origin.assistantSlug);
     const wrong =
       origin.requestKey === undefined
-        ? 'needs the Idempotency-Key of the turn whose event it is'
-        : 'is of no turn that was sent with this Idempotency-Key; a request without it sends one';
+        ? 'needs the Idempotency-Key of its turn'
+        : 'belongs to no turn that was sent with this Idempotency-Key; without this header the request sends a turn';
     throw invalidField('Last-Event-ID', wrong);
   }
 

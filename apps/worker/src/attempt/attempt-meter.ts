@@ -20,7 +20,7 @@ const wait = new Histogram({
 
 const firstText = new Histogram({
   name: 'rejoinder_turn_first_text_seconds',
-  help: 'From the moment a turn was accepted to the first piece of its reply being published.',
+  help: 'From the moment a turn was accepted to the first published piece of its reply.',
   labelNames: ['assistant'],
   buckets: TURN_SECONDS,
   registers,
@@ -34,7 +34,7 @@ const running = new Gauge({
 
 const calls = new Counter({
   name: 'rejoinder_model_calls_total',
-  help: 'Calls of the model that have ended, by what became of them.',
+  help: 'Calls of the model that have ended, by outcome.',
   labelNames: ['model', 'outcome'],
   registers,
 });
@@ -49,7 +49,7 @@ const callDuration = new Histogram({
 
 const tokens = new Counter({
   name: 'rejoinder_model_tokens_total',
-  help: 'Tokens of all calls, as the model reports them; estimated for those that it never counted to the end.',
+  help: 'Tokens of all calls, as the model reports them; estimated for calls whose total it never reported.',
   labelNames: ['assistant', 'direction'],
   registers,
 });

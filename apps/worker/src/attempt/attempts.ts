@@ -35,7 +35,7 @@ export class Attempts {
       return await this.runHeld(attempt);
     } catch (error) {
       // The database is away for too long, or the fault is ours. The lease runs out, and another attempt takes over.
-      this.logger.error(logLine('attempt given up', { job_id: job.id }, error));
+      this.logger.error(logLine('an attempt broke off', { job_id: job.id }, error));
       return { more: false };
     } finally {
       permit.unused();
@@ -47,7 +47,7 @@ export class Attempts {
     const lease = this.heartbeats.keep(attempt.draft, () => attempt.stop('lost'));
     const unsubscribe = this.notices.subscribe(attempt, () => lease.beat());
     const unpublish = this.publisher.open(attempt.job, attempt.draft, () => attempt.meter.published());
-    this.logger.log(logLine('attempt begun', attempt.ids));
+    this.logger.log(logLine('attempt begins', attempt.ids));
     try {
       return await this.endings.succeeded(attempt, await this.steps.run(attempt));
     } catch (error) {

@@ -48,7 +48,7 @@ export class Endings {
 
   /** The attempt was stopped from outside. */
   async stopped(attempt: Attempt, why: Stop): Promise<Ended> {
-    this.logger.log(logLine(`stopped (${why})`, attempt.progress()));
+    this.logger.log(logLine(`attempt stops (${why})`, attempt.progress()));
     if (why === 'cancel') await this.canceled(attempt);
     else if (why === 'shutdown') await this.handedBack(attempt);
     else await this.lateFor(attempt);
@@ -61,7 +61,7 @@ export class Endings {
     const fault =
       error instanceof ModelFault
         ? error
-        : new ModelFault('internal', 'The reply could not be made.', { most: MAX_ATTEMPTS }, { cause: error });
+        : new ModelFault('internal', 'The service could not make the reply.', { most: MAX_ATTEMPTS }, { cause: error });
     const blamed = fault.outage || fault.operator !== undefined;
     const counts = blamed && permit.failed(fault);
     const held = counts && this.circuits.holds(job);

@@ -102,7 +102,7 @@ export class Claimer {
       if (this.woken) await this.waker.wakeAny();
     } catch (error) {
       // The database is away, or the fault is ours. The reconciler finds what is due.
-      this.logger.error(logLine('nothing could be claimed', {}, error));
+      this.logger.error(logLine('cannot claim jobs', {}, error));
     }
     this.woken = false;
   }
@@ -174,7 +174,7 @@ export class Claimer {
 
   private tookOver(jobs: readonly ClaimedJob[]): void {
     const over = jobs.filter(({ takenOver }) => takenOver).length;
-    if (over > 0) this.logger.warn(`${over} jobs taken over: their attempts were lost`);
+    if (over > 0) this.logger.warn(`took over ${over} jobs: their attempts were lost`);
     repaired('abandoned', over);
     if (over === 0) this.lost = [];
   }

@@ -63,7 +63,7 @@ export class QueueProcessor extends WorkerHost implements OnApplicationBootstrap
       try {
         await this.worker.run();
       } catch (error) {
-        this.logger.error(logLine('the worker of the queue ended', {}, error));
+        this.logger.error(logLine('cannot take tickets', {}, error));
       }
       await sleep(AGAIN_MS);
     }

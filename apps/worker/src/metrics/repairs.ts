@@ -12,7 +12,7 @@ export type Repair = (typeof KINDS)[number];
 
 const repairs = new Counter({
   name: 'rejoinder_reconciler_repairs_total',
-  help: 'What the reconciler found lost or left over, and put right.',
+  help: 'Repairs of the reconciler, by kind.',
   labelNames: ['kind'],
   registers: [registry],
 });

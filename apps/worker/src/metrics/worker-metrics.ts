@@ -14,7 +14,7 @@ export class WorkerMetrics {
     measureProcess();
     new Gauge({
       name: 'rejoinder_worker_slots',
-      help: 'Attempts that this worker runs at once at most.',
+      help: 'The highest number of attempts that this worker runs at once.',
       registers: [registry],
     }).set(slots);
     new Gauge({
@@ -27,7 +27,7 @@ export class WorkerMetrics {
     });
     new Gauge({
       name: 'rejoinder_model_holds',
-      help: 'What this worker holds back until an operator acts, by the code of the fault: 0 where nothing is.',
+      help: 'Holds of this worker that wait for an operator, by the code of the fault.',
       labelNames: ['code'],
       registers: [registry],
       collect() {

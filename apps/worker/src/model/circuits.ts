@@ -173,7 +173,7 @@ export class Circuits implements OnApplicationShutdown {
       },
       mayTry: () => this.change(),
       closed: (how) => {
-        const what = how === 'answered' ? 'the model is back' : 'nobody has tried for long whether the model is back';
+        const what = how === 'answered' ? 'the model is back' : 'no attempt has probed the model for long';
         this.logger.log(`${what} (${scope})`);
         this.write(() => removeHold(this.manager, scope));
         this.change();
@@ -190,7 +190,7 @@ export class Circuits implements OnApplicationShutdown {
   private write(writing: () => Promise<void>): void {
     this.written = this.written
       .then(writing)
-      .catch((error: unknown) => this.logger.debug(logLine('cannot write the hold down', {}, error)));
+      .catch((error: unknown) => this.logger.debug(logLine('cannot store the hold', {}, error)));
   }
 }
 

@@ -65,12 +65,12 @@ describe('an assistant held against its model', () => {
   it('is told at once of all that the model refuses, and of what it takes instead', () => {
     const refused = { maxOutputTokens: 64_001, thinking: 'between_tools', effort: 'xhigh' } as const;
     expect(found(refused)).toEqual([
-      'max_output_tokens: The assistant "support" has max_output_tokens: 64001, and "m" writes 64000 at most: its turns are refused. Lower max_output_tokens.',
-      'thinking: The assistant "support" has thinking: between_tools, which "m" does not take: its turns are refused. Choose adaptive, disabled, or leave it out.',
-      'effort: The assistant "support" has effort: xhigh, which "m" does not take: its turns are refused. Choose low, medium, high, or leave it out.',
+      'max_output_tokens: The assistant "support" has max_output_tokens: 64001, and "m" writes at most 64000: the model refuses its turns. Lower max_output_tokens.',
+      'thinking: The assistant "support" has thinking: between_tools, which "m" does not take: the model refuses its turns. Choose adaptive, disabled, or leave it out.',
+      'effort: The assistant "support" has effort: xhigh, which "m" does not take: the model refuses its turns. Choose low, medium, high, or leave it out.',
     ]);
     expect(found({ effort: 'low' }, { ...model, effort: { low: false } })).toEqual([
-      'effort: The assistant "support" has effort: low, which "m" does not take: its turns are refused. Leave it out.',
+      'effort: The assistant "support" has effort: low, which "m" does not take: the model refuses its turns. Leave it out.',
     ]);
   });
 

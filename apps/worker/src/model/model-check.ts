@@ -58,7 +58,7 @@ function faultsOf(assistant: OfferedAssistant, model: KnownModel): Fault[] {
   }
   if (model.maxTokens !== undefined && maxOutputTokens > model.maxTokens) {
     const words =
-      `has max_output_tokens: ${maxOutputTokens}, and ${name} writes ${model.maxTokens} at most: its turns are refused. ` +
+      `has max_output_tokens: ${maxOutputTokens}, and ${name} writes at most ${model.maxTokens}: the model refuses its turns. ` +
       `Lower max_output_tokens.`;
     faults.push(['max_output_tokens', words]);
   }
@@ -74,5 +74,5 @@ function faultsOf(assistant: OfferedAssistant, model: KnownModel): Fault[] {
 function refused(field: string, value: string, name: string, taken: Readonly<Record<string, boolean>>): string {
   const others = Object.keys(taken).filter((other) => taken[other]);
   const instead = others.length === 0 ? 'Leave it out' : `Choose ${others.join(', ')}, or leave it out`;
-  return `has ${field}: ${value}, which ${name} does not take: its turns are refused. ${instead}.`;
+  return `has ${field}: ${value}, which ${name} does not take: the model refuses its turns. ${instead}.`;
 }

@@ -79,7 +79,9 @@ describe('the watch over models', () => {
     offered = [{ ...assistant, model: 'two' }];
     await watch.check();
     expect([asked, checked, watch.healthDetails()]).toEqual([1, 1, { model: { checked_at: null, findings: [] } }]);
-    expect(logged).toEqual(['log: the server of the model does not tell of its models: assistants are not checked']);
+    expect(logged).toEqual([
+      'log: the model’s server does not list its models: the worker does not check the assistants',
+    ]);
   });
 
   it('holds assistants against what the server told before, should it tell no more', async () => {

@@ -81,7 +81,7 @@ export class ModelWatch implements OnApplicationBootstrap, BeforeApplicationShut
       this.report(checkModels(assistants, this.models));
       this.checkedAt = new Date();
     } catch (error) {
-      this.logger.warn(logLine('cannot hold the assistants against their models', {}, error));
+      this.logger.warn(logLine('cannot compare the assistants with their models', {}, error));
     }
   }
 
@@ -105,7 +105,9 @@ export class ModelWatch implements OnApplicationBootstrap, BeforeApplicationShut
       if (this.stop.signal.aborted || this.reported) return;
       this.reported = true;
       const why = limit.late ? { reason: 'no answer in time' } : reasonOf(error);
-      this.logger.log(logLine('the server of the model does not tell of its models: assistants are not checked', why));
+      this.logger.log(
+        logLine('the model’s server does not list its models: the worker does not check the assistants', why),
+      );
     } finally {
       limit.release();
     }

@@ -43,7 +43,7 @@ function faultOf(name: string, error: unknown): ProxyFault {
 }
 
 function words(name: string, status: number, how: string | undefined): string {
-  if (status === 407) return `${name} answered 407: it wants a user and a password, or others than it was given.`;
-  if (status > 0) return `${name} answered ${status} when it was asked for the model.`;
+  if (status === 407) return `${name} answered 407: it needs a user and a password, or different ones.`;
+  if (status > 0) return `${name} answered ${status} to the request for the model.`;
   return AWAY.has(how ?? '') ? `${name} cannot be reached.` : `The connection through ${name} failed.`;
 }

@@ -46,7 +46,7 @@ export class Clearing implements OnApplicationBootstrap, BeforeApplicationShutdo
     this.expiredReadAt = Date.now();
     for (let released = { chats: 0, more: true }; released.more && !this.periodic.isStopping;) {
       released = await releaseExpired(this.manager);
-      if (released.chats > 0) this.logger.log(`${released.chats} chats are kept no longer`);
+      if (released.chats > 0) this.logger.log(`released ${released.chats} chats: their retention has ended`);
     }
   }
 
@@ -55,7 +55,7 @@ export class Clearing implements OnApplicationBootstrap, BeforeApplicationShutdo
       let step = 'more';
       while (step === 'more' && !this.periodic.isStopping)
         step = await eraseSome(this.manager, receipt, CLEAR_AFTER_SECONDS);
-      if (step === 'done') this.logger.log(`erasure ended receipt=${receipt.id}`);
+      if (step === 'done') this.logger.log(`erasure finished receipt=${receipt.id}`);
     }
   }
 }

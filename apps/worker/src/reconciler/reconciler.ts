@@ -47,7 +47,7 @@ export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShut
 
   private async reconcile(): Promise<void> {
     const spent = await endSpent(this.manager);
-    if (spent.length > 0) this.logger.warn(`${spent.length} jobs ended: their attempts are spent`);
+    if (spent.length > 0) this.logger.warn(`${spent.length} jobs ended: they have used up their attempts`);
     repaired('spent', spent.length);
     const expired = await endExpired(this.manager);
     if (expired.length > 0) this.logger.warn(`${expired.length} jobs ended: they waited too long`);
@@ -79,7 +79,7 @@ export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShut
     const abandoned = await abandonedJobs(this.manager);
     if (abandoned.length > 0) void this.claimer.wake(abandoned);
     else if (this.claimer.isAsleep && (await this.claimer.isMissed()) && this.claimer.isAsleep) {
-      this.logger.log('no worker had claimed a job that is due');
+      this.logger.log('no worker has claimed a due job');
       repaired('unclaimed', 1);
       void this.claimer.wake();
     }
