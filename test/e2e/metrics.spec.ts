@@ -123,6 +123,26 @@ describe('metrics', () => {
     expect(await both()).toEqual([before[0] + 1, before[1] + 1]);
   });
 
+  it('count the turns that a deletion cancels, once, in the process that deletes', async () => {
+    const kim = stack.as('kim');
+    const canceled = 'rejoinder_turn_duration_seconds_count{assistant="support",status="canceled"}';
+    const both = async (): Promise<[number, number]> => [
+      count(await metricsOf(api), canceled),
+      count(await metricsOf(worker), canceled),
+    ];
+    const before = await both();
+    await stack.model.script('until it is deleted', { hang_before_headers: true }, 1);
+    const chat = await kim.chat();
+    const { id } = await kim.turnAsync(chat.id, 'until it is deleted');
+    await until(async () => (await kim.get(`/api/v1/jobs/${id}`)).body.status === 'running', 'the attempt');
+    expect((await kim.request('DELETE', `/api/v1/chats/${chat.id}`)).status).toBe(204);
+    await until(
+      async () => (await stack.model.calls('until it is deleted'))[0]?.outcome === 'client_closed',
+      'the end of the call',
+    );
+    expect(await both()).toEqual([before[0] + 1, before[1]]);
+  });
+
   it('count the reconciler’s repairs, and the turns that it ends', async () => {
     const gus = stack.as('gus');
     await stack.model.script('too late', { status: 529, headers: { 'retry-after': '50' } }, 1);
