@@ -14,6 +14,7 @@ const PARTS = [
   'libs/contract/src',
   'dist/apps/api',
   'dist/apps/worker',
+  'dist/apps/migrate',
   'dist/libs',
   'dist/tools',
   'openapi.yaml',
@@ -85,7 +86,7 @@ describe('the build', () => {
     expect([third.page, third.api > first.api]).toEqual([second.page, true]);
     const api = await readFile(join(programs, 'api.cjs'), 'utf8');
     expect(api.includes('console.log("of today")')).toBe(true);
-    expect((await readdir(join(root, 'dist/apps'))).sort()).toEqual(['api', 'playground', 'worker']);
+    expect((await readdir(join(root, 'dist/apps'))).sort()).toEqual(['api', 'migrate', 'playground', 'worker']);
     expect((await readdir(join(root, 'dist'))).sort()).toEqual(['apps', 'bin', 'client', 'libs', 'tools']);
   });
 
