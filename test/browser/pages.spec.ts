@@ -207,7 +207,7 @@ withBrowser('in a browser', () => {
       expect(await chapters.locator('summary').allInnerTexts()).toEqual([
         'Events',
         'Sending a request again',
-        'What holds everywhere',
+        'Rules for all operations',
       ]);
       await chapters.first().locator('summary').click();
       await chapters.first().getByText('JobEventData').waitFor();
