@@ -3,7 +3,7 @@ import type { Message } from './entities/message.entity.js';
 
 /* Select lists for hand-written statements. Each gives rows in the shape of its entity. `t` is the table's alias in the statement. */
 
-/** A job without its draft, which may be long and is rarely needed, without its round, and without what only its worker needs. */
+/** A job without its draft (often long, rarely needed), its round, and fields that only its worker needs. */
 export type JobRow = Omit<
   Job,
   'draft' | 'round' | 'step' | 'windowFromSeq' | 'traceparent' | 'freeAttempts' | 'leftToWorkersSince'
@@ -59,8 +59,8 @@ export const chatColumns = (t: string): string => `
   ${t}.last_message_at AS "lastMessageAt", (${unfinishedJob(t)}) AS "unfinishedJobId"`;
 
 /**
- * SQL: a job is unfinished, for statements that look for the one of a chat (`jobs_one_unfinished`), or for any. It does not name the
- * status: a statement that looks for `running` jobs, say, could then use this index, too (see states.ts in libs/jobs).
+ * SQL: a job is unfinished, for statements that look for a chat's unfinished job (`jobs_one_unfinished`), or for any. It does not name the
+ * status: otherwise a statement that looks for `running` jobs, say, could use this index, too (see states.ts in libs/jobs).
  */
 export const isUnfinished = (t: string): string => `${t}.finished_at IS NULL`;
 
@@ -73,6 +73,6 @@ export const unfinishedJob = (chat: string): string =>
 
 /**
  * The time of a chat's next message, for a row of `chats` that the statement has locked. `now()` would be the transaction's beginning,
- * before the wait for the lock, and messages would have dates against their order.
+ * before the wait for the lock, so a later message could have an earlier time.
  */
 export const NEXT_MOMENT = 'greatest(last_message_at, clock_timestamp())';

@@ -89,10 +89,10 @@ export interface DatabaseOptions {
 }
 
 /**
- * How long a statement waits for a lock, and for a connection, in milliseconds. A row that somebody's session holds is waited for twice,
- * first in line and then at its head; even so a connection must be free again before those who wait for it give up. And a machine that
- * has little to give needs seconds to open the connections that many requests at once ask for: they are waited for as long as a
- * statement is, for to refuse what would have been done in a moment brings it back as another request.
+ * How long a statement waits for a lock, and for a connection, in milliseconds. A statement may wait twice for a row that another session
+ * holds: in line, and then at the head of the line. Even so, it must free its connection before the requests that wait for a connection
+ * give up. A slow machine needs seconds to open connections for many requests at once. So a request waits for a connection as long as a
+ * statement may take: if it were refused early, it would only come back as another request.
  */
 const LONGEST_LOCK_WAIT_MS = 2_000;
 const LONGEST_CONNECTION_WAIT_MS = 10_000;
@@ -105,8 +105,8 @@ const BOUNDS: SessionSettings = {
 };
 
 /**
- * A connection is used for this long, in seconds. However busy it is: after a failover an address may lead to a server that only
- * reads, and then to another; whoever keeps the connection would be told "read-only" for ever.
+ * A connection is used for this long, in seconds, however busy it is. After a failover an address may lead to a server that only reads, and
+ * later to the new primary. A connection that stays with the first server would get "read-only" for ever.
  */
 const LONGEST_USE_SECONDS = 60;
 
@@ -117,12 +117,12 @@ const LONGEST_SILENCE_MS = 12_000;
 const LONGEST_IDLE_MS = 8_000;
 
 /**
- * Connection options of the apps. Bounds on everything that waits: a pool that is used up answers after 10 s, a lock is
- * waited for 2 s at most, a statement ends after 10 s, and a server that has fallen silent is given up after 12 s.
+ * Connection options of the apps. Every wait has a bound: 10 s for a connection of the pool, 2 s for a lock, 10 s for a statement, and 12 s
+ * for a silent server.
  */
 export function dataSourceOptions(options: DatabaseOptions): DataSourceOptions {
   const extra: SessionOptions<PoolConfig> = {
-    // Here, and not as `url`: TypeORM takes an address apart in its own way, and knows no sockets.
+    // Not as `url`: TypeORM takes an address apart in its own way, and knows no sockets.
     connectionString: options.url,
     session: BOUNDS,
     maxLifetimeSeconds: LONGEST_USE_SECONDS,
@@ -132,7 +132,7 @@ export function dataSourceOptions(options: DatabaseOptions): DataSourceOptions {
   };
   return {
     type: 'postgres',
-    // Passed in and not found by name, because its clients have an error listener and prepare statements.
+    // Our own driver: its clients have an error listener and prepare statements.
     driver: preparingPg,
     applicationName: options.applicationName,
     entities: ENTITIES,
@@ -176,7 +176,7 @@ export async function connect(options: DataSourceOptions): Promise<DataSource> {
 const urlOf = ({ extra }: DataSourceOptions): string => (extra as PoolConfig).connectionString ?? '';
 
 /**
- * Connects, and refuses a database that we cannot work with, or that we do not reach by sessions of our own.
+ * Connects, and refuses a database that we cannot work with, or a connection that shares its sessions.
  * @throws DatabaseUnreachableError, SharedSessionError, ReadOnlyServerError, StartFault
  */
 export async function connectChecked(options: DataSourceOptions): Promise<DataSource> {

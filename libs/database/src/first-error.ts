@@ -2,12 +2,12 @@ import type { EventEmitter } from 'node:events';
 import type pg from 'pg';
 
 /**
- * Gives a client a listener for errors, to be called before it connects.
+ * Gives a client a listener for errors. Call it before the client connects.
  *
  * PostgreSQL may end a connection at the very moment it is ready. Both events then arrive together, and the second, an `error`, comes
- * before the code that waits for the first can listen. An `error` event without a listener ends the process, and pg leaves that to its
- * users (https://github.com/brianc/node-postgres/issues/2762). Later listeners still get the error, and later ones; the next statement on
- * such a connection fails.
+ * before the code that waits for the first can listen. An `error` event without a listener ends the process, and pg leaves the listener to
+ * its users (https://github.com/brianc/node-postgres/issues/2762). A listener that comes later still gets this error and those that follow.
+ * The next statement on such a connection fails.
  */
 export function keepFirstError(client: pg.Client): void {
   let pending: Error | undefined;

@@ -14,12 +14,15 @@ export class SharedSessionError extends StartFault {
   }
 }
 
-/** A setting of nobody's, that a session keeps. */
+/** A setting that nothing else uses, and that a session keeps. */
 const MARK = 'rejoinder.session';
 
 const LONGEST_CONNECTION_WAIT_MS = 10_000;
 
-/** Looks in vain before the sessions are taken for our own. A busy pooler may hand out the right one by chance, but not each time. */
+/**
+ * The sessions count as our own after this many reads without a finding. A busy pooler may give out the right session by chance, but not
+ * each time.
+ */
 const READS = 3;
 
 interface Session {
@@ -27,8 +30,8 @@ interface Session {
 }
 
 /**
- * Refuses a pooler that shares sessions among connections. Two connections mark their sessions; in transaction mode they meet in one, or
- * the first finds itself in a session without its mark. The second is opened for it, as a pool may have one only.
+ * Refuses a pooler that shares sessions among connections. Two connections mark their sessions. In transaction mode both meet in one
+ * session, or the first finds itself in a session without its mark. The second connection is not from the pool, which may have only one.
  * @throws SharedSessionError
  */
 export async function refuseSharedSessions(source: DataSource, url: string): Promise<void> {
@@ -49,7 +52,7 @@ export async function refuseSharedSessions(source: DataSource, url: string): Pro
     }
   } finally {
     await one.release();
-    // A server that hangs does not answer it.
+    // Not awaited: a server that hangs does not answer.
     void other.end().catch(() => undefined);
   }
 }

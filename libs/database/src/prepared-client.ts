@@ -12,7 +12,7 @@ const names = new Map<string, string>();
 /** Letters of a name: 128 bits of its text's hash. */
 const NAME_LENGTH = 22;
 
-/** A name comes from its text, so that it means the same statement in every process: a session may be passed on to another one. */
+/** A name comes from its text, so it means the same statement in every process: a pooler may pass a session on to another process. */
 function nameOf(text: string): string | undefined {
   const known = names.get(text);
   if (known !== undefined || names.size >= MOST_STATEMENTS) return known;
@@ -22,10 +22,10 @@ function nameOf(text: string): string | undefined {
 }
 
 /**
- * A client whose statements are prepared (PostgreSQL's extended query protocol), each once for a connection: after that only its values
- * travel, and neither is its text read nor, as a rule, its plan made again. Of what PostgreSQL does for a short statement that is most.
+ * A client that prepares each statement once for a connection (PostgreSQL's extended query protocol). After that only the values travel:
+ * PostgreSQL does not read the text again and, as a rule, makes no new plan. For a short statement, that is most of PostgreSQL's work.
  *
- * What has no values is sent as it is: `BEGIN`, and statements of migrations, which may be several.
+ * A text without values is sent as it is: `BEGIN`, and texts of migrations, which may hold several statements.
  */
 class PreparingClient extends SessionClient {
   constructor(options?: SessionOptions) {
@@ -40,7 +40,7 @@ class PreparingClient extends SessionClient {
   }
 }
 
-/** pg as the driver for TypeORM, with clients that prepare, and that are left after a switchover. */
+/** pg as the driver for TypeORM. Its clients prepare statements, and its pools leave their sessions after a switchover. */
 export const preparingPg = {
   ...pg,
   Pool: class extends pg.Pool {

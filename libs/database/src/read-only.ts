@@ -1,11 +1,11 @@
 import { StartFault } from '#errors/start-fault.js';
 
-/** The state of a statement that would write, on a server that only reads. */
+/** The SQLSTATE of a statement that would write, on a server that only reads. */
 export const READ_ONLY_STATE = '25006';
 
 const ONLY_READS = `SELECT current_setting('transaction_read_only') AS "readOnly"`;
 
-/** Thrown when the server only reads: a standby, or one that somebody has shut for writing. */
+/** Thrown when the server only reads: a standby, or a server that its operator has shut for writing. */
 export class ReadOnlyServerError extends StartFault {
   constructor() {
     super(
@@ -14,7 +14,7 @@ export class ReadOnlyServerError extends StartFault {
   }
 }
 
-/** Runs a statement, and gives its rows as TypeORM does or as pg does. */
+/** A session of TypeORM or of pg: each returns rows in its own way. */
 interface Asked {
   query(statement: string): Promise<unknown>;
 }

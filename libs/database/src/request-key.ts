@@ -5,18 +5,18 @@ export interface RequestKey {
   readonly fingerprint: Buffer;
 }
 
-/** The values of a statement that stores a key; both null: the request has none. */
+/** The values of a statement that stores a key. Both are null if the request has no key. */
 export function keyValues(request: RequestKey | undefined): { key: string | null; fingerprint: Buffer | null } {
   return { key: request?.key ?? null, fingerprint: request?.fingerprint ?? null };
 }
 
-/** SQL: the user (`userId`) has used the key (`key`) already, as far as the statement can see. */
+/** SQL: the user (`userId`) has already used the key (`key`), as far as the statement can see. */
 export const KEY_IS_KEPT = 'EXISTS (SELECT FROM idempotency_keys k WHERE k.user_id = :userId AND k.key = :key)';
 
 /**
- * SQL: stores a key with its effect, in the statement that makes the effect. A twin request that got as far at the same moment breaks
- * `idempotency_keys_pkey` (see {@link isKeyConflict}), and all of its statement is rolled back. The values are `userId` and those of
- * {@link keyValues}.
+ * SQL: stores a key with its effect, in the statement that makes the effect. If a twin request stores the key at the same moment, the later
+ * statement breaks `idempotency_keys_pkey` (see {@link isKeyConflict}) and is rolled back. The values are `userId` and those of {@link
+ * keyValues}.
  */
 export function keepKey(effect: { column: 'job_id' | 'message_id' | 'chat'; value: string; from: string }): string {
   return `
@@ -29,7 +29,7 @@ export function isKeyConflict(error: unknown): boolean {
   return breaks(error, 'idempotency_keys_pkey');
 }
 
-/** Whether a statement broke this unique index. */
+/** Whether a statement failed because it would break this unique index. */
 export function breaks(error: unknown, constraint: string): boolean {
   const driver = (error as { driverError?: { code?: string; constraint?: string } }).driverError;
   return driver?.code === '23505' && driver.constraint === constraint;

@@ -3,11 +3,11 @@ import { withPlainTls } from '#settings/database-address.js';
 import { keepFirstError } from './first-error.js';
 
 /**
- * Settings of a session that this service relies on. Every session asks for them, because a database or a role may have any default
- * (`ALTER DATABASE … SET`). What changes speed or durability alone (`enable_…`, `synchronous_commit`) is left to the operator.
+ * Settings of a session that this service relies on. Every session asks for them, because a database or a role may have any default (`ALTER
+ * DATABASE … SET`). Settings that change only speed or durability (`enable_…`, `synchronous_commit`) are left to the operator.
  */
 const RELIED_ON = {
-  // Values that pg parses, and statements that reckon with days.
+  // pg parses values, and statements calculate with days.
   TimeZone: 'UTC',
   DateStyle: 'ISO, YMD',
   IntervalStyle: 'postgres',
@@ -17,12 +17,12 @@ const RELIED_ON = {
   standard_conforming_strings: 'on',
   array_nulls: 'on',
   transform_null_equals: 'off',
-  // A statement waits for a row's lock, and then sees what its holder wrote. With a snapshot it would fail instead.
+  // A statement waits for a row's lock, and then sees the row as the lock's holder left it. At a stricter level it would fail.
   default_transaction_isolation: 'read committed',
   default_transaction_read_only: 'off', // but see UNLESS_SHUT
   default_transaction_deferrable: 'off',
   row_security: 'on',
-  // A twin that breaks an index is an answer, not the end of the session.
+  // A twin request that breaks an index must not end the session.
   exit_on_error: 'off',
   // Sessions that listen say nothing for hours.
   idle_session_timeout: '0',
@@ -30,9 +30,9 @@ const RELIED_ON = {
 };
 
 /**
- * `default_transaction_read_only` as a default of the database or the role stops nothing else from writing. In the configuration of the
- * server it shuts that server, after a switchover or when its disk is full, and nobody may write past it. So the setting is touched only
- * where such a default has turned it on: a session that has set it does not notice when the server is shut.
+ * `default_transaction_read_only` as a default of the database or the role does not shut the server: other sessions still write. In the
+ * server's configuration it does shut the server, after a switchover or when its disk is full, and we must not write past it. So a session
+ * sets it only if such a default has turned it on: a session that has set it does not notice when the server is shut.
  */
 const UNLESS_SHUT = `
   CASE WHEN name = 'default_transaction_read_only'
@@ -41,8 +41,8 @@ const UNLESS_SHUT = `
     ELSE true END`;
 
 /**
- * The schema of our tables: the first one that has them on the default path, or `public`. Before there are any, it is where they will be
- * made. Only this one is on the path, so that nobody else's table of the same name is taken for ours.
+ * The schema of our tables: the first schema on the default path that has them, or `public`, where the first migration makes them. Only
+ * this schema is on the path, so that we never use another program's table of the same name.
  */
 const OUR_SCHEMA = `
   coalesce(
@@ -54,7 +54,7 @@ const OUR_SCHEMA = `
 /** How long PostgreSQL may take to begin a session once it is logged in, in milliseconds. */
 const LONGEST_BEGINNING_MS = 10_000;
 
-/** Bounds of a session, in milliseconds (0: none), and the schema it works in, if it is not ours. */
+/** Bounds of a session, in milliseconds (0: none), and its schema if that is not ours. */
 export interface SessionSettings {
   readonly statement_timeout?: number;
   readonly lock_timeout?: number;
@@ -62,13 +62,13 @@ export interface SessionSettings {
   readonly schema?: string;
 }
 
-/** Options of a client, or of a pool whose clients are of this class. */
+/** Options of a client, or of a pool of {@link SessionClient}s. */
 export type SessionOptions<Options = pg.ClientConfig> = Options & { readonly session?: SessionSettings };
 
 /**
  * A client of PostgreSQL whose session has the settings that we rely on, whatever the defaults of its database and its role are.
  *
- * It asks for them by statements. In the message that opens a session a pooler (PgBouncer) refuses most of them.
+ * It sets them by statements, since a pooler (PgBouncer) refuses most of them in the message that opens a session.
  *
  * All clients of a process are of this class, BullMQ's too.
  */
@@ -87,7 +87,7 @@ export class SessionClient extends pg.Client {
   override connect(callback?: (error: Error) => void): Promise<this> | void {
     const begun = this.begin();
     if (callback === undefined) return begun;
-    // As pg does: no error at all when it has worked.
+    // As in pg, the callback gets no argument after a success.
     begun.then(() => (callback as () => void)(), callback);
   }
 
@@ -97,7 +97,7 @@ export class SessionClient extends pg.Client {
       await this.query({ text: this.beginning, query_timeout: LONGEST_BEGINNING_MS } as pg.QueryConfig);
       return this;
     } catch (error) {
-      // Nobody gets this client, so nobody else closes it. `end` would wait for the server.
+      // The caller never gets this client, so it is closed here. `end` would wait for the server.
       (this as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
       throw error;
     }
@@ -105,8 +105,8 @@ export class SessionClient extends pg.Client {
 }
 
 /**
- * The statements a session begins with. The time-out goes first, as a short one would end the others. A pooler may pass on a session with
- * what its last client has prepared (PgBouncer, without its `server_reset_query`): those names would be taken.
+ * The statements that begin a session. The time-out is first, since a short default would end the others. A pooler may pass on a session
+ * with its last client's prepared statements (PgBouncer, without its `server_reset_query`): their names would be taken.
  */
 function beginningOf(session: SessionSettings): string {
   const { statement_timeout = 0, lock_timeout = 0, idle_in_transaction_session_timeout = 0, schema } = session;

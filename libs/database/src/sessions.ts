@@ -3,18 +3,18 @@ import type pg from 'pg';
 import { READ_ONLY_STATE } from './read-only.js';
 
 /*
- * After a switchover the address leads to another server, and the old one may live on. It only reads then, or nobody else writes to it.
- * Sessions that were opened before stay with it: they see and hear nothing of what happens, and fail whatever they write. So once one
- * of them finds that out, this process leaves all of its sessions, and opens others where the address leads now.
+ * After a switchover the address leads to another server, and the old one may live on. It then only reads, or no other process writes to
+ * it. Sessions that were opened before stay with the old server: they neither see new rows nor receive notices, and every write fails. So
+ * once one session finds that out, this process leaves all of its sessions and opens new ones where the address leads now.
  */
 
-/** While no other server is there, sessions are left for such a statement this often at most, in milliseconds. */
+/** While no new server is there, a failed write makes the process leave its sessions this often at most, in milliseconds. */
 const AGAIN_MS = 1_000;
 
 const leavers = new Set<() => void>();
 let leftAt = -Infinity;
 
-/** What a session ends with that this process leaves. */
+/** The error of a session that this process has left. */
 export class SessionLeftError extends Error {
   constructor() {
     super('The process left the session: its server is not the primary any more.');
@@ -34,7 +34,7 @@ export function leaveSessions(): void {
   for (const leave of leavers) leave();
 }
 
-/** Has the sessions of a pool left after a switchover, and has this process learn of one from what the pool's sessions are answered. */
+/** Makes a pool leave its sessions after a switchover, and watches the answers to its sessions for signs of one. */
 export function attendPool(pool: pg.Pool): void {
   const idle = new Set<pg.PoolClient>();
   const busy = new Set<pg.PoolClient>();
@@ -51,7 +51,7 @@ export function attendPool(pool: pg.Pool): void {
   });
   pool.on('release', (error, client) => {
     busy.delete(client);
-    // The pool removes a client that ends as it is given back.
+    // The pool removes a client that ends while it is given back.
     if (left.has(client)) void (client as unknown as pg.Client).end();
     else if (!error) idle.add(client);
   });
@@ -61,7 +61,7 @@ export function attendPool(pool: pg.Pool): void {
   });
   onSwitchover(() => {
     for (const client of busy) left.add(client);
-    // The pool removes an idle client for its error, at once: nobody gets it any more.
+    // The pool removes an idle client at once when it has an error, and gives it out no more.
     for (const client of [...idle]) client.emit('error', new SessionLeftError());
   });
 }

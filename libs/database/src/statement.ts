@@ -1,14 +1,14 @@
 import type { EntityManager } from 'typeorm';
 
-/** Values by name. A value that a text does not name is not sent. */
+/** Values by name. A value is not sent if the text does not name it. */
 export type Values = Readonly<Record<string, unknown>>;
 
 /** A name in a text: `:userId`. The second colon of a cast (`::text`) and a class of characters (`[:space:]`) begin none. */
 const NAME = /(?<![:\w[]):([a-zA-Z]\w*)/g;
 
 /**
- * A statement whose values have names (`:jobId`) in place of numbers (`$1`). Parts of a text that stand in different files share a
- * value without knowing its number. The text is read once, when the module is loaded.
+ * A statement whose values have names (`:jobId`) in place of numbers (`$1`). Parts of a text from different files can share a value without
+ * its number. The text is read once, when the module is loaded.
  */
 export class Statement {
   /** The text as PostgreSQL gets it. */

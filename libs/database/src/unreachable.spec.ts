@@ -8,7 +8,7 @@ const failed = (message: string, code?: string): Error => Object.assign(new Erro
 const CAUSES: readonly (readonly [Error, string | RegExp])[] = [
   [failed('getaddrinfo ENOTFOUND db.internal', 'ENOTFOUND'), 'there is no host db.internal'],
   [failed('getaddrinfo EAI_AGAIN db.internal', 'EAI_AGAIN'), 'the name db.internal cannot be looked up right now'],
-  // Node tries all addresses of a name, and gathers what came of it.
+  // Node tries all addresses of a name, and gathers their errors.
   [Object.assign(new AggregateError([], ''), { code: 'ECONNREFUSED' }), 'nothing listens at db.internal:6000'],
   [failed('PostgreSQL has fallen silent', 'ETIMEDOUT'), 'db.internal:6000 does not answer'],
   [failed('timeout expired'), 'db.internal:6000 does not answer'],

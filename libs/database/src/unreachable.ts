@@ -2,7 +2,7 @@ import { inBrief } from '#process/described-error.js';
 import { StartFault } from '#errors/start-fault.js';
 import { type DatabaseAddress, parseDatabaseUrl } from '#settings/database-address.js';
 
-/** Thrown at start when there is no getting in. The words say what to look at, and never hold the password. */
+/** Thrown at start when PostgreSQL cannot be reached or refuses us. The message says what to check, and never holds the password. */
 export class DatabaseUnreachableError extends StartFault {
   constructor(url: string, cause: unknown) {
     super(`The database of DATABASE_URL cannot be reached: ${whyUnreachable(url, cause)}.`, { cause });
@@ -20,7 +20,7 @@ interface Place extends DatabaseAddress {
   readonly where: string;
 }
 
-/** By SQLSTATE (appendix A), by the system's code, or by OpenSSL's. */
+/** Words for codes: SQLSTATE (appendix A), the system's, or OpenSSL's. */
 const BY_CODE: Readonly<Record<string, Words>> = {
   ENOTFOUND: ({ host }) => `there is no host ${host}`,
   EAI_AGAIN: ({ host }) => `the name ${host} cannot be looked up right now`,
@@ -44,10 +44,10 @@ const BY_CODE: Readonly<Record<string, Words>> = {
   CERT_HAS_EXPIRED: () => 'the certificate of the server has expired',
 };
 
-/** OpenSSL's codes of a certificate that nobody vouches for. */
+/** OpenSSL's codes of a certificate without a trusted issuer. */
 const UNTRUSTED = /^(SELF_SIGNED_CERT|DEPTH_ZERO_SELF_SIGNED|UNABLE_TO_(GET_ISSUER|VERIFY)|CERT_UNTRUSTED)/;
 
-/** By words of pg, which gives these no code. */
+/** Words for messages of pg to which it gives no code. */
 const BY_WORDS: readonly (readonly [RegExp, Words])[] = [
   [/does not support SSL connections/, ({ where }) => `its sslmode asks for TLS, and ${where} speaks none`],
   [/client password must be a (non-empty )?string/, () => 'the server asks for a password, and the address has none'],

@@ -7,9 +7,9 @@ import { oneRow } from './rows.js';
 const MOST_KEPT = 10_000;
 
 /**
- * How users appear in the log: the same tag for the same user in every process on this database, and nobody's name. Ids of users are often
- * e-mail addresses or consecutive numbers, so a plain hash could be guessed. This is a keyed hash (HMAC-SHA-256, RFC 2104), cut to 64 bits,
- * whose key is in the database alone.
+ * Users' tags in the log. A user has the same tag in every process on this database, and a tag does not show the user's id. Ids are often
+ * e-mail addresses or consecutive numbers, so a plain hash could be guessed. A tag is a keyed hash (HMAC-SHA-256, RFC 2104), cut to 64
+ * bits, and only the database has the key.
  */
 @Injectable()
 export class UserTags implements OnModuleInit {
