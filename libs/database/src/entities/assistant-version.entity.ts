@@ -22,7 +22,7 @@ export class AssistantVersion {
   @Column('jsonb')
   definition: Definition;
 
-  /** From the definition, as are the other two. */
+  /** PostgreSQL computes this column and the next two from the definition. */
   @Column({ type: 'text', insert: false, update: false })
   model: string;
 

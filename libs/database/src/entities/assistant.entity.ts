@@ -50,7 +50,7 @@ export class Assistant {
   @Column('integer')
   version: number;
 
-  /** Set when the file no longer defines it. There are no new chats then; existing ones go on. */
+  /** Set when the file no longer defines the assistant. Users then open no new chats with it, and existing chats go on. */
   @Column({ type: 'timestamptz', name: 'retired_at', precision: 3, nullable: true })
   retiredAt: Date | null;
 }

@@ -1,6 +1,6 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 
-/** What all processes on one database share, as one row. */
+/** Data that all processes on one database share, as one row. */
 @Entity('deployment')
 export class Deployment {
   /** Always true: there is one row. */

@@ -12,7 +12,7 @@ export class Dispatch {
   @Column({ type: 'timestamptz', name: 'changed_at', precision: 3 })
   changedAt: Date;
 
-  /** The operator's user id; null: nobody has used the switch. */
+  /** The operator's user id; null: no operator has used the switch. */
   @Column('text', { name: 'changed_by', nullable: true })
   changedBy: string | null;
 }

@@ -22,7 +22,7 @@ export class Job {
   @Column('text', { name: 'user_id' })
   userId: string;
 
-  /** The version of the assistant's definition with which it was accepted; null: its next claim takes the current one. */
+  /** The version of the assistant's definition with which the job was accepted; null: the next claim takes the current version. */
   @Column('integer', { name: 'assistant_version', nullable: true })
   assistantVersion: number | null;
 
@@ -46,7 +46,7 @@ export class Job {
   @Column('smallint')
   step: number;
 
-  /** `seq` of the first message of the history that the finished steps were sent; null: none is finished. */
+  /** `seq` of the first message in the finished steps' history; null: no step is finished. */
   @Column('integer', { name: 'window_from_seq', nullable: true })
   windowFromSeq: number | null;
 
@@ -66,7 +66,7 @@ export class Job {
   @Column({ type: 'timestamptz', name: 'available_at', precision: 3 })
   availableAt: Date;
 
-  /** A stopping worker handed the job back. Workers that were started before this moment leave it to newer ones for some seconds. */
+  /** Set when a stopping worker hands the job back. Workers that were started before this moment leave the job to newer ones for some seconds. */
   @Column({ type: 'timestamptz', name: 'left_to_workers_since', precision: 3, nullable: true })
   leftToWorkersSince: Date | null;
 

@@ -3,7 +3,7 @@ import { Column, Entity, PrimaryColumn } from 'typeorm';
 export type MessageRole = 'system' | 'user' | 'assistant';
 export type MessageStatus = 'complete' | 'incomplete';
 
-/** The model's own words about a refusal; null: it gave none. */
+/** The model's own words about a refusal; null: the model gave none. */
 export interface StopDetails {
   readonly category: string | null;
   readonly explanation: string | null;
@@ -30,7 +30,7 @@ export class Message {
   @Column('text')
   content: string;
 
-  /** Its parts; null: its content is all there is. */
+  /** Its parts; null: the message is its content alone. */
   @Column('jsonb', { nullable: true })
   parts: readonly unknown[] | null;
 
@@ -48,7 +48,7 @@ export class Message {
   @Column('text', { nullable: true })
   model: string | null;
 
-  /** The version of the assistant's definition by which a reply was made; null: not a reply, or an older version wrote it. */
+  /** The version of the assistant's definition that made the reply; null: not a reply, or an older version of the service wrote it. */
   @Column('integer', { name: 'assistant_version', nullable: true })
   assistantVersion: number | null;
 

@@ -1,8 +1,8 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 
 /**
- * Why workers do not call the model at the moment, for operators. Each worker decides for itself, from what it has seen; the row is what
- * the last of them reported.
+ * Tells operators why workers do not call the model at the moment. Each worker decides for itself, from its own calls; the row holds the
+ * latest report.
  */
 @Entity('model_holds')
 export class ModelHold {

@@ -1,8 +1,8 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 
 /**
- * What was deleted when a user asked to erase all their data. Until it is done it names the user, so that any process can go on; afterwards
- * it has counts and names nobody.
+ * The receipt of a user's erasure. Until the erasure is done the receipt names the user, so that any process can go on with it. Afterwards
+ * it has only counts, and names no user.
  */
 @Entity('receipts')
 export class Receipt {

@@ -1,6 +1,6 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
-/** An index that finds the jobs that have waited too long without reading all that wait. */
+/** An index that finds the jobs that have waited too long, so that no statement reads all waiting jobs. */
 export class JobsAge1795565000000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     await runner.query(`CREATE INDEX jobs_age ON jobs (created_at) WHERE status = 'queued'`);

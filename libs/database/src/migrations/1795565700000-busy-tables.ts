@@ -3,10 +3,10 @@ import type { MigrationInterface, QueryRunner } from 'typeorm';
 /**
  * VACUUM of the tables to which each turn writes several times: it comes after a fixed number of turns, however large the tables are.
  *
- * An index of queued or running jobs keeps entries of jobs that have ended until VACUUM, and a statement that looks for the first one
- * passes over them all. PostgreSQL's default is a fifth of the table: with ten million turns it would wait for two million dead rows, and
- * accepting or claiming would take tens of milliseconds. It also leaves the indexes as they are when few pages of a large table changed,
- * unless it is told otherwise.
+ * An index of queued or running jobs keeps entries of jobs that have ended until VACUUM, and a statement that looks for the first job
+ * passes over them all. PostgreSQL's default is a fifth of the table: with ten million turns VACUUM would wait for two million dead rows,
+ * and accepting or claiming would take tens of milliseconds. By default, VACUUM also skips the indexes when few pages of a large table have
+ * changed.
  *
  * The migration locks neither reads nor writes.
  */

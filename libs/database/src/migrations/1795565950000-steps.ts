@@ -1,11 +1,11 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
-/** Longest wait for transactions that are older than the new index, in milliseconds. Nobody waits behind it. */
+/** Longest wait for transactions that are older than the new index, in milliseconds. No other session waits behind it. */
 const INDEX_WAIT_MS = 10 * 60_000;
 
-/** Each by itself: a transaction that locks several tables could deadlock with the turns under way. Each may be made twice. */
+/** Each runs by itself: a transaction that locks several tables could deadlock with turns in flight. Each may run twice. */
 const STATEMENTS = [
-  // Every definition that was ever on offer. Claims read the generated columns without reading the definition, which may be long.
+  // Every definition that was ever on offer. Claims read the generated columns and not the definition, which may be long.
   `CREATE TABLE IF NOT EXISTS assistant_versions (
      slug              text NOT NULL REFERENCES assistants (slug),
      version           integer NOT NULL,
@@ -16,7 +16,7 @@ const STATEMENTS = [
      created_at        timestamptz(3) NOT NULL DEFAULT now(),
      PRIMARY KEY (slug, version)
    )`,
-  // A trigger, so that services of the version before keep theirs, too.
+  // A trigger, so that services of the previous version store their definitions, too.
   `CREATE OR REPLACE FUNCTION keep_assistant_version() RETURNS trigger LANGUAGE plpgsql AS $$
    BEGIN
      INSERT INTO assistant_versions (slug, version, definition)
@@ -30,8 +30,8 @@ const STATEMENTS = [
    SELECT slug, version, to_jsonb(a) - ARRAY['slug', 'version', 'retired_at'] FROM assistants a
    ON CONFLICT DO NOTHING`,
 
-  // No assistant_version: the next claim takes the current one. `step`: how many are finished. `window_from_seq`: the first message of the
-  // history that the finished steps were sent.
+  // Without an assistant_version, the next claim takes the current one. `step`: how many steps are finished. `window_from_seq`: the first
+  // message in the finished steps' history.
   `ALTER TABLE jobs ADD COLUMN IF NOT EXISTS assistant_version integer, ADD COLUMN IF NOT EXISTS step smallint NOT NULL DEFAULT 0,
      ADD COLUMN IF NOT EXISTS window_from_seq integer`,
 
@@ -48,7 +48,7 @@ const STATEMENTS = [
      PRIMARY KEY (job_id, step)
    )`,
 
-  // No parts: the content is all there is.
+  // Without parts, the message is its content alone.
   `ALTER TABLE messages ADD COLUMN IF NOT EXISTS parts jsonb, ADD COLUMN IF NOT EXISTS assistant_version integer`,
 
   // An attempt calls the model once for each step, so the ledger's key has the step.
@@ -57,7 +57,7 @@ const STATEMENTS = [
 
 const INDEX = 'CREATE UNIQUE INDEX CONCURRENTLY model_calls_key ON model_calls (job_id, attempt, step)';
 
-/** The exchange of the key may have to wait, and be tried again: the index that an earlier try has built is used. */
+/** The exchange of the key may have to wait, and be tried again. A later try uses the index that an earlier one has built. */
 const IS_BUILT = `
   SELECT coalesce(bool_or(indisvalid), false) AS built FROM pg_index WHERE indexrelid = to_regclass('model_calls_key')`;
 
@@ -71,11 +71,11 @@ const KEY = `
  * Locks `assistants`, `jobs`, `messages` and `model_calls`, one after the other and each for a moment, and rewrites none of them. The index
  * is built beside the running service.
  *
- * Services of the version before go on. They name no version of the assistant, and the first claim of a newer worker does. They finish no
- * step, and begin a turn that has some from its beginning.
+ * Services of the previous version go on. They name no version of the assistant; the first claim of a newer worker does. They finish no
+ * step, and begin a turn with finished steps anew.
  */
 export class Steps1795565950000 implements MigrationInterface {
-  /** An index that is built beside the running service cannot be built in a transaction. If this breaks off, it begins anew. */
+  /** An index that is built beside the running service cannot be built in a transaction. If the migration breaks off, it begins anew. */
   transaction = false;
 
   async up(runner: QueryRunner): Promise<void> {
@@ -85,7 +85,7 @@ export class Steps1795565950000 implements MigrationInterface {
   }
 
   private async build(runner: QueryRunner): Promise<void> {
-    // One that broke off leaves an index that cannot be used.
+    // A build that broke off leaves an unusable index.
     await runner.query('DROP INDEX IF EXISTS model_calls_key');
     const [{ lock_timeout: before }] = (await runner.query('SHOW lock_timeout')) as [{ lock_timeout: string }];
     await runner.query(`SET lock_timeout = ${INDEX_WAIT_MS}`);
@@ -96,7 +96,7 @@ export class Steps1795565950000 implements MigrationInterface {
     }
   }
 
-  /** Migrations only go forward: a restore brings back what was. */
+  /** Migrations only go forward. Restore a backup to go back. */
   async down(): Promise<void> {
     throw new Error('Migrations are forward only.');
   }
