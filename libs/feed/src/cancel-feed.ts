@@ -18,7 +18,7 @@ export class CancelFeed {
     });
   }
 
-  /** Calls `cancel` when a user asks for the job's cancel, until the returned function is called. */
+  /** Calls `cancel` when a user cancels the job, until the returned function is called. */
   subscribe(jobId: string, cancel: () => void): () => void {
     return this.cancels.add(jobId, cancel);
   }

@@ -2,8 +2,8 @@ import { DISPATCH_CHANNEL, HANDED_BACK } from '#jobs/states.js';
 import type { PgNotifications } from './pg-notifications.js';
 
 /**
- * Tells all workers that dispatch has resumed, or that a stopping worker handed a job back, so that none waits for the reconciler. It is
- * a hint, sent by the statement that changes the row; the row decides.
+ * Tells all workers that dispatch has resumed, or that a stopping worker handed a job back, so that none waits for the reconciler. The
+ * notice is a hint, which the statement that changes the row sends. The row decides.
  */
 export class DispatchFeed {
   private resumed: () => void = () => undefined;

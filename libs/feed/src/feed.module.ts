@@ -11,8 +11,8 @@ import { RedisReplyFeed } from './redis-reply-feed.js';
 import { type FeedEnd, ReplyFeed } from './reply-feed.js';
 
 /**
- * What a process receives about jobs and about replies that are being written. Replies travel through the queue's store. Notices of a job's
- * state are sent with the commit, so they come from PostgreSQL on both stores.
+ * The feeds of a process: states of jobs, and the text of replies that workers are writing. The text travels through the queue's store.
+ * Notices of a job's state are sent with the commit, so they come from PostgreSQL on both stores.
  */
 @Module({})
 export class FeedModule {

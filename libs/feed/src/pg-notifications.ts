@@ -15,17 +15,17 @@ const CONNECT_TIMEOUT_MS = 8_000;
 
 /** Times, in milliseconds. */
 export interface NotificationTimings {
-  /** How often the connection is asked whether its server may be written to. One that is only half there would receive nothing for hours. */
+  /** How often the connection asks its server whether it takes writes. A half-open connection would otherwise receive nothing for hours. */
   readonly check: number;
-  /** How often a notice is sent from where this process writes. */
+  /** How often this process sends itself a notice through its pool. */
   readonly echo: number;
-  /** How long the answer, and that notice, may take. */
+  /** How long the answer or that notice may take. */
   readonly answer: number;
 }
 
 const TIMINGS: NotificationTimings = { check: 5_000, echo: 30_000, answer: 5_000 };
 
-/** Runs a statement where this process writes: in a session of its pool. */
+/** The pool, in whose sessions this process writes. */
 export interface Writer {
   query(statement: string, values: unknown[]): Promise<unknown>;
 }
@@ -51,8 +51,8 @@ interface Channel {
  * Notices of PostgreSQL (LISTEN and NOTIFY). A process has one connection on which it receives notices and sends its own. All subscribers
  * of the process share it.
  *
- * It must be to the server that is written to, which a switchover changes. So the connection is given up when its server only reads, or
- * when it does not receive a notice that this process sends through its pool, whose sessions are short-lived.
+ * The connection must lead to the primary, which a switchover changes. So the process gives it up when its server only reads, or when it
+ * does not receive a notice that the process sends through its pool, whose sessions are short-lived.
  */
 @Injectable()
 export class PgNotifications implements OnApplicationShutdown {
@@ -66,7 +66,7 @@ export class PgNotifications implements OnApplicationShutdown {
   /** The channel for notices that this process sends to itself. */
   private readonly ownChannel = `rejoinder_own_${randomBytes(8).toString('hex')}`;
   private receivedOwn: (() => void) | undefined;
-  /** Set once the server was found not to be the one that is written to, until another one is. */
+  /** Whether the last server proved not to be the primary, and no connection to the primary has been made since. */
   private strayed = false;
   private stopped = false;
   private last: Promise<boolean> = Promise.resolve(true);
@@ -77,13 +77,13 @@ export class PgNotifications implements OnApplicationShutdown {
     private readonly timings = TIMINGS,
   ) {
     this.on(this.ownChannel, { received: () => this.receivedOwn?.(), missed: () => undefined });
-    // Whoever found a switchover need not be the one that listens.
+    // Another connection may notice the switchover first.
     this.stopAttending = onSwitchover(() => {
       if (!this.strayed) void this.checkConnection();
     });
   }
 
-  /** Names a channel to listen to; to be called before `start`. */
+  /** Names a channel to listen to. Call it before `start`. */
   on(name: string, channel: Channel): void {
     this.channels.set(name, channel);
   }
@@ -146,7 +146,7 @@ export class PgNotifications implements OnApplicationShutdown {
       return true;
     };
     try {
-      // The time-out of pg ends with the log-in.
+      // pg's own time-out covers only the log-in.
       if (!(await within(CONNECT_TIMEOUT_MS, listening(), false))) throw new Error('PostgreSQL has fallen silent');
     } catch (error) {
       client.removeAllListeners('notification');
@@ -155,7 +155,7 @@ export class PgNotifications implements OnApplicationShutdown {
     }
     this.client = client;
     if (this.strayed) {
-      // Whoever looks now must not look into the old server: sessions may have been opened to it since.
+      // Subscribers now read their rows, and must not read them on the old server: the pool may have opened sessions to it since.
       leaveSessions();
       this.strayed = false;
       this.logger.log('listens again, on the primary');
@@ -185,23 +185,23 @@ export class PgNotifications implements OnApplicationShutdown {
       this.stray(client, 'the server of the listening connection is read-only now: looking for the primary');
   }
 
-  /** Gives up a connection that does not receive what this process sends where it writes. */
+  /** Gives up a connection that does not receive a notice sent through the pool. */
   private async checkEcho(writer: Writer): Promise<void> {
     const { client } = this;
     if (client === undefined) return;
-    // If the notice could not be sent, its writer gets the error.
+    // If the notice cannot be sent, that is a fault of the pool, not of this connection.
     if (await this.receivesOwn(writer).catch(() => true)) return;
     this.stray(client, 'the listening connection gets no notices: opening another');
   }
 
-  /** Whether a notice comes that is sent where this process writes. @throws when it cannot be sent */
+  /** Sends a notice through the pool. Resolves to whether the connection receives it. @throws when it cannot be sent */
   private async receivesOwn(writer: Writer): Promise<boolean> {
     const own = new Promise<boolean>((resolve) => (this.receivedOwn = () => resolve(true)));
     await writer.query('SELECT pg_notify($1, $2)', [this.ownChannel, '']);
     return within(this.timings.answer, own, false);
   }
 
-  /** Leaves a server that is not the one that is written to, with all sessions that may be there. */
+  /** Leaves a server that is not the primary, and all sessions of this process that may lead to it. */
   private stray(client: SessionClient, words: string): void {
     if (this.client !== client || this.stopped) return;
     this.logger.warn(words);
@@ -215,16 +215,16 @@ export class PgNotifications implements OnApplicationShutdown {
     this.client = undefined;
     this.last = Promise.resolve(false);
     client.removeAllListeners('notification');
-    // It may never end: nobody waits for it.
+    // Not awaited: it may never end.
     client.end().catch(() => undefined);
     this.reconnect(0);
   }
 
-  /** One query after the other: a client of pg has one at a time. @returns whether it succeeded */
+  /** Runs one query after the other: a client of pg runs one at a time. @returns whether it succeeded */
   private inTurn(query: () => Promise<unknown>): Promise<boolean> {
     const done = this.last.then(query).then(
       () => true,
-      () => false, // the connection is lost: its own events tell
+      () => false, // the connection's own events report the loss
     );
     this.last = done;
     return done;

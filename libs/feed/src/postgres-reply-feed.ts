@@ -6,8 +6,8 @@ const PIECES = 'rejoinder_pieces';
 const ASKED = 'rejoinder_asked';
 
 /**
- * The reply feed over PostgreSQL's notices, on the connection that is there for the job feed. All jobs share one channel: a channel for
- * each job would cost a LISTEN, and with every notice a search through all channels of all sessions.
+ * The reply feed over PostgreSQL's notices, on the job feed's connection. All jobs share one channel: a channel for each job would cost a
+ * LISTEN, and with every notice a search through all channels of all sessions.
  */
 export class PostgresReplyFeed extends ReplyFeed {
   private readonly subscribers = new Subscribers<PieceSubscriber>();
@@ -19,7 +19,7 @@ export class PostgresReplyFeed extends ReplyFeed {
   ) {
     super();
     if (end === 'reads') {
-      // Missed pieces need no notice of their own: the job feed, on the same connection, has subscribers read the row.
+      // Missed pieces need no notice of their own: the job feed, on the same connection, makes its subscribers read the row.
       notifications.on(PIECES, { received: (payload) => this.receivedPiece(payload), missed: () => undefined });
     } else {
       notifications.on(ASKED, {

@@ -7,7 +7,7 @@ import { noChannels } from '#queue/redis-examination.js';
 import { isReadOnly } from '#queue/read-only-store.js';
 import { parseRedisUrl } from '#settings/redis-address.js';
 
-/** How long Redis may take for an answer, in milliseconds. */
+/** How long Redis may take to answer, in milliseconds. */
 const ANSWER_MS = 5_000;
 
 /** Time between two tries to connect, in milliseconds. */
@@ -16,7 +16,7 @@ const CHECK_MS = 5_000;
 /** Channels in one SUBSCRIBE when all are subscribed to anew. */
 const AT_ONCE = 1_000;
 
-/** What a channel receives. */
+/** Receives the messages of channels. */
 export interface ChannelSubscriber {
   /** A message arrived. */
   received(channel: string, message: string): void;
@@ -25,11 +25,11 @@ export interface ChannelSubscriber {
 }
 
 /**
- * What a process receives and sends through Redis's channels. It has two connections, since in RESP2, which the client speaks, a connection
- * with subscriptions may send nothing else. All subscribers of the process share them.
+ * A process receives and sends messages through Redis's channels. It has two connections: the client speaks RESP2, in which a connection
+ * with subscriptions cannot publish. All subscribers of the process share them.
  *
- * In a Cluster each connection is to some node, and to another if that one is lost: a message to one node arrives at all. Redis 7 could
- * bind a channel to the node of its slot, but then everything depends on that node, and on a client that follows the slot.
+ * In a Cluster each connection leads to any one node, and to another node if that one is lost: a message to one node reaches all. Redis 7
+ * could bind a channel to the node of its slot, but then all messages would depend on that node, and on a client that follows the slot.
  *
  * Messages are hints. While a connection is down they are dropped, and nothing waits to be sent. Neither start nor stop waits for Redis.
  */
@@ -59,23 +59,23 @@ export class RedisChannels implements OnApplicationShutdown {
   /** Begins to connect. It does not wait for the connections. */
   start(subscriber: ChannelSubscriber): void {
     this.subscriber = subscriber;
-    // Its events report a connection that fails, and it is tried again.
+    // A failed connection is reported by its events, and the client tries again.
     for (const redis of [this.receiving, this.sending]) redis.connect().catch(() => undefined);
-    // An idle connection may be dead for hours before anybody notices.
+    // An idle connection may be dead for hours without a sign.
     this.check = setInterval(() => {
       if (this.receiving.status === 'ready') void answered(this.receiving, this.receiving.ping());
       if (this.sending.status === 'ready') void this.checkWriting();
     }, CHECK_MS);
   }
 
-  /** Subscribes to a channel, now or as soon as Redis is there. */
+  /** Subscribes to a channel, now or as soon as Redis is back. */
   join(channel: string): void {
     this.channels.set(channel, this.subscribe([channel]));
   }
 
   leave(channel: string): void {
     this.channels.delete(channel);
-    // A connection that is down has no subscriptions, and the next one is given only those that remain.
+    // A connection that is down has no subscriptions, and the next one subscribes only to the channels that remain.
     if (this.receiving.status === 'ready') void answered(this.receiving, this.receiving.unsubscribe(channel));
   }
 
@@ -99,7 +99,7 @@ export class RedisChannels implements OnApplicationShutdown {
 
   onApplicationShutdown(): void {
     clearInterval(this.check);
-    // It does not wait for a reply to QUIT, which an absent Redis would not send.
+    // `disconnect` does not wait for a reply to QUIT, which an absent Redis would not send.
     for (const redis of [this.receiving, this.sending]) redis.disconnect();
   }
 
@@ -121,14 +121,15 @@ export class RedisChannels implements OnApplicationShutdown {
     this.backAgain();
   }
 
-  /** Only the connection that comes back last reports this: subscribers then ask on one connection and are answered on the other. */
+  /** Only the connection that comes back last reports this: a subscriber asks on one connection and gets the answer on the other. */
   private backAgain(): void {
     if (this.subscribed && this.sending.status === 'ready') this.subscriber?.missed();
   }
 
   /**
-   * A replica passes nothing on, and receives only what is sent to its primary. After a failover the address may lead to another one, so both
-   * connections are made anew. It is asked to remove what is not there, as it need not tell us what it is. In a Cluster any node will do.
+   * Finds out whether the server is a replica, which passes no message on to its primary. The check removes a key that does not exist: a
+   * replica refuses that, and no other answer is needed. After a failover the address may lead to another server, so both connections are
+   * made anew. In a Cluster any node will do.
    */
   private async checkWriting(): Promise<void> {
     const asked = this.cluster ? this.sending.ping() : this.sending.del(`${QUEUE_PREFIX}:examination`);
@@ -151,7 +152,7 @@ function connection(redisUrl: string, connectionName: string): Redis {
   const redis = plainRedis(parseRedisUrl(redisUrl), {
     connectionName,
     lazyConnect: true,
-    // No message waits for an absent Redis or is sent twice: it would arrive late, and the queue would grow without bound.
+    // No message waits for an absent Redis, and none is sent twice: it would arrive late, and the offline queue would grow without bound.
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
@@ -165,7 +166,7 @@ function connection(redisUrl: string, connectionName: string): Redis {
 }
 
 /**
- * Whether Redis has done what was asked. A connection that does not answer in time is replaced; otherwise questions would pile up behind
+ * Whether Redis has carried out the command. A connection that does not answer in time is replaced: otherwise commands would pile up behind
  * the unanswered one.
  */
 async function answered(redis: Redis, asked: Promise<unknown>): Promise<boolean> {

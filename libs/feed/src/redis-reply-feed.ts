@@ -56,7 +56,7 @@ export class RedisReplyFeed extends ReplyFeed {
   }
 
   async ask(jobId: string, attempt: number, offset: number): Promise<boolean> {
-    // The answer arrives on another connection than the one that asks. It would be lost before that one has subscribed.
+    // The answer arrives on the receiving connection. It would be lost if that connection has not subscribed yet.
     if (!(await this.channels.listensTo(PIECES + jobId))) return false;
     return this.channels.publish([[ASKED, `${jobId} ${attempt} ${offset}`]]);
   }

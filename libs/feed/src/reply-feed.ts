@@ -15,28 +15,28 @@ export interface Piece {
  */
 export type PieceSubscriber = (piece: Piece | undefined) => void;
 
-/** Called with what a reader lacks. `undefined`: a question may have been missed, so it may be anything. */
+/** Called with the position from which a reader lacks text. `undefined`: a question may have been missed, so readers may lack any text. */
 export type Writer = (lacks: Pick<Piece, 'attempt' | 'offset'> | undefined) => void;
 
 /**
- * Longest text of one piece, in UTF-16 code units. A notice of PostgreSQL has 8,000 bytes and a code unit at most three; the rest is for
- * ids and offset. Redis would take more, which nobody needs.
+ * Longest text of one piece, in UTF-16 code units. A notice of PostgreSQL has 8,000 bytes, and a code unit takes at most three; the rest is
+ * for ids and offset. Redis would take more, but no piece needs it.
  */
 export const LONGEST_PIECE = 2_500;
 
 /**
- * What the two apps tell one another about replies that are being written: the worker sends the text to the clients that stream it, and
- * they ask for text that they lack. It travels through the queue's store, PostgreSQL or Redis.
+ * The feed of replies in progress. The worker sends the text to the processes whose clients stream it, and these ask for text that they
+ * lack. Both travel through the queue's store, PostgreSQL or Redis.
  *
  * Nothing here is stored, and pieces may be lost. A reader that finds a gap, or comes late, asks the worker for the text from an offset on.
- * The row has what the worker has saved. While the store is away nothing arrives and nothing waits to be sent; once it is back, both sides
- * learn that they may have missed something.
+ * The row has the text that the worker has saved. While the store is away nothing arrives and nothing waits to be sent. Once it is back,
+ * both sides learn that they may have missed messages.
  */
 export abstract class ReplyFeed {
   /** Sends pieces to all subscribers of their jobs, in any process. Never throws. @returns whether they were sent */
   abstract publish(pieces: readonly Piece[]): Promise<boolean>;
 
-  /** Calls `subscriber` with each piece of the job, until the returned function is called. */
+  /** Calls `subscriber` with each piece of the job's text, until the returned function is called. */
   abstract subscribe(jobId: string, subscriber: PieceSubscriber): () => void;
 
   /**

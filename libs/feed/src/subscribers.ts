@@ -1,4 +1,4 @@
-/** Called when an id gets its first subscriber, and when it has lost its last. */
+/** Called when an id gets its first subscriber, and when it loses its last. */
 export interface Interest {
   first(id: string): void;
   last(id: string): void;
