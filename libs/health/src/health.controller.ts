@@ -6,7 +6,7 @@ import { HealthService } from './health.service.js';
 
 type Health = components['schemas']['Health'];
 
-/** Probes: does the process live, and may it get work? */
+/** Probes: is the process alive, and may it get work? */
 @Controller('health')
 export class HealthController {
   constructor(
@@ -14,13 +14,13 @@ export class HealthController {
     @Optional() private readonly details?: HealthDetails,
   ) {}
 
-  /** Alive: the event loop turns. It asks nothing else, so that an outage of the database restarts no process. */
+  /** Alive: the event loop turns. Nothing else is checked, so that an outage of the database restarts no process. */
   @Get('live')
   live(): Health {
     return { status: 'ok' };
   }
 
-  /** Ready: the database answers, and the process was not told to stop. The queue is reported only: without it turns are accepted all the same. */
+  /** Ready: the database answers, and the process is not stopping. The queue is only reported, since the service accepts turns without it. */
   @Get('ready')
   async ready(@Res({ passthrough: true }) reply: FastifyReply): Promise<Health> {
     const health = await this.health.check();

@@ -10,7 +10,7 @@ type Health = Required<components['schemas']['Health']>;
 
 const DATABASE_TIMEOUT_MS = 2_000;
 
-/** What the database says; of the model only if it answers. */
+/** The checks that the database answers. `model` is present only if the database answers, since the holds are its rows. */
 type DatabaseHealth = Pick<Health['checks'], 'database' | 'model'>;
 
 @Injectable()
@@ -24,15 +24,15 @@ export class HealthService implements OnModuleDestroy {
   ) {}
 
   /**
-   * Asks the stores, both at once, and waits two seconds at most. Whoever asks meanwhile gets the same answer: anybody may ask, and
-   * stores in trouble are not to be asked by all of them.
+   * Asks both stores at once, and waits two seconds at most. Probes that come meanwhile share the answer: any client may probe, and many
+   * probes must not burden stores in trouble.
    */
   check(): Promise<Health> {
     this.checking ??= this.ask().finally(() => (this.checking = undefined));
     return this.checking;
   }
 
-  /** Nest calls this first when it closes: what is under way may finish, and no more work is to come here. */
+  /** Nest calls this first when it closes: work in progress may finish, and no more should come to this process. */
   onModuleDestroy(): void {
     this.stopping = true;
   }
@@ -45,7 +45,7 @@ export class HealthService implements OnModuleDestroy {
     };
   }
 
-  /** Asks the database whether it may be written to, and reads the holds, which keep workers from calling the model. */
+  /** Asks the database whether it takes writes, and reads the holds, which keep workers from calling the model. */
   private askDatabase(): Promise<DatabaseHealth> {
     const ask = async (): Promise<DatabaseHealth> => {
       const database = (await onlyReads(this.manager)) ? 'read_only' : 'ok';
