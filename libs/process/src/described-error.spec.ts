@@ -5,7 +5,7 @@ import { describeError, inBrief } from './described-error.js';
 const failed = (driver: object, message: string): Error =>
   new QueryFailedError('SELECT $1', ['secret'], Object.assign(new Error(message), driver));
 
-/** An error thrown by V8 itself. */
+/** The error that V8 itself throws. */
 const thrownBy = (work: () => unknown): unknown => {
   try {
     return work();

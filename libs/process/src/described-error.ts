@@ -1,7 +1,7 @@
 /*
  * Errors quote input. A JSON parser repeats the body, PostgreSQL the value ("invalid input syntax", "Key (…) already exists"), V8 the text
- * on which a property was set, the model the prompt, an address its password. So the log has an error's kind, its codes and where in our
- * code it came up. It has the message only if that is known to quote nobody.
+ * on which a property was set, the model the prompt, and an error about an address its password. So the log has an error's kind, its codes
+ * and the place in our code. It has the message only if that is known to quote no input.
  */
 
 /** An error as the log shows it. */
@@ -14,7 +14,7 @@ export interface DescribedError {
   readonly constraint?: string;
   readonly table?: string;
   readonly column?: string;
-  /** The type of the model's error, and the provider's id of the request, to ask about it there. */
+  /** The type of the model's error, and the provider's id of the request, by which the provider's support finds it. */
   readonly kind?: string;
   readonly model_request_id?: string;
   readonly stack?: string;
@@ -27,13 +27,13 @@ const DEEPEST = 3;
 /** How many frames of a stack are logged. */
 const MOST_FRAMES = 12;
 
-/** Names and codes are short and hold no characters of a sentence. */
+/** A name or a code: short, and without spaces. */
 const WORD = /^[\w.:-]{1,80}$/;
 
 /** Error types of the Messages API, and others that a similar server may make up. */
 const KIND = /^[a-z_]{1,40}_error$/;
 
-/** Errors whose messages this project writes, without anything that a caller has sent. */
+/** Errors whose messages this project writes, without any input of a client. */
 const OURS = new Set([
   'ModelFault',
   'ProxyFault',
@@ -46,8 +46,8 @@ const OURS = new Set([
 ]);
 
 /**
- * Codes of a PostgreSQL that is away, overloaded or closed to us (appendix A), or whose tables are not as expected. Their messages describe
- * PostgreSQL and us alone.
+ * Codes of PostgreSQL (appendix A) when it is away, overloaded or closed to us, or when its tables are not as expected. Their messages
+ * describe only PostgreSQL and us.
  */
 const SERVER_STATE = /^(08|28|3D|53|57|58)...$|^(40001|40P01|55P03|25P03|25006|42501|42703|42883|42P01)$/;
 
@@ -67,23 +67,24 @@ const CONNECTION_WORDS = new Set([
   'Command timed out',
   "Stream isn't writeable and enableOfflineQueue options is false",
   'too many requests are unanswered',
-  // Our own, about what the model sent.
+  // Our own, about the model's answer.
   'not an event stream',
   'the stream ended before the message did',
   'the message is empty',
 ]);
 
-/** Answers of Redis about itself or our rights. `ERR` repeats what it was sent. */
+/** Answers of Redis about itself or our rights. `ERR` is not among them: it repeats the command. */
 const REDIS_STATE =
   /^(NOPERM|NOAUTH|WRONGPASS|OOM|READONLY|LOADING|MISCONF|CLUSTERDOWN|MASTERDOWN|NOREPLICAS|BUSY|TRYAGAIN|ERR DB index is out of range)\b/;
 
-/** What the log may show of anything thrown. */
+/** The part of a thrown value that the log may show. */
 export function describeError(thrown: unknown, depth = 0): DescribedError {
   if (!(thrown instanceof Error)) return { type: typeof thrown };
   const error = thrown as Error & Record<string, unknown>;
   const inner = error.cause ?? error['driverError'];
   const message = safeMessage(error);
-  // The message of our own errors says where they come from. The outermost of an error and its causes has the whole stack.
+  // Our own errors need no stack: their message says where they come from. A cause needs none, since the outermost error has the whole
+  // stack.
   const stack = depth === 0 && !OURS.has(error.name) ? framesOf(error) : undefined;
   return {
     type: word(error.name) ?? 'Error',
@@ -104,20 +105,20 @@ export function inBrief(thrown: unknown): string {
   return message ?? (code === undefined ? type : `${type} ${code}`);
 }
 
-/** The same, to be printed where there is no log, yet or at all. */
+/** The same, for a program that prints it because it has no log, or none yet. */
 export function inspectable(thrown: unknown): string {
   const { stack, ...fields } = describeError(thrown);
   return `${JSON.stringify(fields)}${stack === undefined ? '' : `\n${stack}`}`;
 }
 
-/** The message of an error, if it is known to quote nobody. */
+/** The message of an error, if it is known to quote no input. */
 function safeMessage(error: Error & Record<string, unknown>): string | undefined {
   const { message } = error;
-  // The first line only: some messages go on with long hints.
+  // The first line only: some messages continue with long hints.
   const words = message.split('\n', 1)[0]?.slice(0, 300);
   if (words === undefined || words === '') return undefined;
   if (OURS.has(error.name)) return message.slice(0, 2_000);
-  // A system error: the call, and the address.
+  // The message of a system error: the call, and the address.
   if (typeof error['syscall'] === 'string') return words;
   if (CONNECTION_WORDS.has(message)) return words;
   const { code, severity } = (error['driverError'] ?? error) as { code?: unknown; severity?: unknown };
@@ -127,13 +128,13 @@ function safeMessage(error: Error & Record<string, unknown>): string | undefined
   return undefined;
 }
 
-/** Errors of the model's client have the type of the error and the provider's id of the request. */
+/** Fields that only errors of the model's client have. */
 function modelFields({ type, requestID }: Record<string, unknown>): Pick<DescribedError, 'kind' | 'model_request_id'> {
   const kind = typeof type === 'string' && KIND.test(type) ? type : undefined;
   return { ...pick('kind', kind), ...pick('model_request_id', word(requestID)) };
 }
 
-/** The frames, which follow the message in a stack. A stack that does not contain the message as it is gives none. */
+/** The frames, which follow the message in a stack; none if the stack does not hold the message as it is. */
 function framesOf({ stack, message }: Error): string | undefined {
   const at = stack?.indexOf(message) ?? -1;
   if (stack === undefined || at === -1) return undefined;

@@ -5,8 +5,8 @@ import type { Socket } from 'node:net';
 const MOST = 100;
 
 /**
- * Limits such a port to few connections: the oldest is closed for a new one, so that open connections cannot shut out a probe. It also
- * limits requests to short ones: a client that does not send or does not read is cut.
+ * Limits such a port to few connections. A new connection closes the oldest, so that open connections cannot shut out a probe. Requests
+ * must be short, too: the server cuts off a client that does not send or does not read.
  */
 export function keepFewConnections(server: Server, most = MOST): void {
   const open = new Set<Socket>();

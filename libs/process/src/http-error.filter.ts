@@ -15,7 +15,7 @@ export class HttpErrorFilter implements ExceptionFilter {
     const http = host.switchToHttp();
     const request = http.getRequest<FastifyRequest>();
     const reply = http.getResponse<FastifyReply>();
-    // A client that leaves in the middle of its request looks like a store that does.
+    // When a client leaves in the middle of its request, the error looks like that of a lost store.
     const brokeOff = thrown !== null && thrown === request.raw.errored;
     const error = brokeOff ? new ServiceError('malformed_request', 'The request broke off.') : translate(thrown);
 
@@ -28,7 +28,7 @@ export class HttpErrorFilter implements ExceptionFilter {
       reply.raw.destroy();
       return;
     }
-    // Headers of the answer that failed.
+    // Removes the headers of the answer that failed.
     for (const name of ['etag', 'location', 'link', 'preference-applied', 'retry-after']) reply.removeHeader(name);
     void reply
       .status(error.status)

@@ -2,14 +2,14 @@
 export interface LinkedSignal {
   /** Aborts with the first of its sources, and for the same reason. */
   readonly signal: AbortSignal;
-  /** Ends the following. The caller calls it when its call has ended, so that signals that live longer keep nothing of it. */
+  /** Stops following. The caller calls it when its work has ended, so that sources that live longer hold no reference to it. */
   readonly release: () => void;
 }
 
 /**
- * Links the signals that may end a call. `AbortSignal.any` does the same, but on Node 20 it holds its sources by weak references
- * only: the next garbage collection takes one that nobody else holds, and a silent server is waited for until its connection
- * breaks. Here each source has a plain listener, which holds the controller until `release`.
+ * Links the signals that may end a call. `AbortSignal.any` does the same, but on Node 20 it holds its sources by weak references only. The
+ * next garbage collection takes a source without another reference, and then a call waits for a silent server until its connection breaks.
+ * Here each source has a plain listener, which holds the controller until `release`.
  */
 export function linkedSignal(...sources: readonly AbortSignal[]): LinkedSignal {
   const controller = new AbortController();

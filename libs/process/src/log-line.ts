@@ -1,7 +1,7 @@
 import { describeError } from './described-error.js';
 
 /**
- * The fields of a log line. The list is closed, so that no object at hand gets in: never a prompt, a reply, a title, metadata, a token, a
+ * The fields of a log line. The list is closed, so that no object gets in by chance: never a prompt, a reply, a title, metadata, a token, a
  * key, or an address that a client asked for.
  */
 export interface LogFields {
@@ -10,9 +10,9 @@ export interface LogFields {
   readonly chat_id?: string;
   readonly assistant?: string;
   readonly attempt?: number;
-  /** A user's tag (see {@link UserTags}): the same for the same user, and nobody's name. */
+  /** A user's tag (see {@link UserTags}): always the same for a user, and not the user's id. */
   readonly user?: string;
-  /** An operator's tag, for what operators do. */
+  /** An operator's tag, for operators' requests. */
   readonly operator?: string;
   readonly method?: string;
   /** The path as in the contract. */

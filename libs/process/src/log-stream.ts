@@ -9,9 +9,9 @@ export interface LogStream {
 }
 
 /**
- * Standard output, written to at the end of each turn of the event loop, and when the process ends: at once for whoever reads it, and
- * however many lines a turn has, one call of the system. Each costs more than all else about a line. It waits for a reader that is
- * slow, as what is written is to be complete and in order; when the reader is gone, the process goes on without.
+ * Standard output. All lines of a turn of the event loop are written together at its end, and when the process ends: a reader sees them at
+ * once, and they need one system call, which costs more than all other work for a line. The write waits for a slow reader, so that the log
+ * is complete and in order. When the reader is gone, the process goes on without it.
  */
 export function standardOutput(): LogStream {
   // The lines are gathered here: the destination's own buffer ends with `flushSync`, which never returns when the reader is gone.

@@ -10,15 +10,15 @@ import { asText } from './text-line.js';
 /** Contexts of Nest's own wiring at start: a line for each module and route. */
 const WIRING = new Set(['NestFactory', 'InstanceLoader', 'RoutesResolver', 'RouterExplorer', 'NestApplication']);
 
-/** `startApp` prints errors of a start, once. */
+/** Left to `startApp`, which prints an error of a start once. */
 const START_ERRORS = new Set(['ExceptionHandler', 'TypeOrmModule']);
 
 /**
- * The log of an app: one JSON object a line (`LOG_FORMAT=json`, the default in production), or lines to read. It goes to stdout
- * in order, with the last words of a process that ends.
+ * The log of an app: one JSON object a line (`LOG_FORMAT=json`, the default in production), or lines to read. It goes to stdout in order,
+ * and no last line of a process that ends is lost.
  *
- * Nothing that anybody has sent gets in: our own lines are {@link LogLine}s, whose fields are a closed list; of errors it has what
- * {@link describeError} knows to be safe; and should a secret of the settings or a token come in by another way, it is masked.
+ * No client's input gets in. Our own lines are {@link LogLine}s, whose fields are a closed list. Errors appear as {@link describeError}
+ * gives them. If a secret of the settings or a token comes in by another way, it is masked.
  */
 export class AppLogger implements LoggerService {
   private readonly pino: Logger;
@@ -62,7 +62,7 @@ export class AppLogger implements LoggerService {
     this.write('fatal', message, rest);
   }
 
-  /** Only the context is taken from what the framework adds: a stack begins with its error's message. */
+  /** Uses only the context of the framework's arguments: a stack begins with its error's message. */
   private write(level: Level, message: unknown, rest: readonly unknown[]): void {
     if (!this.pino.isLevelEnabled(level)) return;
     const { words, fields, error } = linesOf(message);

@@ -1,12 +1,12 @@
 import type { Settings } from '#settings/settings.js';
 
-/** What stands where a secret would. */
+/** Replaces a secret. */
 const MASK = '***';
 
 /** A JSON Web Token (RFC 7519), signed: three parts, of which the first begins with `{"`. */
 const TOKEN = /eyJ[\w-]{8,}\.[\w-]+\.[\w-]*/g;
 
-/** Shorter secrets are words that occur anywhere. */
+/** A shorter secret may be an ordinary word, and is not masked. */
 const SHORTEST_SECRET = 6;
 
 /** The log's last line of defence: replaces tokens, and the secrets of the settings, in a line. */
@@ -15,7 +15,7 @@ export function masked(settings: Settings): (line: string) => string {
   const passwords = [database.url, redisUrl, model.proxy?.url].flatMap(passwordOf);
   const secrets = [jwt.secret, model.apiKey, ...passwords]
     .filter((secret) => secret !== undefined && secret.length >= SHORTEST_SECRET)
-    // As it is written in JSON.
+    // The secret as JSON writes it.
     .map((secret) => JSON.stringify(secret).slice(1, -1));
   return (line) => {
     let safe = line.includes('eyJ') ? line.replace(TOKEN, MASK) : line;
@@ -24,7 +24,7 @@ export function masked(settings: Settings): (line: string) => string {
   };
 }
 
-/** Passwords of an address, encoded and decoded. PostgreSQL's may lack a host and Redis's may have several: no URL to a browser. */
+/** Passwords of an address, encoded and decoded. `URL` cannot parse all addresses: PostgreSQL's may lack a host, and Redis's may have several. */
 function passwordOf(url = ''): string[] {
   const [, entered] = /^[a-z+]+:\/\/[^/?#:]*:([^/?#]*)@/i.exec(url) ?? [];
   const parameters = [...url.matchAll(/[?&](?:sentinel_)?password=([^&]*)/g)].map(([, password]) => password);

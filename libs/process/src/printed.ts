@@ -1,18 +1,17 @@
 import { Logger } from '@nestjs/common';
 import { logLine } from './log-line.js';
 
-/** Prints of libraries that may be repeated: they are about the stores alone. */
+/** Lines that libraries print and that the log may repeat, since they are only about the stores. */
 const SAFE = [/^BullMQ: PostgreSQL \d+ or newer is recommended for the PostgreSQL backend \(detected [\w.]+\)\.$/];
 
-/** Prints about findings that the examination of Redis logs in our own words. */
+/** Lines about findings that the examination of Redis logs in our own words. */
 const KNOWN = [/^IMPORTANT! Eviction policy is /, /^It is highly recommended to use a minimum Redis version /];
 
 const METHODS = { debug: 'debug', log: 'log', info: 'log', warn: 'warn', error: 'error', trace: 'debug' } as const;
 
 /**
- * Has the log say that a library printed something, or Node warned of something: printed as it comes, it would be plain text among
- * lines of JSON. Its words are left out unless they are known, for nobody knows whom they quote.
- * @returns gives the console back
+ * Makes the log report that a library printed a line, or that Node warned: otherwise plain text would stand among lines of JSON. The log
+ * leaves out words that it does not know, since they may quote a client. @returns a function that gives the console back
  */
 export function logWhatIsPrinted(): () => void {
   const logger = new Logger('console');

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
-/** The top of the project: the nearest directory above this module that has `openapi.yaml`, however the module was built. */
+/** The top of the project: the nearest directory above this module, built or not, that has `openapi.yaml`. */
 export const ROOT = rootAbove(import.meta.dirname);
 
 /** The contract. */

@@ -11,21 +11,21 @@ import { StartFault } from '#errors/start-fault.js';
 /** An app that listens. */
 export interface Started {
   readonly app: INestApplication;
-  /** How long it may take to stop, in milliseconds; left out: {@link STOP_MS}. */
+  /** How long the app may take to stop, in milliseconds. The default is {@link STOP_MS}. */
   readonly stopMs?: number;
 }
 
 /**
- * Runs an app's start. A fault that its operator can mend (a {@link StartFault}, or a database that goes away meanwhile) is printed as
- * its message alone; anything else with its stack. Either way the process ends with 1.
+ * Runs an app's start. If its operator can mend the fault (a {@link StartFault}, or a database that goes away meanwhile), only the message
+ * is printed, and otherwise the stack, too. Either way the process ends with 1.
  */
 export async function startApp(name: string, start: () => Promise<Started>): Promise<void> {
   process.on('unhandledRejection', (reason) => {
-    // A bug, but no reason to drop every other request. It is logged and the process goes on.
+    // A bug, but no reason to drop every other request: the process logs it and goes on.
     new Logger(name).error(logLine('unhandled rejection', {}, reason));
   });
   process.on('uncaughtException', (error) => {
-    // Node would print it with what it quotes.
+    // Node would print the message, which may quote input.
     new Logger(name).fatal(logLine('uncaught exception', {}, error));
     process.exit(1);
   });
@@ -43,10 +43,10 @@ export async function startApp(name: string, start: () => Promise<Started>): Pro
   }
 }
 
-/** Longest graceful stop; whoever sends the signal must leave a little more before SIGKILL. In milliseconds. */
+/** Longest graceful stop, in milliseconds. Kubernetes, Compose and the like must wait a little longer before SIGKILL. */
 export const STOP_MS = 25_000;
 
-/** Time the connections to the stores have to close in order, in milliseconds. */
+/** How long the connections to the stores may take to close in order, in milliseconds. */
 const LEAVE_MS = 3_000;
 
 /** SIGTERM, SIGINT and SIGHUP stop the app in order and end the process with 0; with 1 when that takes too long. */
@@ -62,7 +62,7 @@ function stopOnSignal(name: string, app: INestApplication, stopMs: number): void
         logger.error(`could not stop within ${stopMs / 1_000} s`);
         process.exit(1);
       }, stopMs).unref();
-      // Once the port is closed only the stores are left to disconnect from, and they may be away.
+      // Once the port is closed, only the connections to the stores remain, and the stores may be away.
       (app.getHttpServer() as Server).once('close', () => {
         setTimeout(() => {
           logger.warn('a store is away: the process leaves some connections open');
@@ -88,8 +88,8 @@ function wordsOf(error: unknown): string {
 }
 
 /**
- * Connections that may wait for a process to accept them. Clients come back all at once after a restart, and each that finds no room is
- * refused or waits for seconds. The system takes no more than its own limit (`net.core.somaxconn`); Node asks for 511.
+ * Connections that may wait until the process accepts them. After a restart all clients come back at once, and a client that finds no room
+ * is refused or waits for seconds. The system lowers the number to its own limit (`net.core.somaxconn`). Node's default is 511.
  */
 const BACKLOG = 16_384;
 

@@ -1,7 +1,7 @@
-/** Fields that a line shows elsewhere than among the others. */
+/** Fields with a place of their own in a line. */
 const PLACED = new Set(['time', 'level', 'app', 'context', 'msg', 'error']);
 
-/** Characters that a terminal takes for commands, or that change lines or the order of letters (C0, DEL, C1, and Unicode's own). */
+/** Characters that a terminal takes for commands, that break lines or that change the order of letters (C0, DEL, C1, and Unicode's own). */
 // eslint-disable-next-line no-control-regex -- these
 const ORDERS = /[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]/g;
 
@@ -29,7 +29,7 @@ function errorText({ stack, cause, ...fields }: Record<string, unknown>): string
   return `      ${words.join(' ')}\n${below}${because}`;
 }
 
-/** JSON escapes these characters; here it must be done by hand. */
+/** Escapes these characters, as JSON does. */
 function shown(value: unknown): string {
   return String(value).replace(ORDERS, (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }

@@ -20,7 +20,7 @@ describe('a time limit', () => {
   let server: Server;
   let url: string;
   beforeAll(async () => {
-    // It begins an answer and never ends it.
+    // The server begins an answer and never ends it.
     server = createServer((_, response) => void response.writeHead(200).write('and then')).listen(0, '127.0.0.1');
     await once(server, 'listening');
     url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -30,7 +30,7 @@ describe('a time limit', () => {
     server.close();
   });
 
-  /** How many of {@link CALLS} bodies without end are given up in time, with a collector that runs all the while. */
+  /** How many of {@link CALLS} endless bodies are given up in time while the garbage collector runs. */
   const givenUp = async (call: (stay: AbortSignal) => Promise<Response>): Promise<number> => {
     const leave = new AbortController();
     setMaxListeners(CALLS, leave.signal);
@@ -40,7 +40,7 @@ describe('a time limit', () => {
         await (await call(leave.signal)).text();
       })().catch(() => (ended += 1));
     }
-    // The event loop turns in between: V8 keeps an object that a weak reference gave to the end of a turn.
+    // The event loop must turn in between: V8 keeps an object that a weak reference has returned until the end of the turn.
     for (const begun = Date.now(); ended < CALLS && Date.now() - begun < GIVEN_UP_MS; await sleep(20)) collect();
     return ended;
   };

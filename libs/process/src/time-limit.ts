@@ -2,7 +2,7 @@ import { type LinkedSignal, linkedSignal } from './linked-signal.js';
 
 /** A signal that aborts when its time is over, or with another signal. */
 export interface TimeLimit extends LinkedSignal {
-  /** Whether it was the time that ended it. */
+  /** Whether the time ended the call. */
   readonly late: boolean;
 }
 
@@ -10,9 +10,10 @@ export interface TimeLimit extends LinkedSignal {
  * Aborts after `ms` milliseconds with a `TimeoutError`, as `AbortSignal.timeout` does, or with the first of `sources`.
  *
  * The timer holds its controller, so no garbage collection can take the limit away. Node 20 keeps neither the signals given to
- * `AbortSignal.any` nor that of a `Request` which was made with `AbortSignal.timeout`; then nothing ends what they should end.
+ * `AbortSignal.any` nor the signal of a `Request` made with `AbortSignal.timeout`. Then nothing ends the calls that these signals should
+ * end.
  *
- * The timer keeps no process alive, and lets go of the sources when it fires. The caller may call `release` before that.
+ * The timer keeps no process alive, and releases the sources when it fires. The caller may call `release` before that.
  */
 export function timeLimit(ms: number, ...sources: readonly AbortSignal[]): TimeLimit {
   const own = new AbortController();

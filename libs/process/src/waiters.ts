@@ -1,4 +1,4 @@
-/** Waits for an event in this process, in order of arrival. */
+/** Code in this process that waits for an event, in order of arrival. */
 export class Waiters {
   private readonly waiting = new Set<() => void>();
 
@@ -16,7 +16,7 @@ export class Waiters {
     });
   }
 
-  /** Wakes the one that has waited longest. */
+  /** Wakes the waiter that has waited longest. */
   wakeFirst(): void {
     const [wake] = this.waiting;
     wake?.();
