@@ -15,13 +15,13 @@ export const QUEUE_SCHEMA = 'bullmq';
 
 export interface QueueStore {
   readonly databaseUrl: string;
-  /** Unset: the queue is on PostgreSQL. */
+  /** Undefined: the queue is on PostgreSQL. */
   readonly redisUrl: string | undefined;
 }
 
 /**
  * BullMQ's connection, for producers and workers. A producer's commands fail at once while the store is away, since a request must not
- * hang. A worker waits for its store without end, as BullMQ demands on Redis.
+ * hang. A worker waits for its store for ever, as BullMQ demands on Redis.
  */
 export function queueConnection(store: QueueStore, role: 'producer' | 'worker'): ConnectionOptions {
   if (store.redisUrl !== undefined) {
@@ -29,9 +29,9 @@ export function queueConnection(store: QueueStore, role: 'producer' | 'worker'):
   }
   const options: SessionOptions<PoolConfig> = {
     connectionString: store.databaseUrl,
-    // Four for statements, and one that listens.
+    // Four connections for statements, and one that listens.
     max: 5,
-    // However busy it is: after a failover the address may lead to another server.
+    // Even for a busy connection: after a failover the address may lead to another server.
     maxLifetimeSeconds: 60,
     application_name: `rejoinder-queue-${role}`,
     connectionTimeoutMillis: 5_000,
@@ -41,7 +41,7 @@ export function queueConnection(store: QueueStore, role: 'producer' | 'worker'):
       idle_in_transaction_session_timeout: 15_000,
       schema: QUEUE_SCHEMA,
     },
-    // A time-out of the server does not help when the server, or the way to it, hangs.
+    // The server's time-outs do not help when the server, or the way to it, hangs.
     query_timeout: 12_000,
     keepAlive: true,
   };

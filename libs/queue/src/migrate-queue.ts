@@ -5,7 +5,7 @@ import { QUEUE_SCHEMA } from './connection.js';
 
 const LONGEST_CONNECTION_WAIT_MS = 10_000;
 
-/** Brings BullMQ's own tables (schema `bullmq`) up to date. It waits at most `lockWaitMs` for each lock (0: without end). */
+/** Brings BullMQ's own tables (schema `bullmq`) up to date. It waits at most `lockWaitMs` for each lock (0: for ever). */
 export async function migrateQueue(databaseUrl: string, lockWaitMs = 0): Promise<void> {
   const client = new SessionClient({
     connectionString: databaseUrl,

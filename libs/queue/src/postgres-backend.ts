@@ -11,42 +11,42 @@ interface Ready {
 }
 
 interface Connection extends Ready {
-  /** The session of the pool that listens, once somebody waits. */
+  /** The session of the pool that listens, once a worker waits. */
   readonly listenClient?: { readonly connection: { readonly stream: Socket } };
   handleListenClientError(client: unknown, error: unknown): void;
   close(): Promise<void>;
 }
 
 interface Backend extends Ready {
-  /** Whether BullMQ takes the session for one that listens. */
+  /** Whether BullMQ believes that the session listens. */
   listening: boolean;
-  /** Has a session listen. @returns it */
+  /** Makes a session listen. @returns the session */
   ensureListening(): Promise<unknown>;
 }
 
-/** How often another session is tried when one is lost as it begins to listen. */
+/** How many sessions are tried if each is lost as it begins to listen. */
 const TRIES = 3;
 
-/** How long a worker waits for a notice before it looks by itself, in seconds. */
+/** How long a worker waits for a notice before it looks for tickets by itself, in seconds. */
 const LONGEST_BLOCK_SECONDS = 5;
 
 /**
  * BullMQ's backend on PostgreSQL, with five changes.
  *
- * It gets a pool of ours, whose sessions have the settings that we rely on. A pool of its own asks for its schema in the message that
- * opens a session, where a pooler such as PgBouncer refuses it.
+ * It gets a pool of ours, whose sessions have the settings that we rely on. BullMQ's own pool asks for its schema in the message that opens
+ * a session, and a pooler such as PgBouncer refuses that.
  *
- * It does not remember a first connection that fails, because PostgreSQL restarts or has no connection to spare while a process starts.
- * BullMQ would refuse every question from then on, and its worker would spin until somebody restarts the process.
+ * It does not remember a first connection that fails: PostgreSQL may restart, or have no connection to spare, while a process starts.
+ * Otherwise BullMQ would refuse every command from then on, and its worker would spin until an operator restarts the process.
  *
  * It waits seconds for a notice. BullMQ's worker waits for up to an hour after an error and trusts that a lost connection wakes it. A
  * connection that is lost in the moment before the wait does not wake it.
  *
- * It does not wait with a session that is lost. A session that ends in the moment in which the pool hands it over tells the pool alone,
- * and BullMQ keeps it. One that ends with the answer to LISTEN is replaced, and BullMQ takes the new one for one that listens. Either way
- * its worker would hear of no ticket any more.
+ * It does not wait with a lost session. If a session ends at the moment when the pool hands it over, only the pool learns of it, and BullMQ
+ * keeps the session. If a session ends with the answer to LISTEN, BullMQ replaces it and believes that the new one listens. Either way its
+ * worker would no longer hear of tickets.
  *
- * A switchover ends its sessions, as it ends ours. The session that listens would hear nothing any more; BullMQ opens another one.
+ * A switchover ends its sessions, as it ends ours. The listening session would hear nothing any more, so BullMQ opens another one.
  */
 export const postgresBackend: typeof createPostgresBackend = (name, options, ...rest) => {
   const pool = new pg.Pool({ ...(options.connection as SessionOptions<pg.PoolConfig>), Client: SessionClient });
@@ -68,7 +68,7 @@ export const postgresBackend: typeof createPostgresBackend = (name, options, ...
     }
   };
   const close = connection.close.bind(connection);
-  // BullMQ leaves a pool that it was given to whoever gave it.
+  // BullMQ does not end a pool that it was given.
   connection.close = () => close().then(() => (pool.ending ? undefined : pool.end()));
   for (const part of [connection, waiting]) {
     const ready = part.waitUntilReady.bind(part);

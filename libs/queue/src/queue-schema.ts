@@ -4,21 +4,21 @@ import type { EntityManager } from 'typeorm';
 import { StartFault } from '#errors/start-fault.js';
 import { QUEUE_SCHEMA } from './connection.js';
 
-/** Thrown at start when BullMQ's tables are not those that this process can work with. */
+/** Thrown at start when this process cannot work with BullMQ's tables. */
 export class QueueSchemaError extends StartFault {}
 
-/** The columns that BullMQ keeps of each of its migrations. */
+/** BullMQ's record of each of its migrations. */
 const APPLIED = `
   SELECT coalesce(max(version), 0)::int AS version, coalesce(max(min_client_version), 0)::int AS "needsMajor"
     FROM ${QUEUE_SCHEMA}.migration`;
 
-/** PostgreSQL's states of a table, a schema and a column that is not there. */
+/** PostgreSQL's SQLSTATEs of a missing table, schema and column. */
 const NOT_THERE = new Set(['42P01', '3F000', '42703']);
 
 /**
- * Holds BullMQ's tables against those that this process expects; it looks at them itself only for its major version. Tables that lack a
- * migration are refused, as ours are. Newer tables are used, and written of in the log, if they say that this version of BullMQ may:
- * while a deployment is upgraded, processes of the version before go on with them.
+ * Compares BullMQ's tables with those that this process expects; BullMQ itself checks only its major version. If a migration is missing,
+ * the process refuses the tables, as it refuses ours. It uses newer tables, and logs that, if they allow this version of BullMQ: during an
+ * upgrade, processes of the previous version go on with them.
  * @throws QueueSchemaError
  */
 export async function checkQueueSchema(manager: EntityManager): Promise<void> {

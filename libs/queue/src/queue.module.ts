@@ -14,7 +14,7 @@ export class QueueModule {
   static forRoot(store: QueueStore): DynamicModule {
     storeIsOf(store.redisUrl === undefined ? 'DATABASE_URL' : 'REDIS_URL');
     if (store.redisUrl === undefined) setDefaultBackendFactory(postgresBackend);
-    // BullModule takes classes for the whole process, not for a module. No process has two of these modules.
+    // BullModule's classes apply to the whole process, not to one module. No process has two of these modules.
     BullModule.queueClass = LoggedQueue;
     BullModule.workerClass = LoggedWorker;
     return {
@@ -25,7 +25,7 @@ export class QueueModule {
           connection: queueConnection(store, 'producer'),
           prefix: QUEUE_PREFIX,
           defaultJobOptions: {
-            // The row counts attempts and decides on the next one; BullMQ only delivers.
+            // The row counts attempts and decides on the next one. BullMQ only delivers.
             attempts: 1,
             removeOnComplete: true,
             removeOnFail: true,

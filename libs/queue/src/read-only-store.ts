@@ -1,6 +1,6 @@
 import { READ_ONLY_STATE } from '#database/read-only.js';
 
-/** How Redis begins the answer to a command that would write. */
+/** A replica's answer to a command that would write begins like this. */
 const READ_ONLY_ANSWER = /^(READONLY|MASTERDOWN)\b/;
 
 /** Whether a store refused to write because it only reads: a standby or a replica. */

@@ -7,10 +7,13 @@ export const CONNECT_MS = 5_000;
 /** How long a Sentinel may take to answer, in milliseconds. Then the next one is asked. */
 const SENTINEL_MS = 2_000;
 
-/** Wait after no Sentinel has answered, in milliseconds. The complaint repeats it, so it is constant. */
+/**
+ * Wait if no Sentinel has answered, in milliseconds. It is constant because the error message contains it, and the same message is logged
+ * less often.
+ */
 const NO_SENTINEL_MS = 1_000;
 
-/** How long a node of a Cluster may take to tell which node has which slots, with its connection, in milliseconds. */
+/** How long a node of a Cluster may take to connect and to report which node has which slots, in milliseconds. */
 const SLOTS_MS = 3_000;
 
 const RECONNECT_MS = 100;
@@ -19,7 +22,7 @@ const LONGEST_RECONNECT_MS = 2_000;
 /** Wait after this many failures, in milliseconds. */
 export const reconnectIn = (tries: number): number => Math.min(tries * RECONNECT_MS, LONGEST_RECONNECT_MS);
 
-/** Options for a connection to one server, be it alone, named by Sentinels, or a node of a Cluster. */
+/** Options for a connection to one server: a single one, one that Sentinels name, or a node of a Cluster. */
 export function reach(address: RedisAddress): RedisOptions {
   const { kind, nodes, username, password, db, sentinel } = address;
   const tls = address.tls ? {} : undefined;
@@ -46,8 +49,8 @@ export function reach(address: RedisAddress): RedisOptions {
 }
 
 /**
- * A connection that knows no slots, for commands without keys. In a Cluster it is to any node of the address, and to another one each time
- * it is lost.
+ * A connection that knows no slots, for commands without keys. In a Cluster it leads to any node of the address, and to another node each
+ * time it is lost.
  */
 export function plainRedis(address: RedisAddress, options: RedisOptions): Redis {
   if (address.kind !== 'cluster') return new Redis({ ...reach(address), ...options });
@@ -76,18 +79,18 @@ export function clusterRedis({ nodes }: RedisAddress, options: RedisOptions, clu
       redisOptions: options,
       clusterRetryStrategy: reconnectIn,
       slotsRefreshTimeout: SLOTS_MS,
-      // With it, ioredis's connect() never ends if the Cluster is found down, and BullMQ's worker, which reconnects when a node hangs,
-      // waits for ever. Without it, commands fail because the Cluster is down, and are tried again.
+      // With this check, ioredis's connect() never ends if the Cluster is down, and BullMQ's worker, which reconnects when a node hangs,
+      // waits for ever. Without the check, commands fail while the Cluster is down, and are tried again.
       enableReadyCheck: false,
-      // Each connection looks names up itself, since certificates are for names.
+      // Each connection looks up names itself, since certificates are for names.
       dnsLookup: (host, found) => found(null, host),
     },
   );
 }
 
 /**
- * Ends a connection's timer with the connection. If a connection is lost while an answer is due, ioredis lets the timer of `socketTimeout`
- * run on, which then ends the next connection (https://github.com/redis/ioredis/issues/2147). ioredis 6 ends the timer itself.
+ * Ends a connection's timer with the connection. If a connection is lost while an answer is due, ioredis does not stop the timer of
+ * `socketTimeout`, which then ends the next connection (https://github.com/redis/ioredis/issues/2147). ioredis 6 ends the timer itself.
  */
 export function endTimerWithConnection(redis: Redis): void {
   redis.on('close', () => {

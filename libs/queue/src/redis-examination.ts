@@ -5,17 +5,17 @@ import { reportStoreFault } from './store-errors.js';
 const OLDEST = [6, 2] as const;
 
 /**
- * Examines a Redis that was just reached, and logs at level error what its operator must change. It refuses none: the service runs on any
- * Redis or without, and the next one reached may be another.
+ * Examines a Redis after the process has connected, and logs at level error the settings that its operator must change. It refuses no
+ * Redis: the service runs on any, or without one, and the next connection may lead to another.
  */
 export async function examineRedis(redis: Redis, prefix: string): Promise<void> {
   try {
     for (const fault of faultsOf(String(await redis.call('INFO')))) reportStoreFault(fault);
   } catch {
-    // The user may not ask this, or Redis is gone again. BullMQ asks the same and reports it.
+    // Redis's user may not send this command, or Redis is away again. BullMQ sends the same command and reports the error.
   }
   try {
-    // Nobody listens to this channel. The right to publish is the same for the channels of replies.
+    // This channel has no subscriber. The right to publish is the same for the channels of replies.
     await redis.publish(`${prefix}:examination`, '');
   } catch (error) {
     if (error instanceof ReplyError && (error as Error).message.startsWith('NOPERM'))
@@ -23,7 +23,7 @@ export async function examineRedis(redis: Redis, prefix: string): Promise<void> 
   }
 }
 
-/** What streams lack if Redis's user may not use channels. */
+/** The fault of a Redis whose user may not use channels, and its effect on streams. */
 export const noChannels = (prefix: string): string =>
   `the user of REDIS_URL may not use the channels ${prefix}:* (or not publish or subscribe): ` +
   'streams show no text before the end. ACL SETUSER grants it; docs/operations/redis.md has the line';

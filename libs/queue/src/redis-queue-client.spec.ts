@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { Queue } from 'bullmq';
 import { queueConnection } from './connection.js';
 
-/** Says of itself what Redis does, OK to all else; and ends, with all its connections, when it is asked for the n-th time. */
+/** A server that answers `INFO` as Redis does, and all else with OK. At the n-th `INFO` it ends, with all its connections. */
 async function fakeRedis(endsAt: number, port = 0): Promise<{ port: number; server: Server; ended: Promise<unknown> }> {
   const info = 'redis_version:7.0.15\r\nmaxmemory_policy:noeviction\r\nloading:0\r\n';
   const sockets = new Set<Socket>();

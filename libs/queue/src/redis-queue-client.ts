@@ -3,7 +3,7 @@ import { type Cluster, Redis, type RedisOptions } from 'ioredis';
 import { parseRedisUrl, type RedisAddress } from '#settings/redis-address.js';
 import { clusterRedis, endTimerWithConnection, reach } from './redis-client.js';
 
-/** Options that BullMQ passes on with ioredis's own and that ioredis must not get. */
+/** Options that BullMQ passes on with ioredis's own, but that ioredis must not get. */
 interface Ours {
   readonly address: RedisAddress;
   readonly role: 'producer' | 'worker';
@@ -15,11 +15,11 @@ const PRODUCER_REDIRECTIONS = 3;
 const WORKER_REDIRECTIONS = 16;
 
 /**
- * BullMQ's connection to Redis. BullMQ makes and ends its connections itself, one for commands and one for waiting, but they are created
- * here (`RedisConnection.clientFactory`, one for a process). From plain options it would know no Cluster; a client that it is given it
- * would share, and never close.
+ * BullMQ's connection to Redis. BullMQ makes and ends its connections itself, one for commands and one for waiting, through this factory
+ * (`RedisConnection.clientFactory`, one for a process). With plain options BullMQ could not use a Cluster. A client of ours it would share,
+ * and never close.
  *
- * `reached` is called for each connection of a producer that is ready; in a Cluster, for each node's.
+ * `reached` is called for each connection of a producer that is ready; in a Cluster, for the connection to each node.
  */
 export function redisQueueConnection(url: string, role: Ours['role'], reached: Ours['reached']): BullOptions {
   RedisConnection.clientFactory = (options) => createIORedisClient(queueClient(options));
@@ -31,9 +31,9 @@ export function redisQueueConnection(url: string, role: Ours['role'], reached: O
     ours,
     // A producer gets its short limits later.
     maxRetriesPerRequest: null,
-    // A connection that falls silent while an answer is due is replaced. A worker's wait for a ticket lasts up to 10 s.
+    // ioredis replaces a connection that is silent for so long while an answer is due. A worker's wait for a ticket lasts up to 10 s.
     socketTimeout: producer ? 5_000 : 20_000,
-    // It was the primary and is not any more. Its name, or the Sentinels, lead to the new one.
+    // This server was the primary and is a replica now. Its name, or the Sentinels, lead to the new primary.
     reconnectOnError: (error) => error.message.includes('READONLY'),
   };
   return options as BullOptions;
@@ -66,9 +66,9 @@ function queueClient({ ours, ...options }: RedisOptions & { ours?: Ours }): Redi
 }
 
 /**
- * Calls `then` once a new client has told BullMQ about its server (`INFO`). This is BullMQ's first question, and it keeps the result for
- * ever, even a failure. So a producer is as patient as a worker until then: otherwise a producer whose Redis dies right after the
- * connection would refuse every ticket until the process is restarted.
+ * Calls `then` once a new client has given BullMQ its server's `INFO`. This is BullMQ's first question, and it keeps the result for ever,
+ * even a failure. So a producer is as patient as a worker until then: otherwise a producer whose Redis dies right after the connection
+ * would refuse every ticket until the process is restarted.
  */
 function afterFirstInfo(client: Redis | Cluster, then: () => void): void {
   const ask = client.info.bind(client) as (...args: unknown[]) => Promise<string>;
@@ -77,6 +77,6 @@ function afterFirstInfo(client: Redis | Cluster, then: () => void): void {
     then();
     return info;
   };
-  // With a callback it is ioredis that asks whether the server is ready.
+  // With a callback the call is ioredis's own, which checks whether the server is ready.
   client.info = (...args: unknown[]) => (args.length > 0 ? ask(...args) : firstInfo());
 }

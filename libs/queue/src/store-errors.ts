@@ -3,7 +3,7 @@ import { Queue, Worker } from 'bullmq';
 import { SessionLeftError } from '#database/sessions.js';
 import { inBrief } from '#process/described-error.js';
 
-/** How long the same complaint about a store is not repeated, in milliseconds. */
+/** The same complaint about a store is not logged again for this long, in milliseconds. */
 const AGAIN_MS = 30_000;
 
 const logger = new Logger('queue');
@@ -12,14 +12,14 @@ const written = new Map<string, number>();
 /** The setting that says where the store is, for the log. */
 let setting: 'DATABASE_URL' | 'REDIS_URL' = 'DATABASE_URL';
 
-/** Names the setting of the one store that this process has its queue on. */
+/** Sets the name of the setting of the queue's store. */
 export function storeIsOf(name: typeof setting): void {
   setting = name;
 }
 
-/** Logs a store's complaint. An outage makes hundreds of the same complaint. */
+/** Logs a store's error as a complaint. An outage makes hundreds of the same complaint. */
 export function reportStoreError(error: Error): void {
-  // Whoever leaves sessions says so.
+  // The code that leaves sessions logs that itself.
   if (error instanceof SessionLeftError) return;
   const words = inBrief(error);
   if (isNew(words)) logger.warn(`the queue's store (${setting}) is in trouble: ${words}`);
@@ -38,7 +38,7 @@ function isNew(words: string): boolean {
   return true;
 }
 
-/* BullMQ's classes, with a listener for errors from the start: an error before anybody listens is printed with its stack, past the log. */
+/* BullMQ's classes, with a listener for errors from the start: BullMQ prints an error without a listener with its stack, past the log. */
 
 export class LoggedQueue extends Queue {
   constructor(...args: ConstructorParameters<typeof Queue>) {

@@ -7,21 +7,21 @@ import { reportStoreError } from './store-errors.js';
 import { isReadOnly } from './read-only-store.js';
 
 /**
- * A ticket wakes a worker. The worker claims the jobs whose turn it is from the database, so a ticket carries at most the id of the job
- * that it was made for. Text never travels through the queue.
+ * A ticket wakes a worker. The worker claims due jobs from the database, so a ticket carries at most the id of the job that it was made
+ * for. Text never travels through the queue.
  */
 export interface ReplyTicket {
   readonly jobId?: string;
 }
 
-/** How long a request waits for the queue to take a ticket. The reconciler replaces a ticket that did not get in. */
+/** How long a request waits for the queue to take a ticket. The reconciler replaces a ticket that the queue did not take. */
 const WAKE_TIMEOUT_MS = 500;
 
-/** How long no request waits after the store has failed to answer in time, in milliseconds. Tickets are sent all the same. */
+/** For this long after the store has failed to answer in time, no request waits for it, in milliseconds. Tickets are sent all the same. */
 const SILENT_MS = 2_000;
 
 /**
- * Most unanswered questions to the store. BullMQ gathers questions without bound before its first connection, when no limit of the client
+ * Most unanswered commands to the store. Before its first connection BullMQ collects commands without bound, since no limit of the client
  * applies yet.
  */
 const MOST_UNDER_WAY = 1_000;
@@ -40,22 +40,22 @@ export class WorkerWaker {
    * Wakes a worker for a job's next attempt, after `delayMs` milliseconds. Never throws and never takes longer than half a second: the turn
    * is committed by now, and a queue that is away only delays it. While the store is known not to answer, no request waits.
    *
-   * The ticket's id is made of the row's id and the attempt, because BullMQ silently ignores an id that it still holds: two calls for one
-   * attempt make one ticket, a call for the next attempt makes another.
+   * The ticket's id consists of the job's id and the attempt, because BullMQ silently ignores an id that it still holds. So two calls for
+   * one attempt make one ticket, and a call for the next attempt makes another.
    */
   wakeForJob(jobId: string, attempt: number, delayMs = 0): Promise<void> {
     // Whole milliseconds: BullMQ on PostgreSQL refuses any other.
     return this.add({ jobId }, { jobId: ticketId(jobId, attempt), delay: Math.ceil(delayMs) });
   }
 
-  /** Wakes any worker, because more is due than the caller can take. Like {@link wakeForJob}. */
+  /** Wakes any worker, because more jobs are due than the caller can take. It never throws either, and never takes longer. */
   wakeAny(): Promise<void> {
     return this.add({}, {});
   }
 
   /**
-   * Whether the queue's store can be used, found out within half a second. It is asked to remove what is not there: a replica would answer
-   * any question that only reads.
+   * Whether the queue's store can be used; the answer takes at most half a second. The check removes a ticket that does not exist, since a
+   * replica would answer any command that only reads.
    */
   async health(): Promise<'ok' | 'down' | 'read_only'> {
     const asked = this.ask(() => this.queue.removeDeduplicationKey('health')).then(
