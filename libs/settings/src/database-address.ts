@@ -1,7 +1,7 @@
 import { accessSync, constants } from 'node:fs';
 import { percentDecoded } from './percent-decoded.js';
 
-/** Where a PostgreSQL is, and as whom one enters: what DATABASE_URL says, without the password. */
+/** The parts of DATABASE_URL without the password: where PostgreSQL is, and the user. */
 export interface DatabaseAddress {
   /** A name, an address, or the directory of a socket. */
   readonly host: string;
@@ -16,14 +16,15 @@ const FORM = 'postgres://user:password@host:5432/database';
 
 const DEFAULT_PORT = 5432;
 
-/** What `sslmode` may be. The last is pg's own: TLS, whoever the server is. */
+/** Values of `sslmode`. The last is pg's own: TLS without a check of the certificate. */
 const SSL_MODES = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full', 'no-verify'];
 
 /** Parameters that name files. */
 const FILES = ['sslrootcert', 'sslcert', 'sslkey'];
 
 /**
- * Takes an address of PostgreSQL apart, as pg does when it connects. Here it is only to be checked and told: pg is given the address whole.
+ * Takes an address of PostgreSQL apart, as pg does when it connects. The parts serve only to check the address and to name it: pg gets the
+ * whole address.
  *
  * @throws Error with words that name DATABASE_URL and never repeat any of its value, which carries a password
  */
@@ -46,8 +47,8 @@ export function parseDatabaseUrl(url: string): DatabaseAddress {
 }
 
 /**
- * The address with the `sslmode` that pg makes of it. pg takes these modes for `verify-full`, and prints several lines of plain text to say
- * that it may not do so for ever. Written out, the mode means the same and nothing is printed.
+ * Writes `verify-full` in place of the modes that pg treats like it. For those modes pg prints several lines of plain text: a later version
+ * may treat them differently. With `verify-full` it prints nothing.
  */
 export function withPlainTls(url: string): string {
   return url.includes('uselibpqcompat=true')

@@ -8,8 +8,8 @@ export function developmentSecret(dataDir: string): string {
 }
 
 /**
- * The secret in the file `name` below `directory`: random, made once, readable by its owner alone. Processes that ask at the same moment
- * get the same one.
+ * The secret in the file `name` below `directory`: random, made once, readable only by its owner. Processes that ask at the same moment get
+ * the same secret.
  */
 export function keptSecret(directory: string, name: string): string {
   const file = join(directory, name);
@@ -19,7 +19,7 @@ export function keptSecret(directory: string, name: string): string {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
   mkdirSync(directory, { recursive: true, mode: 0o700 });
-  // Written whole, then linked: the name appears with its content, and only the first of several makes it.
+  // Written whole, then linked: so the name never appears without its content, and only the first of several processes makes it.
   const mine = `${file}-${randomBytes(6).toString('hex')}`;
   writeFileSync(mine, randomBytes(32).toString('base64url'), { mode: 0o600, flag: 'wx' });
   try {

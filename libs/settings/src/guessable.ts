@@ -1,6 +1,6 @@
 /**
- * Fewest things in a secret that nobody can foresee. One made at random has nearly as many as characters, and those are 32 at least:
- * of random hexadecimal digits none in ten thousand has fewer, of the shortest decimal ones one in several thousand.
+ * Fewest unforeseeable pieces in a secret. A random secret has nearly as many as characters, and at least 32 characters. Of random
+ * hexadecimal secrets, fewer than one in ten thousand falls short; of the shortest decimal ones, one in several thousand does.
  */
 const FEWEST_SURPRISES = 20;
 
@@ -11,7 +11,7 @@ const SHORTEST_PIECE = 3;
 const ROWS = ['01234567890', 'qwertyuiop', 'asdfghjkl', 'zxcvbnm', 'qwertzuiop', 'azertyuiop'];
 const ORDERS = ROWS.flatMap((row) => [row, [...row].reverse().join('')]);
 
-/** Words that people make secrets of, and those that stand in examples for one. */
+/** Words that people choose for secrets, and words that stand for a secret in examples. */
 const WORDS = `
   access admin any api app application assistant at auth authentication autumn backend be bearer bits bytes change changeit
   changeme character characters chat company config dev development default demo do docker dragon encryption environment example
@@ -35,23 +35,23 @@ const LETTERS: Readonly<Record<string, string>> = {
   '7': 't',
 };
 
-/** Texts that stand in examples for a secret, and in the debugger of jwt.io, also where nobody has replaced it. */
+/** Texts that stand for a secret in examples and in the debugger of jwt.io. An operator may have forgotten to replace one. */
 const PLACEHOLDER =
   /(change|replace)[-_ ]?(me|this|with)|placeholder|your[-_ ].*(secret|key)|(secret|key)[-_ ]?(goes[-_ ]?)?here|a-string-secret-at-least/i;
 
 /**
- * Whether a secret can be guessed by trying what people choose: words, years, rows of the keyboard, and pieces that come again. Not a
- * library's estimate (zxcvbn): its dictionaries are a megabyte that every start would read, and it counts what a sign-in form lets
- * through, while whoever has one token can try as many secrets as they like.
+ * Whether an attacker can guess a secret by trying people's usual choices: words, years, rows of the keyboard, and repeated pieces. A
+ * library (zxcvbn) does not fit: every start would read its dictionaries, a megabyte, and it assumes the few tries that a sign-in form
+ * allows. An attacker with one token can try any number of secrets.
  */
 export function canBeGuessed(secret: string): boolean {
   return PLACEHOLDER.test(secret) || surprisesIn(secret) < FEWEST_SURPRISES;
 }
 
-/** How many pieces a text has that do not follow from what stands before them. */
+/** How many pieces of a text do not follow from the text before them. */
 function surprisesIn(secret: string): number {
   const text = secret.toLowerCase();
-  // A number has no words and no years in it.
+  // Digits alone hold no words, and their years are by chance.
   const isNumber = /^\d+$/.test(text);
   const letters = isNumber ? text : [...text].map((sign) => LETTERS[sign] ?? sign).join('');
   let count = 0;
@@ -78,14 +78,14 @@ function yearAt(text: string, at: number): number {
   return /^(19|20)\d\d/.test(text.slice(at, at + 4)) ? 4 : 0;
 }
 
-/** The length of the piece here that also stands before. */
+/** The length of the piece at `at` that the text before it also contains. */
 function repeatedAt(text: string, at: number): number {
   let length = 0;
   while (at + length < text.length && text.indexOf(text.slice(at, at + length + 1)) < at) length += 1;
   return length >= SHORTEST_PIECE ? length : 0;
 }
 
-/** The length of characters that are each as far from the one before: `aaa`, `abc`, `531`. */
+/** The length of the characters at `at` with equal distances: `aaa`, `abc`, `531`. */
 function orderedAt(text: string, at: number): number {
   const step = (n: number): number => text.charCodeAt(n) - text.charCodeAt(n - 1);
   if (!(Math.abs(step(at + 1)) <= 2)) return 0;
@@ -94,7 +94,7 @@ function orderedAt(text: string, at: number): number {
   return end - at >= SHORTEST_PIECE ? end - at : 0;
 }
 
-/** The length of keys that lie side by side. */
+/** The length of the characters at `at` whose keys lie side by side. */
 function rowAt(text: string, at: number): number {
   let length = 0;
   while (at + length < text.length && ORDERS.some((row) => row.includes(text.slice(at, at + length + 1)))) length += 1;

@@ -3,12 +3,12 @@ import { isLoopback } from './loopback.js';
 /** Servers' manuals give the address with the version, or with the whole path of a call. The SDK adds both itself. */
 const ADDED_BY_THE_SDK = /\/v1(?:\/messages)?$/;
 
-/** A piece before a colon that no port follows: a scheme of another kind, or a user with a password. */
+/** Text before a colon without a port after it: a scheme of another kind, or a user with a password. */
 const NO_HOST = /^[^/]*?:(?!\d+(?:[/?#]|$))/;
 
 /**
- * Parses `ANTHROPIC_BASE_URL` into the form that the SDK wants: an origin, and the path of a gateway where there is one, without a
- * slash at its end. People write it in many ways, and a wrong one shows as a `404` of each call only.
+ * Parses `ANTHROPIC_BASE_URL` into the form that the SDK wants: an origin, and the path of a gateway where there is one, without a slash at
+ * its end. People write it in many ways, and a wrong address would show only as a `404` of each call.
  *
  * Without a scheme it is `http://` on this machine, where servers have no certificate, and `https://` elsewhere. Faults are added
  * to `faults`; they name the variable and never repeat its value, which may hold a password.
@@ -42,7 +42,7 @@ function faultOf(text: string, url: URL | undefined): string | undefined {
   if (url.username !== '' || url.password !== '') {
     return 'holds a user or a password. The key belongs in ANTHROPIC_API_KEY.';
   }
-  // Also an empty one: `URL` tells it from none at all by nothing but the text.
+  // An empty query or fragment counts, too, and `URL` shows it only in the text.
   if (/[?#]/.test(text)) return 'has a ? or a #. It ends with the path, as calls are made below it.';
   return undefined;
 }

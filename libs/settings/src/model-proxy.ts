@@ -3,23 +3,23 @@ import { isExempt } from './no-proxy.js';
 
 /** The proxy between this service and the model. */
 export interface ModelProxy {
-  /** The variable that names it, as it is to be called in the log. */
+  /** The variable that names the proxy, for the log. */
   readonly name: string;
   /** Its address, which may hold a user and a password. */
   readonly url: string;
 }
 
 /**
- * The proxy that `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` give for the model at `address`; undefined: there is none on the way.
- * Names in small letters are read first, as everywhere. An address of `https://` goes through `HTTPS_PROXY` only, one of `http://`
- * through `HTTP_PROXY` only: so do curl and Go, and a proxy for one need not serve the other.
+ * The proxy that `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` give for the model at `address`; undefined: there is none on the way. Names in
+ * small letters are read first, as in other programs. An `https://` address uses only `HTTPS_PROXY`, an `http://` address only
+ * `HTTP_PROXY`, as in curl and Go: a proxy for one need not serve the other.
  *
- * A model on this machine is never asked through a proxy, which would look for it on its own. Go does the same; with others
- * everybody adds `localhost` to `NO_PROXY`.
+ * A model on this machine never gets calls through a proxy, which would look for the model on its own machine. Go does the same; for other
+ * programs people add `localhost` to `NO_PROXY`.
  *
- * It is decided once, at start, since the model has one address and its redirects are not followed.
+ * The decision is made once, at start, since the model has one address and its redirects are not followed.
  *
- * Faults are added to `faults`; they name the variable and never repeat its value. A proxy that is not on the way is not looked at.
+ * Faults are added to `faults`; they name the variable and never repeat its value. A proxy that is not on the way is not checked.
  */
 export function readModelProxy(
   address: string,

@@ -1,8 +1,8 @@
 import { BlockList, isIP } from 'node:net';
 
 /**
- * Whether `NO_PROXY` names a server, given by the host and port of its address. There is no standard; this is what curl and Go
- * take, entries with commas or spaces between:
+ * Whether `NO_PROXY` names a server, given by the host and port of its address. There is no standard. This reads the entries that curl and
+ * Go take, with commas or spaces between:
  *
  * - `*`: every server;
  * - `example.com`, `.example.com` or `*.example.com`: the name and all names below it;
@@ -10,7 +10,7 @@ import { BlockList, isIP } from 'node:net';
  * - `10.0.0.0/8`: addresses of a network;
  * - any of them but `*` and a network with a port, `example.com:8443`: only there.
  *
- * The list is shared by all programs of a machine, so what is none of these is passed over.
+ * All programs of a machine share the list, so other entries are skipped.
  *
  * @param hostname as `URL` writes it, so in small letters, and in brackets if it is an address of IPv6
  */
@@ -46,7 +46,7 @@ function isIn(network: string, host: string): boolean {
   return list.check(host, type);
 }
 
-/** Without the brackets of an IPv6 address, and the dot that may end a name. */
+/** The host without the brackets of an IPv6 address or the dot that may end a name. */
 function bare(host: string): string {
   return host.replace(/^\[(.*)\]$/, '$1').replace(/\.$/, '');
 }

@@ -1,15 +1,15 @@
 /**
- * Schemes whose origins say who asks, beside those of the web: shells of apps and extensions have their own
- * (`capacitor://localhost`, `tauri://localhost`, `chrome-extension://…`). Under these the origin is `null`, or no page ever is.
+ * Schemes that name no page: under them the origin is `null`, or there is never a page. Shells of apps and extensions have schemes of their
+ * own that do name one (`capacitor://localhost`, `tauri://localhost`, `chrome-extension://…`).
  */
 const NO_ORIGINS = /^(?:about|blob|data|file|ftp|javascript|mailto|wss?):/i;
 
-/** `scheme "://" host [ ":" port ]`, as a page of an app's own scheme has it. */
+/** `scheme "://" host [ ":" port ]`: the origin of a page under an app's own scheme. */
 const OF_AN_APP = /^[a-z][a-z\d+.-]*:\/\/[\w.~-]+(?::\d{1,5})?$/;
 
 /**
- * Parses `CORS_ORIGINS`: origins as a browser sends them (RFC 6454, section 6.2), with commas between. What a browser would never send is a fault,
- * for it would let nobody in; so are `*` and `null`, for whoever is let in is to be named.
+ * Parses `CORS_ORIGINS`: origins as a browser sends them (RFC 6454, section 6.2), with commas between. A text that a browser would never
+ * send is a fault, since it would let no page in. `*` and `null` are faults, too: an operator must name each origin.
  */
 export function readOrigins(text: string | undefined, faults: string[]): readonly string[] {
   const origins = (text ?? '').split(',').map((origin) => origin.trim());
@@ -28,13 +28,13 @@ function faultOf(origin: string): string | undefined {
   }
   const right = originOf(origin);
   if (right === undefined) {
-    // It is not repeated: it may be an address with a password.
+    // The text is not repeated, since it may be an address with a password.
     return 'origins are written like https://app.example.com or capacitor://localhost, with commas between.';
   }
   return right === origin ? undefined : `an origin has no path and nothing after it: write ${right}.`;
 }
 
-/** The origin that a browser sends from an address; undefined: there is none that names anybody. */
+/** The origin that a browser sends for a page at this address; undefined: no origin names this page. */
 function originOf(address: string): string | undefined {
   const url = URL.canParse(address) ? new URL(address) : undefined;
   if (url === undefined || url.username !== '' || url.password !== '') return undefined;

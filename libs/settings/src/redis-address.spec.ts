@@ -23,7 +23,7 @@ describe('an address of Redis', () => {
     ['redis://nobody:@redis', { username: 'nobody', password: '' }],
     ['redis://:@redis', {}],
     ['redis://a%40b:%2F%3a%23%C3%A9%25@redis', { username: 'a@b', password: '/:#é%' }],
-    // Forgiven, as by everybody: the last @ is the one that counts, and the first colon.
+    // Accepted, as by other programs: the last @ and the first colon count.
     ['redis://u:p@ss:word@redis', { username: 'u', password: 'p@ss:word' }],
   ])('of one server: %s', (url, differs) => {
     expect(parseRedisUrl(url)).toEqual({ ...server, ...differs });

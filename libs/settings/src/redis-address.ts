@@ -37,8 +37,8 @@ const PORT = { server: 6379, sentinel: 26_379, cluster: 6379 } as const;
 const HIGHEST_DB = 65_535;
 
 /**
- * Takes an address of Redis apart. One server is addressed as everywhere (the schemes `redis` and `rediss` are registered with
- * IANA, provisionally). For Sentinels and Clusters there is no standard: this is how Python's libraries do it, with hosts in a row.
+ * Takes an address of Redis apart. The address of one server has the common form (IANA has registered the schemes `redis` and `rediss`
+ * provisionally). For Sentinels and Clusters there is no standard; the form is that of Python's libraries, with hosts in a row.
  *
  * @throws Error with words that name REDIS_URL and never repeat any of its value, which carries a password
  */

@@ -17,13 +17,13 @@ export interface Settings {
   readonly host: string;
   /** Connections that the API may have to its clients. */
   readonly maxConnections: number;
-  /** How long the API keeps a connection open on which nothing is asked, in milliseconds. */
+  /** How long the API keeps an idle connection open, in milliseconds. */
   readonly keepAliveMs: number;
   /** The longest that a request waits for a reply, in seconds. */
   readonly longestWaitSeconds: number;
   readonly logLevel: LogLevel;
   readonly logFormat: 'json' | 'text';
-  /** Whether traces are kept: OpenTelemetry's variables say where to send them. Its SDK reads these, and the rest, itself. */
+  /** Whether traces are kept, which they are if OpenTelemetry's variables say where to send them. Its SDK reads all of its variables itself. */
   readonly traces: boolean;
   readonly database: { readonly url: string; readonly poolSize: number };
   /** Undefined: BullMQ runs on PostgreSQL, and the text of replies travels through it. */
@@ -50,7 +50,7 @@ export interface Settings {
     readonly totalMs: number;
   };
   readonly workerConcurrency: number;
-  /** How long the attempts of a worker that is told to stop may go on, in milliseconds. */
+  /** How long the attempts of a stopping worker may go on, in milliseconds. */
   readonly workerDrainMs: number;
   /** Limits of one user, and of the service. Undefined: no limit. */
   readonly limits: {
@@ -86,12 +86,12 @@ export class SettingsError extends StartFault {
   }
 }
 
-/** The programs that have settings. `start` is `npm start`, which has those of all its parts. */
+/** The programs that have settings. `start` is `npm start`, which has the settings of all its parts. */
 export type Program = 'api' | 'worker' | 'migrate' | 'start';
 
 /**
- * Settings that one program alone uses. Others must not fail because of them: a variable such as `WORKER_PORT=tcp://…` may come from
- * somebody else (Kubernetes makes it for a Service called `worker`).
+ * Settings that only one program uses. The others must not fail because of them: a variable such as `WORKER_PORT=tcp://…` may have another
+ * source (Kubernetes makes it for a Service called `worker`).
  */
 const OF_ONE: readonly (readonly [Program, RegExp])[] = [
   [
@@ -110,7 +110,7 @@ function isUsed(app: Program, name: string): boolean {
   return only === app;
 }
 
-/** Adds the variables of a `.env` file in the working directory to the environment; set ones win. */
+/** Adds the variables of a `.env` file in the working directory to the environment. Variables that are already set win. */
 export function loadEnvFile(): void {
   if (existsSync('.env')) process.loadEnvFile('.env');
 }
@@ -118,9 +118,9 @@ export function loadEnvFile(): void {
 /**
  * Parses the environment into {@link Settings}.
  *
- * `app` says which program asks. A setting that it does not use is not looked at, whatever it is: it has its default.
+ * `app` says which program asks. A setting that the program does not use is not checked, and has its default.
  *
- * @throws SettingsError with every fault at once, so that nobody mends them one restart at a time.
+ * @throws SettingsError with every fault at once, so that operators do not mend them one restart at a time.
  */
 export function readSettings(app: Program, env: NodeJS.ProcessEnv = process.env): Settings {
   const faults: string[] = [];
@@ -153,7 +153,7 @@ export function readSettings(app: Program, env: NodeJS.ProcessEnv = process.env)
     return raw;
   };
 
-  /** As it is: the library that connects takes it apart in the same way as `parse` does. */
+  /** Returned as it is: the library that connects takes it apart as `parse` does. */
   const address = (name: string, parse: (url: string) => unknown): string | undefined => {
     const raw = text(name);
     try {
@@ -166,7 +166,7 @@ export function readSettings(app: Program, env: NodeJS.ProcessEnv = process.env)
 
   const metricsPort = (): number | undefined => {
     if (text('METRICS_PORT') === 'off') return undefined;
-    // Outside production several checkouts may run side by side, and few read metrics: they are served if asked for.
+    // Outside production several checkouts may run side by side and would share a port, so metrics are served only if the variable is set.
     return production || text('METRICS_PORT') !== undefined ? integer('METRICS_PORT', 3002, 0, 65535) : undefined;
   };
 
@@ -214,7 +214,7 @@ export function readSettings(app: Program, env: NodeJS.ProcessEnv = process.env)
   if (!AUTH_HEADERS.includes(authHeader)) {
     faults.push(`ANTHROPIC_AUTH_HEADER must be one of ${AUTH_HEADERS.join(', ')}.`);
   }
-  // Only the worker calls the model: others need no proxy.
+  // Only the worker calls the model, so no other program needs a proxy.
   const proxy = app === 'worker' ? readModelProxy(baseUrl ?? MODEL_ADDRESS, text, faults) : undefined;
 
   const settings: Settings = {

@@ -91,7 +91,7 @@ describe('what tokens are verified with', () => {
     const files = ['README.md', '.env.example', 'docker-compose.yml', 'docs/operations/tokens.md'];
     for (const file of files) {
       for (const [, value = ''] of readFileSync(file, 'utf8').matchAll(/JWT_SECRET[=:][ '"]*([^\s'"]+)/g)) {
-        // What the shell or Compose puts in.
+        // `$…` is left out: the shell or Compose fills it in.
         if (!value.startsWith('$'))
           expect([file, value, read({ JWT_SECRET: value }).faults.length]).toEqual([file, value, 1]);
       }

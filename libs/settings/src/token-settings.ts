@@ -1,11 +1,11 @@
 import { developmentSecret } from './development-secret.js';
 import { canBeGuessed } from './guessable.js';
 
-/** How tokens are verified. At most one of `secret` and `jwksUri` is set; neither: the program verifies none. */
+/** How tokens are verified. At most one of `secret` and `jwksUri` is set. If neither is, the program verifies no tokens. */
 export interface TokenKeySettings {
   /** The secret of a signer that uses HS256. */
   readonly secret: string | undefined;
-  /** The secret is the one under DATA_DIR, because none is set: anybody who uses this machine may have tokens. */
+  /** The secret is the one under DATA_DIR, because none is set. Any user of this machine may make tokens. */
   readonly development: boolean;
   /** Where an identity provider publishes its keys (RFC 7517, section 5), for the algorithms that have public keys. */
   readonly jwksUri: string | undefined;
@@ -21,7 +21,7 @@ export interface TokenClaimSettings {
 
 type Read = (name: string) => string | undefined;
 
-/** Parses `JWT_SECRET` and `JWT_JWKS_URI`, of which there must be one; outside production the secret is made. */
+/** Parses `JWT_SECRET` and `JWT_JWKS_URI`. Exactly one must be set; outside production, a secret is made if both are missing. */
 export function readTokenKeys(production: boolean, text: Read, faults: string[]): TokenKeySettings {
   const secret = text('JWT_SECRET');
   const jwksUri = text('JWT_JWKS_URI');
@@ -52,17 +52,17 @@ export function readTokenClaims(text: Read, faults: string[]): TokenClaimSetting
 /** HS256 wants a key of at least its hash's size: 32 bytes (RFC 7518, section 3.2). */
 const SHORTEST_SECRET = 32;
 
-/** Why a secret must not be used; in production also because it can be guessed. */
+/** Why a secret must not be used. In production it also must not be guessable. */
 export function faultOfSecret(secret: string, production: boolean): string | undefined {
   if (Buffer.byteLength(secret) < SHORTEST_SECRET) return `JWT_SECRET must be at least ${SHORTEST_SECRET} bytes long.`;
   if (!production || !canBeGuessed(secret)) return undefined;
   return 'JWT_SECRET can be guessed; make one with `openssl rand -base64 48`.';
 }
 
-/** The names by which a provider on this machine is reached, which no network lies before. */
+/** Names of this machine: no network lies between it and a provider here. */
 const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 
-/** Anybody who can change the fetched keys can sign tokens, so over a network it must be https. */
+/** An attacker who can change the fetched keys can sign tokens, so over a network the address must be https. */
 function faultOfJwksUri(uri: string, production: boolean): string | undefined {
   const { protocol, hostname, username, password } = URL.canParse(uri) ? new URL(uri) : ({} as Partial<URL>);
   if (protocol !== 'https:' && protocol !== 'http:') {
