@@ -6,12 +6,12 @@ import { ROOT } from '#process/root.js';
 /** The metrics of this process. Names and labels are a contract with dashboards and alerts: see docs/operations/observability.md. */
 export const registry = new Registry();
 
-/** Buckets for how long a turn takes or waits, in seconds: from what feels instant to the hour after which it expires. */
+/** Buckets for how long a turn takes or waits, in seconds: from a moment to the hour after which a turn expires. */
 export const TURN_SECONDS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1_800, 3_600];
 
 /**
- * Begins to measure the process itself (memory, CPU, garbage collection, event loop) and reports its version. A process whose metrics can
- * be read calls it once.
+ * Begins to measure the process itself (memory, CPU, garbage collection, event loop) and reports its version. A process that serves metrics
+ * calls this once.
  */
 export function measureProcess(): void {
   collectDefaultMetrics({ register: registry });

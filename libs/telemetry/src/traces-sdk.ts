@@ -6,7 +6,7 @@ import { BasicTracerProvider, BatchSpanProcessor } from '@opentelemetry/sdk-trac
 
 /**
  * Loads OpenTelemetry's SDK, which reads its own variables (`OTEL_…`: the address, headers, which traces). It sends spans in batches in the
- * background, keeps at most 2,048, and drops those that nobody accepts.
+ * background, keeps at most 2,048, and drops spans that no collector accepts.
  *
  * This file is a bundle of its own that only a program with traces loads. So it must share no module of ours with the program.
  */

@@ -21,7 +21,7 @@ const tracer = trace.getTracer('rejoinder');
 let kept = false;
 let flush: (() => Promise<void>) | undefined;
 
-/** Begins to keep traces. It is called once, before anything is traced. */
+/** Begins to keep traces. Call it once, before the first span. */
 export function keepTraces(provider: TracerProvider, flushed: () => Promise<void>): void {
   trace.setGlobalTracerProvider(provider);
   flush = flushed;
@@ -39,7 +39,7 @@ export async function endTraces(): Promise<void> {
   await flush?.();
 }
 
-/** Starts a span below another one, which may be another process's (a `traceparent`), or the first of a trace. */
+/** Starts a span: below another one, which may be another process's (a `traceparent`), or as the first of a trace. */
 export function startSpan(
   name: string,
   kind: SpanKind,

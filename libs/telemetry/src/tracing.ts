@@ -3,10 +3,10 @@ import { within } from '#process/within.js';
 import type { Settings } from '#settings/settings.js';
 import { endTraces, keepTraces } from './traces.js';
 
-/** How long the last spans may take to be sent, in milliseconds: less than the process has after everything else is done. */
+/** How long sending the last spans may take, in milliseconds. The process still has more time than this when all else is done. */
 const FLUSH_MS = 1_500;
 
-/** Starts an app's traces if the settings say where to send them. It is called before the app is made. */
+/** Starts an app's traces if the settings say where to send them. Call it before the app is made. */
 export async function beginTracing(settings: Settings, app: 'api' | 'worker'): Promise<void> {
   if (!settings.traces) return;
   const { startSdk } = await import('#telemetry/traces-sdk.js');
