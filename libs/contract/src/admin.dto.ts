@@ -16,7 +16,7 @@ type QueryOf<Id extends keyof operations> = NonNullable<operations[Id]['paramete
 
 const LONGEST_USER = 255;
 
-/** A cursor that holds a user's id, of which each character may take six. */
+/** The longest cursor that holds a user's id: each character of the id may take six. */
 const LONGEST_PLACE = 3_000;
 
 export const JOB_STATUSES = ['queued', 'running', 'succeeded', 'failed', 'canceled'] as const;
@@ -36,23 +36,23 @@ const ERROR_CODES = [
   'internal',
 ] as const;
 
-/** RFC 3339, section 5.6; years of four digits, which JavaScript and PostgreSQL both can date. */
+/** RFC 3339, section 5.6, with years of four digits, which both JavaScript and PostgreSQL know. */
 const MOMENT = /^[1-9]\d{3}-\d\d-\d\dT([01]\d|2[0-3]):\d\d:\d\d(\.\d{1,9})?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$/i;
 const DAY = /^[1-9]\d{3}-\d\d-\d\d$/;
 
-/** JavaScript would take a day that does not exist, such as 30 February, for another day. */
+/** JavaScript would read a day that does not exist, such as 30 February, as another day. */
 const isDay = (text: string): boolean =>
   DAY.test(text) && !Number.isNaN(Date.parse(text)) && new Date(text).toISOString().startsWith(text);
 
-/** An offset may move the year out of four digits. */
+/** With its offset, the year may no longer have four digits. */
 const isMoment = (text: string): boolean =>
   MOMENT.test(text) && isDay(text.slice(0, 10)) && !Number.isNaN(Date.parse(text)) && Date.parse(text) < YEAR_10000;
 
 const YEAR_10000 = Date.parse('+010000-01-01T00:00:00Z');
 
 /**
- * A moment in UTC, for PostgreSQL: it knows offsets up to 16 hours, RFC 3339 up to 24. A fraction of a millisecond is rounded up, so that
- * jobs, which have whole milliseconds, stay on the same side of it.
+ * Converts a moment to UTC: PostgreSQL knows offsets up to 16 hours, RFC 3339 up to 24. A fraction of a millisecond is rounded up, so that
+ * jobs, whose times are whole milliseconds, stay on the same side of the moment.
  */
 const Moment = (): PropertyDecorator =>
   Transform(({ value }: { value: unknown }) => {
@@ -160,7 +160,7 @@ export class UpdateAdminJobRequest implements SchemaUpdateAdminJobRequest {
   status: 'queued' | 'canceled';
 }
 
-/** Whose chats an operator lists, and which. */
+/** Filters of an operator's list of one user's chats. */
 export class AdminChatsQuery extends ChatsQuery implements QueryOf<'listAdminChats'> {
   @IsText(1, LONGEST_USER)
   user: string;

@@ -16,7 +16,7 @@ export const WholeNumber = (): PropertyDecorator =>
     typeof value === 'string' && /^\d{1,6}$/.test(value) ? Number(value) : value,
   );
 
-/** Which page a list gives. */
+/** The page of a list. */
 export class PageQuery implements MessagesPageQuery {
   @IsOptional()
   @WholeNumber()

@@ -16,7 +16,7 @@ export const LONGEST_TITLE = 200;
 /** Optional, but not null: `IsOptional` would let null pass. */
 const MayBeLeftOut = (): PropertyDecorator => ValidateIf((_, value) => value !== undefined);
 
-/** A request whose body, if it has one, says nothing. */
+/** A request whose body, if any, has no fields. */
 export class NoFields {}
 
 export class OpenChatRequest implements SchemaOpenChatRequest {

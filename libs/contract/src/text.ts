@@ -2,7 +2,7 @@ import { registerDecorator } from 'class-validator';
 
 const BLANK = /^\s*$/u;
 
-/** What is wrong with a text; undefined: nothing. Lengths count code points, as JSON Schema does. */
+/** The fault of a text; undefined: none. Lengths count code points, as JSON Schema does. */
 export function textFault(value: unknown, min: number, max: number): string | undefined {
   if (typeof value !== 'string') return 'must be a string';
   // A code point takes one or two units, so most texts need no counting.
