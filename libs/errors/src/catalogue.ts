@@ -3,7 +3,7 @@ import type { components } from '#contract/openapi.gen.js';
 /** The codes of the contract; the catalogue below must name each of them and no other. */
 export type ErrorCode = components['schemas']['ErrorCode'];
 
-/** Why a job failed. The contract says of each code what helps. */
+/** Why a job failed. The contract names a remedy for each code. */
 export type JobErrorCode = components['schemas']['JobErrorCode'];
 
 interface CatalogueEntry {

@@ -19,8 +19,8 @@ export function errorBody(error: ServiceError, requestId: string): ErrorBody {
 }
 
 /**
- * A whole HTTP/1.1 answer for requests that Node's parser refuses before any framework sees them. The connection closes with it: what
- * follows on it may not be a request.
+ * A whole HTTP/1.1 answer to a request that Node's parser refuses before the framework sees it. The answer closes the connection, since the
+ * bytes that follow may not be a request.
  */
 export function rawErrorResponse(
   code: ErrorCode,

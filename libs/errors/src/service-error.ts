@@ -12,12 +12,12 @@ export interface ErrorExtras {
   readonly jobId?: string;
   /** Why that job failed, for `assistant_failed`. */
   readonly jobError?: JobErrorCode | undefined;
-  /** Headers the answer must carry (RFC 9110: `Allow` with 405, `Retry-After` with 503). */
+  /** Headers that the answer must carry (RFC 9110: `Allow` with 405, `Retry-After` with 503). */
   readonly headers?: Readonly<Record<string, string>>;
   readonly cause?: unknown;
 }
 
-/** The one family of errors: a code of the catalogue and a message that a client may read. */
+/** The only error that becomes an answer: a code of the catalogue and a message that a client may read. */
 export class ServiceError extends Error {
   readonly status: number;
   readonly details: readonly FieldFault[] | undefined;
@@ -51,7 +51,7 @@ export function assistantFailed(job: {
   return new ServiceError('assistant_failed', message, { jobId: job.id, jobError });
 }
 
-/** An unknown resource and another user's get the same words, so that nobody learns which it was. */
+/** An unknown resource and another user's get the same words, so that the answer does not show which it was. */
 export function notFound(what: 'assistant' | 'chat' | 'job' | 'receipt' | 'user'): ServiceError {
   return new ServiceError('not_found', `There is no such ${what}.`);
 }

@@ -8,7 +8,7 @@ describe('a database that is away is told from a fault of ours', () => {
   it.each([
     ['a session that was ended', failed({ code: '57P01' })],
     ['a server that starts', failed({ code: '57P03', severity: 'FATAL' })],
-    // PostgreSQL says how bad it is in its own language (lc_messages).
+    // PostgreSQL translates the severity, too (lc_messages).
     ['a password that is refused, in Russian', failed({ code: '28P01', severity: 'ВАЖНО' })],
     ['a database that is gone, in Russian', failed({ code: '3D000', severity: 'ВАЖНО' })],
     ['a statement that took too long', failed({ code: '57014' })],

@@ -1,6 +1,6 @@
 /** PostgreSQL's classes and codes (appendix A) that describe its state, not our statement. */
 const SQLSTATE = /^(08|28|53|57P|58)|^(3D000|57014|55P03|40001|40P01|25P03|25006)$/;
-/** The last two: the process may open no more files, and so no connection. */
+/** With the last two, the process has no file handle left for a connection. */
 const SOCKET = new Set(
   'ECONNREFUSED ECONNRESET EPIPE ETIMEDOUT ENOTFOUND EAI_AGAIN EHOSTUNREACH EMFILE ENFILE'.split(' '),
 );

@@ -16,7 +16,7 @@ const FASTIFY: Readonly<Record<string, () => ServiceError>> = {
   FST_ERR_MAX_PARAM_LENGTH: () => nothingHere(),
 };
 
-/** Turns anything thrown, by us, by Nest, by Fastify, by the store or by a bug, into one of our errors. */
+/** Turns anything that we, Nest, Fastify, the store or a bug may throw into one of our errors. */
 export function translate(thrown: unknown): ServiceError {
   if (thrown instanceof ServiceError) return thrown;
 
