@@ -11,7 +11,8 @@ const METHODS = { debug: 'debug', log: 'log', info: 'log', warn: 'warn', error: 
 
 /**
  * Makes the log report that a library printed a line, or that Node warned: otherwise plain text would stand among lines of JSON. The log
- * leaves out words that it does not know, since they may quote a client. @returns a function that gives the console back
+ * leaves out words that it does not know, since they may quote a client.
+ * @returns a function that gives the console back
  */
 export function logWhatIsPrinted(): () => void {
   const logger = new Logger('console');
