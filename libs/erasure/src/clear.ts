@@ -4,20 +4,20 @@ import { CLEAR_BATCH, CLEAR_CHATS } from '#jobs/timings.js';
 
 /*
  * Deleting chats, second half: the rows of released chats (see release.ts) are deleted, a batch in each transaction. So their number does
- * not matter, and if a process dies, the next one goes on. Messages go from the newest to the oldest, and the chat's last number with them,
- * which says where to go on. A message's jobs go before it, each with its reply; idempotency keys go with what they stand for; the chat
+ * not matter, and if a process dies, the next one goes on. Messages go from the newest to the oldest, and the chat's last number falls with
+ * them, so it shows where to go on. A message's jobs go before it, each with its reply; an idempotency key goes with its effect; the chat
  * goes last.
  *
- * The ledger's entries stay, since usage is billed by them. They lead neither to the job nor, by the id of the answer, to what the model's
- * provider keeps of the call.
+ * The ledger's entries stay, since bills rely on them. They no longer lead to a job. The id of the answer is removed, so they do not lead
+ * to the provider's records of the call either.
  */
 
-/** Which of the released chats are cleared. */
+/** Selects the released chats to clear. */
 export interface ClearOptions {
   readonly chatId?: string;
-  /** Only those that were this user's. */
+  /** Only chats that were this user's. */
   readonly userId?: string;
-  /** Only those that were released at least this long ago, in seconds. */
+  /** Only chats that were released at least this long ago, in seconds. */
   readonly afterSeconds?: number;
 }
 
@@ -64,8 +64,8 @@ const CLEAR_MESSAGES = `
 const CLEAR_CHATS_THEMSELVES = `DELETE FROM chats WHERE id = ANY ($1)`;
 
 /**
- * Clears a batch of released chats. Processes that clear at the same moment take different ones, so that nothing to take does not mean that
- * all is done.
+ * Clears a batch of released chats. Processes that clear at the same moment take different chats. So if a process finds none to take,
+ * another may still be at work.
  * @returns whether there was something to do
  */
 export function clear(manager: EntityManager, options: ClearOptions = {}): Promise<boolean> {

@@ -6,8 +6,8 @@ import { afterRelease, release } from './release.js';
 import { CLEAR_BATCH, RELEASE_BATCH } from '#jobs/timings.js';
 
 /*
- * Erasing a user's data. The receipt comes first and names the user until the data is gone. So the client may leave and the process may
- * die: a worker goes on. Data that the user makes after the request stays.
+ * Erasing a user's data. The receipt is stored first, and names the user until the data is gone. So if the client leaves or the process
+ * dies, a worker goes on. Data that the user makes after the request stays.
  */
 
 const COLUMNS = `id, user_id AS "userId", begun_at AS "begunAt", ended_at AS "endedAt", chats, messages, jobs,
@@ -25,8 +25,8 @@ const BEGIN = `
   RETURNING ${COLUMNS}`;
 
 /**
- * Begins the erasure of a user's data, or goes on with one that has begun; data that was made since then goes, too.
- * @returns the receipt; for a user without data a finished one, which is not stored
+ * Begins the erasure of a user's data, or goes on with one that has begun, which then covers data made since then, too.
+ * @returns the receipt; for a user without data, a finished receipt that is not stored
  */
 export async function beginErasure(manager: EntityManager, userId: string): Promise<Receipt> {
   const id = newId();
@@ -68,7 +68,7 @@ const FORGET_KEYS = `
   )
   SELECT key FROM gone LIMIT 1`;
 
-/** The figures of calls stay, without the user. */
+/** Keeps the figures of calls, without the user. */
 const FORGET_CALLS = `
   WITH chosen AS (
     SELECT c.job_id, c.attempt, c.step FROM model_calls c, receipts r
@@ -95,11 +95,11 @@ const END = `
   )
   SELECT id FROM ended`;
 
-/** The result of a batch. `more`: there is more to do. `waits`: the rest is locked by others, or too young. `done`: all is deleted. */
+/** The result of a batch. `more`: there is more to do. `waits`: other sessions have locked the rest, or it is too young. `done`: all is deleted. */
 export type Step = 'more' | 'waits' | 'done';
 
 /**
- * Deletes a batch of the data of a receipt's user. Any number of processes may do so at once.
+ * Deletes a batch of the data of a receipt's user. Any number of processes may call this at once.
  *
  * Chats that were released less than `afterSeconds` ago are left to the request that released them.
  */

@@ -8,9 +8,9 @@ import { turnEnded } from '#telemetry/turns.js';
 import { CANCEL_MS, RELEASE_BATCH } from '#jobs/timings.js';
 
 /*
- * Deleting chats, first half: they are released from their user in one short transaction. From its commit on no request finds them, nothing
- * is written into them, and their turns in flight are canceled; workers stop these as they do after any cancel. Idempotency keys that hold
- * a copy of a chat go at once, too. The rows are deleted afterwards, a batch at a time (see clear.ts).
+ * Deleting chats, first half: one short transaction releases them from their user. From its commit on, no request finds the chats or writes
+ * into them, and their turns in flight are canceled; workers stop these as after any cancel. Idempotency keys that hold a copy of a chat go
+ * at once, too. The rows are deleted afterwards, a batch at a time (see clear.ts).
  */
 
 const RELEASE = statement(`
@@ -30,18 +30,18 @@ const RELEASE = statement(`
          (SELECT count(*) FROM jobs WHERE chat_id = ANY (ARRAY(SELECT id FROM chat)))::int AS jobs,
          coalesce((SELECT json_agg(ended) FROM ended), '[]') AS "endedJobs"`);
 
-/** The rows that a release concerns. A chat's messages are numbered without gaps, so its last number is their count. */
+/** The rows of a release. A chat's messages are numbered without gaps, so its last number is their count. */
 export interface Released {
   readonly chats: number;
   readonly messages: number;
   readonly jobs: number;
-  /** The jobs that this canceled. */
+  /** The jobs that the release canceled. */
   readonly endedJobs: readonly (EndedTurn & { readonly id: string })[];
 }
 
 /**
- * Releases chats from their user. The transaction must have locked them by an earlier statement: only then this one sees a turn that was
- * accepted at the last moment. Call {@link afterRelease} after the commit.
+ * Releases chats from their user. An earlier statement of the transaction must have locked them: only then does this statement see a turn
+ * that was accepted at the last moment. Call {@link afterRelease} after the commit.
  */
 export async function release(manager: EntityManager, chatIds: readonly string[]): Promise<Released> {
   return oneRow(await RELEASE.rows<Released>(manager, { chatIds }));
@@ -49,12 +49,12 @@ export async function release(manager: EntityManager, chatIds: readonly string[]
 
 const UNSETTLED = `SELECT FROM model_calls WHERE job_id = ANY($1) AND outcome = 'running' LIMIT 1`;
 
-/** How often it is checked whether the calls have ended, in milliseconds. */
+/** How often to check whether the calls have ended, in milliseconds. */
 const LOOK_MS = 20;
 
 /**
- * Call this once a release is committed. It counts the turns that the release canceled, and waits until their calls have ended and the
- * figures are in the ledger, for at most as long as a cancel waits: once the rows are cleared, nothing leads from such a job to its entry.
+ * Call this once a release is committed. It counts the canceled turns, and waits until their calls have ended and the figures are in the
+ * ledger, but no longer than a cancel waits. Once the rows are cleared, nothing leads from such a job to its entry.
  */
 export async function afterRelease(manager: EntityManager, { endedJobs }: Pick<Released, 'endedJobs'>): Promise<void> {
   endedJobs.forEach(turnEnded);
@@ -69,7 +69,7 @@ export async function afterRelease(manager: EntityManager, { endedJobs }: Pick<R
 
 /**
  * Chats that may be too old. The index holds `idle_since`, since the time of the last message changes with each turn. For younger chats
- * `idle_since` is set to the time of the last message. So a chat is read in vain about once in its retention time.
+ * `idle_since` is set to the time of the last message. So each chat is read in vain about once in its retention time.
  */
 const EXPIRED = `
   WITH due AS (
@@ -86,15 +86,15 @@ const EXPIRED = `
   )
   SELECT id, "isOver" FROM due`;
 
-/** Checked under the locks: a reply that was asked for just now keeps its chat. */
+/** Checked under the locks: a chat stays if a reply was requested just now. */
 const WITHOUT_TURN = `
   SELECT c.id FROM chats c
    WHERE c.id = ANY($1)
      AND NOT EXISTS (SELECT FROM jobs j WHERE j.chat_id = c.id AND ${isUnfinished('j')})`;
 
 /**
- * Releases chats whose last message is older than their assistant's retention. A chat with a turn in flight waits for its end. Processes
- * that do so at the same moment take different chats.
+ * Releases chats whose last message is older than their assistant's retention. A chat with a turn in flight stays until the turn ends.
+ * Processes that call this at the same moment take different chats.
  * @returns how many, and whether there may be more
  */
 export function releaseExpired(manager: EntityManager): Promise<{ chats: number; more: boolean }> {
