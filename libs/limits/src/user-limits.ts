@@ -4,7 +4,7 @@ import { statement, type Values } from '#database/statement.js';
 
 /** The limits of one user; undefined: there is no limit. */
 export interface UserLimits {
-  /** Turns per minute; also how many may be sent at once after a minute's rest. */
+  /** Turns per minute. After a minute's rest the user may send all of them at once. */
   readonly turnsPerMinute: number | undefined;
   /** Unfinished turns, in all chats together. */
   readonly unfinishedTurns: number | undefined;
@@ -21,11 +21,11 @@ export const NO_LIMITS: UserLimits = {
 /** The span of `turnsPerMinute`, in seconds. */
 export const WINDOW_SECONDS = 60;
 
-/** What one turn takes of the minute, in seconds. */
+/** The share of the minute that one turn takes, in seconds. */
 const spacing = ({ turnsPerMinute }: UserLimits): number =>
   turnsPerMinute === undefined ? 0 : WINDOW_SECONDS / turnsPerMinute;
 
-/** The values of statements that take a turn ({@link takeTurn}), find its round ({@link nextRound}), or count tokens ({@link HAS_TOKENS}). */
+/** Values for statements that take a turn ({@link takeTurn}), find its round ({@link nextRound}), or count tokens ({@link HAS_TOKENS}). */
 export function limitValues(limits: UserLimits): Values {
   return {
     spacing: spacing(limits),
@@ -36,7 +36,7 @@ export function limitValues(limits: UserLimits): Values {
 
 const TODAY = `date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'`;
 
-/** Tokens of the calls that the user began today, those under way included. */
+/** Tokens of the user's calls that began today, including calls in progress. */
 const tokensToday = (user: string): string => `
   SELECT coalesce(sum(coalesce(input_tokens, 0) + coalesce(output_tokens, 0)), 0) FROM model_calls
    WHERE user_id = ${user} AND started_at >= ${TODAY}`;
@@ -45,11 +45,11 @@ const tokensToday = (user: string): string => `
 export const HAS_TOKENS = `(${tokensToday(':userId::text')}) < :tokensPerDay::bigint`;
 
 /**
- * SQL: takes one turn of the user's minute (`userId`) if one is left and `worth` holds: a turn that cannot be accepted anyway costs nothing.
- * The row lock lets one of a user's requests through at a time.
+ * SQL: takes one turn of the user's minute (`userId`) if one is left and `worth` holds: a turn that cannot be accepted anyway costs
+ * nothing. The row's lock lets a user's requests through one at a time.
  *
- * The minute follows the generic cell rate algorithm (ITU-T I.371): one timestamp per user says how far it is used up, and it frees itself
- * as time passes.
+ * The minute follows the generic cell rate algorithm (ITU-T I.371): one timestamp per user shows how much of it is used up, and as time
+ * passes it becomes free again.
  */
 export function takeTurn(worth: string): string {
   const share = 'make_interval(secs => :spacing::float8)';
@@ -67,7 +67,7 @@ export const nextRound = (caller: string): string => `
     SELECT p.round, ${caller}."usedSeconds" FROM ${caller}, next_place(${caller}.user_id, coalesce(:unfinishedTurns::int, 0)) p
      WHERE :unfinishedTurns::int IS NULL OR p.unfinished < :unfinishedTurns`;
 
-/** What is left of a user's turns. */
+/** The rest of a user's turns. */
 export interface Allowance {
   /** Turns that may be sent now. */
   readonly turns: number;
@@ -75,7 +75,7 @@ export interface Allowance {
   readonly fullAfterSeconds: number;
 }
 
-/** What is left when `used` seconds of the minute are used up; undefined: turns are not counted. */
+/** The rest when `usedSeconds` of the minute are used up; undefined: turns are not counted. */
 export function allowance(limits: UserLimits, usedSeconds: number): Allowance | undefined {
   if (limits.turnsPerMinute === undefined) return undefined;
   const left = (WINDOW_SECONDS - usedSeconds) / spacing(limits);
@@ -92,7 +92,7 @@ export interface Reached {
   readonly retryAfterSeconds: number;
 }
 
-/** Nobody knows when a turn ends. This is when it is worth asking again. */
+/** The end of a turn cannot be predicted, so this is a guess of when another request may succeed. */
 const UNFINISHED_AGAIN_SECONDS = 2;
 
 const STANDING = statement(`
@@ -128,7 +128,7 @@ const GIVE_BACK = statement(
   'UPDATE callers SET turns_until = turns_until - make_interval(secs => :spacing::float8) WHERE user_id = :userId',
 );
 
-/** Gives back a turn that was taken and not used. */
+/** Gives back a turn that a request took and did not use. */
 export async function giveBackTurn(manager: EntityManager, userId: string, limits: UserLimits): Promise<void> {
   if (limits.turnsPerMinute !== undefined) await GIVE_BACK.affected(manager, { userId, spacing: spacing(limits) });
 }
@@ -137,7 +137,7 @@ const PURGE_CALLERS = statement(`
   DELETE FROM callers WHERE user_id IN (
     SELECT user_id FROM callers WHERE turns_until < now() LIMIT :batch FOR UPDATE SKIP LOCKED)`);
 
-/** Removes a batch of callers whose rows limit nothing any more. @returns whether the batch was full */
+/** Removes a batch of user rates that limit nothing any more. @returns whether the batch was full */
 export async function purgeCallers(manager: EntityManager, batch: number): Promise<boolean> {
   return (await PURGE_CALLERS.affected(manager, { batch })) === batch;
 }
