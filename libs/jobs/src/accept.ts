@@ -28,7 +28,7 @@ export interface NewTurn {
   readonly requestId: string;
   /** The trace context of the request (W3C Trace Context); null: no traces are kept. */
   readonly traceparent?: string | null;
-  /** Stored with the turn, so that a repeated request is not accepted twice. */
+  /** Stored with the turn, so that a request that comes twice is accepted once. */
   readonly requestKey: RequestKey | undefined;
 }
 
@@ -53,12 +53,12 @@ const HAS_UNFINISHED = `SELECT 1 FROM jobs u WHERE u.chat_id = chats.id AND ${is
 
 /*
  * The lock order is caller, chat, job. The caller's row comes first because a refused turn must not advance the chat's numbers, and because
- * its lock shows what the user's other turns have used.
+ * under its lock the statement sees how much the user's other turns have used.
  */
 
 /**
- * A statement that takes a turn: once with a limit on tokens, once without. A single text that skips the limit by its value
- * (`:tokensPerDay IS NULL OR …`) would do the same, but PostgreSQL then plans it anew for each turn, which costs as much as running it.
+ * A statement that takes a turn, with a limit on tokens and without. A single text could skip the limit (`:tokensPerDay IS NULL OR …`), but
+ * PostgreSQL would plan it anew for each turn, and the plan costs as much as the run.
  */
 interface Taking {
   readonly counted: Statement;
@@ -110,11 +110,11 @@ const ACCEPT_TURN = taking(
 /**
  * Accepts a turn: the user's message and the job for its reply, in one statement and so in one transaction.
  *
- * Two turns for one chat at the same moment wait for one another at the chat's row. The later one sees the other's job, or breaks the index
- * `jobs_one_unfinished` or that of the keys (see {@link isConflict}).
+ * If two turns for one chat come at the same moment, the later one waits for the chat's row. Then it sees the earlier turn's job, or breaks
+ * the index `jobs_one_unfinished` or the keys' index (see {@link isConflict}).
  *
  * @returns undefined when the chat cannot take a turn, the user has reached a limit, or the request's key is stored already. The caller
- * finds out which, off the hot path
+ * finds out which of these it was; that costs accepted turns nothing
  */
 export async function acceptTurn(
   manager: EntityManager,
@@ -181,14 +181,14 @@ const ACCEPT_REPLY = statement(`
   )
   SELECT ${jobColumns('job')} FROM job`);
 
-/** Rolls back a transaction that accepted nothing: it must not use up one of the user's turns. */
+/** Rolls back a transaction that accepted nothing, so that it uses up none of the user's turns. */
 class NothingAccepted extends Error {}
 
 /**
  * Accepts a job that answers the user messages stored so far.
  *
- * It locks the caller and the chat first and reads them with a second statement. That one sees what happened during the wait for the locks:
- * another message, another job, the closing or the deletion of the chat.
+ * It locks the caller and the chat first, and reads them with a second statement. The second statement sees changes made during the wait
+ * for the locks: another message, another job, the closing or the deletion of the chat.
  *
  * @returns undefined when the chat is not active, has a turn in flight, or its newest message is not the user's; when the user has reached
  * a limit; or when the request's key is stored already

@@ -11,12 +11,12 @@ import { FINISHED_STEPS, type FinishedStep, keptText, textOfStep } from './steps
 import { CLAIMED_AT_ONCE, LEASE_SECONDS, LEFT_TO_NEW_SECONDS, LONGEST_LIFE_SECONDS, PROBE_AMONG } from './timings.js';
 
 /*
- * Which job is next. A ticket says that some job is due, not which. A worker that has one claims the jobs whose turn it is, several at
- * once, each with what its call needs. So no other statement stands between a claim and the call of the model.
+ * Chooses the next jobs. A ticket says that some job is due, not which. A worker that gets a ticket claims the next jobs, several at once,
+ * each with all that its call needs. So no other statement stands between a claim and the call of the model.
  *
- * Jobs are ordered by rounds. A user's first job joins the current round; each further one joins a round of its own after that (the
- * function `next_place`). So every user is served once before any user is served twice, and a user who sends ten thousand turns delays
- * another's single turn by about one turn. The rounds follow from the unfinished jobs; nothing else is counted.
+ * Jobs are ordered by rounds. A user's first job joins the current round, and each further job a later round of its own (the function
+ * `next_place`). So every user is served once before any user is served twice, and a user who sends ten thousand turns delays another's
+ * single turn by about one turn. The rounds follow from the unfinished jobs; nothing else is counted.
  */
 
 /** A job with all that a worker needs to begin an attempt. */
@@ -31,7 +31,7 @@ export interface ClaimedJob {
   readonly traceparent: string | null;
   /** The number of this attempt, the fencing token of all its writes. */
   readonly attempt: number;
-  /** The version of the assistant's definition that answers it, and what that says. */
+  /** The version of the assistant's definition that answers the job, and the definition's fields. */
   readonly assistantVersion: number;
   readonly systemPrompt: string;
   readonly model: string;
@@ -48,7 +48,7 @@ export interface ClaimedJob {
   readonly hadText: boolean;
   /** The attempt before this one was lost. */
   readonly takenOver: boolean;
-  /** The messages to send: the chat's newest ones up to the one to answer, newest first, as many as fit the model. */
+  /** The messages to send: the chat's newest messages up to the one to answer, newest first, as many as the model takes. */
   readonly history: readonly HistoryRow[];
 }
 
@@ -65,24 +65,24 @@ const MAY_BEGIN = `
 /** The jobs that a claim chooses from: all, those that are not withheld, or one that probes whether the model is back. */
 type Choice = 'all' | 'not withheld' | 'probe';
 
-/** A job that was handed back is due for new workers at once, for the others a little later. */
+/** A job that was handed back is due at once for new workers, and a little later for the others. */
 const IS_DUE = `available_at <= now() AND ${MAY_BEGIN}
   AND (left_to_workers_since IS NULL OR left_to_workers_since <= now() - make_interval(secs => :uptimeSeconds)
        OR available_at <= now() - make_interval(secs => ${LEFT_TO_NEW_SECONDS}))`;
 
 const SINCE = 'coalesce(job.requeued_at, job.created_at)';
 
-/** When a claimed attempt was due. `before` is the row before this statement, which sees its own change only in what it returns. */
+/** When a claimed attempt was due. `before` is the row before this statement: the statement sees its own change only in `RETURNING`. */
 const DUE = `CASE WHEN before.status = 'running' THEN before.lease_until ELSE job.available_at END`;
 
-/** Which jobs a claim passes over, because their calls would fail. */
+/** Jobs that a claim passes over, because their calls would fail. */
 export interface Withheld {
   /** Names of models, and slugs of assistants. */
   readonly models: readonly string[];
   readonly assistants: readonly string[];
 }
 
-/** Which jobs a claim is for: those of a model, of an assistant, or (neither is given) all. */
+/** Jobs that a claim is for: those of a model, those of an assistant, or all if neither is given. */
 export interface Only {
   readonly model?: string;
   readonly assistant?: string;
@@ -98,8 +98,8 @@ export const NOT_WITHHELD = `NOT ${definitionOf('jobs', 'a.model = ANY (:models:
 const IS_THAT = definitionOf('jobs', 'a.model = coalesce(:model, a.model) AND a.slug = coalesce(:assistant, a.slug)');
 
 /**
- * The probe is the job with the fewest attempts among the next ones, so that a turn that always fails is not tried again and again while
- * others wait.
+ * The probe is the job with the fewest attempts among the next jobs, so that workers do not try a turn that always fails again and again
+ * while others wait.
  */
 const chosen = (choice: Choice, index: 'line' | 'age', order: string, limit: number): string => {
   const due = `${waits(index)} AND ${IS_DUE}`;
@@ -117,7 +117,7 @@ const chosen = (choice: Choice, index: 'line' | 'age', order: string, limit: num
   }
 };
 
-/** Which lost attempts a claim takes over. A probe takes any lost one of its scope: no other claim does while the scope is held back. */
+/** Lost attempts that a claim takes over. A probe takes any lost attempt of its scope: no other claim does while the scope is held. */
 const LOST: Readonly<Record<Choice, string>> = {
   all: 'id = ANY (:lost::uuid[])',
   'not withheld': `id = ANY (:lost::uuid[]) AND ${NOT_WITHHELD}`,
@@ -125,10 +125,10 @@ const LOST: Readonly<Record<Choice, string>> = {
 };
 
 /*
- * The limit stands in the text and is no value: PostgreSQL makes one plan for all values, and a plan for any limit may sort all jobs that
- * are due. Withheld jobs have texts of their own, since these read each job's assistant.
+ * The limit is part of the text, not a value: PostgreSQL makes one plan for all values, and a plan for any limit may sort all due jobs.
+ * Claims that withhold jobs have texts of their own, since these read each job's assistant.
  *
- * The claim opens the call's entry in the ledger. So no call is without an entry, and hardly an entry is without its call.
+ * The claim opens the call's entry in the ledger. So every call has an entry, and almost every entry has its call.
  */
 const claimNext = (choice: Choice, index: 'line' | 'age', order: string, limit: number): Statement =>
   statement(`
@@ -194,7 +194,7 @@ interface ClaimedRow extends Omit<
   readonly more: boolean;
 }
 
-/** Runs a claim, which sends the definitions that the worker does not have. */
+/** Runs a claim, whose answer has the definitions that the worker does not have. */
 async function claimBy(
   manager: EntityManager,
   text: Statement,
@@ -214,8 +214,8 @@ async function claimBy(
 }
 
 /**
- * Begins the next attempt at the jobs of `lost` whose last attempt was lost; if there are none, at jobs that are due, in the order of
- * rounds. It claims at most `most`, and at most {@link CLAIMED_AT_ONCE}, and passes over jobs that are `withheld`.
+ * Begins the next attempt at those jobs of `lost` whose last attempt was lost. If there are none, it begins attempts at due jobs, in the
+ * order of rounds. It claims at most `most` jobs, and at most {@link CLAIMED_AT_ONCE}, and passes over `withheld` jobs.
  *
  * @param options.order `fair`: by rounds. `oldest`: the one job that has waited longest
  * @param options.uptimeSeconds how long the worker has been running
@@ -238,7 +238,7 @@ export async function claim(
   return claimBy(manager, text, { ...withheld, lost, uptimeSeconds }, definitions);
 }
 
-/** Which job may probe whether the model is back. */
+/** Jobs that may probe whether the model is back. */
 export interface Probing extends Only {
   readonly withheld: Withheld;
   readonly definitions: Definitions;
@@ -251,8 +251,8 @@ export interface Probing extends Only {
 }
 
 /**
- * Begins an attempt that probes whether the model is back, at a due job with as few attempts as possible. A job whose attempt was lost
- * comes first, since no other claim takes it over.
+ * Begins an attempt that probes whether the model is back. It chooses a due job with as few attempts as possible. A job whose attempt was
+ * lost comes first, since no other claim takes it over.
  */
 export async function claimProbe(manager: EntityManager, probing: Probing): Promise<ClaimedJob | undefined> {
   const { run, withheld, definitions, model = null, assistant = null, afresh, uptimeSeconds = 0 } = probing;

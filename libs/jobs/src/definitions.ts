@@ -1,8 +1,8 @@
 import type { Definition } from '#database/entities/assistant-version.entity.js';
 
 /*
- * A job is answered by the definition with which it was accepted, on every attempt and step, whatever the assistants file says meanwhile. A
- * definition never changes, so a worker reads each once.
+ * The definition with which a job was accepted answers it, in every attempt and step, even if the assistants file changes meanwhile. A
+ * version of a definition never changes, so a worker reads each once.
  */
 
 /** SQL: the version that answers the job `job` of the chat `chat`. A job without one (see `jobs.assistant_version`) takes the current one. */
@@ -16,12 +16,12 @@ const MOST_KEPT = 200;
 export class Definitions {
   private readonly kept = new Map<string, Definition>();
 
-  /** Those it has at this moment. A claim that is given their names does not send them again. */
+  /** The definitions that the worker has now. A claim gets their names, and does not send them again. */
   known(): ReadonlyMap<string, Definition> {
     return new Map(this.kept);
   }
 
-  /** Keeps a definition that was used, and forgets the least recently used ones. */
+  /** Keeps a definition that the worker uses, and drops the least recently used ones. */
   use(name: string, definition: Definition): void {
     this.kept.delete(name);
     this.kept.set(name, definition);

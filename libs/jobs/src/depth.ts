@@ -11,13 +11,13 @@ export interface QueueDepth {
   readonly oldestSeconds: number;
 }
 
-/** Counting stops here, so that it takes only some milliseconds. A longer queue need not be known exactly. */
+/** The count stops here, so that it takes only some milliseconds. Nothing needs the exact length of a longer queue. */
 export const MOST_COUNTED = 100_000;
 
 const counted = (where: string): string =>
   `(SELECT count(*) FROM (SELECT FROM jobs WHERE ${where} LIMIT ${MOST_COUNTED}) AS few)::int`;
 
-/** Each part reads an index that holds unfinished jobs only. Ordered by `created_at`, the oldest would be searched among all jobs. */
+/** Each part reads an index of unfinished jobs only. With an order by `created_at`, PostgreSQL would search the oldest among all jobs. */
 const DEPTH = `
   SELECT ${counted(`status = 'queued' AND available_at <= now()`)} AS due,
          ${counted(`status = 'queued' AND available_at > now()`)} AS delayed,

@@ -4,9 +4,9 @@ import { oneRow } from '#database/rows.js';
 import { DISPATCH_CHANNEL } from './states.js';
 
 /*
- * The switch that pauses dispatch. While it is off no attempt begins; turns are still accepted, attempts under way end, and a turn's hour
- * goes on. Operators pause dispatch to protect jobs while they mend something. The switch is a row, so it holds for all workers on both
- * queue stores and survives restarts.
+ * The switch that pauses dispatch. While it is off no attempt begins. The service still accepts turns, running attempts go on to their end,
+ * and a turn's hour runs on. Operators pause dispatch to protect jobs while they mend something. The switch is a row, so it holds for all
+ * workers on both queue stores and survives restarts.
  */
 
 /** SQL: attempts may begin. The statements that look for due jobs and that claim them have this condition. */
@@ -38,7 +38,7 @@ const SET = `
   SELECT ${COLUMNS} FROM switched LEFT JOIN notice ON true`;
 
 /**
- * Sets the switch for the operator `userId`. From the commit on no new claim finds a job while the switch is off.
+ * Sets the switch for the operator `userId`. Once it is off and committed, no new claim finds a job.
  * @returns the switch, and whether its state has changed
  */
 export async function setDispatch(

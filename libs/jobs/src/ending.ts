@@ -3,11 +3,11 @@ import { keptText } from './steps.js';
 
 /*
  * The one place where a job ends. Every statement that ends jobs (a reply, a failure, a cancel, a lost last attempt, an hour that is over,
- * a deletion) sets what ENDS says and has the CTEs of `ended`. So each end is announced and counted once, and leaves nothing of the turn
- * behind.
+ * a deletion) sets the columns of ENDS and has the CTEs of `ended`. So each end is announced and counted once, and leaves no steps and no
+ * draft behind.
  */
 
-/** SQL, for a SET list: what every end of a job sets, beside its state and its error. */
+/** SQL, for a SET list: the columns that every end of a job sets, besides its state and its error. */
 export const ENDS = `lease_until = NULL, finished_at = clock_timestamp(), draft = ''`;
 
 /** SQL: the same for a statement that ends a job only if the condition `goesOn` is false. A job that goes on keeps its finished steps. */

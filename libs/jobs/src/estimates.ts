@@ -1,25 +1,25 @@
 /*
  * Estimates of tokens that the model never reported. It reports all of its output only at the end, so a call that is canceled or breaks off
- * has no figure. It is paid for all the same.
+ * has no figure. The service pays for it all the same.
  */
 
 /**
- * Bytes of text, in UTF-8, for one token. Today's models write between two and a half and four in European languages. The smallest is
- * taken, so that nobody gets past a limit.
+ * Bytes of text, in UTF-8, for one token. Today's models write between two and a half and four in European languages. The estimate uses the
+ * smallest, so that no user gets past a limit.
  */
 const BYTES_A_TOKEN = 2.5;
 
 /** Tokens per second while a model thinks without showing it. Today's models write between 40 and 120. */
 const THINKING_TOKENS_A_SECOND = 50;
 
-/** Bytes of a request for one token. It is used for a call that was given up before the model began to answer. */
+/** Bytes of a request for one token, for a call that was given up before the model began to answer. */
 const SENT_BYTES_A_TOKEN = 4;
 
 /** SQL: the estimated tokens of a text expression. */
 export const estimatedTokens = (text: string): string => `ceil(octet_length(${text}) / ${BYTES_A_TOKEN})::int`;
 
 /**
- * The output of a call that was cut, in tokens.
+ * The output of a call that broke off or was canceled, in tokens.
  * @param bytes text that arrived, in UTF-8
  * @param thinkingMs how long the model thought without showing it, in milliseconds
  * @param most output tokens that the call may have

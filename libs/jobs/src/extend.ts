@@ -4,11 +4,11 @@ import { type CallFigures, NO_FIGURES } from './ledger.js';
 import { runs } from './states.js';
 import { LEASE_SECONDS } from './timings.js';
 
-/** One attempt's heartbeat: it extends the lease and saves what is new of the text and of the call's figures. */
+/** One attempt's heartbeat: it extends the lease, and saves new text and new figures of the call. */
 export interface Beat {
   readonly jobId: string;
   readonly attempt: number;
-  /** The step whose call it is, from 1. */
+  /** The step that makes the call, from 1. */
   readonly step: number;
   /** Where in the draft the text goes, in code points, as PostgreSQL counts. */
   readonly text: string;
@@ -18,14 +18,14 @@ export interface Beat {
 }
 
 /**
- * The result of a heartbeat. `lost`: the job is another attempt's, so the caller must stop the call and write nothing. `busy`: another session
- * has locked the job's row or the call's entry; nothing is known, and the caller tries again soon.
+ * The result of a heartbeat. `lost`: the job is another attempt's, so the caller must stop the call and write nothing. `busy`: another
+ * session has locked the job's row or the call's entry, so the result is unknown and the caller tries again soon.
  */
 export type Extended = 'extended' | 'busy' | 'lost';
 
 /*
- * Locked rows are skipped. Otherwise one chat that is being canceled, or a session that an operator left open, would keep all leases of a
- * process from being extended. Since no lock is waited for, the order of locks does not matter here.
+ * The statement skips locked rows. Otherwise a cancel of one job, or a session that an operator left open, would keep the process from
+ * extending all its leases. Since the statement waits for no lock, the order of locks does not matter here.
  */
 const EXTEND = statement(`
   WITH beat AS (
@@ -67,9 +67,9 @@ const EXTEND = statement(`
 
 /**
  * Extends the leases of attempts in one statement. Each heartbeat is fenced by its own attempt and has its own result. The text goes to a
- * given place, so writing the same text twice is harmless, for instance after an answer that was lost. A draft only grows, even if a
- * statement that was given up is carried out late.
- * @returns what each of `beats` did, in their order
+ * given position, so it is harmless to write the same text twice, for instance after a lost answer. A draft only grows, even if PostgreSQL
+ * carries out a statement late that the worker has given up.
+ * @returns the result of each of `beats`, in their order
  */
 export async function extend(manager: EntityManager, beats: readonly Beat[]): Promise<Extended[]> {
   const figures = beats.map(({ news }) => news ?? NO_FIGURES);

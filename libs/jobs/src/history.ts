@@ -19,16 +19,16 @@ export interface HistoryRow {
 
 /**
  * SQL: bytes of history, in UTF-8, that fit beside the instructions and the longest reply of the definition `a`. A token has at least one
- * byte, so the history fits whatever its script: the model would refuse a chat that is too long, turn after turn.
+ * byte, so the history fits in any script. Without this bound the model would refuse every further turn of a long chat.
  */
 export const ROOM = `greatest(0, ${CONTEXT_TOKENS - FRAME_TOKENS} - a.max_output_tokens
   - ceil(a.prompt_bytes / ${PROMPT_BYTES_A_TOKEN}.0))`;
 
 /**
- * SQL: what to send for a job `job` with the definition `a` that answers the message `m`, as JSON: the newest messages of the chat up to
- * that one, newest first, as many as fit. A message that does not fit is left out, with all older ones; so are refused turns
- * ({@link leaveOut}). The size of a row's text is known without reading the text. Once a step is finished, later calls of the turn are sent
- * the same messages as the first.
+ * SQL: the messages to send for a job `job` with the definition `a` that answers the message `m`, as JSON: the newest messages of the chat
+ * up to that one, newest first, as many as fit. A message that does not fit is left out, with all older ones; so are refused turns ({@link
+ * leaveOut}). PostgreSQL knows the size of a row's text without reading the text. Once a step is finished, later calls of the turn get the
+ * same messages as the first.
  */
 export const HISTORY = `
   SELECT json_agg(json_build_object('seq', seq, 'role', role, 'content', content) ORDER BY seq DESC) FROM (
@@ -42,7 +42,7 @@ export const HISTORY = `
 
 /**
  * SQL: leaves the question of a job out of all later prompts. The question is every user message since the last reply in the prompt, not
- * only the turn's own: they were sent as one message, so the model may have refused any of them. `job` has `id`, `chat_id` and
+ * only the turn's own: the model got them as one message, and may have refused any of them. `job` has `id`, `chat_id` and
  * `user_message_id`.
  */
 export const leaveOut = (job: string): string => `
@@ -54,12 +54,12 @@ export const leaveOut = (job: string): string => `
                                            AND a.left_out_by IS NULL
                                          ORDER BY a.seq DESC LIMIT 1), 0) AND m.seq`;
 
-/** SQL: includes again what a job's turn had left out, because an operator puts the job back. */
+/** SQL: includes again the messages that a job's turn had left out, because an operator puts the job back. */
 export const takeIn = (job: string): string => `
   UPDATE messages SET left_out_by = NULL FROM ${job}
    WHERE messages.chat_id = ${job}.chat_id AND messages.left_out_by = ${job}.id`;
 
-/** SQL: includes again what was left out together with the message that a new job answers, because its user asks for a reply once more. */
+/** SQL: includes again the message that a new job answers, and those left out with it, because the user asks for a reply once more. */
 export const takeInAgain = (job: string): string => `
   UPDATE messages SET left_out_by = NULL
     FROM ${job} JOIN messages m ON m.id = ${job}.user_message_id

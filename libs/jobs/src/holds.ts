@@ -6,13 +6,13 @@ import { STALE_HOLD_SECONDS } from './timings.js';
 
 /*
  * Why workers do not call the model, for operators: the API shows these rows in an operator's view of a job and in its readiness. Each
- * worker decides by itself, from what it has seen; these rows decide nothing.
+ * worker decides by itself, from its own calls; these rows decide nothing.
  */
 
 /** All calls (`all`), those of a model (`model:NAME`), or those for an assistant (`assistant:SLUG`). */
 export type Scope = 'all' | `model:${string}` | `assistant:${string}`;
 
-/** Why nothing is called, since when, and when the next probe begins. */
+/** Why the calls are held, since when, and when the next probe begins. */
 export interface Hold {
   readonly scope: Scope;
   readonly code: JobFault['code'];
@@ -21,7 +21,7 @@ export interface Hold {
   readonly until: Date;
 }
 
-/** If two workers hold the same calls, the later probe is kept. The first worker that reaches the model again removes the row. */
+/** If two workers hold the same calls, the row keeps the later probe. The first worker that reaches the model again removes the row. */
 const WRITE = `
   INSERT INTO model_holds (scope, code, message, until) VALUES ($1, $2, $3, now() + make_interval(secs => $4::float8 / 1000))
   ON CONFLICT (scope) DO UPDATE SET code = excluded.code, message = excluded.message,
@@ -66,8 +66,7 @@ const RELEASE = statement(`
         WHERE a.slug = c.assistant_slug AND a.version = ${versionOf('jobs', 'c')})`);
 
 /**
- * These assistants have new definitions. Some of their turns wait because the old model or its settings cannot be used. They take the new
- * definition.
+ * Moves turns of these assistants to the new definition, if they wait because the old model or its settings cannot be used.
  * @returns how many
  */
 export function releaseHeld(manager: EntityManager, slugs: readonly string[]): Promise<number> {
@@ -81,8 +80,8 @@ const RELEASE_OUTDATED = statement(`
      AND a.slug = :slug AND a.version > :version`);
 
 /**
- * A call has shown that this version of a definition cannot be used. If there is a newer one, the turns that wait take that one, so that
- * each of them need not fail first.
+ * Call this when a call has shown that this version of a definition cannot be used. If there is a newer version, the waiting turns take it,
+ * so that they need not each fail first.
  */
 export async function releaseOutdated(manager: EntityManager, slug: string, version: number): Promise<void> {
   await RELEASE_OUTDATED.affected(manager, { slug, version });

@@ -6,12 +6,12 @@ import { RECONCILE_BATCH } from './timings.js';
 
 /*
  * The ledger has an entry for each call of the model, one for each step of an attempt. The statement that claims the job, or that commits
- * the step before, opens it before the call. The statement that commits the step, or that ends the attempt, ends it. A worker that was
- * fenced off, or that learned of its job's end too late, adds its figures. The reconciler ends entries that a dead worker left open, as
- * `lost`.
+ * the previous step, opens the entry before the call. The statement that commits the step, or that ends the attempt, ends the entry. A
+ * worker that was fenced off, or that learned of its job's end too late, adds its figures. The reconciler ends entries that a dead worker
+ * left open, as `lost`.
  */
 
-/** The figures of a call; null: the model has not reported it yet. */
+/** The figures of a call. Null: the model has not reported this figure yet. */
 export interface CallFigures {
   /** The id of the answer. */
   readonly messageId: string | null;
@@ -38,10 +38,9 @@ export function figureValues(figures: CallFigures): Values {
 }
 
 /**
- * A figure replaces the earlier one only if the statement brings it. A statement that brings tokens also says whether they are estimates.
+ * A figure replaces the earlier one only if the statement has a new value. A statement with tokens also says whether they are estimates.
  *
- * @param text SQL: the text of the answer that arrived, where the statement has it. Output that the statement does not bring is estimated
- * by it
+ * @param text SQL: the text that arrived, if the statement has it. Without a value for the output, the text gives an estimate
  */
 function setFigures(text?: string): string {
   const output = 'coalesce(:outputTokens::int, model_calls.output_tokens)';
@@ -58,11 +57,11 @@ function setFigures(text?: string): string {
 const outputOf = (text: string): string =>
   `CASE WHEN ${text} = '' THEN model_calls.output_tokens ELSE greatest(model_calls.output_tokens, ${estimatedTokens(text)}) END`;
 
-/** The figure is an estimate as soon as the model had begun to answer. */
+/** The figure is an estimate if the model had begun to answer. */
 const isEstimate = (text: string): string =>
   `model_calls.estimated OR model_calls.message_id IS NOT NULL OR ${text} <> ''`;
 
-/** SQL, for a SET list: the tokens of a call that left nothing but the draft `text`. */
+/** SQL, for a SET list: the tokens of a call that left only the draft `text`. */
 export const tokensOfDraft = (text: string): string =>
   `output_tokens = ${outputOf(text)}, estimated = ${isEstimate(text)}`;
 
@@ -77,7 +76,7 @@ interface End {
 
 /**
  * SQL: ends the entry of the attempt in the CTE `job` (with `id` and `attempts`) if it is open, with the values of {@link figureValues}. It
- * ends at most one entry: an earlier attempt's may be open, too, and is not this one's.
+ * ends at most one entry: an earlier attempt's entry may be open, too, but belongs to that attempt.
  */
 export function endCalls(job: string, { outcome, code = 'NULL', text }: End): string {
   return `
@@ -101,8 +100,8 @@ export const earlierTokens = (column: 'input_tokens' | 'output_tokens'): string 
 export const EARLIER_ARE_ESTIMATED = `CASE WHEN job.step = 0 THEN false ELSE EXISTS (SELECT ${EARLIER} AND e.estimated) END`;
 
 /**
- * The call of a canceled job is canceled, even if the job was cleared meanwhile. Any other call that ends here is lost: its worker came too
- * late.
+ * The call of a canceled job counts as canceled, even if the job was cleared meanwhile. Any other call that ends here counts as lost: its
+ * worker came too late.
  */
 const LATE_OUTCOME = (job: string): string =>
   `CASE WHEN coalesce((SELECT j.status FROM jobs j WHERE j.id = ${job}), 'canceled') = 'canceled' THEN 'canceled' ELSE 'lost' END`;
@@ -115,7 +114,7 @@ const SETTLE = statement(`
   RETURNING outcome`);
 
 /**
- * Adds the figures of a call whose job is another attempt's, or has ended. The call is paid for all the same.
+ * Adds the figures of a call whose job is another attempt's, or has ended. The service pays for the call all the same.
  * @param step the step that the call was for, from 1
  * @returns the outcome in the entry; undefined: there is no entry, or it is complete
  */
@@ -135,7 +134,7 @@ export async function settleCall(
   return row?.outcome;
 }
 
-/** The condition names only `ended_at`, as the index does: an attempt's own entry is found by its key. */
+/** The condition names only `ended_at`, as the index does. The statement finds an attempt's own entry by its key. */
 const END_ORPHANS = statement(`
   WITH orphan AS (
     SELECT c.job_id, c.attempt, c.step FROM model_calls c LEFT JOIN jobs j ON j.id = c.job_id
@@ -149,8 +148,8 @@ const END_ORPHANS = statement(`
    WHERE c.job_id = orphan.job_id AND c.attempt = orphan.attempt AND c.step = orphan.step AND c.outcome = 'running'`);
 
 /**
- * Ends entries whose attempt is over and whose worker never wrote so: it died, or began the call at the moment at which the job was taken
- * from it.
+ * Ends entries whose attempt is over but whose worker did not end them: the worker died, or it began the call at the moment when it lost
+ * the job.
  * @returns how many
  */
 export function endOrphans(manager: EntityManager): Promise<number> {

@@ -9,7 +9,7 @@ export interface JobAndMessage<Row extends JobRow = JobRow> {
   readonly message: Message | null;
 }
 
-/** The same with the saved text, and where its finished steps end (null: it has none), for a client that streams it. */
+/** The same with the saved text and the ends of the finished steps (null: there are none), for a client that streams the job. */
 export type JobWithDraft = JobAndMessage<
   JobRow & { readonly draft: string; readonly stepEnds: readonly StepEnd[] | null }
 >;

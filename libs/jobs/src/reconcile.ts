@@ -36,7 +36,7 @@ const END_SPENT = statement(`
   SELECT ${ENDED_TURN} FROM ended`);
 
 /**
- * Ends jobs whose last attempt was lost, or whose hour was over when an attempt was lost. Without this they would stay `running` for ever.
+ * Ends jobs whose last attempt was lost, or whose hour was over when an attempt was lost. Otherwise they would stay `running` for ever.
  * @returns them
  */
 export function endSpent(manager: EntityManager): Promise<EndedTurn[]> {
@@ -59,7 +59,7 @@ const END_EXPIRED = statement(`
   SELECT ${ENDED_TURN} FROM ended`);
 
 /**
- * Ends jobs that have waited for longer than their hour. So every turn ends, whatever keeps the model or the queue away.
+ * Ends jobs that have waited for longer than their hour. So every turn ends, even if the model or the queue stays away.
  * @returns them
  */
 export function endExpired(manager: EntityManager): Promise<EndedTurn[]> {
@@ -87,7 +87,7 @@ const OVERDUE_NOT_WITHHELD = overdue(`AND ${NOT_WITHHELD}`);
 
 /**
  * Whether a job is overdue: its ticket was lost, or there are more jobs than workers.
- * @param seconds how long ago it was due
+ * @param seconds how long ago the job was due
  * @param withheld jobs that do not count, because their calls would fail
  */
 export async function anyOverdue(

@@ -6,9 +6,9 @@ import { announce } from './states.js';
 import { MAX_ATTEMPTS } from './timings.js';
 
 /*
- * The only way out of a final state: an operator puts a failed job back. The chat is locked first. The reply may come only where it would
- * have come, right after the message that it answers. Attempts go on counting, since their numbers are fencing tokens; how many may follow,
- * and the job's hour, begin anew. It is answered by the current definition, which the operator may have corrected.
+ * The only way out of a final state: an operator puts a failed job back. The statement locks the chat first. The reply must come right
+ * after the message that it answers, so the chat must have no later message. The numbers of attempts go on, since they are fencing tokens.
+ * The attempts left and the job's hour begin anew. The current definition answers the job, since the operator may have corrected it.
  */
 const REQUEUE = statement(`
   WITH chat AS (

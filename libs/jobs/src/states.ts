@@ -3,12 +3,12 @@ import type { JobStatus } from '#database/entities/job.entity.js';
 /** The channel on which PostgreSQL announces every change of a job's state, as `<job id> <status>`. */
 export const JOB_CHANNEL = 'rejoinder_jobs';
 
-/** The channel on which the worker that runs a job is asked to cancel it, as `<job id>`. */
+/** The channel on which PostgreSQL asks a job's worker to cancel it, as `<job id>`. */
 export const CANCEL_CHANNEL = 'rejoinder_cancels';
 
 /**
- * The channel on which PostgreSQL announces to all workers that attempts may be begun: dispatch goes on (the notice is empty), or a
- * stopping worker handed a turn back ({@link HANDED_BACK}).
+ * The channel on which PostgreSQL announces to all workers that attempts may begin: dispatch has resumed (the notice is empty), or a
+ * stopping worker handed a job back ({@link HANDED_BACK}).
  */
 export const DISPATCH_CHANNEL = 'rejoinder_dispatch';
 export const HANDED_BACK = 'handed back';
@@ -18,18 +18,22 @@ export const LIVES_SINCE = 'coalesce(requeued_at, created_at)';
 
 /*
  * Each partial index has a predicate that no other statement repeats: `finished_at IS NULL` for the unfinished job of a chat
- * (`isUnfinished`), and those below. The plain ones, `status = 'queued'` and `status = 'running'`, are those of `jobs_due` and
+ * (`isUnfinished`), and the predicates below. The plain predicates, `status = 'queued'` and `status = 'running'`, belong to `jobs_due` and
  * `jobs_running`.
  *
- * With the same predicate any of these indexes would fit any statement, and the planner cannot tell them apart. Hardly a job was unfinished
- * when it last gathered statistics, so it expects one row from each index, whether it looks up one key or reads and sorts the whole index.
- * It expects that until the table has grown by a tenth: with 50,000 waiting jobs each claim, heartbeat and end took 20 to 40 ms.
+ * With the same predicate any of these indexes would fit any statement, and the planner could not tell them apart. When PostgreSQL last
+ * gathered statistics, hardly any job was unfinished. So the planner expects one row from each index, whether it looks up one key or reads
+ * and sorts the whole index, until the table has grown by a tenth. With 50,000 waiting jobs each claim, heartbeat and end then took 20 to
+ * 40 ms.
  */
 
 /** SQL: a job is queued, for statements that read jobs by round (`line`: `jobs_in_line`) or by their hour (`age`: `jobs_age`). */
 export const waits = (order: 'line' | 'age'): string => `(status || ' ${order}') = 'queued ${order}'`;
 
-/** SQL: a job is running, for statements that find it by its id. They would read `jobs_running` from end to end, dead entries included. */
+/**
+ * SQL: a job is running, for statements that find it by its id. With the plain predicate they would read all of `jobs_running`, dead
+ * entries included.
+ */
 export const runs = (t: string): string => `(${t}.status || ' id') = 'running id'`;
 
 /** Whether a state is final. Only an operator can put a failed job back (`requeue`). */

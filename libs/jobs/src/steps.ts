@@ -4,8 +4,8 @@ import { type CallFigures, endCalls, figureValues } from './ledger.js';
 import { LEASE_SECONDS, MAX_ATTEMPTS } from './timings.js';
 
 /*
- * A turn is a job of one or more steps. A finished step is committed by one statement and survives the attempt that made it: the next
- * attempt goes on after it. A turn of one step commits none, since the statement that ends the job has its answer.
+ * A turn is a job of one or more steps. One statement commits a finished step, which survives its attempt: the next attempt goes on after
+ * it. A turn of one step commits no step, since the statement that ends the job stores the answer.
  */
 
 /** A finished step, as the next call of the model needs it. */
@@ -36,15 +36,15 @@ export const stepEnds = (t: string): string => `CASE WHEN ${t}.step > 0 THEN (
 export const keptText = (t: string): string => `CASE WHEN ${t}.step = 0 THEN '' ELSE coalesce((
     SELECT string_agg(s.text, '' ORDER BY s.step) FROM steps s WHERE s.job_id = ${t}.id), '') END`;
 
-/** SQL: the part of the draft `text` that is not of a finished step. */
+/** SQL: the part of the draft `text` that belongs to no finished step. */
 export const textOfStep = (t: string, text: string): string =>
   `CASE WHEN ${t}.step = 0 THEN ${text} ELSE substr(${text}, 1 + length(${keptText(t)})) END`;
 
-/** SQL: the statement sees all finished steps of a row of `jobs` that it has locked, and so what the ledger has of them. */
+/** SQL: the statement sees all finished steps of a row of `jobs` that it has locked, and so their entries of the ledger, too. */
 export const SEES_ALL_STEPS = `CASE WHEN jobs.step = 0 THEN true
     ELSE jobs.step = (SELECT count(*) FROM steps s WHERE s.job_id = jobs.id) END`;
 
-/** The row is locked first: a commit whose answer was lost may be carried out only now, while this one waits. */
+/** The statement locks the row first: PostgreSQL may carry out an earlier commit, whose answer was lost, only now, while this one waits. */
 const COMMIT = statement(`
   WITH held AS (
     SELECT id, step FROM jobs
@@ -64,13 +64,13 @@ const COMMIT = statement(`
   )
   SELECT FROM held`);
 
-/** A step that is to be committed. */
+/** A step to commit. */
 export interface NewStep {
   /** How many steps were finished before it. */
   readonly step: number;
   readonly content: readonly unknown[];
   readonly stopReason: string;
-  /** The text that it added to the reply, and the whole text with it. */
+  /** The text that the step added to the reply, and the whole text with it. */
   readonly text: string;
   readonly draft: string;
   /** `seq` of the first message that was sent. */
@@ -79,7 +79,7 @@ export interface NewStep {
 
 /**
  * Commits a step of an attempt: its blocks, its text and its call's entry, and opens the entry of the next call. The job gets all its
- * attempts back. Committing the same step twice, after an answer that was lost, commits it once.
+ * attempts back. If a worker commits the same step twice after a lost answer, the step is committed once.
  * @returns false: the job is another attempt's, and nothing was written
  */
 export async function commitStep(
@@ -107,7 +107,7 @@ const PURGE = statement(`
   DELETE FROM steps WHERE job_id IN (
     SELECT s.job_id FROM steps s JOIN jobs j ON j.id = s.job_id WHERE j.finished_at IS NOT NULL LIMIT ${LEFTOVERS})`);
 
-/** Removes steps that an end of their turn did not see: one by an older version, or one at the moment of a commit. */
+/** Removes steps that the end of their turn did not see: an older version ended the turn, or the turn ended at the moment of a commit. */
 export async function purgeSteps(manager: EntityManager): Promise<void> {
   await PURGE.affected(manager);
 }

@@ -6,43 +6,43 @@
 /** A running attempt counts as lost this long after its worker last extended it, in seconds. */
 export const LEASE_SECONDS = 10;
 
-/** How often a worker extends its leases and checkpoints the drafts, in milliseconds. */
+/** How often a worker extends its leases and saves the drafts, in milliseconds. */
 export const HEARTBEAT_MS = 2_500;
 
 /** How often each worker looks for jobs that the queue lost or whose lease ran out, in milliseconds. */
 export const RECONCILE_MS = 2_000;
 
-/** A queued job whose due moment is this far past was lost by the queue (or waits behind others), in seconds. */
+/** If a queued job is overdue by this long, the queue lost it (or it waits behind others), in seconds. */
 export const LOST_AFTER_SECONDS = 5;
 
-/** Attempts a job may begin and lose or fail; the row ends `failed` after the last. */
+/** Attempts of a job that may be lost or fail. After the last of them the job ends as `failed`. */
 export const MAX_ATTEMPTS = 5;
 
 /**
- * How many attempts of a job may fail without counting, because the model is away or an operator has to act. A job that is alone in an
- * outage is tried every 15 s (LONGEST_OPEN_MS), so this lasts for its hour.
+ * How many attempts of a job may fail without counting, because the model is away or an operator has to act. In an outage a single job is
+ * tried every 15 s (LONGEST_OPEN_MS), so this number lasts for its hour.
  */
 export const MOST_FREE_ATTEMPTS = 240;
 
-/** How many attempts may end without text. A second one may have some; a third would only be paid for. */
+/** How many attempts may end without text. A second attempt may have text; a third would only cost money. */
 export const MOST_EMPTY_ANSWERS = 2;
 
-/** How many attempts may be cut because their call took too long. Each of them is paid for in full. */
+/** How many attempts may be cut off because their call took too long. Each of them costs the full price. */
 export const MOST_ENDLESS_ANSWERS = 2;
 
 /** How often an answer that the model pauses (`pause_turn`) is continued within a turn. */
 export const MOST_CONTINUATIONS = 8;
 
-/** A job that has not ended this long after it was accepted is given up (`expired`), in seconds. Attempts under way may end. */
+/** A job that has not ended this long after it was accepted fails with `expired`, in seconds. A running attempt may still end it. */
 export const LONGEST_LIFE_SECONDS = 60 * 60;
 
 /**
- * Every eighth job claimed is the one that has waited longest, whichever user owns it. Otherwise a user's second turn would wait for as
- * long as new users come.
+ * Every eighth claimed job is the one that has waited longest, of any user. Otherwise a user's second turn would wait as long as new users
+ * come.
  */
 export const OLDEST_EVERY = 8;
 
-/** Most jobs that one statement claims: as many as stand between two claims of the oldest. */
+/** Most jobs that one statement claims: the number of claims between two claims of the oldest job. */
 export const CLAIMED_AT_ONCE = OLDEST_EVERY - 1;
 
 /** Most rows that one statement of the reconciler reads. */
@@ -53,29 +53,29 @@ export const PURGE_BATCH = 10 * RECONCILE_BATCH;
 
 /** Waiting time before attempt `attempts + 1`, in milliseconds: 1 s, 2 s, 4 s, 8 s, with up to a quarter more by chance. */
 export function backoffMs(attempts: number): number {
-  // Attempts that were handed back, or failed in an outage, have numbers and cost nothing. So the wait is bounded.
+  // Attempts that were handed back, or failed in an outage, raise the number but do not count. So the wait is bounded.
   const steps = Math.min(Math.max(0, attempts - 1), MAX_ATTEMPTS - 2);
   return Math.round(1_000 * 2 ** steps * (1 + Math.random() / 4));
 }
 
-/** The longest a model's `retry-after` is obeyed, in milliseconds. */
+/** The longest `retry-after` of the model that is obeyed, in milliseconds. */
 export const LONGEST_RETRY_AFTER_MS = 60_000;
 
-/** How often a worker tries to write down how an attempt ended while the database is away, in milliseconds, and for how long. */
+/** While the database is away, how often a worker tries to store an attempt's end, and for how long, in milliseconds. */
 export const WRITE_AGAIN_MS = 500;
 export const LONGEST_WRITING_MS = LONGEST_LIFE_SECONDS * 1_000;
 
 /**
- * Time the worker that runs a job has to cancel it with all of its text, in milliseconds. After that it is cancelled over its
- * head, with the text of the last checkpoint.
+ * How long a job's worker may take to cancel the job with all of its text, in milliseconds. After that the API cancels the job itself, with
+ * the text of the last heartbeat.
  */
 export const CANCEL_MS = 800;
 
 /*
- * A worker that is told to stop lets its attempts finish for as long as `WORKER_DRAIN_SECONDS` says. The oldest is the likeliest to be
- * nearly done, so in the last part of that time attempts are handed back one after the other, the youngest first:
- * HAND_BACK_IN_LAST of it, or HAND_BACK_OVER_MS milliseconds. Bounds on what follows, in milliseconds: for writing down what was handed
- * back, for the queue to close when nothing runs and for what runs by the clock, and for all of it until the process has ended.
+ * A stopping worker gives its attempts the `WORKER_DRAIN_SECONDS` to finish. The oldest attempt is the likeliest to be nearly done. So in
+ * the last part of that time the worker hands attempts back one after the other, the youngest first. That part is HAND_BACK_IN_LAST of the
+ * time, or HAND_BACK_OVER_MS milliseconds. The next bounds, in milliseconds, are for storing the handed-back jobs, for closing the queue
+ * and the timers when no attempt runs, and for all of this until the process has ended.
  */
 export const HAND_BACK_IN_LAST = 1 / 4;
 export const HAND_BACK_OVER_MS = 5_000;
@@ -84,12 +84,12 @@ export const CLOSE_MS = 2_000;
 export const AFTER_DRAIN_MS = 17_000;
 
 /**
- * Turns that a stopping worker hands back are left to new workers for this long, in seconds: the others may be told to stop next, and the
- * reply would be begun, and paid for, once more. It is the time in which a worker starts in the place of another.
+ * Jobs that a stopping worker hands back are left to new workers for this long, in seconds. The other workers may stop next, and then the
+ * reply would begin, and cost money, once more. A worker that replaces another starts within this time.
  */
 export const LEFT_TO_NEW_SECONDS = LOST_AFTER_SECONDS;
 
-/** A worker is new if it was started after the one that hands back was told to stop, or in this last part of that one's life until then. */
+/** A worker is new if it was started after the stopping worker began to stop, or in this last part of the stopping worker's life before that. */
 export const NEW_IN_LAST = 1 / 4;
 
 /*
@@ -102,43 +102,44 @@ export const SHORTEST_OPEN_MS = 1_000;
 export const LONGEST_OPEN_MS = 15_000;
 
 /**
- * A job that fails again after others were answered does not count towards an outage, nor do its user's other jobs: for SUSPECT_MS
- * milliseconds, and only while somebody was answered in the last ANSWERED_LATELY_MS.
+ * If a job fails again after others were answered, neither it nor its user's other jobs count towards an outage. This lasts for SUSPECT_MS
+ * milliseconds, and only while the model has answered a call in the last ANSWERED_LATELY_MS.
  */
 export const SUSPECT_MS = 60_000;
 export const ANSWERED_LATELY_MS = 3_000;
 
 /**
- * How long after a probe has begun, and is not answered yet, a job that was never tried may probe, too, in milliseconds. Another user's
- * call may be silent for as long as a call may.
+ * If a probe is still unanswered after this long, a job that was never tried may probe, too, in milliseconds. Otherwise one silent call
+ * could delay all users for as long as a call may be silent.
  */
 export const AFRESH_BESIDE_MS = 2_000;
 
 /**
- * How long nothing is tried when an operator has to act (key, credit, a model that is gone), in milliseconds: the shortest and the longest.
+ * How long workers do not call the model when an operator has to act (key, credit, a model that is gone), in milliseconds: the shortest and
+ * the longest.
  */
 export const SHORTEST_HOLD_MS = 1_000;
 export const LONGEST_HOLD_MS = 60_000;
 
-/** After an outage this many attempts begin at once. Each answer that begins allows one more, until this many are under way. */
+/** After an outage this many attempts begin at once. Each answer that begins allows one more, until this many run. */
 export const FIRST_AFTER_OUTAGE = 2;
 export const RAMP_ENDS_AT = 32;
 
 /**
- * How long an attempt without an answer counts among those, in milliseconds. Otherwise a few silent calls of one user would hold all others
- * back for as long as a call may be silent.
+ * How long an attempt without an answer counts as one of these, in milliseconds. Otherwise a few silent calls of one user would hold all
+ * others back for as long as a call may be silent.
  */
 export const RAMP_COUNTS_MS = 1_000;
 
 /** The probe is the job with the fewest attempts among this many. */
 export const PROBE_AMONG = 100;
 
-/** A hold (a row for operators) that was not renewed this long after its time is a dead worker's, in seconds. */
+/** A hold (a row for operators) that no worker has renewed for this long after its time is a dead worker's, in seconds. */
 export const STALE_HOLD_SECONDS = 120;
 
 /*
- * Deletion works in batches, so that no statement is long: this many chats are released at a time, and this many rows of each kind deleted.
- * Workers leave a chat alone for CLEAR_AFTER_SECONDS, so that the request that deleted it clears it first.
+ * Deletion works in batches, so that no statement is long: a batch releases RELEASE_BATCH chats, or deletes CLEAR_BATCH rows of each kind.
+ * Workers leave a chat alone for CLEAR_AFTER_SECONDS, so that the request that deleted it can clear it first.
  */
 export const RELEASE_BATCH = 500;
 export const CLEAR_BATCH = 1_000;

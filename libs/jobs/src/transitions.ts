@@ -20,17 +20,17 @@ import { SEES_ALL_STEPS, textOfStep, keptText } from './steps.js';
 import { LONGEST_LIFE_SECONDS, MAX_ATTEMPTS, MOST_FREE_ATTEMPTS, NEW_IN_LAST } from './timings.js';
 
 /*
- * The transitions of a job that a worker or a user makes, but for its beginning (claim.ts) and its heartbeat (extend.ts). The reconciler's
- * are in reconcile.ts, a deletion's in release.ts, an operator's in requeue.ts. Each is one conditional statement on the database's clock.
- * No row back means "not yours any more: stop". The number of a running attempt (`attempts`) fences it: a worker whose lease ran out has a
- * number that no row carries any more.
+ * The transitions of a job that a worker or a user makes, except the claim (claim.ts) and the heartbeat (extend.ts). The reconciler's are
+ * in reconcile.ts, a deletion's in release.ts, an operator's in requeue.ts. Each transition is one conditional statement on the database's
+ * clock. No row back means "not yours any more: stop". The number of a running attempt (`attempts`) fences it: once another attempt has the
+ * job, the number of the earlier attempt matches no row.
  *
- * The lock order is chat, job, ledger, messages, here and in accept.ts, so that no two statements wait for one another. The time of an
- * event is read once the locks are held (`clock_timestamp()`). `now()` is when the statement began to wait, so a job could end before it
- * started. A lease and a due time only have to be early enough, so they count from `now()`.
+ * The lock order is chat, job, ledger, messages, here and in accept.ts, so that no two statements wait for one another. A statement reads
+ * the time of an event once it holds the locks (`clock_timestamp()`). `now()` would be the time before the wait, so a job could end before
+ * it started. A lease and a due time only have to be early enough, so they count from `now()`.
  *
- * Each statement announces the new state itself, so the notice leaves with the commit or not at all. Each also ends the entry of the
- * attempt's call in the ledger. ending.ts has all that the ends of a job share.
+ * Each statement announces the new state itself, so the notice leaves with the commit or not at all. Each also ends the ledger's entry of
+ * the attempt's call. ending.ts has the parts that all ends of a job share.
  */
 
 /** The reply as its message stores it. */
@@ -38,7 +38,7 @@ export interface Reply {
   readonly content: string;
   readonly model: string;
   readonly stopReason: string;
-  /** `incomplete`: the model ended it early, because it had no room or refused. */
+  /** `incomplete`: the model ended the reply early, because it had no room or refused. */
   readonly status: MessageStatus;
   readonly stopDetails: StopDetails | null;
   /** Later prompts leave the turn out, question and reply, because the model refused it and would again. */
@@ -72,7 +72,7 @@ const finishing = (alsoDoes = ''): string => `
   ), ${alsoDoes}${ended()}
   SELECT EXISTS (SELECT FROM jobs WHERE status = 'queued' AND available_at <= now()) AS more, ${ENDED_TURN} FROM ended`;
 
-/** The second text is for turns that later prompts leave out. Ordinary turns have a text without that part, which is planned faster. */
+/** The second text is for turns that later prompts leave out. Ordinary turns have a text without that part, which PostgreSQL plans faster. */
 const FINISH = statement(finishing());
 const FINISH_LEFT_OUT = statement(finishing(`left_out AS (${leaveOut('job')}), `));
 
@@ -108,12 +108,13 @@ export interface JobFault {
   readonly message: string;
 }
 
-/** SQL: the attempt does not count. Its worker says so, and the job has not had too many of that kind. */
+/** SQL: the attempt does not count. Its worker says so, and the job has not had too many such attempts. */
 const IS_FREE = `(:free AND free_attempts < ${MOST_FREE_ATTEMPTS})`;
 
 /**
- * SQL: the job goes on. Fewer of its attempts at this step have failed with this code than may, an attempt is left or this one is free, and
- * it is not too old. If as many may fail as there are attempts, the attempts that are left decide alone: otherwise free ones would count.
+ * SQL: the job goes on. This requires that the attempts at this step that failed with this code are fewer than `most`, that an attempt is
+ * left or this one is free, and that the job is not too old. If `most` is the number of all attempts, only the attempts left decide:
+ * otherwise free attempts would count.
  */
 const GOES_ON = `(:most >= ${MAX_ATTEMPTS} OR :most > 1 + (
     SELECT count(*) FROM model_calls earlier
@@ -148,7 +149,7 @@ const failing = (alsoDoes = ''): string => `
 const RETRY_OR_FAIL = statement(failing());
 const FAIL_LEFT_OUT = statement(failing(`left_out AS (${leaveOut('job')} AND job.status = 'failed'), `));
 
-/** How an attempt failed, and what that means for the job. */
+/** How an attempt failed, and what follows for the job. */
 export interface FailedAttempt extends JobFault {
   /** How many of the job's attempts may fail with this code; 1: a retry cannot help. */
   readonly most: number;
@@ -158,7 +159,7 @@ export interface FailedAttempt extends JobFault {
   readonly definitionUnusable: boolean;
   /** If the job ends with this fault, later prompts leave its turn out, because the model refuses the turn itself. */
   readonly leavesOut: boolean;
-  /** Time until it may be tried again, in milliseconds. */
+  /** Time until the job may be tried again, in milliseconds. */
   readonly delayMs: number;
 }
 
@@ -199,15 +200,15 @@ const HAND_BACK = statement(`
   ), due AS (SELECT pg_notify('${DISPATCH_CHANNEL}', '${HANDED_BACK}') FROM job)
   SELECT job.id FROM job LEFT JOIN notice ON true LEFT JOIN due ON true`);
 
-/** For how long a worker has been running, and since when it has been told to stop, in seconds. */
+/** How long a worker has been running, and how long it has been stopping, in seconds. */
 export interface StoppingWorker {
   readonly uptimeSeconds: number;
   readonly stoppingSeconds: number;
 }
 
 /**
- * Puts an attempt that its worker cannot end (it is shutting down) back. It does not count against the job, but its number is
- * not given out again: numbers are fencing tokens. New workers may take the job at once, the others a little later.
+ * Hands a job back whose attempt a stopping worker cannot end. The attempt does not count against the job, but no other attempt gets its
+ * number, which is a fencing token. New workers may take the job at once, the others a little later.
  * @returns false when the attempt is no longer the job's.
  */
 export async function handBack(
@@ -239,8 +240,8 @@ export async function askCancel(manager: EntityManager, jobId: string, userId: s
 /**
  * A cancel by the user (`userId`), whatever the job's state, or by the attempt (`attempt`), which brings its text.
  *
- * A step may be committed while the statement waits for the job's row. Then the statement sees the row after the commit, and the steps and
- * the ledger before it. It changes nothing (`isFresh` is false), and has to be run again.
+ * A worker may commit a step while the statement waits for the job's row. Then the statement sees the row after the commit, but the steps
+ * and the ledger before it. In that case it changes nothing (`isFresh` is false), and must run again.
  */
 const CANCEL = statement(`
   WITH chat AS (
@@ -274,7 +275,7 @@ const CANCEL = statement(`
   ), ${ended()}
   SELECT draft."isFresh", (SELECT to_json(turn) FROM (SELECT ${ENDED_TURN} FROM ended) turn) AS ended FROM draft`);
 
-/** How often a cancel may meet a commit. Each time the worker has called the model in between. */
+/** How often a cancel may meet a commit. Between two commits the worker calls the model, so this is enough. */
 const MOST_COMMITS = 10;
 
 async function runCancel(manager: EntityManager, values: Values): Promise<EndedTurn | undefined> {
@@ -291,14 +292,14 @@ async function runCancel(manager: EntityManager, values: Values): Promise<EndedT
 /**
  * Ends an unfinished job of `userId` as `canceled`, keeping the saved text as an `incomplete` message. The worker that runs it receives the
  * notice and stops the model call.
- * @returns undefined when there was nothing to cancel: unknown, somebody else's, or final already
+ * @returns undefined when there is nothing to cancel: the job is unknown, another user's, or already final
  */
 export async function cancel(manager: EntityManager, jobId: string, userId: string): Promise<EndedTurn | undefined> {
   return runCancel(manager, { jobId, userId, attempt: null, text: null, ...figureValues(NO_FIGURES) });
 }
 
 /**
- * The same by the worker that runs the attempt: with all of its text.
+ * The same for the worker that runs the attempt, with all of its text.
  * @returns undefined when the attempt is no longer the job's
  */
 export async function cancelAttempt(
