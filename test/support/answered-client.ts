@@ -1,7 +1,7 @@
 import { jest } from '@jest/globals';
 import { type JobEvent, Rejoinder, type RejoinderOptions } from '@rejoinder/client';
 
-/** A request as it was sent. */
+/** A request as the client sent it. */
 export interface Asked {
   readonly url: string;
   readonly init: RequestInit;
@@ -20,7 +20,7 @@ export const no = (status: number, code: string, headers = {}): Response =>
   json({ code, message: 'no', request_id: 'r' }, headers, status);
 export const portal = (): Response => new Response('<h1>Log in</h1>', { headers: { 'content-type': 'text/html' } });
 
-/** A client whose requests are answered here. */
+/** A client whose requests this function answers. */
 export function answered(
   answer: (n: number, asked: Asked) => Response | Promise<Response>,
   options: Partial<RejoinderOptions> = {},
@@ -33,21 +33,21 @@ export function answered(
       asked.push({ url: url as string, init, at: Date.now() });
       return answer(asked.length - 1, asked.at(-1) as Asked);
     },
-    // Nobody reads the console.
+    // The console of a test has no reader.
     onRetry: () => undefined,
     ...options,
   });
   return { client, asked };
 }
 
-/** All that comes until the end. */
+/** All events until the end. */
 export async function all(events: AsyncIterable<JobEvent>): Promise<JobEvent[]> {
   const list: JobEvent[] = [];
   for await (const one of events) list.push(one);
   return list;
 }
 
-/** What a promise comes to within so long, on a clock that is turned by hand. */
+/** The result of a promise within `ms` milliseconds, on a clock that the test moves. */
 export async function within<T>(ms: number, promise: Promise<T>): Promise<T | Error | 'pending'> {
   let outcome: T | Error | 'pending' = 'pending';
   promise.then(

@@ -5,24 +5,24 @@ import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 export interface Fault {
   /** Cuts it after this many bytes of the answer. */
   readonly cutAfter?: number;
-  /** Ends a stream of events in order after this many bytes, between two events, as an instance does that stops. */
+  /** Ends a stream of events in order after this many bytes, between two events, as a stopping instance does. */
   readonly endAfter?: number;
-  /** Adds a beat after each event, as a stream has it when nothing happens for long. */
+  /** Adds a beat after each event, as in a stream that is idle for long. */
   readonly beats?: boolean;
-  /** Withholds the answer, and cuts the connection once there is one. The request was carried out. */
+  /** Withholds the answer, and cuts the connection once the answer comes. The server has carried out the request. */
   readonly loseAnswer?: boolean;
   /** Answers in the server's place. */
   readonly answer?: string;
 }
 
-/** How the last bytes of an event and those of its chunk look. */
+/** The last bytes of an event and of its chunk. */
 const END_OF_EVENT = Buffer.from('\n\n\r\n');
 
 /** A beat, as a chunk. */
 const BEAT = '2\r\n:\n\r\n';
 
 /**
- * The first `length` bytes of a chunk, and one more if they end with an event's id: @microsoft/fetch-event-source takes in an id before its
+ * The first `length` bytes of a chunk, and one more if they end with an event's id: @microsoft/fetch-event-source accepts an id before its
  * event is whole.
  */
 function cut(chunk: Buffer, length: number): Buffer {

@@ -3,7 +3,7 @@ import { type Browser, chromium } from 'playwright-core';
 
 const PLACES = [
   process.env['CHROMIUM_PATH'],
-  // The same engine without windows: half the work, and these tests miss nothing.
+  // The same engine without windows: it does half the work, and these tests need no windows.
   '/usr/bin/chromium-headless-shell',
   '/usr/bin/chromium',
   '/usr/bin/chromium-browser',
@@ -17,7 +17,7 @@ export function findChromium(): string | undefined {
   return PLACES.find((path) => path !== undefined && existsSync(path));
 }
 
-/** How long to wait for something on a page: it ends what hangs, before Jest gives up, so that the report says what was waited for. */
+/** How long to wait for something on a page. It is less than Jest's own limit, so that the report says what a hanging test waited for. */
 export const PATIENCE_MS = 60_000;
 
 /** The machine's own browser. None is ever downloaded. */

@@ -19,7 +19,7 @@ export interface Answer<T = any> {
   readonly status: number;
   readonly headers: Headers;
   readonly body: T;
-  /** Where a reference in it leads to (`Location`, `Link`): a path, with its query. */
+  /** The target of a reference in the answer (`Location`, `Link`): a path with its query. */
   readonly leads: (reference: string | null | undefined) => string;
 }
 
@@ -42,7 +42,7 @@ export function judge(exchange: Exchange): void {
   if (id !== undefined) seen.add(`${id} ${exchange.status}`);
 }
 
-/** A client of the API for one user. Every exchange must be one that the contract allows. */
+/** A client of the API for one user. The contract must allow every exchange. */
 export class Client {
   constructor(
     readonly url: string,
@@ -106,7 +106,7 @@ export class Client {
     return this.post(`/api/v1/chats/${chatId}/turns`, { user_message: text }, headers);
   }
 
-  /** Sends a turn and does not wait: the job. */
+  /** Sends a turn and does not wait for the reply. @returns the job */
   async turnAsync(chatId: string, text: string): Promise<Schemas['Job']> {
     const { status, body } = await this.turn(chatId, text, { prefer: 'respond-async' });
     if (status !== 202) throw new Error(`expected 202, got ${status}: ${JSON.stringify(body)}`);

@@ -24,7 +24,7 @@ export interface Exchange {
   readonly status: number;
   readonly headers: Headers;
   readonly body: unknown;
-  /** The request body, where it is known. */
+  /** The query and the body of the request, where they are known. */
   readonly sent?: { readonly query: URLSearchParams; readonly body: unknown };
 }
 
@@ -50,7 +50,7 @@ export class Contract {
     return this.operations.find((operation) => operation.method === method && operation.pattern.test(path));
   }
 
-  /** What the contract does not allow in an exchange; empty: nothing. */
+  /** Faults of an exchange by the contract; empty: none. */
   faults(exchange: Exchange): string[] {
     const where = `${exchange.method} ${exchange.path} → ${exchange.status}`;
     const faults: string[] = [];
@@ -62,7 +62,7 @@ export class Contract {
       return [...faults, ...this.schemaFaults('/components/schemas/ErrorBody', exchange.body, where)];
     }
     if (!operation.statuses.includes(exchange.status)) return [...faults, `${where}: status not in the contract`];
-    // An accepted request must be valid by the contract: a service that accepts more is drift, too.
+    // An accepted request must be valid by the contract: if the service accepts more, that is drift, too.
     if (exchange.sent !== undefined && exchange.status < 400)
       faults.push(...this.requestFaults(operation, exchange.sent, where));
     const pointer = this.resolve(
@@ -79,12 +79,12 @@ export class Contract {
     }
     const type = exchange.headers.get('content-type')?.split(';', 1)[0] ?? '';
     if (!(type in response.content)) return [...faults, `${where}: content type ${type} not in the contract`];
-    // Its events are checked one by one, as they arrive.
+    // The stream's events are checked one by one, as they arrive.
     if (type === 'text/event-stream') return faults;
     return [...faults, ...this.schemaFaults(`${pointer}/content/${escape(type)}/schema`, exchange.body, where)];
   }
 
-  /** What the contract does not allow in one event of a job's stream. */
+  /** Faults of one event of a job's stream by the contract. */
   eventFaults(event: { readonly event: string; readonly id: string; readonly data: unknown }): string[] {
     const schemas = this.at('/components/schemas/JobEvent/discriminator/mapping') as Record<string, string>;
     const schema = schemas[event.event];

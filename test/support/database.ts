@@ -12,7 +12,7 @@ export interface TestDatabase {
 /** Copies the migrated template. */
 export async function freshDatabase(): Promise<TestDatabase> {
   const name = `test_${randomBytes(6).toString('hex')}`;
-  // By files: half the work of the other way, which writes each page to the log, too. Nobody else is on the template.
+  // A copy by files is half the work: the other strategy also writes each page to the log. No other session uses the template.
   await onServer((server) => server.query(`CREATE DATABASE ${name} TEMPLATE ${TEMPLATE} STRATEGY FILE_COPY`));
   const address = new URL(serverUrl());
   address.pathname = name;

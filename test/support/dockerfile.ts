@@ -21,7 +21,7 @@ export interface Stage {
   readonly command: readonly string[];
 }
 
-/** The stages of the Dockerfile at `path`. An instruction of another kind than those used here is a fault. */
+/** The stages of the Dockerfile at `path`. An instruction of any other kind is a fault. */
 export function readDockerfile(path = 'Dockerfile'): Stage[] {
   const stages: (Stage & { steps: Stage['steps'][number][]; env: Record<string, string> })[] = [];
   for (const instruction of DockerfileParser.parse(readFileSync(path, 'utf8')).getInstructions()) {
@@ -80,7 +80,7 @@ function jsonWords(instruction: Instruction): string[] {
   return strings;
 }
 
-/** What the image takes from the build, relative to the project's top: everything that the programs may need. */
+/** Files that the image takes from the build, relative to the project's top: all that the programs may need. */
 export function shippedFiles(): string[] {
   const [build, image] = readDockerfile();
   return (image?.steps ?? []).flatMap((step) =>

@@ -16,7 +16,7 @@ interface ParsedEvent {
 }
 
 /**
- * Parses a stream of events as a browser does. It takes the body at once: `fetch` gives a body up that nobody reads, without an error, as
+ * Parses a stream of events as a browser does. It takes the body at once: if nothing reads a body, `fetch` drops it without an error as
  * soon as its Response is garbage.
  *
  * @throws Error for an event that the contract does not know
@@ -55,7 +55,7 @@ export class NoStream extends Error {
   }
 }
 
-/** Opens a stream; a turn's when there is a body to post, else a job's. @throws NoStream */
+/** Opens a stream: a turn's if there is a body to post, else a job's. @throws NoStream */
 export async function openStream(
   url: string,
   token: string,

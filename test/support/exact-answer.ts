@@ -1,7 +1,7 @@
 import { timeLimit } from '#process/time-limit.js';
 import type { Client, RequestOptions } from './client.js';
 
-/** An answer to the byte, except for its time. */
+/** An answer byte for byte, except for its time. */
 export interface ExactAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;

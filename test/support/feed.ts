@@ -14,11 +14,11 @@ export class FeedConnections {
   static of(stack: Stack): FeedConnections {
     if (stack.redis === undefined) return new FeedConnections(stack, undefined);
     const redis = new Redis(stack.redis.url, { maxRetriesPerRequest: null });
-    redis.on('error', () => undefined); // tests take it away on purpose
+    redis.on('error', () => undefined); // tests stop it on purpose
     return new FeedConnections(stack, redis);
   }
 
-  /** The current ones, of processes of one kind or of all. Each has an id that never comes again. */
+  /** The current connections, of processes of one kind or of all. Each has an id that is never used again. */
   async list(kind?: AppKind, part: 'hears' | 'says' | undefined = undefined): Promise<number[]> {
     if (this.redis === undefined) {
       const { rows } = await this.stack.database.query(
@@ -35,7 +35,7 @@ export class FeedConnections {
       .map(Number);
   }
 
-  /** Cuts the current ones. @returns how many */
+  /** Cuts the current connections. @returns how many */
   async cut(kind?: AppKind, part?: 'hears' | 'says'): Promise<number> {
     const ids = await this.list(kind, part);
     if (this.redis === undefined) {

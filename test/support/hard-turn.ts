@@ -4,12 +4,12 @@ import { type Stack, tokenFor } from './stack.js';
 /** The turn of the lines in docs/clients.md. */
 export const QUESTION = '¿Cómo reinstalo el software?';
 
-/** The reply, longer than what comes through before the last cut; its first attempt breaks off. */
+/** The reply. It is longer than the text before the last cut, and its first attempt breaks off. */
 const PIECES = Array.from({ length: 100 }, (_, n) => `pieza ${n} 😀, "con comillas" y\n\ndata: saltos — `);
 const LOST = PIECES.slice(0, 60).map((piece) => piece.toUpperCase());
 const TIMING = { piece_delay_ms: 25 };
 
-/** What the lines of docs/clients.md take for granted. */
+/** The values that the lines of docs/clients.md use. */
 export interface Setting {
   readonly service: string;
   readonly token: string;
@@ -23,15 +23,15 @@ export function asking(question: string): Setting['asked'] {
   return (lines) => lines.replaceAll(QUESTION, question);
 }
 
-/** A turn whose first attempt the model breaks off, over a line that is cut in mid-stream. */
+/** A turn whose first attempt the model breaks off, and whose stream is cut, too. */
 export interface HardTurn extends Setting {
   readonly line: BadLine;
   readonly reply: string;
-  /** What is wrong with the texts that a client has shown one after the other; empty when all is well. */
+  /** Faults of the texts that a client has shown one after the other; empty: none. */
   faultsOf(shown: readonly string[]): Promise<string[]>;
 }
 
-/** Prepares one, for a client of this name. */
+/** Prepares a hard turn for a client of this name. */
 export async function hardTurn(
   stack: Stack,
   name: string,

@@ -37,7 +37,7 @@ export function tokenOf(header: object, payload: unknown, signature: (text: stri
   return `${text}.${Buffer.from(signature(text)).toString('base64url')}`;
 }
 
-/** Signs as its algorithm wants it (RFC 7518, sections 3.3 to 3.5; RFC 8037, section 3.1). */
+/** Signs as the key's algorithm wants it (RFC 7518, sections 3.3 to 3.5; RFC 8037, section 3.1). */
 export const signedBy =
   ({ alg, privateKey: key }: Pick<SigningKey, 'alg' | 'privateKey'>) =>
   (text: string): Buffer => {
@@ -54,9 +54,9 @@ export const hmac =
   (text: string): Buffer =>
     createHmac('sha256', secret).update(text).digest();
 
-/** An identity provider's address for its keys, which may be away. */
+/** The address where an identity provider publishes its keys. It may be away. */
 export class KeyServer {
-  /** The paths that were asked for. */
+  /** The paths of the requests. */
   readonly asked: string[] = [];
   keys: Record<string, unknown>[] = [];
   private server: Server | undefined;
@@ -76,7 +76,7 @@ export class KeyServer {
     this.port = (this.server.address() as AddressInfo).port;
   }
 
-  /** Nothing listens there until it is started again. */
+  /** Nothing listens at the address until the server is started again. */
   async stop(): Promise<void> {
     const { server } = this;
     if (server === undefined) return;

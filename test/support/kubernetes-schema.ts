@@ -20,8 +20,8 @@ const SCHEMAS: Readonly<Record<string, Kinds>> = {
 };
 
 /**
- * What is wrong with a Kubernetes object by the schema of its kind. The schemas allow fields that they do not name, and Kubernetes drops
- * such fields silently. So a field that the check never reads is a fault, too.
+ * Faults of a Kubernetes object by the schema of its kind. The schemas allow fields that they do not name, and Kubernetes drops such fields
+ * silently. So a field that the check never reads is a fault, too.
  */
 export function schemaFaults(object: { readonly apiVersion: string; readonly kind: string }): string[] {
   const kind = SCHEMAS[object.apiVersion]?.[object.kind] as

@@ -2,8 +2,8 @@ import type pg from 'pg';
 
 /**
  * Makes a chat as long as it would be after this many turns, each with its message, its job with the call in the ledger and the idempotency
- * key, and its reply. The chat must be active and have no turn in flight. PostgreSQL is asked to ANALYZE, since it would plan by the old
- * size otherwise.
+ * key, and its reply. The chat must be active and have no turn in flight. The function also runs ANALYZE, since otherwise PostgreSQL would
+ * plan by the old size.
  */
 export async function lengthen(database: pg.Pool, chatId: string, turns: number, analyzed = true): Promise<void> {
   const client = await database.connect();

@@ -2,14 +2,14 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import sequencer from '@jest/test-sequencer';
 
-// By its types this is the module; it is the class.
+// The types say that this is the module, but it is the class.
 const TestSequencer = sequencer as unknown as typeof sequencer.default;
 type Tests = Parameters<InstanceType<typeof TestSequencer>['sort']>[0];
 type Test = Tests[number];
 
 /**
- * The test files that take longest, although some of them are short. Those that use up the machine stand between those that mostly wait, so
- * that few of the former run at the same time.
+ * The test files that take longest, and some short ones. Files that use up the machine stand between files that mostly wait, so that few of
+ * the former run at the same time.
  */
 const LONGEST = [
   'faults/odd-answers',
@@ -46,9 +46,9 @@ const LONGEST = [
 ].map((name) => join(import.meta.dirname, `../${name}.spec.js`));
 
 /**
- * The order of the test files: the longest in the order above, and then the others as Jest has them, those first that took longest the last
- * time. Left to itself Jest would begin with all that use up the machine at once, or, without a last time, as in continuous integration, with
- * the largest file, and a long-running one might begin late and end alone.
+ * The order of the test files: the longest in the order above, then the others in Jest's order, which begins with those that took longest
+ * in the last run. By itself Jest would run all files that use up the machine at once. Without a last run, as in continuous integration, it
+ * would begin with the largest file, and a slow one might begin late and end alone.
  */
 export default class LongestFirst extends TestSequencer {
   constructor(options: ConstructorParameters<typeof TestSequencer>[0]) {

@@ -10,7 +10,7 @@ export interface RunningProcess {
   readonly line: string;
 }
 
-/** Whether a program is on the PATH. Tests that need one which Node does not bring are skipped without it. */
+/** Whether a program is on the PATH. If a program is missing, the tests that need it are skipped. */
 export function has(program: string): boolean {
   return (process.env['PATH'] ?? '').split(delimiter).some((folder) => existsSync(join(folder, program)));
 }
@@ -23,12 +23,12 @@ export async function runningProcesses(): Promise<RunningProcess[]> {
       .split('\n')
       .map((line) => ({ pid: Number(line.trim().split(/\s+/)[0]), parent: Number(line.trim().split(/\s+/)[1]), line }));
   }
-  // Read synchronously: that takes a tenth of the time of the thread pool, and it is read again and again.
+  // A synchronous read takes a tenth of the time of the thread pool, and this code reads again and again.
   return readdirSync('/proc').flatMap((pid) => {
     if (!/^\d+$/.test(pid)) return [];
     try {
       const [line = '', stat = ''] = ['cmdline', 'stat'].map((file) => readFileSync(`/proc/${pid}/${file}`, 'utf8'));
-      // The name in brackets may hold anything. State and parent's number follow it.
+      // The name in brackets may hold any text. The state and the parent's number follow it.
       const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
       return [{ pid: Number(pid), parent, line: line.replaceAll('\0', ' ') }];
     } catch {

@@ -17,7 +17,7 @@ interface Kustomization {
   readonly configMapGenerator?: { name: string; files: string[] }[];
 }
 
-/** The objects of all files of a kustomization, those of the directories that it lists included. */
+/** The objects of all files of a kustomization, including the directories that it lists. */
 export function manifestsOf(directory: string): Manifest[] {
   return (kustomizationOf(directory).resources ?? []).flatMap((entry) =>
     /\.ya?ml$/.test(entry) ? manifestsIn(join(directory, entry)) : manifestsOf(join(directory, entry)),
@@ -40,7 +40,7 @@ export function generatedConfigMaps(directory: string): { name: string; keys: st
   }));
 }
 
-/** Files that a kustomization names and that do not exist, and YAML files beside it that it does not name. */
+/** Files that a kustomization names but that do not exist, and YAML files beside it that it does not name. */
 export function looseEndsOf(directory: string, notForIt: readonly string[] = []): string[] {
   const { resources = [], patches = [], configMapGenerator = [] } = kustomizationOf(directory);
   const named = [...resources, ...patches.map(({ path }) => path), ...configMapGenerator.flatMap(({ files }) => files)];

@@ -31,7 +31,7 @@ export const METRICS: Readonly<Record<string, Metric>> = {
   rejoinder_database_pool_connections: gauge('state'),
   rejoinder_rate_limited_total: counter('limit'),
   rejoinder_build_info: gauge('version'),
-  // Those of prom-client's own that are used.
+  // Metrics of prom-client itself that alerts or dashboards use.
   nodejs_eventloop_lag_p99_seconds: gauge(),
   nodejs_eventloop_lag_max_seconds: gauge(),
   process_cpu_seconds_total: counter(),
@@ -42,7 +42,7 @@ export const METRICS: Readonly<Record<string, Metric>> = {
 /** Labels that Prometheus adds to every sample of a target, and to alerts. */
 const ADDED = ['instance', 'job', 'alertname', 'alertstate'];
 
-/** The metric of a time series of this name, and the labels that it may have; undefined: nobody promises it. */
+/** The labels that a time series of this name may have; undefined: it is not among the promised metrics. */
 export function seriesLabels(series: string): readonly string[] | undefined {
   if (series === 'ALERTS') return ADDED;
   const part = /^(.*)_(bucket|sum|count)$/.exec(series);

@@ -2,7 +2,7 @@ import type { AccountState } from '../../apps/model-stub/src/account.js';
 import { type App, startProcess } from './processes.js';
 import { anyPort } from './steady-port.js';
 
-/** A call the stand-in model saw. */
+/** A call that the stand-in saw. */
 export interface SeenCall {
   readonly id: string;
   /** The `request-id` header of the answer. */
@@ -13,9 +13,9 @@ export interface SeenCall {
   readonly messages: { role: string; content: unknown }[];
   /** The end of the user's last message, at most 200 characters. */
   readonly asked: string;
-  /** The call continues an answer that was paused. */
+  /** The call continues a paused answer. */
   readonly continues: boolean;
-  /** As they were sent. */
+  /** The settings as the request had them. */
   readonly thinking?: unknown;
   readonly output_config?: unknown;
   readonly tools?: unknown;
@@ -28,7 +28,7 @@ export interface SeenCall {
   readonly received_at: string;
   readonly ended_at: string | null;
   readonly output_tokens: number;
-  /** Its cost, however it ended. */
+  /** The cost of the call, whatever its end. */
   readonly billed: Billed;
 }
 
@@ -50,17 +50,17 @@ export interface Billed {
   readonly output_tokens: number;
 }
 
-/** The bill of all calls, those included that were refused (they cost nothing), broke, or were given up. */
+/** The bill of all calls, including those that the model refused (they cost nothing), that broke off, or that the worker gave up. */
 export interface Bill {
   readonly calls: (Billed & Pick<SeenCall, 'id' | 'request_id' | 'model' | 'asked' | 'outcome' | 'received_at'>)[];
   readonly total: Billed;
 }
 
-/** The stand-in model as a process, and its control API. */
+/** The stand-in as a process, and its control API. */
 export class ModelStub {
   private constructor(private readonly app: App) {}
 
-  /** Starts one, on a given port if somebody expects it there. */
+  /** Starts a stand-in, on a given port if a client expects it there. */
   static async start(port?: number): Promise<ModelStub> {
     const env = { MODEL_STUB_DELAY_MS: '0', MODEL_STUB_PORT: String(port ?? (await anyPort())) };
     return new ModelStub(await startProcess('model-stub', env));
@@ -117,7 +117,7 @@ export class ModelStub {
     await this.control('DELETE', '/control/cache');
   }
 
-  /** Stops answering until it is thawed. */
+  /** Freezes the stand-in, which answers nothing until it is thawed. */
   freeze(): void {
     this.app.freeze();
   }

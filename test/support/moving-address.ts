@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 
-/** An address that leads to one port of this machine, and later to another. Connections that stand stay where they are. */
+/** An address that leads to one port of this machine, and later to another. Open connections stay where they are. */
 export class MovingAddress {
   private readonly sockets = new Set<Socket>();
 

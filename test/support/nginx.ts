@@ -17,14 +17,14 @@ export function findNginx(): string | undefined {
 
 /** An nginx of a test's own. */
 export interface Nginx {
-  /** What it has written into its error log. */
+  /** The text of its error log. */
   log(): string;
   stop(): Promise<void>;
 }
 
 /**
- * Starts nginx with `http` within its block of that name, and waits until it listens on `port`. What else it is started with keeps it in
- * the foreground and its files in a directory of its own; of what it does with requests it is as nginx is by default.
+ * Starts nginx with `http` within its block of that name, and waits until it listens on `port`. The other settings only keep it in the
+ * foreground and its files in a directory of its own. It handles requests with nginx's defaults.
  */
 export async function startNginx(http: string, port: number): Promise<Nginx> {
   const directory = await mkdtemp(join(tmpdir(), 'rejoinder-nginx-'));

@@ -15,11 +15,11 @@ const TRIES = 3;
 
 /** A PostgreSQL for one stack, with a migrated database. A test may kill it. */
 export interface OwnPostgres {
-  /** The process whose children all sessions are. */
+  /** The server's process, the parent of all sessions. */
   readonly pid: number;
   /** The migrated database; the same after a restart. */
   readonly url: string;
-  /** Sends SIGKILL to the server and resolves once its sessions have ended, too. What was committed is kept. */
+  /** Sends SIGKILL to the server and resolves once its sessions have ended, too. Commits survive. */
   kill(): Promise<void>;
   /** Starts it again, with its data and its port. Does nothing while it runs. */
   restart(): Promise<void>;
@@ -34,7 +34,7 @@ export interface OwnPostgres {
 /**
  * Starts one.
  * @param env settings of the migration besides the address, such as the queue's store
- * @param options.durable with PostgreSQL's own defaults; otherwise it acknowledges commits that a power cut would lose
+ * @param options.durable with PostgreSQL's own defaults. Otherwise the server acknowledges commits that a power cut would lose
  */
 export async function startOwnPostgres(
   env: Record<string, string> = {},
@@ -100,7 +100,7 @@ export async function prepareDatabase(server: EmbeddedPostgres, env: Record<stri
   const admin = new pg.Client(server.url('postgres'));
   await admin.connect();
   await admin.query(`CREATE DATABASE ${DATABASE}`);
-  // A fast server acknowledges commits that are only in memory. A kill would lose them, which would be no fault of ours.
+  // A fast server acknowledges commits that are only in memory. A kill would lose them, and that would not be a fault of the service.
   await admin.query(`ALTER DATABASE ${DATABASE} SET synchronous_commit = on`);
   await admin.end();
   await promisify(execFile)(process.execPath, ['dist/bin/migrate.js'], {
@@ -108,16 +108,16 @@ export async function prepareDatabase(server: EmbeddedPostgres, env: Record<stri
   });
 }
 
-/** Sessions outlive their server for a moment, and no other server starts on the data meanwhile. */
+/** Waits for the sessions, too: they outlive their server for a moment, and meanwhile no other server starts on the data. */
 async function killServer(server: EmbeddedPostgres): Promise<void> {
   const { pid } = server;
-  // It is stopped first, so that it begins no more sessions while they are listed.
+  // The server is stopped first, so that it begins no more sessions while this code lists them.
   process.kill(pid, 'SIGSTOP');
   const theirs = new Set(await sessionsOf(pid));
   server.kill();
   await server.ended;
   await until(async () => {
-    // A process that has ended, and whose exit code nobody has read, has no command line.
+    // A process that has ended, but whose exit code its parent has not read, has no command line.
     const left = (await runningProcesses()).filter((one) => theirs.has(one.pid) && /postgres/.test(one.line));
     return left.length === 0;
   }, 'the end of the sessions of a killed PostgreSQL');

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 
-/** Time between two steps, in milliseconds, and how many of the longest step are added to a promise. */
+/** The time between two steps, in milliseconds, and how many times the longest step is added to a promise. */
 const EVERY_MS = 100;
 const GRANTED = 50;
 
@@ -17,10 +17,10 @@ const STEP = `
   });`;
 
 /**
- * Measures how slow the machine is while a test waits. The service's promises in seconds assume a machine that runs. Tests share theirs
- * with other tests and programs, and it may stand still for as long as a promise lasts. So a step of work is timed again and again, and a
- * promise may take its own time and fifty of the longest step: a tenth of a second more on an idle machine, and seconds where everything
- * takes seconds.
+ * Measures how slow the machine is while a test waits. The service's promises in seconds assume a machine that runs. A test shares its
+ * machine with other tests and programs, and the machine may stand still for as long as a promise lasts. So this times a step of work again
+ * and again. A promise may take its own time and fifty times the longest step: a tenth of a second more on an idle machine, and seconds on
+ * a very slow one.
  */
 export class Pace {
   private readonly worker = new Worker(STEP, { eval: true });
@@ -42,13 +42,13 @@ export class Pace {
     return pace;
   }
 
-  /** Ends the measurement. @returns how long a promise of `ms` may have taken meanwhile, in milliseconds */
+  /** Ends the measurement. @returns how long a promise of `ms` may have taken during the measurement, in milliseconds */
   bound(ms: number): number {
     if (!this.ended) {
       this.ended = true;
       clearTimeout(this.timer);
       void this.worker.terminate();
-      // A step that is under way has taken this long already.
+      // The current step has already taken this long.
       this.longest = Math.max(this.longest, performance.now() - this.begun - EVERY_MS);
     }
     return ms + GRANTED * this.longest;

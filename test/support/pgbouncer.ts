@@ -10,7 +10,7 @@ import { until } from './until.js';
 
 /** A PgBouncer, the real one, as docs/operations/containers.md sets it up. */
 export interface PgBouncer {
-  /** The database, by way of it. */
+  /** The address of the database through PgBouncer. */
   readonly url: string;
   stop(): Promise<void>;
 }
@@ -18,8 +18,7 @@ export interface PgBouncer {
 const PAGE = 'docs/operations/containers.md';
 
 /**
- * Starts one before a database. `settings` are put in the place of what the page has, beside what is this machine's: addresses, ports,
- * files.
+ * Starts a PgBouncer in front of a database. `settings` replace values of the page, as do this machine's addresses, ports and files.
  */
 export async function startPgBouncer(databaseUrl: string, settings: Record<string, string> = {}): Promise<PgBouncer> {
   const database = new URL(databaseUrl);
@@ -70,7 +69,7 @@ function pageConfiguration(): string {
   return ini;
 }
 
-/** The configuration with other values in its lines; what it has no line for is added. */
+/** The configuration with other values in its lines. A setting without a line is added. */
 function withLines(ini: string, lines: Record<string, string>): string {
   let text = ini;
   for (const [name, value] of Object.entries(lines)) {

@@ -12,7 +12,7 @@ import { type Stack, startStack } from './stack.js';
 export const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true };
 export const DESK = { viewport: { width: 1280, height: 900 } };
 
-/** A reply of many words with this pause between them. Nobody waits for the end of two thousand words. */
+/** A reply of many words with this pause between them. With two thousand words, no test waits for the end. */
 export const slowly = (words = 2_000, ms = 100): object => ({
   pieces: Array.from({ length: words }, (_, n) => `word${n} `),
   piece_delay_ms: ms,
@@ -51,7 +51,7 @@ export class Playground {
     return visitor;
   }
 
-  /** The same user, on the service itself. */
+  /** A client of the API for the same user. */
   async as({ user }: { user: string }): Promise<Client> {
     const response = await fetch(`${this.api.url}/playground/token`, {
       method: 'POST',
@@ -78,9 +78,9 @@ export class Playground {
   }
 }
 
-/** How to look at the page. */
+/** Options of a visit. */
 export interface VisitOptions extends BrowserContextOptions {
-  /** The user who is signed in from the start, in development; left out: a new user. */
+  /** The user who is signed in from the start, in development. Left out: a new user. */
   readonly user?: string;
   /** Further tabs of an earlier visitor. */
   readonly context?: BrowserContext;
@@ -89,7 +89,7 @@ export interface VisitOptions extends BrowserContextOptions {
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 let visitors = 0;
 
-/** A visitor of the playground, who notes what the browser complains of. */
+/** A visitor of the playground, who notes the browser's complaints. */
 export class Visitor {
   /** Errors on the console, uncaught errors, violations of the Content-Security-Policy, and requests to other hosts. */
   readonly complaints: string[] = [];
@@ -150,7 +150,7 @@ export class Visitor {
     return /#\/chats\/([\w-]+)$/.exec(this.page.url())?.[1] ?? '';
   }
 
-  /** Waits until the newest message shows `text` and nothing is being written any more. */
+  /** Waits until the newest message shows `text` and no reply is in progress. */
   async reply(text: string | RegExp): Promise<void> {
     await this.messages.last().filter({ hasText: text }).filter({ hasText: 'Details' }).waitFor();
     // The reply arrives a little before its job is final.
@@ -165,7 +165,7 @@ export class Visitor {
     );
   }
 
-  /** Waits for something to be read anywhere on the page. */
+  /** Waits until the text stands anywhere on the page. */
   async sees(text: string | RegExp): Promise<void> {
     await this.page.getByText(text).first().waitFor();
   }
@@ -200,7 +200,7 @@ export class Visitor {
     }, rules);
   }
 
-  /** Takes a picture of the page, if pictures were asked for. */
+  /** Takes a picture of the page, if the run is to take pictures. */
   async picture(name: string): Promise<void> {
     const directory = process.env['SCREENSHOTS'];
     if (!directory) return;
@@ -211,7 +211,7 @@ export class Visitor {
     }
   }
 
-  /** An element that moves in is half transparent and lacks contrast, so animations are finished first. */
+  /** Ends animations first: an element that moves in is half transparent and lacks contrast. */
   private async settled(): Promise<void> {
     await this.page.evaluate(
       `for (const one of document.getAnimations()) one.effect.getTiming().iterations === Infinity ? one.cancel() : one.finish()`,

@@ -13,23 +13,23 @@ import { until } from './until.js';
 
 const run = promisify(execFile);
 
-/** A primary and its standby, and an address that leads to the primary until {@link PostgresPair.switchOver}. */
+/** A primary and its standby, and an address that leads to the primary until {@link PostgresPair.promote}. */
 export interface PostgresPair {
   /** The migrated database, at the address that moves. */
   readonly url: string;
-  /** The server that is the primary at first, which stays. */
+  /** The server that is the primary at first. The pool stays with it. */
   readonly old: pg.Pool;
-  /** The one that is the standby at first. */
+  /** The server that is the standby at first. */
   readonly other: pg.Pool;
   readonly address: MovingAddress;
   /** Shuts the primary for writing. Its sessions stay. */
   fence(): Promise<void>;
-  /** Makes the standby the primary and has the address lead there. The old server lives on, with all its sessions. */
+  /** Makes the standby the primary, and makes the address lead there. The old server lives on, with all its sessions. */
   promote(): Promise<void>;
   stop(): Promise<void>;
 }
 
-/** Starts both. `env` is what the migration is told besides the address. */
+/** Starts both servers. `env` has the settings of the migration besides the address. */
 export async function startPostgresPair(env: Record<string, string> = {}): Promise<PostgresPair> {
   const homes = [await mkdtemp(join(tmpdir(), 'rejoinder-old-')), await mkdtemp(join(tmpdir(), 'rejoinder-other-'))];
   const [oldHome = '', otherHome = ''] = homes;
@@ -73,7 +73,7 @@ export async function startPostgresPair(env: Record<string, string> = {}): Promi
   };
 }
 
-/** Copies the data of a server that does not run, to be another one's that follows it. @returns where they are */
+/** Copies the data of a stopped server for a standby that follows it. @returns the copy's directory */
 async function copyAsStandby(from: string, fromHome: string, toHome: string, primary: URL): Promise<string> {
   const place = dataPlace(toHome, unprivilegedAccount());
   await copyFile(join(fromHome, 'postgres-password'), join(toHome, 'postgres-password'));

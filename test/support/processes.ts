@@ -9,7 +9,7 @@ export interface App {
   output(): string;
   /** Sends SIGTERM, and SIGKILL if it has not ended after `ms` (20 s). @returns the exit code */
   stop(ms?: number): Promise<number | null>;
-  /** Sends SIGKILL. Resolves once it is gone. */
+  /** Sends SIGKILL. Resolves once the process is gone. */
   kill(): Promise<void>;
   /** Sends SIGSTOP: the process lives and does nothing. */
   freeze(): void;
@@ -29,8 +29,8 @@ const APPS = {
 const READY_TIMEOUT_MS = 60_000;
 
 /**
- * Starts a built app, as production does, on any free port, and waits until it says where it listens. It gets nothing of this process's
- * environment but PATH. `home` is where it was built, if not here.
+ * Starts a built app, as production does, on any free port, and waits until it says where it listens. The app gets only PATH of this
+ * process's environment. `home` is the directory of its build, if not this project.
  */
 export function startProcess(
   app: AppName,
@@ -64,7 +64,7 @@ export async function startProgram(
     let found = false;
     const read = (chunk: Buffer): void => {
       printed += chunk.toString();
-      // A long output is not searched from the beginning again and again.
+      // Once the address is found, later output is not searched.
       if (found) return;
       const address = /(?:listening on |"listening":")(http:\/\/[^\s"]+)/.exec(printed)?.[1];
       if (address === undefined) return;
@@ -76,7 +76,7 @@ export async function startProgram(
     child.stderr.on('data', read);
     child.once('exit', (code) => fail(`ended with ${code}`));
   });
-  // An app that ends by itself makes a test fail whose own message does not say why.
+  // If an app ends by itself, a test fails, and the test's own message does not say why.
   child.once('exit', (code) => {
     if (code) console.error(`${program} ended with ${code}:\n${printed.slice(-4_000)}`);
   });

@@ -2,8 +2,8 @@ import { parser } from '@prometheus-io/lezer-promql';
 import { seriesLabels } from './metrics.js';
 
 /**
- * What is wrong with a PromQL expression: Prometheus' own grammar refuses it, or it names a series that nobody promises or a label that its
- * series do not have. It may hold Grafana's variables.
+ * Faults of a PromQL expression: Prometheus' own grammar refuses it, or it names a series that is not among the promised metrics, or a
+ * label that its series do not have. The expression may hold Grafana's variables.
  */
 export function faultsOfExpression(expression: string): string[] {
   const text = expression.replaceAll('$__rate_interval', '5m');

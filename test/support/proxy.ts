@@ -3,20 +3,20 @@ import { createServer, request, type Server } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 
 export interface ProxyOptions {
-  /** The user and password that it demands, as `user:password`. */
+  /** The user and password that the proxy demands, as `user:password`. */
   readonly credentials?: string;
-  /** The port that it listens on; left out: any. */
+  /** The port that the proxy listens on. Left out: any. */
   readonly port?: number;
 }
 
 /**
  * A forward proxy: tunnels (`CONNECT`), and requests with an absolute address. It resolves every name to the same port of this machine, so
- * a request that arrives there came through it.
+ * a request that arrives there came through the proxy.
  */
 export class Proxy {
   /** Each request: a method, and an address or a name with a port. */
   readonly asked: string[] = [];
-  /** Everything that it could read, of requests and in tunnels. */
+  /** All bytes that the proxy could read, of requests and in tunnels. */
   seen = '';
   private readonly sockets = new Set<Socket>();
 

@@ -25,7 +25,7 @@ export async function takeTicket(stack: Stack): Promise<unknown> {
   });
   worker.on('error', () => undefined);
   try {
-    // A turn is accepted before its ticket is made, and BullMQ does not wait when it is asked for the first time.
+    // The service accepts a turn before it makes the ticket, and BullMQ's first look does not wait.
     const ticket = await until(() => worker.getNextJob('nobody', { block: false }), 'a ticket');
     return ticket.data as unknown;
   } finally {

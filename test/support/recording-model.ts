@@ -60,7 +60,7 @@ export class RecordingModel {
     return model;
   }
 
-  /** Its address without a proxy. */
+  /** The server's address without a proxy. */
   get url(): string {
     return `http://127.0.0.1:${this.port}`;
   }

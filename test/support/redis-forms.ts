@@ -8,7 +8,7 @@ import { type RedisServer, startRedis } from './redis.js';
 import { steadyPort } from './steady-port.js';
 import { until } from './until.js';
 
-/** A group of Redis servers, and how to take one away. */
+/** A group of Redis servers, of which a test can stop one. */
 export interface RedisForm {
   readonly url: string;
   /** The server that has the queue's keys now. */
@@ -17,7 +17,7 @@ export interface RedisForm {
 }
 
 const PASSWORD = 'p@ss/word';
-/** Their user and password, as in an address. */
+/** The servers' user and password, as in an address. */
 export const CREDENTIALS = `rejoinder:${encodeURIComponent(PASSWORD)}`;
 
 /** The certificate and key of this machine. The certificate is its own authority. */
@@ -65,7 +65,7 @@ export async function startCluster(): Promise<RedisForm> {
       return { port, bus, server, redis: new Redis(server.url, { maxRetriesPerRequest: null }) };
     }),
   );
-  for (const { redis } of nodes) redis.on('error', () => undefined); // tests take it away on purpose
+  for (const { redis } of nodes) redis.on('error', () => undefined); // tests stop it on purpose
   const call = (n: number, ...command: string[]): Promise<unknown> =>
     nodes[n]?.redis.call('CLUSTER', ...command) ?? Promise.reject(new Error(`There is no node ${n}.`));
   const [third, two] = [5_461, 10_923];

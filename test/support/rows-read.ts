@@ -5,8 +5,8 @@ import { until } from './until.js';
 export type RowsRead = Readonly<Record<string, number>>;
 
 /**
- * Rows that the service reads while `work` runs: a measure of cost that a busy machine does not change. Sessions report what they have read
- * once a second and when they end, so all sessions are ended.
+ * Rows that the service reads while `work` runs: a measure of cost that a busy machine does not change. Sessions report their reads once a
+ * second and when they end, so this ends all sessions.
  */
 export async function rowsRead(
   database: pg.Pool,
@@ -20,7 +20,7 @@ export async function rowsRead(
 }
 
 async function settled(database: pg.Pool, tables: readonly string[]): Promise<RowsRead> {
-  // What the test itself has read or written may not be reported yet.
+  // PostgreSQL may not have counted the test's own reads and writes yet.
   await database.query('SELECT pg_stat_force_next_flush()');
   const { rows: theirs } = await database.query<{ pid: number }>(
     `SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'rejoinder%'`,

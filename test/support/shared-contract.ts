@@ -1,4 +1,4 @@
 import { Contract } from './contract.js';
 
-/** For all test files of a process. The schemas compile as they are needed, and each of them takes a while. */
+/** Shared by all test files of a process: each schema compiles when it is first needed, and that takes a while. */
 export const contract = new Contract();

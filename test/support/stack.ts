@@ -35,11 +35,11 @@ export interface Stack {
 export interface StackOptions {
   readonly workers?: number;
   readonly env?: Record<string, string>;
-  /** A PostgreSQL for this stack alone, which a test may kill. `durable`: with PostgreSQL's own defaults for durability. */
+  /** Gives the stack a PostgreSQL of its own, which a test may kill. `durable`: with PostgreSQL's own defaults for durability. */
   readonly ownPostgres?: boolean | 'durable';
-  /** A migrated database that the stack does not make; whoever gives it ends it. */
+  /** A migrated database that the stack does not make. The caller ends it. */
   readonly databaseUrl?: string;
-  /** Where API and workers were built, if not in this project. */
+  /** The directory where API and workers were built, if not this project. */
   readonly home?: string;
   /** Called for each app with the addresses of its stores. It may return other addresses. */
   readonly through?: (
@@ -67,7 +67,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     JWT_SECRET: SECRET,
     ANTHROPIC_BASE_URL: model.url,
     ANTHROPIC_API_KEY: 'stand-in',
-    // Limits count, but a test's user does more than a person would.
+    // The limits are on, but high: a test's user does more than a person would.
     USER_TURNS_PER_MINUTE: '6000',
     USER_UNFINISHED_TURNS: '1000',
     USER_OPEN_STREAMS: '1000',
@@ -81,7 +81,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     const port = { [name === 'api' ? 'PORT' : 'WORKER_PORT']: String(await anyPort()) };
     const app = await startProcess(name, { ...port, ...env, ...relayed, ...extra }, options.home);
     apps.set(app, { name, extra });
-    // It was starting when the stack was stopped.
+    // The app was starting when the stack was stopped.
     if (stopped) await app.kill();
     return app;
   };
@@ -127,7 +127,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
 /** A token that the service accepts, unless `claims` (undefined: left out) or `secret` change that. */
 export function tokenFor(user: string, claims: object = {}, secret = SECRET): string {
   const all = { sub: user, exp: Math.floor(Date.now() / 1000) + 3600, ...claims };
-  // As a key object: given a text, the library first tries to read it as a private key and fails, which takes a millisecond.
+  // As a key object: with a text, the library first tries to read it as a private key and fails, which takes a millisecond.
   const key = createSecretKey(Buffer.from(secret));
   return jwt.sign(Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)), key);
 }

@@ -1,13 +1,13 @@
 import { freePort } from '../../tools/free-port.js';
 
-/** Below what systems give to outgoing connections, which would take the port of whoever is away for a moment. */
+/** Below the ports that systems give to outgoing connections, which would take the port of a server that is away for a moment. */
 const RANGE = '20000-31999';
 const TRIES = 50;
 
-/** Ports that this process has been given. Who gets one may listen on it only later. */
+/** Ports that this process has given out. A server may begin to listen on its port only later. */
 const given = new Set<number>();
 
-/** A free port for a server that is killed and comes back where it was: in the range `TEST_PORTS` (FROM-TO), where it is set. */
+/** A free port for a server that is killed and comes back on the same port. If `TEST_PORTS` (FROM-TO) is set, the port is in that range. */
 export async function steadyPort(): Promise<number> {
   const range = process.env['TEST_PORTS'] ?? RANGE;
   const [lowest, highest] = portRange(range);

@@ -2,19 +2,19 @@ import type pg from 'pg';
 import { ASKED_LENGTH } from '../../apps/model-stub/src/calls.js';
 import type { SeenCall } from './model-stub.js';
 
-/** What is checked: a stack, or anything with these two. */
+/** The part of a stack that a sweep checks. */
 export interface Swept {
   readonly database: Pick<pg.Pool, 'query'>;
   readonly model: { allCalls(): Promise<SeenCall[]> };
 }
 
-/** How long jobs may take to end and calls of dead workers to be closed, in milliseconds. */
+/** How long jobs may take to end, and dead workers' entries to be ended, in milliseconds. */
 const SETTLE_MS = 30_000;
 
-/** Most findings of one kind that are listed. */
+/** Most findings of one kind that the list has. */
 const MOST_LINES = 20;
 
-/** Outcomes of calls that the model refused for what they are. They cost nothing and need not be in the ledger. */
+/** Outcomes of calls that the model refused because of their content. They cost nothing and need not be in the ledger. */
 const REFUSED = ['rejected', 'too_long'];
 
 /** A statement that returns a row for each fault, with the finding as `what`. */
@@ -137,9 +137,9 @@ interface Question {
 }
 
 /**
- * Checks a stack's database, and its ledger against the calls that the stand-in model saw, against the service's guarantees. It is called
- * when no client sends any more, and waits a while for what is under way. It tells turns apart by the user's message, so each must be
- * different.
+ * Checks a stack's database, and its ledger against the calls that the stand-in model saw, against the service's guarantees. Call it when
+ * no client sends requests any more; it waits a while for turns in flight. It tells turns apart by the user's message, so each message must
+ * be different.
  *
  * @returns every violation, in words
  */
@@ -189,7 +189,7 @@ function inLines(name: string, found: readonly string[]): string[] {
   return found.length > MOST_LINES ? [...lines, `${name}: and ${found.length - MOST_LINES} more`] : lines;
 }
 
-/** Waits until nothing is under way, or the time is up. The rules find what is left then. */
+/** Waits until no turn is in flight, or the time is up. The rules then find the rest. */
 async function settle(stack: Swept, ms: number): Promise<void> {
   const deadline = Date.now() + ms;
   while (Date.now() < deadline) {
@@ -199,7 +199,7 @@ async function settle(stack: Swept, ms: number): Promise<void> {
                 (SELECT count(*) FROM model_calls WHERE outcome = 'running')::int AS n`,
       )
       .then(({ rows }) => rows[0]?.n)
-      // The pool may have kept a connection that was cut.
+      // The pool may still hold a connection that was cut.
       .catch(() => undefined);
     if (underWay === 0 && (await stack.model.allCalls()).every(({ outcome }) => outcome !== 'running')) return;
     await new Promise((resolve) => setTimeout(resolve, 500));
@@ -243,7 +243,7 @@ function againstTheModel(
   const turnOf = turnsByText(questions);
   for (const { id, asked, outcome } of calls) {
     if (inLedger.has(id) || REFUSED.includes(outcome)) continue;
-    // Its worker died before it wrote the id down. An entry of the same turn without an id is this call's.
+    // The call's worker died before it stored the id. An entry of the same turn without an id belongs to this call.
     const turn = turnOf(asked);
     const left = turn === undefined ? 0 : (unnamed.get(turn) ?? 0);
     if (turn !== undefined && left > 0) unnamed.set(turn, left - 1);

@@ -1,6 +1,6 @@
 /**
- * Repeats `look` until it gives something other than undefined or false, for at most `ms`: a minute, for what hangs. A test that promises a
- * shorter time says so.
+ * Repeats `look` until it returns something other than undefined or false, for at most `ms`. The default, a minute, only ends hanging
+ * tests; a test of a shorter time passes that time.
  */
 export async function until<T>(look: () => Promise<T | undefined | false>, what: string, ms = 60_000): Promise<T> {
   const deadline = Date.now() + ms;

@@ -1,6 +1,6 @@
 /**
- * Makes turns that have waited for longer than any that come later, each of another user (`waits1` and so on), in a chat with the assistant
- * `slug`. It makes a long queue at once.
+ * Makes a long queue at once: turns that have waited longer than any later turn. Each is of another user (`waits1` and so on), in a chat
+ * with the assistant `slug`.
  */
 export async function waitingTurns(
   database: { query(text: string, values: unknown[]): Promise<unknown> },

@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 
-/** Sends bytes as they are. @returns what comes back until the server ends the connection, or is silent for `ms` */
+/** Sends bytes as they are. @returns the bytes that come back until the server ends the connection, or is silent for `ms` */
 export function wire(url: string, request: string, ms = 1_000): Promise<string> {
   return new Promise((resolve, reject) => {
     const { hostname, port } = new URL(url);
@@ -22,20 +22,20 @@ export function wireBody(answer: string): unknown {
 export interface WireAnswer {
   readonly status: number;
   readonly headers: Headers;
-  /** Its content, chunks put together. */
+  /** The answer's content, with its chunks joined. */
   readonly text: string;
 }
 
 export interface WireExchange {
-  /** Everything that came back, in order, `100 Continue` included. */
+  /** All answers that came back, in order, including `100 Continue`. */
   readonly answers: WireAnswer[];
   /** Whether the server ended the connection. */
   readonly ended: boolean;
 }
 
 /**
- * Sends bytes as they are, without reading while it sends. It then reads until this many answers are there, or the server ends the
- * connection. @throws Error when the connection is reset, or silent for ten seconds
+ * Sends bytes as they are, without reading while it sends. It then reads until it has `count` answers, or the server ends the connection.
+ * @throws Error when the connection is reset, or silent for ten seconds
  */
 export function exchange(url: string, bytes: string | Buffer, count = Infinity): Promise<WireExchange> {
   return new Promise((resolve, reject) => {
