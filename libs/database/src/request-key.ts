@@ -15,8 +15,8 @@ export const KEY_IS_KEPT = 'EXISTS (SELECT FROM idempotency_keys k WHERE k.user_
 
 /**
  * SQL: stores a key with its effect, in the statement that makes the effect. If a twin request stores the key at the same moment, the later
- * statement breaks `idempotency_keys_pkey` (see {@link isKeyConflict}) and is rolled back. The values are `userId` and those of {@link
- * keyValues}.
+ * statement breaks `idempotency_keys_pkey` (see {@link isKeyConflict}) and is rolled back. The values are `userId` and those of
+ * {@link keyValues}.
  */
 export function keepKey(effect: { column: 'job_id' | 'message_id' | 'chat'; value: string; from: string }): string {
   return `
