@@ -73,7 +73,7 @@ const CONNECTION_WORDS = new Set([
   'the message is empty',
 ]);
 
-/** Answers of Redis about itself or our rights. `ERR` is not among them: it repeats the command. */
+/** Answers of Redis about itself or our rights. Other answers with `ERR` repeat the command. */
 const REDIS_STATE =
   /^(NOPERM|NOAUTH|WRONGPASS|OOM|READONLY|LOADING|MISCONF|CLUSTERDOWN|MASTERDOWN|NOREPLICAS|BUSY|TRYAGAIN|ERR DB index is out of range)\b/;
 
