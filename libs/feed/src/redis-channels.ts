@@ -59,7 +59,7 @@ export class RedisChannels implements OnApplicationShutdown {
   /** Begins to connect. It does not wait for the connections. */
   start(subscriber: ChannelSubscriber): void {
     this.subscriber = subscriber;
-    // A failed connection is reported by its events, and the client tries again.
+    // The connection's events report a failure, and the client tries again.
     for (const redis of [this.receiving, this.sending]) redis.connect().catch(() => undefined);
     // An idle connection may be dead for hours without a sign.
     this.check = setInterval(() => {
@@ -128,8 +128,8 @@ export class RedisChannels implements OnApplicationShutdown {
 
   /**
    * Finds out whether the server is a replica, which passes no message on to its primary. The check removes a key that does not exist: a
-   * replica refuses that, and no other answer is needed. After a failover the address may lead to another server, so both connections are
-   * made anew. In a Cluster any node will do.
+   * replica refuses that, and a primary accepts it. After a failover the address may lead to another server, so both connections are made
+   * anew. In a Cluster any node will do.
    */
   private async checkWriting(): Promise<void> {
     const asked = this.cluster ? this.sending.ping() : this.sending.del(`${QUEUE_PREFIX}:examination`);
