@@ -1,6 +1,6 @@
 /**
- * Fewest unforeseeable pieces in a secret. A random secret has nearly as many as characters, and at least 32 characters. Of random
- * hexadecimal secrets, fewer than one in ten thousand falls short; of the shortest decimal ones, one in several thousand does.
+ * Fewest unforeseeable pieces in a secret. A random secret has nearly as many as characters, and at least 32 characters. Fewer than one in
+ * ten thousand random hexadecimal secrets falls short, and one in several thousand of the shortest decimal ones.
  */
 const FEWEST_SURPRISES = 20;
 

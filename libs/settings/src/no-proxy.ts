@@ -6,9 +6,9 @@ import { BlockList, isIP } from 'node:net';
  *
  * - `*`: every server;
  * - `example.com`, `.example.com` or `*.example.com`: the name and all names below it;
- * - `10.0.0.7`, `::1` or `[::1]`: the address, as it stands in the server's, for no name is looked up;
+ * - `10.0.0.7`, `::1` or `[::1]`: the address as the server's address has it, since no name is looked up;
  * - `10.0.0.0/8`: addresses of a network;
- * - any of them but `*` and a network with a port, `example.com:8443`: only there.
+ * - an entry with a port (not `*`, not a network), `example.com:8443`: only that port.
  *
  * All programs of a machine share the list, so other entries are skipped.
  *
