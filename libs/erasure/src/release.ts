@@ -69,7 +69,7 @@ export async function afterRelease(manager: EntityManager, { endedJobs }: Pick<R
 
 /**
  * Chats that may be too old. The index holds `idle_since`, since the time of the last message changes with each turn. For younger chats
- * `idle_since` is set to the time of the last message. So each chat is read in vain about once in its retention time.
+ * `idle_since` is set to the time of the last message. So the statement reads each chat in vain about once in its retention time.
  */
 const EXPIRED = `
   WITH due AS (
