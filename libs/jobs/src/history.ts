@@ -26,9 +26,9 @@ export const ROOM = `greatest(0, ${CONTEXT_TOKENS - FRAME_TOKENS} - a.max_output
 
 /**
  * SQL: the messages to send for a job `job` with the definition `a` that answers the message `m`, as JSON: the newest messages of the chat
- * up to that one, newest first, as many as fit. A message that does not fit is left out, with all older ones; so are refused turns ({@link
- * leaveOut}). PostgreSQL knows the size of a row's text without reading the text. Once a step is finished, later calls of the turn get the
- * same messages as the first.
+ * up to that one, newest first, as many as fit. A message that does not fit is left out, with all older ones; so are refused turns
+ * ({@link leaveOut}). PostgreSQL knows the size of a row's text without reading the text. Once a step is finished, later calls of the
+ * turn get the same messages as the first.
  */
 export const HISTORY = `
   SELECT json_agg(json_build_object('seq', seq, 'role', role, 'content', content) ORDER BY seq DESC) FROM (
