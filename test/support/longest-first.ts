@@ -47,8 +47,8 @@ const LONGEST = [
 
 /**
  * The order of the test files: the longest in the order above, then the others in Jest's order, which begins with those that took longest
- * in the last run. By itself Jest would run all files that use up the machine at once. Without a last run, as in continuous integration, it
- * would begin with the largest file, and a slow one might begin late and end alone.
+ * in the last run. Without this order Jest would run all files that use up the machine at once. Without a last run, as in continuous
+ * integration, it would begin with the largest file, and a slow one might begin late and end alone.
  */
 export default class LongestFirst extends TestSequencer {
   constructor(options: ConstructorParameters<typeof TestSequencer>[0]) {

@@ -11,7 +11,7 @@ import { anyPort } from './steady-port.js';
 
 export const SECRET = 'a secret for tests that is long enough';
 
-/** A whole service: its own database, stand-in model, API and workers. */
+/** A whole service: its own database, stand-in, API and workers. */
 export interface Stack {
   readonly api: App;
   readonly workers: App[];

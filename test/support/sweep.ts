@@ -137,9 +137,9 @@ interface Question {
 }
 
 /**
- * Checks a stack's database, and its ledger against the calls that the stand-in model saw, against the service's guarantees. Call it when
- * no client sends requests any more; it waits a while for turns in flight. It tells turns apart by the user's message, so each message must
- * be different.
+ * Checks a stack's database against the service's guarantees, and its ledger against the calls that the stand-in saw. Call it when no
+ * client sends requests any more; it waits a while for turns in flight. It tells turns apart by the user's message, so each message must be
+ * different.
  *
  * @returns every violation, in words
  */
