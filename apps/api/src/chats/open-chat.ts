@@ -77,7 +77,7 @@ const MOST_TRIES = 5;
 
 export interface OpenedChat {
   readonly chat: Chat;
-  /** Its newest messages. */
+  /** The chat's newest messages. */
   readonly page: MessagesPage;
   readonly created: boolean;
   /** An earlier request with the same key got this answer. */

@@ -13,7 +13,7 @@ export function encodeCursor(list: string, position: string): string {
 /**
  * Reads the page start in a query's cursor; undefined: the query has no cursor. The checksum is no secret, so a client can make up a cursor
  * that reaches `read`. Therefore `read` must check the position, and return undefined for an impossible one.
- * @throws ServiceError `validation_failed` for two cursors, or for one that was not made for this list
+ * @throws ServiceError `validation_failed` for two cursors, or for a cursor of another list
  */
 export function readCursor<Start>(
   list: string,

@@ -4,8 +4,8 @@ import type { FastifyReply } from 'fastify';
 const SLASHES_AT_TOP = 3;
 
 /**
- * Turns an address below `/api/v1/` into one that is relative to a request's address. So it stays correct if a proxy serves the API below a
- * path that the service does not know.
+ * Makes an address below `/api/v1/` relative to a request's address. So it stays correct if a proxy serves the API below a path that the
+ * service does not know.
  */
 export function fromHere(url: string, address: string): string {
   const path = url.split('?', 1)[0] ?? '';

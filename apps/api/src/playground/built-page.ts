@@ -16,7 +16,7 @@ const TYPES: Readonly<Record<string, string>> = {
 
 /** A file of the page, as it is sent. */
 export interface PageFile {
-  /** Its address, as a path. */
+  /** The file's address, as a path. */
   readonly path: string;
   readonly type: string;
   readonly body: Buffer;

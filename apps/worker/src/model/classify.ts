@@ -4,7 +4,7 @@ import { broken, type Concern, ModelFault, operatorMust, rejected, tooLong, unav
 
 type AnyApiError = APIError<number | undefined, Headers | undefined, object | undefined>;
 
-/** Error types of the Messages API that are temporary, whatever their status. */
+/** Error types of the Messages API that are temporary with any status. */
 const PASSING = new Set(['overloaded_error', 'rate_limit_error', 'api_error', 'timeout_error']);
 
 /** Codes (`error.details.error_code`) of a limit that only a person can raise. Waiting does not help. */
