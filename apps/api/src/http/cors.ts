@@ -17,7 +17,7 @@ export const ALLOWED_HEADERS = [
   'tracestate',
 ];
 
-/** Headers of an answer that they may read: each header of the contract that browsers hide by default. */
+/** Headers of an answer that these pages may read: each header of the contract that browsers hide by default. */
 export const EXPOSED_HEADERS = [
   'Allow',
   'ETag',

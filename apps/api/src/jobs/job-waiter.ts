@@ -17,8 +17,8 @@ export class JobWaiter implements BeforeApplicationShutdown {
   ) {}
 
   /**
-   * Takes one of the user's places for waiting requests. @returns gives the place back; undefined: none is free. A wait is only a
-   * preference (RFC 7240, section 2), so a request without a place is answered at once.
+   * Takes one of the user's places for waiting requests. A wait is only a preference (RFC 7240, section 2), so a request without a place is
+   * answered at once. @returns gives the place back; undefined: no place is free
    */
   enter(userId: string): (() => void) | undefined {
     const waiting = this.waiting.get(userId) ?? 0;
