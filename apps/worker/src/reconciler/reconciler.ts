@@ -64,8 +64,8 @@ export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShut
   }
 
   /**
-   * A stopping worker has handed a job back. New workers may claim it at once; if none does, others may claim it after {@link
-   * LEFT_TO_NEW_SECONDS}.
+   * A stopping worker has handed a job back. New workers may claim it at once; if none does, others may claim it after
+   * {@link LEFT_TO_NEW_SECONDS}.
    */
   private handedBack(): void {
     if (this.periodic.isStopping) return;
