@@ -57,7 +57,7 @@ import { RepliesService } from './turns/replies.service.js';
 import { TurnsController } from './turns/turns.controller.js';
 import { TurnsService } from './turns/turns.service.js';
 
-/** The API app: everything between a request and the rows it makes or reads. */
+/** The API app: everything between a request and the rows that it writes or reads. */
 @Module({})
 export class AppModule {
   static forRoot(settings: Settings, connections: Connections): DynamicModule {

@@ -33,16 +33,18 @@ const LARGEST_BODY_BYTES = 256 * 1024;
 /** How long a client may take to send its whole request, in milliseconds (Fastify has no limit by default). */
 const REQUEST_TIMEOUT_MS = 30_000;
 
-/** How long it may take for the headers alone, in milliseconds. */
+/** How long a client may take to send the headers, in milliseconds. */
 const HEADERS_TIMEOUT_MS = 15_000;
 
 /**
- * A connection on which no byte has moved for this long is closed, in milliseconds: a client that does not read its answer would hold it
- * for ever. It is longer than any request waits, and than the time between two beats of a stream.
+ * A connection without any traffic for this long, in milliseconds, is closed: otherwise a client that does not read its answer could hold
+ * it for ever. The time is longer than any request waits, and longer than the time between two beats.
  */
 const SILENCE_TIMEOUT_MS = 90_000;
 
-/** The longest parameter of a path: a user's id of 255 characters, as the router has it, with characters that it leaves encoded. */
+/**
+ * The longest parameter of a path: a user's id of 255 characters. The router leaves reserved characters encoded, in three characters each.
+ */
 const LONGEST_PARAMETER = 3 * 255;
 
 /** The API app, ready to listen. */
@@ -56,12 +58,12 @@ export async function createApp(settings: Settings): Promise<NestFastifyApplicat
     keepAliveTimeout: settings.keepAliveMs,
     http: {
       headersTimeout: HEADERS_TIMEOUT_MS,
-      // How often Node looks for requests that take too long. Its default, 30 s, would double their time.
+      // How often Node looks for requests that take too long. With its default, 30 s, they could take twice their time.
       connectionsCheckingInterval: 2_000,
       // Node would answer in its own words: see `checkHeads`.
       requireHostHeader: false,
     },
-    // Requests that come while the process stops are served, or refused in our own words.
+    // Requests that arrive while the process stops are served, or refused with our own errors.
     return503OnClosing: false,
     genReqId: requestId,
     rewriteUrl: originForm,
@@ -99,7 +101,7 @@ export async function createApp(settings: Settings): Promise<NestFastifyApplicat
   return app;
 }
 
-/** Addresses that cannot be decoded reach no route, and so not the error filter. */
+/** Answers addresses that cannot be decoded: they reach no route, and so not the error filter. */
 function answerFrameworkError(thrown: Error, request: FastifyRequest, reply: FastifyReply, origins: Origins): void {
   const error = translate(thrown);
   void reply

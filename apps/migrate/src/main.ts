@@ -10,23 +10,24 @@ import { loadEnvFile, readSettings } from '#settings/settings.js';
 import { connectChecked, dataSourceOptions } from '#database/data-source.js';
 import type { SessionOptions } from '#database/session-client.js';
 
-/** Any number, the same in every process, so that two migrations at the same time run one after the other. */
+/** The advisory lock's number, the same in all processes, so that simultaneous migrations run one after the other. */
 const MIGRATION_LOCK = 7_265_106_111;
 
 /**
- * How long a migration waits for a lock, in milliseconds. Every statement on the table queues up behind a waiting migration: if it waited
- * for a long report or a backup, the whole service would. So it gives up before the others do, and tries again.
+ * How long a migration waits for a lock, in milliseconds. All other statements on the table queue up behind a waiting migration. If it
+ * waited for a long report or a backup, the whole service would wait. So the migration gives up before the other statements do, and tries
+ * again.
  */
 const LOCK_WAIT_MS = 1_000;
 const LOCK_AGAIN_MS = 2_000;
 const LONGEST_TRYING_MS = 60_000;
 
-/** How long it waits for another migration, in milliseconds. */
+/** How long a migration waits for another one, in milliseconds. */
 const LONGEST_TURN_MS = 10 * 60_000;
 
 const LOCK_NOT_AVAILABLE = '55P03';
 
-/** Does `work` as soon as it gets its locks. It may be done twice, so it must be repeatable. @throws StartFault after a minute */
+/** Does `work` as soon as it gets its locks. `work` may run several times, so it must be repeatable. @throws StartFault after a minute */
 async function withoutBlocking(work: () => Promise<unknown>): Promise<void> {
   const deadline = Date.now() + LONGEST_TRYING_MS;
   for (;;) {
@@ -47,11 +48,11 @@ async function withoutBlocking(work: () => Promise<unknown>): Promise<void> {
   }
 }
 
-/** Brings Rejoinder's own tables and BullMQ's up to date. It is safe at any time, and in several processes at once. */
+/** Brings Rejoinder's own tables and BullMQ's up to date. It may run at any time, also in several processes at once. */
 async function migrate(): Promise<void> {
   const settings = readSettings('migrate');
   const { url } = settings.database;
-  // Once it has its lock, a migration may take any time.
+  // A migration that holds its lock may take any time.
   const extra: SessionOptions<PoolConfig> = {
     connectionString: url,
     session: { lock_timeout: LOCK_WAIT_MS },

@@ -1,6 +1,6 @@
 import { Refusal } from './http.js';
 
-/** The states of an account, and how its calls are answered in each. */
+/** The states of an account, each with the answer to its calls. */
 const STATES = {
   ok: undefined,
   bad_key: new Refusal(401, 'authentication_error', 'invalid x-api-key'),
@@ -55,7 +55,7 @@ export class Account {
   }
 }
 
-/** Checks the key of a request in either of its two headers. Every key is good but `invalid`. @throws Refusal 401 */
+/** Checks the key of a request in either of its two headers. All keys but `invalid` are valid. @throws Refusal 401 */
 export function checkKey(headers: { 'x-api-key'?: unknown; authorization?: string | undefined }): void {
   const { 'x-api-key': key, authorization } = headers;
   const given = typeof key === 'string' && key !== '' ? key : /^Bearer (.+)$/iu.exec(authorization ?? '')?.[1];

@@ -13,14 +13,14 @@ import { withinTokens } from './tokens.js';
 /** The text of a plan. */
 export type AnswerPlan = Pick<Plan, 'blocks' | 'pieceDelayMs' | 'stopReason' | 'stopDetails'>;
 
-/** How long the stand-in thinks by default, in tokens, and in milliseconds if its words take time, too. */
+/** How long the stand-in thinks by default: in tokens, and also in milliseconds if its pieces have a delay. */
 const THOUGHT_TOKENS: Record<Effort, number> = { low: 8, medium: 16, high: 32, xhigh: 64, max: 128 };
 const THOUGHT_MS = 150;
 const THOUGHT = 'The user asks something. I am a stand-in, so I say so, and what a real model would do here.';
 
 /**
- * The text: the script's, whole, or the stand-in's own within `max_tokens`. A script without text gets one line and no thoughts, so that it
- * takes as long as its test expects.
+ * Plans the text: the script's whole text, or the stand-in's own within `max_tokens`. A script without text gets one line and no thoughts,
+ * so that the answer takes as long as the test expects.
  */
 export function answerTo(request: MessagesRequest, checked: Checked, script: Script, usualDelayMs: number): AnswerPlan {
   const stopDetails = script.stop_details === undefined ? null : { type: 'refusal', ...script.stop_details };
@@ -87,7 +87,7 @@ function unscripted(
   return { ...text, blocks: [...blocks, ...text.blocks] };
 }
 
-/** The beginning of a text that this number of tokens holds, as a block; none where nothing is left. */
+/** The beginning of a text, in this number of tokens, as a block; no block if no token is left. */
 function within(all: string, tokens: number): { blocks: Block[]; whole: boolean } {
   const text = withinTokens(all, tokens);
   return { blocks: tokens > 0 ? [textBlock(inPieces(text))] : [], whole: text === all };

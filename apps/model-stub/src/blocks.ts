@@ -92,7 +92,7 @@ export function scriptedBlocks(blocks: readonly ScriptBlock[], signer: Signer): 
   }
 }
 
-/** A block as in a whole message. `shown`: the text that was sent, if not all of it was. */
+/** A block as in a whole message. `shown`: the text that was sent, if it was cut off. */
 export function whole(block: Block, shown?: string): object {
   switch (block.type) {
     case 'text':

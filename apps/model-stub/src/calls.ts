@@ -7,9 +7,9 @@ export type Outcome =
   | 'client_closed'
   | 'scripted_error'
   | 'scripted_cut'
-  /** Refused for its content, as by the API. It costs nothing. */
+  /** The call was refused for its content, as by the API. It costs nothing. */
   | 'rejected'
-  /** Refused as longer than the model's context. It costs nothing. */
+  /** The call was refused as longer than the model's context. It costs nothing. */
   | 'too_long';
 
 /** One call as the stand-in saw it. */
@@ -18,22 +18,22 @@ export interface Call extends Omit<MessagesRequest, 'lastUserText' | 'messages' 
   /** The `request-id` header of the answer. */
   readonly request_id: string;
   readonly received_at: string;
-  /** The request; kept for the newest calls only, since it may be long. */
+  /** The messages of the request; kept only for the newest calls, since they may be long. */
   messages: MessagesRequest['messages'] | null;
   system: MessagesRequest['system'];
   tools: MessagesRequest['tools'];
   /** The end of the user's last message, at most {@link ASKED_LENGTH} characters; kept for every call. */
   readonly asked: string;
-  /** The last message is the assistant's: the call continues an answer that was paused. */
+  /** The last message is the assistant's, so the call continues a paused answer. */
   readonly continues: boolean;
   outcome: Outcome;
   output_tokens: number;
-  /** Its cost, however it ended. */
+  /** Its cost, for any outcome. */
   billed: Billed;
   ended_at: string | null;
 }
 
-/** Enough to tell one question from another. */
+/** Long enough to distinguish questions. */
 export const ASKED_LENGTH = 200;
 
 const MOST_CALLS = 20_000;

@@ -22,7 +22,7 @@ const ROUTES: Readonly<Record<string, Handler>> = {
   'DELETE /control/cache': ({ cache }) => done(cache.clear()),
 };
 
-/** Answers a request to the control API; false: it is none. A body that it does not understand gets 400. */
+/** Answers a request to the control API; false: the request is for another path. An invalid body gets 400. */
 export async function control(
   route: string,
   state: State,

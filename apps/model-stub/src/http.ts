@@ -6,7 +6,7 @@ export interface ApiFault {
   readonly status: number;
   readonly type: string;
   readonly message: string;
-  /** Goes into `error.details`. */
+  /** The value of `error.details.error_code`. */
   readonly errorCode?: string | undefined;
 }
 
@@ -32,7 +32,7 @@ export function newId(prefix: string): string {
   return `${prefix}_${randomBytes(12).toString('hex')}`;
 }
 
-/** Answers with JSON; `headers` stand before the usual ones. */
+/** Answers with JSON; `headers` come before the usual ones. */
 export function sendJson(
   response: ServerResponse,
   status: number,
@@ -59,7 +59,7 @@ export function sendError(
   sendJson(response, fault.status, errorBody(fault, requestId), { 'request-id': requestId, ...headers });
 }
 
-/** The API takes no larger body: 32 MB. */
+/** The API refuses larger bodies: 32 MB. */
 const LARGEST_BODY_BYTES = 32 * 1024 * 1024;
 
 /** Reads a body as JSON. @throws Refusal if it is too large or no JSON */
@@ -68,7 +68,8 @@ export async function readJson(request: IncomingMessage): Promise<unknown> {
   let size = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
     size += chunk.length;
-    // Even a body that is too large is read to its end: a client that still sends would see a broken connection and no answer.
+    // A body that is too large is also read to its end: otherwise a client that is still sending would see a broken connection and no
+    // answer.
     if (size <= LARGEST_BODY_BYTES) chunks.push(chunk);
   }
   if (size > LARGEST_BODY_BYTES) {

@@ -7,18 +7,18 @@ export interface MessagesRequest {
   readonly messages: readonly { role: string; content: unknown }[];
   readonly stream: boolean;
   readonly max_tokens: number;
-  /** These are as they were sent. */
+  /** These values are as the client sent them. */
   readonly thinking: unknown;
   readonly output_config: unknown;
   readonly tools: unknown;
   readonly tool_choice: unknown;
   readonly cache_control: unknown;
   readonly metadata: unknown;
-  /** The words of the user's last message that has any. */
+  /** The text of the last user message with text. */
   readonly lastUserText: string;
 }
 
-/** Reads anything that was sent as a request, so that it can be recorded. Parts of the wrong shape are empty. */
+/** Reads a request of any shape, so that it can be recorded. Parts of the wrong shape are empty. */
 export function readMessagesRequest(body: unknown): MessagesRequest {
   const fields = (typeof body === 'object' && body !== null ? body : {}) as Record<string, unknown>;
   const { model, system, stream, max_tokens: most, messages } = fields;

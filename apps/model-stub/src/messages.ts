@@ -43,7 +43,7 @@ export async function answerMessages(
   const use = state.cache.use(prompt, model.cacheFrom);
   const planned = answerTo(asked, checked, script, pieceDelayMs);
   const plan = { id: call.id, model: model.id, requestId, request: asked, script, input: use.usage, ...planned };
-  // From here on the input is paid for, even if nobody waits for the answer.
+  // From here on the input is paid for, even if the client leaves.
   call.billed = billFor(use.usage, 0);
   if (await begun(response, plan, call)) {
     use.keep();
@@ -75,7 +75,7 @@ function addCall(state: State, asked: MessagesRequest, requestId: string, outcom
   });
 }
 
-/** Gives the script's other answer, if it has one; true: an answer is to come. */
+/** Plays the script's part before the answer: a delay, an error or another body. @returns whether the answer follows */
 async function begun(response: ServerResponse, plan: Plan, call: Call): Promise<boolean> {
   const { script } = plan;
   const left = script.delay_ms !== undefined && !(await pause(response, script.delay_ms));

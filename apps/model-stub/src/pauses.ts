@@ -4,11 +4,11 @@ import { digest, essence, type SentBlock, type Turn } from './turns.js';
 /** How many paused turns are kept. */
 const MOST_PAUSED = 5_000;
 
-/** The turns that the stand-in has paused. Only these may end a request. */
+/** The turns that the stand-in has paused. Only a paused turn of the assistant may end a request. */
 export class Pauses {
   private readonly paused = new Set<string>();
 
-  /** Remembers a turn: what is to be continued, and the new text. */
+  /** Remembers a paused turn: the assistant's blocks at the end of the request, and the new blocks. */
   add(turns: readonly Turn[], blocks: readonly object[]): void {
     this.paused.add(wordFor([...trailing(turns), ...(blocks as SentBlock[])]));
     for (const oldest of this.paused) {
@@ -34,6 +34,6 @@ function trailing(turns: readonly Turn[]): SentBlock[] {
 }
 
 function wordFor(blocks: readonly SentBlock[]): string {
-  // Blank text may come in an answer, and is refused in a request.
+  // Blank text may be in an answer, but is refused in a request, so it does not count.
   return digest('', blocks.filter(({ type, text }) => type !== 'text' || String(text).trim() !== '').map(essence));
 }

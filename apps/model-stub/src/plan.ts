@@ -3,7 +3,7 @@ import type { MessagesRequest } from './messages-request.js';
 import type { Script } from './scripts.js';
 import type { InputUsage } from './usage.js';
 
-/** An answer that is to be given. */
+/** A planned answer. */
 export interface Plan {
   readonly id: string;
   /** The model, by its full name. */

@@ -13,7 +13,7 @@ interface Window {
 /** A script's rate limits. Fields that it leaves out are as usual. */
 export type RateLimit = 'none' | Partial<Record<Counted, Window>>;
 
-/** The usual state: far from any limit, with a minute until all of it is there again. */
+/** The usual state: far from any limit, and complete again after a minute. */
 const USUAL: Record<Counted, Required<Window>> = {
   requests: { limit: 4_000, remaining: 3_999, reset: 1 },
   tokens: { limit: 2_400_000, remaining: 2_399_000, reset: 1 },

@@ -21,11 +21,11 @@ export interface ScriptText {
 
 export interface ScriptThinking {
   readonly type: 'thinking';
-  /** The thoughts. They are sent when summarized, and counted either way. */
+  /** The thoughts. They are sent only when summarized, but always counted. */
   readonly thinking?: string;
   /** `omitted` (the default): no text and one `signature_delta`. `summarized`: `thinking_delta`s as well. */
   readonly display?: 'omitted' | 'summarized';
-  /** Nothing but pings for this long. */
+  /** Only pings are sent for this long. */
   readonly silent_ms?: number;
   /** The time between these pings; 0: none; left out: a second. */
   readonly ping_every_ms?: number;

@@ -2,15 +2,15 @@ import { type RateLimit, isRateLimit } from './rate-limits.js';
 import { faultOfBlocks, type ScriptBlock } from './script-blocks.js';
 
 /**
- * How the stand-in answers. Fields that are left out have their usual effect, except that it does not think unless `blocks` say so, and
- * without text of the script it answers in one line. Times are in milliseconds.
+ * How the stand-in answers. Fields that are left out have their usual effect, with two exceptions: it thinks only if `blocks` say so, and a
+ * script without text gets an answer of one line. Times are in milliseconds.
  */
 export interface Script {
   /** The reply. */
   text?: string;
   /** The reply, in these pieces. */
   pieces?: string[];
-  /** The reply, as content blocks in this order; the counters below count the text pieces of all of them. */
+  /** The reply, as content blocks in this order; the counters below count the text pieces of all blocks. */
   blocks?: ScriptBlock[];
   /** The pieces, repeated this often. */
   repeat?: number;
@@ -26,7 +26,7 @@ export interface Script {
   usage_start?: Record<string, unknown>;
   /** The `usage` of `message_delta`, as it is; if the message is not streamed, that of the whole message. */
   usage_delta?: Record<string, unknown>;
-  /** `late`: `message_start` says 0 for all, as gateways do. `none`: there is no `usage` anywhere. */
+  /** `late`: `message_start` has 0 in each field, as with gateways. `none`: there is no `usage` anywhere. */
   usage?: 'late' | 'none';
   /** The rate limits in the headers; `none`: there are no such headers. */
   rate_limit?: RateLimit;
@@ -38,7 +38,7 @@ export interface Script {
   error_code?: string;
   /** Headers to add, such as `retry-after`. */
   headers?: Record<string, string>;
-  /** A body of any kind instead of the protocol's. */
+  /** A body of any kind instead of a message. */
   body?: string;
   content_type?: string;
   /** Never answers. */
@@ -102,7 +102,7 @@ function isTrue(value: unknown): boolean {
   return value === true;
 }
 
-/** Other ways to say what `blocks` says. */
+/** Fields that cannot be combined with `blocks`. */
 const NOT_WITH_BLOCKS = ['text', 'pieces', 'repeat', 'empty_content'] as const;
 
 /** @returns the first fault of a script, in words; undefined: there is none */
@@ -123,13 +123,13 @@ interface Entry {
   readonly script: Script;
 }
 
-/** The scripts in force, in the order they came. */
+/** The scripts in force, in order of arrival. */
 export class Scripts {
   private entries: Entry[] = [];
 
   /**
    * Adds a script for calls whose last user message contains `match`, for `times` calls (left out: for ever). @throws Error for unknown
-   * fields: a test must not script in vain
+   * fields, so that no script has a mistake without the test noticing
    */
   add(request: unknown): void {
     const { match, times, script, ...rest } = (request ?? {}) as Record<string, unknown>;
@@ -142,7 +142,7 @@ export class Scripts {
     this.entries.push({ match, left: (times as number | undefined) ?? Infinity, script });
   }
 
-  /** The script for a call, used up by one; undefined: the usual answer. */
+  /** Takes the script for a call, which counts as one use; undefined: the usual answer. */
   take(lastUserText: string): Script | undefined {
     const entry = this.entries.find(({ match, left }) => left > 0 && lastUserText.includes(match));
     if (entry === undefined) return undefined;

@@ -5,7 +5,7 @@ import { Models } from './models/models.js';
 import { Pauses } from './pauses.js';
 import { Scripts } from './scripts.js';
 
-/** A clock that tests may move forward: nobody waits an hour for a cache to forget. */
+/** A clock that tests may move forward, since no test can wait an hour until a cache entry expires. */
 export class Clock {
   private ahead = 0;
 
@@ -19,7 +19,7 @@ export class Clock {
   }
 }
 
-/** Everything that a stand-in remembers. */
+/** The whole state of a stand-in. */
 export class State {
   readonly scripts = new Scripts();
   readonly calls = new Calls();

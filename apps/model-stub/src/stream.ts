@@ -9,7 +9,7 @@ import { usageAtEnd, usageAtStart } from './usage.js';
 
 const FLUSH_MS = 20;
 const PING_AFTER_EVERY_MS = 200;
-/** How many pieces a tool's input comes in. */
+/** A piece of a tool's input: at most 24 characters. */
 const JSON_PIECE = /[^]{1,24}/gu;
 
 export type StreamEnd = 'completed' | 'client_closed' | 'scripted_error' | 'scripted_cut';
@@ -21,7 +21,9 @@ class Ended extends Error {
   }
 }
 
-/** Streams a message as events of the Messages API, with the script's fault. @returns how it ended, and the tokens sent until then */
+/**
+ * Streams a message as events of the Messages API, with the script's fault. @returns how the stream ended, and the tokens sent until then
+ */
 export async function streamMessage(
   response: ServerResponse,
   plan: Plan,
@@ -83,7 +85,7 @@ class MessageStream {
       },
     });
     for (const [index, block] of plan.blocks.entries()) await this.block(block, index);
-    // A message without text has its fault at the end.
+    // In a message without text, the fault comes at the end.
     if (this.lastText < 0) await this.trouble();
     if (script.end_without_stop !== true) {
       this.event('message_delta', {

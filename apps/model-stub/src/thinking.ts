@@ -3,10 +3,10 @@ import { invalid } from './http.js';
 import type { Model } from './models/model.js';
 import { blocksOf, digest, essence, type SentBlock, type Turn } from './turns.js';
 
-/** It is no secret: a client that changes or invents a thought must only be found out. */
+/** The key is no secret: it only detects clients that change or invent a thought. */
 const KEY = 'the stand-in model';
 
-/** What a signature covers. */
+/** The values that a signature covers. */
 interface Vouched {
   readonly model: string;
   /** Everything before the thought. */
@@ -39,7 +39,7 @@ export class Signer {
   }
 }
 
-/** Checks all thoughts that are sent back: they must be as they were and, unless `dropsMoved`, where they were. @throws Refusal */
+/** Checks all thoughts that a request sends back: they must be unchanged and, unless `dropsMoved`, at their old place. @throws Refusal */
 export function checkThoughts(model: Model, system: unknown, turns: readonly Turn[], dropsMoved: boolean): void {
   if (!turns.some(({ blocks }) => blocks.some(({ block }) => isThought(block)))) return;
   const bound = model.boundThinking && !dropsMoved;
@@ -93,7 +93,7 @@ function beginning(system: unknown): string {
   return digest('', blocksOf(system).map(essence));
 }
 
-/** Empty text does not count: no message that can be sent back has it. */
+/** Empty text does not count, since a request must not contain it. */
 function next(before: string, role: string, block: SentBlock): string {
   return block.type === 'text' && block['text'] === '' ? before : digest(before, role, essence(block));
 }

@@ -1,4 +1,4 @@
-/** A rule of thumb. */
+/** A common estimate. */
 const CHARACTERS_A_TOKEN = 4;
 
 /** The tokens of a text, at least one. */

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 
-/** A content block as it was sent. */
+/** A content block as the client sent it. */
 export type SentBlock = { readonly type: string } & Readonly<Record<string, unknown>>;
 
 /** A block with its place in the request, as the API names it in errors. */
@@ -11,13 +11,13 @@ export interface PlacedBlock {
   readonly place: number;
 }
 
-/** One side's messages until the other's: messages of one role that follow one another are one turn. */
+/** Consecutive messages of one role. */
 export interface Turn {
   readonly role: 'user' | 'assistant';
   readonly blocks: readonly PlacedBlock[];
 }
 
-/** Messages as turns. They must have been checked. */
+/** Groups messages into turns. The messages must have been checked. */
 export function turnsOf(messages: readonly { role: string; content: unknown }[]): Turn[] {
   const turns: { role: Turn['role']; blocks: PlacedBlock[] }[] = [];
   messages.forEach(({ role, content }, message) => {
@@ -35,7 +35,7 @@ export function blocksOf(content: unknown): SentBlock[] {
   return Array.isArray(content) ? (content as SentBlock[]) : [];
 }
 
-/** All text of a block that costs tokens. */
+/** The text of a block that counts as tokens. */
 export function textIn(block: SentBlock): string {
   const { type, text, thinking, input, content } = block;
   switch (type) {
@@ -53,7 +53,7 @@ export function textIn(block: SentBlock): string {
   }
 }
 
-/** A hash of `before` and everything after it. The same things in the same order give the same hash. */
+/** A hash of all arguments. The same values in the same order give the same hash. */
 export function digest(before: string, ...more: unknown[]): string {
   return createHash('sha256').update(before).update(stable(more)).digest('base64url');
 }
@@ -63,7 +63,7 @@ export function essence({ cache_control: _, citations: __, caller: ___, ...block
   return block;
 }
 
-/** JSON whose fields are in one order. */
+/** JSON with sorted fields. */
 function stable(value: unknown): string {
   return JSON.stringify(value, (_, one: unknown) =>
     typeof one === 'object' && one !== null && !Array.isArray(one)

@@ -1,7 +1,7 @@
 import { type Block, thinkingTokens } from './blocks.js';
 import type { Script } from './scripts.js';
 
-/** The input of a call, as it is billed, in tokens: what the cache had no part in, what was read from it, and what was written to it. */
+/** The billed input of a call, in tokens: the part without the cache, the part read from it, and the part written to it. */
 export interface InputUsage {
   readonly input_tokens: number;
   readonly cache_read_input_tokens: number;
@@ -48,7 +48,7 @@ export function usageOfWhole(
   return scripted(script, { ...input, output_tokens: outputTokens, ...details(blocks), service_tier: 'standard' });
 }
 
-/** The usage, unless the script has another one, or none. */
+/** The usage, unless the script changes or removes it. */
 function scripted({ usage, usage_delta }: Script, figures: object): object | undefined {
   if (usage_delta !== undefined) return usage_delta;
   return usage === 'none' ? undefined : figures;

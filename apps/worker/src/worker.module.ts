@@ -34,8 +34,8 @@ import { Clearing } from './reconciler/clearing.js';
 import { Reconciler } from './reconciler/reconciler.js';
 
 /**
- * Connections of a worker that are its heartbeats': one does for thousands of attempts, and the other is there while a statement on
- * it does not come back. They are not in the pool that everything else waits for.
+ * How many connections of a worker its heartbeats have. One is enough for thousands of attempts; the second one is for the time when a
+ * statement on the first does not return. Other statements wait for the pool, which these connections are not part of.
  */
 const leaseConnections = (poolSize: number): number => (poolSize < 4 ? 1 : 2);
 

@@ -21,7 +21,7 @@ type Schemas = components['schemas'];
 
 const READ = `SELECT ${chatColumns('c')} FROM chats c WHERE c.id = $1 AND c.user_id IS NOT NULL`;
 
-/** All users' chats: states, not conversations. */
+/** All users' chats, without their messages. */
 @ForOperators('chats')
 export class AdminChatsController {
   private readonly logger = new Logger(AdminChatsController.name);

@@ -36,7 +36,7 @@ export class AdminJobsController {
     @Body() { status }: UpdateAdminJobRequest,
     @ThePreconditions() preconditions: Preconditions,
   ): Promise<Schemas['AdminJobDetail']> {
-    // It needs no lock: only a failed job is put back, and nothing else changes one; any other job can only go forward.
+    // The check needs no lock. Only a failed job is put back, and only a requeue changes a failed job; any other job can only go forward.
     if (preconditions.any) preconditions.assertMayChange(presentAdminJobDetail(await this.jobs.get(jobId)));
     const change = status === 'queued' ? this.jobs.requeue(jobId, userId) : this.jobs.cancel(jobId, userId);
     return presentAdminJobDetail(await change);

@@ -23,7 +23,7 @@ import type { Surroundings } from './why.js';
 
 const DEFAULT_PAGE = 50;
 
-/** Most entries of the ledger that are shown: attempts that cost nothing may be many. */
+/** Most entries of the ledger that an answer shows: a job may have many attempts that cost nothing. */
 const MOST_CALLS = 100;
 
 export interface AdminJobsPage {
@@ -33,7 +33,7 @@ export interface AdminJobsPage {
   readonly after: string | null;
 }
 
-/** An entry of the ledger, without what the job itself says. */
+/** An entry of the ledger, without the fields that the job has. */
 export type CallLine = Omit<ModelCall, 'jobId' | 'userId' | 'assistantSlug'>;
 
 export interface AdminJob extends Surroundings {
@@ -69,7 +69,7 @@ interface InTheWay {
   readonly hasLaterMessage: boolean;
 }
 
-/** All users' jobs, for operators: states, not conversations. */
+/** All users' jobs, for operators, without messages. */
 @Injectable()
 export class AdminJobsService {
   private readonly logger = new Logger(AdminJobsService.name);
@@ -95,7 +95,7 @@ export class AdminJobsService {
     const jobs = rows.slice(0, limit);
     const cursorOf = (row: { createdAt: Date; id: string } | undefined): string | null =>
       row ? encodeCursor(name, writePageStart(row.createdAt, row.id)) : null;
-    // A page that is not full may have ended because the most rows were read.
+    // A page may have fewer jobs than wanted because the query stops after {@link MOST_READ} rows.
     const [lastRead] = full
       ? []
       : await this.manager.query<{ createdAt: Date; id: string }[]>(list.last, list.lastValues);
@@ -107,7 +107,7 @@ export class AdminJobsService {
       jobs,
       hasMore,
       before: later ? near : hasMore ? far : null,
-      // Newer jobs come after it: an empty page gives the cursor back, to ask again later.
+      // Newer jobs may follow later, so an empty page returns its cursor.
       after: later ? (far ?? query.after ?? null) : near,
     };
   }
@@ -140,7 +140,7 @@ export class AdminJobsService {
   }
 
   /**
-   * Cancels a job as its user does, for the operator `operatorId`.
+   * Cancels a job for the operator `operatorId`, in the same way as for its user.
    * @throws ServiceError `not_found`, `invalid_transition` (it ended otherwise before)
    */
   async cancel(jobId: string, operatorId: string): Promise<AdminJob> {

@@ -13,7 +13,7 @@ import { ErasureAnswers } from '../me/erasure-answers.js';
 import { ExportService } from '../me/export.service.js';
 import { ForOperators } from './admin.decorator.js';
 
-/** All of a user's data, for operators who have no token of that user. */
+/** All of a user's data, for operators. */
 @ForOperators('users')
 export class AdminUsersController {
   private readonly logger = new Logger(AdminUsersController.name);

@@ -2,29 +2,32 @@ import type { AdminJobsQuery } from '#contract/admin.dto.js';
 import { jobColumns, type JobRow } from '#database/columns.js';
 import type { PageStart } from '../http/page-start.js';
 
-/** Most jobs that are read for one page. Rare ones among many are found over several pages. */
+/** Most jobs that the query for one page reads. If the wanted jobs are rare, they are spread over several pages. */
 export const MOST_READ = 10_000;
 
 /** A job, with its chat's assistant. */
 export type AdminJobRow = JobRow & { readonly assistantSlug: string };
 
-/** No join: PostgreSQL might read all chats for it. A chat that is deleted and not cleared yet has none, so nobody finds its jobs. */
+/**
+ * A subquery, since PostgreSQL might read all chats for a join. It is null for a chat that is released and not cleared yet, so the list
+ * leaves out such a chat's jobs.
+ */
 const ASSISTANT = 'SELECT c.assistant_slug FROM chats c WHERE c.id = j.chat_id AND c.user_id IS NOT NULL';
 
-/** The query: two statements with the same values. */
+/** The two statements of a query. */
 export interface JobsList {
-  /** The jobs of the page, and one more if there is one. */
+  /** Reads the jobs of the page, and one more if there is one. */
   readonly select: string;
-  /** The last job that was read, if there may be others after it. */
+  /** Reads the last job that the query read, if others may follow it. */
   readonly last: string;
   readonly values: unknown[];
   readonly lastValues: unknown[];
 }
 
 /**
- * Builds the statements. The inner part has what an index serves: age, user, and the rare states. It is read in the list's order, at most
- * {@link MOST_READ} rows. The outer part has what must be checked row by row. So a page has a bounded cost, whatever is asked for and
- * however many jobs there are.
+ * Builds the statements. The inner query has the conditions that an index serves: age, user, and the rare states. It reads at most {@link
+ * MOST_READ} rows, in the list's order. The outer query has the conditions that must be checked row by row. So the cost of a page is
+ * limited, for all filters and any number of jobs.
  */
 export function jobsList(query: AdminJobsQuery, later: boolean, from: PageStart | undefined, limit: number): JobsList {
   const values: unknown[] = [];
@@ -35,11 +38,11 @@ export function jobsList(query: AdminJobsQuery, later: boolean, from: PageStart 
   const inside = ['true'];
   // Only failed jobs have a code.
   const status = query.status ?? (query.error === undefined ? undefined : 'failed');
-  // The state stands in the text, not as a value, since the index is for this state.
+  // The state is part of the statement's text, since PostgreSQL uses the partial index only for a constant.
   if (status === 'queued' || status === 'running' || status === 'failed') inside.push(`j.status = '${status}'`);
   else if (query.error !== undefined && status !== undefined) inside.push('false');
   if (query.user !== undefined) inside.push(`j.user_id = ${value(query.user)}`);
-  // There is no index of jobs by chat for this; there is one by user.
+  // No index lists jobs by chat, but one lists them by user.
   if (query.chat !== undefined) {
     inside.push(`j.user_id = (SELECT c.user_id FROM chats c WHERE c.id = ${value(query.chat)})`);
   }

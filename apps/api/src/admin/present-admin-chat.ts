@@ -1,7 +1,7 @@
 import type { components } from '#contract/openapi.gen.js';
 import type { Chat } from '#database/entities/chat.entity.js';
 
-/** A chat as operators see it, without any text. A chat's messages are numbered without gaps, so its last number is their count. */
+/** A chat as operators see it, without any text. The numbers of a chat's messages have no gaps, so the last number is their count. */
 export function presentAdminChat(chat: Chat): components['schemas']['AdminChat'] {
   return {
     id: chat.id,

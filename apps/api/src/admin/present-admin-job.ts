@@ -5,7 +5,7 @@ import { why } from './why.js';
 
 type Schemas = components['schemas'];
 
-/** A job as JSON, for operators: field by field, so that nothing of a conversation gets in. */
+/** A job as JSON, for operators. It lists each field, so that no text of a chat gets in. */
 export function presentAdminJob(job: AdminJobRow): Schemas['AdminJob'] {
   return {
     id: job.id,

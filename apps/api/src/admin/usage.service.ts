@@ -14,8 +14,8 @@ const DEFAULT_PAGE = 100;
 const OUTCOMES = ['running', 'completed', 'failed', 'canceled', 'handed_back', 'lost'] as const satisfies CallOutcome[];
 
 /**
- * Groupings of usage, in order: the SQL expression that calls are grouped by, and its text form for sorting and cursors, byte by byte
- * whatever the database's language.
+ * The groupings of usage, in order. `by` is the SQL expression that groups calls; `text` is its text form for sorting and cursors. Texts
+ * compare byte by byte, so that the order does not depend on the database's language.
  */
 const GROUPS = {
   day: { by: `(started_at AT TIME ZONE 'UTC')::date`, text: `to_char(day, 'YYYY-MM-DD') COLLATE "C"` },
@@ -24,7 +24,7 @@ const GROUPS = {
 } as const;
 type Group = keyof typeof GROUPS;
 
-/** A group of usage: the values that were asked for, empty where unknown. */
+/** A group of usage: its values of the requested groupings, empty where unknown. */
 export type UsageLine = Readonly<Partial<Record<Group, string>>> & {
   readonly calls: Readonly<Record<CallOutcome, number>>;
   readonly inputTokens: number;
@@ -88,14 +88,14 @@ export class UsageService {
   }
 }
 
-/** In the order of the groupings, whatever the query's order. @throws ServiceError `validation_failed` when one is named twice */
+/** Reads the groupings of a query, in the order of {@link GROUPS}. @throws ServiceError `validation_failed` when one is named twice */
 function readGroups(text: string): Group[] {
   const asked = text.split(',');
   if (new Set(asked).size !== asked.length) throw invalidField('group_by', 'names a field twice');
   return (Object.keys(GROUPS) as Group[]).filter((group) => asked.includes(group));
 }
 
-/** pg gives sums and counts as text, since they may exceed a number. The tokens of our pages do not. */
+/** pg returns sums and counts as text, since they may exceed a JavaScript number. These sums do not. */
 function lineOf(row: Record<string, string>, groups: readonly Group[]): UsageLine {
   const calls = Object.fromEntries(OUTCOMES.map((outcome) => [outcome, Number(row[outcome])]));
   return {

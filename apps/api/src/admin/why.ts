@@ -17,7 +17,7 @@ export interface Surroundings {
 
 const IN_A_MOMENT = 'a worker ends it within seconds';
 
-/** Why a job is in its state: a code, and the same in a sentence. */
+/** Why a job is in its state: a code, and a sentence that explains it. */
 export function why(job: JobRow, { now, paused, hold }: Surroundings): JobReason {
   const attempts = `${job.attempts} ${job.attempts === 1 ? 'attempt' : 'attempts'}`;
   switch (job.status) {

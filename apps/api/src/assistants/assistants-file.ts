@@ -39,7 +39,7 @@ const TEXTS: Readonly<Record<string, number>> = {
 };
 const WORDS: Readonly<Record<string, readonly string[]>> = { thinking: THINKING, effort: EFFORTS };
 const KNOWN = new Set(['slug', 'max_output_tokens', 'retention_days', ...Object.keys(TEXTS), ...Object.keys(WORDS)]);
-/** A model that thinks before it answers needs room for both. */
+/** The default leaves room for the thoughts of a model, which count as well. */
 const DEFAULT_MAX_OUTPUT_TOKENS = 8192;
 const LARGEST_MAX_OUTPUT_TOKENS = 128_000;
 /** A hundred years. */
@@ -66,7 +66,7 @@ function firstLine(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).split('\n', 1)[0] ?? '';
 }
 
-/** Checks a parsed file. It is pure, so that its messages can be tested. */
+/** Checks a parsed file. It reads nothing, so that tests can check its messages. */
 export function checkAssistants(document: unknown): { definitions: AssistantDefinition[]; faults: string[] } {
   const faults: string[] = [];
   const definitions: AssistantDefinition[] = [];

@@ -35,12 +35,12 @@ export class AssistantsService {
   constructor(private readonly manager: EntityManager) {}
 
   /**
-   * Loads the definitions: new ones are added, changed ones get the next version, missing ones are retired. Turns that were accepted are
-   * answered by the definition of their time, unless they wait because it cannot be used.
+   * Loads the definitions: new ones are added, changed ones get the next version, missing ones are retired. A turn is answered with the
+   * definition at the time of its acceptance, unless that cannot be used and the turn waits.
    */
   async load(definitions: readonly AssistantDefinition[]): Promise<void> {
     const { changed, released } = await this.manager.transaction(async (manager) => {
-      // Processes that start with different files load them one after the other.
+      // Processes that start at once with different files load them one after the other.
       await manager.query('LOCK TABLE assistants IN SHARE ROW EXCLUSIVE MODE');
       await manager.query(
         'UPDATE assistants SET retired_at = now() WHERE retired_at IS NULL AND NOT (slug = ANY ($1))',

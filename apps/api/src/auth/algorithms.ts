@@ -26,8 +26,8 @@ const CURVES: Readonly<Record<string, readonly Algorithm[]>> = {
 };
 
 /**
- * The algorithm that a key serves, with all its names, by the key's type and `alg`. It is one also where the type fits several: a key
- * that is used with two is only as good as the worse one (RFC 8725, section 3.1). An RSA key without `alg` is for RS256.
+ * The one algorithm that a key serves, with all its names, by the key's type and `alg`. The type may fit several algorithms, but a key that
+ * is used with two is only as strong as the weaker one (RFC 8725, section 3.1). An RSA key without `alg` is for RS256.
  * @throws Error in words for an operator, when the key serves none
  */
 export function algorithmsOf({ kty, crv, alg }: JsonWebKey): readonly Algorithm[] {
@@ -39,5 +39,5 @@ export function algorithmsOf({ kty, crv, alg }: JsonWebKey): readonly Algorithm[
   return alg === undefined ? ['RS256'] : [alg as Algorithm];
 }
 
-/** A value of the set as it stands there, cut short. */
+/** A value of the key set as JSON, shortened. */
 const named = (value: unknown): string => JSON.stringify(value)?.slice(0, 40) ?? 'none';

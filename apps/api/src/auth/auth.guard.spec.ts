@@ -18,7 +18,7 @@ class Open {}
 class Operators {}
 
 describe('the guard of a route', () => {
-  // No strategy is registered: whoever is verified here is refused.
+  // No strategy is registered, so verifying a token here fails.
   const guard = new BearerGuard(new Reflector(), new VerifiedTokens(new SecretKey('of no use')));
   const enter = (target: typeof Closed, user?: Caller) =>
     guard.canActivate(new ExecutionContextHost([{ user, headers: {} }, {}], target, () => undefined));

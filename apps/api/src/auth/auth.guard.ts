@@ -31,10 +31,10 @@ export class BearerGuard extends AuthGuard('jwt') {
     if (this.reflector.getAllAndOverride<boolean>(PUBLIC, targets)) return true;
     const request = context.switchToHttp().getRequest<Asking>();
     request.user ??= await this.caller(request, context);
-    // Its body, or another request on its connection, may have taken long.
+    // The body, or an earlier request on the connection, may have taken long.
     if (Date.now() >= request.user.endsAt) throw refusal(new TokenFault('it has expired'));
     const scope = this.reflector.getAllAndOverride<string | undefined>(REQUIRES, targets);
-    // The answer of an unknown path: a caller who may not use a route need not know of it.
+    // The answer is that of an unknown path: a caller without the scope must not learn that the route exists.
     if (scope !== undefined && !request.user.scopes.has(scope)) throw nothingHere();
     return true;
   }
@@ -56,7 +56,10 @@ export class BearerGuard extends AuthGuard('jwt') {
     );
   }
 
-  /** Any failure is the token's fault, unless its key cannot be had. The answer does not say the reason, which would help a forger. */
+  /**
+   * Each failure counts as the token's fault, unless its key cannot be fetched. The answer does not give the reason, which would help a
+   * forger.
+   */
   private async authenticate(context: ExecutionContext): Promise<void> {
     try {
       const { authorization = '' } = context.switchToHttp().getRequest<Asking>().headers;

@@ -12,11 +12,11 @@ import { verifyToken } from './verify-token.js';
 export interface Caller {
   /** The token's `sub`. */
   readonly userId: string;
-  /** When the token ends, in milliseconds since the epoch: its `exp`, and what clocks may be off. */
+  /** When the token ends, in milliseconds since the epoch: its `exp` plus {@link LEEWAY_SECONDS}. */
   readonly endsAt: number;
   /**
-   * What the token allows beyond its user's own things: the words of its `scope` (RFC 8693, section 4.2), or of `scp`, as
-   * Entra ID and Okta call it.
+   * The words of the token's `scope` (RFC 8693, section 4.2), or of `scp`, as Entra ID and Okta call it. A scope allows more than the
+   * user's own data.
    */
   readonly scopes: ReadonlySet<string>;
 }
@@ -28,7 +28,7 @@ const LONGEST_SUB = 255;
 /** How far the signer's clock may be off, for `exp` and `nbf`. */
 export const LEEWAY_SECONDS = 5;
 
-// passport-jwt has no other place for a verifier, and its types do not know of this one. There is one strategy in a process.
+// passport-jwt takes a verifier only here, and its types lack the property. A process has one strategy.
 Object.assign(Strategy, { JwtVerifier: verifyToken });
 
 /** Verifies the bearer token (RFC 6750) as a JWT (RFC 7519) signed with one of our keys. */
@@ -41,11 +41,11 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
       jwtFromRequest: ({ headers }: { headers: { authorization?: string } }) => tokenIn(headers.authorization ?? ''),
       secretOrKeyProvider: (_request: unknown, token: string, done: (error: unknown, key?: Buffer) => void) => {
         keyOf(token, keys)
-          // Passport's types know of texts only.
+          // Passport's types allow only texts.
           .then((key) => done(null, key as unknown as Buffer))
           .catch(done);
       },
-      // Passport's types know the algorithms of jsonwebtoken only.
+      // Passport's types list only the algorithms of jsonwebtoken.
       algorithms: [...keys.algorithms] as StrategyOptionsWithoutRequest['algorithms'],
       issuer,
       audience,
@@ -65,21 +65,21 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
   }
 }
 
-/** `credentials` as RFC 6750, section 2.1, writes them, to their end: text after a token would be read by some and not by others. */
+/** The whole `credentials` of RFC 6750, section 2.1. Text after a token is refused: servers would read it differently. */
 const CREDENTIALS = /^Bearer +([\w.~+/-]+=*)$/i;
 
-/** The token of an `Authorization` header; null: it has none of ours. */
+/** The token in an `Authorization` header; null: it has no bearer token. */
 export function tokenIn(authorization: string): string | null {
   return CREDENTIALS.exec(authorization)?.[1] ?? null;
 }
 
-/** Words in one text, or a list of them. Anything else says nothing. */
+/** Scopes are words in one text, or a list of words. Any other value means no scopes. */
 function scopesOf(scope: unknown): ReadonlySet<string> {
   const words: unknown[] = typeof scope === 'string' ? scope.split(' ') : Array.isArray(scope) ? scope : [];
   return new Set(words.filter((word) => typeof word === 'string'));
 }
 
-/** @throws TokenFault when no key of ours can have signed the token, ServiceError when that cannot be known now */
+/** @throws TokenFault when none of our keys can have signed the token, ServiceError when our keys are not known at the moment */
 async function keyOf(token: string, keys: TokenKeys): Promise<KeyObject> {
   const header = readHeader(token);
   if (header === undefined) throw new TokenFault('its header cannot be read, or has crit');
@@ -87,7 +87,7 @@ async function keyOf(token: string, keys: TokenKeys): Promise<KeyObject> {
   if (!accepted.includes(header.alg)) throw new TokenFault(`its alg is none of ${accepted.join(', ')}`);
   const key = await keys.keyFor(header);
   if (key !== undefined) return key;
-  // The name is known to be one of ours here.
+  // The algorithm was checked above.
   const { alg, kid } = header;
   if (kid !== undefined) throw new TokenFault(`there is no key with its kid for ${alg}`);
   throw new TokenFault(`it has no kid, and there is not just one key for ${alg}`);
@@ -98,7 +98,7 @@ export function isUserId(sub: unknown): sub is string {
   return typeof sub === 'string' && sub !== '' && isShort(sub) && !sub.includes('\0') && sub.isWellFormed();
 }
 
-/** A character has one or two units, so a text that is far too long is not counted. */
+/** A character has one or two code units, so a text with too many units need not be counted. */
 function isShort(sub: string): boolean {
   return sub.length <= LONGEST_SUB || (sub.length <= 2 * LONGEST_SUB && [...sub].length <= LONGEST_SUB);
 }

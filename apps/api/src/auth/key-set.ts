@@ -5,10 +5,10 @@ import type { TokenHeader } from './token-header.js';
 /** RFC 7518, section 3.3. */
 const FEWEST_RSA_BITS = 2048;
 
-/** Longest `kid` that is repeated to operators, in characters. */
+/** Longest part of a `kid` that a message repeats, in characters. */
 const LONGEST_NAME = 100;
 
-/** There are keys, and none of them can be used: for these reasons. */
+/** The set has keys, but none can be used. The message gives the reasons. */
 export class NoUsableKey extends Error {}
 
 interface UsableKey {
@@ -20,7 +20,7 @@ interface UsableKey {
 /** The keys of a JWK set (RFC 7517) that verify tokens, made once. */
 export class KeySet {
   private readonly keys: UsableKey[] = [];
-  /** Keys that are not used though they may be meant for tokens, and why: in words for an operator. */
+  /** Messages for operators about keys that may be meant for tokens and cannot be used. */
   readonly refused: string[] = [];
 
   /** @throws NoUsableKey when there are keys and none verifies; Error when `text` is no set of keys */
@@ -44,7 +44,7 @@ export class KeySet {
     return this.keys.map(({ algorithms, kid }) => `${nameOf(kid)} (${algorithms[0]})`).join(', ');
   }
 
-  /** The key with the token's `kid`. A token without one may mean only the one key there is for its algorithm. */
+  /** The key with the token's `kid`. A token without `kid` finds a key only if its algorithm has exactly one. */
   find({ alg, kid }: TokenHeader): KeyObject | undefined {
     const fits = (key: UsableKey): boolean => key.algorithms.some((name) => name === alg);
     const keys = this.keys.filter((key) => fits(key) && (kid === undefined || key.kid === kid));
@@ -65,13 +65,13 @@ function nameOf(kid: unknown): string {
   return typeof kid === 'string' ? JSON.stringify(kid.slice(0, LONGEST_NAME)) : 'no kid';
 }
 
-/** Whether a key says that it is for something else than verifying (RFC 7517, section 4): sets hold such keys as well. */
+/** Whether a key declares a purpose other than verifying (RFC 7517, section 4). Key sets hold such keys as well. */
 function isForOtherUse({ use, key_ops: operations }: JsonWebKey): boolean {
   if (use !== undefined && use !== 'sig') return true;
   return operations !== undefined && !(Array.isArray(operations) && operations.includes('verify'));
 }
 
-/** @throws Error when it is broken, weak, or no secret any more */
+/** @throws Error when the key is broken or weak, or its private part is public */
 function publicKey(jwk: JsonWebKey): KeyObject {
   if ('d' in jwk) throw new Error('its private half is published with it');
   const key = createPublicKey({ key: jwk, format: 'jwk' });

@@ -6,15 +6,15 @@ const ENCODED = {
 } as const;
 
 /**
- * A new pair of keys, for tests. The keys are made encoded, and read. Exporting a key that was just generated may hang for ever on Node 20:
- * when the garbage collector comes meanwhile, the job that made the key waits for a lock that the export holds.
+ * A new pair of keys, for tests. The keys are generated in encoded form, then parsed. Exporting a key object that was just generated may
+ * hang for ever on Node 20: if the garbage collector runs meanwhile, the job that generated the key waits for a lock that the export holds.
  * @param options the size of an RSA key, or the curve of an EC key
  */
 export function newKeyPair(
   type: 'rsa' | 'ec' | 'ed25519' | 'ed448',
   options: { readonly modulusLength?: number; readonly namedCurve?: string } = {},
 ): { readonly privateKey: KeyObject; readonly publicKey: KeyObject } {
-  // The types of Node know each type of key by itself.
+  // Node's types have an overload for each type of key, and none for all.
   const pair: unknown = generateKeyPairSync(type as 'rsa', { ...options, ...ENCODED } as { modulusLength: number });
   const { privateKey, publicKey } = pair as { privateKey: Buffer; publicKey: Buffer };
   return {

@@ -45,7 +45,7 @@ describe('the keys of a provider', () => {
     made.push(keys);
     return keys;
   };
-  /** What a token with this `kid` comes to. */
+  /** The outcome for a token with this `kid`. */
   const find = async (keys: ProviderKeys, kid: string): Promise<'known' | 'unknown' | 'unavailable'> =>
     keys.keyFor({ alg: 'ES256', kid }).then(
       (key) => (key === undefined ? 'unknown' : 'known'),
@@ -104,7 +104,7 @@ describe('the keys of a provider', () => {
     ['has a page', (_, response) => void response.setHeader('content-type', 'text/html').end('<html></html>')],
     ['has no key left', (_, response) => void response.end('{"keys":[]}')],
   ])('go on when their server %s; what it does not know is unavailable, with one try', async (_, failure) => {
-    // Long enough for the first, which must succeed, on a busy machine too.
+    // The first fetch must succeed within this time, even on a busy machine.
     const keys = keysWith({ fetch: 1_000 });
     await find(keys, 'a');
     answer = failure;

@@ -9,17 +9,17 @@ import type { TokenKeys } from './token-keys.js';
 
 /** When the keys are fetched, in milliseconds. */
 export const TIMINGS = {
-  /** The interval. A key that was withdrawn is used for at most this much longer. */
+  /** The interval. A withdrawn key stays valid for at most this long. */
   every: 5 * 60_000,
   /** Longest fetch. */
   fetch: 5_000,
-  /** After a failed fetch, no token causes another before this. */
+  /** After a failed fetch, tokens cause no other fetch for this long. */
   retry: 5_000,
-  /** After a failed fetch, the next one begins by itself. */
+  /** After a failed fetch, the next one begins by itself after this time. */
   again: 30_000,
-  /** After a fetch that a token's unknown key caused in vain, no token causes another before this. */
+  /** If a token with an unknown key caused a fetch that did not find the key, tokens cause no other fetch for this long. */
   vain: 5_000,
-  /** How long the last keys of a provider that is away are used. */
+  /** How long the last keys stay valid while the provider is away. */
   trusted: 4 * 60 * 60_000,
 };
 
@@ -28,11 +28,11 @@ const LARGEST_SET = 256 * 1024;
 
 /**
  * The keys that an identity provider publishes at an address (RFC 7517, section 5). They are fetched at start and then at intervals, in the
- * background. A token with an unknown key causes one more fetch, which all such tokens share: so a new key works with its first token, and
- * made-up ones cannot make us flood the provider.
+ * background. A token with an unknown key causes one more fetch, which all such tokens share. So a new key works with its first token, and
+ * made-up keys cannot flood the provider.
  *
- * While a provider is away the known keys stay valid. Nobody can say then whether an unknown key is good: `unavailable`, not
- * `unauthorized`.
+ * While the provider is away, the known keys stay valid. The validity of an unknown key is then unclear, so its token gets `unavailable`,
+ * not `unauthorized`.
  */
 export class ProviderKeys implements TokenKeys, OnApplicationBootstrap, OnModuleDestroy {
   readonly algorithms = ALGORITHMS;
@@ -44,7 +44,7 @@ export class ProviderKeys implements TokenKeys, OnApplicationBootstrap, OnModule
   private vainAt = -Infinity;
   private fetching: Promise<void> | undefined;
   private timer: NodeJS.Timeout | undefined;
-  /** Why the last fetch failed; logged once, not each time. */
+  /** Why the last fetch failed. The same reason is logged only once. */
   private fault: string | undefined;
 
   constructor(
@@ -52,7 +52,7 @@ export class ProviderKeys implements TokenKeys, OnApplicationBootstrap, OnModule
     private readonly timings = TIMINGS,
   ) {}
 
-  /** Nothing waits for it: an API whose provider is away starts, and reports it. */
+  /** Start-up does not wait for the keys: while the provider is away, the API starts and reports it. */
   onApplicationBootstrap(): void {
     void this.fetch();
   }
@@ -85,7 +85,7 @@ export class ProviderKeys implements TokenKeys, OnApplicationBootstrap, OnModule
     });
   }
 
-  /** One at a time. Never rejects: `fault` has the result. */
+  /** Fetches the keys, one fetch at a time. It never rejects; `fault` holds the result. */
   private fetch(): Promise<void> {
     clearTimeout(this.timer);
     this.fetching ??= this.fetchOnce().finally(() => {

@@ -2,5 +2,5 @@ import { SetMetadata } from '@nestjs/common';
 
 export const PUBLIC = 'rejoinder:public';
 
-/** Opens a route to callers without a token. Everything not marked so is closed. */
+/** Opens a route to callers without a token. All other routes are closed. */
 export const Public = (): ClassDecorator & MethodDecorator => SetMetadata(PUBLIC, true);

@@ -2,5 +2,5 @@ import { SetMetadata } from '@nestjs/common';
 
 export const REQUIRES = 'rejoinder:requires';
 
-/** Closes a route to tokens without this scope: to them it does not exist. */
+/** Closes a route to tokens without this scope: they get the answer of an unknown path. */
 export const Requires = (scope: 'admin'): ClassDecorator & MethodDecorator => SetMetadata(REQUIRES, scope);

@@ -3,9 +3,9 @@ import type { Settings } from '#settings/settings.js';
 
 /**
  * A token for `user` that a service with these settings accepts.
- * @param expiresIn how long it holds: seconds, or a span such as `12h` or `30d`
- * @param scope what it allows beyond the user's own things, such as `admin`
- * @throws Error when the span means nothing, or an identity provider signs the tokens
+ * @param expiresIn how long the token is valid: seconds, or a span such as `12h` or `30d`
+ * @param scope what the token allows beyond the user's own data, such as `admin`
+ * @throws Error when the span is invalid, or an identity provider signs the tokens
  */
 export function signToken(
   user: string,

@@ -1,14 +1,14 @@
-/** What a token says of its key. It is read before anything is verified: it may choose among our keys, and nothing else. */
+/** The key and the algorithm that a token names. They are read before the token is verified, so they may only choose among our keys. */
 export interface TokenHeader {
   readonly alg: string;
   readonly kid: string | undefined;
 }
 
 /**
- * Reads the header of a compact JWS (RFC 7515). Keys that it brings along or points to (`jwk`, `jku`, `x5c`, `x5u`) are not looked
- * at: who writes a token must not say what it is verified with (RFC 8725, section 3.10).
+ * Reads the header of a compact JWS (RFC 7515). Keys that the header contains or points to (`jwk`, `jku`, `x5c`, `x5u`) are ignored: the
+ * author of a token must not choose the key that verifies it (RFC 8725, section 3.10).
  *
- * @returns undefined when it cannot be read, or has extensions that must be understood (`crit`, section 4.1.11): we know none
+ * @returns undefined when the header cannot be read, or has critical extensions (`crit`, section 4.1.11), none of which is supported
  */
 export function readHeader(token: string): TokenHeader | undefined {
   let header: unknown;

@@ -15,8 +15,8 @@ interface Verified {
 
 /**
  * Remembers the callers of verified tokens. A client sends the same token with each request, and verifying a signature costs more than the
- * rest of a short request. A token is remembered by its whole text, until it ends, and as long as the key that verified it is still the one
- * for it: a key that its provider withdraws verifies nothing any more.
+ * rest of a short request. A token is remembered by its whole text, until it ends, and only while the key that verified it is valid: a
+ * withdrawn key verifies nothing any more.
  */
 export class VerifiedTokens {
   private readonly known = new Map<string, Verified>();
@@ -24,8 +24,8 @@ export class VerifiedTokens {
   constructor(private readonly keys: TokenKeys) {}
 
   /**
-   * The caller of the token in this `Authorization`; undefined: it must be verified. @throws ServiceError `unavailable` when it cannot be
-   * known now which key is valid
+   * The caller of the token in this `Authorization`; undefined: it must be verified. @throws ServiceError `unavailable` when the keys are
+   * not known at the moment
    */
   async find(authorization: string): Promise<Caller | undefined> {
     const verified = this.known.get(authorization);
@@ -36,7 +36,7 @@ export class VerifiedTokens {
     return undefined;
   }
 
-  /** Verifies with `verify`, and remembers the caller. The key is read before: if it changes meanwhile, nothing is remembered for long. */
+  /** Verifies with `verify`, and remembers the caller. The key is read first: if the key changes meanwhile, `find` discards the entry. */
   async verify(authorization: string, verify: () => Promise<Caller>): Promise<Caller> {
     const token = tokenIn(authorization) ?? '';
     const header = token.length <= LONGEST_TOKEN ? readHeader(token) : undefined;

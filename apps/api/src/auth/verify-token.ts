@@ -10,12 +10,12 @@ export interface Verification {
   readonly clockTolerance: number;
 }
 
-/** Claims that may be named in the log. */
+/** Claims that the log may name. */
 const CLAIMS = new Set(['sub', 'exp', 'nbf', 'iat', 'iss', 'aud']);
 
 /**
- * Verifies a token's signature, and `exp`, `nbf`, `iss` and `aud`, in place of the verifier of passport-jwt. That one is jsonwebtoken,
- * which knows no EdDSA, and whose errors repeat what is in the token or say one thing in several ways.
+ * Verifies a token's signature, and `exp`, `nbf`, `iss` and `aud`, in place of the verifier of passport-jwt. That verifier is jsonwebtoken,
+ * which lacks EdDSA. Its errors repeat the token's content, or word one fault in several ways.
  */
 export function verifyToken(
   token: string,
@@ -27,7 +27,7 @@ export function verifyToken(
   jwtVerify(token, key, { algorithms, clockTolerance, requiredClaims: ['sub', 'exp'], ...expected })
     .catch((error: unknown) => Promise.reject(new TokenFault(wordsFor(error))))
     .then(({ payload }) => done(null, payload))
-    // Also what is thrown within `done`: a token never takes more than its own request down.
+    // This also catches errors thrown within `done`: a token may fail only its own request.
     .catch(done);
 }
 

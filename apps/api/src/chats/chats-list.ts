@@ -9,9 +9,9 @@ const STATUSES = ['active', 'archived', 'closed'] as const satisfies ChatStatus[
 /**
  * A user's chats in the order of their last messages: `limit` of them after `from`. `forward`: towards the newest, the oldest first.
  *
- * Each status is read by itself, from an index in the list's order, with or without the assistant. So a page costs what is on it, however
- * many chats there are. Active chats have no such index: a user has at most one for each assistant, and each turn would write to the index
- * twice.
+ * Each status is read separately, from an index in the list's order, with or without the assistant. So the cost of a page does not depend
+ * on the number of chats. Active chats have no such index: a user has at most one for each assistant, and each turn would write to the
+ * index twice.
  */
 export function readChats(
   manager: EntityManager,
@@ -26,7 +26,7 @@ export function readChats(
   const value = (one: unknown): string => `$${values.push(one)}`;
   const start = from && `(${value(from.at)}::timestamptz, ${value(from.id)}::uuid)`;
   const slug = assistant === undefined ? undefined : value(assistant);
-  // Statuses stand in the text, not as values, since the indexes are for these.
+  // Statuses are part of the statement's text, since PostgreSQL uses the partial indexes only for constants.
   const active = (): string => `
     (SELECT * FROM chats WHERE user_id = $1 AND status = 'active' ${slug ? `AND assistant_slug = ${slug}` : ''}
       ORDER BY assistant_slug OFFSET 0) AS active`;

@@ -39,7 +39,7 @@ const TRANSITIONS: Readonly<Record<ChatStatus, readonly ChatStatus[]>> = {
 
 const DEFAULT_PAGE = 20;
 
-/** How long a request that deletes a chat also deletes its rows, in milliseconds. A worker deletes what is left. */
+/** How long a request that deletes a chat clears its rows, in milliseconds. A worker clears the rest. */
 const CLEARING_MS = 5_000;
 const RETRY_MS = 50;
 
@@ -116,7 +116,7 @@ export class ChatsService {
           title,
           metadata,
         ]);
-        // PostgreSQL orders the keys of `metadata` itself, and the ETag must be that of the next read.
+        // PostgreSQL reorders the keys of `metadata`, and the ETag must equal that of the next read.
         return { ...chat, status, title, ...oneRow(rows) };
       });
     } catch (error) {
@@ -129,8 +129,8 @@ export class ChatsService {
   }
 
   /**
-   * Deletes a chat. When this returns, no request finds anything of it, its turn in flight is canceled, and its rows are deleted, unless
-   * there are very many.
+   * Deletes a chat. When this returns, no request finds the chat, its turn in flight is canceled, and its rows are deleted, unless there
+   * are very many.
    * @throws ServiceError `not_found`, `precondition_failed`
    */
   async delete(userId: string, chatId: string, preconditions: Preconditions): Promise<void> {
@@ -142,11 +142,11 @@ export class ChatsService {
     try {
       await afterRelease(this.manager, released);
       while (Date.now() < deadline && (await isUncleared(this.manager, chatId))) {
-        // A worker may have come first.
+        // A worker may hold the rows.
         if (!(await clear(this.manager, { chatId }))) await sleep(RETRY_MS);
       }
     } catch (error) {
-      // The chat is gone and its rows will be, even if the store is away now.
+      // The chat is released, and a worker clears its rows later, even if the database is away now.
       if (!isStoreAway(error)) throw error;
     }
   }
@@ -155,7 +155,7 @@ export class ChatsService {
     return this.rows.run({ chat }, () => this.manager.transaction(write));
   }
 
-  /** Locks the chat, then reads it: the read sees what happened during the wait for the lock, also in the chat's jobs. */
+  /** Locks the chat, then reads it. So the read sees the changes during the wait for the lock, also those of the chat's jobs. */
   private async lock(
     manager: EntityManager,
     userId: string,

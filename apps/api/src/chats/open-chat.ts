@@ -31,12 +31,12 @@ const FIND = statement(`
    WHERE chats.user_id = :userId AND chats.assistant_slug = :slug AND chats.status = 'active'
    ORDER BY page.rank`);
 
-/** Not EXISTS: for a user with many chats the planner expects an early hit and scans the table. */
+/** EXISTS would be slow: for a user with many chats, the planner expects an early hit and scans the table. */
 const HAS_CHATS = '(SELECT id FROM chats WHERE user_id = :userId ORDER BY created_at LIMIT 1) IS NOT NULL';
 
 /**
- * Creates the chat with its welcome message; no row: the user has an active chat already, or has used up the minute. A user's first chat is
- * free, so that a user who may send one turn a minute can send it.
+ * Creates the chat with its welcome message; no row: the user has an active chat already, or has used up the turns of the minute. A user's
+ * first chat does not count as a turn, so that a user with one turn per minute can send it.
  */
 const CREATE = statement(`
   WITH assistant AS (
@@ -65,7 +65,7 @@ const HOLD_ACTIVE = statement(
 
 /**
  * Stores the key of a request that found its chat, with the chat as it was found. The chat must be locked already: a statement that waits
- * for a row sees that row as it is afterwards, and the jobs as they were before.
+ * for a row then sees the row's new version, but the old version of the jobs.
  */
 const KEEP_FOUND = statement(`
   INSERT INTO idempotency_keys (user_id, key, fingerprint, chat, created)
@@ -77,10 +77,10 @@ const MOST_TRIES = 5;
 
 export interface OpenedChat {
   readonly chat: Chat;
-  /** Its newest messages. */
+  /** The chat's newest messages. */
   readonly page: MessagesPage;
   readonly created: boolean;
-  /** It is an earlier request's answer with the same key. */
+  /** An earlier request with the same key got this answer. */
   readonly replayed: boolean;
 }
 
@@ -100,7 +100,8 @@ export class OpenChat {
 
   /**
    * Opens the caller's active chat with the assistant, with its newest messages. If there is none it is created, with its welcome message.
-   * Several requests at once make one chat: the index `chats_one_active` decides. A request with a known key gets the chat as it was then.
+   * Several requests at once make one chat: the index `chats_one_active` decides. A request with a known key gets the chat as it was at the
+   * first request.
    *
    * @throws ServiceError `not_found` for an assistant that is not on offer (and no chat with it is active), `idempotency_key_reused`,
    * `rate_limited`
@@ -124,7 +125,7 @@ export class OpenChat {
     });
   }
 
-  /** @returns undefined when something happened to the chat, or with the key, at this moment */
+  /** @returns undefined when another request changed the chat, or used the key, at this moment */
   private async tryToOpen(
     userId: string,
     slug: string,
@@ -141,7 +142,7 @@ export class OpenChat {
         ? await this.keepFound(active.chat, requestKey)
         : await this.create({ userId, slug, title, metadata, ...keyValues(requestKey) });
     if (row !== undefined) return { chat: chatOfJson(row.chat), created: active === undefined, replayed: false };
-    // A twin or a chat exists by now, or the chat was archived at this moment. Otherwise there is no such assistant.
+    // Another request has just used the key, or created or archived the chat. Otherwise there is no such assistant.
     if (active === undefined && !(await this.isKnown(userId, slug, requestKey))) {
       if (!(await this.isOffered(slug))) throw notFound('assistant');
       const refusal = await this.limits.refusal(userId, this.limits.ofStoring);
@@ -167,7 +168,7 @@ export class OpenChat {
     });
   }
 
-  /** @returns undefined when the chat is no longer active, or a twin has stored the key */
+  /** @returns undefined when the chat is no longer active, or another request has stored the key */
   private keepFound({ id, userId }: Chat, requestKey: RequestKey | undefined): Promise<{ chat: object }[]> {
     return this.rows.run({ chat: id }, () =>
       this.manager.transaction(async (manager) => {
@@ -177,7 +178,7 @@ export class OpenChat {
     );
   }
 
-  /** @returns undefined when a chat exists, or a twin has stored the key */
+  /** @returns undefined when a chat exists, or another request has stored the key */
   private async create(values: Values & { userId: string }): Promise<{ chat: object }[]> {
     try {
       const all = { ...values, chatId: newId(), messageId: newId(), ...limitValues(this.limits.ofStoring) };
@@ -207,7 +208,7 @@ function asJson(chat: string): string {
   return `to_jsonb(${chat}) || jsonb_build_object('unfinished_job_id', (${unfinishedJob(chat)}))`;
 }
 
-/** The entity of a row that came as JSON (see {@link asJson}) or is stored so: by column, with times as text. */
+/** Makes the entity of a row in JSON (see {@link asJson}), just read or stored with a key. The row has column names, and times as text. */
 function chatOfJson(row: object): Chat {
   const kept = row as Record<string, unknown>;
   const moment = (column: string): Date => new Date(kept[column] as string);

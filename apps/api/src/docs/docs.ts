@@ -5,13 +5,13 @@ import { CONTRACT_FILE, ROOT } from '#process/root.js';
 import { etagOf, ifNoneMatch } from '../http/etag.js';
 import { pageHeaders } from '../http/security-headers.js';
 
-/** Swagger UI's files. They are read from where they were installed: no bundle holds them. */
+/** Swagger UI's files. They are served from the installed package, since no bundle contains them. */
 const UI = join(ROOT, 'node_modules/swagger-ui-dist');
 
-/** The typed client, packed when this service was built: so it is the one that fits. */
+/** The typed client, packed when this service was built, so that both fit together. */
 const CLIENT = join(ROOT, 'dist/client/client.tgz');
 
-/** The files that the page loads, with their types. Others beside them are not served, since they tell versions. */
+/** The files that the page loads, with their types. Other files of the package are not served, since they reveal versions. */
 const FILES: Readonly<Record<string, string>> = {
   'swagger-ui.css': 'text/css; charset=utf-8',
   'swagger-ui-bundle.js': 'text/javascript; charset=utf-8',
@@ -19,7 +19,7 @@ const FILES: Readonly<Record<string, string>> = {
   'favicon-32x32.png': 'image/png',
 };
 
-/** Swagger UI runs its own files and asks the service; its pictures are in its style sheet. */
+/** Swagger UI may load its own files and call the service. Its style sheet contains its pictures. */
 const HEADERS = {
   ...pageHeaders({
     'script-src': ["'self'"],
@@ -34,20 +34,20 @@ const HEADERS = {
  * Serves the contract: the file itself at `/openapi.yaml`, Swagger UI showing that file at `/docs`, and the client that is made for it at
  * `/client.tgz`, as `npm install` takes it.
  *
- * The page is written here. That of @nestjs/swagger has scripts and styles in it, which its policy would have to allow, and serves
- * the whole package, with its version.
+ * The page of @nestjs/swagger is not used: it contains scripts and styles, which its policy would have to allow, and it serves the whole
+ * package, with its version.
  */
 export async function serveDocs(fastify: FastifyInstance): Promise<void> {
   const yaml = await readFile(CONTRACT_FILE);
   serve(fastify, '/openapi.yaml', 'application/yaml; charset=utf-8', async () => yaml);
   serve(fastify, '/client.tgz', 'application/gzip', () => readFile(CLIENT));
-  // Its files have relative addresses, so that it works below a path of a proxy, too.
+  // The page's files have relative addresses, so that the page also works below a path of a proxy.
   serve(fastify, '/docs', 'text/html; charset=utf-8', async () => pageAt('docs/'));
   serve(fastify, '/docs/', 'text/html; charset=utf-8', async () => pageAt(''));
   serve(fastify, '/docs/page.css', 'text/css; charset=utf-8', async () => STYLE);
   serve(fastify, '/docs/page.js', 'text/javascript; charset=utf-8', async () => SCRIPT);
   for (const [name, type] of Object.entries(FILES)) {
-    // Read when it is asked for: most processes never need it.
+    // The file is read on request: most processes never need it.
     serve(fastify, `/docs/${name}`, type, () => readFile(join(UI, name)));
   }
 }
@@ -62,7 +62,7 @@ function serve(fastify: FastifyInstance, path: string, type: string, read: () =>
   });
 }
 
-/** The page, for an address from which its files are found below `files`. */
+/** The page. `files`: the relative address of its files. */
 const pageAt = (files: string): string => `<!doctype html>
 <html lang="en">
   <head>
@@ -82,7 +82,7 @@ const pageAt = (files: string): string => `<!doctype html>
 </html>
 `;
 
-/** Lines of a readable length, and little above the first operation. The contract has no links. */
+/** The styles keep lines readable, need little space above the first operation, and hide the column of links, which the contract lacks. */
 const STYLE = `html { box-sizing: border-box; overflow-y: scroll; background: #fafafa; }
 *, *::before, *::after { box-sizing: inherit; }
 body { margin: 0; }
@@ -104,7 +104,7 @@ body { margin: 0; }
 }
 `;
 
-/** The layout without a bar for other addresses: there is one contract here, whatever `?url=` says. */
+/** The layout has no address bar: the page shows only this contract, and ignores `?url=`. */
 const SCRIPT = `const dark = matchMedia('(prefers-color-scheme: dark)');
 const paint = () => document.documentElement.classList.toggle('dark-mode', dark.matches);
 dark.addEventListener('change', paint);

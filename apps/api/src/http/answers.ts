@@ -9,9 +9,8 @@ import { measureRequest, methodOf, routeOf } from './request-metrics.js';
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /**
- * Logs and measures each answer at the moment at which its headers leave: one log line, and its metrics. That moment shows how quick the
- * service is. The client decides how long a body takes, and a job how long a stream takes. A stream also keeps nothing of its request in
- * memory after that.
+ * Logs and measures each answer when its headers leave. That moment shows how fast the service is: the client decides how long a body
+ * takes, and the job how long a stream takes. After that moment a stream also needs nothing of its request, so the request is freed.
  */
 @Injectable()
 export class Answers {
@@ -41,7 +40,7 @@ export class Answers {
       ...idsIn(request.params),
       ...(user !== undefined && { user: this.users.tagOf(user.userId) }),
     });
-    // Probes come every few seconds and are not worth a line. Paths that are no operation are a page's files.
+    // Probes come every few seconds and are not worth a line. Paths outside the contract are the files of a page.
     if (route.startsWith('/health/') || route === 'unknown') this.logger.debug(entry);
     else this.logger.log(entry);
   }

@@ -1,12 +1,12 @@
 import type { FastifyReply } from 'fastify';
 import { whenTokenEnds } from '../auth/token-end.js';
 
-/** How long requests have waited because their clients wanted that, in milliseconds. */
+/** How long requests have waited at their clients' wish, in milliseconds. */
 const waits = new WeakMap<FastifyReply | AbortSignal, { ms: number }>();
 
 /**
- * Aborts when the request may wait no longer: its connection closes before the answer, or its token ends (`tokenEndsAt`, in milliseconds
- * since the epoch).
+ * Makes a signal that aborts when the request may wait no longer: its connection closes before the answer, or its token ends
+ * (`tokenEndsAt`, in milliseconds since the epoch).
  */
 export function clientLeft(reply: FastifyReply, tokenEndsAt: number): AbortSignal {
   const controller = new AbortController();
@@ -20,13 +20,13 @@ export function clientLeft(reply: FastifyReply, tokenEndsAt: number): AbortSigna
   return controller.signal;
 }
 
-/** Notes that the request of `left` has waited for this long because its client wanted that, not because the service was slow. */
+/** Notes how long the request of `left` has waited at its client's wish: that time does not show a slow service. */
 export function hasWaited(left: AbortSignal, ms: number): void {
   const wait = waits.get(left);
   if (wait !== undefined) wait.ms += ms;
 }
 
-/** How long the request has waited like this, in milliseconds. */
+/** How long the request has waited at its client's wish, in milliseconds. */
 export function waitedMs(reply: FastifyReply): number {
   return waits.get(reply)?.ms ?? 0;
 }

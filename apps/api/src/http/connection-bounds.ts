@@ -6,27 +6,30 @@ import { logLine } from '#process/log-line.js';
 import type { Connection, Connections } from './connections.js';
 
 /**
- * Bounds on what connections hold: on all of a process together, unless the line says otherwise. For text a byte means a UTF-16 code unit.
+ * The limits on what connections hold. Each limit is for all connections of a process together, unless its line says otherwise. In text, a
+ * byte means a UTF-16 code unit.
  */
 export const BOUNDS = {
   /** Unanswered requests of one connection. No browser sends a second request before an answer, nor does our client. */
   unanswered: 50,
-  /** Connections beyond the bound that are let in to be refused with an answer, and to probe the process. */
+  /** Connections that are accepted beyond the limit: they are refused with an answer, and probes are answered. */
   spare: 50,
-  /** Answers that are made and not read yet, in bytes. */
+  /** Answers that clients have not read yet, in bytes. */
   unreadBytes: 64 * 1024 * 1024,
-  /** Bodies on their way in, in bytes. */
+  /** Bodies that have not arrived completely, in bytes. */
   arrivingBytes: 32 * 1024 * 1024,
-  /** How long an answer may take to be read, in milliseconds, and how many of its bytes give a millisecond more: 32 KiB a second. */
+  /**
+   * How long a client may take to read an answer, in milliseconds, and how many of its bytes allow one more millisecond: 32 KiB a second.
+   */
   readingMs: 30_000,
   bytesPerMs: 32,
-  /** After this time, in milliseconds, a connection whose answer is still being read makes room for others. */
+  /** A connection whose answer is still being read after this time, in milliseconds, may be closed to make room for others. */
   slowMs: 5_000,
-  /** How often all of this is checked, in milliseconds. */
+  /** How often the limits are checked, in milliseconds. */
   checkMs: 1_000,
 };
 
-/** From this size on, in bytes, it is checked whether there is room for an answer. */
+/** For an answer of this size or more, in bytes, the unread bytes are checked first. */
 const LARGE_BYTES = 64 * 1024;
 
 /** The log reports closed connections at most this often, in milliseconds. */
@@ -35,22 +38,22 @@ const REPORT_MS = 10_000;
 const RETRY_AFTER_SECONDS = '5';
 
 /**
- * Bounds what the connections of this process hold. Where something runs short, the connection that has held it longest for the least makes
- * room: one on which nothing is asked, a body that does not come, an answer that is not read. So these never make the process refuse
- * newcomers, however many they are. Waiting and streaming need a token.
+ * Limits what the connections of this process hold. When a limit is reached, the connection that has been of no use for longest is closed:
+ * an idle one, one whose body does not arrive, or one whose answer is not read. So such connections never make the process refuse new
+ * clients. Requests that wait or stream are not closed: they need a token.
  */
 export class ConnectionBounds {
-  /** Connections that came when the bound was reached. */
+  /** Connections that were opened when the limit was reached. */
   private readonly spare = new WeakSet<Connection>();
   /** Connections whose answer was being read slowly at the last check. */
   private slow: Connection[] = [];
-  /** Unread bytes at the last check, and of all large answers since. */
+  /** Unread bytes at the last check, and the bytes of all large answers since. */
   private unread = 0;
   private readonly logger = new Logger('connections');
   private readonly closed = new Map<string, number>();
   private reportedAt = -Infinity;
 
-  /** @param most how many connections there may be. It must be made before any hook that may refuse a request, or wait */
+  /** @param most how many connections there may be. Construct this before adding any hook that may refuse a request, or wait */
   constructor(
     fastify: FastifyInstance,
     private readonly connections: Connections,
@@ -90,14 +93,17 @@ export class ConnectionBounds {
     if (open.size > this.most) this.spare.add(connection);
   }
 
-  /** Whether a request on it gets an answer. One too many ends the connection; requests that came behind it are dropped. */
+  /**
+   * Whether a new request on the connection gets an answer. A request beyond the limit ends the connection, and later requests on it are
+   * dropped.
+   */
   private takes(connection: Connection): boolean {
     if (connection.answers.length > this.bounds.unanswered) this.close(connection, 'too many requests at once');
     return this.connections.open.has(connection);
   }
 
   /**
-   * Refuses requests on a connection beyond the bound, but for probes: their answer decides whether the process may live on. @throws
+   * Refuses requests on a connection beyond the limit, except probes: an orchestrator restarts a process whose probe fails. @throws
    * ServiceError `unavailable`
    */
   private assertRoom(connection: Connection, url: string, answer: ServerResponse): void {
@@ -109,7 +115,7 @@ export class ConnectionBounds {
     });
   }
 
-  /** Makes room for an answer before it is handed over: answers of one moment could be more than memory holds. */
+  /** Makes room for an answer before it is written: many large answers at the same moment could use up the memory. */
   private makeRoom(bytes: number): void {
     this.unread += bytes;
     if (this.unread > this.bounds.unreadBytes) this.unread = bytes + this.keepUnread(this.bounds.unreadBytes - bytes);
@@ -133,7 +139,7 @@ export class ConnectionBounds {
     else if (ms > slowMs) this.slow.push(connection);
   }
 
-  /** Closes the connections with the most unread bytes until all together have at most `most`. @returns how many they have */
+  /** Closes the connections with the most unread bytes until all together have at most `most`. @returns the unread bytes that are left */
   private keepUnread(most: number): number {
     const held: { connection: Connection; bytes: number }[] = [];
     let sum = 0;
@@ -154,7 +160,7 @@ export class ConnectionBounds {
     return sum;
   }
 
-  /** Ends the bodies that have been on their way for longest until all together have no more bytes than allowed. */
+  /** Closes the connections whose bodies have been arriving for longest, until all bodies together are within the limit. */
   private keepArriving(): void {
     const { open, idle } = this.connections;
     const arriving = ({ socket, arrivingFrom = socket.bytesRead }: Connection): number =>
@@ -174,7 +180,7 @@ export class ConnectionBounds {
     this.connections.close(connection);
   }
 
-  /** Logged now and then, however many they are. */
+  /** Logs closed connections at most once per {@link REPORT_MS}, even in a flood. */
   private report(now: number): void {
     if (this.closed.size === 0 || now < this.reportedAt + REPORT_MS) return;
     this.reportedAt = now;

@@ -9,12 +9,12 @@ import { Connections } from './connections.js';
 
 const LARGE = 'x'.repeat(8 * 1024 * 1024);
 
-/** A client that reads only when it is told to. */
+/** A client that reads only when the test asks it to. */
 interface Client {
   readonly socket: Socket;
-  /** What came so far. */
+  /** The text received so far. */
   received(): string;
-  /** All that comes until the end. */
+  /** Reads until the connection ends. */
   readToEnd(): Promise<string>;
   readonly isClosed: () => boolean;
 }
@@ -86,7 +86,7 @@ describe('connections', () => {
       await sleep(5);
     }
   };
-  /** Whoever does not read does not hear of the end; to write tells. */
+  /** A client that does not read never sees the end; writing shows it. */
   const gone = (client: Client): boolean => client.isClosed() || (client.socket.write('\r\n'), false);
   /** A server knows of a connection once it has answered on it. */
   const openAnswered = async (): Promise<Client> => {
@@ -105,7 +105,7 @@ describe('connections', () => {
     const next = await openAnswered();
     await until(second.isClosed);
     expect([first.isClosed(), waits.isClosed(), next.isClosed()]).toEqual([false, false, false]);
-    // Neither half a request nor half a body is a reason to stay.
+    // Half a request or half a body does not keep a connection open.
     first.socket.write('POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf');
     next.socket.write('GET /small HTTP/1.1\r\nHos');
     await sleep(30);
@@ -124,7 +124,7 @@ describe('connections', () => {
     expect(refused).toMatch(/^HTTP\/1\.1 503 .*\r\nconnection: close\r\n.*retry-after: 5\r\n/is);
     const health = await (await open('/health/live')).readToEnd();
     expect(health).toMatch(/^HTTP\/1\.1 200 .*\r\nconnection: close\r\n.*alive$/is);
-    // Of a flood that asks for nothing, the oldest make room.
+    // In a flood of idle connections, the oldest are closed.
     const flood = await Promise.all(Array.from({ length: 50 }, () => open()));
     await until(() => flood.filter((client) => !client.isClosed()).length <= 1);
     expect(await (await open('/health/live')).readToEnd()).toContain('alive');
@@ -143,7 +143,7 @@ describe('connections', () => {
     await until(greedy.isClosed);
     expect(waiting).toBe(40);
     expect(good.isClosed()).toBe(false);
-    // One after the other they may be as many as one likes.
+    // The limit is for unanswered requests: a client may send any number one after the other.
     release.splice(0).forEach((end) => end());
     await until(() => good.received().split('waited').length === 21);
     for (let n = 1; n <= 30; n++) {

@@ -1,55 +1,55 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
-/** Bytes of a connection that are read at once: so much of a body may come with its headers. */
+/** Bytes that Node reads from a connection at once. A body may arrive up to this size together with its headers. */
 const FIRST_BYTES = 64 * 1024;
 
 /** An answer that has not left yet. */
 export interface OpenAnswer {
   readonly raw: ServerResponse;
-  /** Its length in bytes; undefined: it is not made yet, or is a stream. */
+  /** Its length in bytes; undefined: it is not ready yet, or is a stream. */
   length: number | undefined;
   /** When it was first seen leaving, on the clock of `performance.now()`. */
   readSince: number | undefined;
-  /** Called when it has left, or never will. */
+  /** Called when the answer has left, or cannot leave any more. */
   onLeft: (() => void) | undefined;
 }
 
 /** One client's connection, and what is open on it. */
 export interface Connection {
   readonly socket: Socket;
-  /** One of our answers has ended it. Other requests may have come behind. */
+  /** One of our answers has ended the connection. Other requests may have followed. */
   isEnded: boolean;
   /** The answers that have not left yet, in the order of their requests. */
   readonly answers: OpenAnswer[];
-  /** Bytes that had come on it when the request began whose body is on its way; undefined: no body is. */
+  /** How many bytes the connection had received when the request began whose body is still arriving; undefined: no body is arriving. */
   arrivingFrom: number | undefined;
 }
 
 /**
- * The connections of this process, and what is open on each. Others ask it: the bounds (connection-bounds.ts), the order of requests
- * (request-order.ts), the refusals of Node's parser, the farewell.
+ * The connections of this process, and what is open on each. The limits (connection-bounds.ts), the order of requests (request-order.ts),
+ * the refusals of Node's parser (raw-errors.ts) and the farewell (farewell.ts) use it.
  */
 export class Connections {
   /** In order of arrival. */
   readonly open = new Set<Connection>();
-  /** Connections on which no whole request waits for its answer, the one that has been so for longest first. */
+  /** Connections on which no complete request waits for its answer, the longest idle first. */
   readonly idle = new Set<Connection>();
   private readonly known = new WeakMap<Socket, Connection>();
 
-  /** It is called before anything else listens for connections. */
+  /** Call this before anything else listens for connections. */
   watch(server: Server): void {
     server.on('connection', (socket) => this.enter(socket));
-    // This runs before the framework: what that refuses at once also waits its turn.
+    // This runs before the framework: an immediate refusal of the framework also waits its turn.
     server.prependListener('request', (request, answer) => this.begin(request, answer));
   }
 
-  /** A connection, also one that is closed. */
+  /** The connection of a socket, even if it is closed. */
   of(socket: Socket): Connection | undefined {
     return this.known.get(socket);
   }
 
-  /** Closes it at once. Requests on it that have not begun are not done. */
+  /** Closes a connection at once. Its requests that have not begun are dropped. */
   close(connection: Connection): void {
     this.forget(connection);
     connection.socket.destroy();
@@ -67,7 +67,7 @@ export class Connections {
     const connection = this.known.get(request.socket);
     if (connection === undefined || !this.open.has(connection)) return;
     const { socket, answers } = connection;
-    // Nothing comes after a client's own end.
+    // No request follows after the client has ended the connection.
     if (!socket.writable) connection.isEnded = true;
     const before = answers.at(-1);
     if (before !== undefined) noteEnd(connection, before.raw);
@@ -100,7 +100,7 @@ export class Connections {
 
   private end(connection: Connection): void {
     this.forget(connection);
-    // Node does not report that an answer cannot leave if it waits behind another.
+    // For an answer that waits behind another, Node does not report that it cannot leave.
     for (const { onLeft } of connection.answers.splice(0)) onLeft?.();
   }
 
@@ -110,7 +110,7 @@ export class Connections {
   }
 }
 
-/** Finds out whether an answer ends its connection, for those behind it: Node decides that when the answer is finished. */
+/** Notes whether an answer ends its connection, for the requests behind it. Node decides that when the answer is finished. */
 function noteEnd(connection: Connection, answer: ServerResponse): void {
   const { socket } = connection;
   let wasOpen = false;

@@ -17,7 +17,7 @@ export const ALLOWED_HEADERS = [
   'tracestate',
 ];
 
-/** Headers of an answer that they may read: every header of the contract that browsers hide by default. */
+/** Headers of an answer that these pages may read: each header of the contract that browsers hide by default. */
 export const EXPOSED_HEADERS = [
   'Allow',
   'ETag',
@@ -32,10 +32,10 @@ export const EXPOSED_HEADERS = [
   'X-Request-Id',
 ];
 
-/** How long a browser remembers what it may send, in seconds: the longest that Chromium accepts. */
+/** How long a browser remembers a preflight's answer, in seconds: the longest time that Chromium accepts. */
 const REMEMBERED_SECONDS = '7200';
 
-/** Origins of pages that this machine serves itself, at any port. */
+/** Origins of pages on this machine, at any port. */
 const LOCALHOST = /^https?:\/\/(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?$/;
 
 /** How many names of headers beside ours a page may ask for, and how long each may be. */
@@ -43,9 +43,9 @@ const MOST_ASKED = 64;
 const TOKEN = /^[\w!#$%&'*+.^`|~-]{1,100}$/;
 
 /**
- * The origins whose pages may use what is below `prefix` (CORS, Fetch standard, section 3.3). Others get no header, and without origins
- * nobody does. In development pages of this machine may, too: a front-end's own server has any free port. There are no cookies, so
- * credentials in the sense of Fetch are never allowed: a page sends the token that it was given.
+ * The origins whose pages may use the paths below `prefix` (CORS, Fetch standard, section 3.3). Pages of other origins get no CORS headers.
+ * In development, pages of this machine may use the paths too, at any port: a front-end's own server takes any free port. The API has no
+ * cookies, so it never allows credentials in the sense of Fetch: a page sends its token.
  */
 export class Origins {
   private readonly allowed: ReadonlySet<string>;
@@ -58,7 +58,7 @@ export class Origins {
     this.allowed = new Set(origins);
   }
 
-  /** Whether there are any. */
+  /** Whether any origin is allowed. */
   get any(): boolean {
     return this.allowed.size > 0 || this.localhost;
   }
@@ -81,7 +81,7 @@ export class Origins {
   }
 }
 
-/** Adds these headers to all answers. It must be called before any hook that may refuse a request: pages read refusals, too. */
+/** Adds these headers to all answers. Call this before adding any hook that may refuse a request: pages read refusals, too. */
 export function sendOrigins(fastify: FastifyInstance, origins: Origins): void {
   if (!origins.any) return;
   fastify.addHook('onRequest', ({ headers, url }, reply, done) => {
@@ -91,8 +91,8 @@ export function sendOrigins(fastify: FastifyInstance, origins: Origins): void {
 }
 
 /**
- * Answers preflights. An operators' address answers like an unknown one: its preflight finds nothing, so that no foreign page can use it.
- * It must be called before wrong methods are answered, since a preflight would be one.
+ * Answers preflights. A preflight for an operators' path is answered like one for an unknown path, so that no foreign page can use it. Call
+ * this before `answerWrongMethods`, which would answer 405 to a preflight.
  */
 export function answerPreflights(fastify: FastifyInstance, origins: Origins, routes: KnownRoutes): void {
   if (!origins.any) return;
@@ -100,7 +100,7 @@ export function answerPreflights(fastify: FastifyInstance, origins: Origins, rou
     if (method !== 'OPTIONS' || headers['access-control-request-method'] === undefined) return done();
     const path = url.split('?', 1)[0] ?? '';
     const methods = origins.mayUse(headers.origin, path) && !isHidden(path) ? routes.methodsOf(path) : [];
-    // A path that does not exist is answered as for any method.
+    // An unknown path is answered as for any method.
     if (methods.length === 0) return done();
     varyBy(reply, 'Access-Control-Request-Headers');
     void reply
@@ -116,8 +116,8 @@ export function answerPreflights(fastify: FastifyInstance, origins: Origins, rou
 }
 
 /**
- * Our headers, and those that a page asks for: monitoring adds its own to a page's requests (`baggage`, `sentry-trace`, `newrelic`,
- * `x-datadog-trace-id`), and none of them means more here than any client may say.
+ * Our headers, and those that a page asks for: monitoring tools add their own to a page's requests (`baggage`, `sentry-trace`, `newrelic`,
+ * `x-datadog-trace-id`). They are safe to allow, since any other client may send them, too.
  */
 function allowedHeaders(asked = ''): string[] {
   const known = new Set(ALLOWED_HEADERS.map((name) => name.toLowerCase()));

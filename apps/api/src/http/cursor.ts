@@ -2,17 +2,18 @@ import { createHash } from 'node:crypto';
 import { invalidField } from '#errors/service-error.js';
 
 /**
- * An opaque page start. It is tied to the list that it was made for, so that a foreign or edited one is refused instead of giving another
- * page. The tie is a checksum and no secret: a cursor opens nothing, since every query is limited to the caller's own rows.
+ * Makes the cursor of a page start. The cursor is tied to its list: a cursor of another list, or an edited one, is refused instead of
+ * giving a wrong page. The tie is a checksum and no secret: every query is limited to the caller's own rows, so a forged cursor gives
+ * access to nothing.
  */
 export function encodeCursor(list: string, position: string): string {
   return Buffer.from(`${checksum(list, position)}${position}`).toString('base64url');
 }
 
 /**
- * Reads the page start in a query's cursor; undefined: the query has no cursor. The checksum is no secret, so a client can make a cursor up
- * that gets to `read`: it must check the position, and return undefined for one that no list has.
- * @throws ServiceError `validation_failed` for two cursors, or for one that was not made for this list
+ * Reads the page start in a query's cursor; undefined: the query has no cursor. The checksum is no secret, so a client can make up a cursor
+ * that reaches `read`. Therefore `read` must check the position, and return undefined for an impossible one.
+ * @throws ServiceError `validation_failed` for two cursors, or for a cursor of another list
  */
 export function readCursor<Start>(
   list: string,

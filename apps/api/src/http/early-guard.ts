@@ -10,7 +10,7 @@ import { VerifiedTokens } from '../auth/verified-tokens.js';
 /** The path of the contract's operations that require a token. */
 const CLOSED_PREFIX = '/api/';
 
-/** Stands for the handler that the guard reads: any route that requires a token. */
+/** Stands in for a route's handler, whose marks the guard reads: any route that requires a token. */
 class ClosedRoute {}
 
 /** The same for any route of operators. */
@@ -20,11 +20,11 @@ class OperatorsRoute {}
 const handler = (): void => undefined;
 
 /**
- * Checks the token before anything else of a request, then whether the caller accepts one of the route's types. So the service reads no
- * body without a token, and no 406, 413 or 415 tells others that an operators' operation exists.
+ * Checks the token of a request first, then whether the caller accepts one of the route's media types. So the service reads no body without
+ * a token, and no 406, 413 or 415 reveals an operators' operation to other callers.
  *
- * It goes by the route that was found, not by the address, which can be written in many ways. A route that it misses is still closed: its
- * own guard checks the token.
+ * It uses the route that the router found, not the address, which can be written in many ways. A route that it misses is still closed: the
+ * route's own guard checks the token.
  */
 export function guardEarly(app: NestFastifyApplication): void {
   const guard = new BearerGuard(app.get(Reflector), app.get(VerifiedTokens));

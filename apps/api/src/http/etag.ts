@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 
 /**
- * The strong validator (RFC 9110, section 8.8.3) of a representation: a hash of its bytes and of its user. So what one user has is never
- * confirmed to another, even if it is the same. A resource that anybody may read has no user.
+ * The strong validator (RFC 9110, section 8.8.3) of a representation: a hash of its bytes and its user. So no user can confirm that another
+ * user has the same content. A public resource has no user.
  */
 export function etagOf(representation: string | Uint8Array, userId = ''): string {
-  // NUL is in no user's id.
+  // No user's id contains NUL.
   const hash = createHash('sha256').update(userId).update('\0').update(representation);
   return `"${hash.digest('base64url').slice(0, 27)}"`;
 }
@@ -13,12 +13,12 @@ export function etagOf(representation: string | Uint8Array, userId = ''): string
 /** An element of the list: an entity tag or nothing, with the blanks around it, up to its comma. */
 const ELEMENT = /[ \t]*(?:((?:W\/)?"[\x21\x23-\x7e\x80-\xff]*")[ \t]*)?(?:,|$)/y;
 
-/** The tags of a list (RFC 9110, section 5.6.1); undefined: it is no list, and its meaning is unknown. */
+/** The tags of a list (RFC 9110, section 5.6.1); undefined: the header is no list of tags. */
 function readTags(header: string): string[] | undefined {
   const tags: string[] = [];
   for (ELEMENT.lastIndex = 0; ELEMENT.lastIndex < header.length;) {
     const [, tag] = ELEMENT.exec(header) ?? [];
-    if (ELEMENT.lastIndex === 0) return undefined; // where it does not match, it goes back to the beginning
+    if (ELEMENT.lastIndex === 0) return undefined; // a failed match resets it to 0
     if (tag !== undefined) tags.push(tag);
   }
   return tags;
@@ -31,8 +31,8 @@ export function ifMatchHolds(header: string | undefined, etag: string): boolean 
 }
 
 /**
- * `If-None-Match` by weak comparison (RFC 9110, section 13.1.2): `hit` means 304 for a read and 412 for a change. A value that is no list
- * of tags is unknown: a read is answered, a change is not made.
+ * `If-None-Match` by weak comparison (RFC 9110, section 13.1.2): `hit` means 304 for a read and 412 for a change. `unreadable` means that
+ * the value is no list of tags: a read is answered, a change is refused.
  */
 export function ifNoneMatch(header: string | undefined, etag: string): 'missed' | 'hit' | 'unreadable' {
   if (header === undefined) return 'missed';

@@ -5,7 +5,7 @@ import { EventStream } from './event-stream.js';
 
 const BEAT_MS = 10_000;
 
-/** A response to a client that takes one write at a time, when it is told to. */
+/** A response to a client that takes one write at a time, when the test asks it to. */
 class Response extends EventEmitter {
   readonly written: Buffer[] = [];
   readonly statusCode = 200;
@@ -97,7 +97,7 @@ describe('a stream', () => {
     const opened = (): EventStream => {
       const one = new EventStream();
       one.open({ raw: new Response(), hijack: () => undefined, getHeaders: () => ({}) } as unknown as FastifyReply);
-      // Not so much that one alone would be left for it.
+      // Little enough that the limit on a single stream is not reached.
       one.send('delta', '1.0', { text: 'x'.repeat(900_000) });
       return one;
     };
@@ -109,7 +109,7 @@ describe('a stream', () => {
     const streams = Array.from({ length: 30 }, opened);
     expect(beat(streams)).toBe(30);
     streams.push(...Array.from({ length: 20 }, opened));
-    // Those that are left do not hold too much: it is counted out again.
+    // The text of the closed streams no longer counts, so the other streams may stay.
     expect(beat(streams)).toBeGreaterThan(35);
     expect(beat(streams)).toBeLessThan(42);
     streams.forEach((one) => one.destroy());

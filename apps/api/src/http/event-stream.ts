@@ -4,18 +4,20 @@ import { jsonLine } from './json-line.js';
 import { whenClosed } from './when-closed.js';
 
 /**
- * A reader is cut off if it takes nothing for this long while this many characters wait for it. One long reply may be more than that at
- * once, so the number alone is no reason; time is.
+ * A stream is cut off if its client reads nothing for this long while this many characters wait for it. A single long reply may exceed the
+ * number, so the number alone is no reason.
  */
 const LARGEST_BACKLOG = 1024 * 1024;
-/** Once this many wait for all readers of the process together, none may have more than a share. */
+/** When this many characters wait in all streams of the process together, no stream may hold more than its share. */
 const LARGEST_TOTAL = 32 * 1024 * 1024;
 const LONGEST_STALL_MS = 5_000;
 
-/** UTF-16 code units that are handed over at once, so that a slow reader of a long event is seen to read. */
+/** UTF-16 code units of one write. A long event is written in several parts, so that a slow client is seen to read. */
 const LARGEST_PART = 64 * 1024;
 
-/** When a client reconnects, in milliseconds: spread, so that clients of a process that stops do not come at once. */
+/**
+ * When a client reconnects, in milliseconds. The times are spread, so that the clients of a stopped process do not all come back at once.
+ */
 const RETRY_MS = 1_000;
 
 /** Headers that keep proxies from holding events back or changing them. */
@@ -26,13 +28,13 @@ export const EVENT_STREAM_HEADERS = {
 };
 
 /**
- * Server-sent events for one client (WHATWG HTML, section 9.2). Events that are sent before the answer is begun wait for that.
+ * Server-sent events for one client (WHATWG HTML, section 9.2). Events wait until the answer is begun.
  *
- * Most streams are idle most of the time, so what one keeps in memory counts. This is none of Node's streams: the framework would wrap it
- * in four more, and keep everything that it made for the request until the client leaves.
+ * Thousands of streams are idle most of the time, so the memory of an idle one matters. Therefore this is not one of Node's streams: the
+ * framework would wrap it in four more, and keep all its objects for the request until the client leaves.
  */
 export class EventStream {
-  /** Characters that wait in all streams of this process. */
+  /** Characters that wait in all streams of this process together. */
   private static total = 0;
   private response: ServerResponse | undefined;
   /** Text that the response has not taken yet. */
@@ -40,7 +42,7 @@ export class EventStream {
   private begun = false;
   private backlog = 0;
   private takenAt = 0;
-  /** No more events are sent; those that wait still are. */
+  /** No more events are accepted; the waiting ones are still sent. */
   private over = false;
   private gone = false;
   private listeners: readonly (() => void)[] = [];
@@ -50,15 +52,15 @@ export class EventStream {
     return this.gone;
   }
 
-  /** Calls `listener` once that is so. */
+  /** Calls `listener` once the stream is closed. */
   onceClosed(listener: () => void): void {
-    // They are few and kept for long: an array that grows by push keeps room for more.
+    // `push` would reserve room for more listeners, in each of thousands of long streams.
     this.listeners = [...this.listeners, listener];
   }
 
   /**
-   * Begins the answer with the status and the headers that it has so far. From here on everything is written to Node's own response: the
-   * framework is done with the request and forgets it.
+   * Begins the answer with the status and the headers set so far. From here on all writes go to Node's own response, and the framework
+   * releases the request.
    */
   open(reply: FastifyReply): void {
     reply.hijack();
@@ -71,16 +73,16 @@ export class EventStream {
     whenClosed(response, () => this.close());
     response.on('drain', () => this.flush());
     response.writeHead(response.statusCode, reply.getHeaders() as OutgoingHttpHeaders);
-    // Node keeps the headers as long as the answer. Sent by themselves they become one string; otherwise they stay forty.
+    // Node keeps the headers until the answer ends. Flushed now, they are kept as one string instead of forty.
     response.flushHeaders();
     this.response = response;
     this.flush();
   }
 
   /**
-   * One event. Its data is one line, whatever it says. The id comes last: a client that is cut off within the event, and takes in each line
-   * as it comes (@microsoft/fetch-event-source does), must not ask for what comes after it. The first event also says when to come back:
-   * many clients take a block without data for an event, and fail to parse it.
+   * Sends one event. Its data is always one line. The id comes last: some clients note the id as soon as its line arrives
+   * (@microsoft/fetch-event-source does), and one that is cut off within the event must not resume after it. The first event also carries
+   * `retry`: many clients take a block without data for an event, and fail to parse it.
    */
   send(event: string, id: string, data: object): void {
     const retry = this.begun ? '' : `retry: ${Math.round(RETRY_MS * (0.5 + Math.random()))}\n`;
@@ -89,15 +91,15 @@ export class EventStream {
   }
 
   /**
-   * Sends a beat: a comment, which clients ignore and which shows everything on the way that the stream lives. It is a line of the next
-   * block, not a block of its own. It is called now and then until the stream is closed, and also finds a reader that has stopped reading.
+   * Sends a beat: a comment, which clients ignore and which shows proxies that the stream is alive. The comment is a line of the next
+   * block, not a block of its own. A timer calls this until the stream is closed. It also finds clients that have stopped reading.
    */
   beat(): void {
     if (this.hasStalled()) this.destroy();
     else this.write(':\n');
   }
 
-  /** Ends the stream after what was sent before. */
+  /** Ends the stream once all events have been written. */
   end(): void {
     if (this.over) return;
     this.over = true;
@@ -127,7 +129,7 @@ export class EventStream {
     this.flush();
   }
 
-  /** Hands over as much as the client's connection takes. `drain` calls for more. */
+  /** Writes as much as the client's connection takes. `drain` continues it. */
   private flush(): void {
     const { response, waiting } = this;
     if (response === undefined || this.gone) return;
@@ -155,7 +157,7 @@ export class EventStream {
   }
 }
 
-/** No piece ends within a character, since each is encoded by itself. */
+/** No part ends within a character, since each part is encoded separately. */
 function inParts(text: string): string[] {
   const parts: string[] = [];
   for (let begin = 0; begin < text.length; begin += parts.at(-1)?.length ?? 0) {

@@ -4,18 +4,18 @@ import type { FastifyInstance } from 'fastify';
 import type { ServerResponse } from 'node:http';
 import { type Connection, Connections } from './connections.js';
 
-/** How long a request that is on its way may take to arrive once the process is told to stop, in milliseconds. */
+/** How long a request may still take to arrive once the process stops, in milliseconds. */
 const ARRIVAL_MS = 1_000;
 
-/** How long an answer may take to be read, in milliseconds; less than the process has to stop. */
+/** How long a client may take to read an answer, in milliseconds; shorter than the time in which the process must stop. */
 const READING_MS = 20_000;
 
 /**
- * From the moment at which the process is told to stop, every answer says `Connection: close` (RFC 9112, section 9.6), and a connection
- * ends with its current answer. A connection without a whole request is closed a little later, and one whose answer nobody reads later
- * still. Otherwise a client would keep its connection, and the process would wait for it in vain.
+ * Ends all connections when the process stops. From then on every answer has `Connection: close` (RFC 9112, section 9.6), and a connection
+ * ends with its current answer. A connection without a complete request is closed after {@link ARRIVAL_MS}, and one whose answer is not
+ * read after {@link READING_MS}. Otherwise clients would keep their connections, and the process could not end.
  *
- * Node itself is kept from closing connections then: it takes an answer for finished that has not left yet.
+ * Node must not close connections itself: it considers an answer finished that has not left yet.
  */
 @Injectable()
 export class Farewell implements OnModuleDestroy {
@@ -38,14 +38,14 @@ export class Farewell implements OnModuleDestroy {
   onModuleDestroy(): void {
     this.stopping = true;
     for (const { answers } of this.connections.open) answers.forEach(({ raw }) => this.endWith(raw));
-    // An answer waits for the rest of its request; any other answer is under way. Bytes that arrived while the process was busy are read
-    // before their time is over: timers run first in Node.
+    // If a request is incomplete, its answer waits for the rest; all other answers are under way. Timers run first in Node, so bytes that
+    // arrived while the process was busy must be read before this decides.
     const unasked = (): void => this.closeWhere(({ answers }) => !answers.some(({ raw }) => raw.req.complete));
     setTimeout(() => setImmediate(unasked), ARRIVAL_MS).unref();
     setTimeout(() => this.closeWhere(() => true), READING_MS).unref();
   }
 
-  /** Its connection ends with it, unless other answers are under way there. */
+  /** Ends the connection with this answer, unless other answers are under way on it. */
   private endWith(answer: ServerResponse): void {
     // Set on Node's own answer, since an event stream passes no hook of the framework on its way out.
     if (!answer.headersSent) answer.setHeader('connection', 'close');

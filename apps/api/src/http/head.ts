@@ -2,8 +2,8 @@ import { Readable } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
 
 /**
- * Keeps Fastify from sending `Content-Length: 0` with a HEAD where a GET has content, or with a 304: an unknown length is not sent (RFC
- * 9110, section 8.6), since a cache would take it for the length of what it has. It must be called before any route is declared.
+ * Keeps Fastify from sending `Content-Length: 0` with a HEAD where a GET has content, or with a 304: a cache would take that for the length
+ * of its copy. RFC 9110, section 8.6, allows leaving out an unknown length. Call this before any route is declared.
  */
 export function sendNoFalseLength(fastify: FastifyInstance): void {
   fastify.addHook('onSend', (request, _reply, payload, done) => {

@@ -4,18 +4,18 @@ import { ServiceError } from '#errors/service-error.js';
 import { hasBody } from './connections.js';
 import { repeatedName } from './repeated-name.js';
 
-/** Deepest nesting. No request needs more, and later code walks a body by recursion. */
+/** Deepest nesting of a body. No request needs more, and later code walks a body recursively. */
 const LARGEST_DEPTH = 8;
 
-/** Longest quotation of a request, in characters. */
+/** Longest part of a request that an error repeats, in characters. */
 const LONGEST_NAME = 100;
 
 /** JSON is UTF-8 (RFC 8259, section 8.1); a client may say so. */
 const UTF8 = /^"?utf-?8"?$/i;
 
 /**
- * Reads bodies as JSON (RFC 8259) and as nothing else. Fastify's own parser replaces invalid UTF-8 and accepts text and forms. An empty
- * body means "no fields", because clients often send the content type with it.
+ * Accepts only JSON bodies (RFC 8259). Fastify's own parser replaces invalid UTF-8 and accepts text and forms. An empty body means "no
+ * fields": many clients send the content type without a body.
  */
 export function acceptJsonOnly(fastify: FastifyInstance): void {
   const { bodyLimit: largest = 0 } = fastify.initialConfig;
@@ -27,7 +27,8 @@ export function acceptJsonOnly(fastify: FastifyInstance): void {
       done(error as Error);
     }
   });
-  // Node would ask for the body at once. Asked for here, a body that its headers have refused is not sent (RFC 9110, section 10.1.1).
+  // Node would send `100 Continue` at once. Sent here, it comes only after the headers are checked, so a client does not send a refused
+  // body (RFC 9110, section 10.1.1).
   fastify.server.on('checkContinue', (request, response) => fastify.server.emit('request', request, response));
   fastify.addHook('preParsing', (request, reply, _payload, done) => {
     // The body of a GET or a HEAD is ignored.
@@ -44,7 +45,7 @@ export function acceptJsonOnly(fastify: FastifyInstance): void {
 /** @throws ServiceError `unsupported_media_type` for a body that is compressed, no JSON, or not UTF-8 by its headers */
 function assertPlain({ headers }: FastifyRequest): void {
   if (!/^(identity)?$/i.test(headers['content-encoding'] ?? '')) {
-    // Says what is accepted (RFC 9110, section 15.5.16).
+    // The header lists the accepted codings (RFC 9110, section 15.5.16).
     throw new ServiceError('unsupported_media_type', 'The body must have no Content-Encoding.', {
       headers: { 'accept-encoding': 'identity' },
     });

@@ -6,7 +6,7 @@ import { LineStream } from './line-stream.js';
 
 const LONG = { text: 'x'.repeat(64 * 1024) };
 
-/** Serves one answer of such bundles. */
+/** Serves one answer with these bundles. */
 async function serve(
   bundles: AsyncGenerator<object[], void, undefined>,
   stallMs?: number,

@@ -3,28 +3,28 @@ import type { FastifyReply } from 'fastify';
 import { jsonLine } from './json-line.js';
 import { whenClosed } from './when-closed.js';
 
-/** Headers: no proxy may keep a copy of somebody's data. */
+/** These headers keep proxies from storing a user's data. */
 export const LINES_HEADERS = {
   'content-type': 'application/jsonl; charset=utf-8',
   'cache-control': 'no-store',
   'x-accel-buffering': 'no',
 };
 
-/** A reader that takes nothing for this long is cut off, in milliseconds. */
+/** A client that reads nothing for this long is cut off, in milliseconds. */
 const LONGEST_STALL_MS = 30_000;
 
 /**
  * JSON lines to one client: values, one on each line (jsonlines.org; `application/jsonl` in OpenAPI's registry of media types).
  *
- * The values are made as the reader takes them, a bundle at a time, so that their number does not matter. An answer that breaks
- * off, because making them failed or the process stops, has no end that its client could take for one: the connection is cut.
+ * The values are made as the client reads them, a bundle at a time, so any number of them fits in memory. If making them fails, or the
+ * process stops, the connection is cut: the client must not take the broken answer for a complete one.
  */
 export class LineStream {
   private response: ServerResponse | undefined;
   private gone = false;
 
   /**
-   * @param bundles gives values that are written together
+   * @param bundles yields lists of values; each list is written at once
    * @param failed called with what `bundles` throws once the answer is begun
    */
   constructor(
@@ -34,7 +34,7 @@ export class LineStream {
     private readonly stallMs = LONGEST_STALL_MS,
   ) {}
 
-  /** Begins the answer with the status and the headers that it has so far. */
+  /** Begins the answer with the status and the headers set so far. */
   open(reply: FastifyReply): void {
     reply.hijack();
     const { raw: response } = reply;
@@ -42,7 +42,7 @@ export class LineStream {
     this.pour(response);
   }
 
-  /** The same for Node's own answer, whose head was written. */
+  /** The same for Node's own answer, whose headers are written already. */
   pour(response: ServerResponse): void {
     this.response = response;
     whenClosed(response, () => (response.writableFinished ? this.close() : this.destroy()));

@@ -4,8 +4,8 @@ import type { FastifyReply } from 'fastify';
 const SLASHES_AT_TOP = 3;
 
 /**
- * An address of the API, given from `/api/v1/` on, relative to the address of a request. So it also leads to the right place if a proxy
- * serves the API below a path that we know nothing of.
+ * Makes an address below `/api/v1/` relative to a request's address. So it stays correct if a proxy serves the API below a path that the
+ * service does not know.
  */
 export function fromHere(url: string, address: string): string {
   const path = url.split('?', 1)[0] ?? '';

@@ -17,7 +17,7 @@ const OFFERS: readonly (readonly [string, readonly string[]])[] = [
 function chosenType(request: FastifyRequest): string | undefined {
   const { url = '' } = request.routeOptions;
   const [, offers = []] = OFFERS.find(([end]) => url.endsWith(end)) ?? [];
-  // What most callers send needs no weighing.
+  // Most callers send one of these values, which need no parsing.
   const { accept } = request.headers;
   if (accept === undefined || accept === '*/*') return offers[0];
   if (offers.includes(accept)) return accept;
@@ -30,14 +30,14 @@ export function prefersEvents(request: FastifyRequest): boolean {
   return chosenType(request) === EVENTS_TYPE;
 }
 
-/** Adds to requests what they accept. */
+/** Gives each request the parsed `Accept` header. */
 export async function negotiate(fastify: FastifyInstance): Promise<void> {
   await fastify.register(accepts);
 }
 
 /**
- * Refuses callers that accept nothing of what a route offers (406, RFC 9110, section 15.5.7). Errors are JSON all the same. @throws
- * ServiceError `not_acceptable`
+ * Refuses callers that accept nothing of what a route offers (406, RFC 9110, section 15.5.7). Errors are always JSON. @throws ServiceError
+ * `not_acceptable`
  */
 export function assertAcceptable(request: FastifyRequest): void {
   // `application/json; charset=utf-8` asks for JSON: only the weight counts among a type's parameters.

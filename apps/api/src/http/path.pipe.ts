@@ -4,7 +4,7 @@ import { isId } from '#database/ids.js';
 import { notFound } from '#errors/service-error.js';
 import { isUserId } from '../auth/jwt.strategy.js';
 
-/** A parameter of the path. A value that cannot be an id or a slug is answered like an unknown one: 404. */
+/** Checks a parameter of the path. A value that cannot be an id or a slug is answered like an unknown one: 404. */
 class PathPipe implements PipeTransform<string, string> {
   constructor(
     private readonly isName: (value: string) => boolean,
@@ -13,7 +13,7 @@ class PathPipe implements PipeTransform<string, string> {
 
   transform(value: string): string {
     if (!this.isName(value)) throw notFound(this.what);
-    // UUIDs may be written in capitals (RFC 9562, section 4); here they are compared as they leave the database.
+    // Clients may write UUIDs in capitals (RFC 9562, section 4). The database writes them in small letters, and ids are compared as text.
     return value.toLowerCase();
   }
 }

@@ -6,7 +6,7 @@ import { etagOf, ifMatchHolds, ifNoneMatch } from './etag.js';
 
 /**
  * The preconditions of a request (RFC 9110, section 13). They count only where the request would succeed without them (section 13.2.1), so
- * they are checked once the resource was found: first `If-Match`, then `If-None-Match` (section 13.2.2). Resources have no time of change
+ * they are checked once the resource was found: first `If-Match`, then `If-None-Match` (section 13.2.2). No resource has a `Last-Modified`
  * here, so `If-Modified-Since` and `If-Unmodified-Since` are ignored.
  */
 export class Preconditions {
@@ -21,7 +21,7 @@ export class Preconditions {
     return new Preconditions(userIdOf(request), ifMatch, ifNoneMatch);
   }
 
-  /** Whether there are any. */
+  /** Whether the request has preconditions. */
   get any(): boolean {
     return this.ifMatch !== undefined || this.ifNoneMatch !== undefined;
   }
@@ -35,7 +35,7 @@ export class Preconditions {
       throw failed('The resource has an ETag that If-None-Match rules out.');
   }
 
-  /** @returns whether the caller has it already: 304 @throws ServiceError `precondition_failed` */
+  /** @returns whether the caller has this representation already: 304 @throws ServiceError `precondition_failed` */
   isKnown(etag: string): boolean {
     this.assertMatch(etag);
     return ifNoneMatch(this.ifNoneMatch, etag) === 'hit';

@@ -3,7 +3,7 @@ import { varyBy } from './vary.js';
 
 /** How a caller wants to wait (RFC 7240). */
 export interface Preference {
-  /** Seconds to wait before the answer is 202; undefined: the caller has not said. */
+  /** Seconds to wait before the answer is 202; undefined: the caller has no preference. */
   readonly waitSeconds: number | undefined;
   /** The value of `Preference-Applied`. */
   readonly applied: string | undefined;
@@ -15,9 +15,9 @@ export class Preferences {
   constructor(readonly longestSeconds: number) {}
 
   /**
-   * Reads `Prefer: respond-async` and `Prefer: wait=N` (RFC 7240, sections 4.1 and 4.3). With both, the request is
-   * asynchronous after N seconds. Preferences that are not understood are ignored, as section 2 demands; of one
-   * given twice the first counts, also when that is not understood.
+   * Reads `Prefer: respond-async` and `Prefer: wait=N` (RFC 7240, sections 4.1 and 4.3). With both, the request is asynchronous after N
+   * seconds. Unknown preferences are ignored, as section 2 demands. If a preference is given twice, the first counts, even if its value is
+   * invalid.
    */
   read(header: string | string[] | undefined): Preference {
     const given = preferences(Array.isArray(header) ? header.join(',') : (header ?? ''));
@@ -31,7 +31,7 @@ export class Preferences {
   }
 }
 
-/** By name, in small letters; none and an empty value are the same (RFC 7240, section 2). */
+/** The preferences and their values, keyed by lower-case name. A missing and an empty value are the same (RFC 7240, section 2). */
 function preferences(header: string): Map<string, string> {
   const given = new Map<string, string>();
   for (const preference of splitAt(',', header)) {
@@ -42,7 +42,7 @@ function preferences(header: string): Map<string, string> {
   return given;
 }
 
-/** The parts of a header between separators that stand in no quoted string (RFC 9110, section 5.6.4). */
+/** Splits a header at separators outside quoted strings (RFC 9110, section 5.6.4). */
 function splitAt(separator: string, text: string): string[] {
   const parts = [''];
   let quoted = false;
@@ -53,7 +53,7 @@ function splitAt(separator: string, text: string): string[] {
       continue;
     }
     if (character === '"') quoted = !quoted;
-    // What a backslash stands before is neither the end nor a separator.
+    // A character after a backslash is neither the closing quote nor a separator.
     const taken = quoted && character === '\\' ? text.slice(at, ++at + 1) : character;
     parts.push(`${parts.pop() ?? ''}${taken}`);
   }

@@ -19,24 +19,24 @@ type RawError = NodeJS.ErrnoException & {
 const over = new WeakSet<Socket>();
 
 /**
- * Answers requests that Node's HTTP parser refuses, in the common error shape (Node would use its own words), and ends the connection: what
- * follows may not be a request. Answers under way leave first, since each is its client's next one.
+ * Answers requests that Node's HTTP parser refuses, in the common error shape (Node would use its own words). It ends the connection, since
+ * the bytes that follow may not be a request. Answers under way leave first: clients match answers to requests by their order.
  */
 export function answerRawError(error: RawError, socket: Socket, connections: Connections, origins: Origins): void {
   if (isUnused(error, socket)) return;
-  // Node reports this for everything that comes later, too.
+  // Node reports an error for all later bytes, too.
   if (over.has(socket)) return;
   over.add(socket);
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
     return;
   }
-  // It came behind a request that was announced as the last. It is no request, and that one's answer ends the connection.
+  // The bytes came after a request with `Connection: close`. So they are no request, and that request's answer ends the connection.
   const answers = connections.of(socket)?.answers ?? [];
   if (error.code === 'HPE_CLOSED_CONNECTION' && answers.length > 0) return;
 
   const latest = answers.at(-1);
-  // A request that broke within its body is known already, and may even have its answer.
+  // If the fault is in a body, its request is known already, and may even have its answer.
   const broken = latest?.raw.req.complete === false ? latest : undefined;
   const before = broken === undefined ? latest : answers.at(-2);
   if (before === undefined) end(error, socket, broken, origins);
@@ -52,8 +52,8 @@ function end(error: RawError, socket: Socket, broken: OpenAnswer | undefined, or
 }
 
 /**
- * The origin of a refused request, as far as the last packet tells: its request line, and an `Origin` that is the only one. It decides only
- * who may read the refusal.
+ * Reads the address and the origin of a refused request from the last packet: its request line, and its `Origin` if there is exactly one.
+ * The result decides only whether a page may read the refusal.
  */
 function senderOf({ rawPacket }: RawError): { origin?: string; address?: string } {
   const text = Buffer.isBuffer(rawPacket) ? rawPacket.toString('latin1') : '';
@@ -72,7 +72,7 @@ function responseTo({ code }: RawError, id: string, headers: Readonly<Record<str
   return rawErrorResponse('malformed_request', 'This is not an HTTP request.', id, headers);
 }
 
-/** Node refuses this without an answer: there is nothing to connect to (RFC 9110, section 9.3.6). */
+/** Answers CONNECT requests, which Node would refuse without an answer: this service is no proxy (RFC 9110, section 9.3.6). */
 export function refuseTunnels(fastify: FastifyInstance, connections: Connections, origins: Origins): void {
   fastify.server.on('connect', (_request, socket: Socket) => {
     socket.on('error', () => undefined);

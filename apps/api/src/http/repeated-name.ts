@@ -1,15 +1,15 @@
-/** A string, or what opens and closes around strings. No character of a string is read twice, however long it is. */
+/** A string, a bracket or a colon. The expression reads each character of a string once, so a long string costs linear time. */
 const TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\]:]/g;
 
 /**
- * The first name that an object of a JSON text has twice, whatever escapes it is written with; undefined when there is none. Of such
- * two `JSON.parse` keeps the last and others the first (RFC 8259, section 4), so who checks a request on its way may have seen
- * another than we do. RFC 7493, section 2.3, forbids them.
+ * The first name that an object of a JSON text has twice, also if escapes make the two look different; undefined when there is none.
+ * `JSON.parse` keeps the last of two values, other parsers the first (RFC 8259, section 4). So a gateway that checks a request may have
+ * seen another value than this service. RFC 7493, section 2.3, forbids repeated names.
  *
  * @param json a text that `JSON.parse` takes
  */
 export function repeatedName(json: string): string | undefined {
-  /** The names of each object that we are in; undefined: an array. */
+  /** The names of each open object; undefined stands for an array. */
   const objects: (Set<string> | undefined)[] = [];
   let text = '';
   for (const [token] of json.matchAll(TOKEN)) {

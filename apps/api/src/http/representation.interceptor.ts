@@ -12,8 +12,8 @@ import { Preconditions } from './preconditions.js';
 import { varyBy } from './vary.js';
 
 /**
- * Turns a handler's result into bytes, once, and adds their validator: answers to GET have a strong ETag, and become 304 if the caller has
- * them. Streams write their answers themselves, and have none.
+ * Turns a handler's result into bytes once. Answers to GET get a strong ETag of these bytes, and become 304 if the caller has them already.
+ * Streams write their answers themselves, and have no ETag.
  */
 @Injectable()
 export class RepresentationInterceptor implements NestInterceptor {
@@ -31,7 +31,7 @@ export class RepresentationInterceptor implements NestInterceptor {
         if (body instanceof EventStream) return this.events(body, request, reply);
         if (body instanceof LineStream) return this.lines(body, request, reply);
         if (body === undefined) {
-          // 204, which caches may keep unless it says otherwise (RFC 9110, section 15.1).
+          // Caches may keep a 204 unless a header forbids it (RFC 9110, section 15.1).
           void reply.header('cache-control', 'no-store');
           return undefined;
         }
@@ -61,7 +61,7 @@ export class RepresentationInterceptor implements NestInterceptor {
     void reply.headers(EVENT_STREAM_HEADERS);
     varyBy(reply, 'Authorization', 'Accept');
     if (request.method === 'HEAD') return stream.destroy();
-    // It passes no hook of the framework on its way out.
+    // This answer passes no hook of the framework.
     this.answers.begins(request, reply);
     stream.open(reply);
   }

@@ -11,16 +11,16 @@ const duration = new Histogram({
   registers: [registry],
 });
 
-/** Methods of some route. Any other method is one more value, however many clients make up. */
+/** The known methods. All others count as one value: clients may make up any number of them. */
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'PATCH', 'OPTIONS', 'PUT', 'DELETE']);
 
 /** Paths of the contract. Other pages (Swagger UI, the playground) are no operations. */
 const CONTRACT = /^\/(api\/v1|health)\//;
 
-/** Routes as the contract writes them, by the framework's form. */
+/** Routes as the contract writes them, keyed by the framework's form. */
 const routes = new Map<string | undefined, string>();
 
-/** The path of a request as the contract writes it, or `unknown`: never what a client sent. */
+/** The route of a request as the contract writes it, or `unknown`; never a text that a client sent. */
 export function routeOf(request: FastifyRequest): string {
   const { url } = request.routeOptions;
   let route = routes.get(url);

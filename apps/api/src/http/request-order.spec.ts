@@ -10,7 +10,7 @@ const post = (path: string): string => `POST ${path} HTTP/1.1\r\nHost: x\r\n\r\n
 describe('a request that came while others before it on its connection were under way', () => {
   let server: FastifyInstance;
   let done: string[];
-  /** Ends the first one's answer. */
+  /** Ends the answer of the first request. */
   let release: () => void;
   let begun: Promise<void>;
   let received: Promise<void>;

@@ -5,12 +5,12 @@ import type { Connections } from './connections.js';
 const SAFE = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
 
 /**
- * Lets requests that a client sends without waiting for answers ("pipelined") be done one after another, unless all of them are safe (RFC
- * 9112, section 9.3.2). Node starts them all at once, so the second of two messages might be stored first. Requests behind one whose answer
- * ended the connection are not done at all (section 9.6): their client learns that they got no answer.
+ * Handles pipelined requests, which a client sends without waiting for answers, one after another, unless all of them are safe (RFC 9112,
+ * section 9.3.2). Node starts them all at once, so the second of two messages might be stored first. If an answer ends the connection,
+ * later requests on it are dropped (section 9.6): their client sees that they got no answer.
  */
 export function keepRequestsInOrder(fastify: FastifyInstance, connections: Connections): void {
-  // The last moment before a request has an effect. Its body is read before, or it would keep the client from sending on.
+  // This is the last hook before a request has an effect. The body must be read before the wait, or the client could not send on.
   fastify.addHook('preHandler', ({ raw: { socket } }, reply, done) => {
     const connection = connections.of(socket);
     const answers = connection?.answers ?? [];

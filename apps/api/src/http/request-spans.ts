@@ -13,8 +13,8 @@ export function spanOf(request: FastifyRequest): Span | undefined {
 }
 
 /**
- * Makes a span for each request to the contract's paths, below its caller's if it names one. It ends with the answer, or with the stream.
- * Without traces no hook is added.
+ * Makes a span for each request to the contract's paths, as a child of the caller's span if the request names one. The span ends with the
+ * answer, or with the stream. Without traces no hook is added.
  */
 @Injectable()
 export class RequestSpans {

@@ -6,14 +6,14 @@ import helmet from 'helmet';
 type Policy = Readonly<Record<string, readonly string[]>>;
 
 /**
- * Headers of an answer that is no page: it loads and runs nothing, stands in no frame, is no other site's image or script, and is read by
- * its type only.
+ * Headers of an answer that is no page. A browser may load or run nothing from it, may not show it in a frame, may not use it as another
+ * site's image or script, and may not guess its type.
  */
 export const SECURITY_HEADERS = headersOf({ 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] });
 
 /**
- * Headers of one of our pages: it may load what `policy` says and nothing else, posts no forms, has the base that it says, and stands in no
- * frame. No window of another site that it opens, or that opened it, can reach into it.
+ * Headers of one of our pages. It may load only what `policy` allows, post no forms, not change its base, and not be shown in a frame.
+ * Windows of other sites cannot reach into it, whether they opened it or it opened them.
  */
 export function pageHeaders(policy: Policy): Readonly<Record<string, string>> {
   const all = { 'default-src': ["'none'"], 'base-uri': ["'none'"], 'form-action': ["'none'"], ...policy };
@@ -29,12 +29,12 @@ export function sendSecurityHeaders(fastify: FastifyInstance): void {
 }
 
 /**
- * What Helmet says, asked once. As a plugin it would be asked for each request, 7 µs of it, and set the headers on Node's own answer, which
- * keeps them for as long as a stream is open.
+ * Asks Helmet for its headers once. As a plugin, Helmet would take 7 µs of each request, and set the headers on Node's own answer, which
+ * would keep them in memory while a stream is open.
  *
- * Left out is what no browser heeds any more (`X-XSS-Protection`, `X-Download-Options`, `X-Permitted-Cross-Domain-Policies`), what
- * has no bearing here (`X-DNS-Prefetch-Control`, `Origin-Agent-Cluster`), and `Strict-Transport-Security`: it may be said over TLS only
- * (RFC 6797, section 7.2), and TLS ends before us. Whoever ends it says it.
+ * Some headers are left out. Browsers no longer heed `X-XSS-Protection`, `X-Download-Options` and `X-Permitted-Cross-Domain-Policies`.
+ * `X-DNS-Prefetch-Control` and `Origin-Agent-Cluster` change nothing here. `Strict-Transport-Security` is valid over TLS only (RFC 6797,
+ * section 7.2): the proxy that ends TLS must send it.
  */
 function headersOf(directives: Policy, opener?: 'same-origin'): Readonly<Record<string, string>> {
   const headers: Record<string, string> = {};

@@ -9,8 +9,8 @@ import { PUBLIC } from '../auth/public.decorator.js';
 import { unknownFields } from './validation.pipe.js';
 
 /**
- * Refuses a query where an operation takes none: a misspelt or misplaced field must not look understood. Operations with a query have a DTO
- * for it. Public operations are for probes, which may send anything.
+ * Refuses a query where an operation takes none: a client must learn that a misspelt or misplaced field has no effect. Operations with a
+ * query have a DTO for it. Public operations are for probes, which may send anything.
  */
 @Injectable()
 export class StrictQueryInterceptor implements NestInterceptor {

@@ -10,7 +10,7 @@ import { keepUnusedOpen } from './unused-connections.js';
 
 const HEADERS_MS = 200;
 const KEPT_MS = 600;
-/** What Node adds to it, and we too. */
+/** Node adds this to the time that it announces, and so does the service. */
 const GRACE_MS = 1_000;
 
 describe('a connection that was opened and not used', () => {

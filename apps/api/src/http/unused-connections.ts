@@ -2,14 +2,14 @@ import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 
 /**
- * Keeps a connection that was opened and not used yet for as long as one that is not used any more. Browsers and balancers open
- * some ahead of need, and count on both alike.
+ * Keeps a connection without any request open for as long as one that is idle after a request. Browsers and load balancers open connections
+ * in advance, and expect both to stay open.
  */
 export function keepUnusedOpen(server: Server, keepAliveMs: number): void {
   const unused = new WeakSet<Socket>();
   server.on('connection', (socket) => {
     unused.add(socket);
-    // Node adds this much to the time that it announces to clients, so that no request meets the end.
+    // Node waits this much longer than it announces to clients, so that no request meets a closing connection.
     socket.setTimeout(keepAliveMs + 1_000);
   });
   server.prependListener('request', ({ socket }) => {
@@ -18,9 +18,9 @@ export function keepUnusedOpen(server: Server, keepAliveMs: number): void {
 }
 
 /**
- * Whether Node complains that no request came on a connection on which nothing came at all. It times the first one from the moment
- * the connection opens, and its complaint would be answered with a `408` that nobody asked for: whatever was sent in that
- * moment would take it for its answer. From the first byte on Node times the request anew.
+ * Whether Node reports a missing request on a connection that has received no bytes. Node times the first request from the moment at which
+ * the connection opens. Such an error must not be answered: a request that the client sends at the same moment would take the `408` for its
+ * answer. At the first byte Node starts to time the request anew.
  */
 export function isUnused({ code }: NodeJS.ErrnoException, socket: Socket): boolean {
   return code === 'ERR_HTTP_REQUEST_TIMEOUT' && socket.bytesRead === 0;

@@ -6,15 +6,14 @@ import { type FieldFault, ServiceError } from '#errors/service-error.js';
 /** Field names come from the request and go into the answer, so they are shortened. */
 const LONGEST_FIELD = 100;
 
-/** Most unknown fields that are listed: a body may have tens of thousands, and an answer must not be many times as long as its request. */
+/** Most unknown fields that an error lists: a body may have tens of thousands, and the answer must not be many times as long. */
 const MOST_UNKNOWN = 20;
 
 /**
- * Checks bodies and queries against their DTO classes; fields that those do not know are refused, not dropped.
+ * Checks bodies and queries against their DTO classes; unknown fields are refused, not dropped.
  *
- * Nest's own pipe is not used: it takes `constructor` out of whatever comes in, and has class-transformer copy all of it,
- * which passes over what is called like a method of every object, unknown fields among them. (`__proto__` does not get
- * this far: see json-body.ts.)
+ * Nest's own pipe would not see all unknown fields. It removes `constructor` from the input, and class-transformer, which copies the rest,
+ * skips fields that are named like a method of all objects. (json-body.ts refuses `__proto__` before.)
  */
 @Injectable()
 export class StrictValidationPipe implements PipeTransform<unknown, Promise<unknown>> {
@@ -27,7 +26,7 @@ export class StrictValidationPipe implements PipeTransform<unknown, Promise<unkn
     // A missing body means no fields.
     const entries = Object.entries(value ?? {});
     const fields = Object.fromEntries(entries.filter(([field]) => known.has(field)));
-    // A query is all text, and its class converts it. A body has its types, and stays as it came.
+    // A query has only texts, which its DTO class converts. A body has typed values, which stay as they are.
     const dto = (
       type === 'query' ? plainToInstance(metatype, fields) : Object.assign(new metatype() as object, fields)
     ) as object;
@@ -55,7 +54,7 @@ export class StrictValidationPipe implements PipeTransform<unknown, Promise<unkn
   }
 }
 
-/** The unknown ones of `fields`, as faults; only the first, if there are many. */
+/** A fault for each of `fields` that is not known; at most {@link MOST_UNKNOWN}. */
 export function unknownFields(fields: readonly string[], known: ReadonlySet<string> = new Set()): FieldFault[] {
   return fields
     .filter((field) => !known.has(field))

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 
-/** Calls `closed` once when the client has all of an answer, or has left. */
+/** Calls `closed` once, when the client has the whole answer or has left. */
 export function whenClosed(response: ServerResponse, closed: () => void): void {
   const { socket } = response.req;
   const done = (): void => {
@@ -9,9 +9,9 @@ export function whenClosed(response: ServerResponse, closed: () => void): void {
     closed();
   };
   response.on('close', done);
-  // An answer that waits behind another on its connection gets no event when that ends.
+  // An answer that waits behind another gets no event when the connection ends.
   if (response.socket === null) {
-    socket.setMaxListeners(0); // as many may wait as the client cares to send
+    socket.setMaxListeners(0); // a client may send any number of requests
     socket.on('close', done);
   }
 }

@@ -13,11 +13,11 @@ const CONTROL = /\p{Cc}/u;
 const QUOTED = /^"(?:[ !#-[\]-~]|\\["\\])+"$/;
 
 /**
- * The request's `Idempotency-Key`, undefined when it has none. Its content is the client's affair.
+ * The request's `Idempotency-Key`; undefined: it has none. The client chooses the content.
  *
- * The standard to come wants it quoted (draft-ietf-httpapi-idempotency-key-header, section 2.1), and most clients send it bare. So the
- * quotes are no part of it: a client that keeps a key and sends it again through another library means the same request.
- * @throws ServiceError `validation_failed` for what cannot be one
+ * The draft of the standard wants the key quoted (draft-ietf-httpapi-idempotency-key-header, section 2.1), and most clients send it without
+ * quotes. So the quotes are no part of the key: a client may store a key and send it again through another library.
+ * @throws ServiceError `validation_failed` for an invalid key
  */
 export function readRequestKey(request: FastifyRequest): RequestKey | undefined {
   const given = request.raw.headersDistinct[HEADER.toLowerCase()];
@@ -31,15 +31,15 @@ export function readRequestKey(request: FastifyRequest): RequestKey | undefined 
   return { key, fingerprint: fingerprintOf(request) };
 }
 
-/** The text between the quotes. A text that is not quoted as a whole is left as it is. */
+/** Removes the quotes of a text that is quoted as a whole. */
 function unquoted(text: string): string {
   return QUOTED.test(text) ? text.slice(1, -1).replace(/\\(["\\])/g, '$1') : text;
 }
 
-/** Node reads a header's bytes as Latin-1; a client that sends other letters sends them as UTF-8. */
+/** Decodes a header as UTF-8: Node reads its bytes as Latin-1, and clients send non-ASCII letters in UTF-8. */
 function asSent(header: string): string {
   try {
-    // All of its characters count: two keys are the same only if they are equal.
+    // A byte order mark is part of the key: two keys are the same only if all their characters are.
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Buffer.from(header, 'latin1'));
   } catch {
     return header;
@@ -47,8 +47,8 @@ function asSent(header: string): string {
 }
 
 /**
- * A fingerprint that is the same for requests that ask for the same: method, path and body as parsed, in any order of the body's fields.
- * How the client waits is no part of it.
+ * A fingerprint that is equal for equal requests. It covers the method, the path and the parsed body, in any order of the body's fields. It
+ * does not cover how long the client waits.
  */
 function fingerprintOf({ method, routeOptions, params, body }: FastifyRequest): Buffer {
   const path = Object.values(params as Record<string, string>).map((value) => value.toLowerCase());
@@ -59,7 +59,7 @@ function fingerprintOf({ method, routeOptions, params, body }: FastifyRequest): 
 function inOrder(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(inOrder);
   if (typeof value !== 'object' || value === null) return value;
-  // As pairs: an object would put fields that look like numbers first.
+  // Pairs keep the sorted order; an object would put numeric names first.
   return Object.entries(value)
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([name, inner]) => [name, inOrder(inner)]);
@@ -70,7 +70,7 @@ export const TheRequestKey = createParamDecorator((_: unknown, context: Executio
   readRequestKey(context.switchToHttp().getRequest<FastifyRequest>()),
 );
 
-/** Marks an answer as that of an earlier request with the same key. */
+/** Marks an answer as the answer to an earlier request with the same key. */
 export function sendReplayed(reply: FastifyReply, replayed: boolean): void {
   if (replayed) void reply.header('idempotent-replayed', 'true');
 }

@@ -4,14 +4,14 @@ import { IdempotencyKey } from '#database/entities/idempotency-key.entity.js';
 import type { RequestKey } from '#database/request-key.js';
 import { ServiceError } from '#errors/service-error.js';
 
-/** Effects of earlier requests with a key. The statements that make the effects store the keys. */
+/** Finds the effects of earlier requests with a key. The statement with a request's effect also stores its key. */
 @Injectable()
 export class KeptRequests {
   constructor(private readonly manager: EntityManager) {}
 
   /**
    * Finds the effect of the user's earlier request with this key; undefined: there is no key, or it is new. @throws ServiceError
-   * `idempotency_key_reused` when the key was used for something else
+   * `idempotency_key_reused` when the key was used for another request
    */
   async find(
     userId: string,

@@ -3,33 +3,33 @@ import { JobFeed } from '#feed/job-feed.js';
 import { within } from '#process/within.js';
 import { WorkerWaker } from '#queue/worker-waker.js';
 
-/** How long an unanswered ticket keeps others from being made, in milliseconds. The time doubles with each that is not answered. */
+/** How long an unanswered ticket prevents the next one, in milliseconds. The time doubles with each unanswered ticket. */
 const UNANSWERED_MS = 100;
 const LONGEST_UNANSWERED_MS = 400;
 
-/** After this time, in milliseconds, a job without a ticket is left to the tickets that were made, and to the reconciler. */
+/** After this time, in milliseconds, a job without a ticket gets none: earlier tickets or the reconciler wake a worker for it. */
 const LEFT_ALONE_MS = 1_000;
 
 interface Due {
   readonly jobId: string;
   readonly attempt: number;
   readonly since: number;
-  /** Called when an attempt has begun, or the job has ended. */
+  /** Called when the job's attempt has begun, or the job has ended. */
   readonly begun: () => void;
   /** The same for the job that has a ticket. */
   answered?: () => void;
 }
 
 /**
- * Makes tickets for jobs that this process has accepted. It never waits, and no request waits for it.
+ * Makes tickets for the jobs that this process has accepted. No request waits for it.
  *
- * It has one unanswered ticket at a time: it makes no other until the job of the last one runs. A worker that is woken takes everything
- * that is due, so jobs that came meanwhile may run by then. A lone turn gets its ticket at once; under load many turns share a ticket, and
- * most need none. While all workers are full tickets become rare, and one waits for the first worker with a free slot.
+ * Only one ticket is unanswered at a time: the next one is made when the job of the last one runs. A woken worker claims all due jobs, so
+ * jobs that were accepted meanwhile may run by then. A single turn gets its ticket at once; under load many turns share a ticket, and most
+ * need none. While all workers are full, tickets become rare, and one waits for the first worker with a free slot.
  */
 @Injectable()
 export class DueJobs implements BeforeApplicationShutdown {
-  /** Jobs without a ticket, in the order in which they came. */
+  /** Jobs without a ticket, in order of arrival. */
   private readonly waiting = new Map<string, Due>();
   private makingTickets = false;
   private closing = false;
@@ -40,7 +40,7 @@ export class DueJobs implements BeforeApplicationShutdown {
     private readonly waker: WorkerWaker,
   ) {}
 
-  /** A job's next attempt is due and committed. */
+  /** Adds a job whose next attempt is due and committed. */
   add(jobId: string, attempt = 1): void {
     if (this.waiting.has(jobId)) return;
     if (this.closing) return void this.waker.wakeForJob(jobId, attempt);
@@ -62,7 +62,7 @@ export class DueJobs implements BeforeApplicationShutdown {
     if (!this.makingTickets) void this.makeTickets();
   }
 
-  /** The process is about to end, so every job without a ticket gets one now. */
+  /** The process is about to end, so each job without a ticket gets one now. */
   beforeApplicationShutdown(): void {
     this.closing = true;
     for (const { jobId, attempt, begun: begun } of this.waiting.values()) {

@@ -32,14 +32,14 @@ export class JobEvents implements BeforeApplicationShutdown {
     return this.open.size;
   }
 
-  /** Takes one of the user's stream slots. Give it to {@link stream}, or give it back. @throws ServiceError `rate_limited` */
+  /** Takes one of the user's stream slots. The caller passes it to {@link stream}, or gives it back. @throws ServiceError `rate_limited` */
   reserve(userId: string): Promise<StreamSlot> {
     return this.streams.enter(userId);
   }
 
   /**
-   * Streams a job from any state until it is final. Leaving changes nothing for the job. A job that was `accepted` at this moment is
-   * streamed from there, without a first read. @throws ServiceError `not_found`
+   * Streams a job from any state until it is final. A client that leaves does not affect the job. `accepted`: the row of a job that was
+   * just accepted, which saves the first read. @throws ServiceError `not_found`
    */
   async stream(request: StreamRequest, slot: StreamSlot, accepted?: JobRow): Promise<EventStream> {
     const jobStream = new JobStream(request, this.reads, this.jobs, this.replies);
@@ -47,7 +47,7 @@ export class JobEvents implements BeforeApplicationShutdown {
     jobStream.endWithToken(2 * BEAT_MS);
     jobStream.stream.onceClosed(() => slot.leave());
     try {
-      // A client's first read belongs to its request, and does not queue behind those of streams.
+      // The first read belongs to the client's request, so it does not queue behind the reads of other streams.
       await jobStream.start(() => readJobWithDraft(this.manager, request.jobId, request.userId), accepted);
     } catch (error) {
       jobStream.stream.destroy();
@@ -57,7 +57,7 @@ export class JobEvents implements BeforeApplicationShutdown {
     return jobStream.stream;
   }
 
-  /** Streams end in order. Their clients resume in another process. */
+  /** Ends all streams properly. Their clients resume in another process. */
   beforeApplicationShutdown(): void {
     this.closing = true;
     this.open.stop();
@@ -65,7 +65,7 @@ export class JobEvents implements BeforeApplicationShutdown {
   }
 }
 
-/** Sends a beat. It also ends the stream with its token, if that ends before the next beat, which may be late. */
+/** Sends a beat. If the token ends before the next beat, which may be late, a timer ends the stream with the token. */
 function beat(jobStream: JobStream): void {
   jobStream.stream.beat();
   jobStream.endWithToken(2 * BEAT_MS);

@@ -32,11 +32,11 @@ export interface StreamRequest {
   readonly requestId: string;
   /** The text that the client has. */
   readonly from: TextPosition;
-  /** When the caller's token ends (milliseconds since the epoch): the stream ends with it, and has nothing that comes later. */
+  /** When the caller's token ends (milliseconds since the epoch): the stream ends with it, and sends nothing later. */
   readonly until: number;
 }
 
-/** One client's stream of a job. The row decides; notices say when to read it, and pieces are shown in between. */
+/** One client's stream of a job. The row is decisive: notices say when to read it, and pieces are sent in between. */
 export class JobStream {
   readonly stream = new EventStream();
   private have: TextPosition;
@@ -64,7 +64,7 @@ export class JobStream {
   /** Begins the stream, from where the client is. @throws ServiceError `not_found` */
   async start(read: Read, accepted?: JobRow): Promise<void> {
     if (accepted !== undefined) {
-      // The job is committed, so the client must learn of it even if the store is away now.
+      // The job is committed, so the client must learn of it even if the database is away now.
       this.showState(accepted, eventId(this.have));
       return this.readAgain(read);
     }
@@ -77,7 +77,7 @@ export class JobStream {
     this.afterRead();
   }
 
-  /** Ends the stream at the end of its token, if that is within `ms`: so few streams need a timer at a time. */
+  /** Ends the stream with its token, if the token ends within `ms`. So only few streams need a timer at a time. */
   endWithToken(ms: number): void {
     const { until } = this.request;
     if (this.endsWithToken || until - Date.now() > ms) return;
@@ -95,7 +95,7 @@ export class JobStream {
       .catch((error: unknown) => {
         // The client reconnects and sees the current state.
         const { jobId, requestId } = this.request;
-        // Its chat was deleted. There is nothing more to stream, and a client that reconnects learns that.
+        // The chat was deleted. A client that reconnects gets the error.
         if (error instanceof ServiceError && error.code === 'not_found') return this.stream.end();
         const entry = logLine('a stream failed', { request_id: requestId, job_id: jobId }, error);
         if (isStoreAway(error)) logger.warn(entry);
@@ -123,7 +123,7 @@ export class JobStream {
     this.showState(job, eventId(this.have));
     if (job.status !== 'running') return;
     this.showText(job.draft);
-    // The worker has more text than it has saved.
+    // The worker may have more text than the row.
     this.ask();
   }
 
@@ -153,8 +153,8 @@ export class JobStream {
   }
 
   /**
-   * Attempts share only the text of finished steps. The client has the text of a step only if the attempt that the client saw, or an earlier
-   * one, has finished it. A client that saw a later attempt has text of another job, or of a lost database.
+   * Attempts share only the text of finished steps. The client has a step's text only if the attempt that it saw, or an earlier one,
+   * finished the step. A client that saw a later attempt has text of another job, or of a lost database.
    */
   private showAttempt(attempt: number, steps: readonly StepEnd[]): void {
     const { have } = this;
@@ -162,7 +162,7 @@ export class JobStream {
     const seen = have.attempt > attempt ? [] : steps.filter((step) => step.attempt <= have.attempt);
     const offset = Math.min(have.offset, Math.max(0, ...seen.map(({ endsAt }) => endsAt)));
     this.have = { attempt, offset };
-    // A client cannot have text of a job that has not begun: it belongs to another job, or to a lost database.
+    // Before an attempt begins there is no text. If the client has some, it belongs to another job, or to a lost database.
     if (offset < have.offset) this.send('reset', eventId(this.have), { attempt: Math.max(attempt, 1), offset });
   }
 
@@ -178,7 +178,7 @@ export class JobStream {
     else this.stream.end();
   }
 
-  /** The rest of the text so far. */
+  /** Sends the part of the text that the client lacks. */
   private showText(text: string): void {
     if (text.length > this.have.offset) this.showDelta(text.slice(this.have.offset));
   }

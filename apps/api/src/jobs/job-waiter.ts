@@ -17,8 +17,8 @@ export class JobWaiter implements BeforeApplicationShutdown {
   ) {}
 
   /**
-   * Takes one of the user's places for waiting requests, to be given back; undefined: there is none. A wait is a wish (RFC 7240, section
-   * 2), so a user who has too many is answered at once.
+   * Takes one of the user's places for waiting requests. A wait is only a preference (RFC 7240, section 2), so a request without a place is
+   * answered at once. @returns gives the place back; undefined: no place is free
    */
   enter(userId: string): (() => void) | undefined {
     const waiting = this.waiting.get(userId) ?? 0;
@@ -32,8 +32,8 @@ export class JobWaiter implements BeforeApplicationShutdown {
   }
 
   /**
-   * Watches a job from now on. Open a watch before the job's state is read (or the job is made), so that no change falls in between, and
-   * close it. `untilTheEnd`: the watch goes on when the process is told to stop. It is for short waits only.
+   * Watches a job from now on. Open the watch before reading the job's state or making the job, so that no change is missed, and close it
+   * afterwards. `untilTheEnd`: the watch goes on when the process stops; use it for short waits only.
    */
   watch(jobId: string, { untilTheEnd = false } = {}): JobWatch {
     return untilTheEnd
@@ -41,7 +41,7 @@ export class JobWaiter implements BeforeApplicationShutdown {
       : new JobWatch(jobId, this.feed, this.releases, () => this.closing);
   }
 
-  /** Waiting requests are answered with the job as it is. Their clients go on by polling. */
+  /** Ends all waits, so that each request is answered with the job as it is. The clients then poll. */
   beforeApplicationShutdown(): void {
     this.closing = true;
     for (const release of [...this.releases]) release();
@@ -68,7 +68,7 @@ export class JobWatch {
 
   /**
    * Waits until the job may be final, at most until `deadline` (milliseconds since the epoch). @returns false when the time is up, the
-   * client has left, or the process stops: answer with the job as it is
+   * client has left, or the process stops
    */
   async untilMaybeFinal(deadline: number, left: AbortSignal): Promise<boolean> {
     if (!this.changed) {

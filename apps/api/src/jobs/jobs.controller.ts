@@ -59,7 +59,7 @@ export class JobsController {
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<EventStream | undefined> {
-    // The header is newer: a client that reconnects by itself repeats its address.
+    // The header is newer: a client that reconnects automatically repeats its address.
     const from =
       lastEventId === undefined
         ? readEventId('last_event_id', query.last_event_id)

@@ -16,7 +16,7 @@ import { presentJob } from './present-job.js';
 
 /** A job after a wait. */
 export interface AwaitedJob extends JobAndMessage {
-  /** There was no wait: too many requests of its user wait. */
+  /** The request did not wait: too many requests of its user wait already. */
   readonly atOnce?: true;
 }
 
@@ -29,7 +29,7 @@ export class JobsService {
     private readonly rows: RowQueues,
   ) {}
 
-  /** Makes a ticket for a job that has not begun: the process that accepted it may have died before it made one. */
+  /** Makes a ticket for a job that has not begun: the process that accepted the job may have died before making one. */
   wakeAgain(job: JobRow): void {
     if (job.status === 'queued' && job.attempts === 0) this.due.add(job.id);
   }
@@ -88,20 +88,20 @@ export class JobsService {
   }
 
   /**
-   * Cancels a job; a second cancel is fine. The worker of a running job cancels it, since it alone has all of the text. If that takes too
-   * long, we do.
+   * Cancels a job; a second cancel has no effect. The worker of a running job cancels it, since only that worker has the whole text. If
+   * that takes too long, this process cancels it.
    * @throws ServiceError `not_found`, `precondition_failed`, `invalid_transition` (it has ended otherwise)
    */
   async cancel(userId: string, jobId: string, preconditions?: Preconditions): Promise<JobAndMessage> {
     if (preconditions?.any === true) {
-      // It needs no lock: from here on the job can only go forward, and an ended job is not canceled.
+      // The check needs no lock: from here on the job can only go forward, and an ended job is not canceled.
       const { job, message } = await this.get(userId, jobId);
       preconditions.assertMayChange(presentJob(job, message));
     }
     const watch = this.waiter.watch(jobId, { untilTheEnd: true });
     try {
       if (await askCancel(this.manager, jobId, userId)) {
-        // It is carried out even if the client has left.
+        // The cancel goes on even if the client has left.
         const never = new AbortController().signal;
         await this.waitUntilFinal(watch, userId, jobId, CANCEL_MS / 1_000, never);
       }

@@ -6,7 +6,7 @@ import { SharedReads } from './shared-reads.js';
 const tick = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 describe('what streams read', () => {
-  /** Each query waits to be answered. */
+  /** Each query waits for its answer. */
   const setUp = (): { reads: SharedReads; queries: { jobId: string; answer: (rows: unknown[]) => void }[] } => {
     const queries: { jobId: string; answer: (rows: unknown[]) => void }[] = [];
     const query = (_sql: string, [jobId]: [string]): Promise<unknown[]> =>
@@ -20,7 +20,7 @@ describe('what streams read', () => {
     const thousand = Array.from({ length: 1_000 }, () => reads.read('a', 'ana'));
     await tick();
     expect(queries).toHaveLength(1);
-    // That read may have been too early for this one.
+    // The first read may have been too early for the change that this one is for.
     const later = reads.read('a', 'ana');
     await tick();
     expect(queries).toHaveLength(2);

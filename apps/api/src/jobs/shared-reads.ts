@@ -5,20 +5,20 @@ import { type JobWithDraft, readJobWithDraft } from '#jobs/read.js';
 import { Semaphore } from '../limits/semaphore.js';
 import type { TextPosition } from './text-position.js';
 
-/** Most reads at a time: the pool must have connections left for requests. */
+/** Most reads at a time: requests need connections of the pool, too. */
 const AT_ONCE = 4;
 
 /**
- * Reads and questions of streams after a change. All streams of a job learn of it at the same moment, and all streams of the process when
- * the feed was cut. One read, and one question, serves all streams that want it before it begins, and a few reads run at a time. With a
- * read for each stream, thousands would keep every request waiting for a connection.
+ * Reads jobs, and asks workers for text, on behalf of streams. After a change all streams of a job need a read at the same moment; after a
+ * cut of the feed all streams of the process do. So the streams of a job share one read and one question, and only a few reads run at a
+ * time. Thousands of separate reads would keep requests waiting for a connection.
  */
 @Injectable()
 export class SharedReads {
   /** Reads that have not begun. */
   private readonly due = new Map<string, Promise<JobWithDraft | undefined>>();
   private readonly reads = new Semaphore(AT_ONCE);
-  /** Questions that were not sent yet, by job. */
+  /** Questions that have not been sent, by job. */
   private readonly lacks = new Map<string, TextPosition>();
 
   constructor(
@@ -26,7 +26,7 @@ export class SharedReads {
     private readonly replies: ReplyFeed,
   ) {}
 
-  /** Reads a user's job at some moment after this one. */
+  /** Reads a user's job at some moment after the call. */
   read(jobId: string, userId: string): Promise<JobWithDraft | undefined> {
     const key = `${jobId} ${userId}`;
     let read = this.due.get(key);
@@ -42,7 +42,7 @@ export class SharedReads {
     return read;
   }
 
-  /** Asks for an attempt's text from an offset on. The lowest offset of this moment counts for all. */
+  /** Asks for an attempt's text from an offset on. Questions of the same moment become one, with the lowest offset. */
   ask(jobId: string, from: TextPosition): void {
     const asked = this.lacks.get(jobId);
     if (asked === undefined) {
@@ -56,7 +56,7 @@ export class SharedReads {
   }
 }
 
-/** Nobody has the text of an attempt that is over. */
+/** Whether `one` asks for more than `other`. A later attempt counts as more: no worker has the text of an earlier one. */
 function lacksMore(one: TextPosition, other: TextPosition): boolean {
   return one.attempt > other.attempt || (one.attempt === other.attempt && one.offset < other.offset);
 }

@@ -1,9 +1,8 @@
-/** A period has this many groups of members. */
+/** A period visits this many groups of members, one after the other. */
 const GROUPS = 100;
 
 /**
- * Visits each of its members once a period, a few at a time. Ten thousand visits at once would keep every request waiting, and make all
- * their garbage at once, too.
+ * Visits each member once a period, a few at a time. Ten thousand visits at once would delay all requests, and create much garbage at once.
  */
 export class StaggeredTimer<T> {
   private readonly groups = Array.from({ length: GROUPS }, () => new Set<T>());

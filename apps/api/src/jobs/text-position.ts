@@ -1,6 +1,6 @@
 import { invalidField } from '#errors/service-error.js';
 
-/** A text position: how much of a reply a client has, as the attempt and the length of its text in UTF-16 code units. */
+/** A text position: how much of a reply a client has. `offset` counts UTF-16 code units of the attempt's text. */
 export interface TextPosition {
   readonly attempt: number;
   readonly offset: number;
@@ -18,7 +18,7 @@ const EVENT_ID = /^(\d{1,9})\.(\d{1,9})$/;
 
 /**
  * Reads the id of the last event that a client received; no id: it received none. @throws ServiceError `validation_failed` for a text that
- * no event had as its id
+ * cannot be an event's id
  */
 export function readEventId(field: string, id: string | undefined): TextPosition | typeof END {
   if (id === undefined || id === '') return { attempt: 0, offset: 0 };

@@ -5,20 +5,20 @@ import { countUnfinished } from '#limits/unfinished-turns.js';
 import type { Settings } from '#settings/settings.js';
 import { refusedFor } from './limit-metrics.js';
 
-/** How long a count is used, in milliseconds. */
+/** How long a count stays valid, in milliseconds. */
 const FRESH_MS = 1_000;
 
 const RETRY_AFTER_SECONDS = '5';
 
 /**
- * Keeps the service from accepting more turns than it can finish: beyond a number of unfinished turns it is better to refuse at once. They
- * are counted at most once a second while turns come; what this process accepts in between is added. So the limit may be exceeded by what
- * other processes accept within a second.
+ * Limits the number of unfinished turns of the whole service: above it, refusing a turn at once is better than a long wait. While turns
+ * arrive, the unfinished ones are counted at most once a second. This process adds the turns that it accepts in between. So the limit may
+ * be exceeded by the turns that other processes accept within a second.
  */
 @Injectable()
 export class Capacity {
   private unfinished = 0;
-  /** Accepted since the current count began, which may not have seen them. */
+  /** Turns accepted here since the current count began, which may not include them. */
   private since = 0;
   private countedAt = -Infinity;
   private counting: Promise<void> | undefined;
@@ -44,7 +44,7 @@ export class Capacity {
     );
   }
 
-  /** A turn was accepted here. */
+  /** Notes that this process has accepted a turn. */
   accepted(): void {
     this.unfinished += 1;
     this.since += 1;
@@ -58,7 +58,7 @@ export class Capacity {
         this.unfinished = unfinished + this.since;
         this.countedAt = performance.now();
       })
-      // A request that has a turn to send finds out by itself that the store is away.
+      // If the database is away, the request learns it from its own statement.
       .catch(() => undefined)
       .finally(() => (this.counting = undefined));
     return this.counting;

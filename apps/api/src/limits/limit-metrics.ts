@@ -1,7 +1,7 @@
 import { Counter } from 'prom-client';
 import { registry } from '#telemetry/registry.js';
 
-/** Limits that a request may meet: those of its user, and `service`, which is that of all users together. */
+/** The limits that may refuse a request: those of its user, and `service`, the limit of all users together. */
 const LIMITS = ['turns', 'unfinished', 'tokens', 'streams', 'service'] as const;
 
 const limited = new Counter({
@@ -10,7 +10,7 @@ const limited = new Counter({
   labelNames: ['limit'],
   registers: [registry],
 });
-// They exist from the start: Prometheus does not see an increase from nothing.
+// Each counter begins at 0: Prometheus sees no increase when a new counter appears.
 for (const limit of LIMITS) limited.inc({ limit }, 0);
 
 /** Counts a request that was refused. */

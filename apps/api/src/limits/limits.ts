@@ -53,14 +53,14 @@ export class Limits {
   }
 
   /**
-   * The limits for a request that stores something without asking the model: a message, a new chat. It takes a turn of the user's minute,
-   * which bounds how fast one user can fill the database.
+   * The limits for a request that only stores something: a message, or a new chat. It counts as one of the user's turns per minute, which
+   * limits how fast a user can fill the database.
    */
   get ofStoring(): UserLimits {
     return { ...NO_LIMITS, turnsPerMinute: this.limits.turnsPerMinute };
   }
 
-  /** Reports what is left after a turn was accepted. */
+  /** Reports the rest of the limit after a turn was accepted. */
   sendRemaining(reply: FastifyReply, left: Allowance | undefined): void {
     if (left === undefined || this.policies.turns === undefined) return;
     void reply
@@ -68,11 +68,11 @@ export class Limits {
       .header('ratelimit', `"turns";r=${left.turns};t=${left.fullAfterSeconds}`);
   }
 
-  /** Why the user's turn was not accepted, if a limit was the reason; or which of `limits` it was. */
+  /** The error if a limit was the reason for not accepting the user's turn. `limits`: the limits that applied. */
   async refusal(userId: string, limits: UserLimits = this.limits): Promise<ServiceError | undefined> {
     const reached = await reachedLimit(this.manager, userId, limits);
     if (reached === undefined) return undefined;
-    // It may have been taken before the unfinished turns were counted.
+    // The user rate may have counted this turn before the unfinished turns were counted.
     if (reached.limit === 'unfinished') await giveBackTurn(this.manager, userId, limits);
     return this.reached(reached);
   }

@@ -6,11 +6,11 @@ import { OpenStreams } from './open-streams.js';
 
 const LIMITS = { openStreams: 2 } as Settings['limits'];
 
-/** Longer than streams that close are gathered for. */
+/** Waits longer than closed streams are gathered. */
 const gathered = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 80));
 
 describe('the streams of a user', () => {
-  /** As many as the table has. */
+  /** How many streams the table counts. */
   let counted: number;
   let statements: string[];
   let closes: () => Promise<void>;

@@ -11,17 +11,17 @@ import { Limits } from './limits.js';
 const BEAT_MS = 10_000;
 const ALIVE_SECONDS = 30;
 
-/** Streams that close within this time, in milliseconds, are written off together. */
+/** One statement removes all streams that close within this time, in milliseconds. */
 const GATHER_MS = 50;
 
-/** How long writing off all of this process's streams may take when it stops, in milliseconds. */
+/** How long the removal of all streams of this process may take when it stops, in milliseconds. */
 const FAREWELL_MS = 1_000;
 
 const RETRY_AFTER_SECONDS = 1;
 
 /** A user's stream slot. */
 export interface StreamSlot {
-  /** Gives it back; a second call does nothing. */
+  /** Gives the slot back; a second call does nothing. */
   leave(): void;
 }
 
@@ -51,8 +51,8 @@ const FORGET = `
   DELETE FROM open_streams WHERE process = $1`;
 
 /**
- * Counts each user's open streams, over all processes. The count is in PostgreSQL, in tables that a crash may empty. A process that died no
- * longer counts half a minute later. A process without streams reports nothing.
+ * Counts each user's open streams, over all processes. The count is in PostgreSQL, in unlogged tables, which a crash may empty. Streams of
+ * a dead process count for half a minute more. A process without streams reports nothing.
  */
 @Injectable()
 export class OpenStreams implements BeforeApplicationShutdown {
@@ -60,12 +60,12 @@ export class OpenStreams implements BeforeApplicationShutdown {
   private readonly process = newId();
   /** This process's streams, by user. */
   private readonly open = new Map<string, number>();
-  /** Streams that are closed and still counted, and those that are being written off. */
+  /** Closed streams that still count, and those that are being removed. */
   private readonly closed = new Map<string, number>();
   private closing = new Map<string, number>();
   private writing: Promise<void> | undefined;
   private beatAt = -Infinity;
-  /** Whether the tables have all of this process's streams. */
+  /** Whether the tables have all streams of this process. */
   private written = true;
   private beating: Promise<void> | undefined;
   private timer: NodeJS.Timeout | undefined;
@@ -76,7 +76,7 @@ export class OpenStreams implements BeforeApplicationShutdown {
     private readonly settings: Settings['limits'],
   ) {}
 
-  /** Takes a slot for one more stream of the user's. @throws ServiceError `rate_limited` */
+  /** Takes a slot for one more stream of the user. @throws ServiceError `rate_limited` */
   async enter(userId: string): Promise<StreamSlot> {
     const most = this.settings.openStreams;
     if (most === undefined) return FREE;
@@ -94,7 +94,7 @@ export class OpenStreams implements BeforeApplicationShutdown {
     };
   }
 
-  /** A user who has just left and comes back, as with each next turn, gets the slot that is still counted. */
+  /** Takes over the slot of a stream that was just closed and still counts, as when a user sends the next turn. */
   private takeOver(userId: string): boolean {
     const left = this.closed.get(userId) ?? 0;
     if (left > 1) this.closed.set(userId, left - 1);
@@ -126,7 +126,7 @@ export class OpenStreams implements BeforeApplicationShutdown {
     return this.writing;
   }
 
-  /** If the store is away, a later report does it. */
+  /** Removes the closed streams from the tables. If the database is away, a later report removes them. */
   private async writeClosed(): Promise<void> {
     await sleep(GATHER_MS);
     while (this.closed.size > 0) {
@@ -143,7 +143,7 @@ export class OpenStreams implements BeforeApplicationShutdown {
     }
   }
 
-  /** Reports that this process lives, if it holds streams. */
+  /** Reports that this process is alive, if it holds streams. */
   private async keep(): Promise<void> {
     if (this.open.size === 0 && this.closed.size === 0) {
       clearInterval(this.timer);
@@ -165,7 +165,7 @@ export class OpenStreams implements BeforeApplicationShutdown {
   private async write(): Promise<void> {
     const [row] = await this.manager.query<{ fresh: boolean }[]>(BEAT, [this.process]);
     this.beatAt = performance.now();
-    // It is done the first time, and again if the tables were emptied or this process counted as dead.
+    // The streams are written the first time, and again if the tables were emptied or this process counted as dead.
     if (row?.fresh === true) this.written = false;
     if (this.written) return;
     await this.manager.query(SWEEP);

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from '@jest/globals';
 import { type LockedRows, RowQueues } from './row-queues.js';
 
-/** A write that goes on until it is told to end. */
+/** A write that goes on until the test ends it. */
 class Write {
   begun = false;
   readonly done: Promise<unknown>;
@@ -26,7 +26,7 @@ class Write {
 
 const inVain = Object.assign(new Error('canceling statement due to lock timeout'), { code: '55P03' });
 
-/** Which of them are in the database. */
+/** Which of the writes have begun. */
 const begun = async (...writes: readonly Write[]): Promise<boolean[]> => {
   await sleep(0);
   return writes.map((write) => write.begun);

@@ -7,17 +7,17 @@ export interface LockedRows {
   readonly user?: string;
 }
 
-/** Every request waits in one queue after the other in this order, so that no two wait for one another. */
+/** Each request enters the queues in this order, so that two requests never wait for each other. */
 const ORDER = ['chat', 'job', 'user'] as const;
 
-/** The part of a pool's connections that requests which lock rows may hold at once. The others are for requests that only read. */
+/** The share of the pool's connections that requests with row locks may hold at once. The rest is for requests that only read. */
 const SHARE = 0.8;
 
 /** How long requests wait, in milliseconds. */
 export interface Waits {
-  /** At most: as long as for a connection. */
+  /** The longest wait: as long as for a connection. */
   readonly longest: number;
-  /** Until another request's failed wait counts for this one, too: nearly as long as PostgreSQL waits for a lock. */
+  /** After this wait, another request's failure to get the lock counts for this one, too: nearly as long as PostgreSQL waits for a lock. */
   readonly vain: number;
 }
 
@@ -43,7 +43,7 @@ class Queue {
     return this.taken === 0;
   }
 
-  /** Takes a place, now or when it is free. @throws ServiceError `unavailable` at the deadline, or what {@link refuse} is given */
+  /** Takes a place, now or when one is free. @throws ServiceError `unavailable` at the deadline, or the error given to {@link refuse} */
   async enter(deadline: number): Promise<void> {
     if (this.taken < this.places) {
       this.taken += 1;
@@ -69,17 +69,18 @@ class Queue {
     else next.begin();
   }
 
-  /** Refuses requests that came before a moment. */
+  /** Refuses the requests that entered before `before`. */
   refuse(error: unknown, before: number): void {
     for (const waiter of this.waiting) if (waiter.since <= before) waiter.refuse(error);
   }
 }
 
 /**
- * Lets requests that lock the same row wait in this process instead of each with a connection: one of them is in the database, the others
- * wait behind it. Otherwise a row that another session holds would use up the pool, and every request would wait for a connection.
+ * Lets requests for the same row wait in this process, where they hold no connection. One of them is in the database, the others wait
+ * behind it. Otherwise the requests for one locked row could use up the pool, and all other requests would wait for a connection.
  *
- * A user's row is locked before the chat's, so a request that waits for a chat holds up its user's others. So users have queues, too.
+ * The statements lock a user's row before the chat's, so a request that waits for a chat delays all others of its user. Therefore users
+ * have queues, too.
  */
 export class RowQueues {
   private readonly queues = new Map<string, Queue>();
@@ -93,9 +94,9 @@ export class RowQueues {
   }
 
   /**
-   * Runs a write once no other request of this process locks its rows. When a request did not get its lock, those that have waited behind
-   * it for as long are refused as well: in the database they would have waited in vain beside it. @throws ServiceError `unavailable`, or
-   * what the write throws
+   * Runs a write once no other request of this process locks its rows. When a request does not get its lock, the requests that have waited
+   * behind it for as long are refused as well: in the database they would have failed with it. @throws ServiceError `unavailable`, or what
+   * the write throws
    */
   async run<T>(rows: LockedRows, write: () => Promise<T>): Promise<T> {
     const deadline = performance.now() + this.waits.longest;
@@ -116,7 +117,7 @@ export class RowQueues {
         this.connections.leave();
       }
     } catch (error) {
-      // It does not refuse requests that wait only for the same user, and write into other chats.
+      // Only the first queue refuses its requests: those that wait only for the same user write into other chats.
       if (waitedInVain(error)) entered[0]?.[1].refuse(error, performance.now() - this.waits.vain);
       throw error;
     } finally {

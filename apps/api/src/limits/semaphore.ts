@@ -1,4 +1,4 @@
-/** Runs a number of tasks at a time. The others wait, in order of arrival. */
+/** Runs at most a number of tasks at a time. The others wait, in order of arrival. */
 export class Semaphore {
   private readonly waiting: (() => void)[] = [];
   private free: number;

@@ -3,7 +3,7 @@ import { isUnfinished } from '#database/columns.js';
 import type { ChatStatus } from '#database/entities/chat.entity.js';
 import { ServiceError } from '#errors/service-error.js';
 
-/** Reports why a chat takes no turn at the moment. @throws ServiceError `chat_not_active`, or `turn_in_progress` with the job */
+/** Checks that a chat can take a turn now. @throws ServiceError `chat_not_active`, or `turn_in_progress` with the job */
 export async function assertTakesTurns(manager: EntityManager, chatId: string): Promise<void> {
   const [row] = await manager.query<{ status: ChatStatus; jobId: string | null }[]>(
     `SELECT c.status, j.id AS "jobId"

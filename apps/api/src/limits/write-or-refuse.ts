@@ -2,7 +2,7 @@ import { ServiceError } from '#errors/service-error.js';
 
 const MOST_TRIES = 3;
 
-/** A write that does nothing while an obstacle is in its way: another turn of the chat, a limit of the user. */
+/** A write that an obstacle may prevent: another turn of the chat, or a limit of the user. */
 export interface Write<T> {
   /** Writes. @returns undefined when an obstacle was in the way */
   readonly write: () => Promise<T | undefined>;
@@ -11,14 +11,14 @@ export interface Write<T> {
    * @returns the error for the client, or an earlier request's answer; undefined when the obstacle is gone
    */
   readonly obstacle?: (again: boolean) => Promise<ServiceError | T | undefined>;
-  /** The error for the client when the last try has met an obstacle that was gone when it was read. */
+  /** The error for the client when the last try met an obstacle that was gone when it was read. */
   readonly givenUp: () => ServiceError;
   readonly tries?: number;
 }
 
 /**
- * Writes, or says why not. The statement that writes only says that an obstacle was in the way. Another read finds out which, and by then
- * the obstacle may be gone: then the write is tried again. @throws ServiceError the obstacle
+ * Writes, or throws the reason why not. The statement that writes shows only that there is an obstacle. A second statement reads which one.
+ * If the obstacle is gone by then, the write is tried again. @throws ServiceError the obstacle
  */
 export async function writeOrRefuse<T>({ write, obstacle, givenUp, tries = MOST_TRIES }: Write<T>): Promise<T> {
   for (let tried = 0; tried < tries; tried++) {
@@ -29,7 +29,7 @@ export async function writeOrRefuse<T>({ write, obstacle, givenUp, tries = MOST_
   throw givenUp();
 }
 
-/** The result of a write; undefined when another request was quicker, which `isConflict` says of an error. */
+/** The result of a write; undefined when another request was quicker. `isConflict` recognizes the error that shows this. */
 export async function unlessQuicker<T>(
   isConflict: (error: unknown) => boolean,
   write: () => Promise<T>,

@@ -6,10 +6,10 @@ import { applyPreference, Preferences } from '../http/prefer.js';
 import { MeService } from './me.service.js';
 import { presentReceipt } from './present-receipt.js';
 
-/** How long a request waits by default until everything is deleted, in seconds: less than proxies allow. */
+/** How long a request waits for the deletion by default, in seconds: less than the time-outs of proxies. */
 const WAIT_SECONDS = 20;
 
-/** When to ask again for a receipt that has not ended (`Retry-After`, seconds). */
+/** When a client should ask again for an open receipt (`Retry-After`, seconds). */
 const ASK_AGAIN_SECONDS = '5';
 
 /** Deletes all of a user's data, for the user or for an operator, and answers with the receipt. */
@@ -20,7 +20,7 @@ export class ErasureAnswers {
     private readonly preferences: Preferences,
   ) {}
 
-  /** @param endsAt when the caller's token ends: the answer waits no longer */
+  /** @param endsAt when the caller's token ends: the request waits no longer than that */
   async answer(
     reply: FastifyReply,
     userId: string,

@@ -16,20 +16,20 @@ import { presentMessage } from '../messages/present-message.js';
 
 type Schemas = components['schemas'];
 
-/** The version of the lines' format. It grows with each change that a reader must know of. */
+/** The version of the lines' format. It increases with each change that may break a client. */
 const FORMAT_VERSION = 1;
 
-/** Rows that are read at once, and bytes of messages' text (at least one message). */
+/** The size of a page: its rows, and the bytes of its messages' text (at least one message). */
 const PAGE_ROWS = 200;
 const PAGE_BYTES = 512 * 1024;
 
-/** How many pages this process reads at once: the pool is for requests. */
+/** How many pages this process reads at once: requests need most connections of the pool. */
 const AT_ONCE = 2;
 
-/** How long exports may take to end once the process is told to stop, in milliseconds. */
+/** How long exports may still take once the process stops, in milliseconds. */
 const LEAVING_MS = 2_000;
 
-// `seq` has no gaps, and the size of a row's text is known without reading the text.
+// `seq` has no gaps, and PostgreSQL knows the size of a text without reading it.
 const MESSAGES = `
   SELECT * FROM (
     SELECT ${messageColumns('m')}, sum(octet_length(m.content)) OVER (ORDER BY m.seq) AS total
@@ -38,22 +38,20 @@ const MESSAGES = `
   WHERE total <= ${PAGE_BYTES} OR seq = $2 + 1
   ORDER BY seq`;
 
-/** A position before any row, so that all pages have one statement, each from where it begins. */
+/** A position before any row, so that the first page has the same statement as the others. */
 const NO_ID = '00000000-0000-0000-0000-000000000000';
 
 const JOBS = `
   SELECT ${jobColumns('j')} FROM jobs j WHERE j.chat_id = $1 AND j.id > $2 ORDER BY j.id LIMIT ${PAGE_ROWS}`;
 
-/**
- * In the order of creation: no chat moves while the export goes on. By `id`, PostgreSQL would search all users' chats for a user with many.
- */
+/** In the order of creation, which does not change during the export. In the order of `id`, PostgreSQL might search all users' chats. */
 const CHATS = `
   SELECT ${chatColumns('c')} FROM chats c WHERE c.user_id = $1 AND (c.created_at, c.id) > ($2::timestamptz, $3::uuid)
    ORDER BY c.created_at, c.id LIMIT ${PAGE_ROWS}`;
 
 /**
- * All of a user's data as lines: each chat is followed by its messages and its jobs. It is read page by page, each with a statement of its
- * own, as the reader takes it, so it holds neither memory nor a connection all the time.
+ * All of a user's data as lines: each chat is followed by its messages and its jobs. The export reads page by page, as fast as the client
+ * reads, and each page has its own statement. So it holds little memory, and no connection between two pages.
  */
 @Injectable()
 export class ExportService implements BeforeApplicationShutdown {
@@ -67,9 +65,9 @@ export class ExportService implements BeforeApplicationShutdown {
   ) {}
 
   /**
-   * Exports a user's data, for the user or for an operator. It counts as one of the reader's open streams, and breaks off when the reader's
-   * token ends (`endsAt`). The first page is read before the answer begins, so that a failure can still be reported. @throws ServiceError
-   * `rate_limited`
+   * Exports a user's data, for the user or for an operator. It counts as one of the caller's open streams (`readerId`), and breaks off when
+   * the caller's token ends (`endsAt`). The first page is read before the answer begins, so that a failure can still be reported. @throws
+   * ServiceError `rate_limited`
    */
   async open(userId: string, endsAt: number, readerId = userId): Promise<LineStream> {
     const slot = await this.streams.enter(readerId);
@@ -148,7 +146,7 @@ export class ExportService implements BeforeApplicationShutdown {
   }
 }
 
-/** A job as exported. Its reply is among the messages, and names it. */
+/** A job as exported, without its reply: that is among the messages, and names the job. */
 function withoutReply(job: JobRow): Schemas['ExportedJob'] {
   const { assistant_message: _, ...rest } = presentJob(job, null);
   return rest;

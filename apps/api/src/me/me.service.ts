@@ -5,7 +5,7 @@ import type { Receipt } from '#database/entities/receipt.entity.js';
 import { notFound } from '#errors/service-error.js';
 import { beginErasure, eraseSome, readReceipt } from '#erasure/erase.js';
 
-/** How often it is checked again while others hold what is left, in milliseconds. */
+/** How often an erasure tries again while other sessions hold the rows that are left, in milliseconds. */
 const LOOK_MS = 50;
 
 /** Operations on all of a user's data. */
@@ -17,8 +17,8 @@ export class MeService implements BeforeApplicationShutdown {
   constructor(private readonly manager: EntityManager) {}
 
   /**
-   * Erases the user's data until `deadline` (milliseconds since the epoch). Workers go on with what is left. A second request meanwhile
-   * gets the same receipt. @returns the receipt, ended or not
+   * Erases the user's data until `deadline` (milliseconds since the epoch). Workers delete the rest. A second request meanwhile gets the
+   * same receipt. @returns the receipt, ended or not
    */
   async erase(userId: string, deadline: number): Promise<Receipt> {
     const begun = await beginErasure(this.manager, userId);
@@ -33,8 +33,8 @@ export class MeService implements BeforeApplicationShutdown {
   }
 
   /**
-   * Reads a receipt. While it is open only its user may; afterwards it names nobody, and anybody who knows its id may. Operators (no user
-   * is given) may read any. @throws ServiceError `not_found`
+   * Reads a receipt. While it is open, only its user may read it. A completed one names no user, so any caller who knows its id may read
+   * it. Operators may read all receipts (`userId` is undefined). @throws ServiceError `not_found`
    */
   async receipt(userId: string | undefined, id: string): Promise<Receipt> {
     const receipt = await readReceipt(this.manager, id);
@@ -43,7 +43,7 @@ export class MeService implements BeforeApplicationShutdown {
     return receipt;
   }
 
-  /** A request that waits is answered with the receipt as it is. */
+  /** Ends all waits, so that each request is answered with the receipt as it is. */
   beforeApplicationShutdown(): void {
     this.closing = true;
   }

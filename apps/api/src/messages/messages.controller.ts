@@ -96,7 +96,7 @@ export class MessagesController {
   }
 }
 
-/** `Link` (RFC 8288) to the neighbouring pages: `prev` is older, `next` newer. They have the page's own address, with another query. */
+/** `Link` (RFC 8288) to the neighbouring pages: `prev` is older, `next` newer. The links have the page's own address with another query. */
 function pageLinks(limit: number | undefined, page: MessagesPage): string {
   const link = (rel: string, name: string, cursor: string): string => {
     const query = new URLSearchParams({ ...(limit !== undefined && { limit: String(limit) }), [name]: cursor });

@@ -18,7 +18,7 @@ import { assertTakesTurns } from '../limits/takes-turns.js';
 import { unlessQuicker, writeOrRefuse } from '../limits/write-or-refuse.js';
 import { DEFAULT_PAGE, listOf, type MessagesPage, PAGE_COLUMNS, pageOf, type PageRow, toPage } from './page.js';
 
-/** A page of the user's chat; on an assistant's path (`assistantSlug`) only if it is that assistant's. */
+/** Reads a page of the user's chat; on an assistant's path (`assistantSlug`) only if the chat is that assistant's. */
 const page = (side: '<' | '>'): Statement =>
   statement(`
   SELECT c.last_seq AS "lastSeq", ${PAGE_COLUMNS} FROM chats c ${pageOf('c', side, `coalesce(:from, ${NONE[side]})`, ':limit')}
@@ -31,7 +31,10 @@ const NONE = { '<': 'c.last_seq + 1', '>': '0' } as const;
 const OLDER = page('<');
 const NEWER = page('>');
 
-/** The caller's row comes before the chat's, as where turns are accepted. A message that cannot be stored costs nothing. */
+/**
+ * The statement locks the user rate's row before the chat's row, as the acceptance of turns does. A message that is not stored does not
+ * count.
+ */
 const TAKE = statement(
   takeTurn(
     `NOT ${KEY_IS_KEPT} AND EXISTS (SELECT FROM chats WHERE id = :chatId AND user_id = :userId AND status = 'active')`,
@@ -57,7 +60,7 @@ const INSERT_MESSAGE = statement(`
 export interface MessageOrigin {
   readonly userId: string;
   readonly chatId: string;
-  /** Set when it was sent to an assistant's path. */
+  /** Set when the message was sent to an assistant's path. */
   readonly assistantSlug: string | undefined;
   readonly requestKey: RequestKey | undefined;
 }
@@ -78,7 +81,7 @@ export class MessagesService {
   ) {}
 
   /**
-   * A page of a chat of the caller's; on an assistant's path only if it is that assistant's. @throws ServiceError `validation_failed` (the
+   * A page of a caller's chat; on an assistant's path only if the chat is that assistant's. @throws ServiceError `validation_failed` (the
    * cursor), `not_found`, the same for an unknown chat and for another user's
    */
   async page(
@@ -110,7 +113,8 @@ export class MessagesService {
     const store = (): Promise<StoredMessage | undefined> =>
       this.rows.run(rows, () => this.manager.transaction((manager) => this.insert(manager, origin, body)));
     return writeOrRefuse({
-      // A twin with another chat may be quicker. Then the next try refuses the request, unless the twin was rolled back since.
+      // A request with the same key for another chat may be quicker. Then the next try refuses this request, unless the other was rolled
+      // back.
       write: () => unlessQuicker(isKeyConflict, store),
       obstacle: () => this.limits.refusal(origin.userId, this.limits.ofStoring),
       givenUp: () =>
@@ -120,7 +124,7 @@ export class MessagesService {
     });
   }
 
-  /** @returns undefined when nothing was stored and nothing in the chat says why: the user's minute is used up, or was a moment ago */
+  /** @returns undefined when nothing was stored and the chat is not the reason: the user rate is used up, or was a moment ago */
   private async insert(
     manager: EntityManager,
     { userId, chatId, assistantSlug, requestKey }: MessageOrigin,
@@ -129,12 +133,12 @@ export class MessagesService {
     const limits = this.limits.ofStoring;
     const ids = { chatId, userId, assistantSlug: assistantSlug ?? null };
     const taken = await TAKE.rows(manager, { ...ids, ...keyValues(requestKey), ...limitValues(limits) });
-    // The chat's row is locked before its jobs and the keys are read, so that no turn and no twin can slip in between.
+    // The chat's row is locked before its jobs and the keys are read, so that no turn and no request with the same key can come in between.
     const locked = await LOCK_CHAT.rows(manager, ids);
     const kept = await this.kept.find(userId, requestKey, manager);
     if (locked.length === 0) throw notFound('chat');
     if (kept !== undefined) {
-      // A twin was quicker.
+      // Another request with the same key was quicker.
       if (taken.length > 0) await giveBackTurn(manager, userId, limits);
       const rows = await manager.query<Message[]>(`SELECT ${messageColumns('m')} FROM messages m WHERE id = $1`, [
         kept.messageId,

@@ -6,19 +6,20 @@ import { encodeCursor } from '../http/cursor.js';
 export const DEFAULT_PAGE = 50;
 
 /**
- * Most text on a page, in bytes, but at least one message. A hundred of the longest would be 13 MB, held for as long as their reader takes.
+ * Most text on a page, in bytes; a page has at least one message. A hundred of the longest messages would be 13 MB, held in memory until a
+ * slow client has read them.
  */
 const PAGE_BYTES = 1024 * 1024;
 
 export interface MessagesPage {
   /** In chronological order. */
   readonly messages: Message[];
-  /** Whether there are more in the direction that was asked for. */
+  /** Whether there are more messages in the direction of the request. */
   readonly hasMore: boolean;
   /** Cursors for the older and the newer neighbours. */
   readonly before: string | null;
   readonly after: string | null;
-  /** Whether there are such neighbours now. */
+  /** Whether these neighbours exist now. */
   readonly hasOlder: boolean;
   readonly hasNewer: boolean;
 }
@@ -27,11 +28,11 @@ export interface MessagesPage {
 export type PageRow = Message | Record<keyof Message, null>;
 
 /**
- * SQL: as `page`, the messages nearest to `from` on one side of it, nearest first, as many as `limit` or {@link PAGE_BYTES} allows. It is
- * joined after the chat's row, named `chat`.
+ * SQL that follows the chat's row (`chat`) and joins, as `page`, the messages on one side of `from`, nearest first, as many as `limit` and
+ * {@link PAGE_BYTES} allow.
  *
  * `seq` has no gaps, so a page is a range of the index `(chat_id, seq)`: its cost does not depend on its depth, and new messages do not
- * move it. The size of a row's text is known without reading the text.
+ * move it. PostgreSQL knows the size of a text without reading it.
  */
 export function pageOf(chat: string, side: '<' | '>', from: string, limit: string): string {
   const order = side === '<' ? 'DESC' : 'ASC';
@@ -51,8 +52,8 @@ export const PAGE_COLUMNS = messageColumns('page');
 export const listOf = (chatId: string): string => `messages ${chatId}`;
 
 /**
- * Makes the page of these rows, nearest first. They were read with the chat when its newest message had the number `lastSeq`: after the
- * number `from` (`forward`), or before it.
+ * Makes the page of these rows, which come nearest first: after the number `from` (`forward`), or before it. `lastSeq` is the number of the
+ * chat's newest message at the time of the read.
  */
 export function toPage(
   chatId: string,

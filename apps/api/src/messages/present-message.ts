@@ -1,7 +1,7 @@
 import type { components } from '#contract/openapi.gen.js';
 import type { Message } from '#database/entities/message.entity.js';
 
-/** A message as JSON. Only an assistant's has a model, a stop reason and usage. */
+/** A message as JSON. Only an assistant's message has a model, a stop reason and usage. */
 export function presentMessage(message: Message): components['schemas']['Message'] {
   return {
     id: message.id,

@@ -9,8 +9,8 @@ import { measureProcess, registry } from '#telemetry/registry.js';
 const HEADERS = { 'cache-control': 'no-store' };
 
 /**
- * Serves `GET /metrics` on a port of its own: the API's clients cannot reach it. It keeps no process from ending. @throws StartFault when
- * the port cannot be had
+ * Serves `GET /metrics` on a port of its own, which the API's clients cannot reach. The server does not keep the process alive. @throws
+ * StartFault when the port is not available
  */
 export async function serveMetrics(port: number, host: string): Promise<void> {
   measureProcess();

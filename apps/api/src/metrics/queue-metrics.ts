@@ -7,15 +7,15 @@ import { logLine } from '#process/log-line.js';
 import { within } from '#process/within.js';
 import { registry } from '#telemetry/registry.js';
 
-/** How long a result is used, in milliseconds. */
+/** How long a result counts as current, in milliseconds. */
 const FRESH_MS = 2_000;
 
-/** How long PostgreSQL may take, in milliseconds: the other metrics must not be late for it. */
+/** How long PostgreSQL may take, in milliseconds: the other metrics must not wait for it longer. */
 const LONGEST_READ_MS = 2_000;
 
 /**
- * How many jobs wait and run, read from PostgreSQL when Prometheus asks: at most once in two seconds, and never twice at a time. Every API
- * process reports the same figures, since they are the database's. While it does not answer there are none.
+ * How many jobs wait and run. A request from Prometheus reads the figures from PostgreSQL, at most once in two seconds and never twice at a
+ * time. All API processes report the same figures, since the database has them. While the database does not answer, there are no figures.
  */
 @Injectable()
 export class QueueMetrics {
@@ -53,7 +53,7 @@ export class QueueMetrics {
 
   private async depth(): Promise<QueueDepth | undefined> {
     if (performance.now() < this.readAt + FRESH_MS) return this.last;
-    // A read that takes too long goes on, and no other begins beside it.
+    // A slow read goes on after the time limit, and no second one begins beside it.
     this.reading ??= this.read().finally(() => (this.reading = undefined));
     return within(LONGEST_READ_MS, this.reading, undefined);
   }
@@ -63,7 +63,7 @@ export class QueueMetrics {
       this.last = await queueDepth(this.manager);
     } catch (error) {
       this.last = undefined;
-      // Other metrics report that it is away.
+      // Other metrics report that the database is away.
       if (!isStoreAway(error)) this.logger.warn(logLine('cannot read the length of the queue', {}, error));
     }
     this.readAt = performance.now();

@@ -16,7 +16,7 @@ const TYPES: Readonly<Record<string, string>> = {
 
 /** A file of the page, as it is sent. */
 export interface PageFile {
-  /** Its address, as a path. */
+  /** The file's address, as a path. */
   readonly path: string;
   readonly type: string;
   readonly body: Buffer;
@@ -26,11 +26,11 @@ export interface PageFile {
 /** The page as it was built. */
 export interface BuiltPage {
   readonly html: string;
-  /** What the page loads: names carry a hash of what is inside. */
+  /** The files that the page loads. Their names contain a hash of their content. */
   readonly assets: readonly PageFile[];
 }
 
-/** Reads the page in `directory`. It is small enough to be kept in memory. `undefined`: it was not built. */
+/** Reads the page in `directory`. It is small enough to be kept in memory. Undefined: the page was not built. */
 export async function readBuiltPage(directory: URL): Promise<BuiltPage | undefined> {
   try {
     const html = await readFile(new URL('index.html', directory), 'utf8');
@@ -45,7 +45,7 @@ export async function readBuiltPage(directory: URL): Promise<BuiltPage | undefin
   }
 }
 
-/** A file with the type and validator of its address and bytes. */
+/** A file, with the type of its address and the validator of its bytes. */
 export function pageFile(path: string, body: Buffer): PageFile {
   return { path, type: TYPES[extname(path)] ?? 'application/octet-stream', body, etag: etagOf(body) };
 }

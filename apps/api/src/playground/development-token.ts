@@ -7,10 +7,10 @@ import { signToken } from '../auth/sign-token.js';
 
 export const TOKEN_PATH = '/playground/token';
 
-/** How long such a token is valid, in seconds: as long as one of `npm run token`. */
+/** How long such a token is valid, in seconds: as long as a token of `npm run token`. */
 const LIFE_SECONDS = 24 * 60 * 60;
 
-/** The names by which a browser on this machine calls it. */
+/** The names by which a browser calls its own machine. */
 const OWN_NAMES = new Set(['localhost', '127.0.0.1', '[::1]']);
 
 /** Headers that proxies add. Behind a proxy every caller seems to be on this machine. */
@@ -26,8 +26,8 @@ export function givesTokens({ production, jwt }: Settings): boolean {
 }
 
 /**
- * Gives the playground a token for any user it names, so that it works at once. The page must come from this machine, by this machine's own
- * name. Requests of another site's page, or of another machine, are answered as if this did not exist.
+ * Gives the playground a token for any user it names, so that it works at once. The page must come from this machine, by one of its own
+ * names. Requests of another site's page, or of another machine, get the answer of an unknown path.
  */
 export function serveDevelopmentTokens(fastify: FastifyInstance, { jwt }: Settings): void {
   fastify.post(TOKEN_PATH, async (request, reply) => {
@@ -42,7 +42,10 @@ export function serveDevelopmentTokens(fastify: FastifyInstance, { jwt }: Settin
   });
 }
 
-/** The peer's address says where the request comes from, `Host` that no other name points here, `Origin` that no other page sends it. */
+/**
+ * The peer's address shows that the request comes from this machine, `Host` that the browser used no foreign name, and `Origin` that no
+ * other site's page sent it.
+ */
 function isFromOwnPage({ socket, headers }: FastifyRequest): boolean {
   const { host = '', origin } = headers;
   if (!isLoopback(socket.remoteAddress ?? '') || Object.keys(headers).some((name) => PROXIED.test(name))) return false;

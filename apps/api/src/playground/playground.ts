@@ -8,28 +8,28 @@ import { pageHeaders } from '../http/security-headers.js';
 import { BUILT, type PageFile, pageFile, readBuiltPage } from './built-page.js';
 import { givesTokens, serveDevelopmentTokens } from './development-token.js';
 
-/** The page runs its own files and talks to its own service, nothing else. */
+/** The page may load only its own files, and call only its own service. */
 const HEADERS = pageHeaders({
   'script-src': ["'self'"],
   'style-src': ["'self'"],
   'img-src': ["'self'"],
   'connect-src': ["'self'"],
-  // Nothing that anybody has written is ever turned into HTML, by whatever mistake: the browser refuses to.
+  // The browser refuses to turn text into HTML, even if the page has a mistake.
   'require-trusted-types-for': ["'script'"],
   'trusted-types': ["'none'"],
 });
 
-/** The mark by which the page knows whether it may ask for a token; replaced where it may not. */
+/** This mark tells the page that it may ask for a token. Where it may not, the content is `token`. */
 const SIGN_IN = '<meta name="sign-in" content="development" />';
 
 /**
- * Serves the playground: the page at `/`, what it loads below `/assets`, and in development its tokens. Like `/docs`, it is
- * no part of the contract; it uses the contract as any other front-end does.
+ * Serves the playground: the page at `/`, its files below `/assets`, and in development its tokens. Like `/docs`, it is no part of the
+ * contract. It uses the API as any other front-end does.
  */
 export async function servePlayground(fastify: FastifyInstance, settings: Settings, directory = BUILT): Promise<void> {
   const built = await readBuiltPage(directory);
   if (built === undefined) {
-    // The API matters more than the page, and starts without it.
+    // The API starts without the page, since the API matters more.
     new Logger('playground').warn(
       `The playground is not built (nothing in ${fileURLToPath(directory)}): npm run build.`,
     );

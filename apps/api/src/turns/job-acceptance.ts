@@ -22,13 +22,13 @@ export interface JobOrigin {
   readonly requestKey: RequestKey | undefined;
 }
 
-/** What is particular to a turn, and to a request for a reply. */
+/** The parts that differ between a turn and a request for a reply. */
 export interface JobKind<Accepted> {
   /** The words of its log line. */
   readonly words: string;
   /** The statement that stores the job. `traceparent` goes with it. @returns undefined when an obstacle was in the way */
   readonly accept: (traceparent: string | null) => Promise<Accepted | undefined>;
-  /** Reads the obstacle, and may throw it. */
+  /** Reads the obstacle, and returns or throws it. */
   readonly refusal: () => Promise<ServiceError | undefined>;
   /** The answer to an earlier request with the same key, whose job this is. */
   readonly earlier: (jobId: string) => Promise<Accepted>;
@@ -47,7 +47,7 @@ export class JobAcceptance {
   ) {}
 
   /**
-   * Accepts the job and has a ticket made, or finds the job that was accepted for the same key.
+   * Accepts the job and makes a ticket if necessary, or finds the job that was accepted for the same key.
    * @throws ServiceError what `refusal` finds, `turn_in_progress`, `idempotency_key_reused`, `unavailable`
    */
   async accept<Accepted extends AcceptedReply>(
@@ -73,10 +73,10 @@ export class JobAcceptance {
       },
       obstacle: async (again) => {
         const refusal = (await refusalOf(kind.refusal)) ?? full;
-        // The key is read after the obstacle, which may be the job of a twin.
+        // The key is read after the obstacle, which may be the job of another request with the same key.
         const kept = await this.kept.find(userId, requestKey);
         if (kept?.jobId) return { ...(await kind.earlier(kept.jobId)), replayed: true };
-        // A deletion may have taken the key, and the key was the obstacle. Then the present state counts.
+        // The key may have been the obstacle, and a deletion may have removed it since. Then the second try decides by the present state.
         return requestKey === undefined || again ? refusal : undefined;
       },
       givenUp: () => new ServiceError('turn_in_progress', 'The chat has a turn in progress.'),

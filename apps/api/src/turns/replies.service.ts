@@ -10,7 +10,7 @@ import { Limits } from '../limits/limits.js';
 import { assertTakesTurns } from '../limits/takes-turns.js';
 import { JobAcceptance, type JobOrigin } from './job-acceptance.js';
 
-/** Replies that are asked for apart from the messages that they answer. */
+/** Requests for a reply to messages that are stored already. */
 @Injectable()
 export class RepliesService {
   constructor(

@@ -82,7 +82,7 @@ export class TurnsController {
     const origin = { userId: caller.userId, ...asked, requestId: request.id, span: spanOf(request) };
     if (prefersEvents(request)) return this.stream(caller, origin, body, lastEventId, reply);
     const preference = this.preferences.read(prefer);
-    // To wait for 0 seconds is different: the state of an earlier turn is reported at once.
+    // Waiting for 0 seconds differs: if the turn was sent before, the answer is its current state.
     const seconds =
       preference.applied === 'respond-async' ? undefined : (preference.waitSeconds ?? this.preferences.longestSeconds);
     const sent = await this.turns.send(origin, body, seconds, clientLeft(reply, caller.endsAt));
@@ -102,7 +102,7 @@ export class TurnsController {
     };
   }
 
-  /** The turn as events. A client that has received some of them gets the rest of that turn, and never another turn. */
+  /** Streams the turn as events. A client that has received some of them gets the rest of the same turn, never another turn. */
   private async stream(
     { userId, endsAt }: Caller,
     origin: TurnOrigin,
@@ -116,7 +116,7 @@ export class TurnsController {
       void reply.status(204);
       return undefined;
     }
-    // This comes first: a turn whose reply could not be shown as asked is not accepted.
+    // The slot is reserved first: without one, the turn must not be accepted.
     const slot = await this.events.reserve(userId);
     try {
       const hasEvents = lastEventId !== undefined && lastEventId !== '';

@@ -44,8 +44,8 @@ export class TurnsService {
   ) {}
 
   /**
-   * Accepts a turn and waits up to `waitSeconds` for its reply; undefined: the answer is the job as it was accepted. The turn is committed
-   * before anything waits, and goes on if the client leaves. A request with a known key attaches to the turn that exists.
+   * Accepts a turn and waits up to `waitSeconds` for its reply; undefined: returns the job as it was accepted. The turn is committed before
+   * the wait, and goes on if the client leaves. A request with a known key attaches to the turn that exists.
    *
    * @returns the job, final or not
    * @throws ServiceError `not_found`, `chat_not_active`, `turn_in_progress`, `idempotency_key_reused`, `rate_limited`, `unavailable`
@@ -70,7 +70,7 @@ export class TurnsService {
         const seen = replayed && job.status === 'succeeded' ? userMessage : asAnswered(userMessage, found.message);
         return { userMessage: seen, replayed, allowance, ...found };
       } catch (error) {
-        // The turn is accepted, so the client must learn of its job even if the store is away now.
+        // The turn is accepted, so the client must learn of its job even if the database is away now.
         if (isStoreAway(error)) return accepted;
         if (error instanceof ServiceError && error.code === 'not_found') throw deleted(job.id);
         throw error;
@@ -81,7 +81,8 @@ export class TurnsService {
   }
 
   /**
-   * Accepts a turn and has a ticket made, or finds the turn that was accepted for the same key. The turn is committed when this returns.
+   * Accepts a turn and makes a ticket if necessary, or finds the turn that was accepted for the same key. The turn is committed when this
+   * returns.
    * @throws ServiceError `not_found`, `chat_not_active`, `turn_in_progress`, `idempotency_key_reused`, `rate_limited`, `unavailable`
    */
   async accept(origin: TurnOrigin, body: TurnRequest, jobId = newId()): Promise<TakenTurn> {
@@ -101,8 +102,8 @@ export class TurnsService {
   }
 
   /**
-   * Finds the turn of an earlier request with the same key, for a client that has received some of its events: without such a turn, the
-   * request would be another one.
+   * Finds the turn of an earlier request with the same key, for a client that has received some of its events. If there is no such turn,
+   * the request is refused: a new turn would not continue these events.
    * @throws ServiceError `not_found`, `idempotency_key_reused`, `validation_failed`
    */
   async resume(origin: TurnOrigin): Promise<TakenTurn> {
@@ -123,13 +124,13 @@ export class TurnsService {
       `SELECT ${messageColumns('m')} FROM messages m WHERE id = $1`,
       [job.userMessageId],
     );
-    // Its chat was deleted at this moment.
+    // The chat was deleted at this moment.
     if (userMessage === undefined) throw notFound('chat');
     return { userMessage, job, allowance: undefined };
   }
 }
 
-/** A user's message after its turn has its reply. A reply that is left out of later prompts takes its question with it. */
+/** A user's message after its turn has its reply. If the reply is left out of later prompts, so is the message. */
 function asAnswered(userMessage: Message, reply: Message | null): Message {
   return { ...userMessage, leftOutBy: reply?.leftOutBy ?? userMessage.leftOutBy };
 }

@@ -37,7 +37,7 @@ export function languageOf(question: string): Language {
   return best ?? (ACCENTS.test(question) ? 'es' : 'en');
 }
 
-/** The same words, where accented letters are letters too: `\b` takes them for the end of a word. */
+/** The same pattern with accented letters as letters: `\b` takes them for the end of a word. */
 function unicodeWords(pattern: RegExp): RegExp {
   const words = pattern.source.slice('\\b'.length, -'\\b'.length);
   return new RegExp(`(?<![\\p{L}\\p{N}])${words}(?![\\p{L}\\p{N}])`, pattern.flags);

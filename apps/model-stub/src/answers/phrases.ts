@@ -2,11 +2,11 @@ import type { Language } from './language.js';
 
 /** The words of an answer in one language. */
 export interface Phrases {
-  /** Says first that no real model answers. */
+  /** The first words, which say that no real model answers. */
   readonly mark: string;
   readonly asked: (question: string) => string;
   readonly generic: string;
-  /** Before the steps of a reinstallation, and those. */
+  /** The sentence before the steps of a reinstallation, and the steps. */
   readonly reinstall: string;
   readonly steps: readonly string[];
   readonly heading: string;

@@ -1,4 +1,4 @@
-/** A text as the words it is streamed in; joined they are the text. */
+/** Splits a text into words for streaming; joined, the words are the text. */
 export function inPieces(text: string): string[] {
   return text.match(/\S+\s*|\s+/gu) ?? [];
 }

@@ -6,12 +6,12 @@ const REINSTALL = /reinstal|réinstall|neu\s*install|installier.*neu|重新安�
 const LONG =
   /\b(long|in detail|detailed|largo|larga|en detalle|tabla|table|ausführlich|lang|tabelle|détail|tableau|detalhes?|tabela|dettaglio|tabella)\b|详细|表格|詳しく|表で/iu;
 
-/** The sections of a long answer: some three screens. */
+/** The number of sections of a long answer, which fills about three screens. */
 const SECTIONS = 9;
 
 /**
- * An answer that is useful and plainly not a real model's: in Markdown, in the question's language, and long if the question asks for it.
- * The same question gets the same answer.
+ * An answer that is useful and clearly not from a real model. It is in Markdown, in the question's language, and long if the question asks
+ * for that. The same question gets the same answer.
  */
 export function standInReply(question: string): string {
   const phrases = PHRASES[languageOf(question)];
@@ -19,7 +19,7 @@ export function standInReply(question: string): string {
   const parts = [`${phrases.mark} ${phrases.asked(quoted(question))} ${help}`];
   if (REINSTALL.test(question)) parts.push(phrases.steps.map((step, n) => `${n + 1}. ${step}`).join('\n'));
   else parts.push(heading(phrases.heading), list(phrases.points));
-  // For some questions, and always for the same ones.
+  // The same questions always get the same variant.
   const turn = [...question].length % 3;
   const long = LONG.test(question);
   if (long || turn === 0) parts.push(table(phrases));
@@ -36,7 +36,7 @@ export function standInReply(question: string): string {
   return [...parts, `(${phrases.note})`].join('\n\n');
 }
 
-/** The same in one line of about thirty words: tests that script only the pace rely on how long a reply takes. */
+/** A reply in one line of about thirty words: tests that script only the pace rely on its duration. */
 export function briefReply(question: string): string {
   const phrases = PHRASES[languageOf(question)];
   const help = REINSTALL.test(question) ? [phrases.reinstall, ...phrases.steps].join(' ') : phrases.generic;

@@ -4,7 +4,7 @@ import type { Prompt, Ttl } from './prompt.js';
 /** Most entries. An entry is only a hash and a time. */
 const MOST_ENTRIES = 5_000;
 
-/** How many positions are searched for each mark, its own included. */
+/** How many positions the cache searches for each mark, including the mark's own. */
 const LOOK_BACK = 20;
 
 const TTL_MS: Record<Ttl, number> = { '5m': 5 * 60_000, '1h': 60 * 60_000 };
@@ -14,7 +14,7 @@ interface Entry {
   until: number;
 }
 
-/** A call's share of the cache: the part it reads, and the part it leaves there. */
+/** A call's use of the cache: the part that it reads, and the part that it writes. */
 export interface Use {
   readonly usage: InputUsage;
   /** Writes and refreshes entries. It is called when the answer begins: no other call can read an entry before that. */
@@ -28,7 +28,7 @@ export class PromptCache {
   /** @param now the time in milliseconds */
   constructor(private readonly now: () => number) {}
 
-  /** The cost of a prompt whose model caches prompts of `from` tokens and more. */
+  /** The use of the cache by a prompt whose model caches prompts of `from` tokens or more. */
   use(prompt: Prompt, from: number): Use {
     const marks = prompt.marks.filter(({ at }) => tokensAt(prompt, at) >= from);
     const hit = this.longestHit(prompt, marks);

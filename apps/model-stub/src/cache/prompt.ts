@@ -6,7 +6,7 @@ import { digest, essence, type SentBlock, blocksOf, textIn } from '../turns.js';
 
 export type Ttl = '5m' | '1h';
 
-/** A mark: the prompt is to be cached up to this block, itself included. */
+/** A mark: the cache stores the prompt up to and including this block. */
 export interface Mark {
   readonly at: number;
   readonly ttl: Ttl;
@@ -14,7 +14,7 @@ export interface Mark {
 
 /** A prompt as the cache sees it: tools, system and messages, block by block. */
 export interface Prompt {
-  /** For each block a hash of everything up to it, and the tokens of that. */
+  /** For each block a hash of the prompt up to it, and the tokens of that part. */
   readonly blocks: readonly { readonly word: string; readonly tokens: number }[];
   /** In the order of their blocks. */
   readonly marks: readonly Mark[];
@@ -30,14 +30,14 @@ interface Sent {
   readonly role?: string;
 }
 
-/** Reads a prompt and its marks. @throws Refusal for marks the API does not take */
+/** Reads a prompt and its marks. @throws Refusal for marks that the API refuses */
 export function readPrompt(request: MessagesRequest, model: string): Prompt {
   const sent = blocksIn(request);
   let word = digest(model);
   let length = 0;
   let section = '';
   const blocks = sent.map((one) => {
-    // A change of thinking or of tool choice makes the messages new to the cache, but not tools and system.
+    // After a change of thinking or of tool choice the cache no longer matches the messages, but still matches tools and system.
     if (one.section !== section && one.section === 'messages') {
       word = digest(word, request.thinking ?? null, request.tool_choice ?? null);
     }

@@ -27,7 +27,7 @@ function checkSampling(body: Readonly<Record<string, unknown>>, model: Model): v
     throw invalid('temperature: range: 0..1');
   }
   if (!model.sampling) {
-    // The temperature's default is accepted, and nothing else of the three.
+    // The model accepts only the temperature's default, and neither of the other two.
     const refused = given.find((name) => name !== 'temperature' || temperature !== 1);
     if (refused !== undefined) throw invalid(`\`${refused}\` is deprecated for this model.`);
   } else if (given.includes('temperature') && typeof topP === 'number' && model.line !== null) {

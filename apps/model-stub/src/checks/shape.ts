@@ -44,7 +44,7 @@ export function checkShape(body: unknown): void {
   if (model === '') throw invalid('model: String should have at least 1 character');
   if (max_tokens === undefined) throw invalid('max_tokens: Field required');
   if (!Number.isInteger(max_tokens)) throw invalid('max_tokens: Input should be a valid integer');
-  // 0 is valid: it fills the cache and says nothing.
+  // 0 is valid: such a call fills the cache and gets no text.
   if ((max_tokens as number) < 0) throw invalid('max_tokens: Input should be greater than or equal to 0');
   if (messages === undefined) throw invalid('messages: Field required');
   if (!Array.isArray(messages)) throw invalid('messages: Input should be a valid list');

@@ -32,7 +32,7 @@ function checkClientTools(turn: Turn, before: Turn | undefined, after: Turn | un
   }
 }
 
-/** The results of the API's own tools are in the same turn as their calls. A turn that is to be continued may lack some. */
+/** The results of the API's own tools are in the same turn as their calls. A paused turn may lack some. */
 function checkServerTools(turn: Turn, last: boolean): void {
   const called = new Map<unknown, PlacedBlock>();
   for (const placed of turn.blocks) {

@@ -8,7 +8,7 @@ export type Effort = (typeof EFFORTS)[number];
 
 export type Lifecycle = 'active' | 'deprecated' | 'retired';
 
-/** A model: its entry in `GET /v1/models`, and what shows only in what it refuses. */
+/** A model: its entry in `GET /v1/models`, and properties that show only in its refusals. */
 export interface Model {
   readonly id: string;
   /** Its alias. */

@@ -17,13 +17,13 @@ const CHANGES: Partial<Record<keyof Model, (value: unknown) => boolean>> = {
 const USUAL_PAGE = 20;
 const LARGEST_PAGE = 1_000;
 
-/** The models: those of the table, as a test has changed them. */
+/** The models of the table, with the changes of the test. */
 export class Models {
   private readonly changed = new Map<string, Partial<Model>>();
 
   /**
-   * The model with a name or an alias. A name that does not begin with `claude-` is another server's. @throws Refusal 404 for an unknown or
-   * retired one
+   * The model with a name or an alias. A name that does not begin with `claude-` belongs to another server and is accepted. @throws Refusal
+   * 404 for an unknown or retired one
    */
   toAnswer(name: string): Model {
     const model = this.named(name);
@@ -31,7 +31,7 @@ export class Models {
     return model;
   }
 
-  /** The answer to `GET /v1/models/{name}`. Unknown names are not found, although a call with them is answered. */
+  /** The answer to `GET /v1/models/{name}`. Unknown names get 404, although calls with them are answered. */
   info(name: string): object {
     const model = this.all().find(({ id, alias }) => id === name || alias === name);
     if (model === undefined) throw notFound(name);

@@ -1,6 +1,6 @@
 import { EFFORTS, type Model } from './model.js';
 
-/** Common to the models of 2026. */
+/** The fields that the models of 2026 share. */
 const TODAY = {
   lifecycle: 'active',
   deprecated_at: null,
@@ -17,7 +17,7 @@ const TODAY = {
   boundThinking: false,
 } satisfies Partial<Model>;
 
-/** Common to the models of 2025. */
+/** The fields that the models of 2025 share. */
 const BEFORE = {
   ...TODAY,
   max_input_tokens: 200_000,
@@ -31,8 +31,8 @@ const BEFORE = {
 } satisfies Partial<Model>;
 
 /**
- * Some of today's models, as published in November 2026, the newest first, as the API lists them. If only the month of a date is known, it
- * is the month's first day.
+ * Some of today's models, as published in November 2026, the newest first, as the API lists them. If only the month is known, the date is
+ * its first day.
  */
 export const MODELS: readonly Model[] = [
   {
@@ -117,8 +117,8 @@ export const MODELS: readonly Model[] = [
 ];
 
 /**
- * A model with an unknown name: a server that only resembles the API may have any. It accepts what any model accepts, except an assistant's
- * message at the end: requests to it must suit other models, too.
+ * A model with an unknown name, as a server that only resembles the API may have. It accepts all that any model accepts, except an
+ * assistant's message at the end: the service's requests must suit all models.
  */
 export function ownModel(id: string): Model {
   return {

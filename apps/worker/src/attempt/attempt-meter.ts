@@ -67,7 +67,7 @@ export type Outcome = 'completed' | 'failed' | 'canceled' | 'handed_back' | 'los
 /** The figures of one attempt, from its claim to its end. */
 export class AttemptMeter {
   private readonly claimed = performance.now();
-  /** How long the current step's call of the model took, in seconds; undefined: none was made. */
+  /** How long the current step's call of the model took, in seconds; undefined: the step has made no call. */
   private callSeconds: number | undefined;
   private textCame = false;
   private readonly trace: AttemptTrace;
@@ -78,7 +78,7 @@ export class AttemptMeter {
     wait.observe({ assistant: job.assistant }, job.waitedSeconds);
   }
 
-  /** A piece of text was published. Only the turn's first piece is measured. */
+  /** Notes that a piece of text was published. Only the turn's first piece is measured. */
   published(): void {
     if (this.textCame || this.job.hadText) return;
     this.textCame = true;
@@ -95,7 +95,7 @@ export class AttemptMeter {
     }
   }
 
-  /** The end of the call is written. @param outcome as the ledger has it */
+  /** Notes that the end of the call is written. @param outcome as the ledger has it */
   callEnded(outcome: Outcome, figures: CallFigures): void {
     const { assistant, model } = this.job;
     if (this.callSeconds === undefined) return;
@@ -107,25 +107,25 @@ export class AttemptMeter {
   }
 
   /**
-   * The attempt's end is written.
+   * Notes that the attempt's end is written.
    * @param outcome the outcome of its call, as the ledger has it
-   * @param turn the turn, if this ended it
+   * @param turn the turn, if the attempt ended it
    */
   ended(outcome: Outcome, figures: CallFigures, turn?: EndedTurn): void {
     this.trace.ended(outcome);
     this.callEnded(outcome, figures);
     if (turn === undefined) return;
-    // A short reply may be complete before its first piece is published. Its end is then its first text.
+    // A short reply may be complete before its first piece is published. Then its end counts as its first text.
     if (turn.status === 'succeeded') this.published();
     turnEnded(turn);
   }
 
-  /** It failed, and is tried again. */
+  /** Notes that the attempt failed and the job is tried again. */
   retried(code: string): void {
     retries.inc({ code });
   }
 
-  /** The attempt no longer runs here. */
+  /** Notes that the attempt no longer runs here. */
   left(): void {
     running.dec();
     this.trace.left();

@@ -7,9 +7,9 @@ import type { Call } from '../model/call.js';
 import { ModelFault } from '../model/model-fault.js';
 
 /**
- * One attempt in the trace of its turn. Its span stands below the span of the request that sent the turn, however long ago that was; the
- * span of the model's call stands below it. Attributes have the names of OpenTelemetry's conventions for generative AI. No attribute holds
- * text of a chat.
+ * One attempt in the trace of its turn. Its span is a child of the span of the request that sent the turn, even if that request ended long
+ * ago. The span of the model's call is a child of the attempt's. Attributes have the names of OpenTelemetry's conventions for generative
+ * AI. No attribute holds text of a chat.
  */
 export class AttemptTrace {
   private readonly span: Span | undefined;
@@ -61,13 +61,13 @@ export class AttemptTrace {
     }
   }
 
-  /** The attempt's end is written. */
+  /** Notes that the attempt's end is written. */
   ended(outcome: string): void {
     this.span?.setAttribute('rejoinder.outcome', outcome);
     if (outcome === 'failed' || outcome === 'lost') failSpan(this.span, outcome);
   }
 
-  /** The attempt no longer runs here. */
+  /** Notes that the attempt no longer runs here. */
   left(): void {
     this.span?.end();
   }

@@ -7,12 +7,12 @@ import { AttemptMeter } from './attempt-meter.js';
 import { Draft } from './draft.js';
 
 /**
- * Why an attempt is stopped from outside. `cancel`: a user asks for it, and the attempt writes it, with all of its text. `canceled`:
- * the row says so already. `lost`: the job is another attempt's by now. `shutdown`: the worker stops.
+ * Why an attempt is stopped from outside. `cancel`: a user asks for a cancel, and the attempt writes it, with its whole text. `canceled`:
+ * the job's row is canceled already. `lost`: another attempt holds the job. `shutdown`: the worker stops.
  */
 export type Stop = 'cancel' | 'canceled' | 'lost' | 'shutdown';
 
-/** One attempt at a job, from its claim to its end: its steps, its text so far, its measures, and what stops it. */
+/** One attempt at a job, from its claim to its end: its steps, its draft, its measurements, and its stop signal. */
 export class Attempt {
   /** The call of the current step. */
   call: Call;
@@ -20,7 +20,7 @@ export class Attempt {
   readonly steps: FinishedStep[];
   readonly draft: Draft;
   readonly meter: AttemptMeter;
-  /** Says in the log which attempt it is. */
+  /** The fields that identify the attempt in the log. */
   readonly ids: LogFields;
   private readonly begunAt = performance.now();
   private readonly stopping = new AbortController();
@@ -45,12 +45,12 @@ export class Attempt {
     };
   }
 
-  /** Aborted when the attempt is to stop. */
+  /** Aborts when the attempt must stop. */
   get signal(): AbortSignal {
     return this.stopping.signal;
   }
 
-  /** Why it was stopped; undefined: it was not. */
+  /** Why the attempt was stopped; undefined: it was not. */
   get stoppedFor(): Stop | undefined {
     return this.signal.reason as Stop | undefined;
   }
@@ -60,7 +60,7 @@ export class Attempt {
     this.stopping.abort(why);
   }
 
-  /** The current step is committed. The next one begins. */
+  /** Notes that the current step is committed, and begins the next one. */
   finishStep(step: FinishedStep): void {
     this.steps.push(step);
     this.call = this.newCall();
@@ -71,7 +71,7 @@ export class Attempt {
     return new Call(this.job.maxOutputTokens, () => this.permit.answered());
   }
 
-  /** Says in the log how it went so far: {@link ids}, time, the tokens of its last call. */
+  /** Log fields on the attempt so far: {@link ids}, its duration, the tokens of its last call. */
   progress(): LogFields {
     const { inputTokens, outputTokens } = this.call.figuresSoFar;
     return {

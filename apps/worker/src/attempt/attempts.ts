@@ -10,7 +10,7 @@ import { ReplyPublisher } from './publisher.js';
 import { Steps } from './steps.js';
 import { StopNotices } from './stop-notices.js';
 
-/** Runs attempts: has their steps made, and their ends written. */
+/** Runs attempts: their steps, then the writing of their ends. */
 @Injectable()
 export class Attempts {
   private readonly logger = new Logger(Attempts.name);
@@ -25,8 +25,8 @@ export class Attempts {
   ) {}
 
   /**
-   * Runs an attempt that was claimed to its end. Never rejects.
-   * @param shutdown aborted when the worker stops and the attempt has to be handed back
+   * Runs a claimed attempt to its end. Never rejects.
+   * @param shutdown aborts when the worker stops and must hand the job back
    */
   async run(job: ClaimedJob, permit: Permit, shutdown: AbortSignal): Promise<Ended> {
     try {
@@ -34,7 +34,7 @@ export class Attempts {
       shutdown.addEventListener('abort', () => attempt.stop('shutdown'), { once: true });
       return await this.runHeld(attempt);
     } catch (error) {
-      // The database is away for too long, or the fault is ours. The lease runs out, and another attempt takes over.
+      // The database was away for too long, or our code has a fault. The lease runs out, and another attempt takes over.
       this.logger.error(logLine('an attempt broke off', { job_id: job.id }, error));
       return { more: false };
     } finally {
@@ -42,7 +42,7 @@ export class Attempts {
     }
   }
 
-  /** Runs the attempt while its lease is kept, its text published and its cancel listened for. */
+  /** Runs the attempt. Meanwhile heartbeats extend its lease, its text is published, and a cancel stops it. */
   private async runHeld(attempt: Attempt): Promise<Ended> {
     const lease = this.heartbeats.keep(attempt.draft, () => attempt.stop('lost'));
     const unsubscribe = this.notices.subscribe(attempt, () => lease.beat());
@@ -53,7 +53,7 @@ export class Attempts {
     } catch (error) {
       const why = attempt.stoppedFor;
       if (why === undefined) return await this.endings.failed(attempt, error);
-      // The model call has ended by now. The lease need not be held any longer, and a late heartbeat must not get in between.
+      // The call of the model has ended, so the lease is no longer needed. A late heartbeat must not interfere with the writing of the end.
       await lease.stop();
       return await this.endings.stopped(attempt, why);
     } finally {

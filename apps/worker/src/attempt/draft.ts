@@ -10,23 +10,23 @@ import type { Call } from '../model/call.js';
  */
 export class Draft {
   private text: string;
-  /** How much of the text is saved in the row, and how much was published, in UTF-16 code units. */
+  /** How much of the text is saved in the row, and how much is published, in UTF-16 code units. */
   private saved: number;
   private published: number;
   /**
-   * The rest of the text, each in a string of its own. To slice it from `text` would copy the whole text with every delta: V8 joins
-   * concatenated strings only when they are read.
+   * The unsaved and the unpublished text, each in its own string. Slicing them from `text` would copy the whole text with each delta: V8
+   * joins concatenated strings when they are read.
    */
   private notSaved = '';
   private notPublished = '';
-  /** The same as `saved`, in code points. */
+  /** `saved`, in code points. */
   private savedCharacters: number;
-  /** The figures of the call that the ledger has. */
+  /** The call's figures as the ledger has them. */
   private entered: CallFigures = NO_FIGURES;
-  /** The step whose call it is, from 1. */
+  /** The number of the current step, from 1. */
   private step: number;
 
-  /** The text of finished steps is saved in the row, and was published. */
+  /** Begins with the text of finished steps, which is saved and published already. */
   constructor(
     private readonly job: Pick<ClaimedJob, 'id' | 'attempt' | 'steps'>,
     private call: Call,
@@ -37,7 +37,7 @@ export class Draft {
     this.step = job.steps.length + 1;
   }
 
-  /** The current step's answer is complete. @returns all of the text, in a form that PostgreSQL can store */
+  /** Ends the current step's text. @returns the whole text, in a form that PostgreSQL can store */
   endStep(): string {
     this.text = this.text.toWellFormed();
     this.notSaved = this.notSaved.toWellFormed();
@@ -45,7 +45,7 @@ export class Draft {
     return this.text;
   }
 
-  /** The current step is committed, with the text that {@link endStep} gave. */
+  /** Notes that the current step is committed with the text of {@link endStep}, and begins the next one. */
   nextStep(call: Call): void {
     this.call = call;
     this.entered = NO_FIGURES;
@@ -66,7 +66,7 @@ export class Draft {
     return wholeCharacters(this.text).toWellFormed();
   }
 
-  /** Takes the pieces that were not published yet. They count as published from now on. */
+  /** Takes the unpublished pieces. They count as published from now on. */
   takePieces(): Piece[] {
     const { id: jobId, attempt } = this.job;
     const pieces: Piece[] = [];
@@ -81,10 +81,10 @@ export class Draft {
   }
 
   /**
-   * Publishes the text from `offset` once more, for a reader that lacks it.
+   * Marks the text from `offset` on as unpublished, for a stream that lacks it.
    *
-   * Without an offset the feed was cut, and readers may lack any part of the text. The part that is not saved is then published again, and in any case the
-   * last character, so that a reader that lacks more sees the gap and asks for it.
+   * A call without an offset means that the feed was cut, so streams may lack any part of the text. Then the unsaved text is published
+   * again, or at least the last character: a stream that lacks more sees the gap and asks for it.
    */
   rewind(offset = Math.min(this.saved, this.text.length - 1)): void {
     const from = Math.max(0, offset);
@@ -93,7 +93,10 @@ export class Draft {
     this.notPublished = this.text.slice(from);
   }
 
-  /** The part of the text that the row lacks, and the figures that the ledger lacks. Call `written` once it is saved; until then the next heartbeat brings the same text again, and more. */
+  /**
+   * The text that the row lacks, and the figures that the ledger lacks. The caller calls `written` once they are saved; until then the next
+   * heartbeat includes the same text again.
+   */
   unsaved(): { beat: Beat; written: () => void } {
     const { id: jobId, attempt } = this.job;
     const text = wholeCharacters(this.notSaved);
@@ -110,7 +113,7 @@ export class Draft {
         news: figuresSoFar === this.entered ? undefined : figuresSoFar,
       },
       written: () => {
-        // A commit has saved this text meanwhile.
+        // The commit of a step has saved this text meanwhile.
         if (step !== this.step || saved !== this.saved) return;
         this.entered = figuresSoFar;
         this.saved += text.length;
@@ -121,7 +124,7 @@ export class Draft {
   }
 }
 
-/** Counts the code points of a text that ends with a whole one. It makes no array of them, which would be many times as large. */
+/** Counts the code points of a text that ends with a whole one. An array of them would need many times the memory. */
 function characters(text: string): number {
   let count = 0;
   for (const _ of text) count += 1;

@@ -14,9 +14,9 @@ import type { Attempt, Stop } from './attempt.js';
 import { WorkerLife } from './worker-life.js';
 import { written } from './written.js';
 
-/** Other jobs, as the end of an attempt has seen them. */
+/** The other jobs, at the moment at which an attempt's end was written. */
 export interface Ended {
-  /** Jobs are due, as far as the statement that wrote the end has seen. */
+  /** The statement that wrote the end has seen other due jobs. */
   readonly more: boolean;
 }
 
@@ -34,7 +34,7 @@ export class Endings {
     private readonly life: WorkerLife,
   ) {}
 
-  /** The model has replied. */
+  /** Writes that the model has replied. */
   async succeeded(attempt: Attempt, reply: Reply): Promise<Ended> {
     const { job, call, meter } = attempt;
     const figures = call.figures();
@@ -46,7 +46,7 @@ export class Endings {
     return finished ?? NO_MORE;
   }
 
-  /** The attempt was stopped from outside. */
+  /** Writes that the attempt was stopped from outside. */
   async stopped(attempt: Attempt, why: Stop): Promise<Ended> {
     this.logger.log(logLine(`attempt stops (${why})`, attempt.progress()));
     if (why === 'cancel') await this.canceled(attempt);
@@ -55,7 +55,7 @@ export class Endings {
     return NO_MORE;
   }
 
-  /** The attempt failed: the job is tried again later, or ends. */
+  /** Writes that the attempt failed: the job is tried again later, or ends. */
   async failed(attempt: Attempt, error: unknown): Promise<Ended> {
     const { job, call, meter, permit } = attempt;
     const fault =
@@ -65,7 +65,7 @@ export class Endings {
     const blamed = fault.outage || fault.operator !== undefined;
     const counts = blamed && permit.failed(fault);
     const held = counts && this.circuits.holds(job);
-    // A job that a circuit holds back is due at once: the circuit decides when it is tried, and another worker may reach the model.
+    // A job that a circuit holds back is due at once: the circuit decides when to try it, and another worker may reach the model.
     const delayMs = Math.max(fault.retryAfterMs ?? 0, held ? 0 : backoffMs(job.attempt));
     const failed = {
       code: fault.code,
@@ -73,7 +73,8 @@ export class Endings {
       most: fault.most,
       definitionUnusable: fault.operator === 'model' || fault.operator === 'assistant',
       leavesOut: fault.leavesOut,
-      // An outage of the model or of the database is not the job's fault. (A model that cannot be reached looks like either.)
+      // An outage of the model or of the database is not the job's fault, so the attempt does not count. (An unreachable model looks like
+      // either.)
       free: held || (!(error instanceof ModelFault) && isStoreAway(error)),
       delayMs,
     };
@@ -84,7 +85,7 @@ export class Endings {
     else meter.ended('failed', figures, now.status === 'queued' ? undefined : now);
     if (retried) meter.retried(fault.code);
     if (failed.definitionUnusable) await releaseOutdated(this.manager, job.assistant, job.assistantVersion);
-    // A fault in our code is logged with its own stack, not with that of the ModelFault around it.
+    // A fault in our code is logged with its own stack, not with the stack of the ModelFault around it.
     const shown = fault.code === 'internal' ? (fault.cause ?? fault) : fault;
     this.logger.warn(
       logLine(`attempt failed: ${now?.status ?? 'fenced off'}`, { ...attempt.progress(), code: fault.code }, shown),
@@ -109,7 +110,10 @@ export class Endings {
     meter.ended('handed_back', figures);
   }
 
-  /** The job ended, or another attempt has begun. The ledger gets the call's figures all the same: the call is paid for. */
+  /**
+   * Handles an end that came too late: the job has ended, or another attempt has begun. The ledger gets the call's figures all the same,
+   * since the call is paid for.
+   */
   private async lateFor({ job, call, meter, steps }: Attempt): Promise<void> {
     const figures = call.figures();
     const outcome = await written(() => settleCall(this.manager, job.id, job.attempt, steps.length + 1, figures));

@@ -4,7 +4,7 @@ import { Call } from '../model/call.js';
 import { Draft } from './draft.js';
 import { Heartbeats } from './heartbeats.js';
 
-/** What a statement is given of each attempt, and what it is to answer. */
+/** The values of one statement, one of each list for each attempt. */
 type Sent = { jobIds: string[]; texts: string[] };
 type Answer = (sent: Sent) => Promise<Record<string, string>>;
 

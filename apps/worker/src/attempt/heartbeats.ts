@@ -6,40 +6,42 @@ import { HEARTBEAT_MS } from '#jobs/timings.js';
 import { within } from '#process/within.js';
 import type { Draft } from './draft.js';
 
-/** How often it is checked which heartbeats are due, in milliseconds. Heartbeats of one check share a statement. */
+/** How often to check which heartbeats are due, in milliseconds. Heartbeats of one check share a statement. */
 const CHECK_MS = 250;
 
-/** How soon a heartbeat that failed is tried again, in milliseconds. */
+/** How soon a failed heartbeat is tried again, in milliseconds. */
 const AGAIN_MS = 500;
 
 /**
- * How long a heartbeat may take before it is tried again on another connection, in milliseconds. It is short enough for two tries within
- * a lease, and for a try before a silent connection is given up. If both tries are carried out, nothing is written twice.
+ * How long a heartbeat may take before it is tried again on another connection, in milliseconds. The time is short enough for two tries
+ * within a lease, and for a second try before a silent connection is closed. If PostgreSQL executes both tries, nothing is written twice.
  */
 const LONGEST_BEAT_MS = 4_000;
 
-/** How many attempts, and how much text in UTF-16 code units, one statement takes. A longer text of one attempt is not split. */
+/** The most attempts, and the most text in UTF-16 code units, in one statement. A longer text of a single attempt is not split. */
 const MOST_AT_ONCE = 100;
 const MOST_TEXT = 512 * 1024;
 
 /** An attempt whose lease is kept. */
 interface Kept {
   readonly draft: Draft;
-  /** Called when the job is another attempt's. */
+  /** Called when another attempt holds the job. */
   readonly lost: () => void;
   due: number;
   /** The heartbeat under way. */
   writing: Promise<void> | undefined;
-  /** Its last statement failed although the database was there. It gets a statement of its own, so that no other attempt fails with it. */
+  /**
+   * The last statement with this attempt failed although the database was available. The attempt gets its own statement, so that no other
+   * attempt fails with it.
+   */
   alone: boolean;
 }
 
 /**
- * Extends the leases of all attempts of this process and saves their drafts. Heartbeats that are due together share a statement: a
- * thousand attempts with a statement each would leave no connection for anything else.
+ * Extends the leases of all attempts of this process and saves their drafts. Heartbeats that are due together share a statement: separate
+ * statements for a thousand attempts would use all connections.
  *
- * Heartbeats have connections of their own, so that no lease runs out because other statements, such as a thousand claims, wait for the
- * pool's.
+ * Heartbeats have their own connections, so that no lease runs out while many other statements wait for the pool.
  */
 @Injectable()
 export class Heartbeats implements OnApplicationShutdown {
@@ -48,9 +50,7 @@ export class Heartbeats implements OnApplicationShutdown {
 
   constructor(private readonly source: DataSource) {}
 
-  /**
-   * Keeps the lease of the draft's attempt until `stop` is called. `lost` is called when the job is another attempt's.
-   */
+  /** Extends the lease of the draft's attempt until `stop` is called. `lost` is called when another attempt holds the job. */
   keep(draft: Draft, lost: () => void): { beat: () => void; stop: () => Promise<void> } {
     const one: Kept = { draft, lost, due: performance.now() + HEARTBEAT_MS, writing: undefined, alone: false };
     this.kept.add(one);
@@ -112,7 +112,7 @@ export class Heartbeats implements OnApplicationShutdown {
     for (const { one } of batch) one.writing = writing;
   }
 
-  /** Never rejects. `away`: the database is away while leases run out, so the statement is repeated until it is back. */
+  /** Never rejects. `away`: the database is away, and leases run out meanwhile, so the statement is repeated until it is back. */
   private async extend(beats: readonly Beat[]): Promise<(Extended | 'away' | 'failed')[]> {
     const all = (what: 'away' | 'failed') => beats.map(() => what);
     try {

@@ -11,7 +11,7 @@ describe('the publisher of a process', () => {
   const writers = new Map<string, Writer>();
   let sent: { at: number; pieces: string[] }[];
   let publisher: ReplyPublisher;
-  /** What the next publications wait for. */
+  /** The next publications wait for this. */
   let store: Promise<boolean>;
   beforeEach(() => {
     jest.useFakeTimers({ now: BEGIN });
@@ -32,7 +32,7 @@ describe('the publisher of a process', () => {
     jest.useRealTimers();
   });
 
-  /** An attempt, with what adds to its text. */
+  /** Begins an attempt. @returns adds to its text */
   const begun = (id: string): ((text: string) => void) => {
     const job = { id, attempt: 1, steps: [] as const } as unknown as ClaimedJob;
     const draft = new Draft(job, new Call(1_000, () => undefined));

@@ -4,37 +4,36 @@ import type { ClaimedJob } from '#jobs/claim.js';
 import type { Draft } from './draft.js';
 
 /**
- * Shortest time between two publications of this process, in milliseconds: readers see text flow, and many attempts share one statement.
- * It is shorter for text that a reader has asked for, since that reader waits.
+ * Shortest time between two publications of this process, in milliseconds. Text still seems to flow, and many attempts share one
+ * publication. The time is shorter for text that a stream has asked for, since that stream waits.
  */
 const COALESCE_MS = 40;
 const ASKED_MS = 5;
 
-/** Publishes the text of all running attempts on the feed: text that a reader asked for soon, the rest in bundles. */
+/** Publishes the text of all running attempts on the feed. Text that a stream asked for is sent soon, the rest in bundles. */
 @Injectable()
 export class ReplyPublisher {
   private readonly fresh = new Set<Draft>();
-  /** Drafts of which a reader asked for text and got none since. A reader asks as soon as it subscribes, before there is text. */
+  /** Drafts for which a stream has asked and got no text since. A stream asks as soon as it subscribes, even before there is text. */
   private readonly asked = new Set<Draft>();
   /** The next publication. */
   private next: { readonly at: number; readonly timer: NodeJS.Timeout | undefined } | undefined;
   private publishing = false;
   private last = 0;
-  /** By job: called once the first piece of the attempt's text is published. */
+  /** Listeners by job, called once the first piece of the attempt's text is published. */
   private readonly onFirst = new Map<string, () => void>();
 
   constructor(private readonly feed: ReplyFeed) {}
 
   /**
-   * Lets readers ask for text of the draft until the returned function is called. `onFirst` is called when the first piece is
-   * published.
+   * Lets streams ask for text of the draft until the returned function is called. `onFirst` is called when the first piece is published.
    */
   open({ id, attempt }: ClaimedJob, draft: Draft, onFirst: () => void): () => void {
     this.onFirst.set(id, onFirst);
     const close = this.feed.answer(id, (lacks) => {
       if (lacks !== undefined && lacks.attempt !== attempt) return;
       draft.rewind(lacks?.offset);
-      // Without an offset the feed itself was cut, and no reader waits.
+      // If `lacks` is undefined, the feed was cut, and no stream waits.
       if (lacks !== undefined) this.asked.add(draft);
       this.touch(draft);
     });
@@ -46,7 +45,7 @@ export class ReplyPublisher {
     };
   }
 
-  /** The draft has text that was not published. */
+  /** Notes that the draft has unpublished text. */
   touch(draft: Draft): void {
     this.fresh.add(draft);
     this.plan(draft);
@@ -58,7 +57,7 @@ export class ReplyPublisher {
     if (this.publishing || (this.next !== undefined && this.next.at <= at)) return;
     clearTimeout(this.next?.timer);
     const publish = (): void => void this.publish();
-    // No timer is shorter than a millisecond. Text of the same event loop turn is published together either way.
+    // The shortest timer takes a millisecond, `setImmediate` less. Both publish all text of the same event loop turn together.
     if (at === now) setImmediate(publish);
     this.next = { at, timer: at === now ? undefined : setTimeout(publish, at - now) };
   }
@@ -69,11 +68,11 @@ export class ReplyPublisher {
     const drafts = [...this.fresh];
     this.fresh.clear();
     const pieces = drafts.flatMap((draft) => this.take(draft));
-    // A reader that asks before there is text must not delay the first piece.
+    // A question that comes before there is text must not delay the first piece.
     if (pieces.length > 0) this.last = Date.now();
-    // More text arrives meanwhile: a slow store makes pieces larger, and does not make a queue of them.
+    // More text arrives meanwhile. So a slow store makes larger pieces instead of a queue.
     if (pieces.length > 0 && !(await this.feed.publish(pieces))) {
-      // No reader got them. The feed asks every writer for its text once it is back; nothing can be sent before that.
+      // No stream got the pieces. Once the feed is back, it asks all attempts for their text; nothing can be sent before that.
       for (const draft of drafts) draft.rewind();
     } else {
       for (const { jobId } of pieces) this.publishedFirst(jobId);

@@ -3,7 +3,7 @@ import type { Reply } from '#jobs/transitions.js';
 import type { Answer } from '../model/answer.js';
 import { ModelFault, rejected } from '../model/model-fault.js';
 
-/** The reply that the last answer of a turn makes. @throws ModelFault if it makes none */
+/** Makes the reply of a turn from its last answer. @throws ModelFault if the answer makes no reply */
 export function replyOf(answer: Answer): Reply {
   const { model, stopReason, stopDetails } = answer;
   const reply = { content: answer.text.toWellFormed(), model, stopReason: stopReason ?? '', stopDetails: null };

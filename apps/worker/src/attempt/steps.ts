@@ -10,7 +10,7 @@ import { ReplyPublisher } from './publisher.js';
 import { replyOf } from './reply.js';
 import { written } from './written.js';
 
-/** Makes the steps of a turn: call the model, commit the answer, go on, until an answer is the last. */
+/** Makes the steps of a turn: each calls the model and commits the answer, until an answer is the last. */
 @Injectable()
 export class Steps {
   constructor(
@@ -19,7 +19,7 @@ export class Steps {
     private readonly publisher: ReplyPublisher,
   ) {}
 
-  /** Makes the steps that are left. @throws ModelFault; or the reason for which the attempt was stopped */
+  /** Makes the remaining steps. @throws ModelFault, or the reason for which the attempt was stopped */
   async run(attempt: Attempt): Promise<Reply> {
     for (;;) {
       const answered = await this.call(attempt);

@@ -12,8 +12,8 @@ export class StopNotices {
   ) {}
 
   /**
-   * Stops the attempt when its job is canceled, or a user asks for that, until the returned function is called.
-   * @param checkLease called when a notice may have been missed: the lease then shows whether the job is still the attempt's
+   * Stops the attempt when its job is canceled, or when a user asks for a cancel, until the returned function is called.
+   * @param checkLease called when a notice may have been missed: the lease then shows whether the attempt still holds the job
    */
   subscribe(attempt: Attempt, checkLease: () => void): () => void {
     const { id } = attempt.job;

@@ -10,12 +10,12 @@ export class WorkerLife implements StoppingWorker {
     return process.uptime();
   }
 
-  /** 0: it was not asked to stop. */
+  /** 0: the worker was not asked to stop. */
   get stoppingSeconds(): number {
     return this.stopAskedAt === undefined ? 0 : (performance.now() - this.stopAskedAt) / 1_000;
   }
 
-  /** The worker is asked to stop. */
+  /** Notes that the worker was asked to stop. */
   stop(): void {
     this.stopAskedAt ??= performance.now();
   }

@@ -57,7 +57,7 @@ describe('the claimer of a worker', () => {
     const claimer = worker(new Slots(100));
     due = 20;
     await claimer.wake();
-    // Seven of the fairest, then the oldest one.
+    // Seven jobs in the order of rounds, then the oldest one.
     expect(claims).toEqual([7, 1, 7, 1, 4]);
     await claimer.wake();
     expect(claims.slice(5)).toEqual([0]);
@@ -84,7 +84,7 @@ describe('the claimer of a worker', () => {
     running.shift()?.();
     await woken;
     expect([claims, wakes]).toEqual([[2], 0]);
-    // Full again, and woken all the same: another worker is.
+    // The worker is full again when it is woken, so it wakes another one.
     due = 2;
     void claimer.wake();
     await turns();

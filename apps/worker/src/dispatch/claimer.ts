@@ -13,14 +13,14 @@ import { Circuits, type Gate, type Permit, type Probe } from '../model/circuits.
 import { Slots } from './slots.js';
 
 /**
- * Claims jobs for this worker and begins their attempts. A ticket of the queue wakes it, or the end of an attempt, a circuit or the
- * reconciler. It claims jobs, a few with each statement, until none is due or the slots are full. If more jobs are due than slots are
- * free, it wakes another worker. A busy worker needs no tickets: the queue carries one ticket per burst of turns, not one per turn.
+ * Claims jobs for this worker and begins their attempts. A ticket, the end of an attempt, a circuit or the reconciler wakes it. It claims a
+ * few jobs with each statement, until no job is due or all slots are full. If more jobs are due than slots are free, it wakes another
+ * worker. A busy worker needs no tickets, so a burst of turns costs one ticket, not one per turn.
  */
 @Injectable()
 export class Claimer {
   private readonly logger = new Logger(Claimer.name);
-  /** It was woken since its last claim began. */
+  /** Whether the claimer was woken since its last claim began. */
   private woken = false;
   /** Jobs whose attempts were lost, to be taken over. */
   private lost: readonly string[] = [];
@@ -41,7 +41,7 @@ export class Claimer {
     circuits.onChange(() => void this.wake());
   }
 
-  /** It claims nothing at the moment although slots are free. */
+  /** Whether the claimer is idle although slots are free. */
   get isAsleep(): boolean {
     return this.claiming === undefined && this.slots.room > 0;
   }
@@ -53,22 +53,22 @@ export class Claimer {
   }
 
   /**
-   * Claims what is due, or, if it is claiming already, looks once more. Never throws.
-   * @param lost jobs whose attempts may be lost; those that are come first
-   * @returns resolves when nothing is due and a slot is free. The queue hands this worker no further ticket before that
+   * Claims due jobs. If a claim is under way, looks once more after it. Never throws.
+   * @param lost jobs whose attempts may be lost; lost ones are claimed first
+   * @returns resolves when no job is due and a slot is free. The queue gives this worker no other ticket before that
    */
   async wake(lost: readonly string[] = []): Promise<void> {
     this.woken = true;
     this.resting.wakeAll();
     if (lost.length > 0) this.lost = lost;
-    // It may be woken in the very moment in which the last claim ended.
+    // A wake-up may come at the moment at which the last claim ends.
     while (this.woken && !this.stopping.signal.aborted) {
       this.claiming ??= this.claimAll().finally(() => (this.claiming = undefined));
       await this.claiming;
     }
   }
 
-  /** Claims nothing more, and wakes another worker for what is due. Resolves when no claim is under way. */
+  /** Claims no more jobs, and wakes another worker for the due ones. Resolves when no claim is under way. */
   async stop(): Promise<void> {
     this.stopping.abort();
     await this.claiming;
@@ -93,7 +93,7 @@ export class Claimer {
           this.woken = true;
           passOn();
         } else if (this.slots.room === 0) {
-          // A full worker that took another ticket would keep it from all others.
+          // A full worker must not take another ticket: other workers could not get that one.
           await this.slots.freed(signal);
         } else if (!this.woken && this.circuits.isOpen) {
           await this.leaveToOthers(signal);
@@ -101,15 +101,15 @@ export class Claimer {
       }
       if (this.woken) await this.waker.wakeAny();
     } catch (error) {
-      // The database is away, or the fault is ours. The reconciler finds what is due.
+      // The database is away, or our code has a fault. The reconciler finds the due jobs later.
       this.logger.error(logLine('cannot claim jobs', {}, error));
     }
     this.woken = false;
   }
 
   /**
-   * The model may be away for this worker alone. It wakes another one for what is due, and keeps its own ticket for a moment, so that it
-   * takes no more tickets from the others.
+   * The model may be unreachable for this worker only. So the claimer wakes another worker for the due jobs. It keeps its own ticket for a
+   * moment, so that it takes none from the others.
    */
   private async leaveToOthers(signal: AbortSignal): Promise<void> {
     if (!(await anyOverdue(this.manager, { seconds: 0 })) || this.woken) return;
@@ -123,7 +123,7 @@ export class Claimer {
     signal.removeEventListener('abort', stop);
   }
 
-  /** Claims some of what is due and begins it. @returns whether more is due */
+  /** Claims some due jobs and begins their attempts. @returns whether more jobs are due */
   private async claimSome(): Promise<boolean> {
     const gate = this.circuits.gate();
     for (const probe of gate.probes) await this.probe(probe);
@@ -135,7 +135,7 @@ export class Claimer {
     return more;
   }
 
-  /** Begins an attempt that tries whether the model is back, if a job is due that may. */
+  /** Begins a probe, if a due job may be one. */
   private async probe(probe: Probe): Promise<void> {
     if (this.slots.room === 0) return;
     const { only, withheld } = this.circuits.probe(probe);
@@ -150,7 +150,7 @@ export class Claimer {
     if (job !== undefined) this.begin(job, this.circuits.begin(job, true));
   }
 
-  /** Begins an attempt that was claimed. It has a slot until it has ended. */
+  /** Begins a claimed attempt. It holds a slot until it has ended. */
   private begin(job: ClaimedJob, permit: Permit): void {
     void this.slots
       .take(job.id, (stop) => this.attempts.run(job, permit, stop))

@@ -13,10 +13,10 @@ import { Slots } from './slots.js';
 const AGAIN_MS = 1_000;
 
 /**
- * Takes tickets from BullMQ and wakes the claimer. The rows decide, whatever BullMQ makes of stalls, of locks it could not renew and of
- * failures: a ticket too many finds nothing to claim, and an attempt ends when its lease is lost.
+ * Takes tickets from BullMQ and wakes the claimer. Only the rows decide, so BullMQ's handling of stalls, failures and expired locks does
+ * not matter: an extra ticket finds nothing to claim, and an attempt ends when its lease is lost.
  *
- * It takes one ticket at a time and keeps it until nothing is due and a slot is free. So a full worker leaves the tickets to others.
+ * It takes one ticket at a time and keeps it until no job is due and a slot is free. So a full worker leaves the tickets to others.
  */
 @Injectable()
 export class QueueProcessor extends WorkerHost implements OnApplicationBootstrap, BeforeApplicationShutdown {
@@ -32,8 +32,8 @@ export class QueueProcessor extends WorkerHost implements OnApplicationBootstrap
   }
 
   /**
-   * Binds the class to the queue on this store. By default Nest gives a worker the producer's connection options; but a producer must
-   * fail fast where a worker must wait.
+   * Binds the class to the queue on this store. Nest's default for a worker is the producer's connection options, but a producer must fail
+   * fast where a worker must wait.
    */
   static on(store: QueueStore): typeof QueueProcessor {
     Processor(REPLY_QUEUE, {
@@ -42,7 +42,7 @@ export class QueueProcessor extends WorkerHost implements OnApplicationBootstrap
       autorun: false,
       maxStalledCount: 100,
       lockDuration: 30_000,
-      // How soon it tries again after the store was away. BullMQ's default is 15 s.
+      // How soon the worker tries again after an outage of the store. BullMQ's default is 15 s.
       runRetryDelay: 1_000,
     })(QueueProcessor);
     return QueueProcessor;
@@ -52,7 +52,7 @@ export class QueueProcessor extends WorkerHost implements OnApplicationBootstrap
     return this.claimer.wake();
   }
 
-  /** What is due may have waited for a new worker: no ticket says so. */
+  /** Due jobs may have waited for a new worker, and no ticket announces them. */
   onApplicationBootstrap(): void {
     void this.claimer.wake();
     void this.work();
@@ -69,13 +69,13 @@ export class QueueProcessor extends WorkerHost implements OnApplicationBootstrap
     }
   }
 
-  /** Takes no more tickets, lets running attempts finish for as long as the settings say, then hands the rest back. */
+  /** Takes no more tickets, lets running attempts finish within the time of the settings, then hands the rest back. */
   async beforeApplicationShutdown(): Promise<void> {
     this.stopping = true;
     this.life.stop();
     const left = this.claimer.stop();
     const stopAll = this.slots.drain();
-    // Only the attempts matter, which BullMQ knows nothing of. Its worker never reports that it is closed while the store is away.
+    // The process waits only for the attempts, which BullMQ does not know. BullMQ's worker would not close while the store is away.
     const drained = left.then(() => this.slots.idle());
     const closed = Promise.all([drained, this.worker.close()]);
     await within(

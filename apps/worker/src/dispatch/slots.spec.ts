@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { Slots } from './slots.js';
 
-/** An attempt that ends when it is told to. */
+/** An attempt that ends when the test calls `end`. */
 function attempt(): { run: () => Promise<void>; end: () => void } {
   let end = (): void => undefined;
   const ended = new Promise<void>((resolve) => (end = resolve));

@@ -6,7 +6,7 @@ const stop = (attempt: AbortController): void => attempt.abort();
 
 interface Taken {
   readonly jobId: string;
-  /** Resolves when all of the attempt is done. */
+  /** Resolves when the whole attempt is done. */
   readonly ended: Promise<unknown>;
 }
 
@@ -19,7 +19,7 @@ export class Slots {
   constructor(
     /** Attempts that may run at once. */
     private readonly most: number,
-    /** How long attempts may go on once the process is told to stop, in milliseconds. */
+    /** How long attempts may go on once the process stops, in milliseconds. */
     readonly drainMs = 0,
   ) {}
 
@@ -39,8 +39,8 @@ export class Slots {
   }
 
   /**
-   * Takes a slot for an attempt at a job until it has ended. `stop` aborts when the attempt has to stop; the attempt must not reject.
-   * @returns what the attempt comes to, once its slot is free again
+   * Takes a slot for an attempt at a job until it has ended. `stop` aborts when the attempt must stop; the attempt must not reject.
+   * @returns the attempt's result, once its slot is free again
    */
   take<T>(jobId: string, attempt: (stop: AbortSignal) => Promise<T>): Promise<T> {
     const controller = new AbortController();
@@ -52,15 +52,15 @@ export class Slots {
     return ended;
   }
 
-  /** Waits until an attempt has ended, or `stop`. */
+  /** Waits until an attempt has ended, or `stop` aborts. */
   freed(stop: AbortSignal): Promise<void> {
     return this.waiters.wait(stop);
   }
 
   /**
-   * The process is told to stop, and attempts may go on for `drainMs`. In the last part of that time those that are left are
-   * stopped one after the other, the youngest first.
-   * @returns what stops every attempt at once
+   * Lets attempts go on for `drainMs` when the process stops. In the last part of that time the remaining ones are stopped one after the
+   * other, the youngest first.
+   * @returns a function that stops all attempts at once
    */
   drain(): () => void {
     const ms = this.drainMs;
@@ -70,7 +70,7 @@ export class Slots {
     const step = (): void => {
       const left = this.notStopped();
       if (performance.now() >= deadline) return left.forEach(stop);
-      // Each has an equal share of the time that is left; the last one has all of it.
+      // The remaining time is shared equally, so the last attempt runs until the deadline.
       const share = Math.max(0, deadline - performance.now()) / Math.max(1, left.length);
       timer = setTimeout(() => {
         this.notStopped().slice(-1).forEach(stop);
@@ -83,7 +83,7 @@ export class Slots {
     };
   }
 
-  /** In the order they were begun. */
+  /** The attempts that were not stopped, in the order of their beginning. */
   private notStopped(): AbortController[] {
     return [...this.taken.keys()].filter(({ signal }) => !signal.aborted);
   }

@@ -4,9 +4,9 @@ import { registry } from '#telemetry/registry.js';
 const KINDS = ['unclaimed', 'abandoned', 'spent', 'expired', 'orphaned_call'] as const;
 
 /**
- * What the reconciler repairs. `unclaimed`: no worker had claimed a job that was due. `abandoned`: an attempt was lost with its worker, and
- * another took the job over. `spent` and `expired`: the job ended as failed because its attempts or its time were used up.
- * `orphaned_call`: a dead worker had left a call open in the ledger.
+ * The repairs of the reconciler. `unclaimed`: no worker had claimed a due job. `abandoned`: an attempt was lost with its worker, and
+ * another took the job over. `spent` and `expired`: the job ended as failed because its attempts or its time were used up. `orphaned_call`:
+ * a dead worker had left a call open in the ledger.
  */
 export type Repair = (typeof KINDS)[number];
 
@@ -16,7 +16,7 @@ const repairs = new Counter({
   labelNames: ['kind'],
   registers: [registry],
 });
-// They exist from the start: Prometheus does not see an increase from nothing.
+// Each counter begins at 0: Prometheus sees no increase when a new counter appears.
 for (const kind of KINDS) repairs.inc({ kind }, 0);
 
 /** Counts repairs. */

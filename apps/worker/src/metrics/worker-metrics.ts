@@ -4,7 +4,7 @@ import { measureProcess, registry } from '#telemetry/registry.js';
 import { Circuits } from '../model/circuits.js';
 import type { ModelWatch } from '../model/model-watch.js';
 
-/** Codes of faults that only an operator can mend. They are reported from the start, so that an alert sees them rise. */
+/** Codes of faults that only an operator can repair. Their counters begin at 0, so that an alert sees the first increase. */
 const OPERATOR_CODES = ['model_unauthorized', 'model_budget', 'model_misconfigured'] as const;
 
 /** State of the whole worker, read when Prometheus asks. */

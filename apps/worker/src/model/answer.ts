@@ -5,12 +5,12 @@ import { broken, rejected } from './model-fault.js';
 import type { Call, Reported } from './call.js';
 
 /**
- * Longest reply, in UTF-16 code units: far beyond any model's own bound. Even if JSON escapes each unit with six characters, the client
- * still reads the event that holds it.
+ * Longest reply, in UTF-16 code units: far beyond the limit of any model. Even if JSON escapes each unit with six characters, a client can
+ * still read the event with the reply.
  */
 const LONGEST_REPLY = 8 * 1024 * 1024;
 
-/** How much of each detail of a refusal is kept, in UTF-16 code units. */
+/** Longest stored detail of a refusal, in UTF-16 code units. */
 const LONGEST_DETAIL = 1_000;
 
 /** Most content blocks of one answer. Today's answers have some dozens. */
@@ -26,7 +26,7 @@ const BEGINS_BLANK = /^\s/u;
 /** The finished steps of the turn, which an answer continues. */
 type Before = readonly Pick<FinishedStep, 'content' | 'text'>[];
 
-/** An answer as its events build it up: its text, for people, and its content blocks, for the model. */
+/** An answer, built from its events: its text for users, and its content blocks for the model. */
 export class Answer {
   /** The text that this answer adds to the reply. */
   content = '';
@@ -38,7 +38,7 @@ export class Answer {
   private readonly open = new Map<number, { block: Block; json: string }>();
   private started = false;
   private stopped = false;
-  /** A block of another kind has come since the last text, so the next text is a paragraph of its own. */
+  /** A block of another kind has come since the last text, so the next text begins a paragraph. */
   private apart: boolean;
   /** The reply's text before this answer. */
   private readonly before: string;
@@ -58,22 +58,22 @@ export class Answer {
     return this.before + this.content;
   }
 
-  /** The message came to its end in this stream. */
+  /** Whether this stream contained the end of the message. */
   get isWhole(): boolean {
     return this.stopped && this.stopReason !== null;
   }
 
-  /** The reply has no text but white space. */
+  /** Whether the reply has only white space. */
   get isBlank(): boolean {
     return this.text.trim() === '';
   }
 
-  /** The finished blocks, in the form in which the model takes them back. */
+  /** The finished blocks, in the form in which a request sends them back to the model. */
   get blocks(): Anthropic.ContentBlockParam[] {
     return this.finished as unknown as Anthropic.ContentBlockParam[];
   }
 
-  /** Another stream begins in place of the last one, which had no text. White space that was published stays. */
+  /** Begins again with another stream in place of the last one, which had no text. Published white space stays. */
   again(): void {
     this.finished.length = 0;
     this.open.clear();
@@ -91,7 +91,7 @@ export class Answer {
     if (this.stopped) return true;
     switch (event.type) {
       case 'message_start':
-        // A proxy has sent the request again. Another reply follows, and not the rest of this one.
+        // A proxy has sent the request again, so another reply follows, not the rest of this one.
         if (this.started) throw broken('The model’s answer began twice.');
         this.started = true;
         this.model = label(event.message.model);
@@ -189,11 +189,10 @@ export class Answer {
 }
 
 /*
- * Figures are not trusted: a server that only resembles the API may leave them out or get them wrong, and a good reply must not be lost
- * for that.
+ * A server that only resembles the API may leave figures out or get them wrong. A good reply must not be lost for that.
  */
 
-/** Ten times the largest context of any model. A larger figure is wrong, and would use up the user's day. */
+/** Ten times the largest context of any model. A larger figure is wrong, and would use up the user's tokens of a day. */
 const LARGEST_COUNT = 10_000_000;
 
 /** A number of tokens; undefined: the value is not one. */
@@ -213,7 +212,7 @@ function reported(usage: Partial<Anthropic.Usage> | null | undefined): Reported 
   };
 }
 
-/** Details of a refusal, each cut to a bounded length; null: the model gave none in the documented shape. */
+/** Details of a refusal, each shortened to {@link LONGEST_DETAIL}; null: the model gave none in the documented shape. */
 function detailsOf(details: unknown): Answer['stopDetails'] {
   if (typeof details !== 'object' || details === null) return null;
   const { category, explanation } = details as Record<string, unknown>;

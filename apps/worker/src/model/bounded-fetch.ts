@@ -1,8 +1,8 @@
 import { type ModelFault, rejected } from './model-fault.js';
 
 /**
- * How many bytes of an answer, and of a refusal, are read, after decompression. The longest reply that is kept takes at most a third of
- * this in UTF-8, and the longest of today's models a hundredth. The rest is room for the events around the text.
+ * The most bytes read of an answer, and of a refusal, after decompression. The longest reply that is kept takes at most a third of this in
+ * UTF-8, and the longest of today's models a hundredth. The rest is room for the events around the text.
  */
 export const LARGEST_ANSWER = 64 * 1024 * 1024;
 export const LARGEST_REFUSAL = 1024 * 1024;
@@ -14,9 +14,9 @@ export interface Largest {
 }
 
 /**
- * A `fetch` whose answers are bounded. The SDK keeps a line until its end has come, and a refusal whole, however long they are.
+ * A `fetch` that limits the size of answers. The SDK keeps a line in memory until its end, and a whole refusal, without any limit.
  *
- * Reading beyond the bound fails with {@link ModelFault} `model_rejected`: an endless answer would be endless the next time, too.
+ * Reading beyond the limit fails with {@link ModelFault} `model_rejected`: an endless answer would be endless the next time, too.
  */
 export function boundedFetch(
   fetch: typeof globalThis.fetch,
@@ -42,10 +42,13 @@ export function boundedFetch(
   };
 }
 
-/** By response: called with each chunk of its body. The SDK drops pings, and nothing but pings comes while a model thinks unseen. */
+/**
+ * Listeners by response, called with each chunk of its body. The SDK drops pings, and only pings come while a model thinks without showing
+ * it.
+ */
 const listeners = new WeakMap<Response, () => void>();
 
-/** Calls `listener` whenever bytes of the body arrive, whatever they are. The response must come from {@link boundedFetch}. */
+/** Calls `listener` whenever any bytes of the body arrive. The response must come from {@link boundedFetch}. */
 export function onBytes(response: Response, listener: () => void): void {
   listeners.set(response, listener);
 }

@@ -2,11 +2,11 @@
 export type GivenUp = 'silent' | 'endless';
 
 /**
- * Aborts a call when no byte has come for `idleMs`, after `totalMs` in any case, and when `outer` aborts. The SDK's own time-out covers
- * the headers only, so a stalled body would hang for ever without this.
+ * Aborts a call when no byte has come for `idleMs`, after `totalMs` in any case, and when `outer` aborts. The SDK's own time-out covers the
+ * headers only, so a stalled body would hang for ever without this.
  *
- * The timers and the controller are held by this object, not by signals: on Node 20 `AbortSignal.any` lets go of its sources, and a
- * collector that comes while a body is awaited would take the time-out with it.
+ * This object holds the timers and the controller, signals do not: on Node 20 `AbortSignal.any` holds its sources only weakly, and the
+ * garbage collector would remove the time-out while a body is awaited.
  */
 export class CallTimer {
   private readonly controller = new AbortController();
@@ -14,7 +14,7 @@ export class CallTimer {
   private readonly total: NodeJS.Timeout;
   private ending = false;
   private readonly stopped = (): void => this.controller.abort(this.outer.reason);
-  /** Why the call was given up; undefined: it was not, or it was stopped from outside. */
+  /** Why the call was given up; undefined: it was not given up, or it was stopped from outside. */
   givenUp: GivenUp | undefined;
 
   constructor(
@@ -32,12 +32,12 @@ export class CallTimer {
     return this.controller.signal;
   }
 
-  /** A byte has arrived. */
+  /** Notes that a byte has arrived. */
   touch(): void {
     if (!this.ending) this.idle.refresh();
   }
 
-  /** The message is complete. The rest of the body has `ms` milliseconds left. */
+  /** Notes that the message is complete: the rest of the body has `ms` milliseconds. */
   endIn(ms: number): void {
     this.ending = true;
     clearTimeout(this.idle);

@@ -28,7 +28,7 @@ export class Call {
   private latest: CallFigures | undefined;
 
   /**
-   * @param most output tokens that a request may have
+   * @param most the most output tokens of a request
    * @param onAnswer called each time the model begins to answer
    */
   constructor(
@@ -36,7 +36,7 @@ export class Call {
     private readonly onAnswer: () => void,
   ) {}
 
-  /** A request is sent now. `bytes` gives its size, and is called only if an estimate is needed. */
+  /** Notes that a request is sent. `bytes` returns its size, and is called only for an estimate. */
   begin(bytes: () => number): void {
     this.begun ??= performance.now();
     const { input, output, estimated } = this.now();
@@ -54,7 +54,7 @@ export class Call {
     this.state = 'waiting';
   }
 
-  /** The request costs nothing: there was no connection, or no answer of a model. */
+  /** Notes that the request costs nothing: there was no connection, or no answer of a model. */
   refused(): void {
     if (this.state === 'waiting') this.state = 'refused';
   }
@@ -64,7 +64,7 @@ export class Call {
     return this.state === 'answering' || this.state === 'counted';
   }
 
-  /** The model has begun to answer. */
+  /** Notes that the model has begun to answer. */
   answers(messageId: string, tokens: Reported): void {
     this.state = 'answering';
     this.messageId = messageId;
@@ -72,13 +72,13 @@ export class Call {
     this.onAnswer();
   }
 
-  /** The answer is complete, with the tokens that it reports at its end. Reported counts only grow. */
+  /** Notes that the answer is complete, with the tokens that it reports at its end. Reported counts only grow. */
   ends(tokens: Reported): void {
     if (tokens.output !== undefined) this.state = 'counted';
     this.report(tokens);
   }
 
-  /** Text arrived. The time to the first text is measured. */
+  /** Notes that text arrived, and measures the time to the first text. */
   text(text: string): void {
     this.seenBytes += Buffer.byteLength(text);
     if (this.firstTextMs !== null || this.begun === undefined) return;
@@ -86,19 +86,19 @@ export class Call {
     this.latest = undefined;
   }
 
-  /** Output arrived that is paid for and not shown. */
+  /** Notes output that is paid for and not shown. */
   unseen(text: string): void {
     this.seenBytes += Buffer.byteLength(text);
   }
 
-  /** True: from now on the model thinks without showing it. False: no longer. */
+  /** Notes whether the model thinks without showing it from now on. */
   hides(thinking: boolean): void {
     const now = performance.now();
     if (this.hiddenSince !== undefined) this.hiddenMs += now - this.hiddenSince;
     this.hiddenSince = thinking ? now : undefined;
   }
 
-  /** The figures so far, without estimates. The object is replaced, never changed, when the model reports more. */
+  /** The figures so far, without estimates. When the model reports more, a new object replaces this one. */
   get figuresSoFar(): CallFigures {
     const { input, output } = this.reported;
     this.latest ??= {
@@ -112,8 +112,8 @@ export class Call {
   }
 
   /**
-   * The figures at the end of the call. Output that the model did not count to the end is estimated, at no less than it had reported.
-   * Input that it never reported is estimated by what was sent, unless the request was refused.
+   * The figures at the end of the call. If the model did not report the final output, it is estimated, at no less than the reported part.
+   * If the model did not report the input, it is estimated by the size of the request, unless the request was refused.
    */
   figures(): CallFigures {
     if (this.state === 'unsent' || this.state === 'refused') return this.figuresSoFar;

@@ -8,7 +8,7 @@ const KEY = operatorMust('model_unauthorized', 'the key', 'all');
 
 describe('a circuit', () => {
   let circuit: Circuit;
-  /** How long it was opened for, each time; how often somebody was asked to try, and how often it closed. */
+  /** How long the circuit was opened each time; how often it asked for a probe; how often it closed. */
   let opened: number[];
   let asked: number;
   let closed: number;
@@ -209,7 +209,7 @@ describe('a circuit', () => {
     expect([circuit.room(), asked]).toEqual([0, 0]);
     await pass(200);
     expect([circuit.room(), asked]).toEqual([FIRST_AFTER_OUTAGE, FIRST_AFTER_OUTAGE]);
-    // That they end later frees no more.
+    // The later ends of these attempts free no more room.
     silent.forEach((trial) => trial.unused());
     expect([circuit.room(), asked]).toEqual([FIRST_AFTER_OUTAGE, FIRST_AFTER_OUTAGE]);
   });
@@ -268,7 +268,7 @@ describe('a circuit', () => {
       for (const id of ['v', 'w', 'x', 'y']) fail(id);
       expect(bad(1)).toBe(true);
       expect([circuit.isOpen, opened.at(-1)]).toEqual([true, 2_000]);
-      // Theirs is a try like any other, and is not followed by the next at once.
+      // A probe by a suspected user counts like any other, so the next probe does not follow at once.
       await pass(2_010);
       asked = 0;
       expect(probe().failed({ id: 'bad 2', userId: 'bad' }, AWAY)).toBe(true);

@@ -15,7 +15,7 @@ import {
 } from '#jobs/timings.js';
 import type { ModelFault } from './model-fault.js';
 
-/** A job, and the user it belongs to. */
+/** A job and its user. */
 export interface OfUser {
   readonly id: string;
   readonly userId: string;
@@ -43,11 +43,14 @@ export interface CircuitEvents {
 export class Circuit {
   /** The jobs whose failures count: when each failed, and its user. */
   private readonly failing = new Map<string, { at: number; userId: string }>();
-  /** Jobs that failed before others were answered, and users one of whose jobs failed again after that; until when each is remembered. */
+  /**
+   * Jobs that failed before others were answered, and users with a job that failed again after that. The values say until when each is
+   * remembered.
+   */
   private readonly disproved = new Map<string, number>();
   private readonly suspects = new Map<string, number>();
   private fault: ModelFault | undefined;
-  /** For how long it last opened, in milliseconds, and until when. */
+  /** How long the circuit last opened, in milliseconds, and until when. */
   private period = 0;
   private until = 0;
   /** When a job that was never tried may probe. */
@@ -69,7 +72,7 @@ export class Circuit {
     return this.fault !== undefined;
   }
 
-  /** Why it is open. */
+  /** Why the circuit is open. */
   get reason(): ModelFault | undefined {
     return this.fault;
   }
@@ -79,12 +82,12 @@ export class Circuit {
     return this.isOpen ? Math.max(0, this.until - performance.now()) : 0;
   }
 
-  /** It is open, and an attempt should probe. */
+  /** Whether the circuit is open and an attempt should probe. */
   get mayTry(): boolean {
     return this.isOpen && this.probers.size === 0 && this.opensInMs === 0;
   }
 
-  /** The same for a job that was never tried: failures, or silence, of others do not keep it waiting for long. */
+  /** The same for a job that was never tried: it need not wait long because other probes fail or are silent. */
   get mayTryAfresh(): boolean {
     return this.isOpen && performance.now() >= this.afreshFrom;
   }
@@ -95,7 +98,7 @@ export class Circuit {
     return this.ramp === undefined ? Infinity : Math.max(0, this.ramp.allowed - this.ramp.waiting);
   }
 
-  /** Whether it is closed and remembers nothing. */
+  /** Whether the circuit is closed and has nothing to remember. */
   isIdle(): boolean {
     const now = performance.now();
     this.forget(now);
@@ -108,7 +111,7 @@ export class Circuit {
     );
   }
 
-  /** An attempt begins. @param probes it probes whether the model is back */
+  /** Notes that an attempt begins. @param probes the attempt probes whether the model is back */
   begin(probes: boolean): Trial {
     const me = Symbol('attempt');
     const begun = performance.now();
@@ -144,12 +147,12 @@ export class Circuit {
     };
   }
 
-  /** Stops its timer. */
+  /** Stops the timer. */
   stop(): void {
     clearTimeout(this.timer);
   }
 
-  /** The model has begun to answer an attempt that began at `begun`. */
+  /** Notes that the model has begun to answer an attempt that began at `begun`. */
   private answered(begun: number): void {
     const now = performance.now();
     this.answeredAt = now;
@@ -158,7 +161,7 @@ export class Circuit {
       this.failing.delete(id);
       this.disproved.set(id, now + SUSPECT_MS);
     }
-    // A request that left before the circuit opened says nothing about the model now.
+    // An answer to a request that was sent before the circuit opened does not show that the model is back.
     if (this.isOpen && begun >= this.openedAt) this.close(now);
   }
 
@@ -166,7 +169,7 @@ export class Circuit {
   private failed({ id, userId }: OfUser, fault: ModelFault, tried: boolean): boolean {
     const now = performance.now();
     this.forget(now);
-    // While it is open nobody is answered, so no job is suspected.
+    // While the circuit is open, no job gets an answer, so no job is suspected.
     if (this.isOpen) {
       this.failing.set(id, { at: now, userId });
       if (tried) this.stayOpen(fault);
@@ -180,7 +183,7 @@ export class Circuit {
     return true;
   }
 
-  /** It stays open longer if it opens again soon, unless all failures are of suspected users. */
+  /** How long the circuit opens: longer if it opens again soon, unless all failures are of suspected users. */
   private firstPeriod(now: number): number {
     const isDoubtful = [...this.failing.values()].every(({ userId }) => this.suspects.has(userId));
     return now < this.closedAt + OUTAGE_MS && !isDoubtful ? this.period * 2 : SHORTEST_OPEN_MS;
@@ -212,7 +215,10 @@ export class Circuit {
     this.events.opened(ms, fault);
   }
 
-  /** A probe has failed. Only a regular probe makes the next one wait longer; an early one, by a job that was never tried, does not. */
+  /**
+   * Keeps the circuit open after a failed probe. After a regular probe the next one waits longer; after an early one, by a job that was
+   * never tried, it does not.
+   */
   private stayOpen(fault: ModelFault): void {
     if (this.opensInMs === 0) return this.openFor(this.period * 2, fault);
     this.afreshFrom = performance.now() + Math.max(SHORTEST_OPEN_MS, fault.retryAfterMs ?? 0);
@@ -230,7 +236,9 @@ export class Circuit {
     this.events.closed('answered');
   }
 
-  /** Nothing has probed for long, since no job waits. The next turns show whether the model is back, a few at first. */
+  /**
+   * Closes a circuit without any probe for a long time, since no job waits. The next turns show whether the model is back, a few at first.
+   */
   private giveUpWaiting(): void {
     if (!this.mayTry) return;
     this.fault = undefined;
@@ -240,7 +248,7 @@ export class Circuit {
     this.events.closed('forgotten');
   }
 
-  /** An attempt enters the ramp. It leaves by itself if it is silent for too long. @returns lets it leave, once */
+  /** Lets an attempt enter the ramp. It leaves by itself if it is silent for too long. @returns lets it leave, once */
   private enter(ramp: { waiting: number }): () => void {
     ramp.waiting += 1;
     let isIn = true;
@@ -255,7 +263,7 @@ export class Circuit {
     return leave;
   }
 
-  /** An answer has begun after an outage, so one more attempt may wait for its own. At some number the ramp ends. */
+  /** Widens the ramp: after an answer, one more attempt may wait for its own. At some number the ramp ends. */
   private widen(ramp: { allowed: number }): void {
     ramp.allowed += 1;
     if (ramp.allowed >= RAMP_ENDS_AT) this.ramp = undefined;
@@ -265,7 +273,7 @@ export class Circuit {
   private next(): void {
     if (!this.isOpen) return;
     const now = performance.now();
-    // A silent prober must not keep all others waiting for its whole idle time.
+    // A silent probe must not delay all others until its call is given up.
     for (const [prober, since] of this.probers) if (now >= since + LONGEST_OPEN_MS) this.probers.delete(prober);
     const moments = [
       this.afreshFrom,
@@ -290,6 +298,6 @@ export interface Trial {
    * @returns whether the failure counts as the model's; false: it is the job's own
    */
   failed(job: OfUser, fault: ModelFault): boolean;
-  /** The circuit learns nothing: there was no attempt, it was stopped, or it failed for reasons of its own. */
+  /** The attempt shows nothing about the model: it did not begin, it was stopped, or it failed for another reason. */
   unused(): void;
 }

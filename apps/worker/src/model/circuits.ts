@@ -6,7 +6,7 @@ import { logLine } from '#process/log-line.js';
 import { Circuit, type OfUser } from './circuit.js';
 import type { ModelFault } from './model-fault.js';
 
-/** A job, with the model and the assistant it is for. */
+/** A job, with its model and its assistant. */
 export interface JobOfModel extends OfUser {
   readonly model: string;
   readonly assistant: string;
@@ -24,13 +24,13 @@ export interface Gate {
   readonly probes: readonly Probe[];
   /** Only probes may begin. */
   readonly closed: boolean;
-  /** Models and assistants whose jobs may not begin, but for probes; undefined: all may. */
+  /** Models and assistants whose jobs may not begin, except as probes; undefined: all may begin. */
   readonly withheld: Withheld | undefined;
   /** Attempts that may begin at once. */
   readonly room: number;
 }
 
-/** Permission for one attempt. It is given back by reporting how the attempt went. */
+/** Permission for one attempt. A report of the attempt's result ends it. */
 export interface Permit {
   /** The model has begun to answer. */
   answered(): void;
@@ -39,7 +39,7 @@ export interface Permit {
    * @returns whether the failure counts as the model's; false: it is the job's own
    */
   failed(fault: ModelFault): boolean;
-  /** Nothing was learned. */
+  /** The attempt shows nothing about the model. */
   unused(): void;
 }
 
@@ -58,17 +58,17 @@ export class Circuits implements OnApplicationShutdown {
 
   constructor(private readonly manager: EntityManager) {}
 
-  /** Sets the function that is called when more may be claimed than before. */
+  /** Sets the function that is called when more jobs may be claimed than before. */
   onChange(change: () => void): void {
     this.change = change;
   }
 
-  /** Whether something is held back. */
+  /** Whether any calls are held back. */
   get isOpen(): boolean {
     return this.open.length > 0;
   }
 
-  /** What is held back, and why. */
+  /** The scopes that are held back, and why. */
   get held(): { scope: Scope; fault: ModelFault }[] {
     return this.open.flatMap(([scope, { reason }]) => (reason === undefined ? [] : [{ scope, fault: reason }]));
   }
@@ -78,16 +78,16 @@ export class Circuits implements OnApplicationShutdown {
     return scopesOf(job).some((scope) => this.circuits.get(scope)?.isOpen === true);
   }
 
-  /** What may be claimed now. */
+  /** Which jobs may be claimed now. */
   gate(): Gate {
-    // The usual case: nothing has failed lately.
+    // The usual case: no call has failed recently.
     if (this.circuits.size === 0) return { probes: [], closed: false, withheld: undefined, room: Infinity };
     for (const [scope, circuit] of this.circuits) if (circuit.isIdle()) this.circuits.delete(scope);
     const all = this.circuits.get('all');
     const rooms = [...this.circuits.values()].map((circuit) => circuit.room()).filter((room) => room > 0);
     const isHeld = (circuit: Circuit): boolean => circuit.isOpen || circuit.room() === 0;
     return {
-      // While all calls are held back, a narrower scope cannot find anything out.
+      // While all calls are held back, a probe of a narrower scope would show nothing.
       probes: this.open.flatMap(([scope, circuit]) =>
         (all?.isOpen === true && scope !== 'all') || !circuit.mayTryAfresh ? [] : [{ scope, afresh: !circuit.mayTry }],
       ),
@@ -97,20 +97,20 @@ export class Circuits implements OnApplicationShutdown {
     };
   }
 
-  /** Which jobs may take this probe, and which may not, because another scope holds them back for longer. */
+  /** Which jobs may make this probe, and which may not, because another scope holds them back for longer. */
   probe({ scope, afresh }: Probe): { only: Only; withheld: Withheld } {
     const [kind, name] = [scope.slice(0, scope.indexOf(':')), scope.slice(scope.indexOf(':') + 1)];
     const only = scope === 'all' ? {} : kind === 'model' ? { model: name } : { assistant: name };
     return { only, withheld: this.waiting(afresh) ?? NOTHING };
   }
 
-  /** What may not even be probed yet (`afresh`: not even by jobs that were never tried); undefined: nothing is held back. */
+  /** The scopes that may not even be probed yet (`afresh`: not even by jobs that were never tried); undefined: no scope is held back. */
   waiting(afresh = false): Withheld | undefined {
     if (!this.isOpen) return undefined;
     return this.withheld(({ isOpen, mayTry, mayTryAfresh }) => isOpen && !(afresh ? mayTryAfresh : mayTry));
   }
 
-  /** Permission for an attempt that was claimed. @param probes it probes in every scope in which a probe should begin */
+  /** Permission for a claimed attempt. @param probes the attempt probes in each scope in which a probe should begin */
   begin(job: JobOfModel, probes = false): Permit {
     const trials = new Map(
       scopesOf(job).flatMap((scope) => {
@@ -184,8 +184,8 @@ export class Circuits implements OnApplicationShutdown {
   }
 
   /**
-   * Writes the rows that operators read, one write after the other, so that the last one stands. The circuits themselves work without
-   * the database.
+   * Writes the rows of holds, which operators read. The writes run one after the other, so that the last one wins. The circuits themselves
+   * work without the database.
    */
   private write(writing: () => Promise<void>): void {
     this.written = this.written

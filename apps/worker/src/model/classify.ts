@@ -4,7 +4,7 @@ import { broken, type Concern, ModelFault, operatorMust, rejected, tooLong, unav
 
 type AnyApiError = APIError<number | undefined, Headers | undefined, object | undefined>;
 
-/** Error types of the Messages API that are temporary, whatever their status. */
+/** Error types of the Messages API that are temporary with any status. */
 const PASSING = new Set(['overloaded_error', 'rate_limit_error', 'api_error', 'timeout_error']);
 
 /** Codes (`error.details.error_code`) of a limit that only a person can raise. Waiting does not help. */
@@ -14,8 +14,8 @@ const BUDGET_CODE = /spend_limit|billing|credit|quota|not_billable/;
 const ACCOUNT_CODE = /^(?:organization_on_hold|cmek_key_disabled|cmek_key_network_blocked)$/;
 
 /*
- * The real API marks these by their words alone. The words must stand at the beginning: servers that resemble the API repeat parts of the
- * request in their errors, and a user who wrote these words would stop everybody's turns.
+ * The real API marks these errors only by their words. The words must be at the beginning: servers that resemble the API repeat parts of
+ * the request in their errors, and a user who wrote these words could stop all turns.
  */
 const BUDGET_WORDS = /^(?:Your credit balance is too low|You have reached your specified API usage limits)/;
 const ACCOUNT_WORDS = /^This organization has been disabled/;
@@ -24,16 +24,16 @@ const ACCOUNT_WORDS = /^This organization has been disabled/;
 const SETTING =
   /^["'`]?(?:max_tokens|model|system|thinking|output_config|temperature|top_p|top_k|stop_sequences|tools|tool_choice|cache_control)["'`:.]/;
 
-/** How servers of this API say that a prompt is too long. It concerns this turn alone, so the words may stand anywhere. */
+/** How servers of this API say that a prompt is too long. The error concerns only this turn, so the words may be anywhere. */
 const TOO_LONG =
   /prompt is too long|input (?:is too long|length)|too many (?:input )?tokens|exceeds? (?:the )?(?:model'?s )?(?:maximum |available )?context|maximum context|context[ _](?:length|window|limit)|request_too_large/i;
 
 /**
- * Decides what a failed call means, by what was seen of the model. No connection, or a temporary status, is an outage. A status that names
- * the key, the account or the assistant's settings needs an operator. Any other refusal concerns this turn alone. Once the answer has
- * begun (`started`), the model is there, and every fault concerns this turn alone.
+ * Decides what a failed call means. A missing connection, or a temporary status, is an outage. A status about the key, the account or the
+ * assistant's settings needs an operator. Any other refusal concerns only this turn. Once the answer has begun (`started`), the model is
+ * available, so each fault concerns only this turn.
  *
- * The fault's message says what a user may know. The model's own words go to the log, as `cause`.
+ * The fault's message is for the user. The model's own words go to the log, as `cause`.
  */
 export function classify(error: unknown, started = false): ModelFault {
   if (error instanceof ModelFault) return error;
@@ -77,7 +77,7 @@ function refused(error: AnyApiError, options: ErrorOptions): ModelFault {
   if (status === 401 || type === 'authentication_error' || ACCOUNT_CODE.test(code) || ACCOUNT_WORDS.test(words)) {
     return operatorMust('model_unauthorized', 'The model refused the key.', 'all', options);
   }
-  // A firewall that dislikes a message answers 403, too. That is no error of the API, and concerns the turn.
+  // A firewall that blocks a message answers 403, too. That is no error of the API, and concerns only the turn.
   if (type === 'permission_error') {
     return operatorMust('model_unauthorized', 'The key may not use this model.', 'model', options);
   }
@@ -126,6 +126,6 @@ function retryAfterMs(headers: Headers | undefined): number | undefined {
 function retryAfter(value: string | null | undefined): number {
   if (!value) return NaN;
   if (/^\d+(\.\d+)?$/.test(value.trim())) return Number(value) * 1_000;
-  // `Date.parse` makes a date of nearly anything. An HTTP-date begins with the day's name.
+  // `Date.parse` accepts nearly any text. An HTTP-date begins with the day's name.
   return /^[A-Z][a-z]{2}/.test(value) ? Date.parse(value) - Date.now() : NaN;
 }

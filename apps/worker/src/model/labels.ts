@@ -1,5 +1,5 @@
 /*
- * The model's own words, for the log and for traces. A server that only resembles the Messages API may put anything there, even parts of
+ * The model's own words, for the log and for traces. A server that only resembles the Messages API may send any text there, even parts of
  * the request. A value of an unexpected shape is left out.
  */
 

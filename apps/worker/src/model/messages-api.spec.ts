@@ -16,12 +16,12 @@ const PARAMS = {
   stream: true as const,
 };
 
-/** One of the models that the SDK warns of. Its list is its own: a later version may want another name here. */
+/** A model of which the SDK warns. The SDK has its own list: a later version may need another name here. */
 const DEPRECATED = 'claude-opus-4-5';
 
 const EVENTS = ['message_start', 'message_stop'].map((type) => `event: ${type}\ndata: {"type":"${type}"}\n\n`);
 
-/** A server of the Messages API; `answer`: how it answers, if not with a whole stream. */
+/** A server of the Messages API. */
 interface Server {
   readonly url: string;
   readonly requests: { readonly path: string | undefined; readonly headers: NodeJS.Dict<string | string[]> }[];
@@ -124,7 +124,7 @@ describe('the client of the Messages API', () => {
     const printed = ['log', 'info', 'warn', 'error', 'debug'] as const;
     const spies = printed.map((name) => jest.spyOn(console, name).mockImplementation(() => undefined));
     const client = messagesApi(settings());
-    // That the SDK itself would print is what makes this a test.
+    // The SDK's own method must print, or the test would show nothing.
     await client.messages.create({ ...PARAMS, model: DEPRECATED });
     expect(console.warn).toHaveBeenCalled();
     spies.forEach((spy) => spy.mockClear());
@@ -147,20 +147,20 @@ describe('the client of the Messages API', () => {
         const { stream } = await createStream(client, PARAMS, { signal: limit.signal });
         for await (const _ of stream);
       } catch {
-        // Stopped before its headers were there, on a machine that is slow.
+        // On a slow machine the time ends before the headers arrive.
       } finally {
         limit.release();
       }
     };
     let over = false;
     const calls = Promise.all(Array.from({ length: 20 }, call)).finally(() => (over = true));
-    // With turns of the event loop in between: what a weak reference was asked for is kept to the end of the turn.
+    // The pauses end turns of the event loop: the target of a weak reference that was read is kept until the end of the turn.
     while (!over) {
       collect();
       await sleep(50);
     }
     expect(await calls).toHaveLength(20);
-    // On a machine that is slow, the time of some is over before they are sent.
+    // On a slow machine some calls time out before they are sent.
     expect(model.requests.length).toBeGreaterThan(0);
   });
 });

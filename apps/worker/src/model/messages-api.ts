@@ -10,9 +10,9 @@ import { proxiedFetch } from './proxied-fetch.js';
  *
  * The SDK reads a dozen environment variables when a client is made: headers for all requests, another credential, another address, a
  * profile in the user's home, its log, its traces. Most of them have an option, which is set here. `ANTHROPIC_CUSTOM_HEADERS` has none,
- * though it can replace even the key's header, and a later version may read other variables. So all of them are hidden while the client
- * is made. Rejected: a list of allowed headers. Other values of the same headers would pass it, and a header that cannot be sent would
- * still fail each call.
+ * though it can replace even the key's header, and a later version may read other variables. So all variables are hidden while the client
+ * is made. A list of allowed headers would not help: it would pass other values of the same headers, and an invalid header would still fail
+ * each call.
  *
  * @param largest most bytes of an answer that are read; left out: enough for the longest reply
  */
@@ -26,14 +26,14 @@ export function messagesApi(settings: Settings['model'], largest?: Largest): Ant
         apiKey,
         webhookKey: null,
         baseURL: settings.baseUrl ?? MODEL_ADDRESS,
-        // By default the SDK sends the key as a bearer token, too. Null leaves the header out.
+        // The SDK also sends the key as a bearer token unless the header is null.
         ...(settings.authHeader === 'x-api-key' && { defaultHeaders: { 'x-api-key': apiKey, authorization: null } }),
         fetch: boundedFetch(settings.proxy === undefined ? globalThis.fetch : proxiedFetch(settings.proxy), largest),
-        // The job retries: that frees the worker's slot during the wait, and counts attempts.
+        // Retries are attempts of the job, which are counted and hold no slot during the wait.
         maxRetries: 0,
         timeout: settings.idleMs,
         logLevel: 'off',
-        // The attempt has its own span for the call, and the provider must not learn the ids of our traces.
+        // The attempt makes its own span for the call, and the provider must not learn our trace ids.
         openTelemetry: { traces: false, propagation: false },
         // A redirect could lead to another machine, or away from https, and `fetch` would send the key and the chat there.
         fetchOptions: { redirect: 'manual' },
@@ -51,8 +51,8 @@ export interface BegunReply {
 /**
  * Sends a request for a streamed reply and waits for the headers.
  *
- * `client.messages.create` does the same, and prints two lines with `console.warn` for each call of a model that the SDK takes for
- * deprecated. These lines would stand in a log of JSON, and the SDK's list is as old as the SDK.
+ * `client.messages.create` does the same, and prints two lines with `console.warn` for each call of a model that the SDK considers
+ * deprecated. These lines would break a log of JSON lines, and the SDK's list may be outdated.
  *
  * @throws what the SDK throws; `classify` decides what it means
  */

@@ -1,7 +1,7 @@
 import type { Effort, Thinking } from '#database/entities/assistant.entity.js';
 import type { KnownModel, KnownModels } from './models.js';
 
-/** The part of an assistant that its model has to support. */
+/** The settings of an assistant that its model must support. */
 export interface OfferedAssistant {
   readonly slug: string;
   readonly model: string;
@@ -19,7 +19,7 @@ export interface Finding {
   readonly message: string;
 }
 
-/** Compares assistants with what is known of their models. A model of which nothing is known gives no findings. */
+/** Compares assistants with the known facts about their models. An unknown model gives no findings. */
 export function checkModels(assistants: readonly OfferedAssistant[], models: KnownModels): Finding[] {
   return assistants.flatMap((assistant) => {
     const { slug, model: name } = assistant;
@@ -45,7 +45,7 @@ function unknown(name: string): Fault {
 function faultsOf(assistant: OfferedAssistant, model: KnownModel): Fault[] {
   const { maxOutputTokens, thinking, effort } = assistant;
   const name = JSON.stringify(assistant.model);
-  // The other checks say nothing then.
+  // For a retired model the other checks do not matter.
   if (model.lifecycle === 'retired') {
     return [['retired', `has the model ${name}, which is retired: its turns fail. Give it another model.`]];
   }

@@ -4,7 +4,7 @@ import type { JobFault } from '#jobs/transitions.js';
 /** Which calls fail until an operator acts: all, those of the same model, or those for the same assistant. */
 export type Concern = 'all' | 'model' | 'assistant';
 
-/** What a fault means for the job, and for other jobs. */
+/** The consequences of a fault, for the job and for other jobs. */
 interface Meaning {
   /** How many attempts of a job may fail with this code; 1: a retry cannot help. */
   readonly most?: number;
@@ -20,7 +20,7 @@ interface Meaning {
   readonly retryAfterMs?: number | undefined;
 }
 
-/** Why a call gave no reply, and what that means. */
+/** Why a call gave no reply, with the consequences. */
 export class ModelFault extends Error {
   readonly most: number;
   readonly outage: boolean;

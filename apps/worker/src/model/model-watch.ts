@@ -22,10 +22,10 @@ const OFFERED = `
     FROM assistants WHERE retired_at IS NULL ORDER BY slug`;
 
 /**
- * Compares the assistants on offer with what the model's server says of the models, from the start on, in the background. Without it the
- * first to notice a wrong model name or a refused setting would be users, whose turns fail.
+ * Compares the assistants on offer with the server's list of models, at start and then in the background. Otherwise users, whose turns
+ * fail, would be the first to notice a wrong model name or a refused setting.
  *
- * It only reports: each finding once in the log, and in the readiness detail. A server that has no list of models is no fault.
+ * It only reports: each finding once in the log, and in the readiness detail. A server without a list of models is no fault.
  */
 @Injectable()
 export class ModelWatch implements OnApplicationBootstrap, BeforeApplicationShutdown, HealthDetails {
@@ -33,12 +33,12 @@ export class ModelWatch implements OnApplicationBootstrap, BeforeApplicationShut
   private readonly stop = new AbortController();
   private timer: NodeJS.Timeout | undefined;
   private running: Promise<void> = Promise.resolve();
-  /** The server's last answer; undefined: there was none yet. */
+  /** The server's last answer; undefined: no answer yet. */
   private models: KnownModels | undefined;
   private askAgainAt = -Infinity;
   /** The names in the last question. */
   private asked: ReadonlySet<string> = new Set();
-  /** The log says already that the server has no list. */
+  /** Whether the log has reported that the server has no list. */
   private reported = false;
   private checkedAt: Date | undefined;
   private found: readonly Finding[] = [];
@@ -60,7 +60,7 @@ export class ModelWatch implements OnApplicationBootstrap, BeforeApplicationShut
   async beforeApplicationShutdown(): Promise<void> {
     this.stop.abort();
     clearTimeout(this.timer);
-    // PostgreSQL may have fallen silent.
+    // PostgreSQL may be silent.
     await within(CLOSE_MS, this.running, undefined);
   }
 
@@ -68,7 +68,7 @@ export class ModelWatch implements OnApplicationBootstrap, BeforeApplicationShut
     return { model: { checked_at: this.checkedAt?.toISOString() ?? null, findings: this.found } };
   }
 
-  /** Checks the assistants. Asks the server first if that is due, or if an assistant has a model not asked for before. Never rejects. */
+  /** Checks the assistants. Asks the server first if that is due, or if an assistant has a new model name. Never rejects. */
   async check(): Promise<void> {
     try {
       const due = performance.now() >= this.askAgainAt;
@@ -88,7 +88,7 @@ export class ModelWatch implements OnApplicationBootstrap, BeforeApplicationShut
   private checkAndGoOn(): void {
     this.running = this.check().finally(() => {
       if (this.stop.signal.aborted) return;
-      // Spread, so that many workers do not look at the same moment.
+      // The pauses vary, so that many workers do not ask at the same moment.
       this.timer = setTimeout(() => this.checkAndGoOn(), CHECK_MS * (0.75 + Math.random() / 2)).unref();
     });
   }
@@ -101,7 +101,7 @@ export class ModelWatch implements OnApplicationBootstrap, BeforeApplicationShut
       this.models = await askForModels(this.api, names, limit.signal);
       this.reported = false;
     } catch (error) {
-      // The earlier answer stays valid until the server gives another.
+      // The earlier answer stays valid until the server gives a new one.
       if (this.stop.signal.aborted || this.reported) return;
       this.reported = true;
       const why = limit.late ? { reason: 'no answer in time' } : reasonOf(error);
@@ -113,7 +113,7 @@ export class ModelWatch implements OnApplicationBootstrap, BeforeApplicationShut
     }
   }
 
-  /** Logs new findings, and that there are none any more. */
+  /** Logs new findings, and the moment at which none is left. */
   private report(findings: readonly Finding[]): void {
     const before = new Set(this.found.map(({ message }) => message));
     for (const { assistant, message } of findings) {

@@ -20,7 +20,7 @@ const END_MS = 1_000;
 export interface ModelRequest {
   readonly model: string;
   readonly maxOutputTokens: number;
-  /** Null or left out: the request does not mention it, and the model uses its default. */
+  /** Null or left out: the request has no such field, and the model uses its default. */
   readonly thinking?: Thinking | null;
   readonly effort?: Effort | null;
   readonly systemPrompt: string;
@@ -30,7 +30,7 @@ export interface ModelRequest {
   readonly steps: readonly FinishedStep[];
 }
 
-/** A complete answer, and the history that it was given. */
+/** A complete answer, and the history that the request had. */
 export interface Answered {
   readonly answer: Answer;
   /** `seq` of the first message that was sent. */
@@ -50,8 +50,8 @@ export class Model {
    * Asks for one answer: a step of the turn. `onText` gets each piece of text as it arrives; `call` gets the figures that the model
    * reports.
    *
-   * A prompt that is too long is sent again with less history, as long as there is less to send. That costs the job no attempt. A turn with
-   * finished steps is sent what they were sent.
+   * A prompt that is too long is sent again with less history, as long as there is less to send. That does not count as an attempt. A turn
+   * with finished steps gets the same history as these steps.
    *
    * @throws ModelFault
    */
@@ -82,7 +82,7 @@ export class Model {
       if (answer.stopReason !== 'model_context_window_exceeded' || !answer.isBlank) {
         return { answer, windowFromSeq: history.at(-1)?.seq ?? 1 };
       }
-      // Each answer is paid for. A second one, with less history, may have room; a third would only cost as much again.
+      // Each answer is paid for. A second one, with less history, may have enough room. A third one would rarely help and cost the same.
       const rest = outOfContext++ === 0 ? less() : undefined;
       if (rest === undefined) throw outOfRoom(request);
       history = rest;
@@ -121,7 +121,7 @@ export class Model {
   private fault(error: unknown, call: Call, timer: CallTimer): ModelFault {
     const options = { cause: error };
     const { answered } = call;
-    // The model may have begun to work on a call that we stopped, so it is counted. A call that the model refused costs nothing.
+    // The model may have begun to work on a stopped call, so the call is counted. A call that the model refused costs nothing.
     if (!answered && (timer.givenUp !== undefined || !timer.signal.aborted)) call.refused();
     switch (timer.givenUp) {
       case 'silent':
@@ -150,19 +150,19 @@ async function read(
     for await (const event of stream) {
       if (stopped || !answer.take(event)) continue;
       stopped = true;
-      // Only the end of the body remains. Reading it keeps the connection for the next call, and is not worth a long wait.
+      // Only the end of the body remains. Reading it keeps the connection for the next call, but is not worth a long wait.
       timer.endIn(END_MS);
     }
   } catch (error) {
-    // The message is complete, whatever happens to the connection.
+    // The message is complete, so a fault of the connection does not matter.
     if (!stopped) throw error;
     timer.givenUp = undefined;
   }
-  // The SDK's iteration ends in the same way after a stream that was cut.
+  // After a cut stream, the SDK's iteration also ends without an error.
   if (!answer.isWhole) throw new Error('the stream ended before the message did');
 }
 
-/** The model has no room left. A turn whose first step had room is not to blame, so later prompts have it. */
+/** The fault for a model without room for output. If the first step had room, the turn is not to blame, so later prompts include it. */
 function outOfRoom({ steps }: ModelRequest, cause?: unknown): ModelFault {
   return steps.length === 0
     ? new ModelFault(
@@ -174,7 +174,7 @@ function outOfRoom({ steps }: ModelRequest, cause?: unknown): ModelFault {
     : new ModelFault('context_exceeded', 'The turn leaves the model no room to go on.', {}, { cause });
 }
 
-/** About how many bytes are sent, in UTF-8. */
+/** The approximate size of a request, in bytes. */
 function sizeOf({ systemPrompt, steps }: ModelRequest, history: readonly HistoryRow[]): number {
   const said = history.reduce((sum, { content }) => sum + Buffer.byteLength(content), Buffer.byteLength(systemPrompt));
   return steps.reduce((sum, { content }) => sum + Buffer.byteLength(JSON.stringify(content)), said);

@@ -37,7 +37,7 @@ describe('the models of a server', () => {
     first_id: null,
     last_id: last ?? null,
   });
-  /** Answers by path, or by path and one parameter; whatever is not named is 404. */
+  /** Answers by path, or by path and one parameter; other requests get 404. */
   const serve = (answers: Record<string, unknown>): void => {
     asked = [];
     answer = ({ url = '' }, response) => {

@@ -2,7 +2,7 @@ import Anthropic from '@anthropic-ai/sdk';
 import { EFFORTS, type Effort, THINKING, type Thinking } from '#database/entities/assistant.entity.js';
 import type { Largest } from './bounded-fetch.js';
 
-/** What is known of a model. Fields that its server leaves out are undefined, and say nothing. */
+/** The known facts about a model. A field is undefined if the server leaves it out. */
 export interface KnownModel {
   readonly lifecycle: string | undefined;
   /** Days, as `2026-11-30`. */
@@ -14,10 +14,10 @@ export interface KnownModel {
   readonly effort: Readonly<Partial<Record<Effort, boolean>>>;
 }
 
-/** By the name that was asked for. `unknown`: the server says that it has no such model. A name that is missing got no answer. */
+/** The models by the requested name. `unknown`: the server has no such model. A name is missing if its question got no answer. */
 export type KnownModels = ReadonlyMap<string, KnownModel | 'unknown'>;
 
-/** The server's answer is not a list of models as the Messages API has it. */
+/** The server's answer is no list of models of the Messages API. */
 export class NoModelList extends Error {
   override name = 'NoModelList';
 }
@@ -26,14 +26,14 @@ export class NoModelList extends Error {
 export const LARGEST_MODELS: Largest = { answer: 4 * 1024 * 1024, refusal: 64 * 1024 };
 const MODELS_A_PAGE = 100;
 const MOST_PAGES = 20;
-/** Most names that are asked for one by one. */
+/** Most names that are looked up one by one. */
 const MOST_NAMES = 50;
 
 /**
  * Asks the model's server for these models.
  *
- * The list has no aliases, and no retired models unless they are asked for. So a name that the list lacks is asked for by itself, then
- * searched among the retired models, before it counts as unknown.
+ * The list has no aliases, and no retired models by default. So a name that the list lacks is looked up by itself, then among the retired
+ * models, before it counts as unknown.
  *
  * @param signal ends the question
  * @throws NoModelList, or what the client throws when there is no list
@@ -58,7 +58,7 @@ export async function askForModels(
   }
   const unknown = missing.filter((name) => found.get(name) === 'unknown');
   if (unknown.length === 0) return found;
-  // A server without lifecycles may refuse this question or answer another one. It has none of these names.
+  // A server without lifecycles may refuse this question or ignore the filter. Such a server has no retired models.
   const retired = await list(client, { lifecycle: ['retired'] }, signal).catch(() => new Map<string, KnownModel>());
   for (const name of unknown) found.set(name, retired.get(name) ?? 'unknown');
   return found;
@@ -73,7 +73,7 @@ async function list(
   const first = await client.models.list({ limit: MODELS_A_PAGE, ...params }, { signal });
   let pages = 0;
   for await (const page of first.iterPages()) {
-    // A server that only resembles the API may answer with anything: HTML looks like a page without models.
+    // A server that only resembles the API may send any answer: HTML looks like a page without models.
     if (!Array.isArray(page.data)) throw new NoModelList('the answer has no list');
     for (const entry of page.data) {
       const model = readModel(entry);
@@ -110,7 +110,7 @@ export function readModel(reported: unknown): KnownModel | undefined {
     retiresOn: dayOf(retires_at),
     maxTokens: typeof max_tokens === 'number' && max_tokens > 0 ? max_tokens : undefined,
     thinking: {
-      // `disabled` says nothing: models that cannot think accept it, too.
+      // `disabled` shows nothing: models without thinking accept it, too.
       ...(supported(thinking) === false && { adaptive: false }),
       ...supportedOf(THINKING, types),
     },

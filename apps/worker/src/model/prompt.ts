@@ -4,14 +4,14 @@ import type { FinishedStep } from '#jobs/steps.js';
 import { isBlank } from './blank.js';
 
 /**
- * Makes the messages of a request: user and assistant alternate, and the user begins. Adjacent messages of one role (one that was stored
- * without asking for a reply, a turn whose reply failed) are joined.
+ * Makes the messages of a request: user and assistant alternate, and the user begins. Adjacent messages of one role are joined: a message
+ * may be stored without a request for a reply, and a reply may fail.
  */
 export function toModelMessages(newestFirst: readonly HistoryRow[]): Anthropic.MessageParam[] {
   const messages: { role: 'user' | 'assistant'; content: string }[] = [];
   for (const row of [...newestFirst].reverse()) {
     const { role, content } = row;
-    // The model refuses blank messages. A blank one that a reply or a cancel left must not spoil the chat for good.
+    // The model refuses blank messages. A blank message that a reply or a cancel left must not make all later prompts fail.
     if (role === 'system' || (isBlank(content) && row !== newestFirst[0])) continue;
     const last = messages.at(-1);
     if (last === undefined && role === 'assistant') continue;
@@ -22,8 +22,8 @@ export function toModelMessages(newestFirst: readonly HistoryRow[]): Anthropic.M
 }
 
 /**
- * Makes the messages that follow the history: the model's finished steps, with the blocks as they came. A step that paused is continued by
- * the next one, so both are one message.
+ * Makes the messages that follow the history: the model's finished steps, with the blocks as they came. The next step continues a paused
+ * one, so both are one message.
  */
 export function toStepMessages(steps: readonly Pick<FinishedStep, 'content'>[]): Anthropic.MessageParam[] {
   const content = steps.flatMap((step) => step.content as readonly Anthropic.ContentBlockParam[]);
@@ -31,7 +31,7 @@ export function toStepMessages(steps: readonly Pick<FinishedStep, 'content'>[]):
 }
 
 /**
- * The newer half of a history that the model found too long. The user messages since the last reply stay: they are to be answered.
+ * The newer half of a history that the model found too long. The user messages since the last reply stay, since they need the answer.
  * @returns undefined: only they are left
  */
 export function shorter(newestFirst: readonly HistoryRow[]): readonly HistoryRow[] | undefined {

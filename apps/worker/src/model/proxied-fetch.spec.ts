@@ -15,7 +15,7 @@ describe('a call through a proxy', () => {
     for (const server of servers.splice(0)) server.close();
   });
 
-  /** A proxy that answers whatever comes with these bytes, or does with the connection what `answer` says. */
+  /** A proxy that answers each connection with these bytes, or passes the connection to `answer`. */
   const proxy = async (answer: string | ((socket: Socket) => void)): Promise<string> => {
     const server = createServer((socket) => {
       sockets.add(socket.on('error', () => undefined));

@@ -1,6 +1,6 @@
 import type { ModelProxy } from '#settings/model-proxy.js';
 
-/** A call that failed on its way through the proxy. Its message names the proxy's variable, and nothing of its value. */
+/** A call that failed on its way through the proxy. Its message names the proxy's variable, but not the value. */
 export class ProxyFault extends Error {
   constructor(message: string, options: ErrorOptions) {
     super(message, options);
@@ -34,7 +34,7 @@ export function proxiedFetch(proxy: ModelProxy): typeof globalThis.fetch {
   };
 }
 
-/** All connections lead to the proxy. One that fails means that the proxy is away, not the model. */
+/** All connections lead to the proxy, so a failed one means that the proxy is away, not the model. */
 function faultOf(name: string, error: unknown): ProxyFault {
   // `fetch` wraps the error.
   const cause = (error as Error).cause ?? error;

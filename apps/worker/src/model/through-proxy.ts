@@ -5,13 +5,13 @@ const TUNNEL_MS = 10_000;
 
 /**
  * undici's `fetch` through a proxy. The proxy's address may hold a user and a password. For an `https://` server it asks the proxy for a
- * tunnel (`CONNECT`), so that the proxy sees name and port but not the key. A request to `http://` is sent to the proxy itself, as all
- * clients do: many proxies refuse tunnels to ports other than 443.
+ * tunnel (`CONNECT`), so that the proxy sees name and port but not the key. It sends a request to an `http://` server to the proxy itself,
+ * as all clients do: many proxies refuse tunnels to ports other than 443.
  *
- * It is undici's own `fetch`: Node's is of another version, which may not accept this agent. It is `ProxyAgent`, not `EnvHttpProxyAgent`:
- * the settings say whether there is a proxy, and the latter reads the environment for options that it is not given.
+ * It uses undici's own `fetch`, since Node's belongs to another version, which may not accept this agent. It uses `ProxyAgent`: our
+ * settings name the proxy, and `EnvHttpProxyAgent` would read missing options from the environment.
  *
- * This file is a bundle of its own that only a worker with a proxy loads. So it must share no module of ours with the program.
+ * This file becomes a separate bundle, which only a worker with a proxy loads. So it must not share our modules with the program.
  */
 export function fetchThrough(url: string): typeof globalThis.fetch {
   const dispatcher = new ProxyAgent({
@@ -31,9 +31,9 @@ function tunnels(proxy: URL, options: object): Dispatcher {
 }
 
 /**
- * Asks for a tunnel. It throws an error of our own kind on failure: undici takes a broken connection (`UND_ERR_SOCKET`) for one that was
- * idle, and tries again at once, endlessly if the proxy breaks each one. The wait is bounded: undici would wait minutes for a silent
- * proxy, and all calls would wait behind this one.
+ * Asks for a tunnel. On failure it throws our own error: undici takes a broken connection (`UND_ERR_SOCKET`) for an idle one that was
+ * closed, and tries again at once, without end if the proxy breaks each one. The wait is limited: undici would wait minutes for a silent
+ * proxy, and all other calls would wait as well.
  */
 async function tunnel(
   connect: (options: Dispatcher.ConnectOptions) => Promise<Dispatcher.ConnectData>,

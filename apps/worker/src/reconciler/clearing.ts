@@ -9,9 +9,9 @@ import { CLEAR_AFTER_SECONDS, CLEAR_MS, PURGE_MS } from '#jobs/timings.js';
 import { Periodic } from './periodic.js';
 
 /**
- * Deletes what is due for deletion: chats that are older than their assistant's retention, and rows that a deleting request left behind
- * because there were many or its process died. Every worker runs it; several at once take different rows. It is apart from the
- * reconciler, which must not wait for it.
+ * Deletes chats that are older than their assistant's retention, and clears rows that a deleting request left behind because there were
+ * many or its process died. Each worker does this; several at once take different rows. It is separate from the reconciler, which must not
+ * wait for it.
  */
 @Injectable()
 export class Clearing implements OnApplicationBootstrap, BeforeApplicationShutdown {
@@ -36,7 +36,7 @@ export class Clearing implements OnApplicationBootstrap, BeforeApplicationShutdo
   private async clear(): Promise<void> {
     await this.releaseExpired();
     await this.goOnWithErasures();
-    // Each batch is a transaction of its own, so that replies get the connections and the database in between.
+    // Each batch is a separate transaction, so that turns get connections in between.
     while (!this.periodic.isStopping && (await clear(this.manager, { afterSeconds: CLEAR_AFTER_SECONDS })))
       await sleep(0);
   }

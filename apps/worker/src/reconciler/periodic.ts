@@ -20,7 +20,7 @@ export class Periodic {
 
   start(): void {
     if (this.stopping) return;
-    // Spread, so that many workers do not read at the same moment.
+    // The pauses vary, so that many workers do not read at the same moment.
     this.timer = setTimeout(
       () => {
         this.running = this.workOnce().finally(() => this.start());
@@ -29,11 +29,11 @@ export class Periodic {
     );
   }
 
-  /** Work that is under way should end soon. */
+  /** Stops the repetition. Work that is under way should end soon. */
   async stop(): Promise<void> {
     this.stopping = true;
     clearTimeout(this.timer);
-    // PostgreSQL may have fallen silent. It rolls back what it was asked last.
+    // PostgreSQL may be silent. It rolls back the last statement when the connection closes.
     await within(CLOSE_MS, this.running, undefined);
   }
 
@@ -41,7 +41,7 @@ export class Periodic {
     try {
       await this.work();
     } catch (error) {
-      // A process that stops closes the connections of what it no longer waits for.
+      // A stopping process closes connections on which statements may still run, so they fail.
       if (!this.stopping) this.failed(error);
     }
   }

@@ -15,7 +15,7 @@ import { Periodic } from './periodic.js';
 
 /**
  * Repairs from PostgreSQL alone what the queue lost: a crash between commit and ticket, an emptied store, a worker that died. When no
- * worker claims a job that is due, it wakes this worker's claimer. Every worker runs it; several at once only look twice.
+ * worker claims a due job, it wakes this worker's claimer. Each worker runs a reconciler; several at once do no harm.
  */
 @Injectable()
 export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShutdown {
@@ -58,12 +58,15 @@ export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShut
     await this.purge();
   }
 
-  /** Attempts may begin again. The tickets of what is due were used up meanwhile. */
+  /** Operators have resumed dispatch. The tickets of the due jobs were used up during the pause. */
   private resumed(): void {
     if (!this.periodic.isStopping) void this.claimer.wake();
   }
 
-  /** A turn was handed back, for new workers first. One that is not new may take it if it is still there after their time. */
+  /**
+   * A stopping worker has handed a job back. New workers may claim it at once; if none does, others may claim it after
+   * {@link LEFT_TO_NEW_SECONDS}.
+   */
   private handedBack(): void {
     if (this.periodic.isStopping) return;
     void this.claimer.wake();
@@ -72,8 +75,8 @@ export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShut
   }
 
   /**
-   * Wakes the claimer without a ticket: for attempts that were lost with their worker, and for a job that is overdue while the claimer
-   * sleeps and slots are free. A claimer that is awake takes the job itself, and a full worker leaves it to others.
+   * Wakes the claimer without a ticket: for attempts that were lost with their worker, and for an overdue job while the claimer sleeps and
+   * slots are free. A claimer that is awake finds the job itself, and a full worker leaves it to others.
    */
   private async wakeClaimer(): Promise<void> {
     const abandoned = await abandonedJobs(this.manager);
@@ -88,7 +91,7 @@ export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShut
   private async purge(): Promise<void> {
     if (Date.now() < this.purgedAt + PURGE_MS) return;
     this.purgedAt = Date.now();
-    // After a full batch there may be more.
+    // After a full batch, more may be left.
     while (!this.periodic.isStopping && (await purgeKeys(this.manager))) continue;
     await purgeHolds(this.manager);
     await purgeSteps(this.manager);
