@@ -35,7 +35,7 @@ describe('a stream of events on which nothing happens for long', () => {
       // Many clients take each block for an event, and parse its data.
       const blocks = text.split('\n\n').slice(0, -1);
       expect(
-        blocks.filter((block) => !/^(?:retry: \d+\n)?:?\n?event: \w+\ndata: \{.*\}\nid: \S+$/.test(block)),
+        blocks.filter((block) => !/^(?:retry: \d+\n)?(?::\n)*event: \w+\ndata: \{.*\}\nid: \S+$/.test(block)),
       ).toEqual([]);
     },
   );

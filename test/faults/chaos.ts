@@ -54,6 +54,7 @@ export async function chaos(fleet: Fleet, options: ChaosOptions): Promise<ChaosR
     ...killer.violations,
     ...(await sweep(fleet.stack)),
     ...(await untrue(fleet.stack, load.turns)),
+    ...(await wronglyExhausted(fleet.stack, load.turns)),
   ];
   const { rows } = await fleet.stack.database.query<{ n: number }>(
     `SELECT coalesce(sum(attempts - 1), 0)::int AS n FROM jobs WHERE id = ANY($1) AND attempts > 1`,
@@ -68,6 +69,23 @@ export async function chaos(fleet: Fleet, options: ChaosOptions): Promise<ChaosR
     deeds: killer.deeds,
     violations,
   };
+}
+
+/** The share of turns that may lose all their attempts to the killer. */
+const EXHAUSTED_AT_MOST = 0.03;
+
+/** A turn may end as exhausted only if each of its five attempts was lost, and few may. @returns every other one, in words */
+async function wronglyExhausted(stack: Stack, turns: readonly SeenTurn[]): Promise<string[]> {
+  const ids = turns.filter(({ status }) => status === 'failed').map(({ jobId }) => jobId);
+  const { rows } = await stack.database.query<{ id: string; outcomes: string[] }>(
+    `SELECT job_id AS id, array_agg(outcome ORDER BY attempt) AS outcomes FROM model_calls WHERE job_id = ANY($1) GROUP BY job_id
+     HAVING count(*) <> 5 OR NOT bool_and(outcome = 'lost')`,
+    [ids],
+  );
+  const wrong = rows.map(({ id, outcomes }) => `job ${id} is exhausted after ${outcomes.join(', ')}`);
+  return ids.length <= Math.ceil(turns.length * EXHAUSTED_AT_MOST)
+    ? wrong
+    : [...wrong, `${ids.length} of ${turns.length} turns lost all their attempts`];
 }
 
 function withLog(fleet: Fleet, violation: string): string {

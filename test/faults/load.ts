@@ -54,8 +54,8 @@ export class Load {
       for (let turn = 1; !enough(this.sent); turn++) {
         this.sent += 1;
         const seen = await user.turn(chatId, turn, canceled);
-        // The next turn asks the model again for what a cancel left without a reply. So a canceled turn is never followed by another one.
-        canceled = seen.way === 'cancel';
+        // The next turn asks the model again for the questions that a cancel or a failure left without a reply. So no canceled turn follows.
+        canceled = seen.way === 'cancel' || seen.status === 'failed';
         this.turns.push(seen);
       }
     } catch (error) {
