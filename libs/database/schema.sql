@@ -142,6 +142,7 @@ CREATE TABLE jobs (
   left_to_workers_since timestamp(3) with time zone,
   assistant_version integer,
   step smallint NOT NULL DEFAULT 0,
+  kept text NOT NULL DEFAULT ''::text,
   window_from_seq integer,
   CONSTRAINT jobs_pkey PRIMARY KEY (id),
   CONSTRAINT jobs_attempts_check CHECK ((attempts >= 0)),

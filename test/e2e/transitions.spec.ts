@@ -25,6 +25,7 @@ const REPLY = {
   stopReason: 'end_turn',
   status: 'complete',
   stopDetails: null,
+  steps: 0,
   leftOut: false,
 } as const;
 const FIGURES = { messageId: 'msg_late', inputTokens: 1, outputTokens: 1, estimated: false, firstTextMs: 1 };

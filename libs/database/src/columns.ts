@@ -6,7 +6,7 @@ import type { Message } from './entities/message.entity.js';
 /** A job without its draft (often long, rarely needed), its round, and fields that only its worker needs. */
 export type JobRow = Omit<
   Job,
-  'draft' | 'round' | 'step' | 'windowFromSeq' | 'traceparent' | 'freeAttempts' | 'leftToWorkersSince'
+  'draft' | 'kept' | 'round' | 'step' | 'windowFromSeq' | 'traceparent' | 'freeAttempts' | 'leftToWorkersSince'
 >;
 
 export const jobColumns = (t: string): string => `
@@ -17,19 +17,21 @@ export const jobColumns = (t: string): string => `
   ${t}.created_at AS "createdAt", ${t}.requeued_at AS "requeuedAt", ${t}.started_at AS "startedAt",
   ${t}.finished_at AS "finishedAt"`;
 
+/** A message without its parts, which no reader needs yet. */
+export type MessageRow = Omit<Message, 'parts'>;
+
 /** A message. `prefix` stands before the names of its fields if the statement also gives other rows (see {@link messageIn}). */
 export const messageColumns = (t: string, prefix = ''): string =>
   Object.entries(MESSAGE_COLUMNS)
     .map(([field, column]) => `${t}.${column} AS "${prefix}${field}"`)
     .join(', ');
 
-const MESSAGE_COLUMNS: Readonly<Record<keyof Message, string>> = {
+const MESSAGE_COLUMNS: Readonly<Record<keyof MessageRow, string>> = {
   id: 'id',
   chatId: 'chat_id',
   seq: 'seq',
   role: 'role',
   content: 'content',
-  parts: 'parts',
   status: 'status',
   metadata: 'metadata',
   jobId: 'job_id',

@@ -7,7 +7,7 @@ import { DISPATCH_IS_ON } from './dispatch.js';
 import { HISTORY, type HistoryRow } from './history.js';
 import { tokensOfDraft } from './ledger.js';
 import { announce, LIVES_SINCE, waits } from './states.js';
-import { FINISHED_STEPS, type FinishedStep, keptText, textOfStep } from './steps.js';
+import { FINISHED_STEPS, type FinishedStep, textOfStep } from './steps.js';
 import { CLAIMED_AT_ONCE, LEASE_SECONDS, LEFT_TO_NEW_SECONDS, LONGEST_LIFE_SECONDS, PROBE_AMONG } from './timings.js';
 
 /*
@@ -138,7 +138,7 @@ const claimNext = (choice: Choice, index: 'line' | 'age', order: string, limit: 
   ), next AS (
     SELECT id FROM jobs WHERE ${chosen(choice, index, order, limit)} FOR UPDATE SKIP LOCKED
   ), job AS (
-    UPDATE jobs SET status = 'running', attempts = attempts + 1, attempts_left = attempts_left - 1, draft = ${keptText('jobs')},
+    UPDATE jobs SET status = 'running', attempts = attempts + 1, attempts_left = attempts_left - 1, draft = kept,
            assistant_version = coalesce(assistant_version, (
              SELECT current.version FROM chats ac JOIN assistants current ON current.slug = ac.assistant_slug WHERE ac.id = jobs.chat_id)),
            left_to_workers_since = NULL, lease_until = now() + make_interval(secs => ${LEASE_SECONDS}),

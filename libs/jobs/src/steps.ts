@@ -32,13 +32,8 @@ export interface StepEnd {
 export const stepEnds = (t: string): string => `CASE WHEN ${t}.step > 0 THEN (
     SELECT json_agg(json_build_object('attempt', s.attempt, 'endsAt', s.ends_at)) FROM steps s WHERE s.job_id = ${t}.id) END`;
 
-/** SQL: the text of a job's finished steps. A job that is tried again keeps it as its draft. */
-export const keptText = (t: string): string => `CASE WHEN ${t}.step = 0 THEN '' ELSE coalesce((
-    SELECT string_agg(s.text, '' ORDER BY s.step) FROM steps s WHERE s.job_id = ${t}.id), '') END`;
-
 /** SQL: the part of the draft `text` that belongs to no finished step. */
-export const textOfStep = (t: string, text: string): string =>
-  `CASE WHEN ${t}.step = 0 THEN ${text} ELSE substr(${text}, 1 + length(${keptText(t)})) END`;
+export const textOfStep = (t: string, text: string): string => `substr(${text}, 1 + length(${t}.kept))`;
 
 /** SQL: the statement sees all finished steps of a row of `jobs` that it has locked, and so their entries of the ledger, too. */
 export const SEES_ALL_STEPS = `CASE WHEN jobs.step = 0 THEN true
@@ -50,7 +45,7 @@ const COMMIT = statement(`
     SELECT id, step FROM jobs
      WHERE id = :jobId AND status = 'running' AND attempts = :attempt AND step IN (:step, :step + 1) FOR NO KEY UPDATE
   ), job AS (
-    UPDATE jobs SET step = jobs.step + 1, attempts_left = ${MAX_ATTEMPTS}, free_attempts = 0, draft = :draft,
+    UPDATE jobs SET step = jobs.step + 1, attempts_left = ${MAX_ATTEMPTS}, free_attempts = 0, draft = :draft, kept = :draft,
            window_from_seq = coalesce(window_from_seq, :windowFromSeq), lease_until = now() + make_interval(secs => ${LEASE_SECONDS})
       FROM held WHERE jobs.id = held.id AND held.step = :step
     RETURNING jobs.id, jobs.attempts, jobs.step

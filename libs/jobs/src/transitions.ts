@@ -16,7 +16,7 @@ import {
   NO_FIGURES,
 } from './ledger.js';
 import { announce, CANCEL_CHANNEL, DISPATCH_CHANNEL, HANDED_BACK, LIVES_SINCE } from './states.js';
-import { SEES_ALL_STEPS, textOfStep, keptText } from './steps.js';
+import { SEES_ALL_STEPS, textOfStep } from './steps.js';
 import { LONGEST_LIFE_SECONDS, MAX_ATTEMPTS, MOST_FREE_ATTEMPTS, NEW_IN_LAST } from './timings.js';
 
 /*
@@ -41,11 +41,18 @@ export interface Reply {
   /** `incomplete`: the model ended the reply early, because it had no room or refused. */
   readonly status: MessageStatus;
   readonly stopDetails: StopDetails | null;
+  /** How many steps were finished before this answer. */
+  readonly steps: number;
   /** Later prompts leave the turn out, question and reply, because the model refused it and would again. */
   readonly leftOut: boolean;
 }
 
-const finishing = (alsoDoes = ''): string => `
+const PLAIN_USAGE = 'coalesce(call.input_tokens, 0), coalesce(call.output_tokens, 0), coalesce(call.estimated, false)';
+const USAGE = `coalesce(call.input_tokens, 0) + ${earlierTokens('input_tokens')},
+           coalesce(call.output_tokens, 0) + ${earlierTokens('output_tokens')},
+           coalesce(call.estimated, false) OR ${EARLIER_ARE_ESTIMATED}`;
+
+const finishing = (turn: 'plain' | 'any'): string => `
   WITH chat AS (
     SELECT c.id FROM chats c JOIN jobs j ON j.chat_id = c.id WHERE j.id = :jobId FOR UPDATE OF c
   ), job AS (
@@ -63,18 +70,16 @@ const finishing = (alsoDoes = ''): string => `
                           left_out_by, input_tokens, output_tokens, usage_estimated, created_at)
     SELECT :messageId, position.id, position.last_seq, 'assistant', :content, job.id, :model, job.assistant_version, :stopReason,
            :status, :stopDetails::jsonb, CASE WHEN :leftOut::boolean THEN job.id END,
-           coalesce(call.input_tokens, 0) + ${earlierTokens('input_tokens')},
-           coalesce(call.output_tokens, 0) + ${earlierTokens('output_tokens')},
-           coalesce(call.estimated, false) OR ${EARLIER_ARE_ESTIMATED},
+           ${turn === 'plain' ? PLAIN_USAGE : USAGE},
            position.last_message_at
       FROM position, job LEFT JOIN call ON true
     RETURNING id
-  ), ${alsoDoes}${ended()}
+  ), ${turn === 'plain' ? ended('without steps') : `left_out AS (${leaveOut('job')} AND :leftOut), ${ended()}`}
   SELECT EXISTS (SELECT FROM jobs WHERE status = 'queued' AND available_at <= now()) AS more, ${ENDED_TURN} FROM ended`;
 
-/** The second text is for turns that later prompts leave out. Ordinary turns have a text without that part, which PostgreSQL plans faster. */
-const FINISH = statement(finishing());
-const FINISH_LEFT_OUT = statement(finishing(`left_out AS (${leaveOut('job')}), `));
+/** Most turns have one step, and later prompts include them. The statement for these begins faster. */
+const FINISH_PLAIN = statement(finishing('plain'));
+const FINISH = statement(finishing('any'));
 
 /** The end of a turn, and whether other jobs are due. */
 export interface Finished extends EndedTurn {
@@ -92,7 +97,8 @@ export async function finish(
   reply: Reply,
   figures: CallFigures,
 ): Promise<Finished | undefined> {
-  const [finished] = await (reply.leftOut ? FINISH_LEFT_OUT : FINISH).rows<Finished>(manager, {
+  const isPlain = reply.steps === 0 && !reply.leftOut;
+  const [finished] = await (isPlain ? FINISH_PLAIN : FINISH).rows<Finished>(manager, {
     ...reply,
     jobId,
     attempt,
@@ -191,7 +197,7 @@ export async function giveUp(
 
 const HAND_BACK = statement(`
   WITH job AS (
-    UPDATE jobs SET status = 'queued', attempts_left = attempts_left + 1, lease_until = NULL, draft = ${keptText('jobs')},
+    UPDATE jobs SET status = 'queued', attempts_left = attempts_left + 1, lease_until = NULL, draft = kept,
            available_at = now(), left_to_workers_since = now() - make_interval(secs => :newSeconds)
      WHERE id = :jobId AND status = 'running' AND attempts = :attempt
     RETURNING id, status, attempts

@@ -3,10 +3,15 @@ import type { Reply } from '#jobs/transitions.js';
 import type { Answer } from '../model/answer.js';
 import { ModelFault, rejected } from '../model/model-fault.js';
 
-/** Makes the reply of a turn from its last answer. @throws ModelFault if the answer makes no reply */
-export function replyOf(answer: Answer): Reply {
+/**
+ * The reply that a turn's last answer makes.
+ * @param steps how many steps were finished before
+ * @throws ModelFault if it makes none
+ */
+export function replyOf(answer: Answer, steps: number): Reply {
   const { model, stopReason, stopDetails } = answer;
-  const reply = { content: answer.text.toWellFormed(), model, stopReason: stopReason ?? '', stopDetails: null };
+  const content = answer.text.toWellFormed();
+  const reply = { content, model, stopReason: stopReason ?? '', stopDetails: null, steps };
   switch (stopReason) {
     case 'refusal':
       return { ...reply, status: 'incomplete', stopDetails, leftOut: true };

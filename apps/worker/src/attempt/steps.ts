@@ -23,7 +23,7 @@ export class Steps {
   async run(attempt: Attempt): Promise<Reply> {
     for (;;) {
       const answered = await this.call(attempt);
-      if (!goesOn(attempt, answered)) return replyOf(answered.answer);
+      if (!goesOn(attempt, answered)) return replyOf(answered.answer, attempt.steps.length);
       await this.commit(attempt, answered);
     }
   }

@@ -46,6 +46,10 @@ export class Job {
   @Column('smallint')
   step: number;
 
+  /** The text of the finished steps. */
+  @Column('text')
+  kept: string;
+
   /** `seq` of the first message in the finished steps' history; null: no step is finished. */
   @Column('integer', { name: 'window_from_seq', nullable: true })
   windowFromSeq: number | null;

@@ -30,10 +30,10 @@ const STATEMENTS = [
    SELECT slug, version, to_jsonb(a) - ARRAY['slug', 'version', 'retired_at'] FROM assistants a
    ON CONFLICT DO NOTHING`,
 
-  // Without an assistant_version, the next claim takes the current one. `step`: how many steps are finished. `window_from_seq`: the first
-  // message in the finished steps' history.
+  // Without an assistant_version, the next claim takes the current one. `step`: how many steps are finished. `kept`: their text.
+  // `window_from_seq`: the first message in their history.
   `ALTER TABLE jobs ADD COLUMN IF NOT EXISTS assistant_version integer, ADD COLUMN IF NOT EXISTS step smallint NOT NULL DEFAULT 0,
-     ADD COLUMN IF NOT EXISTS window_from_seq integer`,
+     ADD COLUMN IF NOT EXISTS kept text NOT NULL DEFAULT '', ADD COLUMN IF NOT EXISTS window_from_seq integer`,
 
   // The finished steps of unfinished turns. `content`: the model's blocks as they came; json keeps the order of keys, and jsonb does not.
   // `text`: what the step added to the reply's text. `ends_at`: the length of that text after it, in UTF-16 code units.
