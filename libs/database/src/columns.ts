@@ -47,11 +47,11 @@ const MESSAGE_COLUMNS: Readonly<Record<keyof MessageRow, string>> = {
 };
 
 /** Takes the message out of a row of a statement that has {@link messageColumns} with this prefix; null: it joined none. */
-export function messageIn(row: Record<string, unknown>, prefix: string): Message | null {
+export function messageIn(row: Record<string, unknown>, prefix: string): MessageRow | null {
   if (row[`${prefix}id`] === null) return null;
   return Object.fromEntries(
     Object.keys(MESSAGE_COLUMNS).map((field) => [field, row[prefix + field]]),
-  ) as unknown as Message;
+  ) as unknown as MessageRow;
 }
 
 /** A chat, for statements whose table has the alias `t`. */

@@ -1,6 +1,5 @@
 import type { EntityManager } from 'typeorm';
-import { isUnfinished, jobColumns, type JobRow, NEXT_MOMENT } from '#database/columns.js';
-import type { Message } from '#database/entities/message.entity.js';
+import { isUnfinished, jobColumns, type JobRow, type MessageRow, NEXT_MOMENT } from '#database/columns.js';
 import { newId } from '#database/ids.js';
 import { breaks, isKeyConflict, keepKey, KEY_IS_KEPT, keyValues, type RequestKey } from '#database/request-key.js';
 import { type Statement, statement } from '#database/statement.js';
@@ -39,7 +38,7 @@ export interface AcceptedReply {
 }
 
 export interface AcceptedTurn extends AcceptedReply {
-  readonly userMessage: Message;
+  readonly userMessage: MessageRow;
 }
 
 interface Used {
@@ -47,7 +46,7 @@ interface Used {
   readonly usedSeconds: number;
 }
 
-type AcceptedRow = JobRow & Pick<Message, 'seq' | 'metadata'> & { messageCreatedAt: Date } & Used;
+type AcceptedRow = JobRow & Pick<MessageRow, 'seq' | 'metadata'> & { messageCreatedAt: Date } & Used;
 
 const HAS_UNFINISHED = `SELECT 1 FROM jobs u WHERE u.chat_id = chats.id AND ${isUnfinished('u')}`;
 
@@ -133,13 +132,12 @@ export async function acceptTurn(
   });
   if (row === undefined) return undefined;
   const { seq, metadata, messageCreatedAt, usedSeconds, ...job } = row;
-  const userMessage: Message = {
+  const userMessage: MessageRow = {
     id: messageId,
     chatId: turn.chatId,
     seq,
     role: 'user',
     content: turn.content,
-    parts: null,
     status: 'complete',
     metadata,
     jobId: null,

@@ -1,12 +1,11 @@
 import type { EntityManager } from 'typeorm';
-import { jobColumns, type JobRow, messageColumns, messageIn } from '#database/columns.js';
-import type { Message } from '#database/entities/message.entity.js';
+import { jobColumns, type JobRow, messageColumns, messageIn, type MessageRow } from '#database/columns.js';
 import { type StepEnd, stepEnds } from './steps.js';
 
 /** A job with the message it wrote, if any. */
 export interface JobAndMessage<Row extends JobRow = JobRow> {
   readonly job: Row;
-  readonly message: Message | null;
+  readonly message: MessageRow | null;
 }
 
 /** The same with the saved text and the ends of the finished steps (null: there are none), for a client that streams the job. */

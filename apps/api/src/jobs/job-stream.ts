@@ -1,6 +1,5 @@
 import { Logger } from '@nestjs/common';
-import type { JobRow } from '#database/columns.js';
-import type { Message } from '#database/entities/message.entity.js';
+import type { JobRow, MessageRow } from '#database/columns.js';
 import { errorBody } from '#errors/error-body.js';
 import { assistantFailed, notFound, ServiceError } from '#errors/service-error.js';
 import { isStoreAway } from '#errors/store-away.js';
@@ -166,7 +165,7 @@ export class JobStream {
     if (offset < have.offset) this.send('reset', eventId(this.have), { attempt: Math.max(attempt, 1), offset });
   }
 
-  private showState(job: JobRow, id: string, message: Message | null = null): void {
+  private showState(job: JobRow, id: string, message: MessageRow | null = null): void {
     const state = `${job.status} ${job.attempts}`;
     if (state === this.shownState) return;
     this.shownState = state;
@@ -189,7 +188,7 @@ export class JobStream {
     this.send('delta', eventId(this.have), { offset, text });
   }
 
-  private showEnd(job: JobRow, message: Message | null): void {
+  private showEnd(job: JobRow, message: MessageRow | null): void {
     if (message !== null) {
       this.showText(message.content);
       this.send('message', eventId(this.have), presentMessage(message));

@@ -1,12 +1,11 @@
 import type { components } from '#contract/openapi.gen.js';
-import type { JobRow } from '#database/columns.js';
-import type { Message } from '#database/entities/message.entity.js';
+import type { JobRow, MessageRow } from '#database/columns.js';
 import { presentMessage } from '../messages/present-message.js';
 
 type Schemas = components['schemas'];
 
 /** A job as JSON, with its message. */
-export function presentJob(job: JobRow, assistantMessage: Message | null): Schemas['Job'] {
+export function presentJob(job: JobRow, assistantMessage: MessageRow | null): Schemas['Job'] {
   return {
     id: job.id,
     type: job.type,

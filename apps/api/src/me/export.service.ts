@@ -2,9 +2,8 @@ import { type BeforeApplicationShutdown, Injectable, Logger } from '@nestjs/comm
 import { EntityManager } from 'typeorm';
 import { logLine } from '#process/log-line.js';
 import type { components } from '#contract/openapi.gen.js';
-import { chatColumns, jobColumns, type JobRow, messageColumns } from '#database/columns.js';
+import { chatColumns, jobColumns, type JobRow, messageColumns, type MessageRow } from '#database/columns.js';
 import type { Chat } from '#database/entities/chat.entity.js';
-import type { Message } from '#database/entities/message.entity.js';
 import { isStoreAway } from '#errors/store-away.js';
 import { whenTokenEnds } from '../auth/token-end.js';
 import { presentChat } from '../chats/present-chat.js';
@@ -127,9 +126,9 @@ export class ExportService implements BeforeApplicationShutdown {
     return this.manager.query<Chat[]>(CHATS, [userId, last?.createdAt ?? '-infinity', last?.id ?? NO_ID]);
   }
 
-  private async *messages(chat: Chat): AsyncGenerator<Message[]> {
+  private async *messages(chat: Chat): AsyncGenerator<MessageRow[]> {
     for (let seq = 0; seq < chat.lastSeq;) {
-      const page = await this.reads.run(() => this.manager.query<Message[]>(MESSAGES, [chat.id, seq]));
+      const page = await this.reads.run(() => this.manager.query<MessageRow[]>(MESSAGES, [chat.id, seq]));
       if (page.length === 0) return; // deleted meanwhile
       yield page;
       seq = page.at(-1)?.seq ?? chat.lastSeq;

@@ -1,7 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
-import { messageColumns, NEXT_MOMENT } from '#database/columns.js';
-import type { Message } from '#database/entities/message.entity.js';
+import { messageColumns, type MessageRow, NEXT_MOMENT } from '#database/columns.js';
 import { newId } from '#database/ids.js';
 import { isKeyConflict, keepKey, KEY_IS_KEPT, keyValues, type RequestKey } from '#database/request-key.js';
 import { oneRow } from '#database/rows.js';
@@ -66,7 +65,7 @@ export interface MessageOrigin {
 }
 
 export interface StoredMessage {
-  readonly message: Message;
+  readonly message: MessageRow;
   /** An earlier request with the same key stored it. */
   readonly replayed: boolean;
 }
@@ -140,14 +139,14 @@ export class MessagesService {
     if (kept !== undefined) {
       // Another request with the same key was quicker.
       if (taken.length > 0) await giveBackTurn(manager, userId, limits);
-      const rows = await manager.query<Message[]>(`SELECT ${messageColumns('m')} FROM messages m WHERE id = $1`, [
+      const rows = await manager.query<MessageRow[]>(`SELECT ${messageColumns('m')} FROM messages m WHERE id = $1`, [
         kept.messageId,
       ]);
       return { message: oneRow(rows), replayed: true };
     }
     await assertTakesTurns(manager, chatId);
     if (taken.length === 0) return undefined;
-    const rows = await INSERT_MESSAGE.rows<Message>(manager, {
+    const rows = await INSERT_MESSAGE.rows<MessageRow>(manager, {
       ...ids,
       messageId: newId(),
       content: body.content,

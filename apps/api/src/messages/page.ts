@@ -1,5 +1,4 @@
-import { messageColumns } from '#database/columns.js';
-import type { Message } from '#database/entities/message.entity.js';
+import { messageColumns, type MessageRow } from '#database/columns.js';
 import { encodeCursor } from '../http/cursor.js';
 
 /** Messages on a page by default. */
@@ -13,7 +12,7 @@ const PAGE_BYTES = 1024 * 1024;
 
 export interface MessagesPage {
   /** In chronological order. */
-  readonly messages: Message[];
+  readonly messages: MessageRow[];
   /** Whether there are more messages in the direction of the request. */
   readonly hasMore: boolean;
   /** Cursors for the older and the newer neighbours. */
@@ -25,7 +24,7 @@ export interface MessagesPage {
 }
 
 /** A row of {@link pageOf}; all null: the chat has none of these messages. */
-export type PageRow = Message | Record<keyof Message, null>;
+export type PageRow = MessageRow | Record<keyof MessageRow, null>;
 
 /**
  * SQL that follows the chat's row (`chat`) and joins, as `page`, the messages on one side of `from`, nearest first, as many as `limit` and
@@ -63,7 +62,7 @@ export function toPage(
   from: number | undefined,
 ): MessagesPage {
   const list = listOf(chatId);
-  const found = rows.filter((row): row is Message => row.id !== null);
+  const found = rows.filter((row): row is MessageRow => row.id !== null);
   const messages = forward ? found : found.reverse();
   const first = messages[0]?.seq ?? (forward ? (from ?? 0) + 1 : 1);
   const last = messages.at(-1)?.seq ?? (forward ? (from ?? 0) : (from ?? 1) - 1);

@@ -1,8 +1,8 @@
 import type { components } from '#contract/openapi.gen.js';
-import type { Message } from '#database/entities/message.entity.js';
+import type { MessageRow } from '#database/columns.js';
 
 /** A message as JSON. Only an assistant's message has a model, a stop reason and usage. */
-export function presentMessage(message: Message): components['schemas']['Message'] {
+export function presentMessage(message: MessageRow): components['schemas']['Message'] {
   return {
     id: message.id,
     chat_id: message.chatId,

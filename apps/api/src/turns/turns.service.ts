@@ -1,8 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
 import type { TurnRequest } from '#contract/requests.dto.js';
-import type { Message } from '#database/entities/message.entity.js';
-import { messageColumns } from '#database/columns.js';
+import { messageColumns, type MessageRow } from '#database/columns.js';
 import { newId } from '#database/ids.js';
 import { assistantFailed, invalidField, notFound, ServiceError } from '#errors/service-error.js';
 import { isStoreAway } from '#errors/store-away.js';
@@ -27,7 +26,7 @@ export interface TakenTurn extends AcceptedTurn {
 }
 
 export interface SentTurn extends AwaitedJob, Pick<AcceptedTurn, 'allowance'> {
-  readonly userMessage: Message;
+  readonly userMessage: MessageRow;
   readonly replayed: boolean;
 }
 
@@ -120,7 +119,7 @@ export class TurnsService {
   private async earlier(userId: string, jobId: string): Promise<AcceptedTurn> {
     const { job } = await this.jobs.get(userId, jobId);
     this.jobs.wakeAgain(job);
-    const [userMessage] = await this.manager.query<Message[]>(
+    const [userMessage] = await this.manager.query<MessageRow[]>(
       `SELECT ${messageColumns('m')} FROM messages m WHERE id = $1`,
       [job.userMessageId],
     );
@@ -131,7 +130,7 @@ export class TurnsService {
 }
 
 /** A user's message after its turn has its reply. If the reply is left out of later prompts, so is the message. */
-function asAnswered(userMessage: Message, reply: Message | null): Message {
+function asAnswered(userMessage: MessageRow, reply: MessageRow | null): MessageRow {
   return { ...userMessage, leftOutBy: reply?.leftOutBy ?? userMessage.leftOutBy };
 }
 
@@ -141,7 +140,7 @@ function deleted(jobId: string): ServiceError {
 }
 
 /** The answer of a finished turn. @throws ServiceError for a turn without a complete reply */
-export function replyOf(sent: SentTurn): Message {
+export function replyOf(sent: SentTurn): MessageRow {
   const { job, message } = sent;
   if (job.status === 'succeeded' && message !== null) return message;
   if (job.status === 'canceled') {
