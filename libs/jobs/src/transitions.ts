@@ -3,25 +3,17 @@ import type { components } from '#contract/openapi.gen.js';
 import { NEXT_MOMENT } from '#database/columns.js';
 import type { MessageStatus, StopDetails } from '#database/entities/message.entity.js';
 import { newId } from '#database/ids.js';
-import { statement, type Values } from '#database/statement.js';
-import { versionOf } from './definitions.js';
+import { statement } from '#database/statement.js';
 import { ended, ENDED_TURN, type EndedTurn, ENDS, endsUnless } from './ending.js';
 import { leaveOut } from './history.js';
-import {
-  type CallFigures,
-  EARLIER_ARE_ESTIMATED,
-  earlierTokens,
-  endCalls,
-  figureValues,
-  NO_FIGURES,
-} from './ledger.js';
-import { announce, CANCEL_CHANNEL, DISPATCH_CHANNEL, HANDED_BACK, LIVES_SINCE } from './states.js';
-import { SEES_ALL_STEPS, textOfStep } from './steps.js';
+import { type CallFigures, EARLIER_ARE_ESTIMATED, earlierTokens, endCalls, figureValues } from './ledger.js';
+import { announce, DISPATCH_CHANNEL, HANDED_BACK, LIVES_SINCE } from './states.js';
 import { LONGEST_LIFE_SECONDS, MAX_ATTEMPTS, MOST_FREE_ATTEMPTS, NEW_IN_LAST } from './timings.js';
 
 /*
- * The transitions of a job that a worker or a user makes, except the claim (claim.ts) and the heartbeat (extend.ts). The reconciler's are
- * in reconcile.ts, a deletion's in release.ts, an operator's in requeue.ts. Each transition is one conditional statement on the database's
+ * The transitions by which a worker ends an attempt; a cancel, which its user may make as well, is in cancel.ts. The claim is in claim.ts,
+ * the heartbeat in extend.ts, a finished step in steps.ts. The reconciler's transitions are in reconcile.ts, a deletion's in release.ts, an
+ * operator's in requeue.ts. Each transition is one conditional statement on the database's
  * clock. No row back means "not yours any more: stop". The number of a running attempt (`attempts`) fences it: once another attempt has the
  * job, the number of the earlier attempt matches no row.
  *
@@ -228,92 +220,4 @@ export async function handBack(
   const newSeconds = stoppingSeconds + (uptimeSeconds - stoppingSeconds) * NEW_IN_LAST;
   const rows = await HAND_BACK.rows(manager, { jobId, attempt, newSeconds, ...figureValues(figures) });
   return rows.length > 0;
-}
-
-const ASK_CANCEL = statement(
-  `SELECT pg_notify('${CANCEL_CHANNEL}', id::text) FROM jobs WHERE id = :jobId AND user_id = :userId AND status = 'running'`,
-);
-
-/**
- * Asks the worker that runs a job of `userId` to cancel it, with all of its text.
- * @returns false: no worker runs it
- */
-export async function askCancel(manager: EntityManager, jobId: string, userId: string): Promise<boolean> {
-  const rows = await ASK_CANCEL.rows(manager, { jobId, userId });
-  return rows.length > 0;
-}
-
-/**
- * A cancel by the user (`userId`), whatever the job's state, or by the attempt (`attempt`), which brings its text.
- *
- * A worker may commit a step while the statement waits for the job's row. Then the statement sees the row after the commit, but the steps
- * and the ledger before it. In that case it changes nothing (`isFresh` is false), and must run again.
- */
-const CANCEL = statement(`
-  WITH chat AS (
-    SELECT c.id FROM chats c JOIN jobs j ON j.chat_id = c.id
-     WHERE j.id = :jobId AND (:userId::text IS NULL OR j.user_id = :userId) FOR UPDATE OF c
-  ), draft AS (
-    SELECT jobs.id, jobs.draft, ${SEES_ALL_STEPS} AS "isFresh" FROM jobs, chat WHERE jobs.id = :jobId FOR UPDATE OF jobs
-  ), job AS (
-    UPDATE jobs SET status = 'canceled', ${ENDS}
-      FROM draft
-     WHERE jobs.id = draft.id AND draft."isFresh"
-       AND CASE WHEN :attempt::int IS NULL THEN jobs.status IN ('queued', 'running')
-                ELSE jobs.status = 'running' AND jobs.attempts = :attempt END
-    RETURNING jobs.*, coalesce(:text::text, draft.draft) AS text
-  ), call AS (${endCalls('job', { outcome: `'canceled'`, text: textOfStep('job', 'job.text') })}
-  ), position AS (
-    UPDATE chats SET last_seq = last_seq + 1, last_message_at = ${NEXT_MOMENT}
-      FROM job WHERE chats.id = job.chat_id AND job.text ~ '[^[:space:]]'
-    RETURNING chats.id, chats.last_seq, chats.last_message_at
-  ), message AS (
-    INSERT INTO messages (id, chat_id, seq, role, content, status, job_id, model, assistant_version, stop_reason, input_tokens,
-                          output_tokens, usage_estimated, created_at)
-    SELECT :messageId, position.id, position.last_seq, 'assistant', job.text, 'incomplete', job.id, a.model, a.version, 'canceled',
-           coalesce(call.input_tokens, 0) + ${earlierTokens('input_tokens')},
-           coalesce(call.output_tokens, 0) + ${earlierTokens('output_tokens')},
-           coalesce(call.estimated, true) OR ${EARLIER_ARE_ESTIMATED},
-           position.last_message_at
-      FROM position, job JOIN chats c ON c.id = job.chat_id
-      JOIN assistant_versions a ON a.slug = c.assistant_slug AND a.version = ${versionOf('job', 'c')}
-      LEFT JOIN call ON true
-  ), ${ended()}
-  SELECT draft."isFresh", (SELECT to_json(turn) FROM (SELECT ${ENDED_TURN} FROM ended) turn) AS ended FROM draft`);
-
-/** How often a cancel may meet a commit. Between two commits the worker calls the model, so this is enough. */
-const MOST_COMMITS = 10;
-
-async function runCancel(manager: EntityManager, values: Values): Promise<EndedTurn | undefined> {
-  for (let tries = 0; tries < MOST_COMMITS; tries++) {
-    const [row] = await CANCEL.rows<{ isFresh: boolean; ended: EndedTurn | null }>(manager, {
-      ...values,
-      messageId: newId(),
-    });
-    if (row?.isFresh !== false) return row?.ended ?? undefined;
-  }
-  return undefined;
-}
-
-/**
- * Ends an unfinished job of `userId` as `canceled`, keeping the saved text as an `incomplete` message. The worker that runs it receives the
- * notice and stops the model call.
- * @returns undefined when there is nothing to cancel: the job is unknown, another user's, or already final
- */
-export async function cancel(manager: EntityManager, jobId: string, userId: string): Promise<EndedTurn | undefined> {
-  return runCancel(manager, { jobId, userId, attempt: null, text: null, ...figureValues(NO_FIGURES) });
-}
-
-/**
- * The same for the worker that runs the attempt, with all of its text.
- * @returns undefined when the attempt is no longer the job's
- */
-export async function cancelAttempt(
-  manager: EntityManager,
-  jobId: string,
-  attempt: number,
-  text: string,
-  figures: CallFigures,
-): Promise<EndedTurn | undefined> {
-  return runCancel(manager, { jobId, userId: null, attempt, text, ...figureValues(figures) });
 }

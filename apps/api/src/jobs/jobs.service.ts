@@ -5,7 +5,7 @@ import { notFound, ServiceError } from '#errors/service-error.js';
 import { type JobAndMessage, readJob } from '#jobs/read.js';
 import { isFinal } from '#jobs/states.js';
 import { CANCEL_MS } from '#jobs/timings.js';
-import { askCancel, cancel } from '#jobs/transitions.js';
+import { askCancel, cancel } from '#jobs/cancel.js';
 import { turnEnded } from '#telemetry/turns.js';
 import { hasWaited } from '../http/client-left.js';
 import type { Preconditions } from '../http/preconditions.js';
