@@ -231,6 +231,11 @@ describe('the transitions of a job', () => {
       { attempt: 1, step: 2, outcome: 'canceled' },
     ]);
     expect(await source.query('SELECT FROM steps WHERE job_id = $1', [jobId])).toEqual([]);
+    // A second cancel finds the end at its first try, although the steps are gone.
+    let asked = 0;
+    const query = (...args: [string, unknown[]]): Promise<unknown> => ((asked += 1), source.query(...args));
+    expect(await cancel({ query } as unknown as EntityManager, jobId, userId)).toBeUndefined();
+    expect(asked).toBe(1);
   });
 
   it('leave no entry of the ledger open without an attempt, and end none whose attempt runs', async () => {

@@ -35,8 +35,11 @@ export const stepEnds = (t: string): string => `CASE WHEN ${t}.step > 0 THEN (
 /** SQL: the part of the draft `text` that belongs to no finished step. */
 export const textOfStep = (t: string, text: string): string => `substr(${text}, 1 + length(${t}.kept))`;
 
-/** SQL: the statement sees all finished steps of a row of `jobs` that it has locked, and so their entries of the ledger, too. */
-export const SEES_ALL_STEPS = `CASE WHEN jobs.step = 0 THEN true
+/**
+ * SQL: the statement sees all finished steps of a row of `jobs` that it has locked, and so the ledger's entries for them. A job that has
+ * ended has none left to see.
+ */
+export const SEES_ALL_STEPS = `CASE WHEN jobs.step = 0 OR jobs.finished_at IS NOT NULL THEN true
     ELSE jobs.step = (SELECT count(*) FROM steps s WHERE s.job_id = jobs.id) END`;
 
 /** The statement locks the row first: PostgreSQL may carry out an earlier commit, whose answer was lost, only now, while this one waits. */
