@@ -85,13 +85,16 @@ export class Endings {
     if (now === undefined) await this.lateFor(attempt);
     else meter.ended('failed', figures, now.status === 'queued' ? undefined : now);
     if (retried) meter.retried(fault.code);
-    if (failed.definitionUnusable) await releaseOutdated(this.manager, job.assistant, job.assistantVersion);
     // A fault in our code is logged with its own stack, not with the stack of the ModelFault around it.
     const shown = fault.code === 'internal' ? (fault.cause ?? fault) : fault;
     this.logger.warn(
       logLine(`attempt failed: ${now?.status ?? 'fenced off'}`, { ...attempt.progress(), code: fault.code }, shown),
     );
     if (retried && delayMs > 0) await this.waker.wakeForJob(job.id, job.attempt + 1, delayMs);
+    // Last, so that an outage of the database costs neither the log line nor the retry.
+    if (failed.definitionUnusable) {
+      await written(() => releaseOutdated(this.manager, job.assistant, job.assistantVersion));
+    }
     return NO_MORE;
   }
 
