@@ -29,10 +29,10 @@ describe('a turn of two steps', () => {
   afterAll(() => stopSound(stack));
 
   /** Sends a turn whose second step is interrupted by `interrupt`, and made once more. */
-  const interrupted = async (text: string, interrupt: () => Promise<unknown>): Promise<string> => {
+  const interrupted = async (text: string, interrupt: () => Promise<unknown>, rest: object = REST): Promise<string> => {
     await stack.model.script(text, PAUSED, 1);
     await stack.model.script(text, SLOW, 1);
-    await stack.model.script(text, REST);
+    await stack.model.script(text, rest);
     const user = stack.as(text);
     const { id } = await user.turnAsync((await user.chat()).id, text);
     await until(async () => {
@@ -57,16 +57,21 @@ describe('a turn of two steps', () => {
     let live: StreamEvent[];
     beforeAll(async () => {
       let streamed: Promise<StreamEvent[]> | undefined;
-      id = await interrupted(TEXT, async () => {
-        const { rows } = await stack.database.query('SELECT id FROM jobs WHERE user_id = $1', [TEXT]);
-        streamed = events(TEXT, rows[0].id);
-        await until(
-          async () => (await stack.database.query(`SELECT FROM jobs WHERE length(draft) > 60`)).rows.length > 0,
-          'more text',
-        );
-        await stack.workers.at(-1)?.kill();
-        stack.workers.push(await stack.startWorker());
-      });
+      id = await interrupted(
+        TEXT,
+        async () => {
+          const { rows } = await stack.database.query('SELECT id FROM jobs WHERE user_id = $1', [TEXT]);
+          streamed = events(TEXT, rows[0].id);
+          await until(
+            async () => (await stack.database.query(`SELECT FROM jobs WHERE length(draft) > 60`)).rows.length > 0,
+            'more text',
+          );
+          await stack.workers.at(-1)?.kill();
+          stack.workers.push(await stack.startWorker());
+          // The stream sees the second attempt run. After the end the steps are gone, and it would start over from the beginning.
+        },
+        { ...REST, delay_ms: 3_000 },
+      );
       live = (await streamed) ?? [];
     });
 
