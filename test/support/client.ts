@@ -3,6 +3,7 @@ import type { components } from '#contract/openapi.gen.js';
 import { timeLimit } from '#process/time-limit.js';
 import type { Exchange } from './contract.js';
 import { outside } from './outside.js';
+import { send } from './send.js';
 
 type Schemas = components['schemas'];
 
@@ -52,7 +53,8 @@ export class Client {
   ) {}
 
   async request<T = any>(method: string, path: string, options: RequestOptions = {}): Promise<Answer<T>> {
-    const response = await fetch(new URL(path, this.url), {
+    const address = new URL(path, this.url);
+    const { status, headers, text } = await send(address, {
       method,
       headers: {
         ...this.headers,
@@ -60,22 +62,18 @@ export class Client {
         ...(options.body !== undefined && { 'content-type': 'application/json' }),
         ...options.headers,
       },
-      body:
-        (options.raw as string | undefined) ?? (options.body === undefined ? undefined : JSON.stringify(options.body)),
+      body: options.raw ?? (options.body === undefined ? undefined : JSON.stringify(options.body)),
       signal: options.signal ?? timeLimit(70_000).signal,
-      redirect: 'manual',
     });
-    const text = await response.text();
-    const { status, headers } = response;
     const isText = /^text\/|jsonl/.test(headers.get('content-type') ?? '');
     const body: unknown = text === '' ? undefined : isText ? text : JSON.parse(text);
     if (method !== 'HEAD' && method !== 'OPTIONS') {
-      const { pathname, searchParams } = new URL(path, this.url);
+      const { pathname, searchParams } = address;
       const sent = options.raw === undefined ? { query: searchParams, body: options.body } : undefined;
       judge({ method, path: pathname, status, headers, body, ...(sent && { sent }) });
     }
     const leads = (reference: string | null | undefined): string => {
-      const { pathname, search } = new URL(reference ?? '', response.url);
+      const { pathname, search } = new URL(reference ?? '', address);
       return pathname + search;
     };
     return { status, headers, body: body as T, leads };

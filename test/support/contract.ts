@@ -28,6 +28,14 @@ export interface Exchange {
   readonly sent?: { readonly query: URLSearchParams; readonly body: unknown };
 }
 
+/** A response of the contract. */
+interface ExpectedResponse {
+  /** The schema, as a pointer, by type; undefined: no body. */
+  readonly content: ReadonlyMap<string, string> | undefined;
+  /** The headers that it must have. */
+  readonly required: readonly string[];
+}
+
 /**
  * `openapi.yaml`, ready to check exchanges. Object schemas are closed here unless they say otherwise: the contract leaves room for new
  * fields, but a field that it does not name is drift.
@@ -37,6 +45,7 @@ export class Contract {
   readonly operations: readonly ContractOperation[];
   private readonly ajv: Ajv2020;
   private readonly validators = new Map<string, ValidateFunction>();
+  private readonly responses = new Map<string, ExpectedResponse>();
 
   constructor(document: Json = readContract()) {
     this.document = document;
@@ -65,23 +74,37 @@ export class Contract {
     // An accepted request must be valid by the contract: if the service accepts more, that is drift, too.
     if (exchange.sent !== undefined && exchange.status < 400)
       faults.push(...this.requestFaults(operation, exchange.sent, where));
-    const pointer = this.resolve(
-      `/paths/${escape(operation.path)}/${operation.method.toLowerCase()}/responses/${exchange.status}`,
-    );
-    const response = this.at(pointer) as { content?: Json; headers?: Record<string, Json> };
-    for (const [name, header] of Object.entries(response.headers ?? {})) {
-      const { required } = (this.at(this.resolvePointerOf(pointer, name)) ?? header) as { required?: boolean };
-      if (required === true && exchange.headers.get(name) === null) faults.push(`${where}: no ${name}`);
-    }
-    if (response.content === undefined) {
+    const { content, required } = this.expected(operation, exchange.status);
+    for (const name of required) if (exchange.headers.get(name) === null) faults.push(`${where}: no ${name}`);
+    if (content === undefined) {
       if (exchange.body !== undefined) faults.push(`${where}: has a body`);
       return faults;
     }
     const type = exchange.headers.get('content-type')?.split(';', 1)[0] ?? '';
-    if (!(type in response.content)) return [...faults, `${where}: content type ${type} not in the contract`];
+    const schema = content.get(type);
+    if (schema === undefined) return [...faults, `${where}: content type ${type} not in the contract`];
     // The stream's events are checked one by one, as they arrive.
     if (type === 'text/event-stream') return faults;
-    return [...faults, ...this.schemaFaults(`${pointer}/content/${escape(type)}/schema`, exchange.body, where)];
+    return [...faults, ...this.schemaFaults(schema, exchange.body, where)];
+  }
+
+  private expected(operation: ContractOperation, status: number): ExpectedResponse {
+    const key = `${operation.id} ${status}`;
+    const known = this.responses.get(key);
+    if (known !== undefined) return known;
+    const pointer = this.resolve(
+      `/paths/${escape(operation.path)}/${operation.method.toLowerCase()}/responses/${status}`,
+    );
+    const { content, headers = {} } = this.at(pointer) as { content?: Json; headers?: Record<string, Json> };
+    const expected = {
+      content:
+        content && new Map(Object.keys(content).map((type) => [type, `${pointer}/content/${escape(type)}/schema`])),
+      required: Object.entries(headers)
+        .filter(([name, header]) => ((this.at(this.resolvePointerOf(pointer, name)) ?? header) as Json)['required'])
+        .map(([name]) => name),
+    };
+    this.responses.set(key, expected);
+    return expected;
   }
 
   /** Faults of one event of a job's stream by the contract. */

@@ -1,5 +1,6 @@
 import type { AccountState } from '../../apps/model-stub/src/account.js';
 import { type App, startProcess } from './processes.js';
+import { send } from './send.js';
 import { anyPort } from './steady-port.js';
 
 /** A call that the stand-in saw. */
@@ -131,13 +132,12 @@ export class ModelStub {
   }
 
   private async control(method: string, path: string, body?: object): Promise<unknown> {
-    const response = await fetch(`${this.url}${path}`, {
+    const { status, text } = await send(`${this.url}${path}`, {
       method,
       headers: { 'content-type': 'application/json' },
-      body: body && JSON.stringify(body),
+      ...(body && { body: JSON.stringify(body) }),
     });
-    const text = await response.text();
-    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
+    if (status >= 300) throw new Error(`${method} ${path}: ${status} ${text}`);
     return text === '' ? undefined : JSON.parse(text);
   }
 }

@@ -124,8 +124,17 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   };
 }
 
+const tokens = new Map<string, string>();
+
 /** A token that the service accepts, unless `claims` (undefined: left out) or `secret` change that. */
-export function tokenFor(user: string, claims: object = {}, secret = SECRET): string {
+export function tokenFor(user: string, claims?: object, secret = SECRET): string {
+  if (claims !== undefined || secret !== SECRET) return signed(user, claims ?? {}, secret);
+  const token = tokens.get(user) ?? signed(user, {}, secret);
+  tokens.set(user, token);
+  return token;
+}
+
+function signed(user: string, claims: object, secret: string): string {
   const all = { sub: user, exp: Math.floor(Date.now() / 1000) + 3600, ...claims };
   // As a key object: with a text, the library first tries to read it as a private key and fails, which takes a millisecond.
   const key = createSecretKey(Buffer.from(secret));
