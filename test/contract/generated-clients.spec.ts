@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { CONTRACT_FILE } from '#process/root.js';
-import { type Stack, startStack, tokenFor } from '../support/stack.js';
+import { borrowStack } from '../support/borrow-stack.js';
+import { type Stack, tokenFor } from '../support/stack.js';
 
 const run = promisify(execFile);
 
@@ -56,7 +57,7 @@ describe('a client made by a public generator', () => {
       await writeFile(join(homeOf(index), 'given.d.ts'), GIVEN);
       await writeFile(join(homeOf(index), 'program.ts'), program);
     });
-    [stack] = await Promise.all([startStack(), ...made]);
+    [stack] = await Promise.all([borrowStack(), ...made]);
     const compilerOptions = {
       ...{ strict: true, noEmit: true, skipLibCheck: true, target: 'es2022', types: [] },
       ...{ module: 'esnext', moduleResolution: 'bundler', lib: ['es2022', 'dom', 'dom.asynciterable', 'dom.iterable'] },

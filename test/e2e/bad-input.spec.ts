@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { type Stack, startStack } from '../support/stack.js';
+import { borrowStack } from '../support/borrow-stack.js';
+import { type Stack } from '../support/stack.js';
 import { wire, wireBody } from '../support/wire.js';
 
 const JSON_TYPE = { 'content-type': 'application/json' };
@@ -18,7 +19,7 @@ describe('bad input gets a 4xx in the one error shape and changes nothing', () =
   };
 
   beforeAll(async () => {
-    stack = await startStack();
+    stack = await borrowStack();
     const ana = stack.as('ana');
     chatId = (await ana.chat()).id;
     await ana.turn(chatId, 'hello');

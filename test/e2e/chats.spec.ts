@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { type Stack, startStack } from '../support/stack.js';
+import { borrowStack } from '../support/borrow-stack.js';
+import { type Stack } from '../support/stack.js';
 
 describe('chats', () => {
   let stack: Stack;
   beforeAll(async () => {
-    stack = await startStack();
+    stack = await borrowStack();
   });
   afterAll(() => stack.stop());
 

@@ -4,7 +4,8 @@ import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/prom
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { type Stack, startStack, tokenFor } from '../support/stack.js';
+import { borrowStack } from '../support/borrow-stack.js';
+import { type Stack, tokenFor } from '../support/stack.js';
 
 const run = promisify(execFile);
 
@@ -12,7 +13,7 @@ describe('the client as an installed package', () => {
   let stack: Stack;
   let project: string;
   beforeAll(async () => {
-    stack = await startStack();
+    stack = await borrowStack();
     project = await mkdtemp(join(tmpdir(), 'rejoinder-client-'));
     await writeFile(join(project, 'package.json'), '{"type":"module","private":true}');
     // npm has cached its dependencies, because this project installs them, too.

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { type Stack, startStack } from '../support/stack.js';
+import { borrowStack } from '../support/borrow-stack.js';
+import { type Stack } from '../support/stack.js';
 import { until } from '../support/until.js';
 
 const QUESTION = '¿Cómo reinstalo el software?';
@@ -7,7 +8,7 @@ const QUESTION = '¿Cómo reinstalo el software?';
 describe('a conversation', () => {
   let stack: Stack;
   beforeAll(async () => {
-    stack = await startStack();
+    stack = await borrowStack();
   });
   afterAll(() => stack.stop());
 

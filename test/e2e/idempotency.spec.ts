@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Answer } from '../support/client.js';
 import { openStream } from '../support/events.js';
-import { type Stack, startStack, tokenFor } from '../support/stack.js';
+import { borrowStack } from '../support/borrow-stack.js';
+import { type Stack, tokenFor } from '../support/stack.js';
 import { until } from '../support/until.js';
 import { wire } from '../support/wire.js';
 
@@ -11,7 +12,7 @@ const REPLAYED = 'idempotent-replayed';
 describe('a request with an Idempotency-Key', () => {
   let stack: Stack;
   beforeAll(async () => {
-    stack = await startStack();
+    stack = await borrowStack();
   });
   afterAll(() => stack.stop());
 

@@ -2,7 +2,8 @@ import { createHmac } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { operations } from '#contract/openapi.gen.js';
 import { Client, contract, type RequestOptions } from '../support/client.js';
-import { SECRET, type Stack, startStack, tokenFor } from '../support/stack.js';
+import { borrowStack } from '../support/borrow-stack.js';
+import { SECRET, type Stack, tokenFor } from '../support/stack.js';
 import { exactAnswer } from '../support/exact-answer.js';
 import { until } from '../support/until.js';
 import { wire } from '../support/wire.js';
@@ -111,7 +112,7 @@ describe('isolation of users', () => {
   let hers: Things;
   let free: () => Promise<void>;
   beforeAll(async () => {
-    stack = await startStack();
+    stack = await borrowStack();
     const ana = stack.as('ana');
     const chat = (await ana.chat()).id;
     const { id } = (await ana.turn(chat, 'my secret question', { 'idempotency-key': 'hers' })).body.user_message;

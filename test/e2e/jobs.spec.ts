@@ -1,13 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { timeLimit } from '#process/time-limit.js';
 import { onQueue } from '../support/queue.js';
-import { type Stack, startStack } from '../support/stack.js';
+import { borrowStack } from '../support/borrow-stack.js';
+import { type Stack } from '../support/stack.js';
 import { until } from '../support/until.js';
 
 describe('the job of a turn', () => {
   let stack: Stack;
   beforeAll(async () => {
-    stack = await startStack();
+    stack = await borrowStack();
   });
   afterAll(() => stack.stop());
 

@@ -4,7 +4,8 @@ import { RejoinderChatTransport } from '@rejoinder/client/ai-sdk';
 import type { UIMessageChunk } from 'ai';
 import { collect, openStream, type StreamEvent, textOf } from '../support/events.js';
 import { ledgerOf } from '../support/ledger.js';
-import { type Stack, startStack, tokenFor } from '../support/stack.js';
+import { borrowStack } from '../support/borrow-stack.js';
+import { type Stack, tokenFor } from '../support/stack.js';
 
 /** Text that a store, a protocol or a reader might take for something else. */
 const HOSTILE = [
@@ -45,7 +46,7 @@ const stream = (...events: Event[]): object => ({
 describe('the model’s output', () => {
   let stack: Stack;
   beforeAll(async () => {
-    stack = await startStack();
+    stack = await borrowStack();
   });
   afterAll(() => stack.stop());
 

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { contract } from '../support/client.js';
-import { type Stack, startStack, tokenFor } from '../support/stack.js';
+import { borrowStack } from '../support/borrow-stack.js';
+import { type Stack, tokenFor } from '../support/stack.js';
 import { exchange, type WireAnswer, type WireExchange } from '../support/wire.js';
 
 const BODY = '{"content":"x"}';
@@ -17,7 +18,7 @@ describe('on the wire', () => {
   let smuggled: string;
 
   beforeAll(async () => {
-    stack = await startStack();
+    stack = await borrowStack();
     chatId = (await stack.as('ana').chat()).id;
     head = `Host: x\r\nAuthorization: Bearer ${tokenFor('ana')}\r\nContent-Type: application/json\r\n`;
     smuggled = message('{"content":"smuggled"}');

@@ -5,7 +5,8 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { BadLine, type Fault } from '../support/bad-line.js';
 import { asking, hardTurn, type Setting } from '../support/hard-turn.js';
 import { linesUnder } from '../support/page-lines.js';
-import { type Stack, startStack, tokenFor } from '../support/stack.js';
+import { borrowStack } from '../support/borrow-stack.js';
+import { type Stack, tokenFor } from '../support/stack.js';
 
 const PAGE = 'docs/clients.md';
 const run = promisify(execFile);
@@ -63,7 +64,7 @@ function textsOf(printed: readonly any[]): string[] {
 describe('the examples of docs/clients.md show a reply once, over a connection that breaks and from a model that does', () => {
   let stack: Stack;
   beforeAll(async () => {
-    stack = await startStack();
+    stack = await borrowStack();
   });
   afterAll(() => stack.stop());
 

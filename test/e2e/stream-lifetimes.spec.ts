@@ -1,14 +1,15 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { connect } from 'node:net';
 import { collect, type OpenedStream, openStream, textOf } from '../support/events.js';
-import { type Stack, startStack, tokenFor } from '../support/stack.js';
+import { borrowStack } from '../support/borrow-stack.js';
+import { type Stack, tokenFor } from '../support/stack.js';
 import { until } from '../support/until.js';
 
 // These tests mostly wait, so they run at the same time.
 describe('a stream of events on which nothing happens for long', () => {
   let stack: Stack;
   beforeAll(async () => {
-    stack = await startStack();
+    stack = await borrowStack();
   });
   afterAll(() => stack.stop());
 

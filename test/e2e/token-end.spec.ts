@@ -4,7 +4,8 @@ import { connect, type Socket } from 'node:net';
 import { Client } from '../support/client.js';
 import { openStream } from '../support/events.js';
 import { Pace } from '../support/pace.js';
-import { type Stack, startStack, tokenFor } from '../support/stack.js';
+import { borrowStack } from '../support/borrow-stack.js';
+import { type Stack, tokenFor } from '../support/stack.js';
 
 /** In seconds, for clocks that are off: a token ends this long after its `exp`. */
 const LEEWAY = 5;
@@ -23,7 +24,7 @@ describe('nothing outlives its token', () => {
   let stack: Stack;
   let pace: Pace;
   beforeAll(async () => {
-    stack = await startStack();
+    stack = await borrowStack();
     await stack.model.script('at length', { pieces: Array.from({ length: 120 }, () => 'word '), piece_delay_ms: 50 });
     pace = await Pace.watch();
   });

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { type Stack, startStack, tokenFor } from '../support/stack.js';
+import { borrowStack } from '../support/borrow-stack.js';
+import { type Stack, tokenFor } from '../support/stack.js';
 import { Client } from '../support/client.js';
 import { Clients, newUser } from './sequences-clients.js';
 import { explain } from './sequences-order.js';
@@ -31,7 +32,7 @@ const TRIES = 8;
 describe('sequences of requests', () => {
   let stack: Stack;
   beforeAll(async () => {
-    stack = await startStack();
+    stack = await borrowStack();
     for (const [kind, script] of SCRIPTS) await stack.model.script(mark(kind), script);
   });
   afterAll(() => stack.stop());

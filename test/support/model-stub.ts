@@ -59,7 +59,7 @@ export interface Bill {
 
 /** The stand-in as a process, and its control API. */
 export class ModelStub {
-  private constructor(private readonly app: App) {}
+  constructor(readonly app: App) {}
 
   /** Starts a stand-in, on a given port if a client expects it there. */
   static async start(port?: number): Promise<ModelStub> {
@@ -116,6 +116,12 @@ export class ModelStub {
   /** Forgets all prompts. */
   async clearCache(): Promise<void> {
     await this.control('DELETE', '/control/cache');
+  }
+
+  /** Makes the stand-in as it was at its start, except for its clock. */
+  async reset(): Promise<void> {
+    for (const what of ['scripts', 'models', 'cache', 'calls']) await this.control('DELETE', `/control/${what}`);
+    await this.account('ok');
   }
 
   /** Freezes the stand-in, which answers nothing until it is thawed. */
