@@ -5,10 +5,11 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 
-/** The sources, `tsc`'s output in `dist`, and the built programs. */
+/** The sources, `tsc`'s output in `dist`, and what was built of them. */
 const PARTS = [
   'dist/apps/playground',
   'dist/bin',
+  'dist/client',
   'apps/playground',
   'libs/client',
   'libs/contract/src',
@@ -33,10 +34,12 @@ describe('the build', () => {
   let root: string;
   let page: string;
   let programs: string;
+  let client: string;
   beforeAll(async () => {
     root = await mkdtemp(join(tmpdir(), 'rejoinder-build-'));
     page = join(root, 'dist/apps/playground');
     programs = join(root, 'dist/bin');
+    client = join(root, 'dist/client');
     for (const part of PARTS) {
       await mkdir(dirname(join(root, part)), { recursive: true });
       await cp(part, join(root, part), { recursive: true });
@@ -52,6 +55,8 @@ describe('the build', () => {
     assets: (await readdir(join(page, 'assets'))).map((name) => name.replace(/^.*\./, '')).sort(),
     api: (await stat(join(programs, 'api.cjs'))).mtimeMs,
     programs: (await readdir(programs)).map((name) => name.replace(/-[0-9a-f]{16}(?=\.cache$)/, '')).sort(),
+    client: (await stat(join(client, 'client.tgz'))).mtimeMs,
+    package: (await readdir(client)).sort(),
   });
   const whole = {
     page: expect.any(Number),
@@ -62,9 +67,12 @@ describe('the build', () => {
       'launch.js',
       ...['api', 'migrate', 'proxy', 'token', 'traces', 'worker'].flatMap(filesOf),
     ].sort(),
+    client: expect.any(Number),
+    package: ['.built-from', 'client.tgz'],
   };
 
   // The spec of a small build (tools/build/build-once.spec.ts) shows what counts as a change, and that two may build at once.
+  // The client is not packed here: two more compilers would show what `npm test` has shown before it began.
   it('runs once, and again when some of its result is gone, or a source has changed', async () => {
     const first = await state();
     expect(first).toEqual(whole);
@@ -76,14 +84,14 @@ describe('the build', () => {
     await build();
     const second = await state();
     expect(second).toEqual(whole);
-    expect([second.page > first.page, second.api]).toEqual([true, first.api]);
+    expect([second.page > first.page, second.api, second.client]).toEqual([true, first.api, first.client]);
     expect(await readFile(join(page, 'index.html'), 'utf8')).toContain('/assets/');
 
     await appendFile(join(root, 'dist/apps/api/src/main.js'), '\nconsole.log("of today");\n');
     await build();
     const third = await state();
     expect(third).toEqual(whole);
-    expect([third.page, third.api > first.api]).toEqual([second.page, true]);
+    expect([third.page, third.api > first.api, third.client]).toEqual([second.page, true, first.client]);
     const api = await readFile(join(programs, 'api.cjs'), 'utf8');
     expect(api.includes('console.log("of today")')).toBe(true);
     expect((await readdir(join(root, 'dist/apps'))).sort()).toEqual(['api', 'migrate', 'playground', 'worker']);
@@ -93,7 +101,9 @@ describe('the build', () => {
   it('depends on its own code, too: a change there does not leave the old result', async () => {
     const { page } = await import('../../tools/build/page.js');
     const { programs } = await import('../../tools/build/programs.js');
+    const { client } = await import('../../tools/build/client.js');
     expect(page.inputs).toEqual(expect.arrayContaining(['dist/tools/build/page.js', 'package-lock.json']));
     expect(programs.inputs).toEqual(expect.arrayContaining(['dist/tools/build', 'package-lock.json']));
+    expect(client.inputs).toEqual(expect.arrayContaining(['dist/tools/build/client.js', 'package-lock.json']));
   });
 });
