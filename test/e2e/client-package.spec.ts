@@ -1,17 +1,56 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { execFile } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { borrowStack } from '../support/borrow-stack.js';
+import { compile, type Program } from '../support/compile.js';
 import { type Stack, tokenFor } from '../support/stack.js';
 
 const run = promisify(execFile);
 
+/** Node's types are those of this project; the installed package has none. */
+const node = { types: ['node'], typeRoots: [resolve('node_modules/@types')] };
+const strict = { strict: true, target: 'es2022' };
+
+/** The programs that use the package, with the text of each, and as its project compiles it. */
+const PROGRAMS = {
+  /** The example of the README. */
+  turn: { file: 'turn.ts', options: { ...strict, ...node, skipLibCheck: true, lib: ['es2022'], module: 'nodenext' } },
+  nodeOnly: {
+    file: 'program.ts',
+    text: `import { type JobEvents, Rejoinder } from '@rejoinder/client';
+      export const events: JobEvents = new Rejoinder({ baseUrl: 'http://x', token: 'x' }).followJob('j');`,
+    options: {
+      ...{ ...strict, ...node, noEmit: true, exactOptionalPropertyTypes: true, skipDefaultLibCheck: true },
+      ...{ lib: ['es2022'], module: 'node16' },
+    },
+  },
+  /** As a CommonJS project compiles it. */
+  old: {
+    file: 'old.cts',
+    text: `import { Rejoinder } from '@rejoinder/client';
+      import { RejoinderChatTransport } from '@rejoinder/client/ai-sdk';
+      console.log(typeof Rejoinder, typeof RejoinderChatTransport);`,
+    options: { ...strict, ...node, skipLibCheck: true, module: 'node16' },
+  },
+  browser: {
+    file: 'page.ts',
+    text: "import { Rejoinder } from '@rejoinder/client';\nexport const client = new Rejoinder({ token: 'x' });\n",
+    options: {
+      ...{ ...strict, noEmit: true, skipDefaultLibCheck: true, module: 'esnext', moduleResolution: 'bundler' },
+      ...{ lib: ['es2022', 'dom'], types: [] },
+    },
+  },
+} satisfies Record<string, Program & { text?: string }>;
+
 describe('the client as an installed package', () => {
   let stack: Stack;
   let project: string;
+  let example: string;
+  /** What is wrong in each program. */
+  let problems: Record<keyof typeof PROGRAMS, string>;
   beforeAll(async () => {
     stack = await borrowStack();
     project = await mkdtemp(join(tmpdir(), 'rejoinder-client-'));
@@ -19,6 +58,11 @@ describe('the client as an installed package', () => {
     // npm has cached its dependencies, because this project installs them, too.
     const args = ['install', '--prefer-offline', '--no-audit', '--no-fund', `${stack.api.url}/client.tgz`];
     await run('npm', args, { cwd: project });
+    [, example = ''] = /```ts\n([\s\S]*?)```/.exec(await readFile('libs/client/README.md', 'utf8')) ?? [];
+    for (const program of Object.values(PROGRAMS)) {
+      await writeFile(join(project, program.file), 'text' in program ? program.text : example);
+    }
+    problems = await compile(project, PROGRAMS);
   });
   afterAll(async () => {
     await stack.stop();
@@ -55,22 +99,12 @@ describe('the client as an installed package', () => {
   });
 
   it('streams a turn with the example of its README, pasted unchanged', async () => {
-    const readme = await readFile('libs/client/README.md', 'utf8');
-    const [, code = ''] = /```ts\n([\s\S]*?)```/.exec(readme) ?? [];
-    expect(
-      code
-        .trim()
-        .split('\n')
-        .filter((line) => line !== ''),
-    ).toHaveLength(9);
-    await writeFile(join(project, 'turn.ts'), code);
-    await symlink(resolve('node_modules/@types'), join(project, 'node_modules/@types'));
-    await run(process.execPath, [
-      resolve('node_modules/typescript/bin/tsc'),
-      // Another test checks the declarations.
-      ...['--strict', '--skipLibCheck', '--target', 'es2022', '--lib', 'es2022', '--module', 'nodenext'],
-      ...['--types', 'node', join(project, 'turn.ts')],
-    ]);
+    const lines = example
+      .trim()
+      .split('\n')
+      .filter((line) => line !== '');
+    expect(lines).toHaveLength(9);
+    expect(problems.turn).toBe('');
     const { stdout } = await run(process.execPath, [join(project, 'turn.js')], {
       env: { PATH: process.env['PATH'], SERVICE: stack.api.url, TOKEN: tokenFor('ana') },
     });
@@ -88,41 +122,30 @@ describe('the client as an installed package', () => {
     expect((JSON.parse(map) as { sourcesContent?: string[] }).sourcesContent?.[0]).toContain('export class Http');
   });
 
-  it('type-checks strictly with only Node’s types, and works with `require`', async () => {
-    const program = `import { type JobEvents, Rejoinder } from '@rejoinder/client';
-      export const events: JobEvents = new Rejoinder({ baseUrl: 'http://x', token: 'x' }).followJob('j');`;
-    await writeFile(join(project, 'program.ts'), program);
-    await run(process.execPath, [
-      ...[resolve('node_modules/typescript/bin/tsc'), '--noEmit', '--strict', '--exactOptionalPropertyTypes'],
-      ...['--skipLibCheck', 'false', '--skipDefaultLibCheck', '--target', 'es2022', '--lib', 'es2022'],
-      ...['--types', 'node', '--typeRoots', resolve('node_modules/@types'), '--module', 'node16'],
-      join(project, 'program.ts'),
-    ]);
-    // As a CommonJS project compiles it.
-    const old = `import { Rejoinder } from '@rejoinder/client';
-      import { RejoinderChatTransport } from '@rejoinder/client/ai-sdk';
-      console.log(typeof Rejoinder, typeof RejoinderChatTransport);`;
-    await writeFile(join(project, 'old.cts'), old);
-    await run(process.execPath, [
-      ...[resolve('node_modules/typescript/bin/tsc'), '--strict', '--skipLibCheck', '--target', 'es2022'],
-      ...['--types', 'node', '--typeRoots', resolve('node_modules/@types'), '--module', 'node16'],
-      join(project, 'old.cts'),
-    ]);
+  it('type-checks strictly with only Node’s types', async () => {
+    expect(problems.nodeOnly).toBe('');
+    // The compiler does not check Node's types again, because no declaration of a package changes them.
+    const packages = join(project, 'node_modules');
+    const declarations = (await readdir(packages, { recursive: true })).filter((file) => /\.d\.[cm]?ts$/.test(file));
+    expect(declarations.length).toBeGreaterThan(10);
+    for (const file of declarations) {
+      const text = await readFile(join(packages, file), 'utf8');
+      expect([file, text.match(/^\s*declare (global|module|namespace)\b.*|^\/\/\/\s*<reference.*/m)?.[0]]).toEqual([
+        file,
+        undefined,
+      ]);
+      expect([file, /^(import|export)\b/m.test(text)]).toEqual([file, true]);
+    }
+  });
+
+  it('works with `require`', async () => {
+    expect(problems.old).toBe('');
     expect(await readFile(join(project, 'old.cjs'), 'utf8')).toContain('require("@rejoinder/client")');
     const { stdout, stderr } = await run(process.execPath, [join(project, 'old.cjs')]);
     expect([stdout, stderr]).toEqual(['function function\n', '']);
   });
 
-  it('type-checks with only a browser’s types', async () => {
-    const page =
-      "import { Rejoinder } from '@rejoinder/client';\nexport const client = new Rejoinder({ token: 'x' });\n";
-    await writeFile(join(project, 'page.ts'), page);
-    const compilerOptions = {
-      ...{ strict: true, noEmit: true, skipDefaultLibCheck: true },
-      ...{ target: 'es2022', module: 'esnext', moduleResolution: 'bundler' },
-      ...{ lib: ['es2022', 'dom'], types: [] },
-    };
-    await writeFile(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['page.ts'] }));
-    await run(process.execPath, [resolve('node_modules/typescript/bin/tsc'), '-p', project]);
+  it('type-checks with only a browser’s types', () => {
+    expect(problems.browser).toBe('');
   });
 });
