@@ -3,8 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { Browser, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import type { Browser, Locator, Page } from 'playwright-core';
 import { CONTRACT_FILE } from '#process/root.js';
 import { findChromium, PATIENCE_MS, startBrowser } from '../support/browser.js';
 import { type Stack, startStack, tokenFor } from '../support/stack.js';
@@ -157,28 +157,77 @@ withBrowser('in a browser', () => {
   });
 
   describe('Swagger UI', () => {
-    it('shows the contract’s file, takes a token, and sends requests', async () => {
-      const page = await browser.newPage({ viewport: { width: 1280, height: 1000 } });
+    /** One page for these tests in turn, because it takes a second of work to begin. */
+    let page: Page;
+    let file: string;
+    const complaints: string[] = [];
+    const foreign: string[] = [];
+    beforeAll(async () => {
+      page = await browser.newPage({ viewport: { width: 1440, height: 900 }, colorScheme: 'dark' });
       page.setDefaultTimeout(PATIENCE_MS);
-      const complaints: string[] = [];
       page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
       page.on('pageerror', (error) => complaints.push(error.message));
-      const foreign: string[] = [];
       page.on('request', (request) => {
         if (!request.url().startsWith(stack.api.url) && !request.url().startsWith('data:')) foreign.push(request.url());
       });
-      const file = page.waitForResponse((response) => response.url().endsWith('/openapi.yaml'));
+      const response = page.waitForResponse((one) => one.url().endsWith('/openapi.yaml'));
       await page.goto(`${stack.api.url}/docs`);
-      expect(await (await file).text()).toBe(await readFile(CONTRACT_FILE, 'utf8'));
+      file = await (await response).text();
+    });
+    afterAll(() => page?.close());
+    afterEach(() => {
+      expect(complaints).toEqual([]);
+      expect(foreign).toEqual([]);
+    });
+    /** Opens an operation, if it is not open yet. */
+    const open = async (id: string): Promise<Locator> => {
+      const operation = page.locator(`[id$="-${id}"]`);
+      if (!(await operation.locator('.opblock-body').isVisible())) await operation.locator('.opblock-summary').click();
+      return operation;
+    };
 
+    it('is dark when the system is, and changes with it', async () => {
+      await page.locator('.opblock').first().waitFor();
+      const background = (): Promise<unknown> =>
+        page.evaluate('getComputedStyle(document.documentElement).backgroundColor');
+      expect(await background()).toBe('rgb(28, 32, 34)');
+      expect(await page.locator('html.dark-mode').count()).toBe(1);
+      await page.emulateMedia({ colorScheme: 'light' });
+      await page.locator('html:not(.dark-mode)').waitFor();
+      expect(await background()).toBe('rgb(250, 250, 250)');
+    });
+
+    it('shows the first operation on a laptop’s screen, in lines of readable length, with the general sections folded', async () => {
+      const first = await page.locator('.opblock').first().boundingBox();
+      expect((first?.y ?? Infinity) + (first?.height ?? 0)).toBeLessThan(768);
+      const chapters = page.locator('details.more');
+      expect(await chapters.locator('summary').allInnerTexts()).toEqual([
+        'Events',
+        'Sending a request again',
+        'Rules for all operations',
+      ]);
+      await chapters.first().locator('summary').click();
+      await chapters.first().getByText('JobEventData').waitFor();
+      await open('createTurn');
+      const lines = page.locator('.markdown, .renderedMarkdown').locator('p, li');
+      const widths = await lines.evaluateAll((all) => all.map((one) => one.getBoundingClientRect().width));
+      expect(widths.length).toBeGreaterThan(20);
+      expect(Math.max(...widths)).toBeLessThanOrEqual(44 * 16);
+
+      await page.setViewportSize({ width: 390, height: 844 });
+      expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(390);
+      await page.setViewportSize({ width: 1440, height: 900 });
+    });
+
+    it('shows the contract’s file, takes a token, and sends requests', async () => {
+      expect(file).toBe(await readFile(CONTRACT_FILE, 'utf8'));
       await page.getByRole('button', { name: 'Authorize' }).first().click();
       await page.locator('.modal-ux input').fill(tokenFor('sam'));
       await page.locator('.modal-ux').getByRole('button', { name: 'Apply credentials' }).click();
       await page.locator('.modal-ux').getByRole('button', { name: 'Close' }).first().click();
 
       const execute = async (id: string, parameters: Record<string, string> = {}): Promise<string> => {
-        const operation = page.locator(`[id$="-${id}"]`);
-        await operation.locator('.opblock-summary').click();
+        const operation = await open(id);
         for (const [name, value] of Object.entries(parameters)) {
           await operation.locator(`tr[data-param-name="${name}"] input`).fill(value);
         }
@@ -192,49 +241,6 @@ withBrowser('in a browser', () => {
       const chatId = /"id": "([0-9a-f-]{36})"/.exec(opened)?.[1] ?? '';
       expect(await execute('createTurn', { chat_id: chatId })).toMatch(/200[\s\S]*"role": "assistant"/);
       if (process.env['SCREENSHOTS']) await page.screenshot({ path: `${process.env['SCREENSHOTS']}/swagger-ui.png` });
-      expect(complaints).toEqual([]);
-      expect(foreign).toEqual([]);
-      await page.close();
-    });
-
-    it('shows the first operation on a laptop’s screen, in lines of readable length, with the general sections folded', async () => {
-      const page = await browser.newPage({ viewport: { width: 1440, height: 900 } });
-      page.setDefaultTimeout(PATIENCE_MS);
-      await page.goto(`${stack.api.url}/docs`);
-      const first = await page.locator('.opblock').first().boundingBox();
-      expect((first?.y ?? Infinity) + (first?.height ?? 0)).toBeLessThan(768);
-      const chapters = page.locator('details.more');
-      expect(await chapters.locator('summary').allInnerTexts()).toEqual([
-        'Events',
-        'Sending a request again',
-        'Rules for all operations',
-      ]);
-      await chapters.first().locator('summary').click();
-      await chapters.first().getByText('JobEventData').waitFor();
-      await page.locator('[id$="-createTurn"] .opblock-summary').click();
-      const lines = page.locator('.markdown, .renderedMarkdown').locator('p, li');
-      const widths = await lines.evaluateAll((all) => all.map((one) => one.getBoundingClientRect().width));
-      expect(widths.length).toBeGreaterThan(20);
-      expect(Math.max(...widths)).toBeLessThanOrEqual(44 * 16);
-
-      await page.setViewportSize({ width: 390, height: 844 });
-      expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(390);
-      await page.close();
-    });
-
-    it('is dark when the system is, and changes with it', async () => {
-      const page = await browser.newPage({ colorScheme: 'dark' });
-      page.setDefaultTimeout(PATIENCE_MS);
-      await page.goto(`${stack.api.url}/docs`);
-      await page.locator('.opblock').first().waitFor();
-      const background = (): Promise<unknown> =>
-        page.evaluate('getComputedStyle(document.documentElement).backgroundColor');
-      expect(await background()).toBe('rgb(28, 32, 34)');
-      expect(await page.locator('html.dark-mode').count()).toBe(1);
-      await page.emulateMedia({ colorScheme: 'light' });
-      await page.locator('html:not(.dark-mode)').waitFor();
-      expect(await background()).toBe('rgb(250, 250, 250)');
-      await page.close();
     });
   });
 });

@@ -161,7 +161,7 @@ withBrowser('the playground, with texts of all kinds', () => {
   });
 
   it('does not jump while a reply is written, nor at its end', async () => {
-    const mo = await playground.talking({ viewport: { width: 900, height: 1400 } });
+    const mo = await playground.talking({ viewport: { width: 900, height: 1400 }, reducedMotion: 'no-preference' });
     const pieces = REPLY.match(/[^]{1,3}/g) ?? [];
     await playground.stack.model.script('piece by piece', { pieces, piece_delay_ms: 12 });
     // Everything that is ever drawn of it: heights and words.

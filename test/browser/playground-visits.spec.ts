@@ -1,11 +1,12 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
 import { findChromium } from '../support/browser.js';
 import { DESK, PHONE, Playground, slowly, type Visitor } from '../support/playground.js';
 import { tokenFor } from '../support/stack.js';
 import { until } from '../support/until.js';
+
+/** With animations, which the other tests leave out. */
+const MOVING = { reducedMotion: 'no-preference' } as const;
 
 const withBrowser = findChromium() === undefined ? describe.skip : describe;
 
@@ -18,7 +19,7 @@ withBrowser('the playground, from the first visit on', () => {
   afterAll(() => playground.stop());
 
   it('leads from the first visit to a reply, without an error in the browser’s console', async () => {
-    const ana = await playground.talking();
+    const ana = await playground.talking(MOVING);
     await ana.send('¿Cómo reinstalo el software?');
     await ana.reply('[Modelo de prueba] Has preguntado: «¿Cómo reinstalo el software?»');
     const [, asked, replied] = await playground.stored(ana);
@@ -90,13 +91,11 @@ withBrowser('the playground, from the first visit on', () => {
   });
 
   it('says when the service is away, loses no typed text, and recovers by itself', async () => {
-    const own = await playground.stack.startApi({ JWT_SECRET: '', DATA_DIR: playground.dataDir });
-    const xia = await playground.visit({ url: own.url });
-    await xia.pick('Support');
+    const xia = await playground.talking();
     await xia.send('before');
     await xia.reply('before');
     await xia.field.fill('after it went away');
-    await own.kill();
+    await playground.api.kill();
     await xia.field.press('Enter');
     await xia.sees('The service does not answer. Trying again…');
     await xia.sees('Sending…');
@@ -105,35 +104,30 @@ withBrowser('the playground, from the first visit on', () => {
     await xia.page.getByRole('button', { name: 'Stop the reply' }).click();
     await until(async () => (await xia.field.inputValue()) === 'after it went away', 'what was typed');
     await xia.send('after it came back');
-    const again = await playground.stack.again(own);
+    await playground.again();
     await xia.reply('after it came back');
     await xia.page.getByText('The service does not answer').waitFor({ state: 'detached' });
     expect((await playground.stored(xia)).filter(({ role }) => role === 'user').map(({ content }) => content)).toEqual([
       'before',
       'after it came back',
     ]);
-    await again.stop();
   });
 
   it('in development, signs in again by itself when its token is refused', async () => {
-    const theirs = await mkdtemp(join(tmpdir(), 'rejoinder-playground-'));
-    const own = await playground.stack.startApi({ JWT_SECRET: '', DATA_DIR: theirs });
-    const yan = await playground.visit({ url: own.url });
-    await yan.pick('Support');
+    const yan = await playground.talking();
     await yan.send('before');
     await yan.reply('before');
-    await own.stop();
+    await playground.api.stop();
     // With another secret, earlier tokens are invalid.
-    await rm(theirs, { recursive: true, force: true });
-    const again = await playground.stack.again(own);
+    await rm(playground.dataDir, { recursive: true, force: true });
+    await playground.again();
     await yan.send('and after');
     await yan.reply('and after');
-    await again.stop();
-    await rm(theirs, { recursive: true, force: true });
   });
 
   it('asks for another token when a pasted one is refused, and loses no typed text', async () => {
-    const own = await playground.stack.startApi();
+    // The last test that needs the secret of this API.
+    const own = playground.stack.api;
     const zoe = await playground.visit({ url: own.url });
     const signIn = async (secret?: string) => {
       await zoe.page.getByRole('textbox', { name: 'Bearer token' }).fill(tokenFor('zoe', {}, secret));
@@ -145,7 +139,7 @@ withBrowser('the playground, from the first visit on', () => {
     const { port } = new URL(own.url);
     await own.stop();
     const another = 'another secret for tests that is long enough';
-    const again = await playground.stack.startApi({ PORT: port, JWT_SECRET: another });
+    await playground.stack.startApi({ PORT: port, JWT_SECRET: another });
     await zoe.field.press('Enter');
     await zoe.sees('Your token is no longer accepted');
     await zoe.picture('expired');
@@ -153,7 +147,6 @@ withBrowser('the playground, from the first visit on', () => {
     await until(async () => (await zoe.field.inputValue()) === 'half a thou', 'what was typed');
     await zoe.field.press('Enter');
     await zoe.reply('half a thou');
-    await again.stop();
   });
 
   it('switches users, and shows each only their own chats', async () => {
@@ -199,8 +192,8 @@ withBrowser('the playground, from the first visit on', () => {
   });
 
   it.each([
-    ['desktop', DESK],
-    ['phone', PHONE],
+    ['desktop', { ...DESK, ...MOVING }],
+    ['phone', { ...PHONE, ...MOVING }],
   ])('is accessible on a %s, in light and dark', async (place, how) => {
     const barriers: Record<string, string[]> = {};
     const look = async (visitor: Visitor, what: string): Promise<void> => {

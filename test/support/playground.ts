@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Browser, BrowserContext, BrowserContextOptions, Locator, Page } from 'playwright-core';
+import type { Browser, BrowserContext, BrowserContextOptions, Disposable, Locator, Page } from 'playwright-core';
 import { PATIENCE_MS, startBrowser } from './browser.js';
 import { Client } from './client.js';
 import type { App } from './processes.js';
@@ -21,12 +21,16 @@ export const slowly = (words = 2_000, ms = 100): object => ({
 /** A stack, a browser, and the playground's visitors. */
 export class Playground {
   private readonly visitors: Visitor[] = [];
+  /** A page that a visitor has left. Its browser has forgotten the visitor. */
+  private vacant: Page | undefined;
+  /** The visitor whose page is kept. */
+  private guest: Visitor | undefined;
 
   private constructor(
     readonly stack: Stack,
     private readonly browser: Browser,
     /** The API with the development secret: the page signs in by itself. */
-    readonly api: App,
+    public api: App,
     readonly dataDir: string,
   ) {}
 
@@ -38,17 +42,20 @@ export class Playground {
 
   async visit(options: VisitOptions & { readonly url?: string } = {}): Promise<Visitor> {
     const { url = this.api.url, ...how } = options;
-    const visitor = await Visitor.open(this.browser, url, { ...DESK, ...how });
-    this.visitors.push(visitor);
-    return visitor;
+    return this.watched(await Visitor.open(this.browser, url, { ...DESK, ...how }));
   }
 
-  /** A visitor with a chat open. */
-  async talking(options: VisitOptions = {}): Promise<Visitor> {
-    const visitor = await this.visit(options);
+  /** A visitor with a chat open. Without options, this is a new user on a page that is used again. */
+  async talking(options?: VisitOptions): Promise<Visitor> {
+    const visitor = options === undefined ? await this.anyone() : await this.visit(options);
     await visitor.pick('Support');
     await visitor.sees('Hello!');
     return visitor;
+  }
+
+  /** Starts the API again after it has ended. */
+  async again(): Promise<void> {
+    this.api = await this.stack.again(this.api);
   }
 
   /** A client of the API for the same user. */
@@ -65,10 +72,31 @@ export class Playground {
     return (await (await this.as(visitor)).get(`/api/v1/chats/${visitor.chatId}/messages?limit=100`)).body.data;
   }
 
-  /** Closes all visitors' pages and removes all scripts. */
+  /** Lets all visitors leave and removes all scripts. */
   async clear(): Promise<void> {
-    await Promise.all(this.visitors.splice(0).map((visitor) => visitor.leave()));
+    const { guest } = this;
+    this.guest = undefined;
+    const others = this.visitors.splice(0).filter((visitor) => visitor !== guest);
+    await Promise.all([...others.map((visitor) => visitor.leave()), guest && this.keepPageOf(guest)]);
     await this.stack.model.clearScripts();
+  }
+
+  private async anyone(): Promise<Visitor> {
+    const { vacant: page } = this;
+    this.vacant = undefined;
+    const visitor = page === undefined ? await this.visit() : this.watched(await Visitor.on(page, this.api.url));
+    this.guest ??= visitor;
+    return visitor;
+  }
+
+  private async keepPageOf(guest: Visitor): Promise<void> {
+    this.vacant = await guest.vacate(this.api.url).catch(() => undefined);
+    if (this.vacant === undefined) await guest.leave();
+  }
+
+  private watched(visitor: Visitor): Visitor {
+    this.visitors.push(visitor);
+    return visitor;
   }
 
   async stop(): Promise<void> {
@@ -93,16 +121,23 @@ let visitors = 0;
 export class Visitor {
   /** Errors on the console, uncaught errors, violations of the Content-Security-Policy, and requests to other hosts. */
   readonly complaints: string[] = [];
+  private signIn: Disposable | undefined;
 
   private constructor(
     readonly page: Page,
     readonly user: string,
   ) {}
 
+  /** Opens a page. It stands still unless `reducedMotion` says otherwise: a moving page is drawn 60 times a second. */
   static async open(browser: Browser, url: string, options: VisitOptions = {}): Promise<Visitor> {
-    const { user = `visitor-${(visitors += 1)}`, context, ...how } = options;
-    const page = await (context ?? (await browser.newContext(how))).newPage();
+    const { user, context, ...how } = options;
+    const page = await (context ?? (await browser.newContext({ reducedMotion: 'reduce', ...how }))).newPage();
     page.setDefaultTimeout(PATIENCE_MS);
+    return Visitor.on(page, url, user);
+  }
+
+  /** A visitor on an open page whose browser knows no visitor. */
+  static async on(page: Page, url: string, user = `visitor-${(visitors += 1)}`): Promise<Visitor> {
     const visitor = new Visitor(page, user);
     const { complaints } = visitor;
     page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
@@ -110,7 +145,7 @@ export class Visitor {
     page.on('request', (request) => {
       if (!request.url().startsWith(new URL(url).origin)) complaints.push(`a request to ${request.url()}`);
     });
-    await page.addInitScript(
+    visitor.signIn = await page.addInitScript(
       `if (localStorage.getItem('rejoinder:user') === null) localStorage.setItem('rejoinder:user', ${JSON.stringify(user)})`,
     );
     await page.goto(url);
@@ -193,7 +228,11 @@ export class Visitor {
       const { axe } = globalThis as unknown as {
         axe: { run(options: object): Promise<{ violations: AxeFinding[] }> };
       };
-      const { violations } = await axe.run({ resultTypes: ['violations'], ...(only && { runOnly: only }) });
+      const { violations } = await axe.run({
+        resultTypes: ['violations'],
+        selectors: false,
+        ...(only && { runOnly: only }),
+      });
       return violations
         .filter(({ impact }) => impact === 'serious' || impact === 'critical')
         .flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => `${id}: ${html} ${failureSummary}`));
@@ -220,6 +259,25 @@ export class Visitor {
 
   async leave(): Promise<void> {
     await this.page.context().close();
+  }
+
+  /** Leaves, and makes the browser forget this visitor. A page that stays costs less than half of a new one. @returns the page */
+  async vacate(url: string): Promise<Page> {
+    const { page } = this;
+    const context = page.context();
+    const tabs = context.pages().filter((one) => one !== page);
+    await Promise.all(tabs.map((tab) => tab.close()));
+    await page.unrouteAll({ behavior: 'ignoreErrors' });
+    await this.signIn?.dispose();
+    for (const event of ['console', 'pageerror', 'request', 'requestfailed', 'response'])
+      page.removeAllListeners(event);
+    // A page of the same origin, which stores nothing. The playground may store something until it is gone.
+    await page.goto(`${url}/health/live`);
+    await page.evaluate(`localStorage.clear(); sessionStorage.clear()`);
+    await context.clearCookies();
+    await page.emulateMedia({ colorScheme: 'light' });
+    await page.setViewportSize(DESK.viewport);
+    return page;
   }
 }
 
