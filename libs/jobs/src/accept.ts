@@ -72,8 +72,9 @@ const taking = (text: (alsoWorth: string) => string): Taking => ({
 const fit = (taking: Taking, { tokensPerDay }: UserLimits): Statement =>
   tokensPerDay === undefined ? taking.uncounted : taking.counted;
 
-/** SQL: the version of the definition that is current for the chat `chat`. */
-const CURRENT_VERSION = '(SELECT a.version FROM assistants a WHERE a.slug = chat.assistant_slug)';
+/** SQL: the version of the definition that is current for a row of `chats`. */
+const CURRENT_VERSION = (chat: string): string =>
+  `(SELECT a.version FROM assistants a WHERE a.slug = ${chat}.assistant_slug)`;
 
 const ACCEPT_TURN = taking(
   (alsoWorth) => `
@@ -88,7 +89,7 @@ const ACCEPT_TURN = taking(
       FROM place
      WHERE id = :chatId AND user_id = :userId AND (:assistantSlug::text IS NULL OR assistant_slug = :assistantSlug)
        AND status = 'active' AND NOT EXISTS (${HAS_UNFINISHED})
-    RETURNING id, assistant_slug, last_seq, last_message_at
+    RETURNING id, ${CURRENT_VERSION('chats')} AS assistant_version, last_seq, last_message_at
   ), message AS (
     INSERT INTO messages (id, chat_id, seq, role, content, metadata, created_at)
     SELECT :messageId, id, last_seq, 'user', :content, :metadata, last_message_at FROM chat
@@ -96,9 +97,9 @@ const ACCEPT_TURN = taking(
   ), job AS (
     INSERT INTO jobs (id, type, status, chat_id, user_id, assistant_version, user_message_id, request_id, traceparent, attempts_left,
                       round)
-    SELECT :jobId, 'assistant-reply', 'queued', chat.id, :userId, ${CURRENT_VERSION}, message.id, :requestId, :traceparent,
+    SELECT :jobId, 'assistant-reply', 'queued', chat.id, :userId, chat.assistant_version, :messageId, :requestId, :traceparent,
            ${MAX_ATTEMPTS}, round
-      FROM message, chat, place
+      FROM chat, place
     RETURNING *
   ), kept AS (${keepKey({ column: 'job_id', value: 'job.id', from: 'job' })}
   )
@@ -170,7 +171,7 @@ const ACCEPT_REPLY = statement(`
   ), job AS (
     INSERT INTO jobs (id, type, status, chat_id, user_id, assistant_version, user_message_id, request_id, traceparent, attempts_left,
                       round)
-    SELECT :jobId, 'assistant-reply', 'queued', chat.id, :userId, ${CURRENT_VERSION}, m.id, :requestId, :traceparent, ${MAX_ATTEMPTS},
+    SELECT :jobId, 'assistant-reply', 'queued', chat.id, :userId, ${CURRENT_VERSION('chat')}, m.id, :requestId, :traceparent, ${MAX_ATTEMPTS},
            place.round
       FROM place, chat JOIN messages m ON m.chat_id = chat.id AND m.seq = chat.last_seq AND m.role = 'user'
     RETURNING *

@@ -38,8 +38,8 @@ export async function askCancel(manager: EntityManager, jobId: string, userId: s
  */
 const CANCEL = statement(`
   WITH chat AS (
-    SELECT c.id FROM chats c JOIN jobs j ON j.chat_id = c.id
-     WHERE j.id = :jobId AND (:userId::text IS NULL OR j.user_id = :userId) FOR UPDATE OF c
+    SELECT id FROM chats
+     WHERE id = (SELECT j.chat_id FROM jobs j WHERE j.id = :jobId AND (:userId::text IS NULL OR j.user_id = :userId)) FOR UPDATE
   ), draft AS (
     SELECT jobs.id, jobs.draft, ${SEES_ALL_STEPS} AS "isFresh" FROM jobs, chat WHERE jobs.id = :jobId FOR UPDATE OF jobs
   ), job AS (
@@ -52,8 +52,8 @@ const CANCEL = statement(`
   ), call AS (${endCalls('job', { outcome: `'canceled'`, text: textOfStep('job', 'job.text') })}
   ), position AS (
     UPDATE chats SET last_seq = last_seq + 1, last_message_at = ${NEXT_MOMENT}
-      FROM job WHERE chats.id = job.chat_id AND job.text ~ '[^[:space:]]'
-    RETURNING chats.id, chats.last_seq, chats.last_message_at
+     WHERE id = (SELECT job.chat_id FROM job WHERE job.text ~ '[^[:space:]]')
+    RETURNING id, assistant_slug, last_seq, last_message_at
   ), message AS (
     INSERT INTO messages (id, chat_id, seq, role, content, status, job_id, model, assistant_version, stop_reason, input_tokens,
                           output_tokens, usage_estimated, created_at)
@@ -62,8 +62,8 @@ const CANCEL = statement(`
            coalesce(call.output_tokens, 0) + ${earlierTokens('output_tokens')},
            coalesce(call.estimated, true) OR ${EARLIER_ARE_ESTIMATED},
            position.last_message_at
-      FROM position, job JOIN chats c ON c.id = job.chat_id
-      JOIN assistant_versions a ON a.slug = c.assistant_slug AND a.version = ${versionOf('job', 'c')}
+      FROM position JOIN job ON true
+      JOIN assistant_versions a ON a.slug = position.assistant_slug AND a.version = ${versionOf('job', 'position')}
       LEFT JOIN call ON true
   ), ${ended()}
   SELECT draft."isFresh", (SELECT to_json(turn) FROM (SELECT ${ENDED_TURN} FROM ended) turn) AS ended FROM draft`);

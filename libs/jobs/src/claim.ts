@@ -124,6 +124,18 @@ const LOST: Readonly<Record<Choice, string>> = {
   probe: `NOT id = ANY (:run::uuid[]) AND NOT :afresh AND ${NOT_WITHHELD} AND ${IS_THAT}`,
 };
 
+/**
+ * SQL, for a FROM list: a row of `table` for each row before it, by the condition `key` on a key. PostgreSQL cannot turn a subquery with
+ * `OFFSET` into an ordinary join, so it looks each row up by the index. For an ordinary join it may read the whole index in order. That
+ * looks cheap if only the oldest chats have jobs in the statistics, and then each claim reads all chats.
+ */
+const eachHas = (table: string, as: string, key: string): string =>
+  `JOIN LATERAL (SELECT * FROM ${table} ${as} WHERE ${key} OFFSET 0) ${as} ON true`;
+
+/** SQL: the chat `c` and the definition `a` of each job in the CTE `job`. */
+const DEFINITION = `${eachHas('chats', 'c', 'c.id = job.chat_id')}
+    ${eachHas('assistant_versions', 'a', 'a.slug = c.assistant_slug AND a.version = job.assistant_version')}`;
+
 /*
  * The limit is part of the text, not a value: PostgreSQL makes one plan for all values, and a plan for any limit may sort all due jobs.
  * Claims that withhold jobs have texts of their own, since these read each job's assistant.
@@ -153,8 +165,7 @@ const claimNext = (choice: Choice, index: 'line' | 'age', order: string, limit: 
   ), begun AS (
     INSERT INTO model_calls (job_id, attempt, step, model, user_id, assistant_slug)
     SELECT job.id, job.attempts, job.step + 1, a.model, job.user_id, a.slug
-      FROM job JOIN chats c ON c.id = job.chat_id
-      JOIN assistant_versions a ON a.slug = c.assistant_slug AND a.version = job.assistant_version
+      FROM job ${DEFINITION}
   ), notice AS (${announce('job')})
   SELECT job.id, job.chat_id AS "chatId", job.user_id AS "userId", a.slug AS assistant,
          job.request_id AS "requestId", job.traceparent, job.attempts AS attempt,
@@ -170,9 +181,8 @@ const claimNext = (choice: Choice, index: 'line' | 'age', order: string, limit: 
               AND id NOT IN (SELECT id FROM next))) AS more
     FROM job
     JOIN jobs before ON before.id = job.id
-    JOIN messages m ON m.id = job.user_message_id
-    JOIN chats c ON c.id = job.chat_id
-    JOIN assistant_versions a ON a.slug = c.assistant_slug AND a.version = job.assistant_version
+    ${eachHas('messages', 'm', 'm.id = job.user_message_id')}
+    ${DEFINITION}
     LEFT JOIN notice ON notice.id = job.id
    ORDER BY job.round, job.id`);
 

@@ -29,17 +29,17 @@ const LEFT_STEPS = `left_steps AS (
   ), `;
 
 /**
- * SQL: the CTEs that follow the CTE `job`, which has changed jobs and returns their rows (`jobs.*`). A job that did not end, because it is
- * tried again, is only announced. Select from the CTE `ended`: it has an {@link EndedTurn} for each job, with its `id`.
- * A statement for jobs without finished steps begins faster if it leaves their removal out.
+ * SQL: the CTEs that follow the CTE `job`, which has changed jobs and returns their rows, or at least the columns that these CTEs read. A
+ * job that did not end, because it is tried again, is only announced. Select from the CTE `ended`: it has an {@link EndedTurn} for each
+ * job, with its `id`. A statement for jobs without finished steps begins faster if it leaves their removal out.
  */
 export const ended = (
   steps: 'with steps' | 'without steps' = 'with steps',
 ): string => `${steps === 'with steps' ? LEFT_STEPS : ''}notice AS (${announce('job')}
   ), ended AS (
-    SELECT job.id, job.status, c.assistant_slug AS assistant,
+    SELECT job.id, job.status, (SELECT c.assistant_slug FROM chats c WHERE c.id = job.chat_id) AS assistant,
            extract(epoch FROM coalesce(job.finished_at, clock_timestamp()) - coalesce(job.requeued_at, job.created_at))::float8 AS seconds
-      FROM job JOIN chats c ON c.id = job.chat_id JOIN notice ON notice.id = job.id
+      FROM job JOIN notice ON notice.id = job.id
   )`;
 
 /** SQL: the fields of an {@link EndedTurn}, from the CTE `ended`. */

@@ -21,6 +21,9 @@ import { LONGEST_LIFE_SECONDS, MAX_ATTEMPTS, MOST_FREE_ATTEMPTS, NEW_IN_LAST } f
  * the time of an event once it holds the locks (`clock_timestamp()`). `now()` would be the time before the wait, so a job could end before
  * it started. A lease and a due time only have to be early enough, so they count from `now()`.
  *
+ * A statement reads its chat with a subquery for the key, and not with a join: for a join PostgreSQL may read the chats in order, from the
+ * oldest to this one, if statistics make that look cheap.
+ *
  * Each statement announces the new state itself, so the notice leaves with the commit or not at all. Each also ends the ledger's entry of
  * the attempt's call. ending.ts has the parts that all ends of a job share.
  */
@@ -46,17 +49,18 @@ const USAGE = `coalesce(call.input_tokens, 0) + ${earlierTokens('input_tokens')}
 
 const finishing = (turn: 'plain' | 'any'): string => `
   WITH chat AS (
-    SELECT c.id FROM chats c JOIN jobs j ON j.chat_id = c.id WHERE j.id = :jobId FOR UPDATE OF c
+    SELECT id FROM chats WHERE id = (SELECT chat_id FROM jobs WHERE id = :jobId) FOR UPDATE
   ), job AS (
     UPDATE jobs SET status = 'succeeded', ${ENDS}
       FROM chat
      WHERE jobs.id = :jobId AND jobs.status = 'running' AND jobs.attempts = :attempt
-    RETURNING jobs.*
+    RETURNING jobs.id, jobs.chat_id, jobs.status, jobs.attempts, jobs.step, jobs.assistant_version, jobs.user_message_id,
+           jobs.created_at, jobs.requeued_at, jobs.finished_at
   ), call AS (${endCalls('job', { outcome: `'completed'` })}
   ), position AS (
     UPDATE chats SET last_seq = last_seq + 1, last_message_at = ${NEXT_MOMENT}
-      FROM job WHERE chats.id = job.chat_id
-    RETURNING chats.id, chats.last_seq, chats.last_message_at
+     WHERE id = (SELECT chat_id FROM job)
+    RETURNING id, last_seq, last_message_at
   ), message AS (
     INSERT INTO messages (id, chat_id, seq, role, content, job_id, model, assistant_version, stop_reason, status, stop_details,
                           left_out_by, input_tokens, output_tokens, usage_estimated, created_at)
