@@ -21,6 +21,12 @@ describe('a statement with named values', () => {
     expect(sent.at(-1)).toEqual(['SELECT $1, $2', [null, 1]]);
   });
 
+  it('takes each value from the first object that has one, be it null', async () => {
+    await statement('SELECT :a, :b, :c').rows(manager([]), { a: 1, b: undefined }, { a: 2, b: null }, { b: 3, c: 4 });
+    expect(sent.at(-1)).toEqual(['SELECT $1, $2, $3', [1, null, 4]]);
+    await expect(statement('SELECT :a').rows(manager([]), { a: undefined }, {})).rejects.toThrow('no value for :a');
+  });
+
   it('refuses to run without a value', async () => {
     await expect(statement('SELECT :a').rows(manager([]), { b: 1 })).rejects.toThrow('no value for :a');
     await expect(statement('SELECT :a').rows(manager([]), { a: undefined })).rejects.toThrow('no value for :a');

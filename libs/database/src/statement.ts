@@ -23,24 +23,30 @@ export class Statement {
     this.names = names;
   }
 
-  /** Runs it. @returns its rows @throws Error when a value is missing, which is a bug */
-  async rows<Row = unknown>(manager: EntityManager, values: Values = {}): Promise<Row[]> {
+  /**
+   * Runs it. Each value is the first one in `values` that is not undefined. Where it matters, pass several objects and do not spread them into
+   * one: V8 needs ten times as long for the spread object as for the rest of this call.
+   * @returns its rows @throws Error when a value is missing, which is a bug
+   */
+  async rows<Row = unknown>(manager: EntityManager, ...values: readonly object[]): Promise<Row[]> {
     const result = await manager.query<unknown[]>(this.text, this.list(values));
     return (isCounted(result) ? result[0] : result) as Row[];
   }
 
-  /** Runs an `UPDATE` or a `DELETE`. @returns how many rows it changed */
-  async affected(manager: EntityManager, values: Values = {}): Promise<number> {
+  /** Runs an `UPDATE` or a `DELETE`, with values as in {@link rows}. @returns how many rows it changed */
+  async affected(manager: EntityManager, ...values: readonly object[]): Promise<number> {
     const result = await manager.query<unknown[]>(this.text, this.list(values));
     if (!isCounted(result)) throw new Error('Only the number of rows of an UPDATE or a DELETE is known.');
     return result[1];
   }
 
-  private list(values: Values): unknown[] {
+  private list(values: readonly object[]): unknown[] {
     return this.names.map((name) => {
-      const value = values[name];
-      if (value === undefined) throw new Error(`The statement has no value for :${name}.`);
-      return value;
+      for (const some of values) {
+        const value = (some as Values)[name];
+        if (value !== undefined) return value;
+      }
+      throw new Error(`The statement has no value for :${name}.`);
     });
   }
 }

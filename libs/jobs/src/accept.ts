@@ -122,15 +122,13 @@ export async function acceptTurn(
   limits = NO_LIMITS,
 ): Promise<AcceptedTurn | undefined> {
   const messageId = newId();
-  const { requestKey, ...values } = turn;
-  const [row] = await fit(ACCEPT_TURN, limits).rows<AcceptedRow>(manager, {
-    ...values,
-    assistantSlug: turn.assistantSlug ?? null,
-    traceparent: turn.traceparent ?? null,
-    messageId,
-    ...keyValues(requestKey),
-    ...limitValues(limits),
-  });
+  const [row] = await fit(ACCEPT_TURN, limits).rows<AcceptedRow>(
+    manager,
+    turn,
+    { messageId, assistantSlug: null, traceparent: null },
+    keyValues(turn.requestKey),
+    limitValues(limits),
+  );
   if (row === undefined) return undefined;
   const { seq, metadata, messageCreatedAt, usedSeconds, ...job } = row;
   const userMessage: MessageRow = {

@@ -94,13 +94,12 @@ export async function finish(
   figures: CallFigures,
 ): Promise<Finished | undefined> {
   const isPlain = reply.steps === 0 && !reply.leftOut;
-  const [finished] = await (isPlain ? FINISH_PLAIN : FINISH).rows<Finished>(manager, {
-    ...reply,
-    jobId,
-    attempt,
-    messageId: newId(),
-    ...figureValues(figures),
-  });
+  const [finished] = await (isPlain ? FINISH_PLAIN : FINISH).rows<Finished>(
+    manager,
+    reply,
+    { jobId, attempt, messageId: newId() },
+    figureValues(figures),
+  );
   return finished;
 }
 
@@ -182,12 +181,12 @@ export async function giveUp(
   fault: FailedAttempt,
   figures: CallFigures,
 ): Promise<Retried | EndedTurn | undefined> {
-  const [state] = await (fault.leavesOut ? FAIL_LEFT_OUT : RETRY_OR_FAIL).rows<Retried | EndedTurn>(manager, {
-    ...fault,
-    jobId,
-    attempt,
-    ...figureValues(figures),
-  });
+  const [state] = await (fault.leavesOut ? FAIL_LEFT_OUT : RETRY_OR_FAIL).rows<Retried | EndedTurn>(
+    manager,
+    fault,
+    { jobId, attempt },
+    figureValues(figures),
+  );
   return state;
 }
 
@@ -222,6 +221,6 @@ export async function handBack(
 ): Promise<boolean> {
   const { uptimeSeconds, stoppingSeconds } = worker;
   const newSeconds = stoppingSeconds + (uptimeSeconds - stoppingSeconds) * NEW_IN_LAST;
-  const rows = await HAND_BACK.rows(manager, { jobId, attempt, newSeconds, ...figureValues(figures) });
+  const rows = await HAND_BACK.rows(manager, { jobId, attempt, newSeconds }, figureValues(figures));
   return rows.length > 0;
 }
