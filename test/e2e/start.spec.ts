@@ -236,13 +236,7 @@ async function tour(dataDir: string): Promise<string> {
   expect(lines).not.toMatch(/:\d{4}/);
   const script = lines.replace('.data/', `${dataDir}/`).replaceAll(/(chat|job)\.json/g, `${dataDir}/$1.json`);
   const { stdout } = await promisify(execFile)('bash', ['-euc', script], {
-    // `npm run token` would build first, over what the other tests are running.
-    env: {
-      PATH: process.env['PATH'],
-      HOME: process.env['HOME'],
-      DATA_DIR: dataDir,
-      npm_config_ignore_scripts: 'true',
-    },
+    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], DATA_DIR: dataDir },
   });
   return stdout;
 }
