@@ -1,3 +1,4 @@
+import type { ChildProcess } from 'node:child_process';
 import pg from 'pg';
 import { Client } from './client.js';
 import { type Stack, startStack, tokenFor } from './stack.js';
@@ -45,7 +46,8 @@ async function startOne(): Promise<Lent> {
   return { stack, kept: await onDatabase(stack, keptRows) };
 }
 
-const processesOf = ({ api, workers, model }: Stack): Stack['workers'] => [api, ...workers, model.app];
+const processesOf = ({ api, workers, model, redis }: Stack): { readonly process: ChildProcess }[] =>
+  [api, ...workers, model.app, redis].filter((one) => one !== undefined);
 
 async function cleaned(stack: Stack, kept: string | undefined): Promise<boolean> {
   if (processesOf(stack).some(({ process: child }) => child.exitCode !== null || child.signalCode !== null))
