@@ -196,6 +196,8 @@ export function describeOddAnswers(workers: 1 | 2): void {
 }
 
 function tests(workers: 1 | 2): void {
+  // A turn that ends with its first attempt meets one worker, however many there are.
+  const kinds = workers === 1 ? ODD : ODD.filter(({ attempts }) => attempts > 1);
   let stack: Stack;
   beforeAll(async () => {
     stack = await startStack({ workers, env: { MODEL_IDLE_SECONDS: '3', MODEL_TOTAL_SECONDS: '10' } });
@@ -246,9 +248,9 @@ function tests(workers: 1 | 2): void {
   };
 
   it('of every kind, from one user and from many, make no other user wait, and end within their attempts', async () => {
-    for (const { name, script } of ODD) await stack.model.script(`${name}: `, script);
+    for (const { name, script } of kinds) await stack.model.script(`${name}: `, script);
     const pace = await Pace.watch();
-    const sending = Promise.all(ODD.map(async (odd) => ({ odd, turns: await send(odd.name) })));
+    const sending = Promise.all(kinds.map(async (odd) => ({ odd, turns: await send(odd.name) })));
     const served = [serve('first', 20), sending.then(() => serve('second', 20))];
     const sent = await sending;
     if (pace.bound(0) < STILL_MS) expect(refused).toBe(0);
