@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { SECRET, type Stack, startStack } from '../support/stack.js';
+import { borrowStack } from '../support/borrow-stack.js';
+import { SECRET, type Stack } from '../support/stack.js';
 import { until } from '../support/until.js';
 
 /**
@@ -14,7 +15,7 @@ describe('npm run chat', () => {
   let stack: Stack;
   const running: ChildProcess[] = [];
   beforeAll(async () => {
-    stack = await startStack();
+    stack = await borrowStack();
   });
   afterAll(async () => {
     for (const child of running) child.kill('SIGKILL');

@@ -2,7 +2,8 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { BadLine } from '../support/bad-line.js';
 import { collect, openStream } from '../support/events.js';
 import type { App } from '../support/processes.js';
-import { type Stack, startStack, tokenFor } from '../support/stack.js';
+import { borrowStack } from '../support/borrow-stack.js';
+import { type Stack, tokenFor } from '../support/stack.js';
 import { until } from '../support/until.js';
 
 /** The number of clients for each way to wait. */
@@ -13,7 +14,7 @@ describe('clients that wait', () => {
   let api: App;
   let line: BadLine;
   beforeAll(async () => {
-    stack = await startStack();
+    stack = await borrowStack();
     line = await BadLine.to(stack.databaseUrl, () => undefined);
     const database = new URL(stack.databaseUrl);
     database.port = new URL(line.url).port;

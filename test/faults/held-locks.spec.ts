@@ -3,7 +3,8 @@ import pg from 'pg';
 import type { Answer } from '../support/client.js';
 import { openStream, type StreamEvent, textOf } from '../support/events.js';
 import { Pace } from '../support/pace.js';
-import { type Stack, startStack, tokenFor } from '../support/stack.js';
+import { borrowStack } from '../support/borrow-stack.js';
+import { type Stack, tokenFor } from '../support/stack.js';
 import { until } from '../support/until.js';
 
 /** The longest answer while somebody holds a lock, in milliseconds: two waits of 2 s, and the rest of the work. */
@@ -13,7 +14,7 @@ describe('while another session holds PostgreSQL’s locks', () => {
   let stack: Stack;
   let holder: pg.Client;
   beforeAll(async () => {
-    stack = await startStack();
+    stack = await borrowStack();
     holder = new pg.Client({ connectionString: stack.databaseUrl });
     await holder.connect();
   });
