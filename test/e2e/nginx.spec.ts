@@ -307,6 +307,8 @@ withNginx('behind nginx', () => {
       });
       expect([large.status, await large.json()]).toEqual([413, expect.objectContaining({ code: 'payload_too_large' })]);
     }
-    expect(started.map((nginx) => nginx.log()).join('')).not.toMatch(/\[(error|crit|alert)\]/);
+    // Another test breaks exports off at the same time.
+    const lines = started.flatMap((nginx) => nginx.log().split('\n')).filter((line) => !line.includes(' /cut1'));
+    expect(lines.filter((line) => /\[(error|crit|alert)\]/.test(line))).toEqual([]);
   });
 });
