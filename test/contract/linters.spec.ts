@@ -27,7 +27,7 @@ interface Problem {
   readonly rule: string;
 }
 
-/** What each linter finds in several files. One process reads them all, because its start costs as much as a file. */
+/** The faults that each linter finds, by file. Each linter starts once for all files, because its start costs as much as one file. */
 const LINTERS: Readonly<Record<string, (files: readonly string[]) => Promise<Problem[]>>> = {
   Redocly: async (files) => {
     const { report } = await run('@redocly/cli/bin/cli.js', 'lint', '--format=json', '--max-problems=1000', ...files);

@@ -49,7 +49,7 @@ describe('the client as an installed package', () => {
   let stack: Stack;
   let project: string;
   let example: string;
-  /** What is wrong in each program. */
+  /** The compiler's messages for each program; '': none. */
   let problems: Record<keyof typeof PROGRAMS, string>;
   beforeAll(async () => {
     stack = await borrowStack();

@@ -1,7 +1,6 @@
 import 'reflect-metadata';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { DataSource, type EntityManager } from 'typeorm';
-import { dataSourceOptions } from '#database/data-source.js';
+import type { DataSource, EntityManager } from 'typeorm';
 import { newId } from '#database/ids.js';
 import { acceptTurn } from '#jobs/accept.js';
 import { endOrphans, NO_FIGURES, settleCall } from '#jobs/ledger.js';
@@ -16,7 +15,7 @@ import { readJob } from '#jobs/read.js';
 import { MOST_FREE_ATTEMPTS } from '#jobs/timings.js';
 import { cancel } from '#jobs/cancel.js';
 import { finish, giveUp, handBack } from '#jobs/transitions.js';
-import { freshDatabase, type TestDatabase } from '../support/database.js';
+import { type StatementsDatabase, startStatementsDatabase } from '../support/statements-database.js';
 import { until } from '../support/until.js';
 import { waitingTurns } from '../support/waiting-turns.js';
 
@@ -33,22 +32,13 @@ const FIGURES = { messageId: 'msg_late', inputTokens: 1, outputTokens: 1, estima
 
 /** Calls the statements themselves: a whole service would reach these situations only by luck. */
 describe('the transitions of a job', () => {
-  let database: TestDatabase;
+  let database: StatementsDatabase;
   let source: DataSource;
   beforeAll(async () => {
-    database = await freshDatabase();
-    source = await new DataSource(
-      dataSourceOptions({ url: database.url, poolSize: 5, applicationName: 'test' }),
-    ).initialize();
-    await source.query(
-      `INSERT INTO assistants (slug, name, description, system_prompt, welcome_message, model, max_output_tokens)
-       VALUES ('a', 'A', 'D', 'P', 'W', 'm', 100)`,
-    );
+    database = await startStatementsDatabase(5);
+    ({ source } = database);
   });
-  afterAll(async () => {
-    await source.destroy();
-    await database.drop();
-  });
+  afterAll(() => database?.stop());
 
   const accepted = async (): Promise<{ jobId: string; chatId: string; userId: string }> => {
     const [chatId, jobId, userId] = [newId(), newId(), newId()];

@@ -1,14 +1,13 @@
 import 'reflect-metadata';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { DataSource, type EntityManager } from 'typeorm';
-import { dataSourceOptions } from '#database/data-source.js';
+import type { DataSource, EntityManager } from 'typeorm';
 import { newId } from '#database/ids.js';
 import { acceptTurn } from '#jobs/accept.js';
 import { cancel } from '#jobs/cancel.js';
 import { claim } from '#jobs/claim.js';
 import { NO_FIGURES } from '#jobs/ledger.js';
 import { finish } from '#jobs/transitions.js';
-import { freshDatabase, type TestDatabase } from '../support/database.js';
+import { type StatementsDatabase, startStatementsDatabase } from '../support/statements-database.js';
 
 const [OLD_CHATS, JOBS_EACH, YOUNG_CHATS] = [20, 50, 3_000];
 
@@ -24,17 +23,11 @@ const REPLY = {
 
 /** With such statistics, PostgreSQL takes a join for cheap that reads the chats in the order of their keys, from the oldest on. */
 describe('where only the oldest chats have jobs, the statements of a turn', () => {
-  let database: TestDatabase;
+  let database: StatementsDatabase;
   let source: DataSource;
   beforeAll(async () => {
-    database = await freshDatabase();
-    source = await new DataSource(
-      dataSourceOptions({ url: database.url, poolSize: 1, applicationName: 'test' }),
-    ).initialize();
-    await source.query(
-      `INSERT INTO assistants (slug, name, description, system_prompt, welcome_message, model, max_output_tokens)
-       VALUES ('a', 'A', 'D', 'P', 'W', 'm', 100)`,
-    );
+    database = await startStatementsDatabase(1);
+    ({ source } = database);
     const chats = Array.from({ length: OLD_CHATS + YOUNG_CHATS }, () => newId());
     await source.query(
       `INSERT INTO chats (id, user_id, assistant_slug, status) SELECT id, id, 'a', 'active' FROM unnest($1::uuid[]) id`,
@@ -51,10 +44,7 @@ describe('where only the oldest chats have jobs, the statements of a turn', () =
     );
     await source.query('ANALYZE');
   });
-  afterAll(async () => {
-    await source.destroy();
-    await database.drop();
-  });
+  afterAll(() => database?.stop());
 
   /** Rows of `chats` that the session has read: these figures also have what it read before, until PostgreSQL passes them on. */
   const readSoFar = async (manager: EntityManager): Promise<number> => {
