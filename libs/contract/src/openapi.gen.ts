@@ -223,8 +223,8 @@ export interface paths {
         head?: never;
         /**
          * Cancel a job
-         * @description Cancels a queued job at once. For a running job it ends the model call, and keeps the text so far as an assistant's message with
-         *     status `incomplete`. If the job's worker does not answer within a second, it keeps the text of the last heartbeat (every 2.5 s).
+         * @description Cancels a job at once that is queued or waits for a person. For a running job it ends the calls of the model and of tools. It keeps
+         *     the text and the tool calls so far as an assistant's message with status `incomplete`. If the job's worker does not answer within a second, it keeps the text of the last heartbeat (every 2.5 s).
          *     Canceling twice is fine.
          *
          *     With `If-Match`, the job is canceled only if it has not changed since the caller read it.
@@ -251,6 +251,48 @@ export interface paths {
         options?: never;
         head?: never;
         patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/{job_id}/tool-calls": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List a job's tool calls
+         * @description All tool calls of the job, in the order in which the model asked for them.
+         */
+        get: operations["listToolCalls"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/{job_id}/tool-calls/{call_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Approve or deny a tool call, or give its result
+         * @description `{"decision": "approve"}` or `{"decision": "deny"}` for a call that is `awaiting_approval`; `{"result": …}` for one that is
+         *     `awaiting_result`. Once no call of the job waits any more, the job goes on. The same request once more answers `200` again.
+         *     If another decision came first, or the turn has ended, the answer is `409 tool_call_decided`.
+         */
+        patch: operations["updateToolCall"];
         trace?: never;
     };
     "/api/v1/assistants/{slug}/chats/{chat_id}/messages": {
@@ -350,6 +392,49 @@ export interface paths {
          *     as an `incomplete` message. Canceling a canceled job changes nothing. A job that has ended in another way stays as it is.
          */
         patch: operations["updateAdminJob"];
+        trace?: never;
+    };
+    "/api/v1/admin/jobs/{job_id}/tool-calls": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List a job's tool calls
+         * @description All tool calls of the job, in the order in which the model asked for them. This is the one place where operators see
+         *     content of a chat: a person who decides must see the input.
+         */
+        get: operations["listAdminToolCalls"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/jobs/{job_id}/tool-calls/{call_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Decide a tool call for its user
+         * @description `{"decision": "approve"}` or `{"decision": "deny"}` for a call that is `awaiting_approval`; `{"result": …}` for one that is
+         *     `awaiting_result`. Once no call of the job waits any more, the job goes on. The same request once more answers `200` again.
+         *     A supervisor, or the back end of a front-end, decides so in the place of the user.
+         */
+        patch: operations["updateAdminToolCall"];
         trace?: never;
     };
     "/api/v1/admin/chats": {
@@ -716,9 +801,12 @@ export interface components {
              *     one fails its job with `model_rejected`. The text is data: escape it wherever you show it.
              */
             content: string;
+            /** @description Present only if the reply has more than text: its text, tool calls and sources in their order. `content` is the text alone. */
+            parts?: components["schemas"]["MessagePart"][];
             /**
              * @description `incomplete` is the text so far of a canceled reply, or of one that the model ended early. `stop_reason` says which (`canceled`,
-             *     `max_tokens`, `model_context_window_exceeded`, `refusal`). The content may be empty.
+             *     `max_tokens`, `model_context_window_exceeded`, `refusal`). A turn that failed after it had called tools leaves such a message,
+             *     too, with the `stop_reason` `failed`, so that later turns know what was done. The content may be empty.
              * @enum {string}
              */
             status: "complete" | "incomplete";
@@ -729,7 +817,7 @@ export interface components {
             created_at: string;
             /** @description Only with role `assistant`. */
             model?: string;
-            /** @description Only with role `assistant`. Why the model stopped (`end_turn`, `max_tokens`, `refusal`, …), or `canceled`. */
+            /** @description Only with role `assistant`. Why the model stopped (`end_turn`, `max_tokens`, `refusal`, …), or `canceled`, or `failed`. */
             stop_reason?: string;
             /**
              * @description Only with role `assistant`. The version of the assistant's definition that made the reply. Absent if an older version of the
@@ -745,6 +833,34 @@ export interface components {
             in_context?: false;
             usage?: components["schemas"]["Usage"];
         };
+        /** @description Later versions may add kinds of parts. Ignore a part whose type you do not know. */
+        MessagePart: components["schemas"]["TextPart"] | components["schemas"]["ToolCallPart"] | components["schemas"]["SourcePart"];
+        TextPart: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "text";
+            text: string;
+        };
+        ToolCallPart: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "tool_call";
+            tool_call: components["schemas"]["ToolCall"];
+        };
+        /** @description What the text before it relies on, as the model's provider cites it. The address is untrusted text. */
+        SourcePart: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "source";
+            url: string;
+            title: string | null;
+        };
         /** @description Only with the `stop_reason` `refusal`, if the model says why. The words are the model's, and may change. */
         StopDetails: {
             /** @description A policy, for instance `cyber` or `bio`. */
@@ -752,7 +868,7 @@ export interface components {
             explanation: string | null;
         };
         /**
-         * @description Only with role `assistant`. The tokens of the call that wrote the reply, as the model reports them. The model reports the total only
+         * @description Only with role `assistant`. The tokens of the calls that wrote the reply, as the model reports them. The model reports the total only
          *     at the end, so for a canceled reply the service estimates them from the part that it received.
          */
         Usage: {
@@ -788,12 +904,102 @@ export interface components {
             error: components["schemas"]["JobError"] | null;
             /** @description The number of attempts so far. */
             attempts: number;
+            /**
+             * @description The number of finished steps. Present only if there are any: a step is one call of the model together with its tool calls, and
+             *     a turn without tools has no step before its last.
+             */
+            step?: number;
+            /** @description What a person has to do. Present only with the status `requires_action`. */
+            required_action?: components["schemas"]["RequiredAction"];
             /** Format: date-time */
             created_at: string;
             /** Format: date-time */
             started_at: string | null;
             /** Format: date-time */
             finished_at: string | null;
+        };
+        RequiredAction: {
+            /**
+             * Format: date-time
+             * @description When the job began to wait.
+             */
+            since: string;
+            /**
+             * Format: date-time
+             * @description If the job still waits at this moment, it fails with `action_expired`.
+             */
+            expires_at: string;
+            /** @description The calls that wait for a decision or for a result. */
+            tool_calls: components["schemas"]["ToolCall"][];
+        };
+        /** @description One use of a tool in a turn. Names, inputs and results are untrusted text. */
+        ToolCall: {
+            id: components["schemas"]["Id"];
+            /** @description The number of the step that asked for it. */
+            step: number;
+            /** @description The tool's name, as the model wrote it. */
+            name: string;
+            /** @description What the model gives the tool. The service checks it before the tool runs. */
+            input: {
+                [key: string]: unknown;
+            };
+            status: components["schemas"]["ToolCallStatus"];
+            /** @description What the tool gave, or why it gave nothing, as the model gets it. JSON stands here as text. */
+            result: string | null;
+            /** @description The result is an error. */
+            is_error: boolean;
+            /** @description The words of the person who denied the call, if they gave any. */
+            reason: string | null;
+            /**
+             * @description Present only with the status `awaiting_result`, and only if the assistant's definition has one: a JSON Schema (2020-12) of the
+             *     result. The service refuses a result that does not match.
+             */
+            result_schema?: {
+                [key: string]: unknown;
+            };
+            /** Format: date-time */
+            created_at: string;
+            /**
+             * Format: date-time
+             * @description When a person decided.
+             */
+            decided_at: string | null;
+            /** Format: date-time */
+            ended_at: string | null;
+        };
+        /**
+         * @description | state | |
+         *     |---|---|
+         *     | `awaiting_approval` | a person has to approve or deny the call |
+         *     | `awaiting_result` | the front-end has to give the result |
+         *     | `queued`, `running` | a worker runs the tool |
+         *     | `succeeded`, `failed` | the tool gave a result, or an error (`is_error`) |
+         *     | `denied` | a person denied the call; the model learns of it |
+         *     | `canceled`, `expired` | the turn ended before the call did |
+         * @enum {string}
+         */
+        ToolCallStatus: "awaiting_approval" | "awaiting_result" | "queued" | "running" | "succeeded" | "failed" | "denied" | "canceled" | "expired";
+        ToolCallList: {
+            /** @description In the order in which the model asked for them. */
+            data: components["schemas"]["ToolCall"][];
+        };
+        /** @description Exactly one of a decision and a result. */
+        UpdateToolCallRequest: {
+            /** @enum {string} */
+            decision: "approve" | "deny";
+            /** @description With `deny` only. The model gets these words. */
+            reason?: string;
+        } | {
+            result: components["schemas"]["GivenResult"];
+        };
+        GivenResult: {
+            /** @description A text, or any JSON value. The model gets JSON as text. */
+            content: unknown;
+            /**
+             * @description The tool failed, and the content says why.
+             * @default false
+             */
+            is_error: boolean;
         };
         /**
          * @description The version of the assistant's definition that answers the job. The service fixes it when it accepts the job, and keeps it if the
@@ -802,10 +1008,11 @@ export interface components {
          */
         JobAssistantVersion: number | null;
         /**
-         * @description The last three are final, unless an operator puts a failed job back on the queue.
+         * @description The last three are final, unless an operator puts a failed job back on the queue. `requires_action`: a person has to decide, or the
+         *     front-end has to give a result.
          * @enum {string}
          */
-        JobStatus: "queued" | "running" | "succeeded" | "failed" | "canceled";
+        JobStatus: "queued" | "running" | "requires_action" | "succeeded" | "failed" | "canceled";
         JobError: {
             code: components["schemas"]["JobErrorCode"];
             message: string;
@@ -826,14 +1033,15 @@ export interface components {
          *     | `answer_broken` | every answer broke off, fell silent or took too long | try later |
          *     | `answer_paused` | the model paused its answer again and again | another message |
          *     | `attempts_exhausted` | every attempt was lost with its worker | try later |
-         *     | `expired` | there was no reply within an hour | try later |
+         *     | `expired` | there was no reply within an hour, not counting the time of `requires_action` | try later |
+         *     | `action_expired` | nobody decided, or gave the result, in time | send the message again, and decide |
          *     | `internal` | a fault of the service | the operator |
          *
          *     While an operator has to act, turns wait within their hour instead of failing. The messages of turns that failed as
          *     `model_rejected`, `message_too_long` or `context_exceeded` are left out of what the model is sent from then on (`in_context`).
          * @enum {string}
          */
-        JobErrorCode: "model_unavailable" | "model_unauthorized" | "model_budget" | "model_misconfigured" | "model_rejected" | "message_too_long" | "context_exceeded" | "answer_empty" | "answer_broken" | "answer_paused" | "attempts_exhausted" | "expired" | "internal";
+        JobErrorCode: "model_unavailable" | "model_unauthorized" | "model_budget" | "model_misconfigured" | "model_rejected" | "message_too_long" | "context_exceeded" | "answer_empty" | "answer_broken" | "answer_paused" | "attempts_exhausted" | "expired" | "action_expired" | "internal";
         /**
          * @description `<attempt>.<offset>`, or `end`. Send it back as `Last-Event-ID`.
          * @example 1.42
@@ -844,7 +1052,7 @@ export interface components {
          * @description An event of a job's stream, as a parser of server-sent events (WHATWG HTML, section 9.2) gives it, with its data parsed as JSON.
          *     Later versions may add events: ignore one whose name you do not know.
          */
-        JobEvent: components["schemas"]["JobStateEvent"] | components["schemas"]["DeltaEvent"] | components["schemas"]["ResetEvent"] | components["schemas"]["ReplyEvent"] | components["schemas"]["FailureEvent"];
+        JobEvent: components["schemas"]["JobStateEvent"] | components["schemas"]["DeltaEvent"] | components["schemas"]["ResetEvent"] | components["schemas"]["ToolCallEvent"] | components["schemas"]["ReplyEvent"] | components["schemas"]["FailureEvent"];
         /** @description The job's state. It comes first while the job is unfinished, whenever the job changes, and last of all. */
         JobStateEvent: {
             /**
@@ -875,6 +1083,19 @@ export interface components {
             id: components["schemas"]["EventId"];
             data: components["schemas"]["Reset"];
         };
+        /**
+         * @description A tool call, whole. It comes when the call begins and whenever its state changes. A stream that is resumed gets the calls again
+         *     that have not ended, or that ended in the meantime; replace the call with the same id.
+         */
+        ToolCallEvent: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            event: "tool_call";
+            id: components["schemas"]["EventId"];
+            data: components["schemas"]["ToolCall"];
+        };
         /** @description The reply as the service stored it. */
         ReplyEvent: {
             /**
@@ -897,9 +1118,9 @@ export interface components {
         };
         /**
          * @description The data of one event of a job's stream. A field tells which event it is: `text` a `delta`, `role` a `message`, `code` a `failure`,
-         *     `status` without `role` a `job`, and `attempt` a `reset`.
+         *     `is_error` a `tool_call`, `attempts` a `job`, and `attempt` a `reset`.
          */
-        JobEventData: components["schemas"]["Job"] | components["schemas"]["Delta"] | components["schemas"]["Reset"] | components["schemas"]["Message"] | components["schemas"]["ErrorBody"];
+        JobEventData: components["schemas"]["Job"] | components["schemas"]["Delta"] | components["schemas"]["Reset"] | components["schemas"]["ToolCall"] | components["schemas"]["Message"] | components["schemas"]["ErrorBody"];
         /** @description The data of a `delta`. */
         Delta: {
             /** @description Where in the reply the text begins, in UTF-16 code units. */
@@ -999,7 +1220,7 @@ export interface components {
         };
         JobReason: {
             /** @enum {string} */
-            code: "waiting_for_moment" | "waiting_for_worker" | "waiting_for_model" | "waiting_for_operator" | "dispatch_paused" | "out_of_time" | "running" | "lease_ran_out" | "succeeded" | "failed" | "canceled";
+            code: "waiting_for_moment" | "waiting_for_worker" | "waiting_for_model" | "waiting_for_operator" | "waiting_for_person" | "dispatch_paused" | "out_of_time" | "running" | "lease_ran_out" | "succeeded" | "failed" | "canceled";
             /** @description The same in a sentence. */
             message: string;
         };
@@ -1175,7 +1396,7 @@ export interface components {
             /** @constant */
             type: "assistant-reply";
             /** @enum {string} */
-            status: "queued" | "running" | "succeeded" | "failed" | "canceled";
+            status: "queued" | "running" | "requires_action" | "succeeded" | "failed" | "canceled";
             chat_id: components["schemas"]["Id"];
             user_message_id: components["schemas"]["Id"];
             assistant_version: components["schemas"]["JobAssistantVersion"];
@@ -1256,7 +1477,7 @@ export interface components {
          * @description For programs. The meaning of a code does not change.
          * @enum {string}
          */
-        ErrorCode: "malformed_request" | "unauthorized" | "not_found" | "method_not_allowed" | "not_acceptable" | "request_timeout" | "turn_in_progress" | "chat_not_active" | "invalid_transition" | "turn_canceled" | "precondition_failed" | "payload_too_large" | "unsupported_media_type" | "validation_failed" | "idempotency_key_reused" | "rate_limited" | "header_fields_too_large" | "internal" | "assistant_failed" | "unavailable";
+        ErrorCode: "malformed_request" | "unauthorized" | "not_found" | "method_not_allowed" | "not_acceptable" | "request_timeout" | "turn_in_progress" | "chat_not_active" | "invalid_transition" | "turn_canceled" | "tool_call_decided" | "precondition_failed" | "payload_too_large" | "unsupported_media_type" | "validation_failed" | "idempotency_key_reused" | "rate_limited" | "header_fields_too_large" | "internal" | "assistant_failed" | "unavailable";
     };
     responses: {
         /** @description Your copy is current. The answer has no body. */
@@ -1353,6 +1574,26 @@ export interface components {
         };
         /** @description There is no such job, or it is another user's. The answer does not say which. */
         JobNotFound: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorBody"];
+            };
+        };
+        /** @description There is no such tool call, or it is another user's or another job's. The answer does not say which. */
+        ToolCallNotFound: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorBody"];
+            };
+        };
+        /** @description There is no such tool call. Or the token is not an operator's; then the answer is that of an unknown path. */
+        AdminToolCallNotFound: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
                 [name: string]: unknown;
@@ -1563,6 +1804,8 @@ export interface components {
         User: string;
         /** @description The job's id. A text that is not a UUID names no job. */
         JobId: components["schemas"]["Id"];
+        /** @description The tool call's id. A text that is not a UUID names no call. */
+        ToolCallId: components["schemas"]["Id"];
         /**
          * @description At most this number of messages on a page. If messages are very long, a page has fewer, but at least one. `has_more` says whether
          *     there are more.
@@ -1627,10 +1870,20 @@ export type SchemaChat = components['schemas']['Chat'];
 export type SchemaOpenedChat = components['schemas']['OpenedChat'];
 export type SchemaChatPage = components['schemas']['ChatPage'];
 export type SchemaMessage = components['schemas']['Message'];
+export type SchemaMessagePart = components['schemas']['MessagePart'];
+export type SchemaTextPart = components['schemas']['TextPart'];
+export type SchemaToolCallPart = components['schemas']['ToolCallPart'];
+export type SchemaSourcePart = components['schemas']['SourcePart'];
 export type SchemaStopDetails = components['schemas']['StopDetails'];
 export type SchemaUsage = components['schemas']['Usage'];
 export type SchemaMessagePage = components['schemas']['MessagePage'];
 export type SchemaJob = components['schemas']['Job'];
+export type SchemaRequiredAction = components['schemas']['RequiredAction'];
+export type SchemaToolCall = components['schemas']['ToolCall'];
+export type SchemaToolCallStatus = components['schemas']['ToolCallStatus'];
+export type SchemaToolCallList = components['schemas']['ToolCallList'];
+export type SchemaUpdateToolCallRequest = components['schemas']['UpdateToolCallRequest'];
+export type SchemaGivenResult = components['schemas']['GivenResult'];
 export type SchemaJobAssistantVersion = components['schemas']['JobAssistantVersion'];
 export type SchemaJobStatus = components['schemas']['JobStatus'];
 export type SchemaJobError = components['schemas']['JobError'];
@@ -1640,6 +1893,7 @@ export type SchemaJobEvent = components['schemas']['JobEvent'];
 export type SchemaJobStateEvent = components['schemas']['JobStateEvent'];
 export type SchemaDeltaEvent = components['schemas']['DeltaEvent'];
 export type SchemaResetEvent = components['schemas']['ResetEvent'];
+export type SchemaToolCallEvent = components['schemas']['ToolCallEvent'];
 export type SchemaReplyEvent = components['schemas']['ReplyEvent'];
 export type SchemaFailureEvent = components['schemas']['FailureEvent'];
 export type SchemaJobEventData = components['schemas']['JobEventData'];
@@ -1688,6 +1942,8 @@ export type ResponseAdminJobNotFound = components['responses']['AdminJobNotFound
 export type ResponseAssistantNotFound = components['responses']['AssistantNotFound'];
 export type ResponseChatNotFound = components['responses']['ChatNotFound'];
 export type ResponseJobNotFound = components['responses']['JobNotFound'];
+export type ResponseToolCallNotFound = components['responses']['ToolCallNotFound'];
+export type ResponseAdminToolCallNotFound = components['responses']['AdminToolCallNotFound'];
 export type ResponseNotAcceptable = components['responses']['NotAcceptable'];
 export type ResponseChatTakesNothing = components['responses']['ChatTakesNothing'];
 export type ResponsePreconditionFailed = components['responses']['PreconditionFailed'];
@@ -1711,6 +1967,7 @@ export type ParameterSlug = components['parameters']['Slug'];
 export type ParameterChatId = components['parameters']['ChatId'];
 export type ParameterUser = components['parameters']['User'];
 export type ParameterJobId = components['parameters']['JobId'];
+export type ParameterToolCallId = components['parameters']['ToolCallId'];
 export type ParameterMessageLimit = components['parameters']['MessageLimit'];
 export type ParameterBefore = components['parameters']['Before'];
 export type ParameterAfter = components['parameters']['After'];
@@ -2565,6 +2822,109 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    listToolCalls: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The `ETag` of the answer that you read (RFC 9110, section 13.1.1), or several. If the resource has changed since, the answer is
+                 *     `412`. A weak tag never matches: if a proxy compresses answers and puts `W/` before their tags, remove it.
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description The `ETag` of the answer that you have (RFC 9110, section 13.1.2), or several. If it is still current, a read answers `304`, and a
+                 *     change `412`.
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description Your id for this request: 1 to 128 of `A-Z a-z 0-9 . _ -`. The service replaces any other text. */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /** @description The job's id. A text that is not a UUID names no job. */
+                job_id: components["parameters"]["JobId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The tool calls. A job without any has an empty list. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    ETag: components["headers"]["ETag"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    Vary: components["headers"]["Vary"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ToolCallList"];
+                };
+            };
+            304: components["responses"]["NotModified"];
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["JobNotFound"];
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            422: components["responses"]["ValidationFailed"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    updateToolCall: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Your id for this request: 1 to 128 of `A-Z a-z 0-9 . _ -`. The service replaces any other text. */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /** @description The job's id. A text that is not a UUID names no job. */
+                job_id: components["parameters"]["JobId"];
+                /** @description The tool call's id. A text that is not a UUID names no call. */
+                call_id: components["parameters"]["ToolCallId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UpdateToolCallRequest"];
+            };
+        };
+        responses: {
+            /** @description The call as it is now. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    Vary: components["headers"]["Vary"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ToolCall"];
+                };
+            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["ToolCallNotFound"];
+            406: components["responses"]["NotAcceptable"];
+            /** @description Another decision came first, the call waits for none, or the turn has ended. */
+            409: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["ValidationFailed"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     listAssistantChatMessages: {
         parameters: {
             query?: {
@@ -2981,6 +3341,109 @@ export interface operations {
                 };
             };
             412: components["responses"]["PreconditionFailed"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["ValidationFailed"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listAdminToolCalls: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The `ETag` of the answer that you read (RFC 9110, section 13.1.1), or several. If the resource has changed since, the answer is
+                 *     `412`. A weak tag never matches: if a proxy compresses answers and puts `W/` before their tags, remove it.
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description The `ETag` of the answer that you have (RFC 9110, section 13.1.2), or several. If it is still current, a read answers `304`, and a
+                 *     change `412`.
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description Your id for this request: 1 to 128 of `A-Z a-z 0-9 . _ -`. The service replaces any other text. */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /** @description The job's id. A text that is not a UUID names no job. */
+                job_id: components["parameters"]["JobId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The tool calls. A job without any has an empty list. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    ETag: components["headers"]["ETag"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    Vary: components["headers"]["Vary"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ToolCallList"];
+                };
+            };
+            304: components["responses"]["NotModified"];
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["AdminJobNotFound"];
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            422: components["responses"]["ValidationFailed"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    updateAdminToolCall: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Your id for this request: 1 to 128 of `A-Z a-z 0-9 . _ -`. The service replaces any other text. */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /** @description The job's id. A text that is not a UUID names no job. */
+                job_id: components["parameters"]["JobId"];
+                /** @description The tool call's id. A text that is not a UUID names no call. */
+                call_id: components["parameters"]["ToolCallId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UpdateToolCallRequest"];
+            };
+        };
+        responses: {
+            /** @description The call as it is now. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    Vary: components["headers"]["Vary"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ToolCall"];
+                };
+            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["AdminToolCallNotFound"];
+            406: components["responses"]["NotAcceptable"];
+            /** @description Another decision came first, the call waits for none, or the turn has ended. */
+            409: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["ValidationFailed"];
