@@ -1,5 +1,6 @@
 import { invalid } from '../http.js';
 import { isObject } from '../is-object.js';
+import { checkToolBlock } from './tool-blocks.js';
 
 /** The fields that blocks of each type may have. The stand-in does not check blocks of the types in `LOOSE`. */
 const FIELDS: Readonly<Record<string, readonly string[]>> = {
@@ -7,7 +8,7 @@ const FIELDS: Readonly<Record<string, readonly string[]>> = {
   thinking: ['thinking', 'signature'],
   redacted_thinking: ['data'],
   tool_use: ['id', 'name', 'input', 'cache_control', 'caller', 'toolset_name'],
-  tool_result: ['tool_use_id', 'content', 'is_error', 'cache_control'],
+  tool_result: ['tool_use_id', 'content', 'is_error', 'cache_control', 'toolset_name'],
   server_tool_use: ['id', 'name', 'input', 'cache_control', 'caller'],
   web_search_tool_result: ['tool_use_id', 'content', 'cache_control', 'caller'],
 };
@@ -22,7 +23,12 @@ const LOOSE: readonly string[] = [
   'text_editor_code_execution_tool_result',
   'tool_search_tool_result',
   'container_upload',
+  'tool_reference',
+  'browser_state',
 ];
+
+/** Blocks that may only be inside the results of tools. */
+const ONLY_IN_RESULTS: readonly string[] = ['tool_reference', 'browser_state'];
 
 /** The fields a block must have, all of them strings. */
 const REQUIRED: Readonly<Record<string, readonly string[]>> = {
@@ -64,10 +70,12 @@ function checkBlock(block: unknown, at: string, whose = 'messages'): void {
   if (!isObject(block)) throw invalid(`${at}: Input should be an object`);
   const { type, ...fields } = block;
   if (typeof type !== 'string') throw invalid(`${at}.type: Field required`);
-  if (LOOSE.includes(type)) return;
+  if (LOOSE.includes(type) && (!ONLY_IN_RESULTS.includes(type) || at.includes('.tool_result.'))) return;
   const known = FIELDS[type];
   if (known === undefined) {
-    const expected = [...Object.keys(FIELDS), ...LOOSE].map((name) => `'${name}'`).join(', ');
+    const expected = [...Object.keys(FIELDS), ...LOOSE.filter((name) => !ONLY_IN_RESULTS.includes(name))]
+      .map((name) => `'${name}'`)
+      .join(', ');
     throw invalid(`${at}: Input tag '${type}' found using 'type' does not match any of the expected tags: ${expected}`);
   }
   for (const name of REQUIRED[type] ?? []) {
@@ -76,6 +84,7 @@ function checkBlock(block: unknown, at: string, whose = 'messages'): void {
   }
   const extra = Object.keys(fields).find((name) => !known.includes(name));
   if (extra !== undefined) throw invalid(`${at}.${type}.${extra}: Extra inputs are not permitted`);
+  checkToolBlock(block, at, checkBlock);
   if (type === 'text') {
     if (fields['text'] === '' && fields['cache_control']) {
       throw invalid(`${at}: cache_control cannot be set for empty text blocks`);

@@ -1,6 +1,7 @@
 import { invalid } from '../http.js';
 import { EFFORTS, type Model, THINKING_TYPES } from '../models/model.js';
 import { isObject } from '../is-object.js';
+import { checkToolChoice } from './tool-choice.js';
 
 const LEAST_BUDGET = 1_024;
 /** The efforts that need thinking. */
@@ -12,7 +13,7 @@ export function checkParameters(body: Readonly<Record<string, unknown>>, model: 
   checkSampling(body, model);
   checkEffort(body['output_config'], model);
   checkThinking(body, model);
-  checkTools(body, model);
+  checkToolChoice(body, model);
 }
 
 function checkMaxTokens(asked: number, { id, max_tokens: most }: Model): void {
@@ -87,25 +88,4 @@ function notThought(type: string, model: Model): string {
         ? 'Use "thinking.type.adaptive" and "output_config.effort" to control thinking behavior.'
         : 'Use "thinking.type.enabled" to turn on thinking.';
   return `"thinking.type.${type}" is not supported for this model. ${instead}`;
-}
-
-function checkTools(body: Readonly<Record<string, unknown>>, model: Model): void {
-  const { tool_choice: choice, tools, thinking } = body;
-  if (!isObject(choice)) return;
-  const { type } = choice;
-  if (!['auto', 'any', 'tool', 'none'].includes(type as string)) {
-    throw invalid(
-      `tool_choice: Input tag '${String(type)}' found using 'type' does not match any of the expected tags: ` +
-        "'auto', 'any', 'tool', 'none'",
-    );
-  }
-  if (!Array.isArray(tools) || tools.length === 0) {
-    throw invalid('tool_choice may only be specified while providing tools.');
-  }
-  if ((type === 'any' || type === 'tool') && !model.forcedTools) {
-    throw invalid(`tool_choice: "${type}" is not supported for this model. Use "auto" or "none".`);
-  }
-  if ((type === 'any' || type === 'tool') && isObject(thinking) && thinking['type'] === 'enabled') {
-    throw invalid('Thinking may not be enabled when tool_choice forces tool use.');
-  }
 }

@@ -10,6 +10,7 @@ import { checkContent } from './content.js';
 import { checkParameters } from './parameters.js';
 import { isObject } from '../is-object.js';
 import { checkShape } from './shape.js';
+import { checkToolDefinitions } from './tool-definitions.js';
 import { checkToolPairs } from './tools.js';
 
 /** A request that the API would accept. */
@@ -29,12 +30,13 @@ export class TooLong extends Refusal {
 /** Checks a request as the API does, in its order and with its words. @throws Refusal */
 export function checkRequest(body: unknown, request: MessagesRequest, models: Models, pauses: Pauses): Checked {
   checkShape(body);
+  checkToolDefinitions(request.tools);
   checkContent((body as { messages: unknown[] }).messages, request.system);
   const model = models.toAnswer(request.model);
   checkParameters(body as Record<string, unknown>, model);
   const turns = turnsOf(request.messages);
   if (turns[0]?.role !== 'user') throw invalid('messages: first message must use the "user" role');
-  checkToolPairs(turns);
+  checkToolPairs(turns, request.tools);
   checkThoughts(model, request.system, turns, dropsMoved(request.thinking));
   pauses.check(turns, model.prefill);
   const prompt = readPrompt(request, model.id);
