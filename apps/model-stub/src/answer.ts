@@ -27,7 +27,7 @@ export function answerTo(request: MessagesRequest, checked: Checked, script: Scr
   const signer = new Signer(checked.model.id, request.system, checked.turns);
   const blocks = scripted(script, signer);
   if (blocks !== undefined) {
-    const calls = blocks.at(-1)?.type === 'tool_use';
+    const calls = blocks.some(({ type }) => type === 'tool_use');
     return {
       blocks,
       pieceDelayMs: script.piece_delay_ms ?? 0,

@@ -1,6 +1,6 @@
 import { newId } from './http.js';
 import { inPieces } from './answers/pieces.js';
-import type { ScriptBlock } from './script-blocks.js';
+import type { ScriptBlock, ScriptToolUse } from './script-blocks.js';
 import type { Signer } from './thinking.js';
 import { tokensOf } from './tokens.js';
 
@@ -28,14 +28,24 @@ export type Block =
       readonly id: string;
       readonly name: string;
       readonly input: object;
+      /** The `partial_json` of its deltas. */
+      readonly fragments: readonly string[];
     }
-  | { readonly type: 'web_search_tool_result'; readonly toolUseId: string; readonly content: unknown }
+  | {
+      readonly type: 'server_tool_result';
+      /** Its `type` in the message. */
+      readonly as: string;
+      readonly toolUseId: string;
+      readonly content: unknown;
+    }
   | { readonly type: 'raw'; readonly block: object; readonly deltas: readonly object[] };
 
 /** Estimated tokens of a redacted thought and of a tool's name. */
 const OVERHEAD_TOKENS = 20;
 
 const PING_EVERY_MS = 1_000;
+/** A piece of a tool's input: at most 24 characters. */
+const JSON_PIECE = /[^]{1,24}/gu;
 
 /** A text as one block in pieces. */
 export function textBlock(pieces: readonly string[]): Block {
@@ -76,20 +86,32 @@ export function scriptedBlocks(blocks: readonly ScriptBlock[], signer: Signer): 
       case 'redacted_thinking':
         return { type: 'redacted_thinking', data: block.data ?? signer.sign('') };
       case 'tool_use':
-        return { type: 'tool_use', id: block.id ?? newId('toolu'), name: block.name, input: block.input };
+        return called(block, block.id ?? newId('toolu'));
       case 'server_tool_use':
         searched = block.id ?? newId('srvtoolu');
-        return { type: 'server_tool_use', id: searched, name: block.name, input: block.input };
+        return called(block, searched);
       case 'web_search_tool_result':
-        return {
-          type: 'web_search_tool_result',
-          toolUseId: block.tool_use_id ?? searched,
-          content: block.content,
-        };
+        return resulted(block.type, block);
+      case 'server_tool_result':
+        return resulted(`${block.kind}_tool_result`, block);
       case 'raw':
         return { type: 'raw', block: block.block, deltas: block.deltas ?? [] };
     }
   }
+
+  function resulted(as: string, { tool_use_id: id, content }: { tool_use_id?: string; content: unknown }): Block {
+    return { type: 'server_tool_result', as, toolUseId: id ?? searched, content };
+  }
+}
+
+function called({ type, name, input, fragments }: ScriptToolUse, id: string): Block {
+  return { type, id, name, input, fragments: fragments ?? fragmentsOf(input) };
+}
+
+/** An input in pieces, as the API streams it: an empty one first, and no other for an empty input. */
+function fragmentsOf(input: object): string[] {
+  const json = JSON.stringify(input);
+  return ['', ...(json === '{}' ? [] : (json.match(JSON_PIECE) ?? []))];
 }
 
 /** A block as in a whole message. `shown`: the text that was sent, if it was cut off. */
@@ -110,9 +132,9 @@ export function whole(block: Block, shown?: string): object {
     case 'tool_use':
     case 'server_tool_use':
       return { type: block.type, id: block.id, name: block.name, input: block.input, caller: { type: 'direct' } };
-    case 'web_search_tool_result':
+    case 'server_tool_result':
       return {
-        type: block.type,
+        type: block.as,
         tool_use_id: block.toolUseId,
         content: block.content,
         caller: { type: 'direct' },
@@ -152,7 +174,7 @@ export function tokensBesideText(block: Block): number {
       return OVERHEAD_TOKENS;
     case 'tool_use':
     case 'server_tool_use':
-      return OVERHEAD_TOKENS + tokensOf(JSON.stringify(block.input));
+      return OVERHEAD_TOKENS + tokensOf(block.fragments.join(''));
     default:
       return 0;
   }

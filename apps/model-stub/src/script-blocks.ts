@@ -5,6 +5,7 @@ export type ScriptBlock =
   | { readonly type: 'redacted_thinking'; readonly data?: string }
   | ScriptToolUse
   | { readonly type: 'web_search_tool_result'; readonly tool_use_id?: string; readonly content: unknown }
+  | ScriptServerResult
   | ScriptRaw;
 
 export interface ScriptText {
@@ -40,6 +41,19 @@ export interface ScriptToolUse {
   readonly id?: string;
   readonly name: string;
   readonly input: object;
+  /**
+   * The `partial_json` of its deltas, as they are; an empty list: there are no deltas. They need not be JSON: with the stop reason
+   * `max_tokens` they are a call that was cut off. Left out: the input in pieces, behind an empty one.
+   */
+  readonly fragments?: readonly string[];
+}
+
+/** The result of one of the API's own tools; `kind` is the tool, as in `web_fetch_tool_result`. */
+export interface ScriptServerResult {
+  readonly type: 'server_tool_result';
+  readonly kind: string;
+  readonly tool_use_id?: string;
+  readonly content: unknown;
 }
 
 /** A block that the stand-in does not know: sent as it is, with its deltas as they are. */
@@ -60,7 +74,11 @@ const listOf =
   (value) =>
     Array.isArray(value) && value.every(check);
 
-const TOOL_USE = { id: isString, name: isString, input: isObject };
+const TOOL_USE = { id: isString, name: isString, input: isObject, fragments: listOf(isString) };
+const RESULT = {
+  tool_use_id: isString,
+  content: (value: unknown): boolean => typeof value === 'object' && value !== null,
+};
 
 /** The fields of each type of block, and the values that they may have. */
 const FIELDS: Record<ScriptBlock['type'], Record<string, Check>> = {
@@ -76,7 +94,8 @@ const FIELDS: Record<ScriptBlock['type'], Record<string, Check>> = {
   redacted_thinking: { data: isString },
   tool_use: TOOL_USE,
   server_tool_use: TOOL_USE,
-  web_search_tool_result: { tool_use_id: isString, content: (value) => typeof value === 'object' && value !== null },
+  web_search_tool_result: RESULT,
+  server_tool_result: { ...RESULT, kind: isString },
   raw: { block: isObject, deltas: listOf(isObject) },
 };
 
@@ -86,6 +105,7 @@ const REQUIRED: Partial<Record<ScriptBlock['type'], string[][]>> = {
   tool_use: [['name'], ['input']],
   server_tool_use: [['name'], ['input']],
   web_search_tool_result: [['content']],
+  server_tool_result: [['kind'], ['content']],
   raw: [['block']],
 };
 

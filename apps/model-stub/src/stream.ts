@@ -9,8 +9,6 @@ import { usageAtEnd, usageAtStart } from './usage.js';
 
 const FLUSH_MS = 20;
 const PING_AFTER_EVERY_MS = 200;
-/** A piece of a tool's input: at most 24 characters. */
-const JSON_PIECE = /[^]{1,24}/gu;
 
 export type StreamEnd = 'completed' | 'client_closed' | 'scripted_error' | 'scripted_cut';
 
@@ -119,10 +117,7 @@ class MessageStream {
         break;
       case 'tool_use':
       case 'server_tool_use':
-        delta({ type: 'input_json_delta', partial_json: '' });
-        for (const partial_json of JSON.stringify(block.input).match(JSON_PIECE) ?? []) {
-          delta({ type: 'input_json_delta', partial_json });
-        }
+        for (const partial_json of block.fragments) delta({ type: 'input_json_delta', partial_json });
         break;
       case 'raw':
         block.deltas.forEach(delta);
