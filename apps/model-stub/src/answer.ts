@@ -8,6 +8,7 @@ import type { Effort, Model } from './models/model.js';
 import type { Script } from './scripts.js';
 import type { Plan } from './plan.js';
 import { Signer } from './thinking.js';
+import { thinks } from './thinks.js';
 import { withinTokens } from './tokens.js';
 
 /** The text of a plan. */
@@ -24,7 +25,7 @@ const THOUGHT = 'The user asks something. I am a stand-in, so I say so, and what
  */
 export function answerTo(request: MessagesRequest, checked: Checked, script: Script, usualDelayMs: number): AnswerPlan {
   const stopDetails = script.stop_details === undefined ? null : { type: 'refusal', ...script.stop_details };
-  const signer = new Signer(checked.model.id, request.system, checked.turns);
+  const signer = new Signer(checked.model.id, request, checked.turns);
   const blocks = scripted(script, signer);
   if (blocks !== undefined) {
     const calls = blocks.some(({ type }) => type === 'tool_use');
@@ -65,7 +66,7 @@ function unscripted(
 ): { blocks: Block[]; whole: boolean } {
   const blocks: Block[] = [];
   let left = most;
-  if (left > 0 && thinks(thinking, model)) {
+  if (left > 0 && thinks(thinking, model, false)) {
     const effort =
       (isObject(config) ? (config['effort'] as Effort | null | undefined) : undefined) ?? model.usualEffort;
     const tokens = Math.min(left, THOUGHT_TOKENS[effort]);
@@ -91,10 +92,4 @@ function unscripted(
 function within(all: string, tokens: number): { blocks: Block[]; whole: boolean } {
   const text = withinTokens(all, tokens);
   return { blocks: tokens > 0 ? [textBlock(inPieces(text))] : [], whole: text === all };
-}
-
-function thinks(thinking: unknown, model: Model): boolean {
-  const type = isObject(thinking) ? thinking['type'] : undefined;
-  if (type === undefined) return model.thinksUnasked;
-  return type === 'adaptive' || type === 'enabled';
 }

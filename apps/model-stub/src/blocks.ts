@@ -86,7 +86,7 @@ export function scriptedBlocks(blocks: readonly ScriptBlock[], signer: Signer): 
       case 'redacted_thinking':
         return { type: 'redacted_thinking', data: block.data ?? signer.sign('') };
       case 'tool_use':
-        return called(block, block.id ?? newId('toolu'));
+        return called(block, block.id ?? signer.callId());
       case 'server_tool_use':
         searched = block.id ?? newId('srvtoolu');
         return called(block, searched);

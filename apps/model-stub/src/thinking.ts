@@ -1,15 +1,22 @@
 import { createHmac } from 'node:crypto';
 import { invalid } from './http.js';
 import type { Model } from './models/model.js';
-import { blocksOf, digest, essence, type SentBlock, type Turn } from './turns.js';
+import { isThought, newCallId, signatureOf } from './call-ids.js';
+import { blocksOf, definition, digest, essence, type SentBlock, type Turn } from './turns.js';
 
 /** The key is no secret: it only detects clients that change or invent a thought. */
 const KEY = 'the stand-in model';
 
+/** The parts of a request before its messages. */
+interface Instructions {
+  readonly tools: unknown;
+  readonly system: unknown;
+}
+
 /** The values that a signature covers. */
 interface Vouched {
   readonly model: string;
-  /** Everything before the thought. */
+  /** Everything before the thought: tools, system and messages. */
   readonly before: string;
   /** The thought, as it was sent. */
   readonly thought: string;
@@ -19,18 +26,27 @@ interface Vouched {
 export class Signer {
   private readonly written: SentBlock[] = [];
 
+  /** @param instructions the request's tools and system prompt */
   constructor(
     private readonly model: string,
-    private readonly system: unknown,
+    private readonly instructions: Instructions,
     private readonly turns: readonly Turn[],
   ) {}
 
   /** The signature of the next block, which is a thought. */
   sign(thought: string): string {
-    let before = beginning(this.system);
+    let before = beginning(this.instructions);
     for (const { role, blocks } of this.turns) for (const { block } of blocks) before = next(before, role, block);
     for (const block of this.written) before = next(before, 'assistant', block);
     return seal({ model: this.model, before, thought: digest(thought) });
+  }
+
+  /** The id of the next block, which is a call. */
+  callId(): string {
+    const last = this.turns.at(-1);
+    // A paused answer and the one that continues it are one message to the model.
+    const paused = last?.role === 'assistant' ? last.blocks.map(({ block }) => block) : [];
+    return newCallId([...paused, ...this.written].filter(isThought).map(signatureOf));
   }
 
   /** The next block of the answer, as it will be in the whole message. */
@@ -40,10 +56,15 @@ export class Signer {
 }
 
 /** Checks all thoughts that a request sends back: they must be unchanged and, unless `dropsMoved`, at their old place. @throws Refusal */
-export function checkThoughts(model: Model, system: unknown, turns: readonly Turn[], dropsMoved: boolean): void {
+export function checkThoughts(
+  model: Model,
+  instructions: Instructions,
+  turns: readonly Turn[],
+  dropsMoved: boolean,
+): void {
   if (!turns.some(({ blocks }) => blocks.some(({ block }) => isThought(block)))) return;
   const bound = model.boundThinking && !dropsMoved;
-  let before = beginning(system);
+  let before = beginning(instructions);
   const latest = turns.findLastIndex(({ role }) => role === 'assistant');
   turns.forEach(({ role, blocks }, n) => {
     for (const { block, message, place } of blocks) {
@@ -57,10 +78,6 @@ export function checkThoughts(model: Model, system: unknown, turns: readonly Tur
       before = next(before, role, block);
     }
   });
-}
-
-function isThought({ type }: SentBlock): boolean {
-  return type === 'thinking' || type === 'redacted_thinking';
 }
 
 function checkWords(block: SentBlock, at: string, latest: boolean): Vouched {
@@ -89,8 +106,12 @@ function wrong({ type }: SentBlock, at: string): string {
   return `${at}: Invalid \`${type === 'thinking' ? 'signature' : 'data'}\` in \`${type}\` block`;
 }
 
-function beginning(system: unknown): string {
-  return digest('', blocksOf(system).map(essence));
+function beginning({ tools, system }: Instructions): string {
+  return digest(
+    '',
+    (Array.isArray(tools) ? (tools as SentBlock[]) : []).map(definition),
+    blocksOf(system).map(essence),
+  );
 }
 
 /** Empty text does not count, since a request must not contain it. */

@@ -37,7 +37,7 @@ export function blocksOf(content: unknown): SentBlock[] {
 
 /** The text of a block that counts as tokens. */
 export function textIn(block: SentBlock): string {
-  const { type, text, thinking, input, content } = block;
+  const { type, text, thinking, name, input, content } = block;
   switch (type) {
     case 'text':
       return typeof text === 'string' ? text : '';
@@ -45,7 +45,7 @@ export function textIn(block: SentBlock): string {
       return typeof thinking === 'string' ? thinking : '';
     case 'tool_use':
     case 'server_tool_use':
-      return JSON.stringify(input ?? {});
+      return `${String(name)}${JSON.stringify(input ?? {})}`;
     case 'tool_result':
       return typeof content === 'string' ? content : blocksOf(content).map(textIn).join('');
     default:
@@ -63,11 +63,16 @@ export function essence({ cache_control: _, citations: __, caller: ___, ...block
   return block;
 }
 
-/** JSON with sorted fields. */
+/** A tool as the model sees it: in the order of its fields, without its cache mark. */
+export function definition({ cache_control: _, ...tool }: SentBlock): string {
+  return JSON.stringify(tool);
+}
+
+/** JSON with sorted fields, except in the input of a call: the model reads that in the order it was sent. */
 function stable(value: unknown): string {
-  return JSON.stringify(value, (_, one: unknown) =>
-    typeof one === 'object' && one !== null && !Array.isArray(one)
-      ? Object.fromEntries(Object.entries(one).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : one,
-  );
+  return JSON.stringify(value, (name, one: unknown) => {
+    if (typeof one !== 'object' || one === null || Array.isArray(one)) return one;
+    if (name === 'input') return JSON.stringify(one);
+    return Object.fromEntries(Object.entries(one).sort(([a], [b]) => (a < b ? -1 : 1)));
+  });
 }

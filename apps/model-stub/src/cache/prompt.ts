@@ -2,7 +2,7 @@ import { isObject } from '../is-object.js';
 import { invalid } from '../http.js';
 import type { MessagesRequest } from '../messages-request.js';
 import { tokensOfLength } from '../tokens.js';
-import { digest, essence, type SentBlock, blocksOf, textIn } from '../turns.js';
+import { blocksOf, definition, digest, essence, type SentBlock, textIn } from '../turns.js';
 
 export type Ttl = '5m' | '1h';
 
@@ -42,8 +42,9 @@ export function readPrompt(request: MessagesRequest, model: string): Prompt {
       word = digest(word, request.thinking ?? null, request.tool_choice ?? null);
     }
     section = one.section;
-    word = digest(word, one.section, one.role ?? null, essence(one.block));
-    length += (one.section === 'tools' ? JSON.stringify(essence(one.block)) : textIn(one.block)).length;
+    const isTool = one.section === 'tools';
+    word = digest(word, one.section, one.role ?? null, isTool ? definition(one.block) : essence(one.block));
+    length += (isTool ? definition(one.block) : textIn(one.block)).length;
     return { word, tokens: tokensOfLength(length) };
   });
   return { blocks, marks: marksIn(sent, request.cache_control), tokens: tokensOfLength(length) };

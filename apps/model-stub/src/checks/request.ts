@@ -7,6 +7,7 @@ import type { Pauses } from '../pauses.js';
 import { checkThoughts } from '../thinking.js';
 import { type Turn, turnsOf } from '../turns.js';
 import { checkContent } from './content.js';
+import { checkKeptThoughts } from './kept-thoughts.js';
 import { checkParameters } from './parameters.js';
 import { isObject } from '../is-object.js';
 import { checkShape } from './shape.js';
@@ -37,7 +38,9 @@ export function checkRequest(body: unknown, request: MessagesRequest, models: Mo
   const turns = turnsOf(request.messages);
   if (turns[0]?.role !== 'user') throw invalid('messages: first message must use the "user" role');
   checkToolPairs(turns, request.tools);
-  checkThoughts(model, request.system, turns, dropsMoved(request.thinking));
+  const drops = dropsMoved(request.thinking);
+  checkThoughts(model, request, turns, drops);
+  if (!drops) checkKeptThoughts(request.thinking, model, turns);
   pauses.check(turns, model.prefill);
   const prompt = readPrompt(request, model.id);
   if (model.max_input_tokens !== null && prompt.tokens > model.max_input_tokens) {
