@@ -213,4 +213,132 @@ describe('the stand-in model refuses', () => {
       ],
     ]);
   });
+
+  describe('a step whose thoughts are not as they were:', () => {
+    const SAYS = 'use look {"a":1,"b":2} then use look';
+    const tools = [{ ...TOOL, description: 'Looks.' }];
+    const expected = (what: string): string =>
+      `messages.1.content.0.type: Expected \`thinking\` or \`redacted_thinking\`, but found \`${what}\`. When \`thinking\` is ` +
+      'enabled, a final `assistant` message must start with a thinking block (preceeding the lastmost set of `tool_use` and ' +
+      '`tool_result` blocks). We recommend you include thinking blocks from previous turns. To avoid this requirement, ' +
+      'disable `thinking`. Please consult our documentation at ' +
+      'https://docs.claude.com/en/docs/build-with-claude/extended-thinking';
+    const modified = (at: string): string =>
+      `${at}: \`thinking\` or \`redacted_thinking\` blocks in the latest assistant message cannot be modified. ` +
+      'These blocks must remain as they were in the original response.';
+    const moved =
+      'messages.1.content.0: Invalid `signature` in `thinking` block. The block is bound to a different conversation. ' +
+      'Remove the block, or set `thinking.block_binding.prefix_mismatch_behavior` to "drop_block".';
+
+    /** The blocks of a first step, and a request with its result. */
+    const step = async (more: object = {}): Promise<{ blocks: Block[]; next: (blocks: object[]) => object }> => {
+      const { content } = await ask({ tools, system: 'Be brief.', messages: [user(SAYS)], ...more });
+      const id = content.find((block) => block.type === 'tool_use')?.id;
+      const results = [{ type: 'tool_result', tool_use_id: id, content: 'seen' }];
+      return {
+        blocks: content,
+        next: (blocks) => ({
+          tools,
+          system: 'Be brief.',
+          ...more,
+          messages: [user(SAYS), assistant(blocks), user(results)],
+        }),
+      };
+    };
+
+    it('changed, left out, or behind other tools, instructions or messages', async () => {
+      const { blocks, next } = await step();
+      const [thought, text, use] = blocks as [Anthropic.ThinkingBlock, Anthropic.TextBlock, Anthropic.ToolUseBlock];
+      const whole = next(blocks);
+      const reordered = { description: 'Looks.', ...TOOL };
+      await holds([
+        [whole, 'taken'],
+        [next([{ ...thought, thinking: 'no' }, text, use]), modified('messages.1.content.0')],
+        [next([text, use]), expected('text')],
+        [next([use]), expected('tool_use')],
+        [next([text, thought, use]), moved.replace('content.0', 'content.1')],
+        [{ ...whole, system: 'Be long.' }, moved],
+        [{ ...whole, tools: [{ ...tools[0], description: 'Sees.' }] }, moved],
+        [{ ...whole, tools: [reordered] }, moved],
+        [{ ...whole, tools: [...tools, { ...TOOL, name: 'touch' }] }, moved],
+        // Cache marks may move.
+        [{ ...whole, tools: [{ ...tools[0], cache_control: { type: 'ephemeral' } }] }, 'taken'],
+        [{ ...whole, tool_choice: { type: 'none' } }, 'taken'],
+        [
+          {
+            ...whole,
+            thinking: { type: 'adaptive', block_binding: { prefix_mismatch_behavior: 'drop_block' } },
+            system: 'x',
+          },
+          'taken',
+        ],
+      ]);
+    });
+
+    it('the second thought of a turn covers the calls and results before it, in the order of their fields', async () => {
+      const { blocks, next } = await step();
+      const first = next(blocks) as { messages: Anthropic.MessageParam[] };
+      const { content } = await ask(first);
+      const id = content.find((block) => block.type === 'tool_use')?.id;
+      const [question, call, result] = first.messages as [
+        Anthropic.MessageParam,
+        Anthropic.MessageParam,
+        Anthropic.MessageParam,
+      ];
+      const sent = (one: object, two: object, more: object = {}): object => ({
+        ...first,
+        messages: [
+          question,
+          one,
+          two,
+          assistant(content),
+          user([{ type: 'tool_result', tool_use_id: id, content: 'seen again' }]),
+        ],
+        ...more,
+      });
+      const changed = (input: object): object => ({
+        ...call,
+        content: [...blocks.slice(0, 2), { ...blocks[2], input }],
+      });
+      const later = moved.replace('messages.1', 'messages.3');
+      await holds([
+        [sent(call, result), 'taken'],
+        [sent(call, { ...result, content: [{ ...(result.content[0] as object), content: 'unseen' }] }), later],
+        [sent(changed({ b: 2, a: 1 }), result), later],
+        [sent(changed({ a: 1, b: 2 }), result), 'taken'],
+        [sent({ ...call, content: blocks.slice(1) }, result), later],
+      ]);
+    });
+
+    it('left out with an older model, too, if it thinks; but a finished turn may lack its thoughts', async () => {
+      const older = { model: 'claude-sonnet-5' };
+      const { blocks, next } = await step(older);
+      const turned = next(blocks.slice(1)) as { messages: object[] };
+      const finished = { ...turned, messages: [...turned.messages, assistant('Done.'), user('and now?')] };
+      const enabled = {
+        model: 'claude-haiku-4-5',
+        thinking: { type: 'enabled', budget_tokens: 1_024 },
+        max_tokens: 2_000,
+      };
+      const bare = { type: 'tool_use', id: 'toolu_1', name: 'look', input: {} };
+      const result = { type: 'tool_result', tool_use_id: 'toolu_1', content: 'x' };
+      await holds([
+        [next(blocks), 'taken'],
+        [turned, expected('text')],
+        [finished, 'taken'],
+        [{ ...turned, thinking: { type: 'disabled' } }, 'taken'],
+        [{ ...enabled, messages: [user('x'), assistant([bare]), user([result])] }, expected('tool_use')],
+      ]);
+    });
+
+    it('one of several', async () => {
+      const twice = [{ type: 'thinking' }, { type: 'thinking' }, { type: 'tool_use', name: 'look', input: {} }];
+      await stub.script(SAYS, { blocks: twice }, 1);
+      const { blocks, next } = await step({ model: 'claude-sonnet-5' });
+      await holds([
+        [next(blocks), 'taken'],
+        [next([blocks[0] as Block, blocks[2] as Block]), modified('messages.1.content.1')],
+      ]);
+    });
+  });
 });

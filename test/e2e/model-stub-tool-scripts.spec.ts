@@ -69,6 +69,21 @@ describe('a script of the stand-in model', () => {
     expect(new Set(many.map((block) => (block as Anthropic.ToolUseBlock).id)).size).toBe(20);
   });
 
+  it('goes on after results with the next script, or with the usual report', async () => {
+    await stub.script('step by step', { blocks: [{ type: 'thinking' }, use()] }, 2);
+    const messages = asking('step by step').messages;
+    for (let step = 0; step < 3; step++) {
+      const answer = await client.messages.create({ ...asking(''), messages });
+      messages.push({ role: 'assistant', content: answer.content });
+      const id = answer.content.find((block) => block.type === 'tool_use')?.id;
+      if (id === undefined) break;
+      const result = { type: 'tool_result' as const, tool_use_id: id, content: `result ${step}` };
+      messages.push({ role: 'user', content: [result] });
+    }
+    expect(messages.map(({ role }) => role)).toHaveLength(6);
+    expect(JSON.stringify(messages.at(-1))).toMatch(/`look` gave: result 0\\n- `look` gave: result 1/);
+  });
+
   it('has results of the API’s own tools, and counts them', async () => {
     await stub.script('fetch it', {
       blocks: [

@@ -1,15 +1,18 @@
 import { briefReply, standInReply } from './answers/reply.js';
 import { inPieces } from './answers/pieces.js';
 import { type Block, scriptedBlocks, textBlock } from './blocks.js';
+import { withinBudget } from './budget.js';
 import type { Checked } from './checks/request.js';
 import { isObject } from './is-object.js';
 import type { MessagesRequest } from './messages-request.js';
-import type { Effort, Model } from './models/model.js';
+import type { Effort } from './models/model.js';
+import type { ScriptBlock } from './script-blocks.js';
 import type { Script } from './scripts.js';
 import type { Plan } from './plan.js';
 import { Signer } from './thinking.js';
 import { thinks } from './thinks.js';
-import { withinTokens } from './tokens.js';
+import { exampleTool } from './tools/offered.js';
+import { toolMove } from './tools/tool-move.js';
 
 /** The text of a plan. */
 export type AnswerPlan = Pick<Plan, 'blocks' | 'pieceDelayMs' | 'stopReason' | 'stopDetails'>;
@@ -38,12 +41,13 @@ export function answerTo(request: MessagesRequest, checked: Checked, script: Scr
   }
   const isScripted = Object.keys(script).length > 0;
   const own = isScripted
-    ? within(briefReply(request.lastUserText), request.max_tokens)
-    : unscripted(request, checked.model, signer, usualDelayMs > 0 ? THOUGHT_MS : 0);
+    ? { blocks: [textBlock(inPieces(briefReply(request.lastUserText)))], stopReason: 'end_turn' }
+    : unscripted(request, checked, signer, usualDelayMs > 0 ? THOUGHT_MS : 0);
+  const { blocks: kept, whole } = withinBudget(own.blocks, request.max_tokens);
   return {
-    blocks: own.blocks,
+    blocks: kept,
     pieceDelayMs: script.piece_delay_ms ?? usualDelayMs,
-    stopReason: script.stop_reason ?? (own.whole ? 'end_turn' : 'max_tokens'),
+    stopReason: script.stop_reason ?? (whole ? own.stopReason : 'max_tokens'),
     stopDetails,
   };
 }
@@ -57,39 +61,39 @@ function scripted(script: Script, signer: Signer): Block[] | undefined {
   return [textBlock(Array.from({ length: script.repeat ?? 1 }, () => once).flat())];
 }
 
-/** A thought, if the model thinks, and a text. Both count towards `max_tokens`: a thought may leave nothing for the text. */
+/** A thought, if the model thinks, and calls of tools or a text. All count towards `max_tokens`: a thought may leave nothing for the text. */
 function unscripted(
-  { lastUserText, max_tokens: most, thinking, output_config: config }: MessagesRequest,
-  model: Model,
+  request: MessagesRequest,
+  checked: Checked,
   signer: Signer,
   silentMs: number,
-): { blocks: Block[]; whole: boolean } {
-  const blocks: Block[] = [];
-  let left = most;
-  if (left > 0 && thinks(thinking, model, false)) {
-    const effort =
-      (isObject(config) ? (config['effort'] as Effort | null | undefined) : undefined) ?? model.usualEffort;
-    const tokens = Math.min(left, THOUGHT_TOKENS[effort]);
-    const display = isObject(thinking) && thinking['display'] === 'summarized' ? 'summarized' : 'omitted';
-    const signature = signer.sign(display === 'summarized' ? THOUGHT : '');
-    blocks.push({
+): { blocks: Block[]; stopReason: string } {
+  const { lastUserText, tools } = request;
+  const text = (): string => standInReply(lastUserText, exampleTool(tools));
+  const move = toolMove(request) ?? { blocks: [{ type: 'text', text: text() }], stopReason: 'end_turn' };
+  const [first] = move.blocks;
+  // The result of a call before a pause comes at once.
+  const resumes = first?.type.endsWith('_tool_result') === true;
+  const thought = first === undefined || resumes ? [] : thoughtBefore(request, checked, silentMs);
+  return { blocks: scriptedBlocks([...thought, ...move.blocks], signer), stopReason: move.stopReason };
+}
+
+function thoughtBefore(request: MessagesRequest, { model, turns }: Checked, silentMs: number): ScriptBlock[] {
+  const { thinking, output_config: config, tool_choice: choice } = request;
+  const goesOn = turns.at(-1)?.blocks.some(({ block }) => block.type === 'tool_result') === true;
+  // Models do not think when they are forced to call a tool.
+  const forced = isObject(choice) && (choice['type'] === 'any' || choice['type'] === 'tool');
+  if (forced || !thinks(thinking, model, goesOn)) return [];
+  const asked = isObject(config) ? (config['effort'] as Effort | null | undefined) : undefined;
+  const display = isObject(thinking) && thinking['display'] === 'summarized' ? 'summarized' : 'omitted';
+  return [
+    {
       type: 'thinking',
       thinking: THOUGHT,
       display,
-      signature,
-      tokens,
-      silentMs,
-      pingEveryMs: 0,
-      cut: false,
-    });
-    left -= tokens;
-  }
-  const text = within(standInReply(lastUserText), left);
-  return { ...text, blocks: [...blocks, ...text.blocks] };
-}
-
-/** The beginning of a text, in this number of tokens, as a block; no block if no token is left. */
-function within(all: string, tokens: number): { blocks: Block[]; whole: boolean } {
-  const text = withinTokens(all, tokens);
-  return { blocks: tokens > 0 ? [textBlock(inPieces(text))] : [], whole: text === all };
+      tokens: THOUGHT_TOKENS[asked ?? model.usualEffort],
+      silent_ms: silentMs,
+      ping_every_ms: 0,
+    },
+  ];
 }

@@ -41,7 +41,7 @@ export type Block =
   | { readonly type: 'raw'; readonly block: object; readonly deltas: readonly object[] };
 
 /** Estimated tokens of a redacted thought and of a tool's name. */
-const OVERHEAD_TOKENS = 20;
+export const OVERHEAD_TOKENS = 20;
 
 const PING_EVERY_MS = 1_000;
 /** A piece of a tool's input: at most 24 characters. */

@@ -16,6 +16,8 @@ export interface Phrases {
   readonly section: string;
   readonly filler: string;
   readonly note: string;
+  /** How to make the stand-in use a tool. @param words what to say, which is English in all languages */
+  readonly tools: (words: string) => string;
 }
 
 /** The answers' words. */
@@ -45,6 +47,7 @@ export const PHRASES: Record<Language, Phrases> = {
       'This paragraph says nothing of substance. It is here so that a long answer can be seen: how it scrolls, how ' +
       'it streams, and what a page does with it. A real model would go into the matter in as many words as it takes.',
     note: 'No real model answered: set ANTHROPIC_API_KEY to use one.',
+    tools: (words) => `To see a tool at work, say ${words}.`,
   },
   es: {
     mark: '[Modelo de prueba]',
@@ -75,6 +78,7 @@ export const PHRASES: Record<Language, Phrases> = {
       'Este párrafo no dice nada de interés. Está para que se vea una respuesta larga: cómo se desplaza, cómo llega ' +
       'poco a poco y qué hace una página con ella. Un modelo de verdad entraría en materia con todo el detalle.',
     note: 'Ningún modelo real ha respondido: define ANTHROPIC_API_KEY para usar uno.',
+    tools: (words) => `Para ver una herramienta en acción, escribe ${words}.`,
   },
   de: {
     mark: '[Testmodell]',
@@ -105,6 +109,7 @@ export const PHRASES: Record<Language, Phrases> = {
       'Dieser Absatz sagt nichts von Belang. Er steht hier, damit eine lange Antwort zu sehen ist: wie sie rollt, wie ' +
       'sie nach und nach kommt und was eine Seite daraus macht. Ein echtes Modell ginge hier auf die Sache ein.',
     note: 'Kein echtes Modell hat geantwortet: setze ANTHROPIC_API_KEY, um eines zu benutzen.',
+    tools: (words) => `Um ein Werkzeug bei der Arbeit zu sehen, schreibe ${words}.`,
   },
   fr: {
     mark: '[Modèle d’essai]',
@@ -135,6 +140,7 @@ export const PHRASES: Record<Language, Phrases> = {
       'Ce paragraphe ne dit rien d’important. Il est là pour montrer une longue réponse : comment elle défile, comment ' +
       'elle arrive peu à peu et ce qu’une page en fait. Un vrai modèle entrerait dans le vif du sujet.',
     note: 'Aucun vrai modèle n’a répondu : définissez ANTHROPIC_API_KEY pour en utiliser un.',
+    tools: (words) => `Pour voir un outil à l’œuvre, écrivez ${words}.`,
   },
   pt: {
     mark: '[Modelo de teste]',
@@ -161,6 +167,7 @@ export const PHRASES: Record<Language, Phrases> = {
       'Este parágrafo não diz nada de importante. Está aqui para mostrar uma resposta longa: como ela rola, como chega ' +
       'aos poucos e o que uma página faz com ela. Um modelo de verdade trataria do assunto com todo o detalhe.',
     note: 'Nenhum modelo real respondeu: defina ANTHROPIC_API_KEY para usar um.',
+    tools: (words) => `Para ver uma ferramenta em ação, escreva ${words}.`,
   },
   it: {
     mark: '[Modello di prova]',
@@ -191,6 +198,7 @@ export const PHRASES: Record<Language, Phrases> = {
       'Questo paragrafo non dice nulla di importante. Serve a mostrare una risposta lunga: come scorre, come arriva a ' +
       'poco a poco e che cosa ne fa una pagina. Un vero modello entrerebbe nel merito con tutti i particolari.',
     note: 'Nessun vero modello ha risposto: imposta ANTHROPIC_API_KEY per usarne uno.',
+    tools: (words) => `Per vedere uno strumento all’opera, scrivi ${words}.`,
   },
   zh: {
     mark: '[测试模型]',
@@ -210,6 +218,7 @@ export const PHRASES: Record<Language, Phrases> = {
     filler:
       '这一段没有实际内容。它只是为了展示一个很长的回答：页面如何滚动，文字如何逐步出现，以及页面如何显示它。真正的模型会在这里详细说明。',
     note: '没有真正的模型作答：请设置 ANTHROPIC_API_KEY 以使用真正的模型。',
+    tools: (words) => `想看工具如何工作，请输入 ${words}。`,
   },
   ja: {
     mark: '[テスト用モデル]',
@@ -235,5 +244,6 @@ export const PHRASES: Record<Language, Phrases> = {
     filler:
       'この段落に内容はありません。長い回答がどのようにスクロールし、少しずつ届き、ページにどう表示されるかを見るためのものです。本物のモデルなら、ここで詳しく説明します。',
     note: '本物のモデルは回答していません。使うには ANTHROPIC_API_KEY を設定してください。',
+    tools: (words) => `ツールが動くところを見るには、${words} と入力してください。`,
   },
 };

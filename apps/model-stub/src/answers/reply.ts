@@ -11,9 +11,9 @@ const SECTIONS = 9;
 
 /**
  * An answer that is useful and clearly not from a real model. It is in Markdown, in the question's language, and long if the question asks
- * for that. The same question gets the same answer.
+ * for that. The same question gets the same answer. @param tool a tool that the user may ask for
  */
-export function standInReply(question: string): string {
+export function standInReply(question: string, tool?: string): string {
   const phrases = PHRASES[languageOf(question)];
   const help = REINSTALL.test(question) ? phrases.reinstall : phrases.generic;
   const parts = [`${phrases.mark} ${phrases.asked(quoted(question))} ${help}`];
@@ -21,6 +21,7 @@ export function standInReply(question: string): string {
   else parts.push(heading(phrases.heading), list(phrases.points));
   // The same questions always get the same variant.
   const turn = [...question].length % 3;
+  if (tool !== undefined) parts.push(phrases.tools(`\`use ${tool}\``));
   const long = LONG.test(question);
   if (long || turn === 0) parts.push(table(phrases));
   if (long || turn === 1) parts.push(code(phrases));
