@@ -57,6 +57,19 @@ describe('a script of the stand-in model', () => {
     });
   });
 
+  it('breaks the connection in the middle of an input, or takes its time for it', async () => {
+    const blocks = [use({ fragments: ['{"at":"he'], cut: true })];
+    await stub.script('broken', { blocks });
+    await expect(streamed('broken')).rejects.toThrow();
+    const [broken] = await stub.calls('broken');
+    expect(broken).toMatchObject({ outcome: 'scripted_cut', output_tokens: 23, billed: { output_tokens: 23 } });
+    await stub.script('slowly', { piece_delay_ms: 60 });
+    const began = performance.now();
+    const { content } = await streamed('slowly, use look {"at":"a place that takes two pieces"}');
+    expect(performance.now() - began).toBeGreaterThan(100);
+    expect(content.at(-1)).toMatchObject({ type: 'tool_use', input: { at: 'a place that takes two pieces' } });
+  });
+
   it('makes calls with text between them, twice the same, of unknown tools, with wrong inputs, or twenty at once', async () => {
     const text = { type: 'text', text: 'And:' };
     const strange = use({ name: 'touch', input: { at: 7 } });

@@ -41,7 +41,7 @@ export function answerTo(request: MessagesRequest, checked: Checked, script: Scr
   }
   const isScripted = Object.keys(script).length > 0;
   const own = isScripted
-    ? { blocks: [textBlock(inPieces(briefReply(request.lastUserText)))], stopReason: 'end_turn' }
+    ? brief(request, signer)
     : unscripted(request, checked, signer, usualDelayMs > 0 ? THOUGHT_MS : 0);
   const { blocks: kept, whole } = withinBudget(own.blocks, request.max_tokens);
   return {
@@ -59,6 +59,14 @@ function scripted(script: Script, signer: Signer): Block[] | undefined {
   const once = script.pieces ?? (script.text && inPieces(script.text));
   if (!once) return undefined;
   return [textBlock(Array.from({ length: script.repeat ?? 1 }, () => once).flat())];
+}
+
+/** What the user's words make the stand-in do with tools, or one line. */
+function brief(request: MessagesRequest, signer: Signer): { blocks: Block[]; stopReason: string } {
+  const move = toolMove(request);
+  if (move === undefined)
+    return { blocks: [textBlock(inPieces(briefReply(request.lastUserText)))], stopReason: 'end_turn' };
+  return { blocks: scriptedBlocks(move.blocks, signer), stopReason: move.stopReason };
 }
 
 /** A thought, if the model thinks, and calls of tools or a text. All count towards `max_tokens`: a thought may leave nothing for the text. */

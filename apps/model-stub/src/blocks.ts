@@ -30,6 +30,7 @@ export type Block =
       readonly input: object;
       /** The `partial_json` of its deltas. */
       readonly fragments: readonly string[];
+      readonly cut: boolean;
     }
   | {
       readonly type: 'server_tool_result';
@@ -104,8 +105,8 @@ export function scriptedBlocks(blocks: readonly ScriptBlock[], signer: Signer): 
   }
 }
 
-function called({ type, name, input, fragments }: ScriptToolUse, id: string): Block {
-  return { type, id, name, input, fragments: fragments ?? fragmentsOf(input) };
+function called({ type, name, input, fragments, cut }: ScriptToolUse, id: string): Block {
+  return { type, id, name, input, fragments: fragments ?? fragmentsOf(input), cut: cut === true };
 }
 
 /** An input in pieces, as the API streams it: an empty one first, and no other for an empty input. */

@@ -46,6 +46,8 @@ export interface ScriptToolUse {
    * `max_tokens` they are a call that was cut off. Left out: the input in pieces, behind an empty one.
    */
   readonly fragments?: readonly string[];
+  /** The connection is destroyed behind the fragments. */
+  readonly cut?: true;
 }
 
 /** The result of one of the API's own tools; `kind` is the tool, as in `web_fetch_tool_result`. */
@@ -74,7 +76,7 @@ const listOf =
   (value) =>
     Array.isArray(value) && value.every(check);
 
-const TOOL_USE = { id: isString, name: isString, input: isObject, fragments: listOf(isString) };
+const TOOL_USE = { id: isString, name: isString, input: isObject, fragments: listOf(isString), cut: isTrue };
 const RESULT = {
   tool_use_id: isString,
   content: (value: unknown): boolean => typeof value === 'object' && value !== null,

@@ -3,7 +3,7 @@ import { faultOfBlocks, type ScriptBlock } from './script-blocks.js';
 
 /**
  * How the stand-in answers. Fields that are left out have their usual effect, with two exceptions: it thinks only if `blocks` say so, and a
- * script without text gets an answer of one line. Times are in milliseconds.
+ * script without text gets an answer of one line, unless the user's words make the stand-in use tools. Times are in milliseconds.
  */
 export interface Script {
   /** The reply. */
@@ -16,7 +16,7 @@ export interface Script {
   repeat?: number;
   /** Silence before the headers. */
   delay_ms?: number;
-  /** Silence before each piece. */
+  /** Silence before each piece of text, and of a call's input. */
   piece_delay_ms?: number;
   /** `pause_turn`, for instance: the call that continues it, with this answer as the last message, gets the next script. */
   stop_reason?: string;

@@ -117,14 +117,19 @@ class MessageStream {
         break;
       case 'tool_use':
       case 'server_tool_use':
-        for (const partial_json of block.fragments) delta({ type: 'input_json_delta', partial_json });
+        this.besideText += tokensBesideText(block);
+        for (const partial_json of block.fragments) {
+          if (partial_json !== '' && this.plan.pieceDelayMs > 0) await this.wait(this.plan.pieceDelayMs);
+          delta({ type: 'input_json_delta', partial_json });
+        }
+        if (block.cut) await this.cut();
         break;
       case 'raw':
         block.deltas.forEach(delta);
         break;
       default:
+        this.besideText += tokensBesideText(block);
     }
-    if (block.type !== 'thinking') this.besideText += tokensBesideText(block);
     if (this.response.destroyed) throw new Ended('client_closed');
     this.event('content_block_stop', { index });
   }
