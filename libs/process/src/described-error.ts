@@ -36,6 +36,7 @@ const KIND = /^[a-z_]{1,40}_error$/;
 /** Errors whose messages this project writes, without any input of a client. */
 const OURS = new Set([
   'ModelFault',
+  'McpServerAway',
   'ProxyFault',
   'TokenFault',
   'StartFault',

@@ -1,7 +1,5 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
-import { ROOT } from '#process/root.js';
+import { version } from '#process/version.js';
 
 /** The metrics of this process. Names and labels are a contract with dashboards and alerts: see docs/operations/observability.md. */
 export const registry = new Registry();
@@ -21,10 +19,4 @@ export function measureProcess(): void {
     labelNames: ['version'],
     registers: [registry],
   }).set({ version: version() }, 1);
-}
-
-function version(): string {
-  const file = join(ROOT, 'package.json');
-  if (!existsSync(file)) return 'unknown';
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version?: string }).version ?? 'unknown';
 }
