@@ -23,6 +23,13 @@ module.exports = {
       to: { path: '@anthropic-ai/sdk' },
     },
     {
+      name: 'one-library-knows-the-mcp-client',
+      comment: 'It is loaded late, and its own transport has no bounds: libs/mcp sees to both.',
+      severity: 'error',
+      from: { path: '^dist/', pathNot: '^dist/libs/mcp/' },
+      to: { path: '@modelcontextprotocol/client' },
+    },
+    {
       name: 'the-stand-in-stands-alone',
       comment: 'The stand-in model must not pass because it shares code with what it stands in for.',
       severity: 'error',

@@ -65,7 +65,7 @@ describe('the build', () => {
     programs: [
       '.built-from',
       'launch.js',
-      ...['api', 'migrate', 'proxy', 'token', 'traces', 'worker'].flatMap(filesOf),
+      ...['api', 'mcp', 'migrate', 'proxy', 'token', 'traces', 'worker'].flatMap(filesOf),
     ].sort(),
     client: expect.any(Number),
     package: ['.built-from', 'client.tgz'],

@@ -7,6 +7,7 @@ import { ROOT } from '#process/root.js';
 const apart = [
   { name: 'traces-apart', id: /^#telemetry\/traces-sdk\.js$/, file: './traces.js' },
   { name: 'proxy-apart', id: /^\.\/through-proxy\.js$/, file: './proxy.js' },
+  { name: 'mcp-apart', id: /^\.\/mcp-sdk\.js$/, file: './mcp.js' },
 ].map(({ name, id, file }) => ({
   name,
   resolveId: { filter: { id }, handler: () => ({ id: file, external: true }) },

@@ -13,6 +13,8 @@ const PROGRAMS = {
   traces: 'dist/libs/telemetry/src/traces-sdk.js',
   // Read by a worker only if a proxy is on the way to the model. It is a megabyte, too.
   proxy: 'dist/apps/worker/src/model/through-proxy.js',
+  // Read by API and worker only if there are MCP servers. It is most of a megabyte.
+  mcp: 'dist/libs/mcp/src/mcp-sdk.js',
 };
 
 /** Packages whose files the programs read. They must be in `node_modules` beside the programs. */
