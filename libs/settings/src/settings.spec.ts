@@ -47,6 +47,7 @@ describe('settings', () => {
         idleMs: 60_000,
         totalMs: 600_000,
       },
+      tools: { secrets: [], callsAtOnce: 64, example: true },
       workerConcurrency: 50,
       workerDrainMs: 8_000,
       limits: {
@@ -119,6 +120,10 @@ describe('settings', () => {
     ['ANTHROPIC_BASE_URL', 'ftp://api.anthropic.com'],
     ['ANTHROPIC_AUTH_HEADER', 'both'],
     ['JWT_SECRET', 'short'],
+    ['TOOLS_SECRET', 'whsec_short'],
+    ['TOOLS_EXAMPLE', 'yes'],
+    ['TOOL_CALLS_AT_ONCE', '0'],
+    ['TOOL_CALLS_AT_ONCE', '1001'],
   ])('%s=%s is refused by name', (name, value) => {
     const faults = faultsOf('start', { ...enough, [name]: value });
     expect(faults).toHaveLength(1);

@@ -6,6 +6,7 @@ import { type ModelProxy, readModelProxy } from './model-proxy.js';
 import { readOrigins } from './origins.js';
 import { parseRedisUrl } from './redis-address.js';
 import { readTokenClaims, readTokenKeys, type TokenClaimSettings, type TokenKeySettings } from './token-settings.js';
+import { readToolsSecrets } from './tools-secrets.js';
 
 /** Every setting of the two apps, parsed once at start. Nothing else reads the environment. */
 export interface Settings {
@@ -48,6 +49,15 @@ export interface Settings {
     readonly idleMs: number;
     /** Longest call, in milliseconds. */
     readonly totalMs: number;
+  };
+  /** How a worker runs tools on other servers. */
+  readonly tools: {
+    /** Secrets that sign the requests, each as `whsec_<base64>`; all of them sign. None: tools that a worker runs with `POST` are not available. */
+    readonly secrets: readonly string[];
+    /** Calls of tools that one worker has open at once. */
+    readonly callsAtOnce: number;
+    /** Whether `npm start` also starts the example tool server. */
+    readonly example: boolean;
   };
   readonly workerConcurrency: number;
   /** How long the attempts of a stopping worker may go on, in milliseconds. */
@@ -99,7 +109,8 @@ const OF_ONE: readonly (readonly [Program, RegExp])[] = [
     /^(PORT|METRICS_PORT|MAX_CONNECTIONS|KEEP_ALIVE_SECONDS|LONGEST_WAIT_SECONDS|CORS_ORIGINS|PLAYGROUND|ASSISTANTS_FILE)$/,
   ],
   ['api', /^(JWT_\w+|USER_\w+|UNFINISHED_TURNS)$/],
-  ['worker', /^(WORKER_\w+|ANTHROPIC_\w+|MODEL_\w+)$/],
+  ['worker', /^(WORKER_\w+|ANTHROPIC_\w+|MODEL_\w+|TOOL_CALLS_AT_ONCE)$/],
+  ['start', /^TOOLS_EXAMPLE$/],
 ];
 const OF_MIGRATE = new Set(['DATABASE_URL', 'REDIS_URL', 'NODE_ENV']);
 
@@ -246,6 +257,11 @@ export function readSettings(app: Program, env: NodeJS.ProcessEnv = process.env)
       proxy,
       idleMs: integer('MODEL_IDLE_SECONDS', 60, 1, 600) * 1_000,
       totalMs: integer('MODEL_TOTAL_SECONDS', 600, 1, 3_600) * 1_000,
+    },
+    tools: {
+      secrets: readToolsSecrets(production, text, faults),
+      callsAtOnce: integer('TOOL_CALLS_AT_ONCE', 64, 1, 1_000),
+      example: isOn('TOOLS_EXAMPLE', true),
     },
     workerConcurrency: integer('WORKER_CONCURRENCY', 50, 1, 5000),
     workerDrainMs: integer('WORKER_DRAIN_SECONDS', production ? 120 : 8, 0, 3_600) * 1_000,
