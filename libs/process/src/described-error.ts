@@ -39,6 +39,7 @@ const OURS = new Set([
   'McpServerAway',
   'ProxyFault',
   'TokenFault',
+  'NoAnswer',
   'StartFault',
   'SettingsError',
   'PendingMigrationsError',

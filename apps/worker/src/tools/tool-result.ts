@@ -1,27 +1,30 @@
-/** The model's call of a tool. */
-export interface ToolCallRequest {
-  readonly callId: string;
-  readonly userId: string;
-  readonly chatId: string;
-  readonly jobId: string;
-  readonly assistant: string;
-  readonly input: Readonly<Record<string, unknown>>;
-  readonly traceparent: string | null;
-}
-
-/** What the model gets. */
+/** What the model gets as the result of a call. */
 export interface ToolResult {
+  /** Well-formed text without NUL, which PostgreSQL can store; never empty when a tool has answered. */
   readonly content: string;
+  /** The call failed, and the content says why. */
   readonly isError: boolean;
 }
 
-/** A result of at most `maxBytes` bytes of UTF-8. A longer text is cut, and says so. */
-export function boundedResult(text: string, isError: boolean, maxBytes: number): ToolResult {
+/**
+ * Makes a result of any text. A text longer than `maxBytes` bytes of UTF-8 is cut after a whole character, and its last line says so; that
+ * line counts within `maxBytes`.
+ *
+ * @param isPart the text is only the beginning of a longer one, whose length is not known
+ */
+export function boundedResult(text: string, isError: boolean, maxBytes: number, isPart = false): ToolResult {
+  const content = text.replaceAll('\0', '').toWellFormed();
+  const bytes = Buffer.byteLength(content);
+  if (bytes <= maxBytes && !isPart) return { content, isError };
+  const line = `\n[This result was cut: it was ${isPart ? 'more than ' : ''}${bytes} bytes long.]`;
+  return { content: (firstBytes(content, maxBytes - line.length) + line).slice(-maxBytes), isError };
+}
+
+/** The longest beginning of a well-formed text that takes at most `most` bytes of UTF-8. */
+function firstBytes(text: string, most: number): string {
   const bytes = Buffer.from(text);
-  if (bytes.byteLength <= maxBytes) return { content: text, isError };
-  const note = '\n[The rest is left out: the result is too long.]';
-  let end = Math.max(0, maxBytes - Buffer.byteLength(note));
-  // Not within a character.
-  while (end > 0 && ((bytes[end] ?? 0) & 0xc0) === 0x80) end -= 1;
-  return { content: bytes.subarray(0, end).toString() + note, isError };
+  let end = Math.max(0, Math.min(most, bytes.length));
+  // Bytes 10xxxxxx continue a character.
+  while (end > 0 && end < bytes.length && ((bytes[end] ?? 0) & 0xc0) === 0x80) end -= 1;
+  return bytes.toString('utf8', 0, end);
 }
