@@ -8,6 +8,7 @@ import { type EmbeddedPostgres, refuseAnothersData, startEmbeddedPostgres } from
 import { signToken } from './sign-token.js';
 import { leaveAddress } from './start/address.js';
 import { banner } from './start/banner.js';
+import { toolsEnv } from './start/example-tools.js';
 import { Parts } from './start/parts.js';
 import { plainly } from './start/plainly.js';
 import { claimPorts } from './start/ports.js';
@@ -148,12 +149,16 @@ async function start(): Promise<void> {
     { PORT: settings.port, WORKER_PORT: settings.workerPort, METRICS_PORT: settings.metricsPort },
     host,
   );
-  const model = await modelSettings();
+  const [model, tools] = await Promise.all([
+    modelSettings(),
+    toolsEnv(parts, settings, dataDir, setting('EXAMPLE_TOOLS_URL')),
+  ]);
   await parts.run('bin/migrate.js', database);
   if (stopping) return;
 
   const env = {
     ...database,
+    ...tools,
     PORT: String(PORT),
     WORKER_PORT: String(WORKER_PORT),
     METRICS_PORT: METRICS_PORT === undefined ? 'off' : String(METRICS_PORT),
@@ -181,6 +186,7 @@ async function start(): Promise<void> {
       embeddedData: postgres && (postgres.place.startsWith(resolve(dataDir)) ? dataDir : postgres.place),
       queue: settings.redisUrl === undefined ? 'postgres' : health.checks.queue === 'ok' ? 'redis' : 'away',
       model: model['ANTHROPIC_BASE_URL'] ? 'stand-in' : (settings.model.baseUrl ?? MODEL_ADDRESS),
+      tools: tools.EXAMPLE_TOOLS_URL,
       ms: Date.now() - began,
     }),
   );

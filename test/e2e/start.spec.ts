@@ -6,6 +6,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { Webhook } from 'standardwebhooks';
 import { Client } from '../support/client.js';
 import { has, type RunningProcess, runningProcesses } from '../support/machine.js';
 import { until } from '../support/until.js';
@@ -69,7 +70,7 @@ describe('npm start', () => {
   };
   const gone = async (children: { pid: number }[]): Promise<void> => {
     const pids = children.map(({ pid }) => pid);
-    expect(pids).toHaveLength(4); // PostgreSQL's guard, the stand-in model, the API, the worker
+    expect(pids).toHaveLength(5); // PostgreSQL's guard, the stand-in model, the example tools, the API, the worker
     await until(
       async () => !(await runningProcesses()).some(({ pid, line }) => pids.includes(pid) || line.includes(dataDir)),
       'the end of every process',
@@ -88,6 +89,19 @@ describe('npm start', () => {
     const chat = await demo.chat();
     const turn = await demo.turn(chat.id, '¿Cómo reinstalo el software?');
     expect([turn.status, turn.body.assistant_message.role]).toEqual([200, 'assistant']);
+
+    // The example tools run, for whoever signs.
+    const tools = /Tools +EXAMPLE: .* at (\S+)/.exec(first.output())?.[1] ?? '';
+    expect((await fetch(`${tools}/opening_hours`, { method: 'POST', body: '{}' })).status).toBe(401);
+    const secret = await readFile(join(dataDir, 'tools-secret'), 'utf8');
+    const body = '{"call_id":"call-1","name":"opening_hours","input":{}}';
+    const now = new Date();
+    const headers = {
+      'webhook-id': 'call-1',
+      'webhook-timestamp': String(Math.floor(now.getTime() / 1_000)),
+      'webhook-signature': new Webhook(secret).sign('call-1', now, body),
+    };
+    expect((await fetch(`${tools}/opening_hours`, { method: 'POST', headers, body })).status).toBe(200);
 
     const second = start();
     expect(await second.ended()).toBe(1);

@@ -13,6 +13,8 @@ export interface BannerFacts {
   readonly queue: 'postgres' | 'redis' | 'away';
   /** `stand-in`, or the address of the model's API. */
   readonly model: string;
+  /** The address of the example tool server; undefined: it does not run here. */
+  readonly tools: string | undefined;
   readonly ms: number;
 }
 
@@ -31,6 +33,10 @@ export function banner(facts: BannerFacts): string {
     facts.model === 'stand-in'
       ? 'STAND-IN: it answers, and is no real model. Set ANTHROPIC_API_KEY for one'
       : `real, at ${facts.model}`;
+  const tools =
+    facts.tools === undefined
+      ? ''
+      : `\n    Tools        EXAMPLE: the made-up shop of examples/tool-server, at ${facts.tools}`;
   return `
   Rejoinder ${facts.version} is ready (${(facts.ms / 1000).toFixed(1)} s)
 
@@ -42,7 +48,7 @@ export function banner(facts: BannerFacts): string {
 
     Database     ${database}
     Queue        ${queue}
-    Model        ${model}
+    Model        ${model}${tools}
 
 ${invitation(facts)}
   Ctrl-C stops everything.

@@ -9,7 +9,12 @@ export function developmentSecret(dataDir: string): string {
 
 /** The secret that signs requests to tools if none is set and `npm start` runs: kept under DATA_DIR, in the form of `TOOLS_SECRET`. */
 export function developmentToolsSecret(dataDir: string): string {
-  return keptSecret(dataDir, 'tools-secret', () => `whsec_${randomBytes(32).toString('base64')}`);
+  return keptSecret(dataDir, 'tools-secret', newToolsSecret);
+}
+
+/** A new secret in the form of `TOOLS_SECRET`. */
+export function newToolsSecret(): string {
+  return `whsec_${randomBytes(32).toString('base64')}`;
 }
 
 /**
