@@ -1,20 +1,12 @@
-import { once } from 'node:events';
-import { Worker } from 'node:worker_threads';
+import { join } from 'node:path';
+import { outside } from './outside.js';
 
-/** The time between two steps, in milliseconds, and how many times the longest step is added to a promise. */
-const EVERY_MS = 100;
+const { EVERY_MS, watch, unwatch, lastBegun } = await outside<typeof import('./steps-of-work.js')>(
+  join(import.meta.dirname, 'steps-of-work.js'),
+);
+
+/** How many times the longest step is added to a promise. */
 const GRANTED = 50;
-
-/**
- * Works for two milliseconds at each message, on a thread of its own, so that the tested code slows it down only by using up the machine.
- */
-const STEP = `
-  const { parentPort } = require('node:worker_threads');
-  parentPort.on('message', () => {
-    let n = 1;
-    for (let i = 0; i < 100_000; i += 1) n = (n * 48_271) % 2_147_483_647;
-    parentPort.postMessage(n);
-  });`;
 
 /**
  * Measures how slow the machine is while a test waits. The service's promises in seconds assume a machine that runs. A test shares its
@@ -23,22 +15,19 @@ const STEP = `
  * a very slow one.
  */
 export class Pace {
-  private readonly worker = new Worker(STEP, { eval: true });
-  private begun = 0;
+  private readonly begun = performance.now();
   private longest = 0;
-  private timer: NodeJS.Timeout | undefined;
   private ended = false;
+  private readonly taken = (begun: number): void => {
+    this.longest = Math.max(this.longest, this.since(begun));
+  };
 
   private constructor() {}
 
-  /** Begins to measure, once the thread of the steps has started. */
+  /** Begins to measure. */
   static async watch(): Promise<Pace> {
     const pace = new Pace();
-    pace.worker.postMessage(undefined);
-    await once(pace.worker, 'message');
-    pace.worker.unref();
-    pace.worker.on('message', () => pace.taken());
-    pace.step();
+    await watch(pace.taken);
     return pace;
   }
 
@@ -46,22 +35,15 @@ export class Pace {
   bound(ms: number): number {
     if (!this.ended) {
       this.ended = true;
-      clearTimeout(this.timer);
-      void this.worker.terminate();
+      unwatch(this.taken);
       // The current step has already taken this long.
-      this.longest = Math.max(this.longest, performance.now() - this.begun - EVERY_MS);
+      this.longest = Math.max(this.longest, this.since(lastBegun()) - EVERY_MS);
     }
     return ms + GRANTED * this.longest;
   }
 
-  private step(): void {
-    this.begun = performance.now();
-    this.worker.postMessage(undefined);
-  }
-
-  private taken(): void {
-    if (this.ended) return;
-    this.longest = Math.max(this.longest, performance.now() - this.begun);
-    this.timer = setTimeout(() => this.step(), EVERY_MS).unref();
+  /** The part of a step that has passed since the measurement began, in milliseconds. */
+  private since(begun: number): number {
+    return performance.now() - Math.max(begun, this.begun);
   }
 }
