@@ -1,13 +1,18 @@
 import { createSecretKey } from 'node:crypto';
-import jwt from 'jsonwebtoken';
+import { createRequire } from 'node:module';
 import pg from 'pg';
 import { Client } from './client.js';
 import { freshDatabase } from './database.js';
 import { ModelStub } from './model-stub.js';
+import { outside } from './outside.js';
 import { type OwnPostgres, startOwnPostgres } from './own-postgres.js';
 import { type App, startProcess } from './processes.js';
 import { type RedisServer, startRedis } from './redis.js';
 import { anyPort } from './steady-port.js';
+
+type Jwt = typeof import('jsonwebtoken');
+
+const { default: jwt } = await outside<{ default: Jwt }>(createRequire(import.meta.url).resolve('jsonwebtoken'));
 
 export const SECRET = 'a secret for tests that is long enough';
 
