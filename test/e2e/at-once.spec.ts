@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { PoolClient } from 'pg';
+import { borrowStack } from '../support/borrow-stack.js';
 import type { Answer } from '../support/client.js';
 import type { App } from '../support/processes.js';
-import { type Stack, startStack, tokenFor } from '../support/stack.js';
+import { type Stack, tokenFor } from '../support/stack.js';
 import { Client } from '../support/client.js';
 import { until } from '../support/until.js';
 
@@ -12,7 +13,7 @@ describe('requests at once', () => {
   /** A second API, because within one, requests that lock the same chat wait for each other before they reach PostgreSQL. */
   let other: App;
   beforeAll(async () => {
-    stack = await startStack({ workers: 0 });
+    stack = await borrowStack({ ownWorkers: 0 });
     other = await stack.startApi();
   });
   afterAll(() => stack.stop());

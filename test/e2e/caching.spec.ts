@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { borrowStack } from '../support/borrow-stack.js';
 import { Client, contract } from '../support/client.js';
 import type { ContractOperation } from '../support/contract.js';
-import { type Stack, startStack, tokenFor } from '../support/stack.js';
+import { type Stack, tokenFor } from '../support/stack.js';
 import { exactAnswer } from '../support/exact-answer.js';
 import { wire } from '../support/wire.js';
 
@@ -15,7 +16,7 @@ describe('caching', () => {
   let job: string;
   let receipt: string;
   beforeAll(async () => {
-    stack = await startStack({ workers: 0 });
+    stack = await borrowStack({ ownWorkers: 0 });
     // An operator, who also is an ordinary user.
     ana = new Client(stack.api.url, tokenFor('ana', { scope: 'admin' }));
     chat = (await ana.chat()).id;

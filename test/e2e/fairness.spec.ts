@@ -1,12 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { borrowStack } from '../support/borrow-stack.js';
 import { manyChats } from '../support/many-chats.js';
-import { type Stack, startStack } from '../support/stack.js';
+import type { Stack } from '../support/stack.js';
 import { stopSound } from '../support/sweep.js';
 
 describe('workers are shared among users', () => {
   let stack: Stack;
   beforeAll(async () => {
-    stack = await startStack({ env: { WORKER_CONCURRENCY: '1' } });
+    stack = await borrowStack({ ownWorkers: 1, workerEnv: { WORKER_CONCURRENCY: '1' } });
   });
   afterAll(() => stopSound(stack));
 

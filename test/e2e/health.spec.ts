@@ -2,10 +2,11 @@ import { connect } from 'node:net';
 import { isDeepStrictEqual } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { timeLimit } from '#process/time-limit.js';
+import { borrowStack } from '../support/borrow-stack.js';
 import { Client } from '../support/client.js';
 import { onServer } from '../support/database.js';
 import { metricsOf } from '../support/figures.js';
-import { type Stack, startStack, tokenFor } from '../support/stack.js';
+import { type Stack, tokenFor } from '../support/stack.js';
 import { until } from '../support/until.js';
 
 /** Faults that an operator mends. */
@@ -14,7 +15,7 @@ const CODES = ['model_unauthorized', 'model_budget', 'model_misconfigured'];
 describe('health, on the API’s port and on the worker’s', () => {
   let stack: Stack;
   beforeAll(async () => {
-    stack = await startStack();
+    stack = await borrowStack({ ownWorkers: 1 });
   });
   afterAll(() => stack.stop());
 

@@ -1,7 +1,8 @@
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { borrowStack } from '../support/borrow-stack.js';
 import { type Client } from '../support/client.js';
-import { type Stack, startStack } from '../support/stack.js';
+import type { Stack } from '../support/stack.js';
 
 const deep = (depth: number): string => '['.repeat(depth) + ']'.repeat(depth);
 const bytes = (...inside: number[]): Uint8Array =>
@@ -12,7 +13,7 @@ describe('a body', () => {
   let ana: Client;
   let chatId: string;
   beforeAll(async () => {
-    stack = await startStack({ workers: 0 });
+    stack = await borrowStack({ ownWorkers: 0 });
     ana = stack.as('ana');
     chatId = (await ana.chat()).id;
   });

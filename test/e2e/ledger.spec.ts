@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { borrowStack } from '../support/borrow-stack.js';
 import type { Client } from '../support/client.js';
 import { openStream } from '../support/events.js';
 import { type LedgerLine, ledgerOf } from '../support/ledger.js';
@@ -11,7 +12,7 @@ const LONG = Array.from({ length: 250 }, (_, n) => `piece number ${n} of it `.pa
 describe('the ledger', () => {
   let stack: Stack;
   beforeAll(async () => {
-    stack = await startStack({ env: { MODEL_IDLE_SECONDS: '2' } });
+    stack = await borrowStack({ ownWorkers: 1, workerEnv: { MODEL_IDLE_SECONDS: '2' } });
   });
   afterAll(() => stack.stop());
 

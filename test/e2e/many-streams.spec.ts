@@ -2,14 +2,15 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { borrowStack } from '../support/borrow-stack.js';
 import { collect, openStream, textOf } from '../support/events.js';
-import { type Stack, startStack, tokenFor } from '../support/stack.js';
+import { type Stack, tokenFor } from '../support/stack.js';
 import { until } from '../support/until.js';
 
 describe('many streams', () => {
   let stack: Stack;
   beforeAll(async () => {
-    stack = await startStack();
+    stack = await borrowStack();
   });
   afterAll(() => stack.stop());
 

@@ -2,9 +2,10 @@ import { once } from 'node:events';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { borrowStack } from '../support/borrow-stack.js';
 import { metricsOf } from '../support/figures.js';
 import type { App } from '../support/processes.js';
-import { type Stack, startStack } from '../support/stack.js';
+import type { Stack } from '../support/stack.js';
 import { until } from '../support/until.js';
 
 const MODELS = [
@@ -26,7 +27,7 @@ describe('the check of the models', () => {
   let answer: (response: ServerResponse) => void;
   let asked: { path: string; key: unknown }[];
   beforeAll(async () => {
-    stack = await startStack({ workers: 0 });
+    stack = await borrowStack({ ownWorkers: 0 });
     server = createServer((request, response) => {
       asked.push({ path: request.url ?? '', key: request.headers.authorization });
       answer(response);

@@ -1,9 +1,10 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { borrowStack } from '../support/borrow-stack.js';
 import { Collector } from '../support/collector.js';
 import type { App } from '../support/processes.js';
 import { Proxy } from '../support/proxy.js';
 import { MODEL_CERTIFICATE, RecordingModel } from '../support/recording-model.js';
-import { type Stack, startStack } from '../support/stack.js';
+import type { Stack } from '../support/stack.js';
 import { steadyPort } from '../support/steady-port.js';
 import { until } from '../support/until.js';
 
@@ -38,7 +39,7 @@ describe('the worker’s connection to the model', () => {
   let proxies: Proxy[] = [];
   let workers: App[] = [];
   beforeAll(async () => {
-    stack = await startStack({ workers: 0 });
+    stack = await borrowStack({ ownWorkers: 0 });
   });
   afterAll(() => stack?.stop());
   afterEach(async () => {

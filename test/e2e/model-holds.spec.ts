@@ -1,8 +1,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { borrowStack } from '../support/borrow-stack.js';
 import { Client } from '../support/client.js';
 import { metricsOf } from '../support/figures.js';
 import { ledgerOf } from '../support/ledger.js';
-import { type Stack, startStack, tokenFor } from '../support/stack.js';
+import { type Stack, tokenFor } from '../support/stack.js';
 import { stopSound } from '../support/sweep.js';
 import { until } from '../support/until.js';
 
@@ -22,7 +23,7 @@ describe('while an operator has to act', () => {
   let stack: Stack;
   let ops: Client;
   beforeAll(async () => {
-    stack = await startStack();
+    stack = await borrowStack({ ownWorkers: 1 });
     ops = new Client(stack.api.url, tokenFor('ops', { scope: 'admin' }));
   });
   afterAll(() => stopSound(stack));

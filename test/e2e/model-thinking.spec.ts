@@ -1,12 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { borrowStack } from '../support/borrow-stack.js';
 import { collect, openStream, textOf } from '../support/events.js';
 import { ledgerOf } from '../support/ledger.js';
-import { type Stack, startStack, tokenFor } from '../support/stack.js';
+import { type Stack, tokenFor } from '../support/stack.js';
 
 describe('a model that thinks, searches and pauses', () => {
   let stack: Stack;
   beforeAll(async () => {
-    stack = await startStack({ env: { MODEL_IDLE_SECONDS: '2', MODEL_TOTAL_SECONDS: '20' } });
+    stack = await borrowStack({ ownWorkers: 1, workerEnv: { MODEL_IDLE_SECONDS: '2', MODEL_TOTAL_SECONDS: '20' } });
   });
   afterAll(() => stack.stop());
 

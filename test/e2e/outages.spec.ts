@@ -1,15 +1,16 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { borrowStack } from '../support/borrow-stack.js';
 import { onServer } from '../support/database.js';
 import { Pace } from '../support/pace.js';
 import { onQueue } from '../support/queue.js';
-import { type Stack, startStack } from '../support/stack.js';
+import type { Stack } from '../support/stack.js';
 import { until } from '../support/until.js';
 
 describe('when a store fails', () => {
   let stack: Stack;
   beforeAll(async () => {
-    stack = await startStack();
+    stack = await borrowStack({ ownWorkers: 1 });
   });
   afterAll(() => stack.stop());
 

@@ -3,9 +3,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { request } from 'node:http';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { borrowStack } from '../support/borrow-stack.js';
 import { contract } from '../support/client.js';
 import type { App } from '../support/processes.js';
-import { type Stack, startStack } from '../support/stack.js';
+import type { Stack } from '../support/stack.js';
 
 describe('the served playground', () => {
   let stack: Stack;
@@ -14,7 +15,7 @@ describe('the served playground', () => {
   let open: App;
   beforeAll(async () => {
     dataDir = await mkdtemp(join(tmpdir(), 'rejoinder-playground-'));
-    stack = await startStack({ workers: 0 });
+    stack = await borrowStack({ ownWorkers: 0 });
     open = await stack.startApi({ JWT_SECRET: '', DATA_DIR: dataDir });
   });
   afterAll(async () => {

@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { readFileSync } from 'node:fs';
+import { borrowStack } from '../support/borrow-stack.js';
 import { Client } from '../support/client.js';
 import { KeyServer, newKey, signedBy, type SigningKey, tokenOf } from '../support/key-server.js';
 import type { App } from '../support/processes.js';
-import { type Stack, startStack } from '../support/stack.js';
+import type { Stack } from '../support/stack.js';
 
 interface Provider {
   /** The provider's key, and its entry in the provider's set. */
@@ -201,7 +202,7 @@ describe('the settings for an identity provider', () => {
   beforeAll(async () => {
     keys.keys = Object.values(PROVIDERS).map(({ key, jwk }) => ({ ...key.jwk, ...jwk }));
     await keys.start();
-    stack = await startStack({ workers: 0 });
+    stack = await borrowStack({ ownWorkers: 0 });
     await Promise.all(
       settingsInThePage().map(async ([name, settings]) => {
         // A test cannot ask the providers' own addresses.

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { borrowStack } from '../support/borrow-stack.js';
 import type { App } from '../support/processes.js';
 import { collect, openStream, type OpenedStream, type StreamEvent, textOf } from '../support/events.js';
-import { type Stack, startStack, tokenFor } from '../support/stack.js';
+import { type Stack, tokenFor } from '../support/stack.js';
 
 const names = (events: readonly StreamEvent[]): string[] =>
   events.map(({ event, data }) => (event === 'job' ? `job ${data.status}` : event));
@@ -11,7 +12,7 @@ describe('a stream of events', () => {
   let stack: Stack;
   let other: App;
   beforeAll(async () => {
-    stack = await startStack();
+    stack = await borrowStack({ ownWorkers: 1 });
     other = await stack.startApi();
   });
   afterAll(() => stack.stop());

@@ -1,10 +1,11 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { components } from '#contract/openapi.gen.js';
+import { borrowStack } from '../support/borrow-stack.js';
 import { ledgerOf } from '../support/ledger.js';
 import { Pace } from '../support/pace.js';
 import type { App } from '../support/processes.js';
-import { type Stack, startStack } from '../support/stack.js';
+import type { Stack } from '../support/stack.js';
 import { stopSound } from '../support/sweep.js';
 import { until } from '../support/until.js';
 
@@ -20,7 +21,7 @@ describe('a worker', () => {
   /** The jobs by the text of their turns. Each turn belongs to a user of the same name. */
   const jobs = new Map<string, string>();
   beforeAll(async () => {
-    stack = await startStack();
+    stack = await borrowStack({ ownWorkers: 1 });
   });
   afterAll(() => stopSound(stack));
 

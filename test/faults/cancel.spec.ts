@@ -1,10 +1,11 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { borrowStack } from '../support/borrow-stack.js';
 import type { StreamEvent } from '../support/events.js';
 import { openStream } from '../support/events.js';
 import { ledgerOf } from '../support/ledger.js';
 import { Pace } from '../support/pace.js';
-import { type Stack, startStack, tokenFor } from '../support/stack.js';
+import { type Stack, tokenFor } from '../support/stack.js';
 import { stopSound } from '../support/sweep.js';
 import { until } from '../support/until.js';
 
@@ -13,7 +14,7 @@ const ENDLESS = { pieces: Array.from({ length: 2_000 }, (_, n) => `piece ${n} `)
 describe('a cancel', () => {
   let stack: Stack;
   beforeAll(async () => {
-    stack = await startStack({ workers: 2 });
+    stack = await borrowStack({ ownWorkers: 2 });
   });
   afterAll(() => stopSound(stack));
 

@@ -1,7 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { borrowStack } from '../support/borrow-stack.js';
 import { onQueue } from '../support/queue.js';
-import { type Stack, startStack } from '../support/stack.js';
+import type { Stack } from '../support/stack.js';
 import { stopSound } from '../support/sweep.js';
 import { until } from '../support/until.js';
 
@@ -13,7 +14,7 @@ const OUTAGE_MS = 6_000;
 describe('an outage of the model', () => {
   let stack: Stack;
   beforeAll(async () => {
-    stack = await startStack();
+    stack = await borrowStack({ ownWorkers: 1 });
   });
   afterAll(() => stopSound(stack));
 

@@ -4,9 +4,10 @@ import { DataSource } from 'typeorm';
 import { dataSourceOptions } from '#database/data-source.js';
 import { newId } from '#database/ids.js';
 import { acceptTurn } from '#jobs/accept.js';
+import { borrowStack } from '../support/borrow-stack.js';
 import { Pace } from '../support/pace.js';
 import { onQueue, takeTicket } from '../support/queue.js';
-import { type Stack, startStack } from '../support/stack.js';
+import type { Stack } from '../support/stack.js';
 import { stopSound } from '../support/sweep.js';
 import { until } from '../support/until.js';
 
@@ -15,7 +16,7 @@ const onRedis = process.env['TEST_QUEUE'] === 'redis' ? it : it.skip;
 describe('workers find in the database what the queue has lost', () => {
   let stack: Stack;
   beforeAll(async () => {
-    stack = await startStack();
+    stack = await borrowStack({ ownWorkers: 1 });
   });
   afterAll(() => stopSound(stack));
 

@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { freePort } from '../../tools/free-port.js';
+import { borrowStack } from '../support/borrow-stack.js';
 import type { Answer } from '../support/client.js';
 import { ledgerOf } from '../support/ledger.js';
 import { ModelStub, type SeenCall } from '../support/model-stub.js';
-import { type Stack, startStack } from '../support/stack.js';
+import type { Stack } from '../support/stack.js';
 import { expectSound } from '../support/sweep.js';
 import { until } from '../support/until.js';
 
@@ -93,7 +94,7 @@ describe('when the model fails', () => {
   const seenElsewhere: SeenCall[] = [];
   let spent: Promise<Answer>;
   beforeAll(async () => {
-    stack = await startStack({ env: { MODEL_IDLE_SECONDS: '1', MODEL_TOTAL_SECONDS: '3' } });
+    stack = await borrowStack({ ownWorkers: 1, workerEnv: { MODEL_IDLE_SECONDS: '1', MODEL_TOTAL_SECONDS: '3' } });
     // Begun here, because five attempts take long, and the other tests need not wait for it.
     await stack.model.script('never any good', { status: 529, error_type: 'overloaded_error' });
     const user = stack.as('spent');

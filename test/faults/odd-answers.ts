@@ -1,8 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { borrowStack } from '../support/borrow-stack.js';
 import type { Client } from '../support/client.js';
 import { Pace } from '../support/pace.js';
-import { type Stack, startStack } from '../support/stack.js';
+import type { Stack } from '../support/stack.js';
 import { stopSound } from '../support/sweep.js';
 import { until } from '../support/until.js';
 
@@ -200,20 +201,24 @@ function tests(workers: 1 | 2): void {
   const kinds = workers === 1 ? ODD : ODD.filter(({ attempts }) => attempts > 1);
   let stack: Stack;
   beforeAll(async () => {
-    stack = await startStack({ workers, env: { MODEL_IDLE_SECONDS: '3', MODEL_TOTAL_SECONDS: '10' } });
+    stack = await borrowStack({
+      ownWorkers: workers,
+      workerEnv: { MODEL_IDLE_SECONDS: '3', MODEL_TOTAL_SECONDS: '10' },
+    });
   });
   afterAll(() => stopSound(stack));
 
   /**
-   * Seven turns of one user, and thirty of thirty users. They are all under way before the first has ended. Those of many users are accepted
-   * ten at a time: the test is about accepted turns, and a slow machine refuses five hundred requests at once.
+   * Seven turns of one user, and fifteen of fifteen users: three times as many as open a circuit, and of all kinds more than the workers
+   * have slots. They are all under way before the first has ended. Those of many users are accepted five at a time: the test is about
+   * accepted turns, and a slow machine refuses hundreds of requests at once.
    */
   const send = async (name: string): Promise<{ user: Client; id: string }[]> => {
     const one = stack.as(`one ${name}`);
     const sent: { user: Client; id: string }[] = [];
     for (let n = 0; n < 7; n++) sent.push({ user: one, id: await oneOfSeveral(one, `${name}: one, ${n}.`) });
-    for (let from = 0; from < 30; from += 10) {
-      const several = Array.from({ length: 10 }, async (_, n) => {
+    for (let from = 0; from < 15; from += 5) {
+      const several = Array.from({ length: 5 }, async (_, n) => {
         const user = stack.as(`several ${name} ${from + n}`);
         return { user, id: (await turnOf(user, `${name}: several, ${from + n}.`)).id };
       });

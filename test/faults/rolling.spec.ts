@@ -1,9 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { borrowStack } from '../support/borrow-stack.js';
 import { expectSound } from '../support/sweep.js';
 import type { App } from '../support/processes.js';
-import { type Stack, startStack } from '../support/stack.js';
+import type { Stack } from '../support/stack.js';
 import { until } from '../support/until.js';
 import { untrue } from './chaos.js';
 import { at, Fleet } from './fleet.js';
@@ -11,8 +12,8 @@ import { STOP_MS } from './killer.js';
 import { type BrokenCall, Load } from './load.js';
 import { anySeed, Random } from './random.js';
 
-/** The time of load before the first stop, between two, and after the last, in milliseconds. */
-const BETWEEN_MS = 1_500;
+/** The time of load before the first stop, between two, and after the last, in milliseconds: all users have turns under way by then. */
+const BETWEEN_MS = 700;
 
 function inWords({ what, error, answered }: BrokenCall): string {
   const { code, message } = (error.cause ?? {}) as { code?: string; message?: string };
@@ -88,12 +89,13 @@ describe('replacing workers one after the other', () => {
   /** The length of a reply, in milliseconds, and its pieces. */
   const REPLY_MS = 4_000;
   const PIECES = 20;
-  const WORKERS = 4;
+  /** The shortest time between two replacements, in milliseconds. */
+  const APART_MS = 1_500;
   let stack: Stack;
   afterEach(() => stack?.stop());
 
-  const start = async (drainSeconds: string): Promise<void> => {
-    stack = await startStack({ workers: WORKERS, env: { WORKER_DRAIN_SECONDS: drainSeconds } });
+  const start = async (ownWorkers: number, drainSeconds: string): Promise<void> => {
+    stack = await borrowStack({ ownWorkers, workerEnv: { WORKER_DRAIN_SECONDS: drainSeconds } });
     await stack.model.script('long', { pieces: Array(PIECES).fill('word '), piece_delay_ms: REPLY_MS / PIECES });
   };
 
@@ -125,7 +127,7 @@ describe('replacing workers one after the other', () => {
   const allSucceeded = async (): Promise<boolean> => (await jobsNow()).every((status) => status === 'succeeded');
 
   it('pays for each long reply once, if a stopping worker may go on as long as a reply lasts', async () => {
-    await start('20');
+    await start(2, '20');
     for (const slot of [0, 1]) {
       await send(6);
       await replace(slot);
@@ -135,13 +137,13 @@ describe('replacing workers one after the other', () => {
   }, 60_000);
 
   it('again and again begins no long reply more than a few times, even if few end while their worker stops', async () => {
-    await start('1');
+    await start(4, '1');
     let outcomes: string[][] = [];
     // On a machine that is busy with something else all replies may have ended before the first worker is told to stop: then once more.
     for (let tries = 0; tries < 3 && !outcomes.flat().includes('handed_back'); tries++) {
       await send(8);
       for (let n = 0; n < 20 && !(await allSucceeded()); n++) {
-        await Promise.all([replace(n % WORKERS), pause(BETWEEN_MS)]);
+        await Promise.all([replace(n % stack.workers.length), pause(APART_MS)]);
       }
       expect(await allSucceeded()).toBe(true);
       outcomes = await calls();

@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { borrowStack } from '../support/borrow-stack.js';
 import { collect, openStream, type StreamEvent, textOf } from '../support/events.js';
 import { ledgerOf } from '../support/ledger.js';
 import { type SeenCall } from '../support/model-stub.js';
-import { type Stack, startStack, tokenFor } from '../support/stack.js';
+import { type Stack, tokenFor } from '../support/stack.js';
 import { stopSound } from '../support/sweep.js';
 import { until } from '../support/until.js';
 
@@ -24,7 +25,7 @@ const WHOLE = `${FIRST}\n\nIt is 42.`;
 describe('a turn of two steps', () => {
   let stack: Stack;
   beforeAll(async () => {
-    stack = await startStack({ env: { WORKER_DRAIN_SECONDS: '1' } });
+    stack = await borrowStack({ ownWorkers: 1, workerEnv: { WORKER_DRAIN_SECONDS: '1' } });
   });
   afterAll(() => stopSound(stack));
 

@@ -1,6 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import pg from 'pg';
 import { Client } from './client.js';
+import { onQueue } from './queue.js';
 import { type Stack, startStack, tokenFor } from './stack.js';
 
 /* This module is imported outside of Jest's test files, so its stacks live as long as the process that runs them one after the other. */
@@ -15,14 +16,17 @@ interface Lent {
   readonly stack: Stack;
   /** The rows of `KEPT` at the stack's start. */
   readonly kept: string;
+  /** Its processes at its start. */
+  readonly processes: readonly ChildProcess[];
 }
 
-const free: Lent[] = [];
+/** Those that nobody uses, by whether they have a worker. */
+const free = { worker: [] as Lent[], none: [] as Lent[] };
 const lent = new Map<Stack, Lent>();
 
 /** A stack without data, which an earlier file may have used. */
-export async function take(): Promise<Stack> {
-  const one = free.pop() ?? (await startOne());
+export async function take(kind: keyof typeof free): Promise<Stack> {
+  const one = free[kind].pop() ?? (await startOne(kind === 'worker' ? 1 : 0));
   lent.set(one.stack, one);
   return one.stack;
 }
@@ -31,30 +35,35 @@ export async function take(): Promise<Stack> {
 export async function giveBack(stack: Stack): Promise<void> {
   const one = lent.get(stack);
   lent.delete(stack);
-  const isClean = await cleaned(stack, one?.kept).catch(() => false);
-  if (one !== undefined && isClean) free.push(one);
+  const isClean = one !== undefined && (await cleaned(one).catch(() => false));
+  if (isClean) free[stack.workers.length > 0 ? 'worker' : 'none'].push(one);
   else await stack.stop();
 }
 
-async function startOne(): Promise<Lent> {
-  const stack = await startStack();
-  for (const { process: child } of processesOf(stack)) {
+async function startOne(workers: number): Promise<Lent> {
+  const stack = await startStack({ workers });
+  const processes = processesOf(stack);
+  for (const child of processes) {
     child.unref();
     for (const output of [child.stdout, child.stderr]) (output as { unref?(): void } | null)?.unref?.();
     process.once('exit', () => child.kill('SIGKILL'));
   }
-  return { stack, kept: await onDatabase(stack, keptRows) };
+  return { stack, kept: await onDatabase(stack, keptRows), processes };
 }
 
-const processesOf = ({ api, workers, model, redis }: Stack): { readonly process: ChildProcess }[] =>
-  [api, ...workers, model.app, redis].filter((one) => one !== undefined);
+const processesOf = ({ api, workers, model, redis }: Stack): ChildProcess[] =>
+  [api, ...workers, model.app, redis].filter((one) => one !== undefined).map(({ process: child }) => child);
 
-async function cleaned(stack: Stack, kept: string | undefined): Promise<boolean> {
-  if (processesOf(stack).some(({ process: child }) => child.exitCode !== null || child.signalCode !== null))
+async function cleaned({ stack, kept, processes }: Lent): Promise<boolean> {
+  // A Redis that was killed and started again is another process.
+  const now = processesOf(stack);
+  if (now.some((child, n) => child !== processes[n] || child.exitCode !== null || child.signalCode !== null))
     return false;
   await stack.model.reset();
   return onDatabase(stack, async (database) => {
     if (!(await endTurns(stack, database)) || (await keptRows(database)) !== kept) return false;
+    // No worker is there to take the tickets that are left.
+    if (stack.workers.length === 0) await onQueue(stack, (queue) => queue.obliterate({ force: true }));
     const { rows: tables } = await database.query<{ name: string }>(
       `SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public' AND NOT tablename = ANY($1)`,
       [KEPT],
