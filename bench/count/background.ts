@@ -20,7 +20,7 @@ const STATEMENTS: readonly RegExp[] = [
   /^SELECT slug, model, max_output_tokens AS "maxOutputTokens", thinking, effort FROM assistants\b/, // the check of the models
   // The reconciler, in the order of its statements.
   /^SELECT (?:id )?FROM jobs WHERE status = '(?:queued|running)' AND (?:available_at|lease_until) < now\(\)/,
-  /^WITH (?:expired|spent|orphan|due) AS/,
+  /^WITH (?:expired|spent|undecided|orphan|due) AS/,
   /\bFROM receipts\b/,
   /\bFROM chats WHERE user_id IS NULL\b/,
   /^DELETE FROM (?:callers|idempotency_keys|steps)\b/,

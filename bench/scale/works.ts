@@ -52,7 +52,15 @@ async function beat(manager: EntityManager, job: ClaimedJob | undefined): Promis
 }
 
 async function end(manager: EntityManager, job: ClaimedJob | undefined): Promise<void> {
-  const ended = { status: 'complete', stopReason: 'end_turn', stopDetails: null, steps: 0, leftOut: false } as const;
+  const ended = {
+    status: 'complete',
+    stopReason: 'end_turn',
+    stopDetails: null,
+    steps: 0,
+    lastText: '',
+    sources: null,
+    leftOut: false,
+  } as const;
   const reply = { content: 'Now this.', model: 'm', ...ended };
   const figures = { ...NO_FIGURES, inputTokens: 9, outputTokens: 9 };
   if (!job || !(await finish(manager, job.id, job.attempt, reply, figures))) throw new Error('The turn did not end.');

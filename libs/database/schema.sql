@@ -17,6 +17,7 @@ CREATE TABLE assistant_versions (
   max_output_tokens integer NOT NULL GENERATED ALWAYS AS (((definition ->> 'max_output_tokens'::text))::integer) STORED,
   prompt_bytes integer NOT NULL GENERATED ALWAYS AS (octet_length((definition ->> 'system_prompt'::text))) STORED,
   created_at timestamp(3) with time zone NOT NULL DEFAULT now(),
+  tool_bytes integer NOT NULL GENERATED ALWAYS AS (COALESCE(octet_length((definition ->> 'tools'::text)), 0)) STORED,
   CONSTRAINT assistant_versions_pkey PRIMARY KEY (slug, version),
   CONSTRAINT assistant_versions_slug_fkey FOREIGN KEY (slug) REFERENCES assistants(slug)
 );
@@ -34,6 +35,9 @@ CREATE TABLE assistants (
   retention_days integer,
   thinking text,
   effort text,
+  tools jsonb NOT NULL DEFAULT '[]'::jsonb,
+  max_steps smallint NOT NULL DEFAULT 16,
+  action_seconds integer NOT NULL DEFAULT 86400,
   CONSTRAINT assistants_pkey PRIMARY KEY (slug),
   CONSTRAINT assistants_effort_check CHECK ((effort = ANY (ARRAY['low'::text, 'medium'::text, 'high'::text, 'xhigh'::text, 'max'::text]))),
   CONSTRAINT assistants_max_output_tokens_check CHECK ((max_output_tokens > 0)),
@@ -144,13 +148,16 @@ CREATE TABLE jobs (
   step smallint NOT NULL DEFAULT 0,
   kept text NOT NULL DEFAULT ''::text,
   window_from_seq integer,
+  action_since timestamp(3) with time zone,
+  action_expires_at timestamp(3) with time zone,
+  waited_seconds integer NOT NULL DEFAULT 0,
   CONSTRAINT jobs_pkey PRIMARY KEY (id),
   CONSTRAINT jobs_attempts_check CHECK ((attempts >= 0)),
   CONSTRAINT jobs_attempts_left_check CHECK ((attempts_left >= 0)),
   CONSTRAINT jobs_failed_has_error CHECK (((status = 'failed'::text) = (error_code IS NOT NULL))),
   CONSTRAINT jobs_final_has_end CHECK (((status = ANY (ARRAY['succeeded'::text, 'failed'::text, 'canceled'::text])) = (finished_at IS NOT NULL))),
   CONSTRAINT jobs_running_has_lease CHECK (((status = 'running'::text) = (lease_until IS NOT NULL))),
-  CONSTRAINT jobs_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'running'::text, 'succeeded'::text, 'failed'::text, 'canceled'::text]))),
+  CONSTRAINT jobs_status_check CHECK (((status = ANY (ARRAY['queued'::text, 'running'::text, 'requires_action'::text, 'succeeded'::text, 'failed'::text, 'canceled'::text])) AND ((status = 'requires_action'::text) = (action_expires_at IS NOT NULL)))),
   CONSTRAINT jobs_type_check CHECK ((type = 'assistant-reply'::text)),
   CONSTRAINT jobs_chat_id_fkey FOREIGN KEY (chat_id) REFERENCES chats(id),
   CONSTRAINT jobs_user_message FOREIGN KEY (user_message_id) REFERENCES messages(id)
@@ -162,10 +169,11 @@ CREATE INDEX jobs_chat ON jobs USING btree (chat_id, id);
 CREATE INDEX jobs_due ON jobs USING btree (available_at) WHERE (status = 'queued'::text);
 CREATE INDEX jobs_failed ON jobs USING btree (created_at, id) WHERE (status = 'failed'::text);
 CREATE INDEX jobs_in_line ON jobs USING btree (round, id) WHERE ((status || ' line'::text) = 'queued line'::text);
-CREATE INDEX jobs_of_user ON jobs USING btree (user_id, round) WHERE ((status || ' user'::text) = ANY (ARRAY['queued user'::text, 'running user'::text]));
+CREATE INDEX jobs_of_user ON jobs USING btree (user_id, round) WHERE ((status || ' user'::text) = ANY (ARRAY['queued user'::text, 'running user'::text, 'requires_action user'::text]));
 CREATE UNIQUE INDEX jobs_one_unfinished ON jobs USING btree (chat_id) WHERE (finished_at IS NULL);
 CREATE INDEX jobs_running ON jobs USING btree (id) WHERE (status = 'running'::text);
 CREATE INDEX jobs_user_message_id ON jobs USING btree (user_message_id);
+CREATE INDEX jobs_waiting ON jobs USING btree (action_expires_at, id) WHERE (status = 'requires_action'::text);
 
 CREATE TABLE messages (
   id uuid NOT NULL,
@@ -269,6 +277,7 @@ CREATE TABLE steps (
   stop_reason text NOT NULL,
   text text NOT NULL,
   ends_at integer NOT NULL,
+  sources jsonb,
   CONSTRAINT steps_pkey PRIMARY KEY (job_id, step),
   CONSTRAINT steps_attempt_check CHECK ((attempt >= 1)),
   CONSTRAINT steps_ends_at_check CHECK ((ends_at >= 0)),
@@ -281,6 +290,33 @@ CREATE UNLOGGED TABLE stream_holders (
   alive_until timestamp with time zone NOT NULL,
   CONSTRAINT stream_holders_pkey PRIMARY KEY (process)
 );
+
+CREATE TABLE tool_calls (
+  id uuid NOT NULL,
+  job_id uuid NOT NULL,
+  step smallint NOT NULL,
+  n smallint NOT NULL,
+  provider_id text NOT NULL,
+  name text NOT NULL,
+  input json NOT NULL,
+  status text NOT NULL,
+  attempt integer,
+  decided_by text,
+  reason text,
+  result text,
+  is_error boolean NOT NULL DEFAULT false,
+  created_at timestamp(3) with time zone NOT NULL DEFAULT clock_timestamp(),
+  decided_at timestamp(3) with time zone,
+  ended_at timestamp(3) with time zone,
+  CONSTRAINT tool_calls_pkey PRIMARY KEY (id),
+  CONSTRAINT tool_calls_place UNIQUE (job_id, step, n),
+  CONSTRAINT tool_calls_ended CHECK ((((status = ANY (ARRAY['succeeded'::text, 'failed'::text, 'denied'::text, 'canceled'::text, 'expired'::text])) = (ended_at IS NOT NULL)) AND ((ended_at IS NOT NULL) = (result IS NOT NULL)))),
+  CONSTRAINT tool_calls_n_check CHECK ((n >= 1)),
+  CONSTRAINT tool_calls_status_check CHECK ((status = ANY (ARRAY['awaiting_approval'::text, 'awaiting_result'::text, 'queued'::text, 'running'::text, 'succeeded'::text, 'failed'::text, 'denied'::text, 'canceled'::text, 'expired'::text]))),
+  CONSTRAINT tool_calls_step_check CHECK ((step >= 1)),
+  CONSTRAINT tool_calls_job_id_fkey FOREIGN KEY (job_id) REFERENCES jobs(id) ON DELETE CASCADE
+);
+CREATE INDEX tool_calls_open ON tool_calls USING btree (job_id) WHERE (ended_at IS NULL);
 
 CREATE OR REPLACE FUNCTION close_streams(of_users text[], closed integer[], by_process uuid)
  RETURNS void
@@ -304,23 +340,63 @@ AS $function$
      RETURN NULL;
    END $function$;
 
+CREATE OR REPLACE FUNCTION keep_turn(of_job uuid, message_id uuid, said text, last_text text, last_sources jsonb, by_model text, reason_to_stop text, completeness text, details jsonb, leave_out boolean)
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+   DECLARE
+     job jobs;
+     chat chats;
+     parts jsonb;
+     input integer;
+     output integer;
+     guessed boolean;
+   BEGIN
+     SELECT * INTO job FROM jobs WHERE id = of_job;
+     PERFORM settle_tool_calls(of_job, job.status, job.error_code);
+     IF job.status = 'succeeded' OR job.status = 'canceled' AND said ~ '[^[:space:]]' OR EXISTS (SELECT FROM tool_calls c WHERE c.job_id = of_job) THEN
+       parts := reply_parts(of_job, job.step + 1, last_text, last_sources);
+       -- An operator who puts a job back begins its steps anew.
+       SELECT sum(e.input_tokens), sum(e.output_tokens), bool_or(e.estimated) INTO input, output, guessed FROM model_calls e
+        WHERE e.job_id = of_job AND e.started_at >= coalesce(job.requeued_at, job.created_at)
+          AND (e.step <= job.step AND e.outcome = 'completed' OR e.step = job.step + 1 AND e.attempt = job.attempts);
+       UPDATE chats SET last_seq = last_seq + 1, last_message_at = greatest(last_message_at, clock_timestamp())
+        WHERE id = job.chat_id RETURNING * INTO chat;
+       INSERT INTO messages (id, chat_id, seq, role, content, parts, job_id, model, assistant_version, stop_reason, status, stop_details,
+                             left_out_by, input_tokens, output_tokens, usage_estimated, created_at)
+       SELECT coalesce(message_id, new_id()), chat.id, chat.last_seq, 'assistant', said, parts, of_job,
+              coalesce(by_model, (SELECT a.model FROM assistant_versions a WHERE a.slug = chat.assistant_slug AND a.version = job.assistant_version)),
+              job.assistant_version, reason_to_stop, completeness, details, CASE WHEN leave_out THEN of_job END,
+              coalesce(input, 0), coalesce(output, 0), coalesce(guessed, false), chat.last_message_at;
+     END IF;
+     DELETE FROM steps s WHERE s.job_id = of_job;
+   END $function$;
+
+CREATE OR REPLACE FUNCTION new_id()
+ RETURNS uuid
+ LANGUAGE sql
+AS $function$
+     SELECT (lpad(to_hex((extract(epoch FROM clock_timestamp()) * 1000)::bigint), 12, '0') || '7'
+             || substr(replace(gen_random_uuid()::text, '-', ''), 14))::uuid
+   $function$;
+
 CREATE OR REPLACE FUNCTION next_place(of_user text, most integer, OUT round integer, OUT unfinished integer)
  RETURNS record
  LANGUAGE plpgsql
 AS $function$
-      DECLARE
-        head integer;
-        mine integer;
-      BEGIN
-        SELECT count(*) INTO unfinished FROM (
-          SELECT FROM jobs j WHERE j.user_id = of_user AND (j.status || ' user') IN ('queued user', 'running user') LIMIT most
-        ) j;
-        SELECT j.round INTO mine FROM jobs j
-         WHERE j.user_id = of_user AND (j.status || ' user') IN ('queued user', 'running user') ORDER BY j.round DESC LIMIT 1;
-        SELECT j.round INTO head FROM jobs j WHERE (j.status || ' line') = 'queued line' ORDER BY j.round, j.id LIMIT 1;
-        -- Null is passed over.
-        round := greatest(head, mine + 1, 0);
-      END $function$;
+   DECLARE
+     head integer;
+     mine integer;
+   BEGIN
+     SELECT count(*) INTO unfinished FROM (
+       SELECT FROM jobs j WHERE j.user_id = of_user AND (j.status || ' user') IN ('queued user', 'running user', 'requires_action user') LIMIT most
+     ) j;
+     SELECT j.round INTO mine FROM jobs j
+      WHERE j.user_id = of_user AND (j.status || ' user') IN ('queued user', 'running user', 'requires_action user') ORDER BY j.round DESC LIMIT 1;
+     SELECT j.round INTO head FROM jobs j WHERE (j.status || ' line') = 'queued line' ORDER BY j.round, j.id LIMIT 1;
+     -- Null is passed over.
+     round := greatest(head, mine + 1, 0);
+   END $function$;
 
 CREATE OR REPLACE FUNCTION open_stream(of_user text, by_process uuid, most integer)
  RETURNS boolean
@@ -337,3 +413,50 @@ AS $function$
         ON CONFLICT (user_id, process) DO UPDATE SET streams = s.streams + 1;
         RETURN true;
       END $function$;
+
+CREATE OR REPLACE FUNCTION reply_parts(of_job uuid, last_step integer, last_text text, last_sources jsonb)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+AS $function$
+     SELECT CASE WHEN bool_or(kind > 1) THEN jsonb_agg(part ORDER BY step, kind, n) END FROM (
+       SELECT s.step, 1 AS kind, 0 AS n, jsonb_build_object('type', 'text', 'text', s.text) AS part FROM steps s
+        WHERE s.job_id = of_job AND s.text <> ''
+       UNION ALL
+       SELECT s.step, 2, source.n::int, source.part FROM steps s, jsonb_array_elements(s.sources) WITH ORDINALITY AS source (part, n)
+        WHERE s.job_id = of_job
+       UNION ALL
+       SELECT c.step, 3, c.n, jsonb_build_object('type', 'tool_call', 'tool_call', tool_call_json(c)) FROM tool_calls c WHERE c.job_id = of_job
+       UNION ALL
+       SELECT last_step, 1, 0, jsonb_build_object('type', 'text', 'text', last_text) WHERE last_text <> ''
+       UNION ALL
+       SELECT last_step, 2, source.n::int, source.part FROM jsonb_array_elements(last_sources) WITH ORDINALITY AS source (part, n)
+     ) parts
+   $function$;
+
+CREATE OR REPLACE FUNCTION settle_tool_calls(of_job uuid, job_status text, job_error text)
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+   DECLARE
+     final text := CASE WHEN job_status = 'canceled' THEN 'canceled' WHEN job_error IN ('expired', 'action_expired') THEN 'expired' ELSE 'failed' END;
+     words text := CASE final WHEN 'canceled' THEN 'The user canceled the turn' WHEN 'expired' THEN 'The time of the turn was over'
+                              ELSE 'The turn failed' END;
+   BEGIN
+     UPDATE tool_calls c SET status = final, is_error = true, ended_at = clock_timestamp(),
+            result = CASE WHEN c.status = 'running' THEN words || ' while this tool ran. It is not known whether the call took effect.'
+                          ELSE words || ' before this tool ran. The call had no effect.' END
+      WHERE c.job_id = of_job AND c.ended_at IS NULL;
+   END $function$;
+
+CREATE OR REPLACE FUNCTION tool_call_json(c tool_calls)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+AS $function$
+     SELECT jsonb_build_object('id', c.id, 'step', c.step, 'name', c.name, 'input', c.input, 'status', c.status, 'result', c.result,
+       'is_error', c.is_error, 'reason', c.reason,
+       'created_at', to_char(c.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+       'decided_at', to_char(c.decided_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+       'ended_at', to_char(c.ended_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
+   $function$;

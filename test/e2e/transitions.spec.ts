@@ -26,6 +26,8 @@ const REPLY = {
   status: 'complete',
   stopDetails: null,
   steps: 0,
+  lastText: 'late',
+  sources: null,
   leftOut: false,
 } as const;
 const FIGURES = { messageId: 'msg_late', inputTokens: 1, outputTokens: 1, estimated: false, firstTextMs: 1 };
@@ -167,6 +169,8 @@ describe('the transitions of a job', () => {
     text: 'So far',
     draft: 'So far',
     windowFromSeq: 1,
+    sources: null,
+    calls: [],
   };
   const entries = (jobId: string): Promise<unknown> =>
     source.query('SELECT attempt, step, outcome FROM model_calls WHERE job_id = $1 ORDER BY attempt, step', [jobId]);
@@ -277,6 +281,7 @@ describe('the transitions of a job', () => {
       code: 'internal',
       message: 'late',
       most: 5,
+      steps: 0,
       definitionUnusable: false,
       leavesOut: false,
       free: false,
@@ -397,7 +402,15 @@ describe('the transitions of a job', () => {
       fault: { code: 'answer_empty' | 'model_unavailable'; most: number; free?: boolean },
     ) => {
       const { attempts } = await row(jobId);
-      const failed = { message: 'm', definitionUnusable: false, leavesOut: false, free: false, delayMs: 0, ...fault };
+      const failed = {
+        steps: 0,
+        message: 'm',
+        definitionUnusable: false,
+        leavesOut: false,
+        free: false,
+        delayMs: 0,
+        ...fault,
+      };
       const state = (await giveUp(source.manager, jobId, attempts as number, failed, NO_FIGURES))?.status;
       if (state === 'queued') await source.query('UPDATE jobs SET available_at = now() WHERE id = $1', [jobId]);
       return state;
@@ -455,7 +468,7 @@ describe('the transitions of a job', () => {
     ['instructions that take it all', 128_000, '漢'.repeat(100_000), 0],
   ])('leave to a history the context’s room beside %s', async (_, maxOutputTokens, systemPrompt, room) => {
     const [found] = await source.query(
-      `SELECT (${ROOM})::int AS room FROM (SELECT $1::int AS max_output_tokens, octet_length($2::text) AS prompt_bytes) AS a`,
+      `SELECT (${ROOM})::int AS room FROM (SELECT $1::int AS max_output_tokens, octet_length($2::text) AS prompt_bytes, 0 AS tool_bytes) AS a`,
       [maxOutputTokens, systemPrompt],
     );
     expect(found).toEqual({ room });

@@ -18,6 +18,8 @@ const REPLY = {
   status: 'complete',
   stopDetails: null,
   steps: 0,
+  lastText: 'hello',
+  sources: null,
   leftOut: false,
 } as const;
 

@@ -19,7 +19,7 @@ const LONGEST_USER = 255;
 /** The longest cursor that holds a user's id: each character of the id may take six. */
 const LONGEST_PLACE = 3_000;
 
-export const JOB_STATUSES = ['queued', 'running', 'succeeded', 'failed', 'canceled'] as const;
+export const JOB_STATUSES = ['queued', 'running', 'requires_action', 'succeeded', 'failed', 'canceled'] as const;
 const ERROR_CODES = [
   'model_unavailable',
   'model_unauthorized',
@@ -33,6 +33,7 @@ const ERROR_CODES = [
   'answer_paused',
   'attempts_exhausted',
   'expired',
+  'action_expired',
   'internal',
 ] as const;
 

@@ -211,8 +211,8 @@ export interface paths {
         };
         /**
          * Poll a job
-         * @description While the job is unfinished, the answer carries `Retry-After`. With `Prefer: wait=N` the request waits until the job is final, for
-         *     at most N seconds (at most 55). A user may have as many waiting requests as event streams. Beyond that the service answers at once,
+         * @description While the job is unfinished, the answer carries `Retry-After`. With `Prefer: wait=N` the request waits until the job is final or
+         *     `requires_action`, for at most N seconds (at most 55). A user may have as many waiting requests as event streams. Beyond that the service answers at once,
          *     without `Preference-Applied`.
          */
         get: operations["getJob"];
@@ -985,9 +985,12 @@ export interface components {
         };
         /** @description Exactly one of a decision and a result. */
         UpdateToolCallRequest: {
-            /** @enum {string} */
-            decision: "approve" | "deny";
-            /** @description With `deny` only. The model gets these words. */
+            /** @constant */
+            decision: "approve";
+        } | {
+            /** @constant */
+            decision: "deny";
+            /** @description Not blank. The model gets these words. */
             reason?: string;
         } | {
             result: components["schemas"]["GivenResult"];
@@ -1034,7 +1037,7 @@ export interface components {
          *     | `answer_paused` | the model paused its answer again and again | another message |
          *     | `attempts_exhausted` | every attempt was lost with its worker | try later |
          *     | `expired` | there was no reply within an hour, not counting the time of `requires_action` | try later |
-         *     | `action_expired` | nobody decided, or gave the result, in time | send the message again, and decide |
+         *     | `action_expired` | nobody decided, or gave the result of a tool, in time | try later |
          *     | `internal` | a fault of the service | the operator |
          *
          *     While an operator has to act, turns wait within their hour instead of failing. The messages of turns that failed as
@@ -1403,6 +1406,10 @@ export interface components {
             /** @description Why the job failed. */
             error: components["schemas"]["JobError"] | null;
             attempts: number;
+            /** @description The number of finished steps. Present only if there are any. */
+            step?: number;
+            /** @description Present only for an unfinished turn. The tool calls of a turn that has ended are parts of its reply. */
+            tool_calls?: components["schemas"]["ToolCall"][];
             /** Format: date-time */
             created_at: string;
             /** Format: date-time */
@@ -1422,6 +1429,17 @@ export interface components {
                  */
                 model?: "ok" | components["schemas"]["JobErrorCode"];
             };
+            /**
+             * @description Present only if assistants use MCP servers. Whether each gave the list of its tools when the service last asked. Readiness does
+             *     not depend on it.
+             */
+            mcp_servers?: {
+                name: string;
+                /** @enum {string} */
+                status: "up" | "away";
+                /** Format: date-time */
+                since: string;
+            }[];
         };
         /**
          * @description `down`: the store does not answer. `read_only`: the store answers, but takes no writes, because PostgreSQL is a standby or

@@ -1,7 +1,8 @@
-import { Equals, IsIn, IsOptional, IsUUID, ValidateIf } from 'class-validator';
+import { Equals, IsIn, IsOptional, IsUUID, ValidateBy, ValidateIf } from 'class-validator';
 import { IsMetadata } from './metadata.js';
 import type {
   SchemaCreateMessageRequest,
+  SchemaGivenResult,
   SchemaOpenChatRequest,
   SchemaReplyRequest,
   SchemaTurnRequest,
@@ -64,6 +65,37 @@ export class TurnRequest implements SchemaTurnRequest {
 export class ReplyRequest implements SchemaReplyRequest {
   @IsUUID()
   chat_id: string;
+}
+
+/** A result has its content, which may be any JSON value, and says whether it is an error. */
+const IsGivenResult = (): PropertyDecorator =>
+  ValidateBy({
+    name: 'isGivenResult',
+    validator: {
+      validate: (value: unknown) => {
+        if (typeof value !== 'object' || value === null || !('content' in value)) return false;
+        const { content: _, is_error: isError = false, ...others } = value as Record<string, unknown>;
+        return typeof isError === 'boolean' && Object.keys(others).length === 0;
+      },
+      defaultMessage: () => 'must have content, and may have is_error (true or false), and nothing else',
+    },
+  });
+
+const LONGEST_REASON = 1_000;
+
+/** The fields of both forms of the request; the handler checks that there is exactly one. */
+export class UpdateToolCallRequest {
+  @MayBeLeftOut()
+  @IsIn(['approve', 'deny'])
+  decision?: 'approve' | 'deny';
+
+  @MayBeLeftOut()
+  @IsText(1, LONGEST_REASON)
+  reason?: string;
+
+  @MayBeLeftOut()
+  @IsGivenResult()
+  result?: SchemaGivenResult;
 }
 
 export class UpdateJobRequest implements SchemaUpdateJobRequest {

@@ -6,7 +6,7 @@ import type { Message } from './entities/message.entity.js';
 /** A job without its draft (often long, rarely needed), its round, and fields that only its worker needs. */
 export type JobRow = Omit<
   Job,
-  'draft' | 'kept' | 'round' | 'step' | 'windowFromSeq' | 'traceparent' | 'freeAttempts' | 'leftToWorkersSince'
+  'draft' | 'kept' | 'round' | 'windowFromSeq' | 'traceparent' | 'freeAttempts' | 'leftToWorkersSince'
 >;
 
 export const jobColumns = (t: string): string => `
@@ -15,10 +15,10 @@ export const jobColumns = (t: string): string => `
   ${t}.attempts_left AS "attemptsLeft", ${t}.available_at AS "availableAt", ${t}.lease_until AS "leaseUntil",
   ${t}.error_code AS "errorCode", ${t}.error_message AS "errorMessage",
   ${t}.created_at AS "createdAt", ${t}.requeued_at AS "requeuedAt", ${t}.started_at AS "startedAt",
-  ${t}.finished_at AS "finishedAt"`;
+  ${t}.finished_at AS "finishedAt", ${t}.step, ${t}.action_since AS "actionSince", ${t}.action_expires_at AS "actionExpiresAt",
+  ${t}.waited_seconds AS "waitedSeconds"`;
 
-/** A message without its parts, which no reader needs yet. */
-export type MessageRow = Omit<Message, 'parts'>;
+export type MessageRow = Message;
 
 /** A message. `prefix` stands before the names of its fields if the statement also gives other rows (see {@link messageIn}). */
 export const messageColumns = (t: string, prefix = ''): string =>
@@ -32,6 +32,7 @@ const MESSAGE_COLUMNS: Readonly<Record<keyof MessageRow, string>> = {
   seq: 'seq',
   role: 'role',
   content: 'content',
+  parts: 'parts',
   status: 'status',
   metadata: 'metadata',
   jobId: 'job_id',
@@ -45,6 +46,10 @@ const MESSAGE_COLUMNS: Readonly<Record<keyof MessageRow, string>> = {
   usageEstimated: 'usage_estimated',
   createdAt: 'created_at',
 };
+
+/** SQL: about how many bytes a message `t` takes. PostgreSQL knows the size of a text without reading it; most messages have no parts. */
+export const messageBytes = (t: string): string =>
+  `(octet_length(${t}.content) + coalesce(octet_length(${t}.parts::text), 0))`;
 
 /** Takes the message out of a row of a statement that has {@link messageColumns} with this prefix; null: it joined none. */
 export function messageIn(row: Record<string, unknown>, prefix: string): MessageRow | null {
@@ -67,7 +72,8 @@ export const chatColumns = (t: string): string => `
 export const isUnfinished = (t: string): string => `${t}.finished_at IS NULL`;
 
 /** SQL: a job is unfinished, for statements that look for jobs of one user (`jobs_of_user`). */
-export const unfinishedOfUser = (t: string): string => `(${t}.status || ' user') IN ('queued user', 'running user')`;
+export const unfinishedOfUser = (t: string): string =>
+  `(${t}.status || ' user') IN ('queued user', 'running user', 'requires_action user')`;
 
 /** The unfinished job of a chat, for the select list of a statement that reads the chat. The index allows at most one. */
 export const unfinishedJob = (chat: string): string =>

@@ -21,6 +21,7 @@ import { OpenStream, StreamHolder } from './entities/open-stream.entity.js';
 import { Receipt } from './entities/receipt.entity.js';
 import { UserRate } from './entities/user-rate.entity.js';
 import { Step } from './entities/step.entity.js';
+import { ToolCall } from './entities/tool-call.entity.js';
 import { Core1764000000000 } from './migrations/1764000000000-core.js';
 import { Ledger1795564800000 } from './migrations/1795564800000-ledger.js';
 import { IdempotencyKeys1795564900000 } from './migrations/1795564900000-idempotency-keys.js';
@@ -39,6 +40,7 @@ import { Estimates1795565910000 } from './migrations/1795565910000-estimates.js'
 import { Holds1795565920000 } from './migrations/1795565920000-holds.js';
 import { LeftToNewWorkers1795565940000 } from './migrations/1795565940000-left-to-new-workers.js';
 import { Steps1795565950000 } from './migrations/1795565950000-steps.js';
+import { Tools1795565960000 } from './migrations/1795565960000-tools.js';
 
 export const ENTITIES = [
   Assistant,
@@ -47,6 +49,7 @@ export const ENTITIES = [
   Message,
   Job,
   Step,
+  ToolCall,
   ModelCall,
   ModelHold,
   IdempotencyKey,
@@ -78,6 +81,7 @@ export const MIGRATIONS = [
   Holds1795565920000,
   LeftToNewWorkers1795565940000,
   Steps1795565950000,
+  Tools1795565960000,
 ];
 
 export interface DatabaseOptions {

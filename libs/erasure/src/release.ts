@@ -24,7 +24,7 @@ const RELEASE = statement(`
     RETURNING jobs.*
   ), key AS (
     DELETE FROM idempotency_keys WHERE chat IS NOT NULL AND chat ->> 'id' = ANY (:chatIds::text[])
-  ), ${ended()}
+  ), ${ended('settled')}
   SELECT (SELECT count(*) FROM chat)::int AS chats,
          (SELECT coalesce(sum(last_seq), 0) FROM chat)::int AS messages,
          (SELECT count(*) FROM jobs WHERE chat_id = ANY (ARRAY(SELECT id FROM chat)))::int AS jobs,

@@ -25,6 +25,7 @@ export const CATALOGUE: Readonly<Record<ErrorCode, CatalogueEntry>> = {
   chat_not_active: { status: 409, log: 'debug' },
   invalid_transition: { status: 409, log: 'debug' },
   turn_canceled: { status: 409, log: 'debug' },
+  tool_call_decided: { status: 409, log: 'debug' },
   precondition_failed: { status: 412, log: 'debug' },
   payload_too_large: { status: 413, log: 'debug' },
   unsupported_media_type: { status: 415, log: 'debug' },

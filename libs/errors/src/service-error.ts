@@ -52,7 +52,7 @@ export function assistantFailed(job: {
 }
 
 /** An unknown resource and another user's get the same words, so that the answer does not show which it was. */
-export function notFound(what: 'assistant' | 'chat' | 'job' | 'receipt' | 'user'): ServiceError {
+export function notFound(what: 'assistant' | 'chat' | 'job' | 'receipt' | 'tool call' | 'user'): ServiceError {
   return new ServiceError('not_found', `There is no such ${what}.`);
 }
 

@@ -3,17 +3,10 @@ import { NEXT_MOMENT } from '#database/columns.js';
 import { newId } from '#database/ids.js';
 import { statement, type Values } from '#database/statement.js';
 import { versionOf } from './definitions.js';
-import { ended, ENDED_TURN, type EndedTurn, ENDS } from './ending.js';
-import {
-  type CallFigures,
-  EARLIER_ARE_ESTIMATED,
-  earlierTokens,
-  endCalls,
-  figureValues,
-  NO_FIGURES,
-} from './ledger.js';
+import { ended, ENDED_TURN, type EndedTurn, ENDS, keptTurn } from './ending.js';
+import { type CallFigures, endCalls, figureValues, NO_FIGURES } from './ledger.js';
 import { CANCEL_CHANNEL } from './states.js';
-import { SEES_ALL_STEPS, textOfStep } from './steps.js';
+import { SEES_ALL_STEPS } from './steps.js';
 
 /* A cancel: by the worker that runs the job, with all of its text, or by the API, with the text that is saved. */
 
@@ -41,31 +34,35 @@ const CANCEL = statement(`
     SELECT id FROM chats
      WHERE id = (SELECT j.chat_id FROM jobs j WHERE j.id = :jobId AND (:userId::text IS NULL OR j.user_id = :userId)) FOR UPDATE
   ), draft AS (
-    SELECT jobs.id, jobs.draft, ${SEES_ALL_STEPS} AS "isFresh" FROM jobs, chat WHERE jobs.id = :jobId FOR UPDATE OF jobs
+    SELECT jobs.id, jobs.draft, jobs.kept, ${SEES_ALL_STEPS} AS "isFresh" FROM jobs, chat WHERE jobs.id = :jobId FOR UPDATE OF jobs
   ), job AS (
     UPDATE jobs SET status = 'canceled', ${ENDS}
       FROM draft
      WHERE jobs.id = draft.id AND draft."isFresh"
-       AND CASE WHEN :attempt::int IS NULL THEN jobs.status IN ('queued', 'running')
+       AND CASE WHEN :attempt::int IS NULL THEN jobs.status IN ('queued', 'running', 'requires_action')
                 ELSE jobs.status = 'running' AND jobs.attempts = :attempt END
-    RETURNING jobs.*, coalesce(:text::text, draft.draft) AS text
-  ), call AS (${endCalls('job', { outcome: `'canceled'`, text: textOfStep('job', 'job.text') })}
+    RETURNING jobs.*, coalesce(:text::text, draft.draft) AS text, substr(coalesce(:text::text, draft.draft), 1 + length(draft.kept)) AS last_text
+  ), call AS (${endCalls('job', { outcome: `'canceled'`, text: 'job.last_text' })}
   ), position AS (
     UPDATE chats SET last_seq = last_seq + 1, last_message_at = ${NEXT_MOMENT}
-     WHERE id = (SELECT job.chat_id FROM job WHERE job.text ~ '[^[:space:]]')
+     WHERE id = (SELECT job.chat_id FROM job WHERE job.step = 0 AND job.text ~ '[^[:space:]]')
     RETURNING id, assistant_slug, last_seq, last_message_at
   ), message AS (
     INSERT INTO messages (id, chat_id, seq, role, content, status, job_id, model, assistant_version, stop_reason, input_tokens,
                           output_tokens, usage_estimated, created_at)
     SELECT :messageId, position.id, position.last_seq, 'assistant', job.text, 'incomplete', job.id, a.model, a.version, 'canceled',
-           coalesce(call.input_tokens, 0) + ${earlierTokens('input_tokens')},
-           coalesce(call.output_tokens, 0) + ${earlierTokens('output_tokens')},
-           coalesce(call.estimated, true) OR ${EARLIER_ARE_ESTIMATED},
-           position.last_message_at
+           coalesce(call.input_tokens, 0), coalesce(call.output_tokens, 0), coalesce(call.estimated, true), position.last_message_at
       FROM position JOIN job ON true
       JOIN assistant_versions a ON a.slug = position.assistant_slug AND a.version = ${versionOf('job', 'position')}
       LEFT JOIN call ON true
-  ), ${ended()}
+  ), kept AS (${keptTurn({
+    messageId: ':messageId',
+    said: 'job.text',
+    lastText: 'job.last_text',
+    stopReason: `'canceled'`,
+    after: 'call',
+  })}
+  ), ${ended('kept')}
   SELECT draft."isFresh", (SELECT to_json(turn) FROM (SELECT ${ENDED_TURN} FROM ended) turn) AS ended FROM draft`);
 
 /** How often a cancel may meet a commit. Between two commits the worker calls the model, so this is enough. */

@@ -1,14 +1,22 @@
 import type { EntityManager } from 'typeorm';
 import type { Effort, Thinking } from '#database/entities/assistant.entity.js';
 import type { Definition } from '#database/entities/assistant-version.entity.js';
+import type { Tool } from '#database/entities/tool.js';
 import { type Statement, statement, type Values } from '#database/statement.js';
 import { Definitions, versionOf } from './definitions.js';
 import { DISPATCH_IS_ON } from './dispatch.js';
 import { HISTORY, type HistoryRow } from './history.js';
 import { tokensOfDraft } from './ledger.js';
-import { announce, LIVES_SINCE, waits } from './states.js';
+import { announce, HOUR_IS_OVER, LIVES_SINCE, waits } from './states.js';
 import { FINISHED_STEPS, type FinishedStep, textOfStep } from './steps.js';
-import { CLAIMED_AT_ONCE, LEASE_SECONDS, LEFT_TO_NEW_SECONDS, LONGEST_LIFE_SECONDS, PROBE_AMONG } from './timings.js';
+import {
+  CLAIMED_AT_ONCE,
+  LEASE_SECONDS,
+  LEFT_TO_NEW_SECONDS,
+  MOST_STEPS,
+  PROBE_AMONG,
+  WAIT_FOR_PERSON_SECONDS,
+} from './timings.js';
 
 /*
  * Chooses the next jobs. A ticket says that some job is due, not which. A worker that gets a ticket claims the next jobs, several at once,
@@ -39,6 +47,11 @@ export interface ClaimedJob {
   /** Null: the model's default. */
   readonly thinking: Thinking | null;
   readonly effort: Effort | null;
+  readonly tools: readonly Tool[];
+  /** Most calls of the model in the turn. */
+  readonly maxSteps: number;
+  /** How long the turn waits for a person, in seconds. */
+  readonly actionSeconds: number;
   /** Seconds since the turn was accepted (or put back by an operator), and since this attempt was due. */
   readonly ageSeconds: number;
   readonly waitedSeconds: number;
@@ -60,7 +73,7 @@ export interface Claimed {
 }
 
 const MAY_BEGIN = `
-  attempts_left > 0 AND ${LIVES_SINCE} > now() - make_interval(secs => ${LONGEST_LIFE_SECONDS}) AND ${DISPATCH_IS_ON}`;
+  attempts_left > 0 AND NOT ${HOUR_IS_OVER} AND ${DISPATCH_IS_ON}`;
 
 /** The jobs that a claim chooses from: all, those that are not withheld, or one that probes whether the model is back. */
 type Choice = 'all' | 'not withheld' | 'probe';
@@ -196,7 +209,15 @@ const PROBE = claimNext('probe', 'line', 'round, id', 1);
 
 interface ClaimedRow extends Omit<
   ClaimedJob,
-  'systemPrompt' | 'model' | 'maxOutputTokens' | 'thinking' | 'effort' | 'steps'
+  | 'systemPrompt'
+  | 'model'
+  | 'maxOutputTokens'
+  | 'thinking'
+  | 'effort'
+  | 'tools'
+  | 'maxSteps'
+  | 'actionSeconds'
+  | 'steps'
 > {
   readonly definitionName: string;
   readonly definition: Definition | null;
@@ -237,6 +258,9 @@ const jobOf = (row: ClaimedRow, definition: Definition): ClaimedJob => ({
   maxOutputTokens: definition.max_output_tokens,
   thinking: definition.thinking,
   effort: definition.effort,
+  tools: definition.tools ?? [],
+  maxSteps: definition.max_steps ?? MOST_STEPS,
+  actionSeconds: definition.action_seconds ?? WAIT_FOR_PERSON_SECONDS,
   ageSeconds: row.ageSeconds,
   waitedSeconds: row.waitedSeconds,
   steps: row.steps ?? [],

@@ -3,10 +3,11 @@ import { LIVES_SINCE, waits } from './states.js';
 
 /** How many jobs wait and run. */
 export interface QueueDepth {
-  /** Jobs whose next attempt is due, jobs that are queued for later, and jobs that run, each counted up to {@link MOST_COUNTED}. */
+  /** Jobs whose next attempt is due, jobs that are queued for later, jobs that run, and jobs that wait for a person, each counted up to {@link MOST_COUNTED}. */
   readonly due: number;
   readonly delayed: number;
   readonly running: number;
+  readonly waitingForPerson: number;
   /** Time since the oldest queued turn was accepted or put back, in seconds; 0: none is queued. */
   readonly oldestSeconds: number;
 }
@@ -22,6 +23,7 @@ const DEPTH = `
   SELECT ${counted(`status = 'queued' AND available_at <= now()`)} AS due,
          ${counted(`status = 'queued' AND available_at > now()`)} AS delayed,
          ${counted(`status = 'running'`)} AS running,
+         ${counted(`status = 'requires_action'`)} AS "waitingForPerson",
          coalesce(extract(epoch FROM now() - (SELECT min(${LIVES_SINCE}) FROM jobs WHERE ${waits('age')}))::float8, 0)
            AS "oldestSeconds"`;
 

@@ -1,3 +1,4 @@
+import { messageBytes } from '#database/columns.js';
 import type { MessageRole } from '#database/entities/message.entity.js';
 
 /** How many messages are read, newest first. */
@@ -15,6 +16,24 @@ export interface HistoryRow {
   readonly seq: number;
   readonly role: MessageRole;
   readonly content: string;
+  /** Left out: the message is its content alone. */
+  readonly parts?: readonly MessagePart[];
+}
+
+/** A part of a stored reply, as the contract has it. Only these two go to the model. */
+export type MessagePart =
+  | { readonly type: 'text'; readonly text: string }
+  | { readonly type: 'tool_call'; readonly tool_call: HistoryCall }
+  | { readonly type: 'source' };
+
+/** A tool call of an earlier turn. */
+export interface HistoryCall {
+  readonly id: string;
+  readonly step: number;
+  readonly name: string;
+  readonly input: Readonly<Record<string, unknown>>;
+  readonly result: string;
+  readonly is_error: boolean;
 }
 
 /**
@@ -22,7 +41,7 @@ export interface HistoryRow {
  * byte, so the history fits in any script. Without this bound the model would refuse every further turn of a long chat.
  */
 export const ROOM = `greatest(0, ${CONTEXT_TOKENS - FRAME_TOKENS} - a.max_output_tokens
-  - ceil(a.prompt_bytes / ${PROMPT_BYTES_A_TOKEN}.0))`;
+  - ceil((a.prompt_bytes + a.tool_bytes) / ${PROMPT_BYTES_A_TOKEN}.0))`;
 
 /**
  * SQL: the messages to send for a job `job` with the definition `a` that answers the message `m`, as JSON: the newest messages of the chat
@@ -31,10 +50,12 @@ export const ROOM = `greatest(0, ${CONTEXT_TOKENS - FRAME_TOKENS} - a.max_output
  * turn get the same messages as the first.
  */
 export const HISTORY = `
-  SELECT json_agg(json_build_object('seq', seq, 'role', role, 'content', content) ORDER BY seq DESC) FROM (
-    SELECT role, content, seq, sum(octet_length(content)) OVER (ORDER BY seq DESC) AS total
-      FROM (SELECT role, content, seq FROM messages
-             WHERE chat_id = job.chat_id AND seq BETWEEN coalesce(job.window_from_seq, 1) AND m.seq AND role IN ('user', 'assistant') AND content <> ''
+  SELECT json_agg(CASE WHEN parts IS NULL THEN json_build_object('seq', seq, 'role', role, 'content', content)
+                       ELSE json_build_object('seq', seq, 'role', role, 'content', content, 'parts', parts) END ORDER BY seq DESC) FROM (
+    SELECT role, content, parts, seq, sum(${messageBytes('newest')}) OVER (ORDER BY seq DESC) AS total
+      FROM (SELECT role, content, parts, seq FROM messages
+             WHERE chat_id = job.chat_id AND seq BETWEEN coalesce(job.window_from_seq, 1) AND m.seq AND role IN ('user', 'assistant')
+               AND (content <> '' OR parts IS NOT NULL)
                AND (left_out_by IS NULL OR seq = m.seq)
              ORDER BY seq DESC LIMIT ${MOST_MESSAGES}) AS newest
   ) AS counted

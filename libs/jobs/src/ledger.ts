@@ -88,17 +88,6 @@ export function endCalls(job: string, { outcome, code = 'NULL', text }: End): st
               model_calls.assistant_slug`;
 }
 
-/** SQL: the entries `e` of the job `job`'s finished steps. An operator who puts a job back begins its steps anew. */
-const EARLIER = `FROM model_calls e WHERE e.job_id = job.id AND e.step <= job.step AND e.outcome = 'completed'
-       AND e.started_at >= coalesce(job.requeued_at, job.created_at)`;
-
-/** SQL: the tokens of the job `job`'s finished steps, for the usage of its message. */
-export const earlierTokens = (column: 'input_tokens' | 'output_tokens'): string =>
-  `CASE WHEN job.step = 0 THEN 0 ELSE coalesce((SELECT sum(e.${column}) ${EARLIER}), 0) END`;
-
-/** SQL: some of these are estimates. */
-export const EARLIER_ARE_ESTIMATED = `CASE WHEN job.step = 0 THEN false ELSE EXISTS (SELECT ${EARLIER} AND e.estimated) END`;
-
 /**
  * The call of a canceled job counts as canceled, even if the job was cleared meanwhile. Any other call that ends here counts as lost: its
  * worker came too late.

@@ -1,11 +1,14 @@
 import type { EntityManager } from 'typeorm';
 import { jobColumns, type JobRow, messageColumns, messageIn, type MessageRow } from '#database/columns.js';
 import { type StepEnd, stepEnds } from './steps.js';
+import { readToolCalls, type ToolCallRow } from './tool-calls.js';
 
 /** A job with the message it wrote, if any. */
 export interface JobAndMessage<Row extends JobRow = JobRow> {
   readonly job: Row;
   readonly message: MessageRow | null;
+  /** Its tool calls, where they are needed: for a stream, and while the job waits for a person. */
+  readonly toolCalls?: readonly ToolCallRow[];
 }
 
 /** The same with the saved text and the ends of the finished steps (null: there are none), for a client that streams the job. */
@@ -18,7 +21,7 @@ const MESSAGE = 'message.';
 
 /** Reads a user's job. `undefined`: there is none, or it is another user's. */
 export function readJob(manager: EntityManager, jobId: string, userId: string): Promise<JobAndMessage | undefined> {
-  return read(manager, jobColumns('j'), jobId, userId);
+  return read(manager, jobColumns('j'), jobId, userId, ({ status }) => status === 'requires_action');
 }
 
 /** The same with the saved text. */
@@ -27,7 +30,13 @@ export function readJobWithDraft(
   jobId: string,
   userId: string,
 ): Promise<JobWithDraft | undefined> {
-  return read(manager, `${jobColumns('j')}, j.draft, ${stepEnds('j')} AS "stepEnds"`, jobId, userId);
+  return read(
+    manager,
+    `${jobColumns('j')}, j.draft, ${stepEnds('j')} AS "stepEnds"`,
+    jobId,
+    userId,
+    ({ step }) => step > 0,
+  );
 }
 
 async function read<Row extends JobRow>(
@@ -35,6 +44,7 @@ async function read<Row extends JobRow>(
   columns: string,
   jobId: string,
   userId: string,
+  needsToolCalls: (job: Row) => boolean,
 ): Promise<JobAndMessage<Row> | undefined> {
   // Ownership is read from the chat: a deleted chat has no owner, so its jobs vanish at once. A join would scan all the user's chats.
   const [row] = await manager.query<(Row & Record<string, unknown>)[]>(
@@ -43,5 +53,7 @@ async function read<Row extends JobRow>(
       WHERE j.id = $1 AND (SELECT c.user_id FROM chats c WHERE c.id = j.chat_id) = $2`,
     [jobId, userId],
   );
-  return row && { job: row, message: messageIn(row, MESSAGE) };
+  if (row === undefined) return undefined;
+  const found = { job: row, message: messageIn(row, MESSAGE) };
+  return needsToolCalls(row) ? { ...found, toolCalls: await readToolCalls(manager, jobId) } : found;
 }

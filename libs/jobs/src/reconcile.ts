@@ -2,9 +2,9 @@ import type { EntityManager } from 'typeorm';
 import { type Statement, statement } from '#database/statement.js';
 import { NOT_WITHHELD, type Withheld } from './claim.js';
 import { DISPATCH_IS_ON } from './dispatch.js';
-import { ended, ENDED_TURN, type EndedTurn, ENDS } from './ending.js';
+import { ended, ENDED_TURN, type EndedTurn, ENDS, keptTurn } from './ending.js';
 import { tokensOfDraft } from './ledger.js';
-import { LIVES_SINCE, waits } from './states.js';
+import { HOUR_IS_OVER, LIVES_SINCE, waits } from './states.js';
 import { textOfStep } from './steps.js';
 import {
   KEY_HOURS,
@@ -17,22 +17,29 @@ import {
 
 const EXPIRED = 'There was no reply within an hour.';
 
+/** What a failed turn leaves: the text of its finished steps (`said`), and its tool calls. */
+const FAILED_TURN = { messageId: 'NULL', said: 'job.said', lastText: `''`, stopReason: `'failed'` };
+
+/** SQL, for a FROM list: locks the job's chat, before the job. A job whose chat is locked is left to the next time. */
+const ITS_CHAT = `LATERAL (SELECT c.id AS chat FROM chats c WHERE c.id = jobs.chat_id FOR UPDATE SKIP LOCKED) its`;
+
 const END_SPENT = statement(`
   WITH spent AS (
-    SELECT id, draft FROM jobs
-     WHERE status = 'running' AND lease_until < now()
-       AND (attempts_left = 0 OR ${LIVES_SINCE} < now() - make_interval(secs => ${LONGEST_LIFE_SECONDS}))
-     LIMIT ${RECONCILE_BATCH} FOR UPDATE SKIP LOCKED
+    SELECT id, draft, kept FROM jobs, ${ITS_CHAT}
+     WHERE status = 'running' AND lease_until < now() AND (attempts_left = 0 OR ${HOUR_IS_OVER})
+     LIMIT ${RECONCILE_BATCH} FOR UPDATE OF jobs SKIP LOCKED
   ), job AS (
     UPDATE jobs SET status = 'failed', ${ENDS},
            error_code = CASE WHEN attempts_left = 0 THEN 'attempts_exhausted' ELSE 'expired' END,
            error_message = CASE WHEN attempts_left = 0 THEN :exhausted ELSE :expired END
       FROM spent WHERE jobs.id = spent.id
-    RETURNING jobs.*, spent.draft AS text
+    RETURNING jobs.*, spent.draft AS text, spent.kept AS said
   ), call AS (
     UPDATE model_calls SET outcome = 'lost', ended_at = clock_timestamp(), ${tokensOfDraft(textOfStep('job', 'job.text'))}
       FROM job WHERE model_calls.job_id = job.id AND model_calls.attempt = job.attempts AND model_calls.outcome = 'running'
-  ), ${ended()}
+    RETURNING model_calls.job_id
+  ), kept AS (${keptTurn({ ...FAILED_TURN, after: 'call' })}
+  ), ${ended('kept')}
   SELECT ${ENDED_TURN} FROM ended`);
 
 /**
@@ -48,14 +55,15 @@ export function endSpent(manager: EntityManager): Promise<EndedTurn[]> {
 
 const END_EXPIRED = statement(`
   WITH expired AS (
-    SELECT id FROM jobs
-     WHERE ${waits('age')} AND ${LIVES_SINCE} < now() - make_interval(secs => ${LONGEST_LIFE_SECONDS})
-     ORDER BY ${LIVES_SINCE} LIMIT ${RECONCILE_BATCH} FOR UPDATE SKIP LOCKED
+    SELECT id, kept FROM jobs, ${ITS_CHAT}
+     WHERE ${waits('age')} AND ${LIVES_SINCE} < now() - make_interval(secs => ${LONGEST_LIFE_SECONDS}) AND ${HOUR_IS_OVER}
+     ORDER BY ${LIVES_SINCE} LIMIT ${RECONCILE_BATCH} FOR UPDATE OF jobs SKIP LOCKED
   ), job AS (
     UPDATE jobs SET status = 'failed', ${ENDS}, error_code = 'expired', error_message = :expired
       FROM expired WHERE jobs.id = expired.id
-    RETURNING jobs.*
-  ), ${ended()}
+    RETURNING jobs.*, expired.kept AS said
+  ), kept AS (${keptTurn(FAILED_TURN)}
+  ), ${ended('kept')}
   SELECT ${ENDED_TURN} FROM ended`);
 
 /**
@@ -64,6 +72,29 @@ const END_EXPIRED = statement(`
  */
 export function endExpired(manager: EntityManager): Promise<EndedTurn[]> {
   return END_EXPIRED.rows<EndedTurn>(manager, { expired: EXPIRED });
+}
+
+const NOBODY = 'Nobody decided in time.';
+
+const END_UNDECIDED = statement(`
+  WITH undecided AS (
+    SELECT id, kept FROM jobs, ${ITS_CHAT}
+     WHERE status = 'requires_action' AND action_expires_at < now()
+     ORDER BY action_expires_at, id LIMIT ${RECONCILE_BATCH} FOR UPDATE OF jobs SKIP LOCKED
+  ), job AS (
+    UPDATE jobs SET status = 'failed', ${ENDS}, error_code = 'action_expired', error_message = :nobody
+      FROM undecided WHERE jobs.id = undecided.id
+    RETURNING jobs.*, undecided.kept AS said
+  ), kept AS (${keptTurn(FAILED_TURN)}
+  ), ${ended('kept')}
+  SELECT ${ENDED_TURN} FROM ended`);
+
+/**
+ * Ends jobs for which nobody decided, or gave the result of a tool, in time.
+ * @returns them
+ */
+export function endUndecided(manager: EntityManager): Promise<EndedTurn[]> {
+  return END_UNDECIDED.rows<EndedTurn>(manager, { nobody: NOBODY });
 }
 
 const ABANDONED = statement(`

@@ -1,4 +1,5 @@
 import type { JobStatus } from '#database/entities/job.entity.js';
+import { LONGEST_LIFE_SECONDS } from './timings.js';
 
 /** The channel on which PostgreSQL announces every change of a job's state, as `<job id> <status>`. */
 export const JOB_CHANNEL = 'rejoinder_jobs';
@@ -15,6 +16,9 @@ export const HANDED_BACK = 'handed back';
 
 /** SQL: when a job's hour began. It begins anew when an operator puts the job back. */
 export const LIVES_SINCE = 'coalesce(requeued_at, created_at)';
+
+/** SQL: a job's hour is over. It stands still while the job waits for a person. */
+export const HOUR_IS_OVER = `(${LIVES_SINCE} < now() - make_interval(secs => ${LONGEST_LIFE_SECONDS} + waited_seconds))`;
 
 /*
  * Each partial index has a predicate that no other statement repeats: `finished_at IS NULL` for the unfinished job of a chat
@@ -39,6 +43,11 @@ export const runs = (t: string): string => `(${t}.status || ' id') = 'running id
 /** Whether a state is final. Only an operator can put a failed job back (`requeue`). */
 export function isFinal(status: JobStatus): boolean {
   return status === 'succeeded' || status === 'failed' || status === 'canceled';
+}
+
+/** Whether no worker works on a job, or soon will: it is final, or waits for a person. A request that waits for the job is answered. */
+export function isAtRest(status: JobStatus): boolean {
+  return isFinal(status) || status === 'requires_action';
 }
 
 /** SQL: announces the state of each job in this CTE. PostgreSQL sends the notices with the commit. */

@@ -1,6 +1,8 @@
 import type { EntityManager } from 'typeorm';
-import { statement } from '#database/statement.js';
+import type { ToolCallStatus } from '#database/entities/tool-call.entity.js';
+import { type Statement, statement } from '#database/statement.js';
 import { type CallFigures, endCalls, figureValues } from './ledger.js';
+import { JOB_CHANNEL } from './states.js';
 import { LEASE_SECONDS, MAX_ATTEMPTS } from './timings.js';
 
 /*
@@ -15,11 +17,35 @@ export interface FinishedStep {
   readonly stopReason: string;
   /** The text that it added to the reply. */
   readonly text: string;
+  /** Its tool calls, in the order of their blocks; null: none. */
+  readonly calls: readonly StepCall[] | null;
 }
+
+/** A tool call of a finished step. */
+export interface StepCall {
+  readonly id: string;
+  /** The id that the model gave it. */
+  readonly providerId: string;
+  readonly name: string;
+  readonly input: Readonly<Record<string, unknown>>;
+  readonly status: ToolCallStatus;
+  /** The attempt that runs it, or ran it; null: none has begun it. */
+  readonly attempt: number | null;
+  /** Null: the call has not ended. */
+  readonly result: string | null;
+  readonly isError: boolean;
+}
+
+/** SQL: the tool calls of the steps in `where`, as JSON; null: there are none. */
+const stepCalls = (where: string): string => `
+  SELECT json_agg(json_build_object('id', c.id, 'providerId', c.provider_id, 'name', c.name, 'input', c.input, 'status', c.status,
+                                    'attempt', c.attempt, 'result', c.result, 'isError', c.is_error) ORDER BY c.n)
+    FROM tool_calls c WHERE ${where}`;
 
 /** SQL: the finished steps of the job `job` as JSON, oldest first; null: none. */
 export const FINISHED_STEPS = `CASE WHEN job.step > 0 THEN (
-    SELECT json_agg(json_build_object('content', s.content, 'stopReason', s.stop_reason, 'text', s.text) ORDER BY s.step)
+    SELECT json_agg(json_build_object('content', s.content, 'stopReason', s.stop_reason, 'text', s.text,
+                                      'calls', (${stepCalls('c.job_id = s.job_id AND c.step = s.step')})) ORDER BY s.step)
       FROM steps s WHERE s.job_id = job.id) END`;
 
 /** Where a finished step ends: the attempt that made it, and the length of the reply's text after it, in UTF-16 code units. */
@@ -42,8 +68,20 @@ export const textOfStep = (t: string, text: string): string => `substr(${text}, 
 export const SEES_ALL_STEPS = `CASE WHEN jobs.step = 0 OR jobs.finished_at IS NOT NULL THEN true
     ELSE jobs.step = (SELECT count(*) FROM steps s WHERE s.job_id = jobs.id) END`;
 
+/** SQL: CTEs that store the step's tool calls and announce them. A call that ends at once, because it cannot run, has its result. */
+const CALLS = `
+  ), calls AS (
+    INSERT INTO tool_calls (id, job_id, step, n, provider_id, name, input, status, result, is_error, ended_at)
+    SELECT c.id, job.id, job.step, c.n, c."providerId", c.name, c.input, c.status, c.result, c."isError",
+           CASE WHEN c.result IS NOT NULL THEN clock_timestamp() END
+      FROM job, json_to_recordset(:calls::json) AS c (id uuid, n int, "providerId" text, name text, input json, status text, result text,
+                                                      "isError" boolean)
+  ), notice AS (
+    SELECT count(pg_notify('${JOB_CHANNEL}', job.id || ' ' || job.status)) FROM job`;
+
 /** The statement locks the row first: PostgreSQL may carry out an earlier commit, whose answer was lost, only now, while this one waits. */
-const COMMIT = statement(`
+const commit = (calls = '', also = ''): Statement =>
+  statement(`
   WITH held AS (
     SELECT id, step FROM jobs
      WHERE id = :jobId AND status = 'running' AND attempts = :attempt AND step IN (:step, :step + 1) FOR NO KEY UPDATE
@@ -51,16 +89,23 @@ const COMMIT = statement(`
     UPDATE jobs SET step = jobs.step + 1, attempts_left = ${MAX_ATTEMPTS}, free_attempts = 0, draft = :draft, kept = :draft,
            window_from_seq = coalesce(window_from_seq, :windowFromSeq), lease_until = now() + make_interval(secs => ${LEASE_SECONDS})
       FROM held WHERE jobs.id = held.id AND held.step = :step
-    RETURNING jobs.id, jobs.attempts, jobs.step
+    RETURNING jobs.id, jobs.attempts, jobs.step, jobs.status
   ), call AS (${endCalls('job', { outcome: `'completed'` })}
   ), step AS (
-    INSERT INTO steps (job_id, step, attempt, content, stop_reason, text, ends_at)
-    SELECT job.id, job.step, job.attempts, :content::json, :stopReason, :text, :endsAt FROM job
+    INSERT INTO steps (job_id, step, attempt, content, stop_reason, text, sources, ends_at)
+    SELECT job.id, job.step, job.attempts, :content::json, :stopReason, :text, :sources::jsonb, :endsAt FROM job
   ), begun AS (
     INSERT INTO model_calls (job_id, attempt, step, model, user_id, assistant_slug)
-    SELECT job.id, job.attempts, job.step + 1, call.model, call.user_id, call.assistant_slug FROM job, call
+    SELECT job.id, job.attempts, job.step + 1, call.model, call.user_id, call.assistant_slug FROM job, call${calls}
   )
-  SELECT FROM held`);
+  SELECT FROM held${also}`);
+
+const COMMIT = commit();
+// A CTE that only selects runs only if it is read.
+const COMMIT_WITH_CALLS = commit(CALLS, ', notice');
+
+/** A tool call of a step to commit. `status` is the call's first state; a call with a result has ended already. */
+export type NewToolCall = Omit<StepCall, 'attempt'>;
 
 /** A step to commit. */
 export interface NewStep {
@@ -71,12 +116,15 @@ export interface NewStep {
   /** The text that the step added to the reply, and the whole text with it. */
   readonly text: string;
   readonly draft: string;
+  /** What the text relies on: `source` parts of the message; null: nothing. */
+  readonly sources: readonly unknown[] | null;
   /** `seq` of the first message that was sent. */
   readonly windowFromSeq: number;
+  readonly calls: readonly NewToolCall[];
 }
 
 /**
- * Commits a step of an attempt: its blocks, its text and its call's entry, and opens the entry of the next call. The job gets all its
+ * Commits a step of an attempt: its blocks, its text, its tool calls and its call's entry, and opens the entry of the next call. The job gets all its
  * attempts back. If a worker commits the same step twice after a lost answer, the step is committed once.
  * @returns false: the job is another attempt's, and nothing was written
  */
@@ -87,11 +135,14 @@ export async function commitStep(
   step: NewStep,
   figures: CallFigures,
 ): Promise<boolean> {
-  const held = await COMMIT.rows(manager, {
+  const { calls } = step;
+  const held = await (calls.length === 0 ? COMMIT : COMMIT_WITH_CALLS).rows(manager, {
     ...step,
     jobId,
     attempt,
     content: JSON.stringify(step.content),
+    sources: step.sources && JSON.stringify(step.sources),
+    calls: JSON.stringify(calls.map((call, index) => ({ ...call, n: index + 1 }))),
     endsAt: step.draft.length,
     ...figureValues(figures),
   });

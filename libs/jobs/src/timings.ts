@@ -33,6 +33,16 @@ export const MOST_ENDLESS_ANSWERS = 2;
 /** How often an answer that the model pauses (`pause_turn`) is continued within a turn. */
 export const MOST_CONTINUATIONS = 8;
 
+/** Most calls of the model in one turn, and most tool calls in one step, unless the assistant's definition says otherwise. */
+export const MOST_STEPS = 16;
+export const MOST_CALLS_A_STEP = 16;
+
+/** Most bytes of all results of a turn's tool calls, in UTF-8: the reply, with its calls, is one event of a stream. */
+export const MOST_RESULT_BYTES = 8 * 1024 * 1024;
+
+/** How long a turn waits for a person, unless the assistant's definition says otherwise, in seconds: a day. */
+export const WAIT_FOR_PERSON_SECONDS = 24 * 60 * 60;
+
 /** A job that has not ended this long after it was accepted fails with `expired`, in seconds. A running attempt may still end it. */
 export const LONGEST_LIFE_SECONDS = 60 * 60;
 

@@ -4,11 +4,11 @@ import { NEXT_MOMENT } from '#database/columns.js';
 import type { MessageStatus, StopDetails } from '#database/entities/message.entity.js';
 import { newId } from '#database/ids.js';
 import { statement } from '#database/statement.js';
-import { ended, ENDED_TURN, type EndedTurn, ENDS, endsUnless } from './ending.js';
+import { ended, ENDED_TURN, type EndedTurn, ENDS, endsUnless, keptTurn } from './ending.js';
 import { leaveOut } from './history.js';
-import { type CallFigures, EARLIER_ARE_ESTIMATED, earlierTokens, endCalls, figureValues } from './ledger.js';
-import { announce, DISPATCH_CHANNEL, HANDED_BACK, LIVES_SINCE } from './states.js';
-import { LONGEST_LIFE_SECONDS, MAX_ATTEMPTS, MOST_FREE_ATTEMPTS, NEW_IN_LAST } from './timings.js';
+import { type CallFigures, endCalls, figureValues } from './ledger.js';
+import { announce, DISPATCH_CHANNEL, HANDED_BACK, HOUR_IS_OVER, LIVES_SINCE } from './states.js';
+import { MAX_ATTEMPTS, MOST_FREE_ATTEMPTS, NEW_IN_LAST } from './timings.js';
 
 /*
  * The transitions by which a worker ends an attempt; a cancel, which its user may make as well, is in cancel.ts. The claim is in claim.ts,
@@ -31,6 +31,9 @@ import { LONGEST_LIFE_SECONDS, MAX_ATTEMPTS, MOST_FREE_ATTEMPTS, NEW_IN_LAST } f
 /** The reply as its message stores it. */
 export interface Reply {
   readonly content: string;
+  /** The part of the content that the last answer added, and what it relies on (`source` parts; null: nothing). */
+  readonly lastText: string;
+  readonly sources: readonly unknown[] | null;
   readonly model: string;
   readonly stopReason: string;
   /** `incomplete`: the model ended the reply early, because it had no room or refused. */
@@ -42,12 +45,7 @@ export interface Reply {
   readonly leftOut: boolean;
 }
 
-const PLAIN_USAGE = 'coalesce(call.input_tokens, 0), coalesce(call.output_tokens, 0), coalesce(call.estimated, false)';
-const USAGE = `coalesce(call.input_tokens, 0) + ${earlierTokens('input_tokens')},
-           coalesce(call.output_tokens, 0) + ${earlierTokens('output_tokens')},
-           coalesce(call.estimated, false) OR ${EARLIER_ARE_ESTIMATED}`;
-
-const finishing = (turn: 'plain' | 'any'): string => `
+const finishing = (message: string): string => `
   WITH chat AS (
     SELECT id FROM chats WHERE id = (SELECT chat_id FROM jobs WHERE id = :jobId) FOR UPDATE
   ), job AS (
@@ -57,25 +55,42 @@ const finishing = (turn: 'plain' | 'any'): string => `
     RETURNING jobs.id, jobs.chat_id, jobs.status, jobs.attempts, jobs.step, jobs.assistant_version, jobs.user_message_id,
            jobs.created_at, jobs.requeued_at, jobs.finished_at
   ), call AS (${endCalls('job', { outcome: `'completed'` })}
-  ), position AS (
+  ), ${message}
+  SELECT EXISTS (SELECT FROM jobs WHERE status = 'queued' AND available_at <= now()) AS more, ${ENDED_TURN} FROM ended`;
+
+const PLAIN = `position AS (
     UPDATE chats SET last_seq = last_seq + 1, last_message_at = ${NEXT_MOMENT}
      WHERE id = (SELECT chat_id FROM job)
     RETURNING id, last_seq, last_message_at
   ), message AS (
     INSERT INTO messages (id, chat_id, seq, role, content, job_id, model, assistant_version, stop_reason, status, stop_details,
-                          left_out_by, input_tokens, output_tokens, usage_estimated, created_at)
+                          input_tokens, output_tokens, usage_estimated, created_at)
     SELECT :messageId, position.id, position.last_seq, 'assistant', :content, job.id, :model, job.assistant_version, :stopReason,
-           :status, :stopDetails::jsonb, CASE WHEN :leftOut::boolean THEN job.id END,
-           ${turn === 'plain' ? PLAIN_USAGE : USAGE},
-           position.last_message_at
+           :status, :stopDetails::jsonb, coalesce(call.input_tokens, 0), coalesce(call.output_tokens, 0),
+           coalesce(call.estimated, false), position.last_message_at
       FROM position, job LEFT JOIN call ON true
     RETURNING id
-  ), ${turn === 'plain' ? ended('without steps') : `left_out AS (${leaveOut('job')} AND :leftOut), ${ended()}`}
-  SELECT EXISTS (SELECT FROM jobs WHERE status = 'queued' AND available_at <= now()) AS more, ${ENDED_TURN} FROM ended`;
+  ), ${ended('none')}`;
 
-/** Most turns have one step, and later prompts include them. The statement for these begins faster. */
-const FINISH_PLAIN = statement(finishing('plain'));
-const FINISH = statement(finishing('any'));
+const KEPT = keptTurn({
+  messageId: ':messageId',
+  said: ':content',
+  lastText: ':lastText',
+  sources: ':sources::jsonb',
+  model: ':model',
+  stopReason: ':stopReason',
+  status: ':status',
+  stopDetails: ':stopDetails::jsonb',
+  leftOut: ':leftOut',
+  where: 'true',
+  after: 'call',
+});
+
+/** Most turns have one step and only text, and later prompts include them. The statement for these begins faster. */
+const FINISH_PLAIN = statement(finishing(PLAIN));
+const FINISH = statement(
+  finishing(`left_out AS (${leaveOut('job')} AND :leftOut), kept AS (${KEPT}), ${ended('kept')}`),
+);
 
 /** The end of a turn, and whether other jobs are due. */
 export interface Finished extends EndedTurn {
@@ -93,9 +108,10 @@ export async function finish(
   reply: Reply,
   figures: CallFigures,
 ): Promise<Finished | undefined> {
-  const isPlain = reply.steps === 0 && !reply.leftOut;
+  const isPlain = reply.steps === 0 && !reply.leftOut && reply.sources === null;
   const [finished] = await (isPlain ? FINISH_PLAIN : FINISH).rows<Finished>(
     manager,
+    { sources: reply.sources && JSON.stringify(reply.sources) },
     reply,
     { jobId, attempt, messageId: newId() },
     figureValues(figures),
@@ -122,15 +138,29 @@ const GOES_ON = `(:most >= ${MAX_ATTEMPTS} OR :most > 1 + (
      WHERE earlier.job_id = :jobId AND earlier.attempt < :attempt AND earlier.step = jobs.step + 1 AND earlier.error_code = :code
        AND earlier.started_at >= ${LIVES_SINCE})
   OR ${IS_FREE})
-  AND (attempts_left > 0 OR ${IS_FREE}) AND ${LIVES_SINCE} > now() - make_interval(secs => ${LONGEST_LIFE_SECONDS})`;
+  AND (attempts_left > 0 OR ${IS_FREE}) AND NOT ${HOUR_IS_OVER}`;
 
 /** SQL: the version with which the job goes on; null: the current one. */
 const NEXT_VERSION = `CASE WHEN :definitionUnusable AND step = 0 THEN NULL ELSE assistant_version END`;
 
-const failing = (alsoDoes = ''): string => `
-  WITH held AS (
-    SELECT id, ${GOES_ON} AS goes_on, ${IS_FREE} AS is_free FROM jobs
-     WHERE id = :jobId AND status = 'running' AND attempts = :attempt FOR NO KEY UPDATE
+const LOCKED_CHAT = `chat AS (
+    SELECT id AS chat FROM chats WHERE id = (SELECT chat_id FROM jobs WHERE id = :jobId) FOR UPDATE
+  ), `;
+
+/** A failed turn leaves the text of its finished steps, and its tool calls. */
+const FAILED_TURN = keptTurn({
+  messageId: ':messageId',
+  said: 'job.said',
+  lastText: `''`,
+  stopReason: `'failed'`,
+  leftOut: ':leavesOut',
+  after: 'call',
+});
+
+const failing = (turn: 'plain' | 'with steps', alsoDoes = ''): string => `
+  WITH ${turn === 'plain' ? '' : LOCKED_CHAT}held AS (
+    SELECT id, ${GOES_ON} AS goes_on, ${IS_FREE} AS is_free, kept FROM jobs${turn === 'plain' ? '' : ', chat'}
+     WHERE id = :jobId AND status = 'running' AND attempts = :attempt FOR NO KEY UPDATE OF jobs
   ), job AS (
     UPDATE jobs SET
            status = CASE WHEN goes_on THEN 'queued' ELSE 'failed' END,
@@ -142,16 +172,19 @@ const failing = (alsoDoes = ''): string => `
            error_message = CASE WHEN goes_on THEN NULL ELSE :message END,
            ${endsUnless('goes_on')}
       FROM held WHERE jobs.id = held.id
-    RETURNING jobs.*
+    RETURNING jobs.*, held.kept AS said
   ), call AS (${endCalls('job', { outcome: `'failed'`, code: ':code' })}
-  ), ${alsoDoes}${ended()}
+  ), ${alsoDoes}${turn === 'plain' ? ended('none') : `kept AS (${FAILED_TURN}), ${ended('kept')}`}
   SELECT ${ENDED_TURN} FROM ended`;
 
-const RETRY_OR_FAIL = statement(failing());
-const FAIL_LEFT_OUT = statement(failing(`left_out AS (${leaveOut('job')} AND job.status = 'failed'), `));
+const LEFT_OUT = `left_out AS (${leaveOut('job')} AND job.status = 'failed'), `;
+const RETRY_OR_FAIL = { plain: statement(failing('plain')), leftOut: statement(failing('plain', LEFT_OUT)) };
+const WITH_STEPS = { plain: statement(failing('with steps')), leftOut: statement(failing('with steps', LEFT_OUT)) };
 
 /** How an attempt failed, and what follows for the job. */
 export interface FailedAttempt extends JobFault {
+  /** How many steps were finished. */
+  readonly steps: number;
   /** How many of the job's attempts may fail with this code; 1: a retry cannot help. */
   readonly most: number;
   /** The attempt does not count, because the model is away or an operator has to act. A job has a bounded number of these. */
@@ -181,10 +214,11 @@ export async function giveUp(
   fault: FailedAttempt,
   figures: CallFigures,
 ): Promise<Retried | EndedTurn | undefined> {
-  const [state] = await (fault.leavesOut ? FAIL_LEFT_OUT : RETRY_OR_FAIL).rows<Retried | EndedTurn>(
+  const statements = fault.steps === 0 ? RETRY_OR_FAIL : WITH_STEPS;
+  const [state] = await (fault.leavesOut ? statements.leftOut : statements.plain).rows<Retried | EndedTurn>(
     manager,
     fault,
-    { jobId, attempt },
+    { jobId, attempt, messageId: newId() },
     figureValues(figures),
   );
   return state;

@@ -1,5 +1,6 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 import type { Effort, Thinking } from './assistant.entity.js';
+import type { Tool } from './tool.js';
 
 /** An assistant's definition as a worker uses it: the columns of `assistants` that define it, by their names. */
 export interface Definition {
@@ -8,6 +9,10 @@ export interface Definition {
   readonly max_output_tokens: number;
   readonly thinking: Thinking | null;
   readonly effort: Effort | null;
+  /** These three are missing in definitions of before there were tools. */
+  readonly tools?: readonly Tool[];
+  readonly max_steps?: number;
+  readonly action_seconds?: number;
 }
 
 /** A definition that was on offer. A trigger on `assistants` writes it; nothing changes or removes it. */
@@ -22,7 +27,7 @@ export class AssistantVersion {
   @Column('jsonb')
   definition: Definition;
 
-  /** PostgreSQL computes this column and the next two from the definition. */
+  /** PostgreSQL computes this column and the next three from the definition. */
   @Column({ type: 'text', insert: false, update: false })
   model: string;
 
@@ -32,6 +37,10 @@ export class AssistantVersion {
   /** Bytes of the system prompt, in UTF-8. */
   @Column({ type: 'integer', name: 'prompt_bytes', insert: false, update: false })
   promptBytes: number;
+
+  /** Bytes of the tools' JSON. */
+  @Column({ type: 'integer', name: 'tool_bytes', insert: false, update: false })
+  toolBytes: number;
 
   @Column({ type: 'timestamptz', name: 'created_at', precision: 3 })
   createdAt: Date;

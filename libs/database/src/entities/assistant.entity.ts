@@ -1,4 +1,5 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
+import type { Tool } from './tool.js';
 
 /** How the model is asked to think, in the words of the Messages API (`thinking.type`). */
 export const THINKING = ['adaptive', 'between_tools', 'disabled'] as const;
@@ -41,6 +42,18 @@ export class Assistant {
   /** Null: the model's own default. */
   @Column('text', { nullable: true })
   effort: Effort | null;
+
+  /** Never leaves the service, as the system prompt. */
+  @Column('jsonb')
+  tools: readonly Tool[];
+
+  /** Most calls of the model in one turn. */
+  @Column('smallint', { name: 'max_steps' })
+  maxSteps: number;
+
+  /** How long a turn waits for a person, in seconds. */
+  @Column('integer', { name: 'action_seconds' })
+  actionSeconds: number;
 
   /** Days that a chat is kept after its last message; null: for ever. */
   @Column('integer', { name: 'retention_days', nullable: true })

@@ -1,6 +1,6 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 
-export type JobStatus = 'queued' | 'running' | 'succeeded' | 'failed' | 'canceled';
+export type JobStatus = 'queued' | 'running' | 'requires_action' | 'succeeded' | 'failed' | 'canceled';
 
 /** The job of a turn, from accepted to final. Every statement that changes a row is in `libs/jobs`. */
 @Entity('jobs')
@@ -77,6 +77,17 @@ export class Job {
   /** While running: when the attempt counts as lost, unless its worker extends it. */
   @Column({ type: 'timestamptz', name: 'lease_until', precision: 3, nullable: true })
   leaseUntil: Date | null;
+
+  /** Since when the job waits for a person, and until when; null: it does not wait for one. */
+  @Column({ type: 'timestamptz', name: 'action_since', precision: 3, nullable: true })
+  actionSince: Date | null;
+
+  @Column({ type: 'timestamptz', name: 'action_expires_at', precision: 3, nullable: true })
+  actionExpiresAt: Date | null;
+
+  /** How long it has waited for persons before, in seconds. Its hour stands still meanwhile. */
+  @Column('integer', { name: 'waited_seconds' })
+  waitedSeconds: number;
 
   /** The reply's text so far, of finished steps and of the running attempt, as last saved. */
   @Column('text')

@@ -25,6 +25,10 @@ export class Step {
   @Column('text')
   text: string;
 
+  /** What its text relies on: `source` parts of the message; null: nothing. */
+  @Column('jsonb', { nullable: true })
+  sources: unknown;
+
   /** The length of the reply's text after it, in UTF-16 code units. */
   @Column('integer', { name: 'ends_at' })
   endsAt: number;

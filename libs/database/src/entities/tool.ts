@@ -42,6 +42,8 @@ export interface McpTool extends RemoteTool {
 /** A tool that the front-end runs; the job waits for its result. */
 export interface ClientTool extends NamedTool {
   readonly run: 'client';
+  /** JSON Schema of the result, which is JSON then; left out: the result is text. */
+  readonly result_schema?: Readonly<Record<string, unknown>>;
 }
 
 /** A tool that the model's provider runs. All fields but `run` are sent as they are. */
