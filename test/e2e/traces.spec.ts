@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Collector, type ReceivedSpan } from '../support/collector.js';
 import { Pace } from '../support/pace.js';
 import { type Stack, startStack } from '../support/stack.js';
+import { giveTools, httpTool, startTools, TOOLS_SECRET } from '../support/tools.js';
 import { until } from '../support/until.js';
 
 const CALLER = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
@@ -19,6 +20,7 @@ describe('traces', () => {
         OTEL_EXPORTER_OTLP_HEADERS: 'x-api-key=for-the-collector',
         OTEL_RESOURCE_ATTRIBUTES: 'deployment.environment.name=test',
         OTEL_BSP_SCHEDULE_DELAY: '50',
+        TOOLS_SECRET,
       },
     });
   });
@@ -111,6 +113,35 @@ describe('traces', () => {
     ]);
     const failed = spans.find(({ name, failed }) => name.startsWith('chat ') && failed);
     expect(failed?.attributes['error.type']).toBe('model_unavailable');
+  });
+
+  it('have a span for each call of a tool, whose server is told the trace, and no input or result', async () => {
+    const tools = await startTools();
+    await giveTools(stack, 'billing', [httpTool(tools, 'find_order', { repeatable: true })]);
+    let told: string | undefined;
+    tools.answer('find_order', (_, __, incoming) => {
+      told = incoming.headers['traceparent'] as string;
+      return 'canary-reply-qpxz';
+    });
+    const traceparent = '00-5bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
+    const eve = stack.as('eve');
+    await eve.turn((await eve.chat('billing')).id, 'use find_order {"order_id":"canary-prompt-qpxz"}', { traceparent });
+    const spans = await spansOf('5bf92f3577b34da6a3ce929d0e0e4736', 6);
+    const attempt = spans.find(({ name }) => name === 'process assistant-reply');
+    const call = spans.find(({ name }) => name === 'execute_tool find_order');
+    expect(call).toMatchObject({
+      kind: 3,
+      parentSpanId: attempt?.spanId,
+      failed: false,
+      attributes: {
+        'gen_ai.operation.name': 'execute_tool',
+        'gen_ai.tool.name': 'find_order',
+        'gen_ai.tool.call.id': expect.any(String),
+      },
+    });
+    expect(told).toContain(call?.spanId);
+    expect(spans.filter(({ name }) => name.startsWith('chat '))).toHaveLength(2);
+    await tools.stop();
   });
 
   it('are sent with the configured headers, and never contain texts or users', async () => {

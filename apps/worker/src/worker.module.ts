@@ -16,6 +16,7 @@ import { Tracing } from '#telemetry/tracing.js';
 import { Attempts } from './attempt/attempts.js';
 import { Endings } from './attempt/endings.js';
 import { Steps } from './attempt/steps.js';
+import { ToolCalls } from './attempt/tool-calls.js';
 import { Heartbeats } from './attempt/heartbeats.js';
 import { WorkerLife } from './attempt/worker-life.js';
 import { ReplyPublisher } from './attempt/publisher.js';
@@ -30,6 +31,11 @@ import { messagesApi } from './model/messages-api.js';
 import { Model } from './model/model.js';
 import { LARGEST_MODELS } from './model/models.js';
 import { ModelWatch } from './model/model-watch.js';
+import { CallSlots } from './tools/call-slots.js';
+import { HttpTools } from './tools/http-tool.js';
+import { McpTools } from './tools/mcp-tool.js';
+import { namedAddress } from './tools/named-address.js';
+import { ToolRunners } from './tools/tool-runners.js';
 import { Clearing } from './reconciler/clearing.js';
 import { Reconciler } from './reconciler/reconciler.js';
 
@@ -76,6 +82,11 @@ export class WorkerModule {
         Attempts,
         Endings,
         Steps,
+        ToolCalls,
+        ToolRunners,
+        { provide: HttpTools, useFactory: () => new HttpTools(settings.tools) },
+        { provide: McpTools, useFactory: () => new McpTools(namedAddress) },
+        { provide: CallSlots, useFactory: () => new CallSlots(settings.tools.callsAtOnce) },
         WorkerLife,
         StopNotices,
         ReplyPublisher,

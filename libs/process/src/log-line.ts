@@ -27,6 +27,10 @@ export interface LogFields {
   readonly input_tokens?: number;
   readonly output_tokens?: number;
   readonly count?: number;
+  /** A tool's name in the assistant's definition, or in the list of an MCP server: never one that a model made up. */
+  readonly tool?: string;
+  readonly tool_call_id?: string;
+  readonly outcome?: string;
 }
 
 /** A log line with fields. Nest's `Logger` takes it as its message. */

@@ -20,6 +20,9 @@ const URL_FROM_VARIABLE = /^env:([A-Za-z_]\w*)(\/.*)?$/s;
 /** What the value of a header can hold (RFC 9110, section 5.5). */
 const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
+/** Whether a header's value is `env:NAME`. */
+export const isVariable = (value: string): boolean => HEADER_FROM_VARIABLE.test(value);
+
 /**
  * The value of a tool's header: for `env:NAME` that of the variable, without white space around it; any other text is the value itself.
  *

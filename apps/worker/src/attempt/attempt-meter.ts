@@ -54,6 +54,21 @@ const tokens = new Counter({
   registers,
 });
 
+const toolCalls = new Counter({
+  name: 'rejoinder_tool_calls_total',
+  help: 'Calls of tools that this worker has made and that have ended, by tool and outcome.',
+  labelNames: ['assistant', 'tool', 'outcome'],
+  registers,
+});
+
+const toolCallDuration = new Histogram({
+  name: 'rejoinder_tool_call_duration_seconds',
+  help: 'From the beginning of a call of a tool to its result.',
+  labelNames: ['assistant', 'tool', 'outcome'],
+  buckets: TURN_SECONDS.slice(0, -2),
+  registers,
+});
+
 const retries = new Counter({
   name: 'rejoinder_turn_retries_total',
   help: 'Attempts that failed and are tried again, by the code of the fault.',
@@ -95,6 +110,28 @@ export class AttemptMeter {
     }
   }
 
+  /** Measures a call of a tool. @param tool its name in the definition */
+  async tool<T extends { readonly isError: boolean }>(
+    tool: string,
+    callId: string,
+    run: (traceparent: string | null) => Promise<T>,
+  ): Promise<T> {
+    const { assistant } = this.job;
+    const began = performance.now();
+    const ended = (outcome: string): void => {
+      toolCalls.inc({ assistant, tool, outcome });
+      toolCallDuration.observe({ assistant, tool, outcome }, (performance.now() - began) / 1_000);
+    };
+    try {
+      const result = await this.trace.tool(tool, callId, run);
+      ended(result.isError ? 'failed' : 'succeeded');
+      return result;
+    } catch (error) {
+      ended('stopped');
+      throw error;
+    }
+  }
+
   /** Notes that the end of the call is written. @param outcome as the ledger has it */
   callEnded(outcome: Outcome, figures: CallFigures): void {
     const { assistant, model } = this.job;
@@ -118,6 +155,11 @@ export class AttemptMeter {
     // A short reply may be complete before its first piece is published. Then its end counts as its first text.
     if (turn.status === 'succeeded') this.published();
     turnEnded(turn);
+  }
+
+  /** Notes that the attempt ended because the turn waits for a person. */
+  waits(): void {
+    this.trace.ended('waits');
   }
 
   /** Notes that the attempt failed and the job is tried again. */

@@ -1,6 +1,6 @@
 import type { ClaimedJob } from '#jobs/claim.js';
 import { REPLY_QUEUE } from '#queue/connection.js';
-import { failSpan, type Span, SpanKind, startSpan } from '#telemetry/traces.js';
+import { failSpan, type Span, SpanKind, startSpan, traceparentOf } from '#telemetry/traces.js';
 import { knownStopReason, nameOf } from '../model/labels.js';
 import type { Answer } from '../model/answer.js';
 import type { Call } from '../model/call.js';
@@ -57,6 +57,33 @@ export class AttemptTrace {
         ...(outputTokens !== null && { 'gen_ai.usage.output_tokens': outputTokens }),
         ...(firstTextMs !== null && { 'rejoinder.first_text_ms': firstTextMs }),
       });
+      span?.end();
+    }
+  }
+
+  /** Traces a call of a tool. `run` gets the trace context for the tool's server; null: the attempt is not traced. */
+  async tool<T extends { readonly isError: boolean }>(
+    tool: string,
+    callId: string,
+    run: (traceparent: string | null) => Promise<T>,
+  ): Promise<T> {
+    const { span: parent, job } = this;
+    if (parent === undefined) return run(null);
+    const span = startSpan(`execute_tool ${tool}`, SpanKind.CLIENT, parent, {
+      'gen_ai.operation.name': 'execute_tool',
+      'gen_ai.tool.name': tool,
+      'gen_ai.tool.call.id': callId,
+      'gen_ai.tool.type': 'function',
+      'gen_ai.conversation.id': job.chatId,
+    });
+    try {
+      const result = await run(traceparentOf(span ?? parent));
+      if (result.isError) failSpan(span, 'tool_error');
+      return result;
+    } catch (error) {
+      failSpan(span, 'stopped');
+      throw error;
+    } finally {
       span?.end();
     }
   }

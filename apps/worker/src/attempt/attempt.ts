@@ -1,5 +1,6 @@
 import type { ClaimedJob } from '#jobs/claim.js';
-import type { FinishedStep } from '#jobs/steps.js';
+import type { FinishedStep, StepCall } from '#jobs/steps.js';
+import { MOST_RESULT_BYTES } from '#jobs/timings.js';
 import type { LogFields } from '#process/log-line.js';
 import { Call } from '../model/call.js';
 import type { Permit } from '../model/circuits.js';
@@ -22,6 +23,8 @@ export class Attempt {
   readonly meter: AttemptMeter;
   /** The fields that identify the attempt in the log. */
   readonly ids: LogFields;
+  /** Bytes of the results of all tool calls so far. */
+  private resultBytes: number;
   private readonly begunAt = performance.now();
   private readonly stopping = new AbortController();
 
@@ -32,6 +35,9 @@ export class Attempt {
     userTag: string,
   ) {
     this.steps = [...job.steps];
+    this.resultBytes = job.steps
+      .flatMap(({ calls }) => calls ?? [])
+      .reduce((sum, { result }) => sum + Buffer.byteLength(result ?? ''), 0);
     this.call = this.newCall();
     this.draft = new Draft(job, this.call);
     this.meter = new AttemptMeter(job);
@@ -65,6 +71,19 @@ export class Attempt {
     this.steps.push(step);
     this.call = this.newCall();
     this.draft.nextStep(this.call);
+  }
+
+  /** Takes room for a result of a tool call. @returns false: the results of the turn would be too long together */
+  takeResultBytes(bytes: number): boolean {
+    if (this.resultBytes + bytes > MOST_RESULT_BYTES) return false;
+    this.resultBytes += bytes;
+    return true;
+  }
+
+  /** Replaces the tool calls of the last finished step. */
+  setCalls(calls: readonly StepCall[]): void {
+    const last = this.steps.at(-1);
+    if (last !== undefined) this.steps[this.steps.length - 1] = { ...last, calls };
   }
 
   private newCall(): Call {

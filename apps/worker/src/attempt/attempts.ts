@@ -49,7 +49,8 @@ export class Attempts {
     const unpublish = this.publisher.open(attempt.job, attempt.draft, () => attempt.meter.published());
     this.logger.log(logLine('attempt begins', attempt.ids));
     try {
-      return await this.endings.succeeded(attempt, await this.steps.run(attempt));
+      const reply = await this.steps.run(attempt);
+      return reply === undefined ? this.endings.waits(attempt) : await this.endings.succeeded(attempt, reply);
     } catch (error) {
       const why = attempt.stoppedFor;
       if (why === undefined) return await this.endings.failed(attempt, error);

@@ -47,6 +47,13 @@ export class Endings {
     return finished ?? NO_MORE;
   }
 
+  /** Notes that the job waits for a person. That is written already. */
+  waits(attempt: Attempt): Ended {
+    attempt.meter.waits();
+    this.logger.log(logLine('the turn waits for a person', attempt.progress()));
+    return NO_MORE;
+  }
+
   /** Writes that the attempt was stopped from outside. */
   async stopped(attempt: Attempt, why: Stop): Promise<Ended> {
     this.logger.log(logLine(`attempt stops (${why})`, attempt.progress()));
@@ -69,6 +76,7 @@ export class Endings {
     // A job that a circuit holds back is due at once: the circuit decides when to try it, and another worker may reach the model.
     const delayMs = Math.max(fault.retryAfterMs ?? 0, held ? 0 : backoffMs(job.attempt));
     const failed = {
+      steps: attempt.steps.length,
       code: fault.code,
       message: fault.message,
       most: fault.most,

@@ -11,7 +11,16 @@ import { ModelFault, rejected } from '../model/model-fault.js';
 export function replyOf(answer: Answer, steps: number): Reply {
   const { model, stopReason, stopDetails } = answer;
   const content = answer.text.toWellFormed();
-  const reply = { content, model, stopReason: stopReason ?? '', stopDetails: null, steps };
+  const lastText = answer.content.toWellFormed();
+  const reply = {
+    content,
+    lastText,
+    sources: answer.sources,
+    model,
+    stopReason: stopReason ?? '',
+    stopDetails: null,
+    steps,
+  };
   switch (stopReason) {
     case 'refusal':
       return { ...reply, status: 'incomplete', stopDetails, leftOut: true };
@@ -19,7 +28,7 @@ export function replyOf(answer: Answer, steps: number): Reply {
     case 'model_context_window_exceeded':
       return { ...reply, status: 'incomplete', leftOut: false };
     case 'tool_use':
-      throw rejected('The model asked for a tool that it was not offered.');
+      throw rejected('The model asked for a tool that it may not use now.');
     case 'pause_turn':
       throw new ModelFault('answer_paused', 'The model paused its answer before it began.');
     default:

@@ -1,38 +1,53 @@
 import { Injectable } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
-import { commitStep } from '#jobs/steps.js';
+import { commitStep, type NewToolCall } from '#jobs/steps.js';
 import { MOST_CONTINUATIONS } from '#jobs/timings.js';
 import type { Reply } from '#jobs/transitions.js';
 import { type Answered, Model } from '../model/model.js';
 import { ModelFault } from '../model/model-fault.js';
 import type { Attempt } from './attempt.js';
+import { plannedCalls } from './planned-calls.js';
 import { ReplyPublisher } from './publisher.js';
 import { replyOf } from './reply.js';
+import { ToolCalls } from './tool-calls.js';
 import { written } from './written.js';
 
-/** Makes the steps of a turn: each calls the model and commits the answer, until an answer is the last. */
+/** Makes the steps of a turn: each calls the model, commits the answer and runs its tool calls, until an answer is the last. */
 @Injectable()
 export class Steps {
   constructor(
     private readonly manager: EntityManager,
     private readonly model: Model,
     private readonly publisher: ReplyPublisher,
+    private readonly toolCalls: ToolCalls,
   ) {}
 
-  /** Makes the remaining steps. @throws ModelFault, or the reason for which the attempt was stopped */
-  async run(attempt: Attempt): Promise<Reply> {
+  /**
+   * Makes the remaining steps.
+   * @returns undefined: the job waits for a person
+   * @throws ModelFault, or the reason for which the attempt was stopped
+   */
+  async run(attempt: Attempt): Promise<Reply | undefined> {
+    if (!(await this.settleCalls(attempt))) return undefined;
     for (;;) {
       const answered = await this.call(attempt);
       if (!goesOn(attempt, answered)) return replyOf(answered.answer, attempt.steps.length);
       await this.commit(attempt, answered);
+      if (!(await this.settleCalls(attempt))) return undefined;
     }
+  }
+
+  /** Brings the calls of the last finished step to their results. An earlier attempt may have left some. @returns false: the job waits */
+  private async settleCalls(attempt: Attempt): Promise<boolean> {
+    return (attempt.steps.at(-1)?.calls ?? null) === null || (await this.toolCalls.settle(attempt));
   }
 
   private call(attempt: Attempt): Promise<Answered> {
     const { job, call, draft, meter, signal, steps } = attempt;
     signal.throwIfAborted();
-    const { model, maxOutputTokens, thinking, effort, systemPrompt, history } = job;
-    const request = { model, maxOutputTokens, thinking, effort, systemPrompt, history, steps };
+    const { model, maxOutputTokens, thinking, effort, systemPrompt, tools, history } = job;
+    const mayCallTools = mayCall(attempt);
+    const request = { model, maxOutputTokens, thinking, effort, systemPrompt, tools, mayCallTools, history, steps };
     const onText = (text: string): void => {
       draft.add(text);
       this.publisher.touch(draft);
@@ -42,16 +57,18 @@ export class Steps {
 
   private async commit(attempt: Attempt, { answer, windowFromSeq }: Answered): Promise<void> {
     const { job, call, draft, meter, steps } = attempt;
+    const calls = await callsOf(attempt, answer);
     const figures = call.figures();
     const stopReason = answer.stopReason ?? '';
     const step = { content: answer.blocks, stopReason, text: answer.content.toWellFormed() };
     const text = draft.endStep();
+    const { sources } = answer;
     const isOurs = await written(() =>
       commitStep(
         this.manager,
         job.id,
         job.attempt,
-        { ...step, step: steps.length, draft: text, windowFromSeq },
+        { ...step, calls, sources, step: steps.length, draft: text, windowFromSeq },
         figures,
       ),
     );
@@ -60,13 +77,32 @@ export class Steps {
       attempt.signal.throwIfAborted();
     }
     meter.callEnded('completed', figures);
-    attempt.finishStep(step);
+    const begun = calls.map((each) => ({ ...each, attempt: null }));
+    attempt.finishStep({ ...step, calls: begun.length === 0 ? null : begun });
   }
 }
 
-/** Whether another step follows. A paused answer is continued. @throws ModelFault when that has happened too often */
-function goesOn({ steps }: Attempt, { answer }: Answered): boolean {
+/** The model may ask for tools, except in the last step that the turn may have. */
+function mayCall({ job, steps }: Attempt): boolean {
+  return job.tools.length > 0 && steps.length + 1 < job.maxSteps;
+}
+
+async function callsOf(attempt: Attempt, answer: Answered['answer']): Promise<NewToolCall[]> {
+  if (!asksForTools(attempt, answer)) return [];
+  // Turns without tools do not load the compiler of schemas.
+  const { checkBy } = await import('#tools/json-schema.js');
+  return plannedCalls(answer.toolUses, attempt.job.tools, checkBy);
+}
+
+function asksForTools(attempt: Attempt, { stopReason, toolUses }: Answered['answer']): boolean {
+  return stopReason === 'tool_use' && toolUses.length > 0 && mayCall(attempt);
+}
+
+/** Whether another step follows: after tool calls, or to continue a paused answer. @throws ModelFault when it paused too often */
+function goesOn(attempt: Attempt, { answer }: Answered): boolean {
+  if (asksForTools(attempt, answer)) return true;
   if (answer.stopReason !== 'pause_turn' || answer.blocks.length === 0) return false;
+  const { steps } = attempt;
   const others = steps.findLastIndex(({ stopReason }) => stopReason !== 'pause_turn');
   if (steps.length - 1 - others < MOST_CONTINUATIONS) return true;
   throw new ModelFault('answer_paused', 'The model paused its answer again and again.');

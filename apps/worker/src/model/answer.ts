@@ -26,6 +26,25 @@ const BEGINS_BLANK = /^\s/u;
 /** The finished steps of the turn, which an answer continues. */
 type Before = readonly Pick<FinishedStep, 'content' | 'text'>[];
 
+/** A tool call that the model asks for. */
+export interface ToolUse {
+  /** The id that the model gave it. */
+  readonly id: string;
+  readonly name: string;
+  readonly input: Readonly<Record<string, unknown>>;
+}
+
+/** What the text relies on, as the provider cites it: a part of the message. */
+export interface Source {
+  readonly type: 'source';
+  readonly url: string;
+  readonly title: string | null;
+}
+
+/** Most sources of one answer, and their longest address, in UTF-16 code units. */
+const MOST_SOURCES = 100;
+const LONGEST_URL = 2_000;
+
 /** An answer, built from its events: its text for users, and its content blocks for the model. */
 export class Answer {
   /** The text that this answer adds to the reply. */
@@ -34,6 +53,9 @@ export class Answer {
   stopReason: string | null = null;
   stopDetails: { category: string | null; explanation: string | null } | null = null;
   private readonly finished: Block[] = [];
+  private readonly cited = new Map<string, Source>();
+  /** A block's input is no JSON. It was cut, or the answer cannot be used. */
+  private hasTornInput = false;
   private citations = 0;
   private readonly open = new Map<number, { block: Block; json: string }>();
   private started = false;
@@ -68,6 +90,16 @@ export class Answer {
     return this.text.trim() === '';
   }
 
+  /** The tool calls that it asks for. They run only if the model stopped for them. */
+  get toolUses(): ToolUse[] {
+    return this.finished.filter(({ type }) => type === 'tool_use') as unknown as ToolUse[];
+  }
+
+  /** What its text relies on; null: nothing. */
+  get sources(): readonly Source[] | null {
+    return this.cited.size === 0 ? null : [...this.cited.values()];
+  }
+
   /** The finished blocks, in the form in which a request sends them back to the model. */
   get blocks(): Anthropic.ContentBlockParam[] {
     return this.finished as unknown as Anthropic.ContentBlockParam[];
@@ -76,6 +108,8 @@ export class Answer {
   /** Begins again with another stream in place of the last one, which had no text. Published white space stays. */
   again(): void {
     this.finished.length = 0;
+    this.cited.clear();
+    this.hasTornInput = false;
     this.open.clear();
     this.stopReason = null;
     this.started = false;
@@ -108,6 +142,7 @@ export class Answer {
         break;
       case 'message_delta':
         if (event.delta.stop_reason) this.stopReason = label(event.delta.stop_reason);
+        if (this.hasTornInput && this.stopReason === 'tool_use') throw broken('The model’s answer cannot be read.');
         this.stopDetails = detailsOf(event.delta.stop_details);
         this.call.ends(reported(event.usage as Partial<Anthropic.Usage> | undefined));
         break;
@@ -157,6 +192,7 @@ export class Answer {
       case 'citations_delta':
         if (++this.citations > MOST_BLOCKS) throw rejected('The model’s answer is too long.');
         if (open !== undefined) ((open.block['citations'] ??= []) as unknown[]).push(delta['citation']);
+        this.cite(delta['citation']);
         break;
       default:
         break;
@@ -168,9 +204,33 @@ export class Answer {
     const open = this.open.get(index);
     this.open.delete(index);
     if (open === undefined) return;
-    if (open.json !== '') open.block['input'] = JSON.parse(open.json);
+    if (open.json !== '' && !this.readInput(open)) return;
     // The model sends blank text blocks, but refuses them in a request.
     if (open.block['type'] !== 'text' || !isBlank(String(open.block['text']))) this.finished.push(open.block);
+  }
+
+  /** @returns false: the input was cut, and the block is left out */
+  private readInput({ block, json }: { block: Block; json: string }): boolean {
+    try {
+      block['input'] = JSON.parse(json);
+      return true;
+    } catch {
+      this.hasTornInput = true;
+      return false;
+    }
+  }
+
+  private cite(citation: unknown): void {
+    const { url, title } = (citation ?? {}) as Record<string, unknown>;
+    if (typeof url !== 'string' || url.length > LONGEST_URL || !/^https?:\/\//i.test(url) || this.cited.has(url))
+      return;
+    if (this.cited.size < MOST_SOURCES) {
+      this.cited.set(url, {
+        type: 'source',
+        url: label(url, LONGEST_URL),
+        title: typeof title === 'string' ? label(title) : null,
+      });
+    }
   }
 
   private say(value: unknown): void {
@@ -222,9 +282,9 @@ function detailsOf(details: unknown): Answer['stopDetails'] {
 }
 
 /** A short text that PostgreSQL can store. */
-function label(value: unknown): string {
+function label(value: unknown, longest = 200): string {
   return (typeof value === 'string' ? value : (JSON.stringify(value) ?? ''))
     .replaceAll('\0', '')
-    .slice(0, 200)
+    .slice(0, longest)
     .toWellFormed();
 }

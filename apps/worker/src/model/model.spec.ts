@@ -43,6 +43,8 @@ describe('the model', () => {
         systemPrompt: 's',
         history: [{ seq: 2, role: 'user' as const, content: 'x' }],
         steps: [],
+        tools: [],
+        mayCallTools: false,
       };
       const reply = model.answer(request, new Call(1, () => undefined), new AbortController().signal, () => undefined);
       await expect(reply).rejects.toMatchObject({

@@ -1,6 +1,7 @@
 import type Anthropic from '@anthropic-ai/sdk';
 import { Injectable } from '@nestjs/common';
 import type { Effort, Thinking } from '#database/entities/assistant.entity.js';
+import type { Tool } from '#database/entities/tool.js';
 import type { HistoryRow } from '#jobs/history.js';
 import type { FinishedStep } from '#jobs/steps.js';
 import { MOST_ENDLESS_ANSWERS } from '#jobs/timings.js';
@@ -12,7 +13,7 @@ import { CallTimer } from './call-timer.js';
 import { classify } from './classify.js';
 import { createStream, messagesApi } from './messages-api.js';
 import { broken, ModelFault, unavailable } from './model-fault.js';
-import { shorter, toModelMessages, toStepMessages } from './prompt.js';
+import { shorter, toModelMessages, toModelTools, toStepMessages } from './prompt.js';
 
 /** How long the body may take to end after the last event, in milliseconds. */
 const END_MS = 1_000;
@@ -24,6 +25,9 @@ export interface ModelRequest {
   readonly thinking?: Thinking | null;
   readonly effort?: Effort | null;
   readonly systemPrompt: string;
+  readonly tools: readonly Tool[];
+  /** The model may ask for tools. False: this is the turn's last step. */
+  readonly mayCallTools: boolean;
   /** Newest first. The message to answer is among the first. */
   readonly history: readonly HistoryRow[];
   /** The finished steps of the turn, oldest first. The answer goes on after them. */
@@ -97,13 +101,17 @@ export class Model {
     call: Call,
     timer: CallTimer,
   ): Promise<void> {
-    const messages = [...toModelMessages(history), ...toStepMessages(request.steps)];
+    const { tools } = request;
+    const withCalls = tools.some(({ run }) => run !== 'provider');
+    const messages = [...toModelMessages(history, withCalls), ...toStepMessages(request.steps)];
     const body = {
       model: request.model,
       max_tokens: request.maxOutputTokens,
       ...(request.thinking && { thinking: { type: request.thinking } }),
       ...(request.effort && { output_config: { effort: request.effort } }),
       system: [{ type: 'text' as const, text: request.systemPrompt, cache_control: { type: 'ephemeral' as const } }],
+      ...(tools.length > 0 && { tools: toModelTools(tools) }),
+      ...(tools.length > 0 && !request.mayCallTools && { tool_choice: { type: 'none' as const } }),
       messages,
       stream: true as const,
     };
@@ -175,7 +183,17 @@ function outOfRoom({ steps }: ModelRequest, cause?: unknown): ModelFault {
 }
 
 /** The approximate size of a request, in bytes. */
-function sizeOf({ systemPrompt, steps }: ModelRequest, history: readonly HistoryRow[]): number {
-  const said = history.reduce((sum, { content }) => sum + Buffer.byteLength(content), Buffer.byteLength(systemPrompt));
-  return steps.reduce((sum, { content }) => sum + Buffer.byteLength(JSON.stringify(content)), said);
+function sizeOf({ systemPrompt, tools, steps }: ModelRequest, history: readonly HistoryRow[]): number {
+  const begun = Buffer.byteLength(systemPrompt) + (tools.length > 0 ? Buffer.byteLength(JSON.stringify(tools)) : 0);
+  const said = history.reduce(
+    (sum, { content, parts }) => sum + Buffer.byteLength(parts === undefined ? content : JSON.stringify(parts)),
+    begun,
+  );
+  return steps.reduce(
+    (sum, { content, calls }) =>
+      sum +
+      Buffer.byteLength(JSON.stringify(content)) +
+      (calls ?? []).reduce((all, { result }) => all + Buffer.byteLength(result ?? ''), 0),
+    said,
+  );
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { HistoryRow } from '#jobs/history.js';
-import { shorter, toModelMessages } from './prompt.js';
+import { shorter, toModelMessages, toStepMessages } from './prompt.js';
 
 const rows = (...texts: string[]): HistoryRow[] =>
   texts
@@ -54,5 +54,103 @@ describe('a history that the model found too long', () => {
 
   it('cannot become shorter when it is nothing but what is to be answered', () => {
     expect(shorter(rows('u: one', 'u: two'))).toBeUndefined();
+  });
+});
+
+describe('an earlier reply with tool calls', () => {
+  const call = (id: string, step: number, result = 'done', is_error = false) => ({
+    type: 'tool_call' as const,
+    tool_call: { id, step, name: 'find', input: { n: step }, result, is_error },
+  });
+  const text = (words: string) => ({ type: 'text' as const, text: words });
+  const use = (id: string, n: number) => ({ type: 'tool_use', id, name: 'find', input: { n } });
+  const result = (id: string) => ({ type: 'tool_result', tool_use_id: id, content: 'done' });
+  const history = (parts: NonNullable<HistoryRow['parts']>, ...before: HistoryRow[]): HistoryRow[] => [
+    { seq: 9, role: 'user', content: 'next' },
+    { seq: 8, role: 'assistant', content: 'text', parts },
+    ...before,
+    { seq: 2, role: 'user', content: 'one' },
+  ];
+  const asked = { role: 'user', content: 'one' };
+  const next = { role: 'user', content: 'next' };
+
+  it('is sent as its steps, each call with its result, without sources', () => {
+    const parts = [
+      text('I look.'),
+      call('a', 1),
+      call('b', 1),
+      call('c', 2),
+      text('\n\nIt is 42.'),
+      { type: 'source' as const },
+    ];
+    expect(toModelMessages(history(parts), true)).toEqual([
+      asked,
+      { role: 'assistant', content: [{ type: 'text', text: 'I look.' }, use('a', 1), use('b', 1)] },
+      { role: 'user', content: [result('a'), result('b')] },
+      { role: 'assistant', content: [use('c', 2)] },
+      { role: 'user', content: [result('c')] },
+      { role: 'assistant', content: [{ type: 'text', text: '\n\nIt is 42.' }] },
+      next,
+    ]);
+  });
+
+  it('that ended with its calls has words behind their results: the user’s would make the model end its turn', () => {
+    const messages = toModelMessages(history([call('a', 1, '', true)]), true);
+    expect(messages.slice(-3)).toEqual([
+      { role: 'user', content: [{ type: 'tool_result', tool_use_id: 'a', is_error: true }] },
+      { role: 'assistant', content: [{ type: 'text', text: expect.stringContaining('stopped') }] },
+      next,
+    ]);
+  });
+
+  it('is its text alone in a request without tools', () => {
+    expect(toModelMessages(history([call('a', 1), text('text')]))).toEqual([
+      asked,
+      { role: 'assistant', content: 'text' },
+      next,
+    ]);
+  });
+
+  it('follows another reply in the same message, if its question was left out', () => {
+    const before = { seq: 3, role: 'assistant' as const, content: 'first' };
+    const [, reply, results] = toModelMessages(history([call('a', 1), text('done')], before), true);
+    expect(reply).toEqual({ role: 'assistant', content: [{ type: 'text', text: 'first' }, use('a', 1)] });
+    expect(results).toEqual({ role: 'user', content: [result('a')] });
+  });
+});
+
+describe('the finished steps of a turn', () => {
+  it('are sent with the blocks as they came, and the results in a message of the user', () => {
+    const thinking = { type: 'thinking', thinking: '', signature: 's' };
+    const first = { content: [thinking, { type: 'tool_use', id: 't1', name: 'find', input: {} }] };
+    const calls = [
+      {
+        id: 'x',
+        providerId: 't1',
+        name: 'find',
+        input: {},
+        status: 'failed' as const,
+        attempt: 1,
+        result: 'no',
+        isError: true,
+      },
+    ];
+    expect(
+      toStepMessages([
+        { ...first, calls },
+        { content: [{ type: 'text', text: 'on' }], calls: null },
+        { content: [{ type: 'text', text: ' and on' }], calls: null },
+      ]),
+    ).toEqual([
+      { role: 'assistant', content: first.content },
+      { role: 'user', content: [{ type: 'tool_result', tool_use_id: 't1', content: 'no', is_error: true }] },
+      {
+        role: 'assistant',
+        content: [
+          { type: 'text', text: 'on' },
+          { type: 'text', text: ' and on' },
+        ],
+      },
+    ]);
   });
 });

@@ -6,7 +6,8 @@ import { type Keeping, McpConnections } from '#mcp/connections.js';
 import { resultText } from '#mcp/result-text.js';
 import { McpRefusal, McpServerAway, McpWish } from '#mcp/server-away.js';
 import { timeLimit } from '#process/time-limit.js';
-import { boundedResult, type ToolCallRequest, type ToolResult } from './tool-result.js';
+import type { ToolCallRequest, ToolRunner } from './tool-call.js';
+import { boundedResult, type ToolResult } from './tool-result.js';
 
 /** Waits before a repeatable tool runs again, in milliseconds. */
 const WAITS_MS = [500, 2_000];
@@ -25,7 +26,7 @@ const CALL_ID = 'rejoinder/call-id';
 export type Resolve = (tool: McpTool) => McpAddress | { readonly missing: string };
 
 /** Runs tools of MCP servers. */
-export class McpTools implements OnApplicationShutdown {
+export class McpTools implements ToolRunner<McpTool>, OnApplicationShutdown {
   readonly #connections: McpConnections;
 
   /** @param keeping how connections are kept, and the `fetch` of their requests */
@@ -92,7 +93,16 @@ export class McpTools implements OnApplicationShutdown {
     const meta = { [CALL_ID]: callId, ...(traceparent && { traceparent }) };
     const maxBytes = READ_TIMES * tool.result_max_bytes + READ_MORE;
     return this.#connections.use(address, signal, (connection) =>
-      connection.call({ name: tool.tool, inputSchema: tool.input_schema, input, meta, maxBytes }, signal),
+      connection.call(
+        {
+          name: tool.tool,
+          inputSchema: tool.input_schema,
+          input: input as Readonly<Record<string, unknown>>,
+          meta,
+          maxBytes,
+        },
+        signal,
+      ),
     );
   }
 }
