@@ -3,6 +3,7 @@ import { Client, contract, judge, seen } from '../support/client.js';
 import type { ContractOperation } from '../support/contract.js';
 import { onServer } from '../support/database.js';
 import { type Stack, startStack, tokenFor } from '../support/stack.js';
+import { clientTool, giveTools } from '../support/tools.js';
 import { until } from '../support/until.js';
 import { wire, wireBody } from '../support/wire.js';
 
@@ -20,6 +21,8 @@ const BODIES: Record<string, object> = {
   updateAdminJob: { status: 'queued' },
   updateAdminChat: { status: 'active' },
   updateDispatch: { paused: false },
+  updateToolCall: { decision: 'approve' },
+  updateAdminToolCall: { decision: 'approve' },
 };
 
 /** A query that an operation needs. */
@@ -35,12 +38,19 @@ describe('every operation answers with every status the contract gives it', () =
   let chatId: string;
   let jobId: string;
   let receiptId: string;
+  let waitingJobId: string;
+  let callId: string;
   beforeAll(async () => {
     stack = await startStack();
+    await giveTools(stack, 'general', [clientTool('pick_date', { approval: 'always' })]);
     // An operator, who also is an ordinary user.
     ana = new Client(stack.api.url, tokenFor('ana', { scope: 'admin' }));
     chatId = (await ana.chat()).id;
     jobId = (await ana.turn(chatId, 'hello')).body.job_id;
+    // Two calls that wait for a person, so that deciding one leaves the job waiting.
+    const waiting = (await ana.turn((await ana.chat('general')).id, 'use pick_date and pick_date')).body;
+    waitingJobId = waiting.id;
+    callId = waiting.required_action.tool_calls[0].id;
     const zoe = stack.as('zoe');
     await zoe.chat();
     receiptId = (await zoe.request('DELETE', '/api/v1/me')).body.id;
@@ -51,12 +61,13 @@ describe('every operation answers with every status the contract gives it', () =
     contract.operations.filter(({ statuses }) => statuses.includes(status));
   const pathOf = (
     { id, path }: ContractOperation,
-    ids: { slug?: string; chat?: string; job?: string; receipt?: string; user?: string } = {},
+    ids: { slug?: string; chat?: string; job?: string; call?: string; receipt?: string; user?: string } = {},
   ): string =>
     path
       .replace('{slug}', ids.slug ?? 'support')
       .replace('{chat_id}', ids.chat ?? chatId)
-      .replace('{job_id}', ids.job ?? jobId)
+      .replace('{job_id}', ids.job ?? (path.includes('{call_id}') ? waitingJobId : jobId))
+      .replace('{call_id}', ids.call ?? callId)
       .replace('{receipt_id}', ids.receipt ?? receiptId)
       .replace('{user}', ids.user ?? 'zoe') + (QUERIES[id] ?? '');
   const bodyOf = ({ id }: ContractOperation): object | undefined =>
@@ -115,7 +126,14 @@ describe('every operation answers with every status the contract gives it', () =
         ? ana.post(operation.path, { chat_id: NOBODYS })
         : ana.request(
             operation.method,
-            pathOf(operation, { slug: 'nobody', chat: NOBODYS, job: NOBODYS, receipt: NOBODYS, user: '%00' }),
+            pathOf(operation, {
+              slug: 'nobody',
+              chat: NOBODYS,
+              job: NOBODYS,
+              call: NOBODYS,
+              receipt: NOBODYS,
+              user: '%00',
+            }),
             { body: bodyOf(operation) },
           );
     expect(await statusesOf(named, ask)).toEqual(all(named, 404));
@@ -199,6 +217,10 @@ describe('every operation answers with every status the contract gives it', () =
     expect(await statusesOf(reads, (operation) => ana.get(pathOf(operation)))).toEqual(all(reads, 200));
     expect((await ben.post('/api/v1/assistants/billing/chats')).status).toBe(200);
     expect((await ana.patch('/api/v1/admin/dispatch', { paused: false })).status).toBe(200);
+    for (const base of ['/api/v1/jobs', '/api/v1/admin/jobs']) {
+      const path = `${base}/${waitingJobId}/tool-calls/${callId}`;
+      expect((await ana.patch(path, { decision: 'approve' })).status).toBe(200);
+    }
     expect((await ben.request('DELETE', `/api/v1/chats/${chat}`)).status).toBe(204);
     await ben.chat();
     expect((await ben.request('DELETE', '/api/v1/me', { headers: { prefer: 'respond-async' } })).status).toBe(202);
@@ -222,6 +244,10 @@ describe('every operation answers with every status the contract gives it', () =
     expect((await eva.post('/api/v1/jobs/assistant-reply', { chat_id: chat })).body.code).toBe('turn_in_progress');
     await eva.finalJob(job.id);
     expect((await eva.patch(`/api/v1/jobs/${job.id}`, { status: 'canceled' })).body.code).toBe('invalid_transition');
+    for (const base of ['/api/v1/jobs', '/api/v1/admin/jobs']) {
+      const path = `${base}/${waitingJobId}/tool-calls/${callId}`;
+      expect((await ana.patch(path, { decision: 'deny' })).body.code).toBe('tool_call_decided');
+    }
     const requeued = await ana.patch(`/api/v1/admin/jobs/${job.id}`, { status: 'queued' });
     expect(requeued.body.code).toBe('invalid_transition');
     await eva.patch(`/api/v1/chats/${chat}`, { status: 'closed' });

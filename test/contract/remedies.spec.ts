@@ -5,6 +5,8 @@ import { readContract } from '../support/contract-file.js';
 /** The words of the contract's table for each of the client's remedies. */
 const IN_WORDS: Readonly<Record<string, Remedy>> = {
   'try later': 'try_later',
+  // The same message again helps in both cases; here, nothing has to pass before it.
+  'send the message again, and decide': 'try_later',
   'the operator': 'operator',
   'another message': 'another_message',
   'a shorter message': 'shorten',

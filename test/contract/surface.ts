@@ -48,10 +48,12 @@ function bodyFields(contract: Contract, requestBody: Json | undefined): Fields {
   const reference = requestBody?.['content']?.['application/json']?.['schema']?.['$ref'] as string | undefined;
   if (reference === undefined) return {};
   const schema = contract.at(contract.resolve(reference.slice(1))) as Json;
-  const required = (schema['required'] ?? []) as string[];
-  return Object.fromEntries(
-    Object.keys(schema['properties'] as Json).map((name) => [name, required.includes(name) ? 'required' : 'optional']),
-  );
+  // Of several forms, a body has one; a field that not all of them demand is optional.
+  const forms = (schema['oneOf'] ?? [schema]) as Json[];
+  const names = new Set(forms.flatMap((form) => Object.keys(form['properties'] as Json)));
+  const isRequired = (name: string): boolean =>
+    forms.every((form) => ((form['required'] ?? []) as string[]).includes(name));
+  return Object.fromEntries([...names].map((name) => [name, isRequired(name) ? 'required' : 'optional']));
 }
 
 /** The operations that the controllers of a module declare, with those of all modules it imports. */

@@ -64,6 +64,11 @@ const MATRIX: Record<keyof operations, Row> = {
   getJob: user(job),
   updateJob: user(job, () => ({ status: 'canceled' })),
   followJob: user((things) => `${job(things)}/events`),
+  listToolCalls: user((things) => `${job(things)}/tool-calls`),
+  updateToolCall: user(
+    (things) => `${job(things)}/tool-calls/${NOBODYS}`,
+    () => ({ decision: 'approve' }),
+  ),
   deleteMe: user(() => '/api/v1/me'),
   getReceipt: user(({ receipt }) => `/api/v1/receipts/${receipt}`),
   exportMe: user(() => '/api/v1/me/export'),
@@ -72,6 +77,11 @@ const MATRIX: Record<keyof operations, Row> = {
   updateAdminJob: operator(
     ({ failedJob }) => `/api/v1/admin/jobs/${failedJob}`,
     () => ({ status: 'queued' }),
+  ),
+  listAdminToolCalls: operator(({ job }) => `/api/v1/admin/jobs/${job}/tool-calls`),
+  updateAdminToolCall: operator(
+    ({ job }) => `/api/v1/admin/jobs/${job}/tool-calls/${NOBODYS}`,
+    () => ({ decision: 'approve' }),
   ),
   listAdminChats: operator(() => '/api/v1/admin/chats?user=ana'),
   getAdminChat: operator(({ chat }) => `/api/v1/admin/chats/${chat}`),

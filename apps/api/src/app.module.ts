@@ -14,6 +14,7 @@ import { Tracing } from '#telemetry/tracing.js';
 import { AdminChatsController } from './admin/admin-chats.controller.js';
 import { AdminJobsController } from './admin/admin-jobs.controller.js';
 import { AdminJobsService } from './admin/admin-jobs.service.js';
+import { AdminToolCallsController } from './admin/admin-tool-calls.controller.js';
 import { AdminUsersController } from './admin/admin-users.controller.js';
 import { DispatchController } from './admin/dispatch.controller.js';
 import { UsageController } from './admin/usage.controller.js';
@@ -39,6 +40,8 @@ import { JobWaiter } from './jobs/job-waiter.js';
 import { JobsController } from './jobs/jobs.controller.js';
 import { JobsService } from './jobs/jobs.service.js';
 import { SharedReads } from './jobs/shared-reads.js';
+import { ToolCallsController } from './jobs/tool-calls.controller.js';
+import { ToolCallsService } from './jobs/tool-calls.service.js';
 import { Limits } from './limits/limits.js';
 import { Capacity } from './limits/capacity.js';
 import { OpenStreams } from './limits/open-streams.js';
@@ -70,7 +73,7 @@ export class AppModule {
         QueueModule.forRoot(store),
         FeedModule.forRoot(store, 'rejoinder-api-feed', 'reads'),
         AuthModule.forRoot(settings.jwt),
-        AssistantsModule.forRoot(settings.assistantsFile),
+        AssistantsModule.forRoot(settings),
       ],
       controllers: [
         ApiHealthController,
@@ -79,7 +82,9 @@ export class AppModule {
         TurnsController,
         RepliesController,
         JobsController,
+        ToolCallsController,
         MeController,
+        AdminToolCallsController,
         AdminJobsController,
         AdminChatsController,
         AdminUsersController,
@@ -97,6 +102,7 @@ export class AppModule {
         JobsService,
         DueJobs,
         SharedReads,
+        ToolCallsService,
         JobEvents,
         MeService,
         ErasureAnswers,

@@ -44,7 +44,8 @@ export interface AdminJob extends Surroundings {
 
 const READ = `
   SELECT ${jobColumns('j')}, c.assistant_slug AS "assistantSlug", now() AS now,
-         EXISTS (SELECT FROM dispatch WHERE paused) AS paused, a.model
+         EXISTS (SELECT FROM dispatch WHERE paused) AS paused, a.model,
+         array(SELECT t.name FROM tool_calls t WHERE t.job_id = j.id AND t.ended_at IS NULL AND t.status LIKE 'awaiting%' ORDER BY t.step, t.n) AS "waitingFor"
     FROM jobs j JOIN chats c ON c.id = j.chat_id
     JOIN assistant_versions a ON a.slug = c.assistant_slug AND a.version = ${versionOf('j', 'c')}
    WHERE j.id = $1 AND c.user_id IS NOT NULL`;
@@ -116,11 +117,11 @@ export class AdminJobsService {
   async get(jobId: string): Promise<AdminJob> {
     const [row] = await this.manager.query<(AdminJobRow & Surroundings & { model: string })[]>(READ, [jobId]);
     if (row === undefined) throw notFound('job');
-    const { now, paused, model, ...job } = row;
+    const { now, paused, model, waitingFor, ...job } = row;
     const calls = await this.manager.query<CallLine[]>(CALLS, [jobId]);
     const holds = await readHolds(this.manager);
     const hold = holds.find(({ scope }) => concerns(scope, { model, assistant: job.assistantSlug }));
-    return { job, now, paused, hold, calls: calls.reverse() };
+    return { job, now, paused, hold, waitingFor: waitingFor ?? [], calls: calls.reverse() };
   }
 
   /**

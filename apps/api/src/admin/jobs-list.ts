@@ -39,8 +39,9 @@ export function jobsList(query: AdminJobsQuery, later: boolean, from: PageStart 
   // Only failed jobs have a code.
   const status = query.status ?? (query.error === undefined ? undefined : 'failed');
   // The state is part of the statement's text, since PostgreSQL uses the partial index only for a constant.
-  if (status === 'queued' || status === 'running' || status === 'failed') inside.push(`j.status = '${status}'`);
-  else if (query.error !== undefined && status !== undefined) inside.push('false');
+  if (status === 'queued' || status === 'running' || status === 'requires_action' || status === 'failed') {
+    inside.push(`j.status = '${status}'`);
+  } else if (query.error !== undefined && status !== undefined) inside.push('false');
   if (query.user !== undefined) inside.push(`j.user_id = ${value(query.user)}`);
   // No index lists jobs by chat, but one lists them by user.
   if (query.chat !== undefined) {

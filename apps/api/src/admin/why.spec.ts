@@ -13,6 +13,9 @@ const explained = (row: Partial<JobRow>, paused = false) => {
     requeuedAt: null,
     availableAt: at(-10),
     leaseUntil: null,
+    waitedSeconds: 0,
+    actionSince: null,
+    actionExpiresAt: null,
   };
   return why({ ...job, ...row } as JobRow, { now: NOW, paused });
 };
@@ -73,6 +76,20 @@ describe('why a job is where it is', () => {
       /after 0 attempts/,
     ],
     ['done', { status: 'succeeded', attempts: 1 }, false, 'succeeded', /after 1 attempt\.$/],
+    [
+      'waiting for a person',
+      { status: 'requires_action', actionSince: at(-60), actionExpiresAt: at(30) },
+      true,
+      'waiting_for_person',
+      /decide a tool call, .* since 2026-11-24T08:14:00.000Z. It fails in 30 s\.$/,
+    ],
+    [
+      'queued again after a long wait for a person',
+      { status: 'queued', createdAt: at(-9_999), waitedSeconds: 9_000 },
+      false,
+      'waiting_for_worker',
+      /due/,
+    ],
     ['canceled', { status: 'canceled' }, false, 'canceled', /canceled/],
   ])('%s', (_, row, paused, code, message) => {
     expect(explained(row, paused)).toEqual({ code, message: expect.stringMatching(message) });

@@ -13,12 +13,14 @@ export interface Surroundings {
   readonly paused: boolean;
   /** Why workers do not call the job's model at the moment, if they do not. */
   readonly hold?: Hold | undefined;
+  /** The names of the tools whose calls wait for a person. */
+  readonly waitingFor?: readonly string[];
 }
 
 const IN_A_MOMENT = 'a worker ends it within seconds';
 
 /** Why a job is in its state: a code, and a sentence that explains it. */
-export function why(job: JobRow, { now, paused, hold }: Surroundings): JobReason {
+export function why(job: JobRow, { now, paused, hold, waitingFor = [] }: Surroundings): JobReason {
   const attempts = `${job.attempts} ${job.attempts === 1 ? 'attempt' : 'attempts'}`;
   switch (job.status) {
     case 'succeeded':
@@ -31,6 +33,8 @@ export function why(job: JobRow, { now, paused, hold }: Surroundings): JobReason
       return running(job, now, paused);
     case 'queued':
       return queued(job, now, paused, hold);
+    case 'requires_action':
+      return waiting(job, now, waitingFor);
   }
 }
 
@@ -59,6 +63,16 @@ function queued(job: JobRow, now: Date, paused: boolean, hold: Hold | undefined)
   return { code: 'waiting_for_worker', message: 'It is due and waits for a worker that has room.' };
 }
 
+function waiting(job: JobRow, now: Date, tools: readonly string[]): JobReason {
+  const since = job.actionSince ?? now;
+  const until = job.actionExpiresAt ?? now;
+  const what = tools.length === 0 ? 'a tool call' : tools.join(', ');
+  const message =
+    `It waits for its user, or an operator, to decide ${what}, or for the result, since ${since.toISOString()}. ` +
+    `It fails in ${seconds(now, until)}.`;
+  return { code: 'waiting_for_person', message };
+}
+
 function heldBack({ scope, code, message, since, until }: Hold, now: Date): JobReason {
   const which = scope === 'all' ? 'calls' : `calls (${scope})`;
   const again = `The next try is due in ${seconds(now, until)}.`;
@@ -68,7 +82,9 @@ function heldBack({ scope, code, message, since, until }: Hold, now: Date): JobR
 }
 
 function isTooOld(job: JobRow, now: Date): boolean {
-  return now.getTime() - (job.requeuedAt ?? job.createdAt).getTime() > LONGEST_LIFE_SECONDS * 1_000;
+  return (
+    now.getTime() - (job.requeuedAt ?? job.createdAt).getTime() > (LONGEST_LIFE_SECONDS + job.waitedSeconds) * 1_000
+  );
 }
 
 function seconds(from: Date, to: Date): string {

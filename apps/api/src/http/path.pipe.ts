@@ -23,6 +23,7 @@ const isSlug = (value: string): boolean => SLUG.test(value);
 export const AssistantSlug = new PathPipe(isSlug, 'assistant');
 export const ChatId = new PathPipe(isId, 'chat');
 export const JobId = new PathPipe(isId, 'job');
+export const ToolCallId = new PathPipe(isId, 'tool call');
 /** A user's id, as written in its tokens. */
 export const UserName: PipeTransform<string, string> = {
   transform(value) {

@@ -6,6 +6,7 @@ import { isStoreAway } from '#errors/store-away.js';
 import type { JobFeed } from '#feed/job-feed.js';
 import type { Piece, ReplyFeed } from '#feed/reply-feed.js';
 import type { JobWithDraft } from '#jobs/read.js';
+import type { ToolCallRow } from '#jobs/tool-calls.js';
 import { isFinal } from '#jobs/states.js';
 import type { StepEnd } from '#jobs/steps.js';
 import { logLine } from '#process/log-line.js';
@@ -14,6 +15,7 @@ import { EventStream } from '../http/event-stream.js';
 import { presentMessage } from '../messages/present-message.js';
 import { END, eventId, type TextPosition } from './text-position.js';
 import { presentJob } from './present-job.js';
+import { presentToolCall } from './present-tool-call.js';
 import type { SharedReads } from './shared-reads.js';
 
 /** Shortest time between two questions for missing text, in milliseconds. */
@@ -40,6 +42,8 @@ export class JobStream {
   readonly stream = new EventStream();
   private have: TextPosition;
   private shownState = '';
+  /** The states of the tool calls that the client has seen, by id. */
+  private readonly shownCalls = new Map<string, string>();
   private stale = true;
   private reading: Promise<void> | undefined;
   private waiting: Piece[] = [];
@@ -116,10 +120,13 @@ export class JobStream {
     this.stale = false;
     const found = await read();
     if (found === undefined) throw notFound('job');
-    const { job, message } = found;
+    const { job, message, toolCalls = [] } = found;
     this.showAttempt(job.attempts, job.stepEnds ?? []);
-    if (isFinal(job.status)) return this.showEnd(job, message);
-    this.showState(job, eventId(this.have));
+    if (isFinal(job.status)) return this.showEnd(job, message, toolCalls);
+    // A call follows the text of its step, and comes before the state that waits for it.
+    if (job.step > 0) this.showText(job.draft);
+    this.showCalls(toolCalls);
+    this.showState(job, eventId(this.have), null, toolCalls);
     if (job.status !== 'running') return;
     this.showText(job.draft);
     // The worker may have more text than the row.
@@ -165,11 +172,25 @@ export class JobStream {
     if (offset < have.offset) this.send('reset', eventId(this.have), { attempt: Math.max(attempt, 1), offset });
   }
 
-  private showState(job: JobRow, id: string, message: MessageRow | null = null): void {
+  /** Sends the tool calls whose state the client has not seen. */
+  private showCalls(toolCalls: readonly ToolCallRow[]): void {
+    for (const call of toolCalls) {
+      if (this.shownCalls.get(call.id) === call.status) continue;
+      this.shownCalls.set(call.id, call.status);
+      this.send('tool_call', eventId(this.have), presentToolCall(call));
+    }
+  }
+
+  private showState(
+    job: JobRow,
+    id: string,
+    message: MessageRow | null = null,
+    toolCalls: readonly ToolCallRow[] = [],
+  ): void {
     const state = `${job.status} ${job.attempts}`;
     if (state === this.shownState) return;
     this.shownState = state;
-    this.send('job', id, presentJob(job, message));
+    this.send('job', id, presentJob(job, message, toolCalls));
   }
 
   private send(event: string, id: string, data: object): void {
@@ -188,7 +209,8 @@ export class JobStream {
     this.send('delta', eventId(this.have), { offset, text });
   }
 
-  private showEnd(job: JobRow, message: MessageRow | null): void {
+  private showEnd(job: JobRow, message: MessageRow | null, toolCalls: readonly ToolCallRow[]): void {
+    this.showCalls(toolCalls);
     if (message !== null) {
       this.showText(message.content);
       this.send('message', eventId(this.have), presentMessage(message));

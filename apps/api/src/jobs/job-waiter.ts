@@ -1,6 +1,6 @@
 import { type BeforeApplicationShutdown, Injectable } from '@nestjs/common';
 import { JobFeed } from '#feed/job-feed.js';
-import { isFinal } from '#jobs/states.js';
+import { isAtRest } from '#jobs/states.js';
 
 /** Lets requests wait for jobs. */
 @Injectable()
@@ -60,17 +60,17 @@ export class JobWatch {
     private readonly closing: () => boolean,
   ) {
     this.unsubscribe = feed.subscribe(jobId, (status) => {
-      if (status !== undefined && !isFinal(status)) return;
+      if (status !== undefined && !isAtRest(status)) return;
       this.changed = true;
       this.wake?.();
     });
   }
 
   /**
-   * Waits until the job may be final, at most until `deadline` (milliseconds since the epoch). @returns false when the time is up, the
+   * Waits until the job may be final or wait for a person, at most until `deadline` (milliseconds since the epoch). @returns false when the time is up, the
    * client has left, or the process stops
    */
-  async untilMaybeFinal(deadline: number, left: AbortSignal): Promise<boolean> {
+  async untilMaybeAtRest(deadline: number, left: AbortSignal): Promise<boolean> {
     if (!this.changed) {
       const waitMs = deadline - Date.now();
       if (waitMs <= 0 || left.aborted || this.closing()) return false;

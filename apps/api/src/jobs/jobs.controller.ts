@@ -40,13 +40,13 @@ export class JobsController {
   ): Promise<Schemas['Job']> {
     const preference = this.preferences.read(prefer);
     const wait = preference.waitSeconds ?? 0;
-    const { job, message, atOnce }: AwaitedJob =
+    const { job, message, toolCalls, atOnce }: AwaitedJob =
       wait > 0
-        ? await this.jobs.getFinal(userId, jobId, wait, clientLeft(reply, endsAt))
+        ? await this.jobs.getAtRest(userId, jobId, wait, clientLeft(reply, endsAt))
         : await this.jobs.get(userId, jobId);
     if (atOnce !== true) applyPreference(reply, preference);
     if (!isFinal(job.status)) void reply.header('retry-after', POLL_SECONDS);
-    return presentJob(job, message);
+    return presentJob(job, message, toolCalls);
   }
 
   @Get(':job_id/events')

@@ -3,7 +3,7 @@ import { EntityManager } from 'typeorm';
 import type { JobRow } from '#database/columns.js';
 import { notFound, ServiceError } from '#errors/service-error.js';
 import { type JobAndMessage, readJob } from '#jobs/read.js';
-import { isFinal } from '#jobs/states.js';
+import { isAtRest, isFinal } from '#jobs/states.js';
 import { CANCEL_MS } from '#jobs/timings.js';
 import { askCancel, cancel } from '#jobs/cancel.js';
 import { turnEnded } from '#telemetry/turns.js';
@@ -41,18 +41,18 @@ export class JobsService {
     return found;
   }
 
-  /** Waits until a job of the caller's is final, for at most `seconds`, or until `left` says that the client has left. */
-  async getFinal(userId: string, jobId: string, seconds: number, left: AbortSignal): Promise<AwaitedJob> {
+  /** Waits until a job of the caller's is final or waits for a person, for at most `seconds`, or until `left` says that the client has left. */
+  async getAtRest(userId: string, jobId: string, seconds: number, left: AbortSignal): Promise<AwaitedJob> {
     const watch = this.waiter.watch(jobId);
     try {
       const found = await this.get(userId, jobId);
-      return isFinal(found.job.status) ? found : await this.waitFor(watch, userId, jobId, seconds, left);
+      return isAtRest(found.job.status) ? found : await this.waitFor(watch, userId, jobId, seconds, left);
     } finally {
       watch.close();
     }
   }
 
-  /** Waits on an open watch like {@link waitUntilFinal}, unless the user has too many waiting requests: then the job is read at once. */
+  /** Waits on an open watch like {@link waitUntil}, unless the user has too many waiting requests: then the job is read at once. */
   async waitFor(
     watch: JobWatch,
     userId: string,
@@ -63,14 +63,15 @@ export class JobsService {
     const leave = this.waiter.enter(userId);
     if (leave === undefined) return { ...(await this.get(userId, jobId)), atOnce: true };
     try {
-      return await this.waitUntilFinal(watch, userId, jobId, seconds, left);
+      return await this.waitUntil(isAtRest, watch, userId, jobId, seconds, left);
     } finally {
       leave();
     }
   }
 
-  /** Waits on an open watch until the job is final or the time is up, and reads it. */
-  private async waitUntilFinal(
+  /** Waits on an open watch until the job's state is wanted or the time is up, and reads it. */
+  private async waitUntil(
+    isWanted: (status: JobRow['status']) => boolean,
     watch: JobWatch,
     userId: string,
     jobId: string,
@@ -80,10 +81,10 @@ export class JobsService {
     const deadline = Date.now() + seconds * 1_000;
     for (;;) {
       const began = performance.now();
-      const maybe = await watch.untilMaybeFinal(deadline, left);
+      const maybe = await watch.untilMaybeAtRest(deadline, left);
       hasWaited(left, performance.now() - began);
       const found = await this.get(userId, jobId);
-      if (!maybe || isFinal(found.job.status)) return found;
+      if (!maybe || isWanted(found.job.status)) return found;
     }
   }
 
@@ -95,15 +96,15 @@ export class JobsService {
   async cancel(userId: string, jobId: string, preconditions?: Preconditions): Promise<JobAndMessage> {
     if (preconditions?.any === true) {
       // The check needs no lock: from here on the job can only go forward, and an ended job is not canceled.
-      const { job, message } = await this.get(userId, jobId);
-      preconditions.assertMayChange(presentJob(job, message));
+      const { job, message, toolCalls } = await this.get(userId, jobId);
+      preconditions.assertMayChange(presentJob(job, message, toolCalls));
     }
     const watch = this.waiter.watch(jobId, { untilTheEnd: true });
     try {
       if (await askCancel(this.manager, jobId, userId)) {
         // The cancel goes on even if the client has left.
         const never = new AbortController().signal;
-        await this.waitUntilFinal(watch, userId, jobId, CANCEL_MS / 1_000, never);
+        await this.waitUntil(isFinal, watch, userId, jobId, CANCEL_MS / 1_000, never);
       }
     } finally {
       watch.close();

@@ -2,13 +2,22 @@ import { type BeforeApplicationShutdown, Injectable, Logger } from '@nestjs/comm
 import { EntityManager } from 'typeorm';
 import { logLine } from '#process/log-line.js';
 import type { components } from '#contract/openapi.gen.js';
-import { chatColumns, jobColumns, type JobRow, messageColumns, type MessageRow } from '#database/columns.js';
+import {
+  chatColumns,
+  jobColumns,
+  type JobRow,
+  messageBytes,
+  messageColumns,
+  type MessageRow,
+} from '#database/columns.js';
 import type { Chat } from '#database/entities/chat.entity.js';
 import { isStoreAway } from '#errors/store-away.js';
 import { whenTokenEnds } from '../auth/token-end.js';
 import { presentChat } from '../chats/present-chat.js';
 import { LineStream } from '../http/line-stream.js';
+import { readToolCalls, type ToolCallRow } from '#jobs/tool-calls.js';
 import { presentJob } from '../jobs/present-job.js';
+import { presentToolCall } from '../jobs/present-tool-call.js';
 import { OpenStreams } from '../limits/open-streams.js';
 import { Semaphore } from '../limits/semaphore.js';
 import { presentMessage } from '../messages/present-message.js';
@@ -28,10 +37,10 @@ const AT_ONCE = 2;
 /** How long exports may still take once the process stops, in milliseconds. */
 const LEAVING_MS = 2_000;
 
-// `seq` has no gaps, and PostgreSQL knows the size of a text without reading it.
+// `seq` has no gaps.
 const MESSAGES = `
   SELECT * FROM (
-    SELECT ${messageColumns('m')}, sum(octet_length(m.content)) OVER (ORDER BY m.seq) AS total
+    SELECT ${messageColumns('m')}, sum(${messageBytes('m')}) OVER (ORDER BY m.seq) AS total
       FROM messages m WHERE m.chat_id = $1 AND m.seq > $2 ORDER BY m.seq LIMIT ${PAGE_ROWS}
   ) AS page
   WHERE total <= ${PAGE_BYTES} OR seq = $2 + 1
@@ -113,7 +122,10 @@ export class ExportService implements BeforeApplicationShutdown {
         }
         for await (const jobs of this.jobs(chat)) {
           counts.jobs += jobs.length;
-          yield jobs.map((job) => ({ type: 'job', job: withoutReply(job) }));
+          // A chat has one unfinished turn at most, so this reads the calls of one job.
+          const open = jobs.find(({ step, finishedAt }) => step > 0 && finishedAt === null);
+          const calls = open && (await this.reads.run(() => readToolCalls(this.manager, open.id)));
+          yield jobs.map((job) => ({ type: 'job', job: exportedJob(job, job === open ? calls : undefined) }));
         }
       }
       const last = chats.at(-1);
@@ -145,8 +157,8 @@ export class ExportService implements BeforeApplicationShutdown {
   }
 }
 
-/** A job as exported, without its reply: that is among the messages, and names the job. */
-function withoutReply(job: JobRow): Schemas['ExportedJob'] {
-  const { assistant_message: _, ...rest } = presentJob(job, null);
-  return rest;
+/** A job as exported, without its reply: that is among the messages, and names the job. @param calls those that no message has yet */
+function exportedJob(job: JobRow, calls: readonly ToolCallRow[] | undefined): Schemas['ExportedJob'] {
+  const { assistant_message: _, required_action: __, ...rest } = presentJob(job, null);
+  return calls === undefined ? rest : { ...rest, tool_calls: calls.map(presentToolCall) };
 }

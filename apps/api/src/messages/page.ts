@@ -1,4 +1,4 @@
-import { messageColumns, type MessageRow } from '#database/columns.js';
+import { messageBytes, messageColumns, type MessageRow } from '#database/columns.js';
 import { encodeCursor } from '../http/cursor.js';
 
 /** Messages on a page by default. */
@@ -37,7 +37,7 @@ export function pageOf(chat: string, side: '<' | '>', from: string, limit: strin
   const order = side === '<' ? 'DESC' : 'ASC';
   return `
     LEFT JOIN LATERAL (
-      SELECT m.*, row_number() OVER nearest AS rank, sum(octet_length(m.content)) OVER nearest AS total
+      SELECT m.*, row_number() OVER nearest AS rank, sum(${messageBytes('m')}) OVER nearest AS total
         FROM messages m WHERE m.chat_id = ${chat}.id AND m.seq ${side} ${from}
       WINDOW nearest AS (ORDER BY m.seq ${order} ROWS UNBOUNDED PRECEDING)
        ORDER BY m.seq ${order} LIMIT ${limit}

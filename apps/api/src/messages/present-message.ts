@@ -1,14 +1,17 @@
 import type { components } from '#contract/openapi.gen.js';
 import type { MessageRow } from '#database/columns.js';
 
+type Schemas = components['schemas'];
+
 /** A message as JSON. Only an assistant's message has a model, a stop reason and usage. */
-export function presentMessage(message: MessageRow): components['schemas']['Message'] {
+export function presentMessage(message: MessageRow): Schemas['Message'] {
   return {
     id: message.id,
     chat_id: message.chatId,
     seq: message.seq,
     role: message.role,
     content: message.content,
+    ...(message.parts !== null && { parts: message.parts as Schemas['MessagePart'][] }),
     status: message.status,
     job_id: message.jobId,
     metadata: message.metadata,

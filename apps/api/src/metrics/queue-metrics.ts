@@ -28,15 +28,16 @@ export class QueueMetrics {
     const depth = (): Promise<QueueDepth | undefined> => this.depth();
     new Gauge({
       name: 'rejoinder_queue_jobs',
-      help: 'Jobs that are due, queued for later, and running; each counted up to 100,000.',
+      help: 'Jobs that are due, queued for later, running, and waiting for a person; each counted up to 100,000.',
       labelNames: ['state'],
       registers: [registry],
       async collect() {
-        const { due, delayed, running } = (await depth()) ?? {};
+        const { due, delayed, running, waitingForPerson } = (await depth()) ?? {};
         this.reset();
         if (due !== undefined) this.set({ state: 'due' }, due);
         if (delayed !== undefined) this.set({ state: 'delayed' }, delayed);
         if (running !== undefined) this.set({ state: 'running' }, running);
+        if (waitingForPerson !== undefined) this.set({ state: 'waiting_for_person' }, waitingForPerson);
       },
     });
     new Gauge({

@@ -91,7 +91,7 @@ export class TurnsController {
     if (sent.atOnce !== true) applyPreference(reply, preference);
     if (!isFinal(sent.job.status)) {
       void sendLocation(reply.status(202), `jobs/${sent.job.id}`).header('retry-after', POLL_SECONDS);
-      return presentJob(sent.job, sent.message);
+      return presentJob(sent.job, sent.message, sent.toolCalls);
     }
     void reply.status(200);
     return {

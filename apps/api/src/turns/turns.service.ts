@@ -64,7 +64,7 @@ export class TurnsService {
       if (waitSeconds === undefined || (waitSeconds === 0 && !replayed)) return accepted;
       try {
         const found = replayed
-          ? await this.jobs.getFinal(origin.userId, job.id, waitSeconds, left)
+          ? await this.jobs.getAtRest(origin.userId, job.id, waitSeconds, left)
           : await this.jobs.waitFor(watch, origin.userId, jobId, waitSeconds, left);
         const seen = replayed && job.status === 'succeeded' ? userMessage : asAnswered(userMessage, found.message);
         return { userMessage: seen, replayed, allowance, ...found };
