@@ -130,10 +130,16 @@ describe('npm start', () => {
     const { stdout } = await promisify(execFile)('sh', ['-c', `${line} -s`]);
     expect(JSON.parse(stdout)).toMatchObject({ assistant: 'support', messages: [{ role: 'system' }] });
 
-    const answers = await tour(dataDir);
+    const answers = await pasted('docs/tour.md', dataDir);
     expect(answers).toMatch(/"role":"system"[\s\S]*"stop_reason":"end_turn"[\s\S]*"status":"queued"/);
     expect(answers).toMatch(/\nsucceeded\n\[Modelo de prueba\] Has preguntado: «¿Cómo reinstalo el software\?»/);
     expect(answers).toMatch(/\n200 \n200 true\n/);
+
+    // The five minutes with tools: a call, then one that a person approves.
+    const calls = await pasted('docs/tools.md', dataDir);
+    expect(calls).toMatch(
+      /name: 'find_order'[\s\S]*status: 'succeeded'[\s\S]*status: 'awaiting_approval'[\s\S]*queued[\s\S]*refund_order/,
+    );
 
     // The command line also finds it, on any port.
     const command = [process.execPath, 'dist/tools/chat.js', 'support', 'from the command line'] as const;
@@ -241,14 +247,13 @@ describe('npm start, failing with one line', () => {
   });
 });
 
-/** Pastes the tour's conversation into a shell. The service has its data in `dataDir`. */
-async function tour(dataDir: string): Promise<string> {
-  const [, flow = ''] =
-    /<!-- flow: begin -->([\s\S]*)<!-- flow: end -->/.exec(await readFile('docs/tour.md', 'utf8')) ?? [];
+/** Pastes a page's commands into a shell. The service has its data in `dataDir`. */
+async function pasted(page: string, dataDir: string): Promise<string> {
+  const [, flow = ''] = /<!-- flow: begin -->([\s\S]*)<!-- flow: end -->/.exec(await readFile(page, 'utf8')) ?? [];
   const lines = [...flow.matchAll(/```sh\n([\s\S]*?)```/g)].map(([, block]) => block).join('\n');
   // The commands find the service on any port. This one's data is not in the clone.
   expect(lines).not.toMatch(/:\d{4}/);
-  const script = lines.replace('.data/', `${dataDir}/`).replaceAll(/(chat|job)\.json/g, `${dataDir}/$1.json`);
+  const script = lines.replace('.data/', `${dataDir}/`).replaceAll(/(chat|job|waiting)\.json/g, `${dataDir}/$1.json`);
   const { stdout } = await promisify(execFile)('bash', ['-euc', script], {
     env: { PATH: process.env['PATH'], HOME: process.env['HOME'], DATA_DIR: dataDir },
   });

@@ -7,18 +7,22 @@ import type { Parts } from './parts.js';
 const FIRST_PORT = 4010;
 const TRIED = 10;
 
-/** The assistants that ship have the tools of the example server. Others may have none, or their own. */
+/** The assistants that ship, and the same with one more, which has the tools of the example server. */
 const SHIPPED = 'assistants.yaml';
+const WITH_TOOLS = 'examples/assistants.yaml';
 
 /** The settings of API and worker that have to do with tools. */
 export interface ToolsEnv {
   readonly TOOLS_SECRET: string;
+  /** Left out: the environment names a file, or wants no example. */
+  readonly ASSISTANTS_FILE?: string;
   /** Left out: the example server does not run here, or the environment names another one. */
   readonly EXAMPLE_TOOLS_URL?: string;
 }
 
 /**
- * Makes or finds the secret that signs requests to tools, and starts the example tool server where the shipped assistants need it.
+ * Makes or finds the secret that signs requests to tools, and starts the example tool server for the assistants that ship. Other
+ * assistants have no tools, or tools of their own.
  *
  * @param given `EXAMPLE_TOOLS_URL` of the environment
  */
@@ -30,7 +34,8 @@ export async function toolsEnv(
 ): Promise<ToolsEnv> {
   const { secrets, example } = settings.tools;
   const TOOLS_SECRET = secrets.length > 0 ? secrets.join(' ') : secretFor(dataDir);
-  if (!example || given !== undefined || settings.assistantsFile !== SHIPPED) return { TOOLS_SECRET };
+  if (!example || settings.assistantsFile !== SHIPPED) return { TOOLS_SECRET };
+  if (given !== undefined) return { TOOLS_SECRET, ASSISTANTS_FILE: WITH_TOOLS };
   // Who lets the system choose the API's port gets any port here, too: several services may start at the same moment.
   const port = settings.port === 0 ? 0 : await nextFreePort();
   const EXAMPLE_TOOLS_URL = await new Promise<string>((resolve) => {
@@ -41,7 +46,7 @@ export async function toolsEnv(
       else resolve(address);
     });
   });
-  return { TOOLS_SECRET, EXAMPLE_TOOLS_URL };
+  return { TOOLS_SECRET, ASSISTANTS_FILE: WITH_TOOLS, EXAMPLE_TOOLS_URL };
 }
 
 function secretFor(dataDir: string): string {

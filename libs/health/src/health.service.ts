@@ -6,7 +6,7 @@ import { readHolds } from '#jobs/holds.js';
 import { within } from '#process/within.js';
 import { WorkerWaker } from '#queue/worker-waker.js';
 
-type Health = Required<components['schemas']['Health']>;
+type Health = Required<Pick<components['schemas']['Health'], 'status' | 'checks'>>;
 
 const DATABASE_TIMEOUT_MS = 2_000;
 

@@ -1,116 +1,89 @@
 import { readFile } from 'node:fs/promises';
-import { parse } from 'yaml';
-import { SLUG } from '#contract/slug.js';
-import { textFault } from '#contract/text.js';
-import { type Effort, EFFORTS, THINKING, type Thinking } from '#database/entities/assistant.entity.js';
-import { StartFault } from '#errors/start-fault.js';
+import { type AssistantDefinition, checkAssistant } from './check-assistant.js';
+import { checkMcpServers, type McpServer } from './check-mcp-servers.js';
+import type { Checking } from './checking.js';
+import { AssistantsFileError, type Fault, Faults, sentence } from './faults.js';
+import { Fields, isMapping } from './fields.js';
+import { compilerFault } from './schema-fault.js';
+import { readYaml } from './yaml-document.js';
 
-/** One assistant as `ASSISTANTS_FILE` defines it. */
-export interface AssistantDefinition {
-  readonly slug: string;
-  readonly name: string;
-  readonly description: string;
-  readonly system_prompt: string;
-  readonly welcome_message: string;
-  readonly model: string;
-  /** Most tokens of one reply, thinking included. */
-  readonly max_output_tokens: number;
-  /** How the model thinks; left out: its default. */
-  readonly thinking?: Thinking;
-  /** How much effort the model makes; left out: its default. */
-  readonly effort?: Effort;
-  /** Days that a chat is kept after its last message; left out: for ever. */
-  readonly retention_days?: number;
+/** What the assistants file defines. */
+export interface AssistantsFile {
+  readonly definitions: readonly AssistantDefinition[];
+  /** The MCP servers by their names. */
+  readonly servers: ReadonlyMap<string, McpServer>;
 }
 
-/** All faults of the file, each with its entry. */
-export class AssistantsFileError extends StartFault {
-  constructor(path: string, faults: readonly string[]) {
-    super(`ASSISTANTS_FILE ${path} cannot be used:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`);
-  }
+/** What a check may need besides the file. */
+export interface CheckOptions {
+  /** Tools that a worker runs with `POST` are a fault, because `TOOLS_SECRET` is missing. */
+  readonly lacksToolsSecret?: boolean;
+  /** The environment whose variables the file may name (default: the process's). */
+  readonly env?: NodeJS.ProcessEnv;
 }
-
-const TEXTS: Readonly<Record<string, number>> = {
-  name: 100,
-  description: 500,
-  system_prompt: 100_000,
-  welcome_message: 4_000,
-  model: 200,
-};
-const WORDS: Readonly<Record<string, readonly string[]>> = { thinking: THINKING, effort: EFFORTS };
-const KNOWN = new Set(['slug', 'max_output_tokens', 'retention_days', ...Object.keys(TEXTS), ...Object.keys(WORDS)]);
-/** The default leaves room for the thoughts of a model, which count as well. */
-const DEFAULT_MAX_OUTPUT_TOKENS = 8192;
-const LARGEST_MAX_OUTPUT_TOKENS = 128_000;
-/** A hundred years. */
-const LONGEST_RETENTION_DAYS = 36_500;
 
 /**
  * Reads the definitions.
- * @throws AssistantsFileError when the file is missing, is not YAML, or defines nothing usable.
+ * @throws AssistantsFileError with all faults of the file, each with its line, or the reason why there is no such file
  */
-export async function readAssistantsFile(path: string): Promise<AssistantDefinition[]> {
-  let document: unknown;
+export async function readAssistantsFile(path: string, options: CheckOptions = {}): Promise<AssistantsFile> {
+  let text: string;
   try {
-    document = parse(await readFile(path, 'utf8'));
+    text = await readFile(path, 'utf8');
   } catch (error) {
-    throw new AssistantsFileError(path, [firstLine(error)]);
+    throw new AssistantsFileError(path, [error instanceof Error ? error.message : String(error)]);
   }
-  const { definitions, faults } = checkAssistants(document);
-  if (faults.length > 0) throw new AssistantsFileError(path, faults);
-  return definitions;
+  const yaml = readYaml(text);
+  const { faults, ...file } = yaml.faults.length > 0 ? NOTHING : await checkAssistants(yaml.value, options);
+  const found = [
+    ...yaml.faults,
+    ...faults.map((fault) => ({ line: yaml.lineOf(fault.path), words: sentence(fault, yaml.value) })),
+  ];
+  if (found.length === 0) return file;
+  const inOrder = found.sort((a, b) => (a.line ?? 0) - (b.line ?? 0));
+  const said = inOrder.map(({ line, words }) => (line === undefined ? words : `line ${line}: ${words}`));
+  throw new AssistantsFileError(path, [...new Set(said)]);
 }
 
-/** The message of a fault, without the place that the parser shows below it: that may be a system prompt. */
-function firstLine(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).split('\n', 1)[0] ?? '';
-}
+const NOTHING: AssistantsFile & { faults: Fault[] } = { definitions: [], servers: new Map(), faults: [] };
 
-/** Checks a parsed file. It reads nothing, so that tests can check its messages. */
-export function checkAssistants(document: unknown): { definitions: AssistantDefinition[]; faults: string[] } {
-  const faults: string[] = [];
+/** Checks a parsed file. It reads nothing but the environment, so that tests can check its faults. */
+export async function checkAssistants(
+  document: unknown,
+  { lacksToolsSecret = false, env }: CheckOptions = {},
+): Promise<AssistantsFile & { readonly faults: readonly Fault[] }> {
+  const faults = new Faults();
+  const checking: Checking = { faults, env, schemas: [] };
+  const list = isMapping(document) ? document['assistants'] : undefined;
+  const top = Array.isArray(list) && list.length > 0 ? Fields.of(document, [], faults) : undefined;
+  if (top === undefined) {
+    faults.add([], '`assistants` must be a list with entries');
+    return { ...NOTHING, faults: faults.all };
+  }
+  const servers = checkMcpServers(top, checking);
+  const names = Object.keys(top.values['mcp_servers'] ?? {});
+  const slugs = new Set<string>();
   const definitions: AssistantDefinition[] = [];
-  const list = (document as { assistants?: unknown } | null)?.assistants;
-  if (!Array.isArray(list) || list.length === 0)
-    return { definitions, faults: ['`assistants` must be a list with entries.'] };
-
-  list.forEach((entry: unknown, index) => {
-    if (typeof entry !== 'object' || entry === null) {
-      faults.push(`entry ${index + 1} must be a mapping.`);
-      return;
+  (list as readonly unknown[]).forEach((entry, n) => {
+    const fields = Fields.of(entry, ['assistants', n], faults);
+    if (fields === undefined) return;
+    const definition = checkAssistant(fields, names, checking);
+    const { slug, tools } = definition;
+    if (slugs.has(slug)) faults.add(fields.path, 'is defined twice');
+    if (typeof slug === 'string') slugs.add(slug);
+    definitions.push(definition);
+    if (lacksToolsSecret && tools.some(({ run }) => run === 'http')) {
+      const words = 'has a tool with `run: http`, whose requests are signed: TOOLS_SECRET is not set';
+      faults.add([...fields.path, 'tools'], words);
     }
-    const fields = entry as Record<string, unknown>;
-    const where = typeof fields['slug'] === 'string' ? `"${fields['slug']}"` : `entry ${index + 1}`;
-    const before = faults.length;
-    if (typeof fields['slug'] !== 'string' || !SLUG.test(fields['slug'])) {
-      faults.push(`${where}: slug must be a lower-case name of a-z, 0-9 and dashes.`);
-    } else if (definitions.some(({ slug }) => slug === fields['slug'])) {
-      faults.push(`${where}: is defined twice.`);
-    }
-    for (const [name, max] of Object.entries(TEXTS)) {
-      const fault = textFault(fields[name], 1, max);
-      if (fault) faults.push(`${where}: ${name} ${fault}.`);
-    }
-    const tokens = fields['max_output_tokens'] ?? DEFAULT_MAX_OUTPUT_TOKENS;
-    if (!isWholeNumber(tokens, LARGEST_MAX_OUTPUT_TOKENS)) {
-      faults.push(`${where}: max_output_tokens must be a whole number from 1 to ${LARGEST_MAX_OUTPUT_TOKENS}.`);
-    }
-    for (const [name, words] of Object.entries(WORDS)) {
-      const value = fields[name];
-      if (value !== undefined && !words.includes(value as string))
-        faults.push(`${where}: ${name} must be ${words.slice(0, -1).join(', ')} or ${words.at(-1)}.`);
-    }
-    const days = fields['retention_days'];
-    if (days !== undefined && !isWholeNumber(days, LONGEST_RETENTION_DAYS)) {
-      faults.push(`${where}: retention_days must be a whole number from 1 to ${LONGEST_RETENTION_DAYS}.`);
-    }
-    for (const name of Object.keys(fields)) if (!KNOWN.has(name)) faults.push(`${where}: ${name} is not known.`);
-    if (faults.length === before)
-      definitions.push({ ...(fields as unknown as AssistantDefinition), max_output_tokens: tokens as number });
   });
-  return { definitions, faults };
+  await checkSchemas(checking);
+  return { definitions, servers, faults: faults.all };
 }
 
-function isWholeNumber(value: unknown, max: number): boolean {
-  return Number.isInteger(value) && (value as number) >= 1 && (value as number) <= max;
+async function checkSchemas({ schemas, faults }: Checking): Promise<void> {
+  for (const { path, schema } of schemas) {
+    const fault = await compilerFault(schema);
+    if (fault !== undefined) faults.add(path, fault);
+  }
 }

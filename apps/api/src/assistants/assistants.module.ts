@@ -1,24 +1,36 @@
 import { type DynamicModule, Module } from '@nestjs/common';
+import { HealthDetails } from '#health/health-details.js';
+import type { Settings } from '#settings/settings.js';
 import { AssistantsController } from './assistants.controller.js';
 import { readAssistantsFile } from './assistants-file.js';
 import { AssistantsService } from './assistants.service.js';
+import { McpWatch } from './mcp-watch.js';
 
 const FILE = Symbol('ASSISTANTS_FILE');
 
 @Module({})
 export class AssistantsModule {
-  static forRoot(path: string): DynamicModule {
+  static forRoot({ assistantsFile, production, tools }: Settings): DynamicModule {
+    const lacksToolsSecret = production && tools.secrets.length === 0;
     return {
       module: AssistantsModule,
       controllers: [AssistantsController],
       providers: [
         AssistantsService,
         {
-          provide: FILE,
+          provide: McpWatch,
           inject: [AssistantsService],
-          useFactory: async (assistants: AssistantsService) => assistants.load(await readAssistantsFile(path)),
+          useFactory: (assistants: AssistantsService) => new McpWatch(assistants),
+        },
+        { provide: HealthDetails, useExisting: McpWatch },
+        {
+          provide: FILE,
+          inject: [McpWatch],
+          useFactory: async (watch: McpWatch) =>
+            watch.load(await readAssistantsFile(assistantsFile, { lacksToolsSecret })),
         },
       ],
+      exports: [HealthDetails],
     };
   }
 }

@@ -3,30 +3,10 @@ import { EntityManager, IsNull } from 'typeorm';
 import { Assistant } from '#database/entities/assistant.entity.js';
 import { releaseHeld } from '#jobs/holds.js';
 import { notFound } from '#errors/service-error.js';
-import type { AssistantDefinition } from './assistants-file.js';
-
-const LOAD = `
-  INSERT INTO assistants (slug, name, description, system_prompt, welcome_message, model, max_output_tokens, thinking, effort,
-                          retention_days)
-  SELECT d.slug, d.name, d.description, d.system_prompt, d.welcome_message, d.model, d.max_output_tokens, d.thinking, d.effort,
-         d.retention_days
-    FROM jsonb_to_recordset($1::jsonb) AS d (slug text, name text, description text, system_prompt text,
-                                             welcome_message text, model text, max_output_tokens integer, thinking text, effort text,
-                                             retention_days integer)
-  ON CONFLICT (slug) DO UPDATE SET
-    name = excluded.name, description = excluded.description, system_prompt = excluded.system_prompt,
-    welcome_message = excluded.welcome_message, model = excluded.model,
-    max_output_tokens = excluded.max_output_tokens, thinking = excluded.thinking, effort = excluded.effort,
-    retention_days = excluded.retention_days,
-    version = assistants.version + 1, retired_at = NULL
-  WHERE (assistants.name, assistants.description, assistants.system_prompt, assistants.welcome_message,
-         assistants.model, assistants.max_output_tokens, assistants.thinking, assistants.effort, assistants.retention_days,
-         assistants.retired_at)
-        IS DISTINCT FROM
-        (excluded.name, excluded.description, excluded.system_prompt, excluded.welcome_message,
-         excluded.model, excluded.max_output_tokens, excluded.thinking, excluded.effort, excluded.retention_days,
-         NULL::timestamptz)
-  RETURNING slug, version`;
+import type { AssistantsFile } from './assistants-file.js';
+import type { AssistantDefinition } from './check-assistant.js';
+import { arePinnedBy, type Listings, pinTools, type Unpinned } from './pinned-tools.js';
+import { stillOffered, storeDefinitions, storedTools } from './store-definitions.js';
 
 @Injectable()
 export class AssistantsService {
@@ -37,21 +17,36 @@ export class AssistantsService {
   /**
    * Loads the definitions: new ones are added, changed ones get the next version, missing ones are retired. A turn is answered with the
    * definition at the time of its acceptance, unless that cannot be used and the turn waits.
+   *
+   * @param listings the tools of MCP servers. The tools of a server that is away stay as they are
+   * @returns the tools that assistants did not get
    */
-  async load(definitions: readonly AssistantDefinition[]): Promise<void> {
-    const { changed, released } = await this.manager.transaction(async (manager) => {
-      // Processes that start at once with different files load them one after the other.
-      await manager.query('LOCK TABLE assistants IN SHARE ROW EXCLUSIVE MODE');
+  async load(file: AssistantsFile, listings: Listings = new Map()): Promise<readonly Unpinned[]> {
+    return this.store(async (manager) => {
       await manager.query(
         'UPDATE assistants SET retired_at = now() WHERE retired_at IS NULL AND NOT (slug = ANY ($1))',
-        [definitions.map(({ slug }) => slug)],
+        [file.definitions.map(({ slug }) => slug)],
       );
-      const changed = await manager.query<{ slug: string; version: number }[]>(LOAD, [JSON.stringify(definitions)]);
-      const slugs = changed.map(({ slug }) => slug);
-      return { changed, released: slugs.length === 0 ? 0 : await releaseHeld(manager, slugs) };
+      return pinned(manager, file, file.definitions, listings);
     });
-    for (const { slug, version } of changed) this.logger.log(`assistant ${slug} is at version ${version}`);
-    if (released > 0) this.logger.log(`${released} turns that waited for an operator take the new definition`);
+  }
+
+  /**
+   * Loads the tools of servers that were away at the start. It leaves alone what another process has loaded meanwhile from a newer file:
+   * when a deployment replaces processes one by one, an old one must not undo what the new ones have done.
+   *
+   * @returns the tools that assistants did not get
+   */
+  async loadTools(file: AssistantsFile, listings: Listings): Promise<readonly Unpinned[]> {
+    const concerned = file.definitions.filter(({ mcp_servers }) => mcp_servers.some((name) => listings.has(name)));
+    return this.store(async (manager) => {
+      const offered = await stillOffered(manager, concerned);
+      const tools = await storedTools(manager, [...offered]);
+      const ours = concerned.filter(
+        (one) => offered.has(one.slug) && arePinnedBy(one, file.servers, tools.get(one.slug) ?? []),
+      );
+      return pinned(manager, file, ours, listings);
+    });
   }
 
   /** The assistants on offer, by slug. */
@@ -65,4 +60,46 @@ export class AssistantsService {
     if (assistant === null) throw notFound('assistant');
     return assistant;
   }
+
+  private async store(prepare: (manager: EntityManager) => Promise<Pinned>): Promise<readonly Unpinned[]> {
+    const { unpinned, changed, released } = await this.manager.transaction(async (manager) => {
+      // Processes that load at once, with different files or listings, do so one after the other.
+      await manager.query('LOCK TABLE assistants IN SHARE ROW EXCLUSIVE MODE');
+      const { definitions, unpinned } = await prepare(manager);
+      const changed = await storeDefinitions(manager, definitions);
+      const slugs = changed.map(({ slug }) => slug);
+      return { unpinned, changed, released: slugs.length === 0 ? 0 : await releaseHeld(manager, slugs) };
+    });
+    for (const { slug, version } of changed) this.logger.log(`assistant ${slug} is at version ${version}`);
+    if (released > 0) this.logger.log(`${released} turns that waited for an operator take the new definition`);
+    return unpinned;
+  }
+}
+
+interface Pinned {
+  readonly definitions: Parameters<typeof storeDefinitions>[1];
+  readonly unpinned: readonly Unpinned[];
+}
+
+/** These definitions of a file, with the tools of their servers. */
+async function pinned(
+  manager: EntityManager,
+  { servers }: AssistantsFile,
+  definitions: readonly AssistantDefinition[],
+  listings: Listings,
+): Promise<Pinned> {
+  const stored = await storedTools(
+    manager,
+    definitions.map(({ slug }) => slug),
+  );
+  const all = definitions.map(({ mcp_servers, ...definition }) => {
+    const { tools, unpinned } = pinTools(
+      { ...definition, mcp_servers },
+      servers,
+      listings,
+      stored.get(definition.slug) ?? [],
+    );
+    return { definition: { ...definition, tools }, unpinned };
+  });
+  return { definitions: all.map(({ definition }) => definition), unpinned: all.flatMap(({ unpinned }) => unpinned) };
 }

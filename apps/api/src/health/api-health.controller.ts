@@ -1,6 +1,7 @@
-import { Controller, Get, Res } from '@nestjs/common';
+import { Controller, Get, Optional, Res } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
 import type { components } from '#contract/openapi.gen.js';
+import { HealthDetails } from '#health/health-details.js';
 import { HealthController } from '#health/health.controller.js';
 import { HealthService } from '#health/health.service.js';
 import { Public } from '../auth/public.decorator.js';
@@ -12,8 +13,8 @@ type Health = components['schemas']['Health'];
 @Public()
 @Controller('health')
 export class ApiHealthController extends HealthController {
-  constructor(health: HealthService) {
-    super(health);
+  constructor(health: HealthService, @Optional() details?: HealthDetails) {
+    super(health, details);
   }
 
   @Get('live')
