@@ -1,88 +1,11 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { ApiError, ConnectionError, type Message, Rejoinder, type RejoinderOptions } from '@rejoinder/client';
-import { RejoinderChatTransport, type RejoinderUIMessage, RestartError, toUIMessages } from '@rejoinder/client/ai-sdk';
-import {
-  AbstractChat,
-  asSchema,
-  type ChatInit,
-  type ChatState,
-  type ChatStatus,
-  type ChatTransport,
-  readUIMessageStream,
-  type UIMessage,
-  type UIMessageChunk,
-  uiMessageChunkSchema,
-} from 'ai';
+import { RejoinderChatTransport, RestartError, toUIMessages } from '@rejoinder/client/ai-sdk';
+import { readUIMessageStream, type UIMessage, type UIMessageChunk } from 'ai';
+import { faults, judge, Page, textOf } from '../support/chat-page.js';
 import type { App } from '../support/processes.js';
 import { type Stack, startStack, tokenFor } from '../support/stack.js';
 import { until } from '../support/until.js';
-
-/** A chat's state as `@ai-sdk/react` keeps it: a replaced message is a copy, so that the page renders it. */
-class MemoryState implements ChatState<RejoinderUIMessage> {
-  status: ChatStatus = 'ready';
-  error: Error | undefined;
-  constructor(public messages: RejoinderUIMessage[]) {}
-  pushMessage = (message: RejoinderUIMessage): void => void (this.messages = [...this.messages, message]);
-  popMessage = (): void => void (this.messages = this.messages.slice(0, -1));
-  replaceMessage = (index: number, message: RejoinderUIMessage): void =>
-    void (this.messages = this.messages.map((one, n) => (n === index ? this.snapshot(message) : one)));
-  snapshot = <T>(thing: T): T => structuredClone(thing);
-}
-
-/** Faults in the chunks of all tests, by the package's own schema. */
-const faults: unknown[] = [];
-
-async function judge(chunk: unknown): Promise<boolean> {
-  const result = await asSchema(uiMessageChunkSchema).validate?.(chunk);
-  return result?.success === true;
-}
-
-/** The transport as the `useChat` of `ai` 6 passes it on: only these two functions, none of its properties. */
-function handedOn(transport: RejoinderChatTransport): ChatTransport<RejoinderUIMessage> {
-  const judged = (stream: ReadableStream<UIMessageChunk>): ReadableStream<UIMessageChunk> =>
-    stream.pipeThrough(
-      new TransformStream({
-        transform: async (chunk, controller) => {
-          if (!(await judge(chunk))) faults.push(chunk);
-          controller.enqueue(chunk);
-        },
-      }),
-    );
-  return {
-    sendMessages: async (options) => judged(await transport.sendMessages(options)),
-    reconnectToStream: async (options) => {
-      const stream = await transport.reconnectToStream(options);
-      return stream && judged(stream);
-    },
-  };
-}
-
-/** `useChat` without React: the same class with another state. */
-class Page extends AbstractChat<RejoinderUIMessage> {
-  constructor(
-    readonly rejoinder: RejoinderChatTransport,
-    { messages = [], transport = handedOn(rejoinder), ...init }: ChatInit<RejoinderUIMessage> & { id: string },
-  ) {
-    super({ ...init, transport, state: new MemoryState(messages) });
-  }
-
-  /** The reply's text, of all its parts. */
-  get text(): string {
-    return this.lastMessage?.role === 'assistant' ? textOf(this.lastMessage) : '';
-  }
-
-  has(text: string): Promise<true> {
-    return until(async () => this.text.includes(text), `“${text}” on the page`);
-  }
-
-  is(status: ChatStatus): Promise<true> {
-    return until(async () => this.status === status, `status ${status}`, 40_000);
-  }
-}
-
-function textOf(message: UIMessage): string {
-  return message.parts.map((part) => (part.type === 'text' ? part.text : `[${part.type}]`)).join('|');
-}
 
 describe('useChat, through the transport', () => {
   let stack: Stack;

@@ -11,6 +11,7 @@ export interface Asked {
 export const event = (name: string, id: string, data: object): string =>
   `event: ${name}\ndata: ${JSON.stringify(data)}\nid: ${id}\n\n`;
 export const job = (status: string): object => ({ id: 'j', status });
+export const call = (status: string): object => ({ id: 'c', name: 'pick_date', input: {}, status, result: null });
 export const end = event('job', 'end', job('succeeded'));
 export const stream = (body: ConstructorParameters<typeof Response>[0]): Response =>
   new Response(body, { headers: { 'content-type': 'text/event-stream' } });

@@ -2,7 +2,7 @@ import { createParser, type EventSourceMessage } from 'eventsource-parser';
 import { ConnectionError, TurnError } from './errors.js';
 import { type Http, type HttpRequest, isPassing, LONGEST_TEXT, segment } from './http.js';
 import { readEvent, type ReceivedEvent } from './read-event.js';
-import { type ErrorBody, isFinal, type Job, type Message } from './types.js';
+import { type ErrorBody, isFinal, type Job, type Message, type ToolCall } from './types.js';
 import { linked, LONGEST_ASKED_MS, pause, retryDelay } from './waiting.js';
 
 /** An event of a job. Offsets count UTF-16 code units, as a string's `length` does. */
@@ -13,6 +13,8 @@ export type JobEvent =
   | { readonly type: 'delta'; readonly offset: number; readonly text: string }
   /** Another attempt begins: forget the text from the offset on. */
   | { readonly type: 'reset'; readonly attempt: number; readonly offset: number }
+  /** A tool call, whole: when it begins, and each time its state has changed. It replaces the call with the same id. */
+  | { readonly type: 'tool_call'; readonly toolCall: ToolCall }
   /** The reply as it is kept. It replaces the text so far: a canceled one may be shorter. */
   | { readonly type: 'message'; readonly message: Message }
   /** The job failed. The `job` that follows says why, and then the loop throws a `TurnError`. */
@@ -40,7 +42,7 @@ const HELD_MS = 5_000;
 
 /**
  * In milliseconds, not counting the time between connections. Streams that bring nothing new for so long are given up: a turn ends after an
- * hour, and an attempt that is under way then ends soon after.
+ * hour, and an attempt that is under way then ends soon after. The time in which a turn waits for a person does not count.
  */
 const LONGEST_STILL_MS = 2 * 60 * 60_000;
 
@@ -57,6 +59,7 @@ export class JobEvents implements AsyncIterable<JobEvent> {
   private news = 0;
   /** How long streams have been open since the last new thing. */
   private stillMs = 0;
+  private readonly calls = new Map<string, ToolCall>();
 
   /** The job's id; undefined until the service has accepted the streamed turn. */
   jobId: string | undefined;
@@ -80,13 +83,19 @@ export class JobEvents implements AsyncIterable<JobEvent> {
     this.setPosition(this.lastEventId);
   }
 
+  /** The latest known state of each tool call, in the order in which the calls came. */
+  get toolCalls(): readonly ToolCall[] {
+    return [...this.calls.values()];
+  }
+
   /**
    * Reads to the end, unless that is done. @returns the reply as it is kept, which a cancel may have cut short
    * @throws TurnError when there is no reply, ApiError, ConnectionError
    */
   async reply(): Promise<Message> {
     if (this.job === undefined || !isFinal(this.job)) for await (const event of this) void event;
-    if (this.message !== undefined) return this.message;
+    // A turn that failed after it had called tools leaves a message, too.
+    if (this.message !== undefined && this.job?.status !== 'failed') return this.message;
     if (this.job === undefined) throw new ConnectionError('The stream ended without an event.');
     throw new TurnError(this.job);
   }
@@ -169,7 +178,7 @@ export class JobEvents implements AsyncIterable<JobEvent> {
         const { done, value } = await reader.read().catch(broke);
         if (leave.signal.aborted) broke(undefined);
         if (done) return;
-        this.stillMs += Math.min(Date.now() - readAt, LONGEST_SILENCE_MS);
+        if (this.job?.status !== 'requires_action') this.stillMs += Math.min(Date.now() - readAt, LONGEST_SILENCE_MS);
         parser.feed(decoder.decode(value, { stream: true }));
         if (received.length > 0) {
           clearTimeout(silence);
@@ -229,6 +238,8 @@ export class JobEvents implements AsyncIterable<JobEvent> {
       case 'reset':
         if (parsePosition(id)[0] !== this.attempt) this.isNew();
         return this.readReset(data);
+      case 'tool_call':
+        return this.readToolCall(data);
       case 'message':
         if (this.message === undefined) this.isNew();
         this.message = data;
@@ -237,6 +248,14 @@ export class JobEvents implements AsyncIterable<JobEvent> {
       case 'failure':
         return { type: 'failure', error: data };
     }
+  }
+
+  /** A stream that is resumed begins with calls that were read before. */
+  private readToolCall(toolCall: ToolCall): JobEvent | undefined {
+    if (this.calls.get(toolCall.id)?.status === toolCall.status) return undefined;
+    this.isNew();
+    this.calls.set(toolCall.id, toolCall);
+    return { type: 'tool_call', toolCall };
   }
 
   /** A service of an older version names no offset: it keeps nothing of the text. */

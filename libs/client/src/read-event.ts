@@ -1,12 +1,13 @@
 import { ConnectionError } from './errors.js';
 import { isErrorBody } from './http.js';
-import type { ErrorBody, Job, Message } from './types.js';
+import type { ErrorBody, Job, Message, ToolCall } from './types.js';
 
 /** An event as it came: its name, and the data that this client uses. */
 export type ReceivedEvent =
   | { readonly name: 'job'; readonly data: Job }
   | { readonly name: 'delta'; readonly data: { readonly offset: number; readonly text: string } }
   | { readonly name: 'reset'; readonly data: { readonly attempt: number; readonly offset?: number } }
+  | { readonly name: 'tool_call'; readonly data: ToolCall }
   | { readonly name: 'message'; readonly data: Message }
   | { readonly name: 'failure'; readonly data: ErrorBody };
 
@@ -16,11 +17,24 @@ type Fields = Readonly<Record<string, unknown>>;
 const isText = (value: unknown): boolean => typeof value === 'string';
 const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && Number(value) >= 0;
 
+const isFields = (value: unknown): value is Fields => typeof value === 'object' && value !== null;
+const isCall = (value: unknown): boolean =>
+  isFields(value) &&
+  isText(value['id']) &&
+  isText(value['name']) &&
+  isText(value['status']) &&
+  isFields(value['input']) &&
+  (value['result'] === null || isText(value['result']));
+/** What a waiting job asks for; undefined: nothing. */
+const isAction = (value: unknown): boolean =>
+  value === undefined || (isFields(value) && Array.isArray(value['tool_calls']) && value['tool_calls'].every(isCall));
+
 /** The fields that the data of each event must have, so that no reader fails. */
 const SHAPES: Readonly<Record<Name, (data: Fields) => boolean>> = {
-  job: ({ id, status }) => isText(id) && isText(status),
+  job: ({ id, status, required_action }) => isText(id) && isText(status) && isAction(required_action),
   delta: ({ offset, text }) => isCount(offset) && isText(text),
   reset: ({ attempt, offset }) => isCount(attempt) && (offset === undefined || isCount(offset)),
+  tool_call: isCall,
   message: ({ content }) => isText(content),
   failure: isErrorBody,
 };
@@ -45,7 +59,7 @@ function malformed(name: string | undefined): ConnectionError {
 function parse(data: string): Fields | undefined {
   try {
     const parsed: unknown = JSON.parse(data);
-    return typeof parsed === 'object' && parsed !== null ? (parsed as Fields) : undefined;
+    return isFields(parsed) ? parsed : undefined;
   } catch {
     return undefined;
   }

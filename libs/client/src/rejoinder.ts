@@ -9,16 +9,20 @@ import {
   type ChatStatus,
   type CreateMessageRequest,
   type ExportLine,
+  type FinalJob,
   isFinal,
+  isWaiting,
   type Job,
   type Message,
   type MessagePage,
   type OpenChatRequest,
   type OpenedChat,
   type Receipt,
+  type ToolCall,
   type Turn,
   type TurnRequest,
   type UpdateChatRequest,
+  type WaitingJob,
 } from './types.js';
 import { LONGEST_ASKED_MS, pause, retryAfterOf } from './waiting.js';
 
@@ -56,6 +60,16 @@ export interface UpdateOptions extends CallOptions {
 export interface PostOptions extends CallOptions {
   /** Your key for this request; the client makes one by default. A request that is sent again with its key takes effect once. */
   readonly idempotencyKey?: string;
+}
+
+export interface DecideOptions extends CallOptions {
+  /** With `deny` only: why. The model gets these words, at most 1,000 characters. */
+  readonly reason?: string;
+}
+
+export interface GiveResultOptions extends CallOptions {
+  /** The tool failed, and the content says why. */
+  readonly isError?: boolean;
 }
 
 export interface ListMessagesOptions extends CallOptions {
@@ -206,9 +220,10 @@ export class Rejoinder {
 
   /**
    * Sends a turn and waits for its reply, however long it takes, and even if the connection is lost.
+   * @returns the turn (its `type` is `turn`), or the job as soon as it waits for a person. After the decision, `waitForJob` goes on
    * @throws ApiError `assistant_failed` or `turn_canceled`, with the `jobId`, when the turn ends without a reply
    */
-  async sendTurn(chatId: string, turn: string | TurnRequest, options: PostOptions = {}): Promise<Turn> {
+  async sendTurn(chatId: string, turn: string | TurnRequest, options: PostOptions = {}): Promise<Turn | WaitingJob> {
     // Sent again with the same key, the request waits for the same turn.
     const request: HttpRequest = {
       ...turnRequest(chatId, turn, options),
@@ -218,6 +233,7 @@ export class Rejoinder {
     for (;;) {
       const { status, body } = await this.http.json<Turn | Job>(request);
       if (status === 200) return body as Turn;
+      if (isWaiting(body as Job)) return body as WaitingJob;
       // The time was up, or the API process stops.
       await pause(POLL_MS, options.signal);
     }
@@ -244,7 +260,10 @@ export class Rejoinder {
     return new JobEvents(this.http, jobId, options);
   }
 
-  /** Polls the job until it is final, and yields it each time it has changed. For places that streams do not reach. */
+  /**
+   * Polls the job until it is final, also while it waits for a person, and yields it each time it has changed. For places that streams do
+   * not reach.
+   */
   async *pollJob(jobId: string, { signal }: CallOptions = {}): AsyncGenerator<Job, void, undefined> {
     const path = `/jobs/${segment(jobId)}`;
     for (let known: Job | undefined, etag: string | undefined; ;) {
@@ -258,13 +277,17 @@ export class Rejoinder {
     }
   }
 
-  /** The job once it is final. The service holds each request until then, or until its wait is over. */
-  async waitForJob(jobId: string, { signal }: CallOptions = {}): Promise<Job> {
+  /**
+   * The job once it is final or waits for a person: then it goes on only after a decision, so wait again after that. The service holds each
+   * request until then, or until its wait is over.
+   */
+  async waitForJob(jobId: string, { signal }: CallOptions = {}): Promise<FinalJob | WaitingJob> {
     const path = `/jobs/${segment(jobId)}`;
     const waitSeconds = LONGEST_WAIT_SECONDS;
     for (;;) {
       const { body: job } = await this.whileItGoesOn<Job>({ method: 'GET', path, waitSeconds, signal });
-      if (isFinal(job)) return job;
+      if (isFinal(job)) return job as FinalJob;
+      if (isWaiting(job)) return job;
       await pause(POLL_MS, signal);
     }
   }
@@ -275,6 +298,42 @@ export class Rejoinder {
    */
   cancelJob(jobId: string, { signal }: CallOptions = {}): Promise<Job> {
     return this.patch(`/jobs/${segment(jobId)}`, { status: 'canceled' }, { signal });
+  }
+
+  /** All tool calls of a job, in the order in which the model asked for them. */
+  async toolCalls(jobId: string, { signal }: CallOptions = {}): Promise<ToolCall[]> {
+    return (await this.get<{ data: ToolCall[] }>(`/jobs/${segment(jobId)}/tool-calls`, { signal })).data;
+  }
+
+  /**
+   * Approves or denies a tool call that is `awaiting_approval`. The same decision twice is fine.
+   * @returns the call as it is then
+   * @throws ApiError `tool_call_decided` when another decision came first, the call waits for none, or the turn has ended
+   */
+  decide(
+    jobId: string,
+    callId: string,
+    decision: 'approve' | 'deny',
+    { reason, signal }: DecideOptions = {},
+  ): Promise<ToolCall> {
+    return this.patch(callPath(jobId, callId), { decision, ...(reason && { reason }) }, { signal });
+  }
+
+  /**
+   * Gives the result of a tool call that is `awaiting_result`: a text, or anything that JSON can hold. The same result twice is fine.
+   * @returns the call as it is then
+   * @throws ApiError `validation_failed` when the result does not match the call's `result_schema`, `tool_call_decided` when another result
+   * came first, the call waits for none, or the turn has ended
+   */
+  giveResult(
+    jobId: string,
+    callId: string,
+    content: unknown,
+    { isError = false, signal }: GiveResultOptions = {},
+  ): Promise<ToolCall> {
+    // JSON has no `undefined`.
+    const result = { content: content ?? null, ...(isError && { is_error: true }) };
+    return this.patch(callPath(jobId, callId), { result }, { signal });
   }
 
   private ifMatch(seen: Chat | undefined): { 'if-match': string } | undefined {
@@ -306,6 +365,10 @@ export class Rejoinder {
 function turnRequest(chatId: string, turn: string | TurnRequest, options: PostOptions): HttpRequest {
   const body = typeof turn === 'string' ? { user_message: turn } : turn;
   return keyed(`/chats/${segment(chatId)}/turns`, body, options);
+}
+
+function callPath(jobId: string, callId: string): string {
+  return `/jobs/${segment(jobId)}/tool-calls/${segment(callId)}`;
 }
 
 /** Not a regular expression: that would begin anew at each slash of a run in mid-path. */

@@ -4,7 +4,7 @@ import type { JobErrorCode } from './types.js';
  * A way out of a failed turn:
  *
  * - `shorten`: a shorter message;
- * - `try_later`: the same message, some time later;
+ * - `try_later`: the same message, some time later. After `action_expired` it may come at once, if somebody decides this time;
  * - `another_message`: a message that says it differently;
  * - `operator`: nothing that the user does; those who run the service have to act.
  */
@@ -24,6 +24,7 @@ const REMEDIES: Readonly<Record<JobErrorCode, Remedy>> = {
   answer_paused: 'another_message',
   attempts_exhausted: 'try_later',
   expired: 'try_later',
+  action_expired: 'try_later',
   internal: 'operator',
 };
 

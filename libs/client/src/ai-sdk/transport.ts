@@ -3,7 +3,10 @@ import { ApiError, ConnectionError } from '../errors.js';
 import type { JobEvents } from '../job-events.js';
 import { Rejoinder, type RejoinderOptions } from '../rejoinder.js';
 import type { Chat } from '../types.js';
+import { sendToolAnswers } from './answers.js';
 import { chunksOf, RestartError } from './chunks.js';
+import type { RejoinderMetadata } from './messages.js';
+import { isAnswered, toolPartsOf } from './tool-calls.js';
 
 /** Longest idempotency key the service takes, in characters. */
 const LONGEST_KEY = 255;
@@ -27,6 +30,9 @@ export interface RejoinderChatTransportOptions {
  * * A lost connection is made anew, and no text is lost or doubled. `ConnectionError` comes after the client's `reconnectForMs`;
  * `resumeStream()` goes on from there.
  * * A failed turn puts the chat in status `error`. So does a refusal of the service (`ApiError`), and a {@link RestartError}.
+ * * When a tool call waits for the page, the stream ends with `finishReason` `tool-calls`. With `sendAutomaticallyWhen: hasToolAnswers`, the
+ * answers (`addToolApprovalResponse`, `addToolOutput`) go to the service, and the same message goes on. For an answer from elsewhere, call
+ * `resumeStream()`.
  * * A request's own `headers`, `body` and `metadata` are ignored: Rejoinder has no place for them.
  */
 export class RejoinderChatTransport implements ChatTransport<UIMessage> {
@@ -48,7 +54,8 @@ export class RejoinderChatTransport implements ChatTransport<UIMessage> {
   }
 
   /**
-   * Sends the last message as a turn. For `regenerate()`, it asks for a reply to that message again. `useChat` calls it.
+   * Sends the last message as a turn. For `regenerate()`, it asks for a reply to that message again. For a reply of which the page has
+   * answered tool calls, it sends the answers and goes on with that reply. `useChat` calls it.
    * @throws TypeError when the last message is not a user's, has other parts than text, or is to replace another; ApiError
    * `invalid_transition` when the message has its reply already, because a reply is not written again
    */
@@ -64,16 +71,30 @@ export class RejoinderChatTransport implements ChatTransport<UIMessage> {
       const job = await this.client.requestReply(chatId, { signal: abortSignal });
       return this.show(chatId, abortSignal, (signal) => this.client.followJob(job.id, { signal }));
     }
+    const message = messageId === undefined ? messages.at(-1) : messages.find(({ id }) => id === messageId);
+    if (message?.role === 'assistant') return this.goOn(chatId, message, abortSignal);
     if (messageId !== undefined) {
       throw new TypeError('Rejoinder keeps messages: one that was sent cannot be changed or sent again.');
     }
-    const message = messages.at(-1);
     if (message?.role !== 'user') throw new TypeError('There is no user message to send.');
     const turn = textOf(message);
     const idempotencyKey = keyOf(chatId, message.id);
     await this.settled(chatId, abortSignal);
     this.owed.delete(chatId);
     return this.show(chatId, abortSignal, (signal) => this.client.streamTurn(chatId, turn, { idempotencyKey, signal }));
+  }
+
+  /** Sends the page's answers to tool calls of a reply, and goes on with the reply from where the page has it. */
+  private async goOn(
+    chatId: string,
+    message: UIMessage,
+    abortSignal: AbortSignal | undefined,
+  ): Promise<ReadableStream<UIMessageChunk>> {
+    if (!toolPartsOf(message).some(isAnswered)) throw new TypeError('There is no user message to send.');
+    await this.settled(chatId, abortSignal);
+    const { job_id: jobId = message.id } = (message.metadata ?? {}) as RejoinderMetadata;
+    await sendToolAnswers(this.client, jobId, message, abortSignal);
+    return this.show(chatId, abortSignal, (signal) => this.client.followJob(jobId, { signal }), { message });
   }
 
   /** The reply in flight, from its beginning; null when there is none. `useChat` calls it. @throws ApiError, ConnectionError */
@@ -88,7 +109,7 @@ export class RejoinderChatTransport implements ChatTransport<UIMessage> {
     if (jobId === null) return null;
     abortSignal?.throwIfAborted();
     const isLatest = (): boolean => this.reconnecting.get(chatId) === request;
-    return this.show(chatId, abortSignal, (signal) => this.client.followJob(jobId, { signal }), isLatest);
+    return this.show(chatId, abortSignal, (signal) => this.client.followJob(jobId, { signal }), { isLatest });
   }
 
   /**
@@ -126,16 +147,17 @@ export class RejoinderChatTransport implements ChatTransport<UIMessage> {
    * The events of a job as the chunks `useChat` reads.
    * @param stop aborted by `stop()`. Leaving the stream without it does not cancel the turn
    * @param isLatest nobody has asked for this stream since
+   * @param message what the page has of the reply, if it goes on with it
    */
   private show(
     chatId: string,
     stop: AbortSignal | undefined,
     follow: (signal: AbortSignal) => JobEvents,
-    isLatest = (): boolean => true,
+    { isLatest = () => true, message }: { isLatest?: () => boolean; message?: UIMessage } = {},
   ): ReadableStream<UIMessageChunk> {
     const reading = new AbortController();
     const events = follow(reading.signal);
-    const chunks = chunksOf(events);
+    const chunks = chunksOf(events, message);
     let next: ReturnType<typeof chunks.next> | undefined;
     let over = false;
     const leave = (): void => {
@@ -178,6 +200,9 @@ export class RejoinderChatTransport implements ChatTransport<UIMessage> {
             return;
           }
           if (value.type === 'finish' || value.type === 'error') this.owed.delete(chatId);
+          // The turn may go on, and end, without this page.
+          const waits = value.type === 'finish' && value.finishReason === 'tool-calls';
+          if (waits && events.jobId !== undefined) this.owed.set(chatId, events.jobId);
           controller.enqueue(value);
         } catch (error) {
           if (over) return;
