@@ -2,6 +2,7 @@ import { ApiError, Rejoinder, RejoinderError, TurnError } from '@rejoinder/clien
 import { parseArgs } from 'node:util';
 import { loadEnvFile } from '#settings/settings.js';
 import { Conversation } from './chat/conversation.js';
+import { NobodyAnswers } from './chat/nobody-answers.js';
 import { Terminal } from './chat/terminal.js';
 import { failureOf } from './chat/words.js';
 import { signToken } from './sign-token.js';
@@ -11,6 +12,8 @@ const USAGE = `Talks to an assistant of a running service.
 
   npm run chat -- <assistant>              a chat; Ctrl-C stops a reply (twice: leaves), Ctrl-D leaves
   npm run chat -- <assistant> "<text>"     prints one reply and exits (with --silent before "chat", nothing else)
+
+Tool calls that need a person are asked for in the terminal. Without one, the program says what waits, and ends.
 
   --user   who talks (default demo); a token is signed for them, as \`npm run token\` does
   --token  a token to use instead
@@ -62,6 +65,8 @@ async function main(): Promise<number> {
     for await (const line of terminal.lines()) {
       if (line.trim() === '') continue;
       await chat.ask(line).catch((error: unknown) => {
+        // The next line would only wait for the same turn.
+        if (error instanceof NobodyAnswers) throw error;
         terminal.complain(explain(error, baseUrl));
         failed = true;
       });
@@ -78,6 +83,7 @@ async function main(): Promise<number> {
 
 /** An error of the service, or of the connection to it, in a line or two. @throws any other error */
 function explain(error: unknown, baseUrl: string): string {
+  if (error instanceof NobodyAnswers) return error.message;
   if (!(error instanceof RejoinderError)) throw error;
   if (error instanceof TurnError) return failureOf(error);
   if (!(error instanceof ApiError)) return `${error.message} (${baseUrl}; is it running? \`npm start\`)`;

@@ -1,5 +1,8 @@
-import { ApiError, type JobEvents, type OpenedChat, type Rejoinder } from '@rejoinder/client';
+import { ApiError, isWaiting, type JobEvent, type JobEvents, type OpenedChat, type Rejoinder } from '@rejoinder/client';
+import { NobodyAnswers } from './nobody-answers.js';
+import { Questions } from './questions.js';
 import type { Terminal } from './terminal.js';
+import { lineOf } from './tool-words.js';
 import { endingOf } from './words.js';
 
 /** How many messages of an older chat are shown at the beginning. */
@@ -43,21 +46,29 @@ export class Conversation {
     }
   }
 
-  /** Sends a turn and shows its reply; Ctrl-C cancels it. A reply that is already on its way is shown first. @throws RejoinderError */
+  /**
+   * Sends a turn and shows its reply; Ctrl-C cancels it. A reply that is already on its way is shown first. What tool calls want of a person
+   * is asked in between.
+   * @throws RejoinderError, NobodyAnswers
+   */
   async ask(text: string): Promise<'answered' | 'canceled'> {
     for (;;) {
       try {
-        return await this.show(this.client.streamTurn(this.chat.id, text));
+        return await this.show((signal) => this.client.streamTurn(this.chat.id, text, { signal }));
       } catch (error) {
         if (!(error instanceof ApiError) || error.code !== 'turn_in_progress' || error.jobId === undefined) throw error;
         this.terminal.note('A turn is in progress; first its reply:');
-        await this.show(this.client.followJob(error.jobId));
+        const { jobId } = error;
+        await this.show((signal) => this.client.followJob(jobId, { signal }));
       }
     }
   }
 
-  private async show(events: JobEvents): Promise<'answered' | 'canceled'> {
+  private async show(follow: (signal: AbortSignal) => JobEvents): Promise<'answered' | 'canceled'> {
     const { terminal } = this;
+    const leave = new AbortController();
+    const events = follow(leave.signal);
+    const questions = new Questions(this.client, terminal, events, (error) => leave.abort(error));
     let stopped = false;
     const cancel = async (): Promise<void> => {
       // A turn can be canceled once it is accepted. If Ctrl-C came before, cancel it as soon as its id is known.
@@ -73,11 +84,14 @@ export class Conversation {
       for await (const event of events) {
         if (first) await cancel();
         first = false;
-        if (!terminal.watched) continue;
-        if (event.type === 'delta') terminal.quote(event.text);
-        if (event.type === 'reset') terminal.write(terminal.style(2, ' … lost; once more:\n'));
+        this.print(event);
+        if (event.type === 'tool_call' && terminal.answers) questions.take(event.toolCall);
+        if (event.type !== 'job' || !isWaiting(event.job)) continue;
+        if (!terminal.answers) throw new NobodyAnswers(event.job);
+        event.job.required_action.tool_calls.forEach((call) => questions.take(call));
       }
     } finally {
+      await questions.leave();
       still();
       if (terminal.watched) terminal.write('\n');
     }
@@ -91,6 +105,20 @@ export class Conversation {
     const ending = message && endingOf(message);
     if (ending !== undefined) terminal.note(ending);
     return 'answered';
+  }
+
+  /** Prints text only where a person watches: an attempt may be lost, and takes its text with it. */
+  private print(event: JobEvent): void {
+    const { terminal } = this;
+    if (event.type === 'tool_call') {
+      const { status } = event.toolCall;
+      // A question says so itself, and is not to be interrupted by the next one's line.
+      const isAsked = terminal.answers && status.startsWith('awaiting_');
+      terminal.beginLine();
+      if (status !== 'queued' && !isAsked) terminal.note(lineOf(event.toolCall));
+    } else if (!terminal.watched) return;
+    else if (event.type === 'delta') terminal.quote(event.text);
+    else if (event.type === 'reset') terminal.write(terminal.style(2, ' … lost; once more:\n'));
   }
 }
 

@@ -16,6 +16,9 @@ export class Terminal {
   private readonly styled = this.watched && !process.env['NO_COLOR'];
   private readline: Interface | undefined;
   private muted = false;
+  private isMidLine = false;
+  /** The input has not ended. */
+  private open = true;
   private stop: (() => void) | undefined;
   private stopping = false;
   private stoppedAt = 0;
@@ -55,6 +58,43 @@ export class Terminal {
     if (this.watched) process.stdout.write('\n');
   }
 
+  /** A person can be asked: input and output are a terminal, and remarks are seen, too. */
+  get answers(): boolean {
+    return process.stdin.isTTY && this.watched && process.stderr.isTTY && this.open;
+  }
+
+  /**
+   * Asks the person for one line. @param question the program's own words
+   * @returns the line without spaces around it; undefined: the signal aborted, or the input ended
+   */
+  ask(question: string, signal: AbortSignal): Promise<string | undefined> {
+    const own = this.readline === undefined;
+    const readline = this.readline ?? createInterface({ input: process.stdin, output: process.stdout, terminal: true });
+    const muted = this.muted;
+    this.muted = false;
+    return new Promise<string | undefined>((resolve) => {
+      const interrupt = (): void => this.interrupt();
+      const done = (line?: string): void => {
+        signal.removeEventListener('abort', aborted);
+        readline.off('close', closed);
+        this.muted = muted;
+        if (own) readline.off('SIGINT', interrupt).close();
+        resolve(line?.trim());
+      };
+      const closed = (): void => {
+        this.open = false;
+        done();
+      };
+      const aborted = (): void => done();
+      if (signal.aborted || !this.open) return done();
+      readline.on('close', closed);
+      if (own) readline.on('SIGINT', interrupt);
+      readline.question(this.style(1, question), { signal }, done);
+      // After readline's own listener, which ends the line of the question.
+      signal.addEventListener('abort', aborted);
+    });
+  }
+
   /** Until the returned function is called, Ctrl-C calls `stop`; otherwise, and the second time, it ends the program. */
   onStop(stop: () => void): () => void {
     this.stop = stop;
@@ -62,8 +102,14 @@ export class Terminal {
     return () => (this.stop = undefined);
   }
 
+  /** Begins a line, unless the last text has ended one. */
+  beginLine(): void {
+    if (this.watched && this.isMidLine) this.write('\n');
+  }
+
   /** Prints text as it is. */
   write(text: string): void {
+    if (text !== '') this.isMidLine = !text.endsWith('\n');
     process.stdout.write(text);
   }
 

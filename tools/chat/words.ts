@@ -11,7 +11,8 @@ const HELP: Readonly<Record<Remedy, string>> = {
 export function failureOf({ message, job }: TurnError): string {
   if (job.error === null) return message;
   const { code } = job.error;
-  return `${message} [${code}, job ${job.id}]\n${HELP[remedyFor(code)]}`;
+  const help = code === 'action_expired' ? 'Send it again, and answer in time.' : HELP[remedyFor(code)];
+  return `${message} [${code}, job ${job.id}]\n${help}`;
 }
 
 /** Why a reply is incomplete; undefined for a complete one. */
