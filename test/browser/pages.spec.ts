@@ -203,6 +203,7 @@ withBrowser('in a browser', () => {
       const chapters = page.locator('details.more');
       expect(await chapters.locator('summary').allInnerTexts()).toEqual([
         'Events',
+        'Tools',
         'Sending a request again',
         'Rules for all operations',
       ]);

@@ -34,9 +34,10 @@ export class Playground {
     readonly dataDir: string,
   ) {}
 
-  static async start(): Promise<Playground> {
+  /** @param env settings of the apps */
+  static async start(env: Record<string, string> = {}): Promise<Playground> {
     const dataDir = await mkdtemp(join(tmpdir(), 'rejoinder-playground-'));
-    const [stack, browser] = await Promise.all([startStack(), startBrowser()]);
+    const [stack, browser] = await Promise.all([startStack({ env }), startBrowser()]);
     return new Playground(stack, browser, await stack.startApi({ JWT_SECRET: '', DATA_DIR: dataDir }), dataDir);
   }
 

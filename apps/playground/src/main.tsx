@@ -4,6 +4,7 @@ import './styles/base.css';
 import './styles/shell.css';
 import './styles/chat.css';
 import './styles/markdown.css';
+import './styles/calls.css';
 import './styles/panels.css';
 import { resume } from './state/session';
 import { App } from './ui/app';

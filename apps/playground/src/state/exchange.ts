@@ -1,15 +1,21 @@
 import {
   ApiError,
   ConnectionError,
+  isFinal,
   type Job,
   type JobEvent,
   type Message,
   type Rejoinder,
+  type ToolCall,
   TurnError,
 } from '@rejoinder/client';
+import { askingWords, stateOf } from './call-words';
+import { Decisions } from './decisions';
 import type { Draft } from './draft';
+import { LiveCalls } from './live-calls';
 import { LiveText } from './live-text';
 import type { Past } from './past';
+import { visibleLine } from './plain-text';
 import { mode } from './preferences';
 import { problemFrom, problemOf } from './problem';
 import { reach } from './service';
@@ -34,6 +40,9 @@ type Begin = (watched: Watched) => AsyncIterable<JobEvent>;
 /** Pause before a turn that could not be sent is sent again, in milliseconds. */
 const SEND_AGAIN_MS = 1_500;
 
+/** Pause before a turn that waits for a person is watched again, if watching it has ended, in milliseconds. */
+const WATCH_AGAIN_MS = 2_000;
+
 /** The chat's parts that an exchange works on. */
 export interface Setting {
   readonly client: Rejoinder;
@@ -53,6 +62,10 @@ export interface Setting {
 export class Exchange {
   /** The reply that is being written. */
   readonly live = new LiveText();
+  /** Its tool calls. */
+  readonly calls = new LiveCalls();
+  /** What the user says about them. */
+  readonly decisions: Decisions;
   /** The text that screen readers announce. */
   readonly announcement = new Store('');
   /** Measurements, by job. */
@@ -65,7 +78,21 @@ export class Exchange {
   private sentAt: number | undefined;
 
   constructor(private readonly setting: Setting) {
-    const { signal } = setting;
+    const { client, signal } = setting;
+    this.decisions = new Decisions({
+      client,
+      signal,
+      onDecided: (call) => {
+        this.calls.take(call, this.live.length);
+        this.askAgain();
+        this.announcement.set(`${visibleLine(call.name)}: ${stateOf(call).words}.`);
+      },
+      onElsewhere: (callId, words) => {
+        this.calls.settle(({ id }) => id === callId);
+        this.askAgain();
+        this.setting.view.patch({ notice: { message: `Somebody else was quicker. ${words}` } });
+      },
+    });
     const unsubscribe = [
       mode.subscribe(() => this.watchAnew()),
       // The client would try again after its pause. The page has just seen the service answer, so it tries now.
@@ -177,7 +204,9 @@ export class Exchange {
     const { signal } = following;
     this.begin = begin;
     // The turn is the same, so its text stays until there is more of it.
-    this.live.begin(turn.job !== undefined && isUnderWay(this.turn));
+    const goesOn = turn.job !== undefined && isUnderWay(this.turn);
+    this.live.begin(goesOn);
+    if (!goesOn) this.forgetCalls();
     // A text that is set twice must be announced twice.
     this.announcement.set('');
     view.patch({ turn: { ...turn, mode: mode.get(), problem: undefined }, notice: undefined });
@@ -187,13 +216,22 @@ export class Exchange {
         await this.take(event);
         if (document.visibilityState !== 'visible') this.seen();
       }
-      if (!signal.aborted) this.end();
+      if (signal.aborted) return;
+      if (this.turn?.job === undefined || isFinal(this.turn.job)) this.end();
+      else this.watchLater(signal);
     } catch (error) {
       if (signal.aborted) return;
+      const isPatient = error instanceof ConnectionError && reach.get() === 'there';
+      // A stream in which nothing happens is given up after two hours. A person may take longer.
+      if (isPatient && this.turn?.job?.status === 'requires_action') return this.watchLater(signal);
       // The job is known already, and says why.
       if (error instanceof TurnError) this.end();
       else this.failed(error);
     }
+  }
+
+  private watchLater(signal: AbortSignal): void {
+    setTimeout(() => signal.aborted || this.watchAnew(), WATCH_AGAIN_MS);
   }
 
   private async take(event: JobEvent): Promise<void> {
@@ -203,6 +241,8 @@ export class Exchange {
       case 'delta':
         if (this.live.add(event.text)) this.measureFirstPiece();
         return;
+      case 'tool_call':
+        return this.takeCall(event.toolCall);
       case 'reset':
         this.live.keep(event.offset);
         return this.patchTurn({ startedOver: event.attempt });
@@ -227,7 +267,25 @@ export class Exchange {
         () => undefined,
       );
     }
+    const waiting = job.required_action?.tool_calls ?? [];
+    for (const call of waiting) this.takeCall(call);
+    // A stream shows each call itself, also one that waits while others run.
+    if (mode.get() === 'poll') this.calls.settle(({ id }) => !waiting.some((call) => call.id === id));
     if (job.assistant_message !== null) await this.place(job.assistant_message);
+  }
+
+  private takeCall(call: ToolCall): void {
+    if (this.calls.take(call, this.live.length)) this.announcement.set(askingWords(visibleLine(call.name), call));
+  }
+
+  /** A call waits no more. A poll that pauses would learn of it late. */
+  private askAgain(): void {
+    if (mode.get() === 'poll') this.watchAnew();
+  }
+
+  private forgetCalls(): void {
+    this.calls.clear();
+    this.decisions.clear();
   }
 
   private measureFirstPiece(): void {
@@ -251,6 +309,7 @@ export class Exchange {
     const problem = turn?.job && problemOfJob(turn.job, turn.problem);
     this.patchTurn({ ended: true, stopping: false, problem });
     this.live.stop();
+    this.forgetCalls();
     if (problem !== undefined) {
       const { sentence, help } = failureOf(problem);
       this.announcement.set(`No reply: ${[sentence, help].filter(Boolean).join(' ')}`);
@@ -279,6 +338,7 @@ export class Exchange {
     }
     this.patchTurn({ ended: true, stopping: false, problem: problemOf(error) });
     this.live.stop();
+    this.forgetCalls();
   }
 
   private patchTurn(change: Partial<Turn>): void {

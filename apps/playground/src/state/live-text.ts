@@ -7,6 +7,11 @@ export class LiveText {
   private text = '';
   private frame = 0;
 
+  /** The length of the text so far, in UTF-16 code units. */
+  get length(): number {
+    return this.text.length;
+  }
+
   /** Another stream begins. `goesOn`: it is the same reply, whose text stays until there is more of it. */
   begin(goesOn: boolean): void {
     this.text = '';

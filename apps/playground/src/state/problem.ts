@@ -26,6 +26,7 @@ export function problemFrom({ code, message, request_id: requestId }: ErrorBody)
 const STATES: Readonly<Record<JobStatus, string>> = {
   queued: 'Queued',
   running: 'Running',
+  requires_action: 'Waiting for a person',
   succeeded: 'Succeeded',
   failed: 'Failed',
   canceled: 'Canceled',

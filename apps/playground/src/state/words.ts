@@ -19,6 +19,7 @@ const FAILURES: Readonly<Record<JobErrorCode, string>> = {
   answer_paused: 'The model paused its answer again and again.',
   attempts_exhausted: 'Each attempt to answer was lost on the way.',
   expired: 'There was no reply within an hour.',
+  action_expired: 'Nobody decided, or gave the answer, in time.',
   internal: 'Something is wrong with the service itself.',
 };
 
@@ -62,6 +63,8 @@ export function endingOf(message: Message): Ending | undefined {
       return { label: 'Cut off', sentence: 'The reply has reached its greatest length.', quote: undefined };
     case 'model_context_window_exceeded':
       return { label: 'Cut off', sentence: 'The chat left the model no room for more.', quote: undefined };
+    case 'failed':
+      return { label: 'Broke off', sentence: 'The reply failed after the calls above.', quote: undefined };
     case 'refusal':
       return {
         label: 'Refused',

@@ -9,6 +9,7 @@ import { Icon } from './icons';
 import { isForInputMethod } from './input-method';
 import { ProblemText } from './problem-text';
 import { useMedia } from './use-media';
+import { WaitingHint } from './waiting-hint';
 
 interface ComposerProps {
   readonly conversation: Conversation;
@@ -134,13 +135,15 @@ export function Composer({ conversation, view, chat, assistant, onNew }: Compose
         )}
       </form>
       <p id="composer-hint" class={length > LONGEST ? 'composer-hint too-long' : 'composer-hint'}>
-        {length >= SHOWN_FROM
-          ? `${length.toLocaleString()} of ${LONGEST.toLocaleString()} characters`
-          : isBusy
-            ? 'A reply is on its way. You can send again once it is there.'
-            : byTouch
-              ? 'One reply at a time.'
-              : 'Enter sends, Shift + Enter makes a new line.'}
+        {length >= SHOWN_FROM ? (
+          `${length.toLocaleString()} of ${LONGEST.toLocaleString()} characters`
+        ) : isBusy ? (
+          <WaitingHint exchange={conversation.exchange} job={turn.job} />
+        ) : byTouch ? (
+          'One reply at a time.'
+        ) : (
+          'Enter sends, Shift + Enter makes a new line.'
+        )}
       </p>
     </div>
   );

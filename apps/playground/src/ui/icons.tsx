@@ -17,11 +17,18 @@ const PATHS = {
   person: 'M12 12a4 4 0 1 0 0-8 4 4 0 0 0 0 8ZM4.5 20a7.5 7.5 0 0 1 15 0',
   external: 'M14 5h5v5M19 5l-8 8M11 6H5v13h13v-6',
   alert: 'M12 8v5m0 3.2v.1M12 3.5 2.8 19.5h18.4z',
+  clock: 'M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18ZM12 7.5V12l3 2',
+  hand: 'M8 12V6.5a1.5 1.5 0 0 1 3 0V11m0-6a1.5 1.5 0 0 1 3 0v6m0-4.5a1.5 1.5 0 0 1 3 0V14a6 6 0 0 1-6 6h-.6a6 6 0 0 1-4.5-2.1L3.6 15a1.4 1.4 0 0 1 2-1.9L8 15',
+  no: 'M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18ZM5.8 5.8l12.4 12.4',
+  minus: 'M6 12h12',
+  chevron: 'm9 6 6 6-6 6',
   dots: 'M5 12h.01M12 12h.01M19 12h.01',
 } as const;
 
+export type IconName = keyof typeof PATHS;
+
 /** A drawing beside words, or inside a labelled control. It is hidden from screen readers. */
-export function Icon({ name }: { readonly name: keyof typeof PATHS }): JSX.Element {
+export function Icon({ name }: { readonly name: IconName }): JSX.Element {
   return (
     <svg class="icon" viewBox="0 0 24 24" aria-hidden="true" focusable="false">
       <path d={PATHS[name]} />

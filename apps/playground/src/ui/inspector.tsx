@@ -1,4 +1,4 @@
-import { isFinal, type Job, type Message, type Rejoinder } from '@rejoinder/client';
+import { type Job, type Message, type Rejoinder, type ToolCall } from '@rejoinder/client';
 import type { JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import type { Conversation } from '../state/conversation';
@@ -10,7 +10,7 @@ import { Copy } from './copy';
 import { Icon } from './icons';
 import { ProblemText } from './problem-text';
 import { Segmented } from './segmented';
-import { span } from './times';
+import { momentOf, span } from './times';
 import { Timeline } from './timeline';
 
 interface InspectorProps {
@@ -102,7 +102,9 @@ function JobFacts({
   readonly isLive: boolean;
 }): JSX.Element {
   const measured = useStore(conversation.exchange.measured).get(job.id);
+  const liveCalls = useStore(conversation.exchange.calls.shown);
   const reply = job.assistant_message;
+  const calls = isLive && reply === null ? liveCalls.map(({ call }) => call) : callsOf(reply);
   const error = problem ?? (job.error && { message: job.error.message, code: job.error.code });
   return (
     <>
@@ -110,6 +112,9 @@ function JobFacts({
       {error && <ProblemText problem={error} />}
       <dl class="facts">
         <Fact name="Attempts" value={String(job.attempts)} />
+        {job.step !== undefined && <Fact name="Steps" value={String(job.step)} />}
+        {calls.length > 0 && <Fact name="Tool calls" value={countOf(calls)} />}
+        {job.required_action && <Fact name="Waits until" value={momentOf(job.required_action.expires_at)} />}
         {measured !== undefined && <Fact name="First piece" value={span(measured.firstPieceMs)} />}
         {job.finished_at !== null && (
           <Fact name="Duration" value={span(Date.parse(job.finished_at) - Date.parse(job.created_at))} />
@@ -123,6 +128,16 @@ function JobFacts({
       </dl>
     </>
   );
+}
+
+function callsOf(reply: Message | null): readonly ToolCall[] {
+  return reply?.parts?.flatMap((part) => (part.type === 'tool_call' ? [part.tool_call] : [])) ?? [];
+}
+
+/** How many calls there are, and how many of them have not ended. */
+function countOf(calls: readonly ToolCall[]): string {
+  const open = calls.filter(({ ended_at: endedAt }) => endedAt === null).length;
+  return open === 0 ? String(calls.length) : `${calls.length}, ${open} open`;
 }
 
 /** Tokens in and out; "~" marks a count that is partly estimated. */
@@ -152,7 +167,7 @@ function Id({ name, id }: { readonly name: string; readonly id: string }): JSX.E
   );
 }
 
-/** An earlier job. A final one is read once. */
+/** An earlier job. It is read once, when it is final or waits for a person. */
 function useJob(client: Rejoinder, jobId: string | undefined): Job | undefined {
   const [job, setJob] = useState<Job>();
   useEffect(() => {
@@ -164,5 +179,5 @@ function useJob(client: Rejoinder, jobId: string | undefined): Job | undefined {
       .catch(() => undefined);
     return () => left.abort();
   }, [client, jobId]);
-  return job?.id === jobId && job !== undefined && isFinal(job) ? job : undefined;
+  return job?.id === jobId ? job : undefined;
 }

@@ -6,6 +6,7 @@ import { Avatar } from './avatar';
 import { Markdown } from './markdown';
 import { memo } from './memo';
 import { Prose } from './prose';
+import { ReplyParts } from './reply-parts';
 import { timeOf } from './times';
 
 interface MessageItemProps {
@@ -19,7 +20,7 @@ interface MessageItemProps {
 /** A message of the history. Its text never changes; `in_context` may. */
 export const MessageItem = memo(
   function MessageItem({ message, talker, day, onInspect }: MessageItemProps): JSX.Element {
-    const { id, role, content, created_at: createdAt, job_id: jobId, in_context: inContext } = message;
+    const { id, role, content, parts, created_at: createdAt, job_id: jobId, in_context: inContext } = message;
     const isUsers = role === 'user';
     const ending = endingOf(message);
     return (
@@ -29,8 +30,12 @@ export const MessageItem = memo(
           {!isUsers && <Avatar of={talker} size="small" />}
           <div class="bubble">
             <span class="unseen">{isUsers ? 'You:' : `${talker.name}:`}</span>
-            {(ending === undefined || content.trim() !== '') &&
-              (isUsers ? <Prose text={content} /> : <Markdown text={content} />)}
+            {parts !== undefined ? (
+              <ReplyParts parts={parts} />
+            ) : (
+              (ending === undefined || content.trim() !== '') &&
+              (isUsers ? <Prose text={content} /> : <Markdown text={content} />)
+            )}
             {ending !== undefined && (
               <p class="ending">
                 <span class="chip incomplete">{ending.label}</span> {ending.sentence}

@@ -14,6 +14,7 @@ export function Timeline({ job, isLive }: { readonly job: Job; readonly isLive: 
   const created = Date.parse(job.created_at);
   const started = job.started_at === null ? undefined : Date.parse(job.started_at);
   const finished = job.finished_at === null ? undefined : Date.parse(job.finished_at);
+  const waitsSince = job.required_action === undefined ? undefined : Date.parse(job.required_action.since);
   const since = (from: number, to: number | undefined): string => span(Math.max(0, (to ?? now) - from));
   return (
     <ol class="timeline" aria-label="States of the job">
@@ -24,7 +25,13 @@ export function Timeline({ job, isLive }: { readonly job: Job; readonly isLive: 
       {(started !== undefined || !ended) && (
         <li class={job.status === 'running' ? 'now' : started === undefined ? 'later' : 'done'}>
           <span>{stateName('running')}</span>
-          <span>{started === undefined ? '' : since(started, finished)}</span>
+          <span>{started === undefined ? '' : since(started, finished ?? waitsSince)}</span>
+        </li>
+      )}
+      {waitsSince !== undefined && (
+        <li class="now">
+          <span>{stateName('requires_action')}</span>
+          <span>{since(waitsSince, undefined)}</span>
         </li>
       )}
       <li class={ended ? job.status : 'later'}>

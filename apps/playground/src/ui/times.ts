@@ -18,6 +18,13 @@ export function dayOf(moment: string, now = new Date()): string {
   return (date.getFullYear() === now.getFullYear() ? day : dayOfYear).format(date);
 }
 
+/** A moment: the time, and the day unless it is today. */
+export function momentOf(moment: string, now = new Date()): string {
+  const date = new Date(moment);
+  const time = clock.format(date);
+  return date.toDateString() === now.toDateString() ? time : `${shortDay.format(date)}, ${time}`;
+}
+
 /** How long ago, in a few characters. */
 export function ago(moment: string, now = Date.now()): string {
   const minutes = Math.floor((now - Date.parse(moment)) / 60_000);

@@ -1,13 +1,11 @@
 import type { JSX } from 'preact';
 import type { Conversation } from '../state/conversation';
-import { useStore } from '../state/store';
 import { isUnderWay, type Turn } from '../state/turn';
 import type { View } from '../state/view';
 import type { Talker } from '../state/talker';
 import { failureOf } from '../state/words';
-import { Avatar } from './avatar';
 import { Icon } from './icons';
-import { WritingMarkdown } from './markdown';
+import { LiveReply } from './live-reply';
 import { Prose } from './prose';
 
 interface TurnItemsProps {
@@ -64,50 +62,6 @@ export function TurnItems({ conversation, view, talker, onInspect }: TurnItemsPr
         </li>
       )}
     </>
-  );
-}
-
-interface LiveReplyProps {
-  readonly conversation: Conversation;
-  readonly turn: Turn;
-  readonly talker: Talker;
-}
-
-/** Only this component is drawn with each piece. */
-function LiveReply({ conversation, turn, talker }: LiveReplyProps): JSX.Element {
-  const text = useStore(conversation.exchange.live.shown);
-  return (
-    <li class="message assistant live" aria-busy="true">
-      <div class="bubble-row">
-        <Avatar of={talker} size="small" />
-        <div class="bubble">
-          <span class="unseen">{talker.name} is writing.</span>
-          <div class="live-text" aria-hidden="true">
-            {text === '' ? <Thinking turn={turn} /> : <WritingMarkdown text={text} />}
-          </div>
-        </div>
-      </div>
-      <div class="under">
-        {turn.stopping
-          ? 'Stopping…'
-          : turn.startedOver !== undefined
-            ? `Started over: attempt ${turn.startedOver}`
-            : ''}
-        &nbsp;
-      </div>
-    </li>
-  );
-}
-
-function Thinking({ turn }: { readonly turn: Turn }): JSX.Element {
-  const isQueued = turn.job?.status === 'queued';
-  return (
-    <span class="thinking">
-      <i />
-      <i />
-      <i />
-      <span>{isQueued ? 'Queued' : turn.mode === 'poll' ? 'Writing; polling shows it whole' : 'Thinking'}</span>
-    </span>
   );
 }
 
