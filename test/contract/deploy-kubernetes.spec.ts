@@ -135,7 +135,12 @@ describe('the manifests', () => {
         expect(valueFrom.secretKeyRef.key).toBe(name);
         refs.add(`${valueFrom.secretKeyRef.name}/${name}`);
       }
-      for (const { configMapRef } of container(pod).envFrom) found('ConfigMap', configMapRef.name);
+      for (const { configMapRef, secretRef } of container(pod).envFrom) {
+        if (secretRef === undefined) found('ConfigMap', configMapRef.name);
+        // Tools name variables of their own, so this secret is read whole. It is the only one.
+        else expect(secretRef).toEqual({ name: 'rejoinder-tools', optional: true });
+        if (secretRef !== undefined) refs.add('rejoinder-tools/TOOLS_SECRET');
+      }
     }
     for (const name of Object.keys(found('ConfigMap', 'rejoinder-settings')['data'])) {
       expect([name, settings.has(name)]).toEqual([name, true]);
