@@ -9,6 +9,7 @@ import {
   all,
   answered,
   type Asked,
+  call,
   end,
   event,
   job,
@@ -205,6 +206,7 @@ describe('the client, whatever the answers are', () => {
         () => all(client.followJob(id)),
         ...[() => client.getJob(id), () => client.cancelJob(id), () => client.getChat(id), () => client.openChat(id)],
         ...[() => client.getAssistant(id), () => client.listMessages(id), () => client.startTurn(id, 'x')],
+        ...[() => client.toolCalls(id), () => client.decide(id, id, 'deny'), () => client.giveResult(id, id, 'x')],
       ];
       for (const call of calls) await Promise.resolve(call()).catch(() => undefined);
       const paths = asked.map(({ url }) => new URL(url).pathname.split('/').slice(3));
@@ -221,6 +223,7 @@ describe('the client, whatever the answers are', () => {
           ['chats', true, 'messages'],
         ],
         ['chats', true, 'turns'],
+        ...['toolCalls', 'decide', 'giveResult'].map(() => ['jobs', true, 'tool-calls']),
       ]);
     }
   });
@@ -293,6 +296,25 @@ describe('the client, whatever the answers are', () => {
     const sent = asked.map(({ init }) => (init.headers as Record<string, string>)['last-event-id']);
     expect(sent).toEqual([undefined, '1.3', '1.3', '1.6', '2.0', '2.2']);
     expect([followed.text, followed.lastEventId]).toEqual(['xyz!', 'end']);
+  });
+
+  it('gives each state of a tool call once, although a resumed stream begins with it again', async () => {
+    jest.useFakeTimers();
+    const calls = (...states: string[]): string =>
+      states.map((state) => event('tool_call', '1.0', call(state))).join('');
+    const script = [
+      event('job', '1.0', job('running')) + calls('awaiting_approval', 'awaiting_approval'),
+      event('job', '1.0', job('running')) + calls('awaiting_approval', 'queued', 'running'),
+      calls('running', 'queued', 'running') + event('job', '1.0', job('running')) + calls('succeeded') + end,
+    ];
+    const { client } = answered((n) => stream(script[n] ?? ''));
+    const followed = client.followJob('j');
+    const events = (await within(60_000, all(followed))) as JobEvent[];
+    expect(events.flatMap((one) => (one.type === 'tool_call' ? [one.toolCall.status] : []))).toEqual(
+      // A lost attempt's call is queued once more.
+      ['awaiting_approval', 'queued', 'running', 'queued', 'running', 'succeeded'],
+    );
+    expect(followed.toolCalls).toEqual([call('succeeded')]);
   });
 
   it('yields nothing more once it is aborted', async () => {

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { ConnectionError, type JobEvent, type Rejoinder, type RejoinderError, TurnError } from '@rejoinder/client';
-import { all, answered, end, event, job, json, no, portal, stream, within } from '../support/answered-client.js';
+import { all, answered, call, end, event, job, json, no, portal, stream, within } from '../support/answered-client.js';
 
 /** A page as a server gives it for an unknown address. */
 const notFound = (): Response =>
@@ -168,6 +168,11 @@ describe('a stream that breaks the contract', () => {
       event('job', '1.0', { id: 1, status: 'running' }),
       event('reset', '2.0', { attempt: 'two', offset: 0 }),
       event('reset', '2.0', { attempt: 2, offset: 'x' }),
+      event('job', '1.0', { ...job('requires_action'), required_action: {} }),
+      event('job', '1.0', { ...job('requires_action'), required_action: { tool_calls: [{ id: 'c' }] } }),
+      event('tool_call', '1.0', { ...call('running'), input: null }),
+      event('tool_call', '1.0', { ...call('succeeded'), result: {} }),
+      event('tool_call', '1.0', { ...call('running'), name: 7 }),
       event('message', '1.2', { content: ['m'] }),
       event('failure', '1.2', { message: 'no' }),
       event('failure', '1.2', []),
@@ -246,6 +251,16 @@ describe('a stream that breaks the contract', () => {
     const followed = all(later.client.followJob('j'));
     expect(await within(100 * 60_000, followed)).toBe('pending');
     expect(await within(40 * 60_000, followed)).toMatchObject({ message: 'Nothing new has come for two hours.' });
+  });
+
+  it('is followed for as long as the job waits for a person', async () => {
+    jest.useFakeTimers();
+    const leave = new AbortController();
+    const { client } = answered(() => beating(event('job', '1.0', job('requires_action'))));
+    const followed = all(client.followJob('j', { signal: leave.signal }));
+    expect(await within(5 * 60 * 60_000, followed)).toBe('pending');
+    leave.abort(new Error('enough'));
+    await expect(followed).rejects.toThrow('enough');
   });
 
   it('throws at its end when the turn failed, after all events; a canceled turn ends without an error', async () => {

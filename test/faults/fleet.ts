@@ -34,8 +34,12 @@ export class Fleet {
   ) {}
 
   /** Once `interrupted` is aborted, apps that have ended are not replaced. */
-  static async start(interrupted?: AbortSignal): Promise<Fleet> {
-    const stack = await startStack({ ownPostgres: true, workers: WORKERS, env: { PORT: String(await steadyPort()) } });
+  static async start(interrupted?: AbortSignal, env: Record<string, string> = {}): Promise<Fleet> {
+    const stack = await startStack({
+      ownPostgres: true,
+      workers: WORKERS,
+      env: { PORT: String(await steadyPort()), ...env },
+    });
     try {
       const apis = [stack.api];
       while (apis.length < APIS) apis.push(await stack.startApi({ PORT: String(await steadyPort()) }));

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type Stack, startStack } from '../support/stack.js';
 import { RULES, sweep } from '../support/sweep.js';
+import { giveTools, httpTool, startTools, TOOLS_SECRET } from '../support/tools.js';
 import { until } from '../support/until.js';
 
 /** For each rule, a statement that breaks it. */
@@ -17,6 +18,15 @@ const DAMAGE: Readonly<Record<string, string>> = {
   'an unfinished turn has the steps that it has finished, and an ended one has none': `
     INSERT INTO steps (job_id, step, attempt, content, stop_reason, text, ends_at)
     SELECT id, 1, 1, '[]', 'pause_turn', '', 0 FROM jobs`,
+  'each tool call of a finished step is stored, in its order': `
+    INSERT INTO steps (job_id, step, attempt, content, stop_reason, text, ends_at)
+    SELECT id, 9, 1, '[{"type":"tool_use","id":"toolu_1"}]', 'tool_use', '', 0 FROM jobs`,
+  'a step with open tool calls is the last one': `
+    UPDATE tool_calls SET status = 'queued', result = NULL, ended_at = NULL, step = 9`,
+  'a turn that has ended has no open tool call': `UPDATE tool_calls SET status = 'queued', result = NULL, ended_at = NULL`,
+  'a turn waits for a person only if one of its calls does, and no call can go on': `
+    UPDATE jobs SET status = 'requires_action', finished_at = NULL, action_expires_at = now() WHERE status = 'canceled'`,
+  'the message of a turn has all of its tool calls, each with its result': `UPDATE tool_calls SET result = 'another'`,
   'a completed call cost what its message says': 'UPDATE messages SET output_tokens = output_tokens + 1',
   'an answer of the model is in the ledger once': `UPDATE model_calls SET message_id = 'msg_twice'`,
   'a call is of an attempt that was begun, and ends after it began': 'UPDATE model_calls SET attempt = attempt + 1',
@@ -27,15 +37,18 @@ const DAMAGE: Readonly<Record<string, string>> = {
 describe('the sweep', () => {
   let stack: Stack;
   beforeAll(async () => {
-    stack = await startStack();
+    const tools = await startTools();
+    stack = await startStack({ env: { TOOLS_SECRET } });
+    await giveTools(stack, 'support', [httpTool(tools, 'find_order')]);
     const ana = stack.as('ana');
     const chat = await ana.chat();
     await ana.turn(chat.id, 'a first question');
-    await ana.turn(chat.id, 'a second question');
+    await ana.turn(chat.id, 'a second question: use find_order');
+    await tools.stop();
     await stack.model.script('never mind', { pieces: ['some ', 'text'], stall_after: 2 });
     const job = await ana.turnAsync(chat.id, 'never mind');
     await until(async () => (await ana.get(`/api/v1/jobs/${job.id}`)).body.status === 'running', 'the attempt');
-    await until(async () => (await stack.model.allCalls()).length === 3, 'its call');
+    await until(async () => (await stack.model.allCalls()).length === 4, 'its call');
     await ana.patch(`/api/v1/jobs/${job.id}`, { status: 'canceled' });
   });
   afterAll(() => stack.stop());

@@ -33,6 +33,7 @@ const KINDS: Readonly<Record<string, string>> = {
   chat_id: 'chat',
   job_id: 'job',
   receipt_id: 'receipt',
+  call_id: 'call',
 };
 
 /** In characters: longer than any limit, and short enough to be sent often. */

@@ -11,6 +11,7 @@ const AT_ONCE = 25;
 
 /** Assistants of the world only. Nobody has an active chat with the last one. */
 const WAITING = 'fuzz-waiting';
+const WITH_TOOLS = 'fuzz-with-tools';
 const FRESH = 'fuzz-fresh';
 
 /** A user with a chat in each state that matters, and a job in each. */
@@ -57,7 +58,7 @@ export class World {
     await database.query(
       `INSERT INTO assistants (slug, name, description, system_prompt, welcome_message, model, max_output_tokens)
        SELECT slug, 'F', 'F', 'P', 'W', 'claude-sonnet-5-5', 100 FROM unnest($1::text[]) slug ON CONFLICT DO NOTHING`,
-      [[WAITING, FRESH]],
+      [[WAITING, WITH_TOOLS, FRESH]],
     );
     const other = citizen(`${name} other`, THEIRS);
     await insert(database, [other]);
@@ -105,7 +106,8 @@ const FINGERPRINT = `
   SELECT jsonb_build_object(
     'chats', (SELECT jsonb_object_agg(c.id, md5(concat(c::text,
                 (SELECT string_agg(m::text, ' ' ORDER BY m.id) FROM messages m WHERE m.chat_id = c.id),
-                (SELECT string_agg(j::text, ' ' ORDER BY j.id) FROM jobs j WHERE j.chat_id = c.id))))
+                (SELECT string_agg(j::text, ' ' ORDER BY j.id) FROM jobs j WHERE j.chat_id = c.id),
+                (SELECT string_agg(t::text, ' ' ORDER BY t.id) FROM tool_calls t JOIN jobs j ON j.id = t.job_id WHERE j.chat_id = c.id))))
                 FROM (SELECT * FROM chats WHERE id = ANY($2) UNION SELECT * FROM chats WHERE user_id = ANY($1)) c),
     'users', (SELECT jsonb_object_agg(u, md5(concat(
                 (SELECT string_agg(k::text, ' ' ORDER BY k.key) FROM idempotency_keys k WHERE k.user_id = u),
@@ -125,6 +127,7 @@ interface Rows {
   readonly chats: object[];
   readonly messages: object[];
   readonly jobs: object[];
+  readonly calls: object[];
   readonly receipts: object[];
 }
 
@@ -134,6 +137,7 @@ const CHATS: readonly (readonly [string, string, readonly string[], string | und
   ['billing', 'active', ['system', 'user'], 'failed'],
   ['general', 'active', ['system', 'user'], 'queued'],
   [WAITING, 'active', ['system', 'user'], undefined],
+  [WITH_TOOLS, 'active', ['system', 'user'], 'requires_action'],
   ['support', 'archived', ['system', 'user', 'assistant'], 'canceled'],
   ['billing', 'closed', ['system'], undefined],
   ['support', 'closed', ['system', 'user', 'assistant'], 'refused'],
@@ -144,8 +148,8 @@ const CHATS: readonly (readonly [string, string, readonly string[], string | und
 const STOP_REASONS: Readonly<Record<string, string>> = { canceled: 'canceled', refused: 'refusal' };
 
 function citizen(user: string, text: string): Rows {
-  const rows = { chats: [] as object[], messages: [] as object[], jobs: [] as object[] };
-  const ids = { chat: [] as string[], message: [] as string[], job: [] as string[] };
+  const rows = { chats: [] as object[], messages: [] as object[], jobs: [] as object[], calls: [] as object[] };
+  const ids = { chat: [] as string[], message: [] as string[], job: [] as string[], call: [] as string[] };
   const chatOf = new Map<string, string>();
   const now = Date.now();
   CHATS.forEach(([slug, status, roles, became], n) => {
@@ -202,8 +206,15 @@ function citizen(user: string, text: string): Rows {
       error_code: became === 'failed' ? 'model_rejected' : null,
       error_message: became === 'failed' ? 'No.' : null,
       started_at: became === 'queued' ? null : at,
-      finished_at: became === 'queued' ? null : at,
+      finished_at: became === 'queued' || became === 'requires_action' ? null : at,
+      step: became === 'requires_action' ? 1 : 0,
+      action_since: became === 'requires_action' ? at : null,
+      action_expires_at: became === 'requires_action' ? new Date(now + 3_000_000).toISOString() : null,
     });
+    if (became !== 'requires_action') return;
+    const call = newId();
+    ids.call.push(call);
+    rows.calls.push({ id: call, job_id: job, name: text, input: { text }, status: 'awaiting_approval' });
   });
   const receipt = newId();
   return {
@@ -232,13 +243,17 @@ async function insert(database: pg.Pool, all: readonly Rows[]): Promise<void> {
                                                   left_out_by uuid, job_id uuid, model text, stop_reason text, stop_details jsonb, input_tokens integer, output_tokens integer)
      ), job AS (
        INSERT INTO jobs (type, request_id, id, chat_id, user_id, user_message_id, status, attempts, attempts_left, available_at,
-                         error_code, error_message, started_at, finished_at)
+                         error_code, error_message, started_at, finished_at, step, action_since, action_expires_at)
        SELECT 'assistant-reply', 'fuzz', * FROM jsonb_to_recordset($3)
                 AS j (id uuid, chat_id uuid, user_id text, user_message_id uuid, status text, attempts integer, attempts_left smallint,
-                      available_at timestamptz, error_code text, error_message text, started_at timestamptz, finished_at timestamptz)
+                      available_at timestamptz, error_code text, error_message text, started_at timestamptz, finished_at timestamptz,
+                      step smallint, action_since timestamptz, action_expires_at timestamptz)
+     ), call AS (
+       INSERT INTO tool_calls (step, n, provider_id, id, job_id, name, input, status)
+       SELECT 1, 1, 'toolu_1', * FROM jsonb_to_recordset($5) AS t (id uuid, job_id uuid, name text, input json, status text)
      )
      INSERT INTO receipts (id, begun_at, ended_at)
      SELECT id, now(), now() FROM jsonb_to_recordset($4) AS r (id uuid)`,
-    [of('chats'), of('messages'), of('jobs'), of('receipts')],
+    [of('chats'), of('messages'), of('jobs'), of('receipts'), of('calls')],
   );
 }

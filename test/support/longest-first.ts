@@ -26,6 +26,7 @@ const LONGEST = [
   'e2e/stream',
   'faults/chaos',
   'e2e/model-check',
+  'e2e/assistants-tools',
   'faults/silent-database',
   'e2e/data-care',
   'e2e/nginx',

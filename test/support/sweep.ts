@@ -26,10 +26,53 @@ interface Rule {
 const FINAL = `('succeeded', 'failed', 'canceled')`;
 
 /** Stop reasons of incomplete messages. */
-const CUT = `('canceled', 'max_tokens', 'model_context_window_exceeded', 'refusal')`;
+const CUT = `('canceled', 'failed', 'max_tokens', 'model_context_window_exceeded', 'refusal')`;
+
+/** What holds at every instant, whatever dies: no history that a model would refuse. */
+export const BALANCE: readonly Rule[] = [
+  {
+    name: 'each tool call of a finished step is stored, in its order',
+    sql: `SELECT format('step %s of job %s asks for %s and has the calls %s', s.step, s.job_id, asked.ids, stored.ids) AS what
+            FROM steps s CROSS JOIN LATERAL (
+              SELECT coalesce(array_agg(b.block ->> 'id' ORDER BY b.n), '{}') AS ids
+                FROM json_array_elements(s.content) WITH ORDINALITY AS b (block, n) WHERE b.block ->> 'type' = 'tool_use') asked
+           CROSS JOIN LATERAL (
+              SELECT coalesce(array_agg(t.provider_id ORDER BY t.n), '{}') AS ids FROM tool_calls t
+               WHERE t.job_id = s.job_id AND t.step = s.step) stored
+           WHERE asked.ids <> stored.ids`,
+  },
+  {
+    name: 'a step with open tool calls is the last one',
+    sql: `SELECT format('call %s of step %s of job %s is %s, and the job is at step %s', t.id, t.step, j.id, t.status, j.step) AS what
+            FROM tool_calls t JOIN jobs j ON j.id = t.job_id WHERE t.ended_at IS NULL AND t.step <> j.step`,
+  },
+  {
+    name: 'a turn that has ended has no open tool call',
+    sql: `SELECT format('job %s is %s, and call %s is %s', j.id, j.status, t.id, t.status) AS what
+            FROM tool_calls t JOIN jobs j ON j.id = t.job_id WHERE j.finished_at IS NOT NULL AND t.ended_at IS NULL`,
+  },
+  {
+    name: 'a turn waits for a person only if one of its calls does, and no call can go on',
+    sql: `SELECT format('job %s waits, and its calls are %s', j.id, c.states) AS what
+            FROM jobs j CROSS JOIN LATERAL (
+              SELECT coalesce(array_agg(t.status), '{}') AS states FROM tool_calls t WHERE t.job_id = j.id AND t.ended_at IS NULL) c
+           WHERE j.status = 'requires_action' AND (c.states = '{}' OR c.states && '{queued,running}')`,
+  },
+  {
+    name: 'the message of a turn has all of its tool calls, each with its result',
+    sql: `SELECT format('job %s has the calls %s, and its message has %s', m.job_id, c.ids, p.ids) AS what
+            FROM messages m CROSS JOIN LATERAL (
+              SELECT coalesce(array_agg(t.id::text || t.result ORDER BY t.step, t.n), '{}') AS ids FROM tool_calls t WHERE t.job_id = m.job_id) c
+           CROSS JOIN LATERAL (
+              SELECT coalesce(array_agg((part -> 'tool_call' ->> 'id') || (part -> 'tool_call' ->> 'result') ORDER BY n), '{}') AS ids
+                FROM jsonb_array_elements(m.parts) WITH ORDINALITY AS each (part, n) WHERE part ->> 'type' = 'tool_call') p
+           WHERE m.job_id IS NOT NULL AND c.ids <> p.ids`,
+  },
+];
 
 /** Faults that the database alone shows. */
 export const RULES: readonly Rule[] = [
+  ...BALANCE,
   {
     name: 'every job is final',
     sql: `SELECT format('job %s is %s after %s attempts', id, status, attempts) AS what
@@ -38,13 +81,13 @@ export const RULES: readonly Rule[] = [
   {
     name: 'a job has the messages of its state',
     sql: `SELECT format('job %s is %s and has %s complete and %s incomplete messages', id, status, complete, incomplete) AS what
-            FROM (SELECT j.id, j.status, count(m.id) FILTER (WHERE m.status = 'complete') AS complete,
+            FROM (SELECT j.id, j.status, EXISTS (SELECT FROM tool_calls t WHERE t.job_id = j.id) AS called, count(m.id) FILTER (WHERE m.status = 'complete') AS complete,
                          count(m.id) FILTER (WHERE m.status = 'incomplete') AS incomplete,
                          count(m.id) FILTER (WHERE (m.status = 'incomplete') <> (m.stop_reason IN ${CUT})) AS wrong
                     FROM jobs j LEFT JOIN messages m ON m.job_id = j.id GROUP BY j.id) AS counted
            WHERE wrong > 0 OR NOT CASE status WHEN 'succeeded' THEN complete + incomplete = 1
-                                 WHEN 'canceled' THEN complete = 0 AND incomplete <= 1
-                                 ELSE complete = 0 AND incomplete = 0 END`,
+                                 WHEN 'canceled' THEN complete = 0 AND incomplete <= 1 AND (called AND incomplete = 0) = false
+                                 ELSE complete = 0 AND incomplete = called::int END`,
   },
   {
     name: 'a turn has one assistant message at most',
@@ -167,6 +210,16 @@ export async function sweep(stack: Swept, settleMs = SETTLE_MS): Promise<string[
     findings.push(...inLines(name, found));
   }
   return findings;
+}
+
+/** Checks what must hold at every instant. @returns every violation, in words */
+export async function imbalances({ database }: Pick<Swept, 'database'>): Promise<string[]> {
+  const found: string[] = [];
+  for (const { name, sql } of BALANCE) {
+    const { rows } = await database.query<{ what: string }>(sql);
+    found.push(...rows.map(({ what }) => `${name}: ${what}`));
+  }
+  return found;
 }
 
 /** @throws Error with every violation */
