@@ -11,7 +11,7 @@ const LONGEST_BODY = 65_536;
 /** How many answers of refunds are kept. A real shop keeps each in its database, in the transaction that makes the refund. */
 const MOST_ANSWERS = 10_000;
 
-/** What a request says, once its signature is verified. */
+/** The body of a request whose signature is verified. */
 interface Call {
   readonly call_id: string;
   readonly name: string;

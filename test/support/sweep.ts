@@ -28,7 +28,7 @@ const FINAL = `('succeeded', 'failed', 'canceled')`;
 /** Stop reasons of incomplete messages. */
 const CUT = `('canceled', 'failed', 'max_tokens', 'model_context_window_exceeded', 'refusal')`;
 
-/** What holds at every instant, whatever dies: no history that a model would refuse. */
+/** The rules that hold at every instant, whatever dies: no history is one that a model would refuse. */
 export const BALANCE: readonly Rule[] = [
   {
     name: 'each tool call of a finished step is stored, in its order',

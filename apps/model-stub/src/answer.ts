@@ -61,7 +61,7 @@ function scripted(script: Script, signer: Signer): Block[] | undefined {
   return [textBlock(Array.from({ length: script.repeat ?? 1 }, () => once).flat())];
 }
 
-/** What the user's words make the stand-in do with tools, or one line. */
+/** The tool calls that the user's words ask the stand-in for, or the line that it answers instead. */
 function brief(request: MessagesRequest, signer: Signer): { blocks: Block[]; stopReason: string } {
   const move = toolMove(request);
   if (move === undefined)

@@ -5,11 +5,11 @@ import { RESULT_SCHEMA, toolCallColumns, type ToolCallRow } from './tool-calls.j
 import { MAX_ATTEMPTS } from './timings.js';
 
 /*
- * What persons say about tool calls. The first decision counts; it locks the job's row, so a second one, a cancel and the job's worker see
+ * The decisions and results that persons give for tool calls. The first decision counts; it locks the job's row, so a second one, a cancel and the job's worker see
  * it. Once no call of a waiting job waits any more, the job is queued again, due at once, with all of its attempts.
  */
 
-/** What a person says. `decision` is for a call that awaits an approval, `result` for one that awaits a result. */
+/** A person's decision or result. `decision` is for a call that awaits an approval, `result` for one that awaits a result. */
 export type Said =
   | { readonly decision: 'approve' }
   | { readonly decision: 'deny'; readonly reason: string | null }
@@ -71,7 +71,7 @@ export interface Decision {
   readonly said: Said;
 }
 
-/** What the caller finds out about a call before it is changed. */
+/** The facts about a call that the caller finds out before it is changed. */
 export interface Checked {
   /** The front-end runs the tool, so the call awaits its result once it is approved. */
   readonly awaitsResult: boolean;

@@ -33,7 +33,7 @@ export interface EndedTurn {
  */
 const readAll = (cte: string): string => `CROSS JOIN (SELECT count(*) FROM ${cte}) AS read_${cte}`;
 
-/** What a turn leaves as its message. Each is SQL. */
+/** The message that a turn leaves. Each field is SQL. */
 interface KeptTurn {
   readonly messageId: string;
   /** The whole text, and the part that belongs to no finished step. */

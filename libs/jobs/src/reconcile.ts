@@ -17,7 +17,7 @@ import {
 
 const EXPIRED = 'There was no reply within an hour.';
 
-/** What a failed turn leaves: the text of its finished steps (`said`), and its tool calls. */
+/** The message of a failed turn: the text of its finished steps (`said`), and its tool calls. */
 const FAILED_TURN = { messageId: 'NULL', said: 'job.said', lastText: `''`, stopReason: `'failed'` };
 
 /** SQL, for a FROM list: locks the job's chat, before the job. A job whose chat is locked is left to the next time. */

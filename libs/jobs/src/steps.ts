@@ -116,7 +116,7 @@ export interface NewStep {
   /** The text that the step added to the reply, and the whole text with it. */
   readonly text: string;
   readonly draft: string;
-  /** What the text relies on: `source` parts of the message; null: nothing. */
+  /** The sources of the text: `source` parts of the message; null: none. */
   readonly sources: readonly unknown[] | null;
   /** `seq` of the first message that was sent. */
   readonly windowFromSeq: number;

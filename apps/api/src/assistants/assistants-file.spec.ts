@@ -22,7 +22,7 @@ describe('the assistants file', () => {
   });
   afterAll(() => rm(folder, { recursive: true }));
 
-  /** What is said about a file with this text, without its first line. */
+  /** The error for a file with this text, without its first line. */
   const saidOf = async (text: string, env: NodeJS.ProcessEnv = {}): Promise<string[]> => {
     const path = join(folder, 'assistants.yaml');
     await writeFile(path, text);

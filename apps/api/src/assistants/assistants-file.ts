@@ -7,14 +7,14 @@ import { Fields, isMapping } from './fields.js';
 import { compilerFault } from './schema-fault.js';
 import { readYaml } from './yaml-document.js';
 
-/** What the assistants file defines. */
+/** The contents of the assistants file. */
 export interface AssistantsFile {
   readonly definitions: readonly AssistantDefinition[];
   /** The MCP servers by their names. */
   readonly servers: ReadonlyMap<string, McpServer>;
 }
 
-/** What a check may need besides the file. */
+/** The facts that a check may need besides the file. */
 export interface CheckOptions {
   /** Tools that a worker runs with `POST` are a fault, because `TOOLS_SECRET` is missing. */
   readonly lacksToolsSecret?: boolean;

@@ -21,7 +21,7 @@ const SECRET = /^(?:authorization|cookie|proxy-authorization)$|key|token|secret/
 const OURS =
   /^(?:host|connection|content-length|transfer-encoding|expect|te|trailer|upgrade|content-type|accept|accept-encoding|user-agent|idempotency-key|traceparent|(?:webhook|mcp)-.*)$/i;
 
-/** What a request to another server needs, and how long it may take. */
+/** The fields of a request to another server: its address, its headers, its longest time. */
 export interface RequestFields {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;

@@ -23,7 +23,7 @@ const RUNS = ['http', 'client', 'provider'] as const;
 
 const NAMED_FIELDS = ['run', 'name', 'description', 'input_schema', 'approval', 'result_max_bytes'];
 
-/** What a tool and an MCP server have in common. */
+/** The fields that tools and MCP servers share. */
 export function checkBounds(fields: Fields): Pick<HttpTool, 'approval' | 'result_max_bytes'> {
   return {
     approval: fields.choice('approval', APPROVALS, 'never'),

@@ -1,7 +1,7 @@
 import type { JsonSchema } from '#tools/json-schema.js';
 import type { Faults, Path } from './faults.js';
 
-/** What all checks of one file share. */
+/** The state that all checks of one file share. */
 export interface Checking {
   readonly faults: Faults;
   /** The environment, whose variables the file may name (default: the process's). */

@@ -3,7 +3,7 @@ import { StartFault } from '#errors/start-fault.js';
 /** Where a value stands in the file: keys of mappings, and places in lists from 0 on. */
 export type Path = readonly (string | number)[];
 
-/** What is wrong with a value, in words that end a sentence: `must be a list`. */
+/** A fault of a value, as the end of a sentence: `must be a list`. */
 export interface Fault {
   readonly path: Path;
   readonly words: string;

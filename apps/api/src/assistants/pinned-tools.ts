@@ -92,7 +92,7 @@ function mcpTool(server: McpServer, { name, description, inputSchema }: ListedTo
   };
 }
 
-/** By name; tools with one name by server and tool, so that always the same one is chosen. */
+/** Sorts tools by name. Tools with one name are sorted by server and tool, so that the same one is chosen each time. */
 function inOrder(a: McpTool, b: McpTool): number {
   return compare(a.name, b.name) || compare(a.server, b.server) || compare(a.tool, b.tool);
 }

@@ -17,7 +17,7 @@ export interface YamlFault {
   readonly words: string;
 }
 
-/** What a text in YAML says. */
+/** The parsed YAML document, with the line of each value. */
 export interface YamlDocument {
   /** Plain values; undefined if there are faults. */
   readonly value: unknown;

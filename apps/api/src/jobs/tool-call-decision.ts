@@ -2,7 +2,7 @@ import type { UpdateToolCallRequest } from '#contract/requests.dto.js';
 import { invalidField } from '#errors/service-error.js';
 import type { Said } from '#jobs/decisions.js';
 
-/** What a request says about a tool call. @throws ServiceError `validation_failed` if it is not exactly one thing */
+/** Reads the decision or the result in a request. @throws ServiceError `validation_failed` if it is not exactly one thing */
 export function readDecision({ decision, reason, result }: UpdateToolCallRequest): Said {
   if ((decision === undefined) === (result === undefined)) {
     throw invalidField(

@@ -1,6 +1,6 @@
 import { objectAt } from './json-in-text.js';
 
-/** What the user says about how a call shall be: each is something that real models do, too. */
+/** The ways in which a user can ask for an odd call. Real models make each of them, too. */
 export type Manner = 'with wrong input' | 'cut off' | 'with a pause' | 'anyway';
 
 /** A call that the user asks for. */
@@ -11,7 +11,7 @@ export interface AskedCall {
   readonly manner: Manner | undefined;
 }
 
-/** What the user asks for: calls, step by step; the list of tools; or something that cannot be done, for this reason. */
+/** The user's request: calls, step by step; the list of tools; or something that cannot be done, for this reason. */
 export type Command =
   | { readonly type: 'calls'; readonly steps: readonly (readonly AskedCall[])[] }
   | { readonly type: 'list' }

@@ -8,7 +8,7 @@ import { type Progress, progressOf } from './progress.js';
 import { serverResult } from './server-tools.js';
 import { announcement, excuse, report, toolList } from './tool-texts.js';
 
-/** What the stand-in does in an answer that has to do with tools. */
+/** The stand-in's answer to a request about tools. */
 export interface Move {
   readonly blocks: readonly ScriptBlock[];
   readonly stopReason: 'end_turn' | 'max_tokens' | 'pause_turn' | 'tool_use';

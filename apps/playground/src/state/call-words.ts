@@ -1,6 +1,6 @@
 import type { ToolCall, ToolCallStatus } from '@rejoinder/client';
 
-/** What a tool call looks like: each tone has a colour and an icon of its own. */
+/** The look of a tool call. Each tone has a colour and an icon of its own. */
 export type CallTone = 'waiting' | 'working' | 'done' | 'failed' | 'denied' | 'ended';
 
 const WORDS: Readonly<Record<ToolCallStatus, readonly [tone: CallTone, words: string]>> = {
@@ -41,7 +41,7 @@ export function beganAt({
   return ended !== null && Date.parse(ended) <= Date.parse(decided) ? undefined : Date.parse(decided);
 }
 
-/** What is said aloud when a call needs a person. @param name as it is shown */
+/** The words that a screen reader says when a call needs a person. @param name as it is shown */
 export function askingWords(name: string, { status }: Pick<ToolCall, 'status'>): string {
   return status === 'awaiting_approval'
     ? `The tool ${name} needs your approval.`

@@ -2,7 +2,7 @@ import { ApiError, type Rejoinder, type ToolCall } from '@rejoinder/client';
 import { type Problem, problemOf } from './problem';
 import { Store } from './store';
 
-/** What the user says about a call. */
+/** The user's decision about a call, or its result. */
 export type Said =
   | { readonly kind: 'approve' }
   | { readonly kind: 'deny'; readonly reason: string | undefined }
@@ -15,7 +15,7 @@ export interface Saying {
   readonly problem: Problem | undefined;
 }
 
-/** What decisions need of the exchange. */
+/** The part of the exchange that decisions use. */
 export interface DecisionsSetting {
   readonly client: Rejoinder;
   readonly signal: AbortSignal;
@@ -25,7 +25,7 @@ export interface DecisionsSetting {
   readonly onElsewhere: (callId: string, words: string) => void;
 }
 
-/** What the user says about the tool calls of the turn under way, by call. */
+/** The user's decisions about the tool calls of the turn under way, by call. */
 export class Decisions {
   readonly said = new Store<ReadonlyMap<string, Saying>>(new Map());
 

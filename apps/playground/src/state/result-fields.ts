@@ -19,7 +19,7 @@ export interface Field {
   readonly preset: string;
 }
 
-/** What a form gives: a result, or what is wrong, by field. */
+/** The outcome of a form: a result, or the faults by field. */
 export type Filled = { readonly content: unknown } | { readonly faults: ReadonlyMap<Field, string> };
 
 /** A form of more is harder to fill in than JSON. */

@@ -10,7 +10,7 @@ interface CallDataProps {
   readonly isCode: boolean;
 }
 
-/** What went into a tool, or came out of it: a text of strangers. It scrolls within bounds, and a very long one is cut. */
+/** The input or the result of a tool: a text of strangers. It scrolls within bounds, and a very long one is cut. */
 export function CallData({ label, text, isCode }: CallDataProps): JSX.Element {
   const id = useId();
   const shown = useMemo(() => visible(text.slice(0, LONGEST_SHOWN)), [text]);

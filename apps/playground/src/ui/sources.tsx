@@ -11,7 +11,7 @@ export interface Source {
 /** How many sources are shown at first. */
 const FEW = 6;
 
-/** What a text relies on: links to the web, each with its host, since a title may say anything. Another address stays text. */
+/** The sources of a text: links to the web, each with its host, since a title may say anything. Any other address stays text. */
 export function Sources({ sources }: { readonly sources: readonly Source[] }): JSX.Element {
   const [showsAll, setShowsAll] = useState(false);
   const each = [...new Map(sources.map((source) => [source.url, source])).values()];

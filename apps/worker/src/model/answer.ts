@@ -34,7 +34,7 @@ export interface ToolUse {
   readonly input: Readonly<Record<string, unknown>>;
 }
 
-/** What the text relies on, as the provider cites it: a part of the message. */
+/** A source of the text, as the provider cites it: a part of the message. */
 export interface Source {
   readonly type: 'source';
   readonly url: string;
@@ -95,7 +95,7 @@ export class Answer {
     return this.finished.filter(({ type }) => type === 'tool_use') as unknown as ToolUse[];
   }
 
-  /** What its text relies on; null: nothing. */
+  /** The sources of its text; null: none. */
   get sources(): readonly Source[] | null {
     return this.cited.size === 0 ? null : [...this.cited.values()];
   }

@@ -61,7 +61,7 @@ export function toModelTools(tools: readonly Tool[]): Anthropic.ToolUnion[] {
   });
 }
 
-/** What stands behind the results of a turn that ended with them: the model ends its turn if the user's text follows results directly. */
+/** The words behind results at the end of an earlier turn. If the user's text followed results directly, the model would end its turn. */
 const STOPPED = '[This reply was stopped here.]';
 
 /** Adds an earlier reply with tool calls. Its question may have been left out, so that it follows another reply. */

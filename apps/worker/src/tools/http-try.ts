@@ -13,7 +13,7 @@ const MOST_OF_REFUSAL = 16_384;
 
 const UNKNOWN_OUTCOME = ' The outcome is unknown: the tool may have done its work or not.';
 
-/** What one try came to. */
+/** The outcome of one try. */
 export interface Outcome {
   readonly result: ToolResult;
   /** The fault may be gone with the next try. */

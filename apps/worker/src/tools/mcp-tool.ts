@@ -12,7 +12,7 @@ import { boundedResult, type ToolResult } from './tool-result.js';
 /** Waits before a repeatable tool runs again, in milliseconds. */
 const WAITS_MS = [500, 2_000];
 
-/** What is read of an answer beyond what the model gets: JSON escapes, and what surrounds the text. */
+/** The room to read an answer beyond what the model gets: JSON escapes, and the fields around the text. */
 const READ_TIMES = 4;
 const READ_MORE = 64 * 1024;
 

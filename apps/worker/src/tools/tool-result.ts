@@ -1,4 +1,4 @@
-/** What the model gets as the result of a call. */
+/** The result of a call, as the model gets it. */
 export interface ToolResult {
   /** Well-formed text without NUL, which PostgreSQL can store; never empty when a tool has answered. */
   readonly content: string;

@@ -67,7 +67,7 @@ export async function* chunksOf(events: JobEvents, message?: UIMessage): AsyncGe
   }
 }
 
-/** What the page has of a reply. */
+/** The part of a reply that the page has. */
 class ShownReply {
   /** The text of all its steps. */
   text: string;

@@ -1,7 +1,7 @@
 import type { DynamicToolUIPart, UIMessage, UIMessageChunk } from 'ai';
 import { hasEnded, type ToolCall } from '../types.js';
 
-/** What a page shows of a call: it asks for an approval or a result, or the page has answered, or a worker runs the tool, or it ended. */
+/** The state of a call on a page: it asks for an approval or a result, or the page has answered, or a worker runs the tool, or it ended. */
 type Shown = 'approval' | 'result' | 'answered' | 'running' | 'ended';
 
 /** The part of a tool call in its last state, and the page's own answers in between. */

@@ -25,7 +25,7 @@ export class Step {
   @Column('text')
   text: string;
 
-  /** What its text relies on: `source` parts of the message; null: nothing. */
+  /** The sources of its text: `source` parts of the message; null: none. */
   @Column('jsonb', { nullable: true })
   sources: unknown;
 

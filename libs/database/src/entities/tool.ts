@@ -2,7 +2,7 @@
 export const APPROVALS = ['never', 'always'] as const;
 export type Approval = (typeof APPROVALS)[number];
 
-/** What all tools have that the model uses by a name and a schema of ours. */
+/** The fields of all tools that the model uses by a name and a schema of ours. */
 interface NamedTool {
   /** The name that the model uses: `^[a-zA-Z0-9_-]{1,64}$`, once per assistant. */
   readonly name: string;
@@ -14,7 +14,7 @@ interface NamedTool {
   readonly result_max_bytes: number;
 }
 
-/** What tools have that a worker runs by a request to another server. */
+/** The fields of tools that a worker runs by a request to another server. */
 interface RemoteTool extends NamedTool {
   readonly url: string;
   /** Headers of the request. A value `env:NAME` stands for an environment variable; secrets never stand here themselves. */
