@@ -48,7 +48,7 @@ interface KeptTurn {
   readonly leftOut?: string;
   /** The jobs that leave a message. */
   readonly where?: string;
-  /** A CTE that ends the ledger's entry. It has at most one row, and must run before. */
+  /** A CTE that ends the ledger's entry, and must run before. */
   readonly after?: string;
 }
 
@@ -62,7 +62,7 @@ export const keptTurn = (kept: KeptTurn): string => `
                      ${kept.leftOut ?? 'false'}) FROM job ${kept.after === undefined ? '' : readAll(kept.after)}
      WHERE ${kept.where ?? 'job.step > 0 AND job.finished_at IS NOT NULL'}`;
 
-/** SQL: the same for jobs whose chats are being deleted, or that have no steps: only open calls and steps are left to settle. */
+/** SQL: CTEs for jobs whose chats are being deleted, which leave no message: their open calls get a result, and their steps go. */
 const SETTLED = `settled AS (
     SELECT settle_tool_calls(job.id, job.status, job.error_code) FROM job WHERE job.step > 0 AND job.finished_at IS NOT NULL
   ), left_steps AS (

@@ -5,6 +5,7 @@ import { DISPATCH_IS_ON } from './dispatch.js';
 import { ended, ENDED_TURN, type EndedTurn, ENDS, keptTurn } from './ending.js';
 import { tokensOfDraft } from './ledger.js';
 import { HOUR_IS_OVER, LIVES_SINCE, waits } from './states.js';
+import type { JobFault } from './transitions.js';
 import { textOfStep } from './steps.js';
 import {
   KEY_HOURS,
@@ -53,48 +54,44 @@ export function endSpent(manager: EntityManager): Promise<EndedTurn[]> {
   });
 }
 
-const END_EXPIRED = statement(`
-  WITH expired AS (
+/** SQL: ends waiting jobs as failed. `where` and `order` choose them, and `:message` is their error. */
+const endWaiting = (name: string, where: string, order: string, code: JobFault['code']): Statement =>
+  statement(`
+  WITH ${name} AS (
     SELECT id, kept FROM jobs, ${ITS_CHAT}
-     WHERE ${waits('age')} AND ${LIVES_SINCE} < now() - make_interval(secs => ${LONGEST_LIFE_SECONDS}) AND ${HOUR_IS_OVER}
-     ORDER BY ${LIVES_SINCE} LIMIT ${RECONCILE_BATCH} FOR UPDATE OF jobs SKIP LOCKED
+     WHERE ${where}
+     ORDER BY ${order} LIMIT ${RECONCILE_BATCH} FOR UPDATE OF jobs SKIP LOCKED
   ), job AS (
-    UPDATE jobs SET status = 'failed', ${ENDS}, error_code = 'expired', error_message = :expired
-      FROM expired WHERE jobs.id = expired.id
-    RETURNING jobs.*, expired.kept AS said
+    UPDATE jobs SET status = 'failed', ${ENDS}, error_code = '${code}', error_message = :message
+      FROM ${name} WHERE jobs.id = ${name}.id
+    RETURNING jobs.*, ${name}.kept AS said
   ), kept AS (${keptTurn(FAILED_TURN)}
   ), ${ended('kept')}
   SELECT ${ENDED_TURN} FROM ended`);
+
+// The index has the beginning of the hour; the time of waiting for a person is looked at in the row.
+const IS_OLD = `${waits('age')} AND ${LIVES_SINCE} < now() - make_interval(secs => ${LONGEST_LIFE_SECONDS}) AND ${HOUR_IS_OVER}`;
+const END_EXPIRED = endWaiting('expired', IS_OLD, LIVES_SINCE, 'expired');
 
 /**
  * Ends jobs that have waited for longer than their hour. So every turn ends, even if the model or the queue stays away.
  * @returns them
  */
 export function endExpired(manager: EntityManager): Promise<EndedTurn[]> {
-  return END_EXPIRED.rows<EndedTurn>(manager, { expired: EXPIRED });
+  return END_EXPIRED.rows<EndedTurn>(manager, { message: EXPIRED });
 }
 
 const NOBODY = 'Nobody decided in time.';
 
-const END_UNDECIDED = statement(`
-  WITH undecided AS (
-    SELECT id, kept FROM jobs, ${ITS_CHAT}
-     WHERE status = 'requires_action' AND action_expires_at < now()
-     ORDER BY action_expires_at, id LIMIT ${RECONCILE_BATCH} FOR UPDATE OF jobs SKIP LOCKED
-  ), job AS (
-    UPDATE jobs SET status = 'failed', ${ENDS}, error_code = 'action_expired', error_message = :nobody
-      FROM undecided WHERE jobs.id = undecided.id
-    RETURNING jobs.*, undecided.kept AS said
-  ), kept AS (${keptTurn(FAILED_TURN)}
-  ), ${ended('kept')}
-  SELECT ${ENDED_TURN} FROM ended`);
+const IS_UNDECIDED = `status = 'requires_action' AND action_expires_at < now()`;
+const END_UNDECIDED = endWaiting('undecided', IS_UNDECIDED, 'action_expires_at, id', 'action_expired');
 
 /**
  * Ends jobs for which nobody decided, or gave the result of a tool, in time.
  * @returns them
  */
 export function endUndecided(manager: EntityManager): Promise<EndedTurn[]> {
-  return END_UNDECIDED.rows<EndedTurn>(manager, { nobody: NOBODY });
+  return END_UNDECIDED.rows<EndedTurn>(manager, { message: NOBODY });
 }
 
 const ABANDONED = statement(`
