@@ -59,6 +59,7 @@ async function end(manager: EntityManager, job: ClaimedJob | undefined): Promise
     steps: 0,
     lastText: '',
     sources: null,
+    windowFromSeq: null,
     leftOut: false,
   } as const;
   const reply = { content: 'Now this.', model: 'm', ...ended };

@@ -18,6 +18,8 @@ CREATE TABLE assistant_versions (
   prompt_bytes integer NOT NULL GENERATED ALWAYS AS (octet_length((definition ->> 'system_prompt'::text))) STORED,
   created_at timestamp(3) with time zone NOT NULL DEFAULT now(),
   tool_bytes integer NOT NULL GENERATED ALWAYS AS (COALESCE(octet_length((definition ->> 'tools'::text)), 0)) STORED,
+  context_tokens integer NOT NULL GENERATED ALWAYS AS (COALESCE(((definition ->> 'context_tokens'::text))::integer, 150000)) STORED,
+  cost_per_day numeric GENERATED ALWAYS AS (((definition ->> 'cost_per_day'::text))::numeric) STORED,
   CONSTRAINT assistant_versions_pkey PRIMARY KEY (slug, version),
   CONSTRAINT assistant_versions_slug_fkey FOREIGN KEY (slug) REFERENCES assistants(slug)
 );
@@ -38,7 +40,18 @@ CREATE TABLE assistants (
   tools jsonb NOT NULL DEFAULT '[]'::jsonb,
   max_steps smallint NOT NULL DEFAULT 16,
   action_seconds integer NOT NULL DEFAULT 86400,
+  output_schema jsonb,
+  stop_sequences jsonb,
+  cache_ttl text NOT NULL DEFAULT '5m'::text,
+  context_tokens integer NOT NULL DEFAULT 150000,
+  compaction text NOT NULL DEFAULT 'truncate'::text,
+  fallback_model text,
+  cost_per_day numeric,
   CONSTRAINT assistants_pkey PRIMARY KEY (slug),
+  CONSTRAINT assistants_cache_ttl_check CHECK ((cache_ttl = ANY (ARRAY['5m'::text, '1h'::text]))),
+  CONSTRAINT assistants_compaction_check CHECK ((compaction = ANY (ARRAY['truncate'::text, 'summary'::text]))),
+  CONSTRAINT assistants_context_tokens_check CHECK ((context_tokens > 0)),
+  CONSTRAINT assistants_cost_per_day_check CHECK ((cost_per_day > (0)::numeric)),
   CONSTRAINT assistants_effort_check CHECK ((effort = ANY (ARRAY['low'::text, 'medium'::text, 'high'::text, 'xhigh'::text, 'max'::text]))),
   CONSTRAINT assistants_max_output_tokens_check CHECK ((max_output_tokens > 0)),
   CONSTRAINT assistants_retention_days_check CHECK ((retention_days >= 1)),
@@ -72,6 +85,8 @@ CASE
     ELSE NULL::timestamp with time zone
 END) STORED,
   idle_since timestamp(3) with time zone NOT NULL DEFAULT '-infinity'::timestamp with time zone,
+  window_from_seq integer,
+  context_tokens integer,
   CONSTRAINT chats_pkey PRIMARY KEY (id),
   CONSTRAINT chats_last_seq_check CHECK ((last_seq >= 0)),
   CONSTRAINT chats_one_owner CHECK ((num_nonnulls(user_id, released_from) = 1)),
@@ -88,6 +103,7 @@ CREATE INDEX chats_retention ON chats USING btree (assistant_slug, idle_since);
 CREATE TABLE deployment (
   is_this boolean NOT NULL DEFAULT true,
   log_key bytea NOT NULL,
+  currency text,
   CONSTRAINT deployment_pkey PRIMARY KEY (is_this),
   CONSTRAINT deployment_is_this_check CHECK (is_this)
 );
@@ -194,6 +210,10 @@ CREATE TABLE messages (
   usage_estimated boolean NOT NULL DEFAULT false,
   parts jsonb,
   assistant_version integer,
+  cache_read_tokens integer,
+  cache_write_tokens integer,
+  thinking_tokens integer,
+  cost numeric,
   CONSTRAINT messages_pkey PRIMARY KEY (id),
   CONSTRAINT messages_one_per_job UNIQUE (job_id),
   CONSTRAINT messages_seq UNIQUE (chat_id, seq),
@@ -221,6 +241,13 @@ CREATE TABLE model_calls (
   assistant_slug text,
   estimated boolean NOT NULL DEFAULT false,
   step smallint NOT NULL DEFAULT 1,
+  purpose text NOT NULL DEFAULT 'reply'::text,
+  cache_read_tokens integer,
+  cache_write_5m_tokens integer,
+  cache_write_1h_tokens integer,
+  thinking_tokens integer,
+  server_tools jsonb,
+  cost numeric,
   CONSTRAINT model_calls_pkey PRIMARY KEY (job_id, attempt, step),
   CONSTRAINT model_calls_attempt_check CHECK ((attempt >= 1)),
   CONSTRAINT model_calls_ended CHECK (((outcome = 'running'::text) = (ended_at IS NULL))),
@@ -233,6 +260,7 @@ CREATE TABLE model_calls (
 CREATE INDEX model_calls_by_day ON model_calls USING btree (started_at);
 CREATE INDEX model_calls_by_user ON model_calls USING btree (user_id, started_at);
 CREATE INDEX model_calls_running ON model_calls USING btree (started_at) WHERE (ended_at IS NULL);
+CREATE TRIGGER model_calls_price BEFORE UPDATE ON model_calls FOR EACH ROW WHEN (((new.ended_at IS NOT NULL) AND ((old.ended_at IS NULL) OR (new.input_tokens IS DISTINCT FROM old.input_tokens) OR (new.output_tokens IS DISTINCT FROM old.output_tokens) OR (new.cache_read_tokens IS DISTINCT FROM old.cache_read_tokens) OR (new.server_tools IS DISTINCT FROM old.server_tools)))) EXECUTE FUNCTION price_call();
 
 CREATE TABLE model_holds (
   scope text NOT NULL,
@@ -249,6 +277,17 @@ CREATE UNLOGGED TABLE open_streams (
   streams integer NOT NULL,
   CONSTRAINT open_streams_pkey PRIMARY KEY (user_id, process),
   CONSTRAINT open_streams_streams_check CHECK ((streams >= 0))
+);
+
+CREATE TABLE prices (
+  model text NOT NULL,
+  input numeric NOT NULL,
+  output numeric NOT NULL,
+  cache_read numeric NOT NULL,
+  cache_write_5m numeric NOT NULL,
+  cache_write_1h numeric NOT NULL,
+  server_tools jsonb NOT NULL DEFAULT '{}'::jsonb,
+  CONSTRAINT prices_pkey PRIMARY KEY (model)
 );
 
 CREATE TABLE receipts (
@@ -268,6 +307,14 @@ CREATE TABLE receipts (
   CONSTRAINT receipts_messages_check CHECK ((messages >= 0))
 );
 CREATE UNIQUE INDEX receipts_open ON receipts USING btree (user_id) WHERE (user_id IS NOT NULL);
+
+CREATE TABLE spending (
+  day date NOT NULL,
+  assistant_slug text NOT NULL,
+  session integer NOT NULL,
+  cost numeric NOT NULL,
+  CONSTRAINT spending_pkey PRIMARY KEY (day, assistant_slug, session)
+) WITH (fillfactor=50);
 
 CREATE TABLE steps (
   job_id uuid NOT NULL,
@@ -289,6 +336,17 @@ CREATE UNLOGGED TABLE stream_holders (
   process uuid NOT NULL,
   alive_until timestamp with time zone NOT NULL,
   CONSTRAINT stream_holders_pkey PRIMARY KEY (process)
+);
+
+CREATE TABLE summaries (
+  chat_id uuid NOT NULL,
+  until_seq integer NOT NULL,
+  content text NOT NULL,
+  model text NOT NULL,
+  created_at timestamp(3) with time zone NOT NULL DEFAULT now(),
+  CONSTRAINT summaries_pkey PRIMARY KEY (chat_id, until_seq),
+  CONSTRAINT summaries_until_seq_check CHECK ((until_seq >= 1)),
+  CONSTRAINT summaries_chat_id_fkey FOREIGN KEY (chat_id) REFERENCES chats(id) ON DELETE CASCADE
 );
 
 CREATE TABLE tool_calls (
@@ -348,26 +406,32 @@ AS $function$
      job jobs;
      chat chats;
      parts jsonb;
-     input integer;
-     output integer;
-     guessed boolean;
+     used record;
+     context integer;
    BEGIN
      SELECT * INTO job FROM jobs WHERE id = of_job;
      PERFORM settle_tool_calls(of_job, job.status, job.error_code);
      IF job.status = 'succeeded' OR job.status = 'canceled' AND said ~ '[^[:space:]]' OR EXISTS (SELECT FROM tool_calls c WHERE c.job_id = of_job) THEN
        parts := reply_parts(of_job, job.step + 1, last_text, last_sources);
        -- An operator who puts a job back begins its steps anew.
-       SELECT sum(e.input_tokens), sum(e.output_tokens), bool_or(e.estimated) INTO input, output, guessed FROM model_calls e
-        WHERE e.job_id = of_job AND e.started_at >= coalesce(job.requeued_at, job.created_at)
+       SELECT sum(e.input_tokens) AS input, sum(e.output_tokens) AS output, bool_or(e.estimated) AS guessed,
+              sum(e.cache_read_tokens) AS cache_read, sum(e.thinking_tokens) AS thinking, sum(e.cost) AS cost,
+              sum(e.cache_write_5m_tokens + e.cache_write_1h_tokens) AS cache_write INTO used FROM model_calls e
+        WHERE e.job_id = of_job AND e.step > 0 AND e.started_at >= coalesce(job.requeued_at, job.created_at)
           AND (e.step <= job.step AND e.outcome = 'completed' OR e.step = job.step + 1 AND e.attempt = job.attempts);
-       UPDATE chats SET last_seq = last_seq + 1, last_message_at = greatest(last_message_at, clock_timestamp())
+       SELECT e.input_tokens + e.output_tokens - coalesce(e.thinking_tokens, 0) INTO context FROM model_calls e
+        WHERE e.job_id = of_job AND e.step > 0 AND e.outcome = 'completed' ORDER BY e.attempt DESC, e.step DESC LIMIT 1;
+       UPDATE chats SET last_seq = last_seq + 1, last_message_at = greatest(last_message_at, clock_timestamp()),
+                        window_from_seq = coalesce(job.window_from_seq, window_from_seq), context_tokens = coalesce(context, context_tokens)
         WHERE id = job.chat_id RETURNING * INTO chat;
        INSERT INTO messages (id, chat_id, seq, role, content, parts, job_id, model, assistant_version, stop_reason, status, stop_details,
-                             left_out_by, input_tokens, output_tokens, usage_estimated, created_at)
+                             left_out_by, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, thinking_tokens, cost,
+                             usage_estimated, created_at)
        SELECT coalesce(message_id, new_id()), chat.id, chat.last_seq, 'assistant', said, parts, of_job,
               coalesce(by_model, (SELECT a.model FROM assistant_versions a WHERE a.slug = chat.assistant_slug AND a.version = job.assistant_version)),
               job.assistant_version, reason_to_stop, completeness, details, CASE WHEN leave_out THEN of_job END,
-              coalesce(input, 0), coalesce(output, 0), coalesce(guessed, false), chat.last_message_at;
+              coalesce(used.input, 0), coalesce(used.output, 0), used.cache_read, used.cache_write, used.thinking, used.cost,
+              coalesce(used.guessed, false), chat.last_message_at;
      END IF;
      DELETE FROM steps s WHERE s.job_id = of_job;
    END $function$;
@@ -413,6 +477,36 @@ AS $function$
         ON CONFLICT (user_id, process) DO UPDATE SET streams = s.streams + 1;
         RETURN true;
       END $function$;
+
+CREATE OR REPLACE FUNCTION price_call()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+   DECLARE
+     p prices;
+     cached integer;
+     more numeric;
+   BEGIN
+     SELECT * INTO p FROM prices WHERE model = NEW.model;
+     IF NOT FOUND THEN
+       RETURN NEW;
+     END IF;
+     cached := coalesce(NEW.cache_read_tokens, 0) + coalesce(NEW.cache_write_5m_tokens, 0) + coalesce(NEW.cache_write_1h_tokens, 0);
+     NEW.cost := (greatest(coalesce(NEW.input_tokens, 0) - cached, 0) * p.input + coalesce(NEW.output_tokens, 0) * p.output
+                  + coalesce(NEW.cache_read_tokens, 0) * p.cache_read + coalesce(NEW.cache_write_5m_tokens, 0) * p.cache_write_5m
+                  + coalesce(NEW.cache_write_1h_tokens, 0) * p.cache_write_1h) / 1000000;
+     IF NEW.server_tools IS NOT NULL THEN
+       NEW.cost := NEW.cost + coalesce((SELECT sum(t.value::numeric * coalesce((p.server_tools ->> t.key)::numeric, 0))
+                                          FROM jsonb_each_text(NEW.server_tools) t), 0);
+     END IF;
+     more := NEW.cost - coalesce(OLD.cost, 0);
+     IF more <> 0 AND NEW.assistant_slug IS NOT NULL THEN
+       INSERT INTO spending AS s (day, assistant_slug, session, cost)
+       VALUES ((NEW.started_at AT TIME ZONE 'UTC')::date, NEW.assistant_slug, pg_backend_pid(), more)
+       ON CONFLICT (day, assistant_slug, session) DO UPDATE SET cost = s.cost + excluded.cost;
+     END IF;
+     RETURN NEW;
+   END $function$;
 
 CREATE OR REPLACE FUNCTION reply_parts(of_job uuid, last_step integer, last_text text, last_sources jsonb)
  RETURNS jsonb

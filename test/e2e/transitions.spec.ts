@@ -8,7 +8,6 @@ import { claim, type ClaimedJob, claimProbe, type Probing } from '#jobs/claim.js
 import { extend, type Extended } from '#jobs/extend.js';
 import { commitStep } from '#jobs/steps.js';
 import { Definitions } from '#jobs/definitions.js';
-import { ROOM } from '#jobs/history.js';
 import { NO_LIMITS, reachedLimit } from '#limits/user-limits.js';
 import { abandonedJobs, endExpired, endSpent } from '#jobs/reconcile.js';
 import { readJob } from '#jobs/read.js';
@@ -27,10 +26,11 @@ const REPLY = {
   stopDetails: null,
   steps: 0,
   lastText: 'late',
+  windowFromSeq: null,
   sources: null,
   leftOut: false,
 } as const;
-const FIGURES = { messageId: 'msg_late', inputTokens: 1, outputTokens: 1, estimated: false, firstTextMs: 1 };
+const FIGURES = { ...NO_FIGURES, messageId: 'msg_late', inputTokens: 1, outputTokens: 1, firstTextMs: 1 };
 
 /** Calls the statements themselves: a whole service would reach these situations only by luck. */
 describe('the transitions of a job', () => {
@@ -459,19 +459,6 @@ describe('the transitions of a job', () => {
     expect(await claim(source.manager, { most: 1 })).toMatchObject({ more: true, jobs: [{ id: late[0]?.jobId }] });
     expect(await claim(source.manager, { most: 1 })).toMatchObject({ more: false, jobs: [{ id: late[1]?.jobId }] });
     expect(await claim(source.manager, { most: 1 })).toEqual({ more: false, jobs: [] });
-  });
-
-  it.each([
-    ['a short reply', 1_024, 'short', 196_973],
-    ['a long reply', 128_000, 'short', 69_997],
-    ['long instructions', 1_024, '漢'.repeat(50_000), 121_976],
-    ['instructions that take it all', 128_000, '漢'.repeat(100_000), 0],
-  ])('leave to a history the context’s room beside %s', async (_, maxOutputTokens, systemPrompt, room) => {
-    const [found] = await source.query(
-      `SELECT (${ROOM})::int AS room FROM (SELECT $1::int AS max_output_tokens, octet_length($2::text) AS prompt_bytes, 0 AS tool_bytes) AS a`,
-      [maxOutputTokens, systemPrompt],
-    );
-    expect(found).toEqual({ room });
   });
 
   it('are planned for the first few turns of a connection and never again, whatever their values', async () => {

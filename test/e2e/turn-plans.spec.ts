@@ -19,6 +19,7 @@ const REPLY = {
   stopDetails: null,
   steps: 0,
   lastText: 'hello',
+  windowFromSeq: null,
   sources: null,
   leftOut: false,
 } as const;

@@ -120,7 +120,7 @@ export class AdminJobsQuery extends PageQuery implements QueryOf<'listAdminJobs'
   order?: 'newest' | 'oldest';
 }
 
-const GROUPS = /^(day|assistant|user)(,(day|assistant|user)){0,2}$/;
+const GROUPS = /^(day|assistant|user|model|purpose)(,(day|assistant|user|model|purpose)){0,4}$/;
 
 /** Filters of an operator's list of usage. */
 export class UsageQuery implements QueryOf<'getUsage'> {

@@ -869,11 +869,20 @@ export interface components {
         };
         /**
          * @description Only with role `assistant`. The tokens of the calls that wrote the reply, as the model reports them. The model reports the total only
-         *     at the end, so for a canceled reply the service estimates them from the part that it received.
+         *     at the end, so for a canceled reply the service estimates them from the part that it received. Figures that the model does not report
+         *     are left out.
          */
         Usage: {
             input_tokens: number;
             output_tokens: number;
+            /** @description The part of the input that was read from the provider's cache. */
+            cache_read_tokens?: number;
+            /** @description The part of the input that was written to the provider's cache. */
+            cache_write_tokens?: number;
+            /** @description The part of the output that the model thought. */
+            thinking_tokens?: number;
+            /** @description What these calls cost, in the currency of the service's prices. Present only if operators have given the model a price. */
+            cost?: number;
             /**
              * @description Present only if it is true: the service estimated some of the tokens.
              * @constant
@@ -1273,7 +1282,9 @@ export interface components {
         UsagePage: {
             from: components["schemas"]["Day"];
             to: components["schemas"]["Day"];
-            /** @description Ordered by day, then assistant, then user. */
+            /** @description The currency of all costs, for instance `USD`. Null if there are no costs. */
+            currency: string | null;
+            /** @description Ordered by day, then assistant, user, model and purpose. */
             data: components["schemas"]["UsageLine"][];
             has_more: boolean;
             /** @description Cursor for the lines that follow, or null at the end. */
@@ -1285,9 +1296,24 @@ export interface components {
             assistant?: components["schemas"]["Slug"] | null;
             /** @description Null for users whose data is deleted. */
             user_id?: string | null;
+            /** @description The model that was called. */
+            model?: string;
+            /**
+             * @description `summary`: a summary of the oldest messages of a chat, which prompts have in their place.
+             * @enum {string}
+             */
+            purpose?: "reply" | "summary";
             calls: components["schemas"]["UsageCalls"];
             input_tokens: number;
             output_tokens: number;
+            /** @description The part of the input that was read from the provider's cache. */
+            cache_read_tokens: number;
+            /** @description The part of the input that was written to the provider's cache. */
+            cache_write_tokens: number;
+            /** @description The part of the output that the model thought. */
+            thinking_tokens: number;
+            /** @description What the calls with a price cost, in the currency of the page. Null if none of them has a price. */
+            cost: number | null;
         };
         /** @description The number of calls, by outcome. */
         UsageCalls: {
@@ -3844,7 +3870,10 @@ export interface operations {
                 assistant?: components["schemas"]["Slug"];
                 /** @description Only calls for this user (the `sub` of their tokens). */
                 user?: string;
-                /** @description The fields that divide the lines: one or more of `day`, `assistant` and `user`, each at most once, separated by commas. */
+                /**
+                 * @description The fields that divide the lines: one or more of `day`, `assistant`, `user`, `model` and `purpose`, each at most once, separated by
+                 *     commas.
+                 */
                 group_by?: string;
                 /** @description The highest number of lines on a page. */
                 limit?: number;

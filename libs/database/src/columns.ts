@@ -43,6 +43,10 @@ const MESSAGE_COLUMNS: Readonly<Record<keyof MessageRow, string>> = {
   leftOutBy: 'left_out_by',
   inputTokens: 'input_tokens',
   outputTokens: 'output_tokens',
+  cacheReadTokens: 'cache_read_tokens',
+  cacheWriteTokens: 'cache_write_tokens',
+  thinkingTokens: 'thinking_tokens',
+  cost: 'cost',
   usageEstimated: 'usage_estimated',
   createdAt: 'created_at',
 };

@@ -20,7 +20,10 @@ import { ModelHold } from './entities/model-hold.entity.js';
 import { OpenStream, StreamHolder } from './entities/open-stream.entity.js';
 import { Receipt } from './entities/receipt.entity.js';
 import { UserRate } from './entities/user-rate.entity.js';
+import { Price } from './entities/price.entity.js';
+import { Spending } from './entities/spending.entity.js';
 import { Step } from './entities/step.entity.js';
+import { Summary } from './entities/summary.entity.js';
 import { ToolCall } from './entities/tool-call.entity.js';
 import { Core1764000000000 } from './migrations/1764000000000-core.js';
 import { Ledger1795564800000 } from './migrations/1795564800000-ledger.js';
@@ -41,6 +44,7 @@ import { Holds1795565920000 } from './migrations/1795565920000-holds.js';
 import { LeftToNewWorkers1795565940000 } from './migrations/1795565940000-left-to-new-workers.js';
 import { Steps1795565950000 } from './migrations/1795565950000-steps.js';
 import { Tools1795565960000 } from './migrations/1795565960000-tools.js';
+import { Costs1795565980000 } from './migrations/1795565980000-costs.js';
 
 export const ENTITIES = [
   Assistant,
@@ -59,6 +63,9 @@ export const ENTITIES = [
   Receipt,
   Dispatch,
   Deployment,
+  Summary,
+  Price,
+  Spending,
 ];
 
 /** Listed by hand, oldest first: these run, in this order. */
@@ -82,6 +89,7 @@ export const MIGRATIONS = [
   LeftToNewWorkers1795565940000,
   Steps1795565950000,
   Tools1795565960000,
+  Costs1795565980000,
 ];
 
 export interface DatabaseOptions {

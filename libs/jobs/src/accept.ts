@@ -148,6 +148,10 @@ export async function acceptTurn(
     leftOutBy: null,
     inputTokens: null,
     outputTokens: null,
+    cacheReadTokens: null,
+    cacheWriteTokens: null,
+    thinkingTokens: null,
+    cost: null,
     usageEstimated: false,
     createdAt: messageCreatedAt,
   };

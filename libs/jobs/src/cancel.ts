@@ -4,7 +4,7 @@ import { newId } from '#database/ids.js';
 import { statement, type Values } from '#database/statement.js';
 import { versionOf } from './definitions.js';
 import { ended, ENDED_TURN, type EndedTurn, ENDS, keptTurn } from './ending.js';
-import { type CallFigures, endCalls, figureValues, NO_FIGURES } from './ledger.js';
+import { type CallFigures, endCalls, figureValues, NO_FIGURES, USAGE_COLUMNS, usageOf } from './ledger.js';
 import { CANCEL_CHANNEL } from './states.js';
 import { SEES_ALL_STEPS } from './steps.js';
 
@@ -48,10 +48,10 @@ const CANCEL = statement(`
      WHERE id = (SELECT job.chat_id FROM job WHERE job.step = 0 AND job.text ~ '[^[:space:]]')
     RETURNING id, assistant_slug, last_seq, last_message_at
   ), message AS (
-    INSERT INTO messages (id, chat_id, seq, role, content, status, job_id, model, assistant_version, stop_reason, input_tokens,
-                          output_tokens, usage_estimated, created_at)
+    INSERT INTO messages (id, chat_id, seq, role, content, status, job_id, model, assistant_version, stop_reason,
+                          ${USAGE_COLUMNS}, created_at)
     SELECT :messageId, position.id, position.last_seq, 'assistant', job.text, 'incomplete', job.id, a.model, a.version, 'canceled',
-           coalesce(call.input_tokens, 0), coalesce(call.output_tokens, 0), coalesce(call.estimated, true), position.last_message_at
+           ${usageOf({ estimated: true })}, position.last_message_at
       FROM position JOIN job ON true
       JOIN assistant_versions a ON a.slug = position.assistant_slug AND a.version = ${versionOf('job', 'position')}
       LEFT JOIN call ON true

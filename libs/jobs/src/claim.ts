@@ -1,16 +1,17 @@
 import type { EntityManager } from 'typeorm';
-import type { Effort, Thinking } from '#database/entities/assistant.entity.js';
+import type { CacheTtl, Compaction, Effort, Thinking } from '#database/entities/assistant.entity.js';
 import type { Definition } from '#database/entities/assistant-version.entity.js';
 import type { Tool } from '#database/entities/tool.js';
 import { type Statement, statement, type Values } from '#database/statement.js';
 import { Definitions, versionOf } from './definitions.js';
 import { DISPATCH_IS_ON } from './dispatch.js';
-import { HISTORY, type HistoryRow } from './history.js';
+import { HISTORY, type HistoryRow, SUMMARY } from './history.js';
 import { tokensOfDraft } from './ledger.js';
 import { announce, HOUR_IS_OVER, LIVES_SINCE, waits } from './states.js';
 import { FINISHED_STEPS, type FinishedStep, textOfStep } from './steps.js';
 import {
   CLAIMED_AT_ONCE,
+  CONTEXT_TOKENS,
   LEASE_SECONDS,
   LEFT_TO_NEW_SECONDS,
   MOST_STEPS,
@@ -47,6 +48,14 @@ export interface ClaimedJob {
   /** Null: the model's default. */
   readonly thinking: Thinking | null;
   readonly effort: Effort | null;
+  readonly outputSchema: Readonly<Record<string, unknown>> | null;
+  readonly stopSequences: readonly string[] | null;
+  readonly cacheTtl: CacheTtl;
+  /** Most tokens of a prompt, and what becomes of the oldest messages when it would have more. */
+  readonly contextLimit: number;
+  readonly compaction: Compaction;
+  /** Null: none. */
+  readonly fallbackModel: string | null;
   readonly tools: readonly Tool[];
   /** Most calls of the model in the turn. */
   readonly maxSteps: number;
@@ -61,7 +70,11 @@ export interface ClaimedJob {
   readonly hadText: boolean;
   /** The attempt before this one was lost. */
   readonly takenOver: boolean;
-  /** The messages to send: the chat's newest messages up to the one to answer, newest first, as many as the model takes. */
+  /** Tokens of the chat's last reply and its prompt, as the model counted them; null: not known. */
+  readonly contextTokens: number | null;
+  /** The summary of what is before the history; null: there is none. */
+  readonly summary: string | null;
+  /** The messages to send: the chat's newest messages up to the one to answer, newest first, from the beginning of its window on. */
   readonly history: readonly HistoryRow[];
 }
 
@@ -188,7 +201,7 @@ const claimNext = (choice: Choice, index: 'line' | 'age', order: string, limit: 
          extract(epoch FROM now() - ${SINCE})::float8 AS "ageSeconds",
          extract(epoch FROM now() - ${DUE})::float8 AS "waitedSeconds",
          EXISTS (SELECT FROM model_calls p WHERE p.job_id = job.id AND p.first_text_ms IS NOT NULL) AS "hadText",
-         before.status = 'running' AS "takenOver", (${HISTORY}) AS history,
+         before.status = 'running' AS "takenOver", c.context_tokens AS "contextTokens", (${SUMMARY}) AS summary, (${HISTORY}) AS history,
          EXISTS (SELECT FROM lost) OR ((SELECT count(*) FROM next) = ${limit} AND EXISTS
            (SELECT FROM jobs WHERE status = 'queued' AND ${IS_DUE} ${choice === 'all' ? '' : `AND ${NOT_WITHHELD}`}
               AND id NOT IN (SELECT id FROM next))) AS more
@@ -214,6 +227,12 @@ interface ClaimedRow extends Omit<
   | 'maxOutputTokens'
   | 'thinking'
   | 'effort'
+  | 'outputSchema'
+  | 'stopSequences'
+  | 'cacheTtl'
+  | 'contextLimit'
+  | 'compaction'
+  | 'fallbackModel'
   | 'tools'
   | 'maxSteps'
   | 'actionSeconds'
@@ -258,6 +277,12 @@ const jobOf = (row: ClaimedRow, definition: Definition): ClaimedJob => ({
   maxOutputTokens: definition.max_output_tokens,
   thinking: definition.thinking,
   effort: definition.effort,
+  outputSchema: definition.output_schema ?? null,
+  stopSequences: definition.stop_sequences ?? null,
+  cacheTtl: definition.cache_ttl ?? '5m',
+  contextLimit: definition.context_tokens ?? CONTEXT_TOKENS,
+  compaction: definition.compaction ?? 'truncate',
+  fallbackModel: definition.fallback_model ?? null,
   tools: definition.tools ?? [],
   maxSteps: definition.max_steps ?? MOST_STEPS,
   actionSeconds: definition.action_seconds ?? WAIT_FOR_PERSON_SECONDS,
@@ -266,6 +291,8 @@ const jobOf = (row: ClaimedRow, definition: Definition): ClaimedJob => ({
   steps: row.steps ?? [],
   hadText: row.hadText,
   takenOver: row.takenOver,
+  contextTokens: row.contextTokens,
+  summary: row.summary,
   history: row.history,
 });
 

@@ -30,8 +30,9 @@ export type Extended = 'extended' | 'busy' | 'lost';
 const EXTEND = statement(`
   WITH beat AS (
     SELECT * FROM unnest(:ids::uuid[], :attempts::int[], :steps::int[], :texts::text[], :ats::int[], :news::boolean[],
-                         :messageIds::text[], :inputTokens::int[], :outputTokens::int[], :firstTextMs::int[])
-        AS beat (id, attempt, step, text, at, news, message_id, input_tokens, output_tokens, first_text_ms)
+                         :messageIds::text[], :inputTokens::int[], :outputTokens::int[], :reads::int[], :writes5m::int[], :writes1h::int[],
+                         :firstTextMs::int[])
+        AS beat (id, attempt, step, text, at, news, message_id, input_tokens, output_tokens, read, write_5m, write_1h, first_text_ms)
   ), held AS (
     SELECT jobs.id, jobs.attempts FROM jobs JOIN beat ON beat.id = jobs.id AND beat.attempt = jobs.attempts
      WHERE ${runs('jobs')} FOR NO KEY UPDATE OF jobs SKIP LOCKED
@@ -48,7 +49,8 @@ const EXTEND = statement(`
     RETURNING jobs.id, jobs.attempts
   ), call AS (
     UPDATE model_calls c SET message_id = beat.message_id, input_tokens = beat.input_tokens,
-           output_tokens = beat.output_tokens, first_text_ms = beat.first_text_ms
+           output_tokens = beat.output_tokens, cache_read_tokens = beat.read, cache_write_5m_tokens = beat.write_5m,
+           cache_write_1h_tokens = beat.write_1h, first_text_ms = beat.first_text_ms
       FROM job JOIN beat ON beat.id = job.id AND beat.attempt = job.attempts
            JOIN entry ON entry.job_id = beat.id AND entry.attempt = beat.attempt
      WHERE beat.news AND c.job_id = entry.job_id AND c.attempt = entry.attempt AND c.step = entry.step
@@ -83,6 +85,9 @@ export async function extend(manager: EntityManager, beats: readonly Beat[]): Pr
     messageIds: figures.map(({ messageId }) => messageId),
     inputTokens: figures.map(({ inputTokens }) => inputTokens),
     outputTokens: figures.map(({ outputTokens }) => outputTokens),
+    reads: figures.map(({ cacheReadTokens }) => cacheReadTokens),
+    writes5m: figures.map(({ cacheWrite5mTokens }) => cacheWrite5mTokens),
+    writes1h: figures.map(({ cacheWrite1hTokens }) => cacheWrite1hTokens),
     firstTextMs: figures.map(({ firstTextMs }) => firstTextMs),
   });
   const came = new Map(rows.map(({ jobId, attempt, extended }) => [`${jobId} ${attempt}`, extended]));

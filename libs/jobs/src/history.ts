@@ -1,15 +1,9 @@
 import { messageBytes } from '#database/columns.js';
 import type { MessageRole } from '#database/entities/message.entity.js';
+import { MOST_MESSAGES_READ } from './timings.js';
 
-/** How many messages are read, newest first. */
-const MOST_MESSAGES = 200;
-
-/** The smallest context of a model in use, and how much of it the frame of the messages takes, in tokens. */
-const CONTEXT_TOKENS = 200_000;
-const FRAME_TOKENS = 10 * MOST_MESSAGES;
-
-/** Bytes of instructions for one token. Operators write these, so a cautious guess for any script is enough. */
-const PROMPT_BYTES_A_TOKEN = 2;
+/** Most bytes for one token of a prompt that is not too long. A history with more is not read whole. */
+const MOST_BYTES_A_TOKEN = 6;
 
 /** A message as it is sent to the model. */
 export interface HistoryRow {
@@ -36,30 +30,31 @@ export interface HistoryCall {
   readonly is_error: boolean;
 }
 
-/**
- * SQL: bytes of history, in UTF-8, that fit beside the instructions and the longest reply of the definition `a`. A token has at least one
- * byte, so the history fits in any script. Without this bound the model would refuse every further turn of a long chat.
- */
-export const ROOM = `greatest(0, ${CONTEXT_TOKENS - FRAME_TOKENS} - a.max_output_tokens
-  - ceil((a.prompt_bytes + a.tool_bytes) / ${PROMPT_BYTES_A_TOKEN}.0))`;
+/** SQL: most bytes of history, in UTF-8, that a claim reads for the definition `a`. */
+const ROOM = `(a.context_tokens::bigint * ${MOST_BYTES_A_TOKEN})`;
 
 /**
- * SQL: the messages to send for a job `job` with the definition `a` that answers the message `m`, as JSON: the newest messages of the chat
- * up to that one, newest first, as many as fit. A message that does not fit is left out, with all older ones; so are refused turns
- * ({@link leaveOut}). PostgreSQL knows the size of a row's text without reading the text. Once a step is finished, later calls of the
- * turn get the same messages as the first.
+ * SQL: the messages to send for a job `job` of the chat `c` with the definition `a` that answers the message `m`, as JSON: the newest
+ * messages of the chat up to that one, newest first, from the beginning of the chat's window on. The worker moves that beginning by the
+ * model's own counts; the bounds here only bound what is read. A refused turn is left out ({@link leaveOut}). PostgreSQL knows the size of
+ * a row's text without reading the text. Once a step is finished, later calls of the turn get the same messages as the first.
  */
 export const HISTORY = `
   SELECT json_agg(CASE WHEN parts IS NULL THEN json_build_object('seq', seq, 'role', role, 'content', content)
                        ELSE json_build_object('seq', seq, 'role', role, 'content', content, 'parts', parts) END ORDER BY seq DESC) FROM (
     SELECT role, content, parts, seq, sum(${messageBytes('newest')}) OVER (ORDER BY seq DESC) AS total
       FROM (SELECT role, content, parts, seq FROM messages
-             WHERE chat_id = job.chat_id AND seq BETWEEN coalesce(job.window_from_seq, 1) AND m.seq AND role IN ('user', 'assistant')
+             WHERE chat_id = job.chat_id AND seq BETWEEN coalesce(job.window_from_seq, c.window_from_seq, 1) AND m.seq AND role IN ('user', 'assistant')
                AND (content <> '' OR parts IS NOT NULL)
                AND (left_out_by IS NULL OR seq = m.seq)
-             ORDER BY seq DESC LIMIT ${MOST_MESSAGES}) AS newest
+             ORDER BY seq DESC LIMIT ${MOST_MESSAGES_READ}) AS newest
   ) AS counted
   WHERE total <= ${ROOM} OR seq = m.seq OR job.step > 0`;
+
+/** SQL: the newest summary of messages before the window of the chat `c` for the job `job`. Most chats have no window, and read nothing. */
+export const SUMMARY = `CASE WHEN coalesce(job.window_from_seq, c.window_from_seq) > 1 THEN (
+  SELECT s.content FROM summaries s WHERE s.chat_id = job.chat_id AND s.until_seq < coalesce(job.window_from_seq, c.window_from_seq)
+   ORDER BY s.until_seq DESC LIMIT 1) END`;
 
 /**
  * SQL: leaves the question of a job out of all later prompts. The question is every user message since the last reply in the prompt, not

@@ -17,6 +17,14 @@ export interface CallFigures {
   readonly messageId: string | null;
   readonly inputTokens: number | null;
   readonly outputTokens: number | null;
+  /** Parts of the input: read from the provider's cache, and written to it. */
+  readonly cacheReadTokens: number | null;
+  readonly cacheWrite5mTokens: number | null;
+  readonly cacheWrite1hTokens: number | null;
+  /** The part of the output that the model thought. */
+  readonly thinkingTokens: number | null;
+  /** Requests of the provider's tools, by their names in the model's usage. */
+  readonly serverTools: Readonly<Record<string, number>> | null;
   /** Some of the tokens are estimates. */
   readonly estimated: boolean;
   /** From the beginning of the call to its first text, in milliseconds. */
@@ -27,15 +35,44 @@ export const NO_FIGURES: CallFigures = {
   messageId: null,
   inputTokens: null,
   outputTokens: null,
+  cacheReadTokens: null,
+  cacheWrite5mTokens: null,
+  cacheWrite1hTokens: null,
+  thinkingTokens: null,
+  serverTools: null,
   estimated: false,
   firstTextMs: null,
 };
 
 /** The figures as values of a statement that ends an entry. */
 export function figureValues(figures: CallFigures): Values {
-  const { messageId, inputTokens, outputTokens, firstTextMs, estimated } = figures;
-  return { modelMessageId: messageId, inputTokens, outputTokens, firstTextMs, estimated };
+  const { messageId, serverTools } = figures;
+  return {
+    modelMessageId: messageId,
+    inputTokens: figures.inputTokens,
+    outputTokens: figures.outputTokens,
+    cacheReadTokens: figures.cacheReadTokens,
+    cacheWrite5mTokens: figures.cacheWrite5mTokens,
+    cacheWrite1hTokens: figures.cacheWrite1hTokens,
+    thinkingTokens: figures.thinkingTokens,
+    serverTools: serverTools && JSON.stringify(serverTools),
+    firstTextMs: figures.firstTextMs,
+    estimated: figures.estimated,
+  };
 }
+
+/** The columns of figures that later values replace, by the names of their values. */
+const REPLACED = {
+  inputTokens: 'input_tokens',
+  cacheReadTokens: 'cache_read_tokens',
+  cacheWrite5mTokens: 'cache_write_5m_tokens',
+  cacheWrite1hTokens: 'cache_write_1h_tokens',
+  thinkingTokens: 'thinking_tokens',
+  firstTextMs: 'first_text_ms',
+};
+const SET_REPLACED = Object.entries(REPLACED)
+  .map(([value, column]) => `${column} = coalesce(:${value}::int, model_calls.${column})`)
+  .join(', ');
 
 /**
  * A figure replaces the earlier one only if the statement has a new value. A statement with tokens also says whether they are estimates.
@@ -47,8 +84,7 @@ function setFigures(text?: string): string {
   const estimated = `CASE WHEN :inputTokens::int IS NOT NULL OR :outputTokens::int IS NOT NULL THEN :estimated::boolean ELSE model_calls.estimated END`;
   const broughtOutput = ':outputTokens::int IS NOT NULL';
   return `message_id = coalesce(:modelMessageId::text, model_calls.message_id),
-           input_tokens = coalesce(:inputTokens::int, model_calls.input_tokens),
-           first_text_ms = coalesce(:firstTextMs::int, model_calls.first_text_ms),
+           ${SET_REPLACED}, server_tools = coalesce(:serverTools::jsonb, model_calls.server_tools),
            output_tokens = ${text === undefined ? output : `CASE WHEN ${broughtOutput} THEN ${output} ELSE ${outputOf(text)} END`},
            estimated = ${text === undefined ? estimated : `CASE WHEN ${broughtOutput} THEN ${estimated} ELSE (${estimated}) OR ${isEstimate(text)} END`}`;
 }
@@ -84,9 +120,18 @@ export function endCalls(job: string, { outcome, code = 'NULL', text }: End): st
            ${setFigures(text)}
       FROM ${job}
      WHERE model_calls.job_id = ${job}.id AND model_calls.attempt = ${job}.attempts AND model_calls.outcome = 'running'
-    RETURNING model_calls.input_tokens, model_calls.output_tokens, model_calls.estimated, model_calls.model, model_calls.user_id,
+    RETURNING model_calls.input_tokens, model_calls.output_tokens, model_calls.cache_read_tokens,
+              model_calls.cache_write_5m_tokens + model_calls.cache_write_1h_tokens AS cache_write_tokens,
+              model_calls.thinking_tokens, model_calls.cost, model_calls.estimated, model_calls.model, model_calls.user_id,
               model_calls.assistant_slug`;
 }
+
+/** SQL: the usage columns of a message, and their values, from the CTE `call` of {@link endCalls}, which may have no row. */
+export const USAGE_COLUMNS =
+  'input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, thinking_tokens, cost, usage_estimated';
+export const usageOf = (withoutCall: { estimated: boolean }): string => `
+           coalesce(call.input_tokens, 0), coalesce(call.output_tokens, 0), call.cache_read_tokens, call.cache_write_tokens,
+           call.thinking_tokens, call.cost, coalesce(call.estimated, ${withoutCall.estimated})`;
 
 /**
  * The call of a canceled job counts as canceled, even if the job was cleared meanwhile. Any other call that ends here counts as lost: its

@@ -37,6 +37,16 @@ export const MOST_CONTINUATIONS = 8;
 export const MOST_STEPS = 16;
 export const MOST_CALLS_A_STEP = 16;
 
+/** Most tokens of a prompt, unless the assistant's definition says otherwise: the smallest context of a model in use has room for a reply. */
+export const CONTEXT_TOKENS = 150_000;
+
+/**
+ * Most messages of a prompt. With more, the next prompt begins later in the chat. A claim reads some more than that, since a chat may have
+ * further user messages that no reply came to.
+ */
+export const MOST_MESSAGES = 300;
+export const MOST_MESSAGES_READ = 400;
+
 /** Most bytes of all results of a turn's tool calls, in UTF-8: the reply, with its calls, is one event of a stream. */
 export const MOST_RESULT_BYTES = 8 * 1024 * 1024;
 

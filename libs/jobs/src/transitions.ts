@@ -6,7 +6,7 @@ import { newId } from '#database/ids.js';
 import { statement } from '#database/statement.js';
 import { ended, ENDED_TURN, type EndedTurn, ENDS, endsUnless, keptTurn } from './ending.js';
 import { leaveOut } from './history.js';
-import { type CallFigures, endCalls, figureValues } from './ledger.js';
+import { type CallFigures, endCalls, figureValues, USAGE_COLUMNS, usageOf } from './ledger.js';
 import { announce, DISPATCH_CHANNEL, HANDED_BACK, HOUR_IS_OVER, LIVES_SINCE } from './states.js';
 import { MAX_ATTEMPTS, MOST_FREE_ATTEMPTS, NEW_IN_LAST } from './timings.js';
 
@@ -39,6 +39,8 @@ export interface Reply {
   /** `incomplete`: the model ended the reply early, because it had no room or refused. */
   readonly status: MessageStatus;
   readonly stopDetails: StopDetails | null;
+  /** `seq` of the first message that its prompt had, which later prompts begin with, too; null: the chat's window did not move. */
+  readonly windowFromSeq: number | null;
   /** How many steps were finished before this answer. */
   readonly steps: number;
   /** Later prompts leave the turn out, question and reply, because the model refused it and would again. */
@@ -49,7 +51,7 @@ const finishing = (message: string): string => `
   WITH chat AS (
     SELECT id FROM chats WHERE id = (SELECT chat_id FROM jobs WHERE id = :jobId) FOR UPDATE
   ), job AS (
-    UPDATE jobs SET status = 'succeeded', ${ENDS}
+    UPDATE jobs SET status = 'succeeded', window_from_seq = coalesce(window_from_seq, :windowFromSeq::int), ${ENDS}
       FROM chat
      WHERE jobs.id = :jobId AND jobs.status = 'running' AND jobs.attempts = :attempt
     RETURNING jobs.id, jobs.chat_id, jobs.status, jobs.attempts, jobs.step, jobs.assistant_version, jobs.user_message_id,
@@ -59,15 +61,16 @@ const finishing = (message: string): string => `
   SELECT EXISTS (SELECT FROM jobs WHERE status = 'queued' AND available_at <= now()) AS more, ${ENDED_TURN} FROM ended`;
 
 const PLAIN = `position AS (
-    UPDATE chats SET last_seq = last_seq + 1, last_message_at = ${NEXT_MOMENT}
+    UPDATE chats SET last_seq = last_seq + 1, last_message_at = ${NEXT_MOMENT},
+           window_from_seq = coalesce(:windowFromSeq::int, window_from_seq),
+           context_tokens = coalesce((SELECT input_tokens + output_tokens - coalesce(thinking_tokens, 0) FROM call), context_tokens)
      WHERE id = (SELECT chat_id FROM job)
     RETURNING id, last_seq, last_message_at
   ), message AS (
     INSERT INTO messages (id, chat_id, seq, role, content, job_id, model, assistant_version, stop_reason, status, stop_details,
-                          input_tokens, output_tokens, usage_estimated, created_at)
+                          ${USAGE_COLUMNS}, created_at)
     SELECT :messageId, position.id, position.last_seq, 'assistant', :content, job.id, :model, job.assistant_version, :stopReason,
-           :status, :stopDetails::jsonb, coalesce(call.input_tokens, 0), coalesce(call.output_tokens, 0),
-           coalesce(call.estimated, false), position.last_message_at
+           :status, :stopDetails::jsonb, ${usageOf({ estimated: false })}, position.last_message_at
       FROM position, job LEFT JOIN call ON true
     RETURNING id
   ), ${ended('none')}`;

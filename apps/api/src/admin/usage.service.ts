@@ -21,6 +21,8 @@ const GROUPS = {
   day: { by: `(started_at AT TIME ZONE 'UTC')::date`, text: `to_char(day, 'YYYY-MM-DD') COLLATE "C"` },
   assistant: { by: 'assistant_slug', text: `coalesce(assistant, '') COLLATE "C"` },
   user: { by: 'user_id', text: `coalesce("user", '') COLLATE "C"` },
+  model: { by: 'model', text: `model COLLATE "C"` },
+  purpose: { by: 'purpose', text: `purpose COLLATE "C"` },
 } as const;
 type Group = keyof typeof GROUPS;
 
@@ -29,11 +31,28 @@ export type UsageLine = Readonly<Partial<Record<Group, string>>> & {
   readonly calls: Readonly<Record<CallOutcome, number>>;
   readonly inputTokens: number;
   readonly outputTokens: number;
+  readonly cacheReadTokens: number;
+  readonly cacheWriteTokens: number;
+  readonly thinkingTokens: number;
+  /** Null: none of the calls has a price. */
+  readonly cost: number | null;
+};
+
+/** The sums of a group, by the names of {@link UsageLine}. */
+const SUMS = {
+  inputTokens: 'coalesce(sum(input_tokens), 0)',
+  outputTokens: 'coalesce(sum(output_tokens), 0)',
+  cacheReadTokens: 'coalesce(sum(cache_read_tokens), 0)',
+  cacheWriteTokens: 'coalesce(sum(coalesce(cache_write_5m_tokens, 0) + coalesce(cache_write_1h_tokens, 0)), 0)',
+  thinkingTokens: 'coalesce(sum(thinking_tokens), 0)',
+  cost: 'sum(cost)',
 };
 
 export interface UsagePage {
   readonly from: string;
   readonly to: string;
+  /** Of all costs; null: none are recorded. */
+  readonly currency: string | null;
   readonly lines: UsageLine[];
   readonly hasMore: boolean;
   readonly after: string | null;
@@ -71,10 +90,15 @@ export class UsageService {
     // Calls are grouped by their values. Only the groups, which are few, are converted to text and sorted.
     const rows = await this.manager.query<Record<string, string>[]>(
       `SELECT ${groups.map((group) => `${GROUPS[group].text} AS "${group}"`).join(', ')},
-              ${OUTCOMES.join(', ')}, "inputTokens", "outputTokens"
+              ${OUTCOMES.join(', ')}, ${Object.keys(SUMS)
+                .map((name) => `"${name}"`)
+                .join(', ')},
+              (SELECT currency FROM deployment) AS currency
          FROM (SELECT ${groups.map((group) => `${GROUPS[group].by} AS "${group}"`).join(', ')},
                       ${OUTCOMES.map((outcome) => `count(*) FILTER (WHERE outcome = '${outcome}') AS ${outcome}`).join(', ')},
-                      coalesce(sum(input_tokens), 0) AS "inputTokens", coalesce(sum(output_tokens), 0) AS "outputTokens"
+                      ${Object.entries(SUMS)
+                        .map(([name, sum]) => `${sum} AS "${name}"`)
+                        .join(', ')}
                  FROM model_calls WHERE ${where.join(' AND ')}
                 GROUP BY ${groups.map((_, n) => n + 1).join(', ')}) AS line
         WHERE ${start ?? 'true'} ORDER BY ${texts.join(', ')} LIMIT ${limit + 1}`,
@@ -84,7 +108,8 @@ export class UsageService {
     const last = lines.at(-1);
     const hasMore = rows.length > limit;
     const end = JSON.stringify(groups.map((group) => last?.[group]));
-    return { from, to, lines, hasMore, after: hasMore ? encodeCursor(name, end) : null };
+    const currency = rows[0]?.['currency'] ?? null;
+    return { from, to, currency, lines, hasMore, after: hasMore ? encodeCursor(name, end) : null };
   }
 }
 
@@ -103,6 +128,10 @@ function lineOf(row: Record<string, string>, groups: readonly Group[]): UsageLin
     calls: calls as UsageLine['calls'],
     inputTokens: Number(row['inputTokens']),
     outputTokens: Number(row['outputTokens']),
+    cacheReadTokens: Number(row['cacheReadTokens']),
+    cacheWriteTokens: Number(row['cacheWriteTokens']),
+    thinkingTokens: Number(row['thinkingTokens']),
+    cost: row['cost'] === null ? null : Number(row['cost']),
   };
 }
 

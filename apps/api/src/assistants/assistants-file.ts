@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { type AssistantDefinition, checkAssistant } from './check-assistant.js';
 import { checkMcpServers, type McpServer } from './check-mcp-servers.js';
+import { checkPrices, type Prices } from './check-prices.js';
 import type { Checking } from './checking.js';
 import { AssistantsFileError, type Fault, Faults, sentence } from './faults.js';
 import { Fields, isMapping } from './fields.js';
@@ -10,6 +11,8 @@ import { readYaml } from './yaml-document.js';
 /** The contents of the assistants file. */
 export interface AssistantsFile {
   readonly definitions: readonly AssistantDefinition[];
+  /** Undefined: the file has none. */
+  readonly prices?: Prices | undefined;
   /** The MCP servers by their names. */
   readonly servers: ReadonlyMap<string, McpServer>;
 }
@@ -61,6 +64,7 @@ export async function checkAssistants(
     return { ...NOTHING, faults: faults.all };
   }
   const servers = checkMcpServers(top, checking);
+  const prices = checkPrices(top);
   const names = Object.keys(top.values['mcp_servers'] ?? {});
   const slugs = new Set<string>();
   const definitions: AssistantDefinition[] = [];
@@ -72,13 +76,27 @@ export async function checkAssistants(
     if (slugs.has(slug)) faults.add(fields.path, 'is defined twice');
     if (typeof slug === 'string') slugs.add(slug);
     definitions.push(definition);
+    checkBudget(fields, definition, prices);
     if (lacksToolsSecret && tools.some(({ run }) => run === 'http')) {
       const words = 'has a tool with `run: http`, whose requests are signed: TOOLS_SECRET is not set';
       faults.add([...fields.path, 'tools'], words);
     }
   });
   await checkSchemas(checking);
-  return { definitions, servers, faults: faults.all };
+  return { definitions, prices, servers, faults: faults.all };
+}
+
+/** A budget in money needs the prices of all models that may answer. */
+function checkBudget(
+  fields: Fields,
+  { cost_per_day, model, fallback_model }: AssistantDefinition,
+  prices: Prices | undefined,
+): void {
+  if (cost_per_day === undefined) return;
+  for (const name of [model, fallback_model]) {
+    if (typeof name !== 'string' || prices?.models.has(name) === true) continue;
+    fields.fault('cost_per_day', `needs the price of ${JSON.stringify(name)} in \`prices\`, at the top of the file`);
+  }
 }
 
 async function checkSchemas({ schemas, faults }: Checking): Promise<void> {

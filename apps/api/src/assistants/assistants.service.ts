@@ -6,6 +6,7 @@ import { notFound } from '#errors/service-error.js';
 import type { AssistantsFile } from './assistants-file.js';
 import type { AssistantDefinition } from './check-assistant.js';
 import { arePinnedBy, type Listings, pinTools, type Unpinned } from './pinned-tools.js';
+import { storePrices } from './store-prices.js';
 import { stillOffered, storeDefinitions, storedTools } from './store-definitions.js';
 
 @Injectable()
@@ -27,6 +28,7 @@ export class AssistantsService {
         'UPDATE assistants SET retired_at = now() WHERE retired_at IS NULL AND NOT (slug = ANY ($1))',
         [file.definitions.map(({ slug }) => slug)],
       );
+      await storePrices(manager, file.prices);
       return pinned(manager, file, file.definitions, listings);
     });
   }

@@ -1,24 +1,17 @@
 import { SLUG } from '#contract/slug.js';
-import { type Effort, EFFORTS, THINKING, type Thinking } from '#database/entities/assistant.entity.js';
 import type { Tool } from '#database/entities/tool.js';
+import { checkModelSettings, MODEL_FIELDS, type ModelSettings } from './check-model-settings.js';
 import { checkTools } from './check-tools.js';
 import type { Checking } from './checking.js';
 import type { Fields } from './fields.js';
 
 /** One assistant as `ASSISTANTS_FILE` defines it. The fields that are stored have the names of their columns. */
-export interface AssistantDefinition {
+export interface AssistantDefinition extends ModelSettings {
   readonly slug: string;
   readonly name: string;
   readonly description: string;
   readonly system_prompt: string;
   readonly welcome_message: string;
-  readonly model: string;
-  /** Most tokens of one reply, thinking included. */
-  readonly max_output_tokens: number;
-  /** How the model thinks; left out: its default. */
-  readonly thinking?: Thinking;
-  /** How much effort the model makes; left out: its default. */
-  readonly effort?: Effort;
   /** The tools that the file defines. Those of MCP servers are added when the servers have listed them. */
   readonly tools: readonly Tool[];
   /** The names of MCP servers whose tools the assistant has. */
@@ -27,6 +20,8 @@ export interface AssistantDefinition {
   readonly max_steps: number;
   /** How long a turn waits for a person, in seconds. */
   readonly action_seconds: number;
+  /** What the replies of a day may cost, in the currency of the prices; left out: there is no bound. */
+  readonly cost_per_day?: number;
   /** Days that a chat is kept after its last message; left out: for ever. */
   readonly retention_days?: number;
 }
@@ -36,14 +31,10 @@ const TEXTS = {
   description: 500,
   system_prompt: 100_000,
   welcome_message: 4_000,
-  model: 200,
 };
-const NUMBERS = ['max_output_tokens', 'max_steps', 'action_timeout_seconds', 'retention_days'];
-const KNOWN = ['slug', ...Object.keys(TEXTS), ...NUMBERS, 'thinking', 'effort', 'tools', 'mcp_servers'];
+const NUMBERS = ['max_steps', 'action_timeout_seconds', 'cost_per_day', 'retention_days'];
+const KNOWN = ['slug', ...Object.keys(TEXTS), ...MODEL_FIELDS, ...NUMBERS, 'tools', 'mcp_servers'];
 
-/** The default leaves room for the thoughts of a model, which count as well. */
-const DEFAULT_MAX_OUTPUT_TOKENS = 8192;
-const LARGEST_MAX_OUTPUT_TOKENS = 128_000;
 /** A hundred years. */
 const LONGEST_RETENTION_DAYS = 36_500;
 const MOST_STEPS = 64;
@@ -60,18 +51,11 @@ export function checkAssistant(fields: Fields, servers: readonly string[], check
     fields.fault('slug', 'must be a lower-case name of a-z, 0-9 and dashes');
   }
   const texts = Object.fromEntries(Object.entries(TEXTS).map(([name, max]) => [name, fields.text(name, max)]));
-  const max_output_tokens = fields.integer(
-    'max_output_tokens',
-    1,
-    LARGEST_MAX_OUTPUT_TOKENS,
-    DEFAULT_MAX_OUTPUT_TOKENS,
-  );
   const definition: AssistantDefinition = {
     slug: slug as string,
     ...(texts as Record<keyof typeof TEXTS, string>),
-    max_output_tokens,
-    ...(fields.has('thinking') && { thinking: fields.choice('thinking', THINKING) }),
-    ...(fields.has('effort') && { effort: fields.choice('effort', EFFORTS) }),
+    ...checkModelSettings(fields, checking),
+    ...(fields.has('cost_per_day') && { cost_per_day: fields.amount('cost_per_day') }),
     ...(fields.has('retention_days') && {
       retention_days: fields.integer('retention_days', 1, LONGEST_RETENTION_DAYS),
     }),

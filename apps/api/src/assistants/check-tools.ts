@@ -1,9 +1,9 @@
 import { APPROVALS, type ClientTool, type HttpTool, type Tool } from '#database/entities/tool.js';
 import { checkProviderTool } from './check-provider-tool.js';
 import { checkRequest, REQUEST_FIELDS } from './check-request.js';
+import { checkSchema } from './check-schema.js';
 import type { Checking } from './checking.js';
-import { Fields, isMapping } from './fields.js';
-import { jsonFault } from './json-fault.js';
+import { Fields } from './fields.js';
 import { inputSchemaFault } from './schema-fault.js';
 
 /** The most tools that an assistant can have. */
@@ -60,7 +60,7 @@ function checkTool(fields: Fields, checking: Checking): Tool | undefined {
       fields.only([...NAMED_FIELDS, 'result_schema']);
       const named = checkNamed(fields, checking);
       if (!fields.has('result_schema')) return { run: 'client', ...named };
-      return { run: 'client', ...named, result_schema: checkSchema('result_schema', fields, checking) };
+      return { run: 'client', ...named, result_schema: checkSchema(fields, 'result_schema', checking) };
     }
     default:
       return undefined;
@@ -73,23 +73,6 @@ function checkNamed(fields: Fields, checking: Checking): Omit<ClientTool, 'run' 
     fields.fault('name', 'must have 1 to 64 letters (a-z), digits, dashes and underscores');
   }
   const description = fields.text('description', LONGEST_DESCRIPTION);
-  const input_schema = checkSchema('input_schema', fields, checking, inputSchemaFault);
+  const input_schema = checkSchema(fields, 'input_schema', checking, inputSchemaFault);
   return { name: name as string, description, input_schema, ...checkBounds(fields) };
-}
-
-function checkSchema(
-  name: string,
-  fields: Fields,
-  { schemas }: Checking,
-  further: typeof inputSchemaFault = () => undefined,
-): Readonly<Record<string, unknown>> {
-  const schema = fields.values[name];
-  if (!isMapping(schema)) {
-    fields.fault(name, 'must be a JSON Schema: a mapping');
-    return {};
-  }
-  const fault = jsonFault(schema) ?? further(schema);
-  if (fault !== undefined) fields.fault(name, fault);
-  else schemas.push({ path: [...fields.path, name], schema });
-  return schema;
 }

@@ -1,6 +1,9 @@
 import { textFault } from '#contract/text.js';
 import { type Faults, isShowable, type Path } from './faults.js';
 
+/** No price and no budget is larger, in any currency. */
+const LARGEST_AMOUNT = 1_000_000_000;
+
 /** A mapping of the file. Each method reads one field; if the field is wrong, it adds a fault and returns what keeps the check going. */
 export class Fields {
   private constructor(
@@ -37,6 +40,14 @@ export class Fields {
     const value = this.values[name] ?? fallback;
     const fits = Number.isInteger(value) && (value as number) >= min && (value as number) <= max;
     if (!fits) this.fault(name, `must be a whole number from ${min} to ${max}`);
+    return value as number;
+  }
+
+  /** An amount of money, or a price. */
+  amount(name: string, fallback?: number): number {
+    const value = this.values[name] ?? fallback;
+    const fits = typeof value === 'number' && value > 0 && value <= LARGEST_AMOUNT;
+    if (!fits) this.fault(name, `must be a number above 0, and at most ${LARGEST_AMOUNT}`);
     return value as number;
   }
 

@@ -17,6 +17,13 @@ const COLUMNS = {
   effort: 'text',
   max_steps: 'smallint',
   action_seconds: 'integer',
+  output_schema: 'jsonb',
+  stop_sequences: 'jsonb',
+  cache_ttl: 'text',
+  context_tokens: 'integer',
+  compaction: 'text',
+  fallback_model: 'text',
+  cost_per_day: 'numeric',
   retention_days: 'integer',
 };
 const NAMES = Object.keys(COLUMNS);

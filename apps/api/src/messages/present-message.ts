@@ -25,6 +25,10 @@ export function presentMessage(message: MessageRow): Schemas['Message'] {
       usage: {
         input_tokens: message.inputTokens ?? 0,
         output_tokens: message.outputTokens ?? 0,
+        ...(message.cacheReadTokens !== null && { cache_read_tokens: message.cacheReadTokens }),
+        ...(message.cacheWriteTokens !== null && { cache_write_tokens: message.cacheWriteTokens }),
+        ...(message.thinkingTokens !== null && { thinking_tokens: message.thinkingTokens }),
+        ...(message.cost !== null && { cost: Number(message.cost) }),
         ...(message.usageEstimated && { estimated: true as const }),
       },
     }),

@@ -28,11 +28,11 @@ export class Attempt {
   private readonly begunAt = performance.now();
   private readonly stopping = new AbortController();
 
-  /** @param userTag the job's user as the log writes it */
+  /** @param userTag the job's user as the log and the model's provider know it */
   constructor(
     readonly job: ClaimedJob,
     readonly permit: Permit,
-    userTag: string,
+    readonly userTag: string,
   ) {
     this.steps = [...job.steps];
     this.resultBytes = job.steps

@@ -1,14 +1,15 @@
 import { MOST_EMPTY_ANSWERS } from '#jobs/timings.js';
 import type { Reply } from '#jobs/transitions.js';
-import type { Answer } from '../model/answer.js';
+import type { Answered } from '../model/model.js';
 import { ModelFault, rejected } from '../model/model-fault.js';
 
 /**
  * The reply that a turn's last answer makes.
+ * @param windowFromSeq `seq` of the first message that its prompt had
  * @param steps how many steps were finished before
  * @throws ModelFault if it makes none
  */
-export function replyOf(answer: Answer, steps: number): Reply {
+export function replyOf({ answer, windowFromSeq }: Answered, steps: number): Reply {
   const { model, stopReason, stopDetails } = answer;
   const content = answer.text.toWellFormed();
   const lastText = answer.content.toWellFormed();
@@ -19,6 +20,7 @@ export function replyOf(answer: Answer, steps: number): Reply {
     model,
     stopReason: stopReason ?? '',
     stopDetails: null,
+    windowFromSeq,
     steps,
   };
   switch (stopReason) {

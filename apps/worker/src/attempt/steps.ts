@@ -31,7 +31,7 @@ export class Steps {
     if (!(await this.settleCalls(attempt))) return undefined;
     for (;;) {
       const answered = await this.call(attempt);
-      if (!goesOn(attempt, answered)) return replyOf(answered.answer, attempt.steps.length);
+      if (!goesOn(attempt, answered)) return replyOf(answered, attempt.steps.length);
       await this.commit(attempt, answered);
       if (!(await this.settleCalls(attempt))) return undefined;
     }
@@ -45,9 +45,7 @@ export class Steps {
   private call(attempt: Attempt): Promise<Answered> {
     const { job, call, draft, meter, signal, steps } = attempt;
     signal.throwIfAborted();
-    const { model, maxOutputTokens, thinking, effort, systemPrompt, tools, history } = job;
-    const mayCallTools = mayCall(attempt);
-    const request = { model, maxOutputTokens, thinking, effort, systemPrompt, tools, mayCallTools, history, steps };
+    const request = { ...job, user: attempt.userTag, mayCallTools: mayCall(attempt), steps };
     const onText = (text: string): void => {
       draft.add(text);
       this.publisher.touch(draft);

@@ -262,14 +262,36 @@ function count(value: unknown): number | undefined {
 
 /** The token counts that the model reports. Input includes tokens read from the prompt cache and written to it. */
 function reported(usage: Partial<Anthropic.Usage> | null | undefined): Reported {
-  const { input_tokens, cache_creation_input_tokens, cache_read_input_tokens, output_tokens } = usage ?? {};
-  const inputs = [input_tokens, cache_creation_input_tokens, cache_read_input_tokens]
-    .map(count)
-    .filter((tokens) => tokens !== undefined);
+  const { input_tokens, cache_creation_input_tokens, cache_creation, output_tokens_details } = usage ?? {};
+  const { server_tool_use } = usage ?? {};
+  const cacheRead = count(usage?.cache_read_input_tokens);
+  const written = count(cache_creation_input_tokens);
+  const forHour = count(cache_creation?.ephemeral_1h_input_tokens);
+  const inputs = [count(input_tokens), written, cacheRead].filter((tokens) => tokens !== undefined);
   return {
     input: inputs.length === 0 ? undefined : inputs.reduce((sum, tokens) => sum + tokens, 0),
-    output: count(output_tokens),
+    output: count(usage?.output_tokens),
+    cacheRead,
+    // A server may report only the sum.
+    cacheWrite5m: written === undefined ? undefined : Math.max(0, written - (forHour ?? 0)),
+    cacheWrite1h: written === undefined ? undefined : Math.min(written, forHour ?? 0),
+    thinking: count(output_tokens_details?.thinking_tokens),
+    serverTools: requests(server_tool_use),
   };
+}
+
+/** Most kinds of requests of the provider's tools that are counted, and the longest name of one. */
+const MOST_KINDS = 20;
+const LONGEST_KIND = 100;
+
+/** Numbers of requests of the provider's tools, without those that are 0; undefined: there were none. */
+function requests(used: unknown): Record<string, number> | undefined {
+  if (typeof used !== 'object' || used === null) return undefined;
+  const counts = Object.entries(used)
+    .map(([kind, value]) => [label(kind, LONGEST_KIND), count(value) ?? 0] as const)
+    .filter(([, value]) => value > 0)
+    .slice(0, MOST_KINDS);
+  return counts.length === 0 ? undefined : Object.fromEntries(counts);
 }
 
 /** Details of a refusal, each shortened to {@link LONGEST_DETAIL}; null: the model gave none in the documented shape. */

@@ -1,13 +1,17 @@
 import { estimateInput, estimateOutput } from '#jobs/estimates.js';
 import type { CallFigures } from '#jobs/ledger.js';
 
-/** Tokens as the model reports them; undefined: it reported none, or no valid number. */
-export interface Reported {
-  readonly input: number | undefined;
-  readonly output: number | undefined;
-}
+/** The counts of tokens that the model reports. Input includes what the cache has a part in, output the thoughts. */
+const COUNTS = ['input', 'output', 'cacheRead', 'cacheWrite5m', 'cacheWrite1h', 'thinking'] as const;
+type Count = (typeof COUNTS)[number];
 
-const NOTHING: Reported = { input: undefined, output: undefined };
+/** Tokens as the model reports them; undefined: it reported none, or no valid number. */
+export type Reported = { readonly [Name in Count]?: number | undefined } & {
+  /** Requests of the provider's tools, by their names. */
+  readonly serverTools?: Readonly<Record<string, number>> | undefined;
+};
+
+const NOTHING: Reported = {};
 
 /**
  * The figures of one step's call of the model, for the ledger. A prompt that is too long is sent again, shorter. The figures are the sum
@@ -18,7 +22,7 @@ export class Call {
   private firstTextMs: number | null = null;
   private begun: number | undefined;
   /** The sum over finished requests, and the figures of the current one. */
-  private before = { input: 0, output: 0, estimated: false };
+  private before = { input: 0, output: 0, reported: NOTHING, estimated: false };
   private reported = NOTHING;
   private state: 'unsent' | 'waiting' | 'refused' | 'answering' | 'counted' = 'unsent';
   private sentBytes = (): number => 0;
@@ -43,6 +47,7 @@ export class Call {
     this.before = {
       input: this.before.input + input,
       output: this.before.output + output,
+      reported: sum(this.before.reported, this.reported),
       estimated: this.before.estimated || estimated,
     };
     this.reported = NOTHING;
@@ -101,10 +106,16 @@ export class Call {
   /** The figures so far, without estimates. When the model reports more, a new object replaces this one. */
   get figuresSoFar(): CallFigures {
     const { input, output } = this.reported;
+    const { cacheRead, cacheWrite5m, cacheWrite1h, thinking, serverTools } = sum(this.before.reported, this.reported);
     this.latest ??= {
       messageId: this.messageId,
       inputTokens: plus(this.before.input, input),
       outputTokens: plus(this.before.output, output),
+      cacheReadTokens: cacheRead ?? null,
+      cacheWrite5mTokens: cacheWrite5m ?? null,
+      cacheWrite1hTokens: cacheWrite1h ?? null,
+      thinkingTokens: thinking ?? null,
+      serverTools: serverTools ?? null,
       estimated: this.before.estimated,
       firstTextMs: this.firstTextMs,
     };
@@ -137,14 +148,25 @@ export class Call {
     return { input, output: Math.max(output, seen), estimated: true };
   }
 
-  private report({ input, output }: Reported): void {
+  private report(tokens: Reported): void {
     this.latest = undefined;
-    this.reported = { input: most(this.reported.input, input), output: most(this.reported.output, output) };
+    this.reported = combined(this.reported, tokens, Math.max);
   }
 }
 
-function most(one: number | undefined, other: number | undefined): number | undefined {
-  return one === undefined ? other : Math.max(one, other ?? 0);
+const sum = (one: Reported, other: Reported): Reported => combined(one, other, (a, b) => a + b);
+
+/** Combines each figure of both; a figure that only one of them has stays as it is. */
+function combined(one: Reported, other: Reported, of: (a: number, b: number) => number): Reported {
+  if (one === NOTHING) return other;
+  const both = (a: number | undefined, b: number | undefined): number | undefined =>
+    a === undefined || b === undefined ? (a ?? b) : of(a, b);
+  const { serverTools: tools = {} } = one;
+  const more = Object.entries(other.serverTools ?? {}).map(([kind, count]) => [kind, both(tools[kind], count)]);
+  return {
+    ...(Object.fromEntries(COUNTS.map((count) => [count, both(one[count], other[count])])) as Record<Count, number>),
+    serverTools: one.serverTools === undefined ? other.serverTools : { ...tools, ...Object.fromEntries(more) },
+  };
 }
 
 /** The sum of both; null: neither is known. */

@@ -40,6 +40,8 @@ describe('the model', () => {
       const request = {
         model: 'm',
         maxOutputTokens: 1,
+        cacheTtl: '5m' as const,
+        user: 'user tag',
         systemPrompt: 's',
         history: [{ seq: 2, role: 'user' as const, content: 'x' }],
         steps: [],

@@ -1,6 +1,6 @@
 import type Anthropic from '@anthropic-ai/sdk';
 import { Injectable } from '@nestjs/common';
-import type { Effort, Thinking } from '#database/entities/assistant.entity.js';
+import type { CacheTtl, Effort, Thinking } from '#database/entities/assistant.entity.js';
 import type { Tool } from '#database/entities/tool.js';
 import type { HistoryRow } from '#jobs/history.js';
 import type { FinishedStep } from '#jobs/steps.js';
@@ -24,6 +24,12 @@ export interface ModelRequest {
   /** Null or left out: the request has no such field, and the model uses its default. */
   readonly thinking?: Thinking | null;
   readonly effort?: Effort | null;
+  /** JSON Schema of the answer. Null or left out: it is text. */
+  readonly outputSchema?: Readonly<Record<string, unknown>> | null;
+  readonly stopSequences?: readonly string[] | null;
+  readonly cacheTtl: CacheTtl;
+  /** The user, as the provider may know it: it shows nothing of the user's id. */
+  readonly user: string;
   readonly systemPrompt: string;
   readonly tools: readonly Tool[];
   /** The model may ask for tools. False: this is the turn's last step. */
@@ -108,7 +114,9 @@ export class Model {
       model: request.model,
       max_tokens: request.maxOutputTokens,
       ...(request.thinking && { thinking: { type: request.thinking } }),
-      ...(request.effort && { output_config: { effort: request.effort } }),
+      ...((request.effort || request.outputSchema) && { output_config: outputConfig(request) }),
+      ...(request.stopSequences && { stop_sequences: [...request.stopSequences] }),
+      metadata: { user_id: request.user },
       system: [{ type: 'text' as const, text: request.systemPrompt, cache_control: { type: 'ephemeral' as const } }],
       ...(tools.length > 0 && { tools: toModelTools(tools) }),
       ...(tools.length > 0 && !request.mayCallTools && { tool_choice: { type: 'none' as const } }),
@@ -168,6 +176,13 @@ async function read(
   }
   // After a cut stream, the SDK's iteration also ends without an error.
   if (!answer.isWhole) throw new Error('the stream ended before the message did');
+}
+
+function outputConfig({ effort, outputSchema }: ModelRequest): Anthropic.OutputConfig {
+  return {
+    ...(effort && { effort }),
+    ...(outputSchema && { format: { type: 'json_schema' as const, schema: outputSchema } }),
+  };
 }
 
 /** The fault for a model without room for output. If the first step had room, the turn is not to blame, so later prompts include it. */

@@ -9,6 +9,14 @@ export type Thinking = (typeof THINKING)[number];
 export const EFFORTS = ['low', 'medium', 'high', 'xhigh', 'max'] as const;
 export type Effort = (typeof EFFORTS)[number];
 
+/** How long the provider's cache keeps the prompts of a chat. */
+export const CACHE_TTLS = ['5m', '1h'] as const;
+export type CacheTtl = (typeof CACHE_TTLS)[number];
+
+/** What becomes of the oldest messages of a long chat: prompts leave them out, or have a summary in their place. */
+export const COMPACTIONS = ['truncate', 'summary'] as const;
+export type Compaction = (typeof COMPACTIONS)[number];
+
 /** An assistant as `ASSISTANTS_FILE` defines it. The API loads the file into this table at start. */
 @Entity('assistants')
 export class Assistant {
@@ -42,6 +50,32 @@ export class Assistant {
   /** Null: the model's own default. */
   @Column('text', { nullable: true })
   effort: Effort | null;
+
+  /** JSON Schema of the replies, which are JSON then; null: they are text. */
+  @Column('jsonb', { name: 'output_schema', nullable: true })
+  outputSchema: Readonly<Record<string, unknown>> | null;
+
+  /** Texts at which the model ends its reply; null: none. */
+  @Column('jsonb', { name: 'stop_sequences', nullable: true })
+  stopSequences: readonly string[] | null;
+
+  @Column('text', { name: 'cache_ttl' })
+  cacheTtl: CacheTtl;
+
+  /** Most tokens of a prompt, as the model counts: above four fifths of it, the next prompt begins later in the chat. */
+  @Column('integer', { name: 'context_tokens' })
+  contextTokens: number;
+
+  @Column('text')
+  compaction: Compaction;
+
+  /** The model that answers when `model` is overloaded or retired; null: none. */
+  @Column('text', { name: 'fallback_model', nullable: true })
+  fallbackModel: string | null;
+
+  /** What the replies of a day (UTC) may cost, as a decimal number in the currency of the prices; null: there is no bound. */
+  @Column('numeric', { name: 'cost_per_day', nullable: true })
+  costPerDay: string | null;
 
   /** Never leaves the service, as the system prompt. */
   @Column('jsonb')

@@ -57,6 +57,14 @@ export class Chat {
   @Column({ type: 'timestamptz', name: 'idle_since', precision: 3, ...OF_STATEMENTS })
   idleSince?: Date;
 
+  /** `seq` of the first message that prompts have; null: they have all. It moves when a prompt would be too long. */
+  @Column({ type: 'integer', name: 'window_from_seq', nullable: true, ...OF_STATEMENTS })
+  windowFromSeq?: number | null;
+
+  /** Tokens of the last reply and its prompt, as the model counted them; null: not known. */
+  @Column({ type: 'integer', name: 'context_tokens', nullable: true, ...OF_STATEMENTS })
+  contextTokens?: number | null;
+
   /** The job of the turn in flight. It is no column: the statement that reads the chat finds it in the index of unfinished jobs. */
   @VirtualColumn({ type: 'uuid', query: unfinishedJob })
   unfinishedJobId: string | null;

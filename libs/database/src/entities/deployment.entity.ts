@@ -10,4 +10,8 @@ export class Deployment {
   /** The key that makes users' tags in the log (see `UserTags`). It is random, made with the table. */
   @Column('bytea', { name: 'log_key' })
   logKey: Buffer;
+
+  /** The currency of all recorded costs; null: none is recorded yet. */
+  @Column('text', { nullable: true })
+  currency: string | null;
 }

@@ -69,6 +69,21 @@ export class Message {
   @Column('integer', { name: 'output_tokens', nullable: true })
   outputTokens: number | null;
 
+  /** Parts of the input: read from the provider's cache, and written to it; null: not reported. */
+  @Column('integer', { name: 'cache_read_tokens', nullable: true })
+  cacheReadTokens: number | null;
+
+  @Column('integer', { name: 'cache_write_tokens', nullable: true })
+  cacheWriteTokens: number | null;
+
+  /** The part of the output that the model thought; null: not reported. */
+  @Column('integer', { name: 'thinking_tokens', nullable: true })
+  thinkingTokens: number | null;
+
+  /** What the reply cost, as a decimal number in the currency of the prices; null: its model has no price. */
+  @Column('numeric', { nullable: true })
+  cost: string | null;
+
   /** The tokens are estimates: the model never reported them. */
   @Column('boolean', { name: 'usage_estimated' })
   usageEstimated: boolean;

@@ -6,6 +6,9 @@ import { Column, Entity, PrimaryColumn } from 'typeorm';
  */
 export type CallOutcome = 'running' | 'completed' | 'failed' | 'canceled' | 'handed_back' | 'lost';
 
+/** What a call is for: a turn's reply, or a summary of what its prompt leaves out. */
+export type CallPurpose = 'reply' | 'summary';
+
 /** A call of the model: an entry of the ledger, opened before the call and ended with it. */
 @Entity('model_calls')
 export class ModelCall {
@@ -17,7 +20,7 @@ export class ModelCall {
   @PrimaryColumn('integer')
   attempt: number;
 
-  /** The step of the turn that it was for, from 1. */
+  /** The step of the turn that it was for, from 1; 0: a summary before the first step. */
   @PrimaryColumn('smallint')
   step: number;
 
@@ -34,6 +37,9 @@ export class ModelCall {
   model: string;
 
   @Column('text')
+  purpose: CallPurpose;
+
+  @Column('text')
   outcome: CallOutcome;
 
   /** Why it failed, as a code of a job's error. */
@@ -48,9 +54,31 @@ export class ModelCall {
   @Column('integer', { name: 'input_tokens', nullable: true })
   inputTokens: number | null;
 
+  /** Parts of the input: read from the provider's cache, and written to it for five minutes or an hour; null: not reported. */
+  @Column('integer', { name: 'cache_read_tokens', nullable: true })
+  cacheReadTokens: number | null;
+
+  @Column('integer', { name: 'cache_write_5m_tokens', nullable: true })
+  cacheWrite5mTokens: number | null;
+
+  @Column('integer', { name: 'cache_write_1h_tokens', nullable: true })
+  cacheWrite1hTokens: number | null;
+
   /** Output as last reported. The model reports all of it only at the end. */
   @Column('integer', { name: 'output_tokens', nullable: true })
   outputTokens: number | null;
+
+  /** The part of the output that the model thought; null: not reported. */
+  @Column('integer', { name: 'thinking_tokens', nullable: true })
+  thinkingTokens: number | null;
+
+  /** Requests of the provider's tools, by their names in the model's usage (`web_search_requests`); null: none. */
+  @Column('jsonb', { name: 'server_tools', nullable: true })
+  serverTools: Readonly<Record<string, number>> | null;
+
+  /** What it cost, as a decimal number in the currency of the prices; null: it runs, or its model has no price. A trigger writes it. */
+  @Column({ type: 'numeric', nullable: true, insert: false, update: false })
+  cost: string | null;
 
   /** Some of the tokens are estimates: the call was canceled, lost or broken, or its figures were never reported. */
   @Column('boolean')

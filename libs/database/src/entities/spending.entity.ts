@@ -1,0 +1,19 @@
+import { Column, Entity, PrimaryColumn } from 'typeorm';
+
+/** What an assistant's calls that began on a day cost. A trigger of the ledger writes it. The sum over its rows counts. */
+@Entity('spending')
+export class Spending {
+  /** In UTC. */
+  @PrimaryColumn('date')
+  day: string;
+
+  @PrimaryColumn('text', { name: 'assistant_slug' })
+  assistantSlug: string;
+
+  /** The session of PostgreSQL that wrote the row. */
+  @PrimaryColumn('integer')
+  session: number;
+
+  @Column('numeric')
+  cost: string;
+}
