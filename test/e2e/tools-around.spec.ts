@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import pg from 'pg';
 import { Client } from '../support/client.js';
 import { collect, openStream, type StreamEvent, textOf } from '../support/events.js';
 import { type Stack, startStack, tokenFor } from '../support/stack.js';
@@ -97,6 +98,26 @@ describe('around a turn with tools', () => {
     expect(body.status).toBe('requires_action');
     expect(headers.get('retry-after')).toBe('1');
     await user.patch(`/api/v1/jobs/${job.id}`, { status: 'canceled' });
+  });
+
+  it('a job waits from the moment at which anybody can know of its call, if nothing else is left to run', async () => {
+    const user = stack.as('nia');
+    const announced: string[] = [];
+    const listener = new pg.Client(stack.databaseUrl);
+    await listener.connect();
+    listener.on('notification', ({ payload = '' }) => announced.push(payload));
+    await listener.query('LISTEN rejoinder_jobs');
+    const { body } = await user.turn((await user.chat()).id, 'use refund_order and pick_date');
+    expect(body).toMatchObject({ status: 'requires_action', required_action: { tool_calls: [{}, {}] } });
+    await until(async () => announced.includes(`${body.id} requires_action`), 'the notice').finally(() =>
+      listener.end(),
+    );
+    // Each notice makes readers look. One between the calls and the wait would show calls that await, of a job that does not.
+    expect(announced.filter((notice) => notice.startsWith(body.id))).toEqual([
+      `${body.id} running`,
+      `${body.id} requires_action`,
+    ]);
+    await user.patch(`/api/v1/jobs/${body.id}`, { status: 'canceled' });
   });
 
   it('a tool of the front-end that wants an approval, too, awaits the result after it', async () => {

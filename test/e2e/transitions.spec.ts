@@ -6,6 +6,7 @@ import { acceptTurn } from '#jobs/accept.js';
 import { endOrphans, NO_FIGURES, settleCall } from '#jobs/ledger.js';
 import { claim, type ClaimedJob, claimProbe, type Probing } from '#jobs/claim.js';
 import { extend, type Extended } from '#jobs/extend.js';
+import { decide } from '#jobs/decisions.js';
 import { commitStep } from '#jobs/steps.js';
 import { Definitions } from '#jobs/definitions.js';
 import { NO_LIMITS, reachedLimit } from '#limits/user-limits.js';
@@ -171,6 +172,7 @@ describe('the transitions of a job', () => {
     windowFromSeq: 1,
     sources: null,
     calls: [],
+    seconds: undefined,
   };
   const entries = (jobId: string): Promise<unknown> =>
     source.query('SELECT attempt, step, outcome FROM model_calls WHERE job_id = $1 ORDER BY attempt, step', [jobId]);
@@ -204,6 +206,45 @@ describe('the transitions of a job', () => {
     await expire(jobId);
     expect(await claimed(jobId)).toMatchObject({ attempt: 2, steps: [{ text: 'So far', stopReason: 'pause_turn' }] });
     expect(await commitStep(source.manager, jobId, 1, { ...STEP, step: 1 }, FIGURES)).toBe(false);
+  });
+
+  it('commit a step that only a person can go on with, and the wait, once and together', async () => {
+    const { jobId, userId } = await accepted();
+    await claimed(jobId);
+    const call = {
+      id: newId(),
+      providerId: 'toolu_1',
+      name: 'refund',
+      input: {},
+      result: null,
+      isError: false,
+    } as const;
+    const step = {
+      ...STEP,
+      stopReason: 'tool_use',
+      calls: [{ ...call, status: 'awaiting_approval' as const }],
+      seconds: 60,
+    };
+    expect(await commitStep(source.manager, jobId, 1, step, FIGURES)).toBe(true);
+    const waiting = await row(jobId);
+    expect(waiting).toMatchObject({
+      status: 'requires_action',
+      step: 1,
+      lease_until: null,
+      draft: 'So far',
+      kept: 'So far',
+    });
+    expect(waiting.action_expires_at.getTime() - waiting.action_since.getTime()).toBe(60_000);
+    // The answer got lost, and the worker commits once more.
+    expect(await commitStep(source.manager, jobId, 1, step, FIGURES)).toBe(true);
+    expect(await row(jobId)).toEqual(waiting);
+    expect(await entries(jobId)).toEqual([{ attempt: 1, step: 1, outcome: 'completed' }]);
+    const said = { decision: 'approve' } as const;
+    const checked = async (): Promise<{ awaitsResult: boolean }> => ({ awaitsResult: false });
+    const decision = { jobId, callId: call.id, userId, by: userId, said };
+    expect(await decide(source.manager, decision, checked)).toMatchObject({ refused: false, dueAttempt: 2 });
+    expect(await commitStep(source.manager, jobId, 1, step, FIGURES)).toBe(false);
+    expect(await claimed(jobId)).toMatchObject({ attempt: 2, steps: [{ calls: [{ id: call.id, status: 'queued' }] }] });
   });
 
   it('cancel a turn whose step is committed at that moment with all that the step has left', async () => {

@@ -50,6 +50,10 @@ export function isAtRest(status: JobStatus): boolean {
   return isFinal(status) || status === 'requires_action';
 }
 
+/** SQL, for a SET list: a running job waits for a person, for at most `:seconds`. */
+export const WAITS_FOR_PERSON = `status = 'requires_action', lease_until = NULL, action_since = clock_timestamp(),
+           action_expires_at = clock_timestamp() + make_interval(secs => :seconds)`;
+
 /** SQL: announces the state of each job in this CTE. PostgreSQL sends the notices with the commit. */
 export const announce = (cte: string): string =>
   `SELECT ${cte}.id, pg_notify('${JOB_CHANNEL}', ${cte}.id || ' ' || ${cte}.status) FROM ${cte}`;

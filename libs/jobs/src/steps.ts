@@ -2,7 +2,7 @@ import type { EntityManager } from 'typeorm';
 import type { ToolCallStatus } from '#database/entities/tool-call.entity.js';
 import { type Statement, statement } from '#database/statement.js';
 import { type CallFigures, endCalls, figureValues } from './ledger.js';
-import { JOB_CHANNEL } from './states.js';
+import { JOB_CHANNEL, WAITS_FOR_PERSON } from './states.js';
 import { LEASE_SECONDS, MAX_ATTEMPTS } from './timings.js';
 
 /*
@@ -79,30 +79,41 @@ const CALLS = `
   ), notice AS (
     SELECT count(pg_notify('${JOB_CHANNEL}', job.id || ' ' || job.status)) FROM job`;
 
-/** The statement locks the row first: PostgreSQL may carry out an earlier commit, whose answer was lost, only now, while this one waits. */
-const commit = (calls = '', also = ''): Statement =>
+/** SQL, for a SET list: the attempt goes on. */
+const GOES_ON = `lease_until = now() + make_interval(secs => ${LEASE_SECONDS})`;
+
+/** SQL: a CTE that opens the entry of the next call. */
+const NEXT_CALL = `
+  ), begun AS (
+    INSERT INTO model_calls (job_id, attempt, step, model, user_id, assistant_slug)
+    SELECT job.id, job.attempts, job.step + 1, call.model, call.user_id, call.assistant_slug FROM job, call`;
+
+/**
+ * The statement locks the row first: PostgreSQL may carry out an earlier commit, whose answer was lost, only now, while this one waits.
+ * Such a commit may have made the job wait for a person.
+ */
+const commit = (then = GOES_ON, more = NEXT_CALL, also = ''): Statement =>
   statement(`
   WITH held AS (
     SELECT id, step FROM jobs
-     WHERE id = :jobId AND status = 'running' AND attempts = :attempt AND step IN (:step, :step + 1) FOR NO KEY UPDATE
+     WHERE id = :jobId AND attempts = :attempt
+       AND (status = 'running' AND step IN (:step, :step + 1) OR status = 'requires_action' AND step = :step + 1) FOR NO KEY UPDATE
   ), job AS (
     UPDATE jobs SET step = jobs.step + 1, attempts_left = ${MAX_ATTEMPTS}, free_attempts = 0, draft = :draft, kept = :draft,
-           window_from_seq = coalesce(window_from_seq, :windowFromSeq), lease_until = now() + make_interval(secs => ${LEASE_SECONDS})
+           window_from_seq = coalesce(window_from_seq, :windowFromSeq), ${then}
       FROM held WHERE jobs.id = held.id AND held.step = :step
     RETURNING jobs.id, jobs.attempts, jobs.step, jobs.status
   ), call AS (${endCalls('job', { outcome: `'completed'` })}
   ), step AS (
     INSERT INTO steps (job_id, step, attempt, content, stop_reason, text, sources, ends_at)
-    SELECT job.id, job.step, job.attempts, :content::json, :stopReason, :text, :sources::jsonb, :endsAt FROM job
-  ), begun AS (
-    INSERT INTO model_calls (job_id, attempt, step, model, user_id, assistant_slug)
-    SELECT job.id, job.attempts, job.step + 1, call.model, call.user_id, call.assistant_slug FROM job, call${calls}
+    SELECT job.id, job.step, job.attempts, :content::json, :stopReason, :text, :sources::jsonb, :endsAt FROM job${more}
   )
   SELECT FROM held${also}`);
 
 const COMMIT = commit();
 // A CTE that only selects runs only if it is read.
-const COMMIT_WITH_CALLS = commit(CALLS, ', notice');
+const COMMIT_WITH_CALLS = commit(GOES_ON, NEXT_CALL + CALLS, ', notice');
+const COMMIT_AND_WAIT = commit(WAITS_FOR_PERSON, CALLS, ', notice');
 
 /** A tool call of a step to commit. `status` is the call's first state; a call with a result has ended already. */
 export type NewToolCall = Omit<StepCall, 'attempt'>;
@@ -121,11 +132,16 @@ export interface NewStep {
   /** `seq` of the first message that was sent. */
   readonly windowFromSeq: number;
   readonly calls: readonly NewToolCall[];
+  /** How long the job now waits for a person, in seconds; undefined: the attempt goes on. */
+  readonly seconds: number | undefined;
 }
 
 /**
  * Commits a step of an attempt: its blocks, its text, its tool calls and its call's entry, and opens the entry of the next call. The job gets all its
  * attempts back. If a worker commits the same step twice after a lost answer, the step is committed once.
+ *
+ * If only persons can go on, the same statement ends the attempt: the job is `requires_action`, and no call of the model follows. In a
+ * statement of its own, that would come after the calls, and a reader who learned of them would see a running job that awaits nothing.
  * @returns false: the job is another attempt's, and nothing was written
  */
 export async function commitStep(
@@ -135,8 +151,9 @@ export async function commitStep(
   step: NewStep,
   figures: CallFigures,
 ): Promise<boolean> {
-  const { calls } = step;
-  const held = await (calls.length === 0 ? COMMIT : COMMIT_WITH_CALLS).rows(manager, {
+  const { calls, seconds } = step;
+  const text = seconds !== undefined ? COMMIT_AND_WAIT : calls.length > 0 ? COMMIT_WITH_CALLS : COMMIT;
+  const held = await text.rows(manager, {
     ...step,
     jobId,
     attempt,

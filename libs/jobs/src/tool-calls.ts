@@ -1,7 +1,7 @@
 import type { EntityManager } from 'typeorm';
 import type { ToolCall } from '#database/entities/tool-call.entity.js';
 import { statement } from '#database/statement.js';
-import { announce, runs } from './states.js';
+import { announce, runs, WAITS_FOR_PERSON } from './states.js';
 import type { StepCall } from './steps.js';
 
 /*
@@ -72,9 +72,7 @@ const CALLS_NOW = statement(`
 
 const WAIT = statement(`
   WITH job AS (
-    UPDATE jobs SET status = 'requires_action', lease_until = NULL, draft = kept, action_since = clock_timestamp(),
-           action_expires_at = clock_timestamp() + make_interval(secs => :seconds)
-     WHERE id = :jobId
+    UPDATE jobs SET ${WAITS_FOR_PERSON}, draft = kept WHERE id = :jobId
     RETURNING id, status, attempts
   ), call AS (
     DELETE FROM model_calls c USING job WHERE c.job_id = job.id AND c.attempt = job.attempts AND c.outcome = 'running'
@@ -92,9 +90,16 @@ export function awaitsPerson({ status }: Pick<StepCall, 'status'>): boolean {
   return status === 'awaiting_approval' || status === 'awaiting_result';
 }
 
+/** Whether nothing of a step is left to do but what a person has to do. */
+export function onlyAwaitPersons(calls: readonly Pick<StepCall, 'status' | 'result'>[]): boolean {
+  const open = calls.filter(({ result }) => result === null);
+  return open.length > 0 && open.every(awaitsPerson);
+}
+
 /**
  * Ends the attempt if a call of its last step waits for a person and no other call can go on: the job is `requires_action` then, and holds
- * no slot and no lease. The ledger's entry for the next call of the model goes, since no call was made.
+ * no slot and no lease. The ledger's entry for the next call of the model goes, since no call was made. (If that is so when the step is
+ * committed, the commit itself does it.)
  *
  * A decision may come at the same moment. It locks the job's row, too, so this sees it, or it sees the waiting job.
  *
@@ -112,8 +117,7 @@ export function waitForPerson(
     const held = await LOCK.rows(inside, { jobId, attempt });
     if (held.length === 0) return undefined;
     const calls = await CALLS_NOW.rows<StepCall>(inside, { jobId, step });
-    const open = calls.filter(({ result }) => result === null);
-    const waits = open.length > 0 && open.every(awaitsPerson);
+    const waits = onlyAwaitPersons(calls);
     if (waits) await WAIT.rows(inside, { jobId, seconds });
     return { calls, waits };
   });

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
 import { commitStep, type NewToolCall } from '#jobs/steps.js';
 import { MOST_CONTINUATIONS } from '#jobs/timings.js';
+import { onlyAwaitPersons } from '#jobs/tool-calls.js';
 import type { Reply } from '#jobs/transitions.js';
 import { type Answered, Model } from '../model/model.js';
 import { ModelFault } from '../model/model-fault.js';
@@ -32,8 +33,8 @@ export class Steps {
     for (;;) {
       const answered = await this.call(attempt);
       if (!goesOn(attempt, answered)) return replyOf(answered, attempt.steps.length);
-      await this.commit(attempt, answered);
-      if (!(await this.settleCalls(attempt))) return undefined;
+      const waits = await this.commit(attempt, answered);
+      if (waits || !(await this.settleCalls(attempt))) return undefined;
     }
   }
 
@@ -53,7 +54,8 @@ export class Steps {
     return meter.during(() => this.model.answer(request, call, signal, onText), call);
   }
 
-  private async commit(attempt: Attempt, { answer, windowFromSeq }: Answered): Promise<void> {
+  /** @returns whether the job waits for a person now */
+  private async commit(attempt: Attempt, { answer, windowFromSeq }: Answered): Promise<boolean> {
     const { job, call, draft, meter, steps } = attempt;
     const calls = await callsOf(attempt, answer);
     const figures = call.figures();
@@ -61,12 +63,14 @@ export class Steps {
     const step = { content: answer.blocks, stopReason, text: answer.content.toWellFormed() };
     const text = draft.endStep();
     const { sources } = answer;
+    const waits = onlyAwaitPersons(calls);
+    const seconds = waits ? job.actionSeconds : undefined;
     const isOurs = await written(() =>
       commitStep(
         this.manager,
         job.id,
         job.attempt,
-        { ...step, calls, sources, step: steps.length, draft: text, windowFromSeq },
+        { ...step, calls, sources, step: steps.length, draft: text, windowFromSeq, seconds },
         figures,
       ),
     );
@@ -77,6 +81,7 @@ export class Steps {
     meter.callEnded('completed', figures);
     const begun = calls.map((each) => ({ ...each, attempt: null }));
     attempt.finishStep({ ...step, calls: begun.length === 0 ? null : begun });
+    return waits;
   }
 }
 
