@@ -22,6 +22,16 @@ const THOUGHT_TOKENS: Record<Effort, number> = { low: 8, medium: 16, high: 32, x
 const THOUGHT_MS = 150;
 const THOUGHT = 'The user asks something. I am a stand-in, so I say so, and what a real model would do here.';
 
+/** Words that make the stand-in think at length, if it thinks, and how it does. */
+const AT_LENGTH = /\bthink about it\b/iu;
+const LONG_THOUGHT = [
+  'The user wants me to think about it. So I take my time, and do not answer with the first thing that comes to mind.',
+  'What is asked? I read the message again, word by word. A model would now recall what it knows about the subject, and set aside what does not matter.',
+  'There may be several answers. I compare two of them: the short one is easy to read, the long one leaves fewer questions open.',
+  'Is there something that I overlook? I check the instructions once more, and what was said before in this chat.',
+  'I am a stand-in, so in the end I say so. That takes one sentence, and I am sure of it.',
+].join('\n\n');
+
 /**
  * Plans the text: the script's whole text, or the stand-in's own within `max_tokens`. A script without text gets one line and no thoughts,
  * so that the answer takes as long as the test expects.
@@ -87,20 +97,22 @@ function unscripted(
 }
 
 function thoughtBefore(request: MessagesRequest, { model, turns }: Checked, silentMs: number): ScriptBlock[] {
-  const { thinking, output_config: config, tool_choice: choice } = request;
+  const { thinking, output_config: config, tool_choice: choice, lastUserText } = request;
   const goesOn = turns.at(-1)?.blocks.some(({ block }) => block.type === 'tool_result') === true;
   // Models do not think when they are forced to call a tool.
   const forced = isObject(choice) && (choice['type'] === 'any' || choice['type'] === 'tool');
   if (forced || !thinks(thinking, model, goesOn)) return [];
   const asked = isObject(config) ? (config['effort'] as Effort | null | undefined) : undefined;
   const display = isObject(thinking) && thinking['display'] === 'summarized' ? 'summarized' : 'omitted';
+  const isLong = AT_LENGTH.test(lastUserText);
   return [
     {
       type: 'thinking',
-      thinking: THOUGHT,
+      thinking: isLong ? LONG_THOUGHT : THOUGHT,
       display,
-      tokens: THOUGHT_TOKENS[asked ?? model.usualEffort],
-      silent_ms: silentMs,
+      tokens: THOUGHT_TOKENS[asked ?? model.usualEffort] * (isLong ? 10 : 1),
+      // Visible thoughts take their time piece by piece.
+      silent_ms: display === 'summarized' ? 0 : silentMs * (isLong ? 10 : 1),
       ping_every_ms: 0,
     },
   ];

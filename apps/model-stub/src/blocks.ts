@@ -16,6 +16,8 @@ export type Block =
       readonly type: 'thinking';
       readonly thinking: string;
       readonly display: 'omitted' | 'summarized';
+      /** The silence before each of its pieces, if it is not that of the text. */
+      readonly pieceDelayMs: number | undefined;
       readonly signature: string;
       readonly tokens: number;
       readonly silentMs: number;
@@ -77,6 +79,7 @@ export function scriptedBlocks(blocks: readonly ScriptBlock[], signer: Signer): 
           type: 'thinking',
           thinking,
           display,
+          pieceDelayMs: block.piece_delay_ms,
           signature: signer.sign(display === 'summarized' ? thinking : ''),
           tokens,
           silentMs: block.silent_ms ?? 0,

@@ -26,6 +26,8 @@ export interface ScriptThinking {
   readonly thinking?: string;
   /** `omitted` (the default): no text and one `signature_delta`. `summarized`: `thinking_delta`s as well. */
   readonly display?: 'omitted' | 'summarized';
+  /** The silence before each `thinking_delta`; left out: as before a piece of text. */
+  readonly piece_delay_ms?: number;
   /** Only pings are sent for this long. */
   readonly silent_ms?: number;
   /** The time between these pings; 0: none; left out: a second. */
@@ -88,6 +90,7 @@ const FIELDS: Record<ScriptBlock['type'], Record<string, Check>> = {
   thinking: {
     thinking: isString,
     display: (value) => value === 'omitted' || value === 'summarized',
+    piece_delay_ms: isCount,
     silent_ms: isCount,
     ping_every_ms: isCount,
     tokens: isCount,

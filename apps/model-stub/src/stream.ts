@@ -111,7 +111,11 @@ class MessageStream {
       case 'thinking':
         await this.think(block);
         if (block.display === 'summarized') {
-          for (const thinking of inPieces(block.thinking)) delta({ type: 'thinking_delta', thinking });
+          for (const thinking of inPieces(block.thinking)) {
+            const { pieceDelayMs = this.plan.pieceDelayMs } = block;
+            if (pieceDelayMs > 0) await this.wait(pieceDelayMs);
+            delta({ type: 'thinking_delta', thinking });
+          }
         }
         delta({ type: 'signature_delta', signature: block.signature });
         break;
