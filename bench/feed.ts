@@ -68,7 +68,7 @@ function ourPostgres(store: QueueStore): Candidate {
       await notifications.start({ query: () => Promise.reject(new Error('There is no pool.')) });
       return {
         follow: async (jobId, onText, onLoss) => {
-          feed.subscribe(jobId, (piece) => piece && onText(piece.text));
+          feed.subscribe(jobId, (piece) => piece && onText(textOf(piece)));
           jobs.subscribe(jobId, () => onLoss());
         },
         publish: async (pieces) => all(pieces.length, await feed.publish(pieces)),
@@ -86,11 +86,11 @@ function ourRedis(redisUrl: string): Candidate {
       const redis = new RedisChannels(redisUrl, `bench-${side}`);
       const feed = new RedisReplyFeed(redis, side);
       feed.start();
-      while (!(await feed.publish([{ jobId: 'none', attempt: 0, offset: 0, text: '' }]))) await sleep(10);
+      while (!(await feed.publish([{ jobId: 'none', attempt: 0, kind: 'text', offset: 0, text: '' }]))) await sleep(10);
       return {
         follow: async (jobId, onText, onLoss) => {
-          feed.subscribe(jobId, (piece) => (piece === undefined ? onLoss() : onText(piece.text)));
-          while (!(await feed.ask(jobId, 0, 0))) await sleep(10);
+          feed.subscribe(jobId, (piece) => (piece === undefined ? onLoss() : onText(textOf(piece))));
+          while (!(await feed.ask(jobId, { attempt: 0, text: 0, reasoning: 0, source: 0 }))) await sleep(10);
         },
         publish: async (pieces) => all(pieces.length, await feed.publish(pieces)),
         close: async () => redis.onApplicationShutdown(),
@@ -123,10 +123,10 @@ function relay(store: QueueStore, bundled: boolean): Candidate {
         follow: async (jobId, onText, onLoss) => {
           if (subscribers.size === 0) relay.on('recovered', onLoss);
           subscribers.set(jobId, onText);
-          if (!bundled) return relay.subscribe<Piece>(`pieces.${jobId}`, ({ data }) => onText(data.text));
+          if (!bundled) return relay.subscribe<Piece>(`pieces.${jobId}`, ({ data }) => onText(textOf(data)));
           if (subscribers.size > 1) return;
           return relay.subscribe<Piece[]>('pieces', ({ data }) => {
-            for (const { jobId, text } of data) subscribers.get(jobId)?.(text);
+            for (const piece of data) subscribers.get(piece.jobId)?.(textOf(piece));
           });
         },
         publish: async (pieces) =>
@@ -138,6 +138,9 @@ function relay(store: QueueStore, bundled: boolean): Candidate {
     },
   };
 }
+
+/** The text of a piece; these benches send no other pieces. */
+const textOf = (piece: Piece): string => (piece.kind === 'text' ? piece.text : '');
 
 async function measure(candidate: Candidate, connections: Connections): Promise<Record<string, string | number>> {
   const jobs = Array.from({ length: ATTEMPTS }, (_, n) => `job-${n}`);
@@ -160,7 +163,9 @@ async function measure(candidate: Candidate, connections: Connections): Promise<
 
   const publish = async (): Promise<number> => {
     const text = `${performance.now()}${TEXT}`;
-    const sent = await writer.publish(jobs.map((jobId) => ({ jobId, attempt: 1, offset: 0, text })));
+    const sent = await writer.publish(
+      jobs.map((jobId) => ({ jobId, attempt: 1, kind: 'text' as const, offset: 0, text })),
+    );
     return sent.filter(Boolean).length;
   };
   const paced = async (ms: number): Promise<{ tried: number; sent: number }> => {

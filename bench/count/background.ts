@@ -17,13 +17,13 @@ const STATEMENTS: readonly RegExp[] = [
   /^SELECT count\(\*\)::int AS unfinished FROM \(SELECT FROM jobs/, // the depth of the queue
   /\bUPDATE jobs(?: AS)?(?: \w)? SET lease_until = now\(\) \+/, // heartbeats
   /\bUPDATE jobs(?: AS)?(?: \w)? SET draft/, // drafts
-  /^SELECT slug, model, max_output_tokens AS "maxOutputTokens", thinking, effort FROM assistants\b/, // the check of the models
+  /^SELECT slug, model, max_output_tokens AS "maxOutputTokens", thinking, effort, show_reasoning AS "showReasoning" FROM assistants\b/, // the check of the models
   // The reconciler, in the order of its statements.
   /^SELECT (?:id )?FROM jobs WHERE status = '(?:queued|running)' AND (?:available_at|lease_until) < now\(\)/,
   /^WITH (?:expired|spent|undecided|orphan|due) AS/,
   /\bFROM receipts\b/,
   /\bFROM chats WHERE user_id IS NULL\b/,
-  /^DELETE FROM (?:callers|idempotency_keys|steps)\b/,
+  /^DELETE FROM (?:callers|draft_parts|idempotency_keys|steps)\b/,
   /^DELETE FROM model_holds WHERE NOT \(/, // those of dead workers; a circuit that closes deletes one `WHERE scope =`, and that counts
   // BullMQ's timers.
   /^-- Two-phase stalled-job recovery/,

@@ -58,8 +58,8 @@ async function end(manager: EntityManager, job: ClaimedJob | undefined): Promise
     stopDetails: null,
     steps: 0,
     lastText: '',
-    sources: null,
     windowFromSeq: null,
+    otherParts: null,
     leftOut: false,
   } as const;
   const reply = { content: 'Now this.', model: 'm', ...ended };

@@ -40,6 +40,7 @@ CREATE TABLE assistants (
   tools jsonb NOT NULL DEFAULT '[]'::jsonb,
   max_steps smallint NOT NULL DEFAULT 16,
   action_seconds integer NOT NULL DEFAULT 86400,
+  show_reasoning boolean NOT NULL DEFAULT false,
   output_schema jsonb,
   stop_sequences jsonb,
   cache_ttl text NOT NULL DEFAULT '5m'::text,
@@ -115,6 +116,17 @@ CREATE TABLE dispatch (
   changed_by text,
   CONSTRAINT dispatch_pkey PRIMARY KEY (one),
   CONSTRAINT dispatch_one_check CHECK (one)
+);
+
+CREATE TABLE draft_parts (
+  job_id uuid NOT NULL,
+  attempt integer NOT NULL,
+  step smallint NOT NULL,
+  parts jsonb NOT NULL,
+  CONSTRAINT draft_parts_pkey PRIMARY KEY (job_id),
+  CONSTRAINT draft_parts_attempt_check CHECK ((attempt >= 1)),
+  CONSTRAINT draft_parts_step_check CHECK ((step >= 1)),
+  CONSTRAINT draft_parts_job_id_fkey FOREIGN KEY (job_id) REFERENCES jobs(id) ON DELETE CASCADE
 );
 
 CREATE TABLE idempotency_keys (
@@ -434,6 +446,7 @@ AS $function$
               coalesce(used.guessed, false), chat.last_message_at;
      END IF;
      DELETE FROM steps s WHERE s.job_id = of_job;
+     DELETE FROM draft_parts d WHERE d.job_id = of_job;
    END $function$;
 
 CREATE OR REPLACE FUNCTION new_id()
@@ -513,18 +526,21 @@ CREATE OR REPLACE FUNCTION reply_parts(of_job uuid, last_step integer, last_text
  LANGUAGE sql
  STABLE
 AS $function$
-     SELECT CASE WHEN bool_or(kind > 1) THEN jsonb_agg(part ORDER BY step, kind, n) END FROM (
-       SELECT s.step, 1 AS kind, 0 AS n, jsonb_build_object('type', 'text', 'text', s.text) AS part FROM steps s
+     SELECT CASE WHEN bool_or(kind <> 2) AND bool_or(kind = 4 OR kind = 2 AND part ->> 'text' ~ '[^[:space:]]')
+                 THEN jsonb_agg(part ORDER BY step, kind, n) END FROM (
+       SELECT s.step, 2 AS kind, 0 AS n, jsonb_build_object('type', 'text', 'text', s.text) AS part FROM steps s
         WHERE s.job_id = of_job AND s.text <> ''
        UNION ALL
-       SELECT s.step, 2, source.n::int, source.part FROM steps s, jsonb_array_elements(s.sources) WITH ORDINALITY AS source (part, n)
+       SELECT s.step, CASE other.part ->> 'type' WHEN 'reasoning' THEN 1 ELSE 3 END, other.n::int, other.part
+         FROM steps s, jsonb_array_elements(s.sources) WITH ORDINALITY AS other (part, n)
         WHERE s.job_id = of_job
        UNION ALL
-       SELECT c.step, 3, c.n, jsonb_build_object('type', 'tool_call', 'tool_call', tool_call_json(c)) FROM tool_calls c WHERE c.job_id = of_job
+       SELECT c.step, 4, c.n, jsonb_build_object('type', 'tool_call', 'tool_call', tool_call_json(c)) FROM tool_calls c WHERE c.job_id = of_job
        UNION ALL
-       SELECT last_step, 1, 0, jsonb_build_object('type', 'text', 'text', last_text) WHERE last_text <> ''
+       SELECT last_step, 2, 0, jsonb_build_object('type', 'text', 'text', last_text) WHERE last_text <> ''
        UNION ALL
-       SELECT last_step, 2, source.n::int, source.part FROM jsonb_array_elements(last_sources) WITH ORDINALITY AS source (part, n)
+       SELECT last_step, CASE other.part ->> 'type' WHEN 'reasoning' THEN 1 ELSE 3 END, other.n::int, other.part
+         FROM jsonb_array_elements(last_sources) WITH ORDINALITY AS other (part, n)
      ) parts
    $function$;
 

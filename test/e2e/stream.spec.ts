@@ -264,7 +264,7 @@ describe('a stream of events', () => {
       stream.close();
       expect([reset?.event, reset?.data, job?.event, job?.data.status]).toEqual([
         'reset',
-        { attempt: 1, offset: 0 },
+        { attempt: 1, offset: 0, reasoning_offset: 0 },
         'job',
         'queued',
       ]);

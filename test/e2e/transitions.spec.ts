@@ -7,7 +7,7 @@ import { endOrphans, NO_FIGURES, settleCall } from '#jobs/ledger.js';
 import { claim, type ClaimedJob, claimProbe, type Probing } from '#jobs/claim.js';
 import { extend, type Extended } from '#jobs/extend.js';
 import { decide } from '#jobs/decisions.js';
-import { commitStep } from '#jobs/steps.js';
+import { commitStep, purgeSteps } from '#jobs/steps.js';
 import { Definitions } from '#jobs/definitions.js';
 import { NO_LIMITS, reachedLimit } from '#limits/user-limits.js';
 import { abandonedJobs, endExpired, endSpent } from '#jobs/reconcile.js';
@@ -28,7 +28,7 @@ const REPLY = {
   steps: 0,
   lastText: 'late',
   windowFromSeq: null,
-  sources: null,
+  otherParts: null,
   leftOut: false,
 } as const;
 const FIGURES = { ...NO_FIGURES, messageId: 'msg_late', inputTokens: 1, outputTokens: 1, firstTextMs: 1 };
@@ -82,6 +82,37 @@ describe('the transitions of a job', () => {
     expect(await beat(jobId, 1, 'tres', 10)).toBe('extended');
     expect(await beat(jobId, 1, '', 14)).toBe('extended');
     expect((await row(jobId)).draft).toBe('uno 😀 dos tres');
+  });
+
+  it('save the other parts of a step with its text, never older ones over newer ones, and only for the attempt that runs', async () => {
+    const [{ jobId }, plain] = [await accepted(), await accepted()];
+    await claimed(jobId);
+    await claimed(plain.jobId);
+    const save = async (attempt: number, step: number, reasoning: string): Promise<Extended[]> =>
+      extend(source.manager, [
+        { jobId: plain.jobId, attempt: 1, step: 1, text: '', at: 0 },
+        { jobId, attempt, step, text: '', at: 0, otherParts: JSON.stringify([{ type: 'reasoning', text: reasoning }]) },
+      ]);
+    const saved = (): Promise<unknown> =>
+      source.query(`SELECT attempt, step, parts -> 0 ->> 'text' AS text FROM draft_parts ORDER BY job_id`);
+    expect(await save(1, 1, 'one')).toEqual(['extended', 'extended']);
+    expect(await save(1, 1, 'one two')).toEqual(['extended', 'extended']);
+    // A heartbeat that was given up, and is carried out late.
+    await save(1, 1, 'one');
+    expect(await saved()).toEqual([{ attempt: 1, step: 1, text: 'one two' }]);
+    await save(1, 2, 'x');
+    await save(1, 1, 'one two three');
+    expect(await saved()).toEqual([{ attempt: 1, step: 2, text: 'x' }]);
+    await expire(jobId);
+    await claimed(jobId);
+    expect(await save(1, 2, 'x of a lost attempt')).toEqual(['extended', 'lost']);
+    await save(2, 1, 'again');
+    expect(await saved()).toEqual([{ attempt: 2, step: 1, text: 'again' }]);
+    // An attempt without such parts ends the turn; a worker clears what is left.
+    expect(await finish(source.manager, jobId, 2, REPLY, FIGURES)).toBeDefined();
+    expect(await saved()).toHaveLength(1);
+    await purgeSteps(source.manager);
+    expect(await saved()).toEqual([]);
   });
 
   it('extend many leases in one statement: neither a locked row nor a fence keeps the others', async () => {
@@ -170,7 +201,7 @@ describe('the transitions of a job', () => {
     text: 'So far',
     draft: 'So far',
     windowFromSeq: 1,
-    sources: null,
+    otherParts: null,
     calls: [],
     seconds: undefined,
   };

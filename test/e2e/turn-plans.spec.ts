@@ -20,7 +20,7 @@ const REPLY = {
   steps: 0,
   lastText: 'hello',
   windowFromSeq: null,
-  sources: null,
+  otherParts: null,
   leftOut: false,
 } as const;
 

@@ -106,7 +106,7 @@ describe('a turn of two steps', () => {
 
     it('tells a stream from where its text starts over: the text of the first step stays', async () => {
       const resets = live.filter(({ event }) => event === 'reset');
-      expect(resets.map(({ data }) => data)).toEqual([{ attempt: 2, offset: FIRST.length }]);
+      expect(resets.map(({ data }) => data)).toEqual([{ attempt: 2, offset: FIRST.length, reasoning_offset: 0 }]);
       expect(textOf(live)).toBe(WHOLE);
       const deltas = live.filter(({ event }) => event === 'delta').map(({ data }) => data.offset as number);
       expect(deltas.filter((offset) => offset < FIRST.length)).toEqual([0]);

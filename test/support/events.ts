@@ -87,6 +87,29 @@ export async function collect(stream: OpenedStream): Promise<StreamEvent[]> {
   return events;
 }
 
+/** The reasoning that a client shows after these events. @throws Error when a piece begins behind the end of the reasoning */
+export function reasoningOf(events: readonly StreamEvent[], before = ''): string {
+  let reasoning = before;
+  for (const { event, data } of events) {
+    if (event === 'reset') reasoning = reasoning.slice(0, data.reasoning_offset);
+    if (event !== 'reasoning') continue;
+    if (data.offset > reasoning.length)
+      throw new Error(`Reasoning at ${data.offset}, and it ends at ${reasoning.length}.`);
+    reasoning = reasoning.slice(0, data.offset) + data.reasoning;
+  }
+  return reasoning;
+}
+
+/** The addresses of the sources that a client shows after these events, each once. */
+export function sourcesOf(events: readonly StreamEvent[], before: readonly string[] = []): string[] {
+  let sources = new Set(before);
+  for (const { event, data } of events) {
+    if (event === 'reset') sources = new Set();
+    if (event === 'source') sources.add(data.url);
+  }
+  return [...sources];
+}
+
 /** The text that a client shows after these events. @throws Error when a delta does not begin where the text ends */
 export function textOf(events: readonly StreamEvent[], before = ''): string {
   let text = before;

@@ -801,7 +801,10 @@ export interface components {
              *     one fails its job with `model_rejected`. The text is data: escape it wherever you show it.
              */
             content: string;
-            /** @description Present only if the reply has more than text: its text, tool calls and sources in their order. `content` is the text alone. */
+            /**
+             * @description Present only if the reply has more than text: for each step its reasoning (only if the assistant shows it), its text, its
+             *     sources and its tool calls. `content` is the text alone.
+             */
             parts?: components["schemas"]["MessagePart"][];
             /**
              * @description `incomplete` is the text so far of a canceled reply, or of one that the model ended early. `stop_reason` says which (`canceled`,
@@ -834,13 +837,26 @@ export interface components {
             usage?: components["schemas"]["Usage"];
         };
         /** @description Later versions may add kinds of parts. Ignore a part whose type you do not know. */
-        MessagePart: components["schemas"]["TextPart"] | components["schemas"]["ToolCallPart"] | components["schemas"]["SourcePart"];
+        MessagePart: components["schemas"]["TextPart"] | components["schemas"]["ReasoningPart"] | components["schemas"]["ToolCallPart"] | components["schemas"]["SourcePart"];
         TextPart: {
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
              */
             type: "text";
+            text: string;
+        };
+        /**
+         * @description The model's thoughts before the text of a step, as the model summarizes them. They are no part of the reply, and may contain
+         *     anything. The model does not get them in later turns. A turn has at most 262,144 UTF-16 code units of them; then they end with
+         *     words that say so.
+         */
+        ReasoningPart: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "reasoning";
             text: string;
         };
         ToolCallPart: {
@@ -1064,7 +1080,7 @@ export interface components {
          * @description An event of a job's stream, as a parser of server-sent events (WHATWG HTML, section 9.2) gives it, with its data parsed as JSON.
          *     Later versions may add events: ignore one whose name you do not know.
          */
-        JobEvent: components["schemas"]["JobStateEvent"] | components["schemas"]["DeltaEvent"] | components["schemas"]["ResetEvent"] | components["schemas"]["ToolCallEvent"] | components["schemas"]["ReplyEvent"] | components["schemas"]["FailureEvent"];
+        JobEvent: components["schemas"]["JobStateEvent"] | components["schemas"]["DeltaEvent"] | components["schemas"]["ReasoningEvent"] | components["schemas"]["SourceEvent"] | components["schemas"]["ResetEvent"] | components["schemas"]["ToolCallEvent"] | components["schemas"]["ReplyEvent"] | components["schemas"]["FailureEvent"];
         /** @description The job's state. It comes first while the job is unfinished, whenever the job changes, and last of all. */
         JobStateEvent: {
             /**
@@ -1085,7 +1101,27 @@ export interface components {
             id: components["schemas"]["EventId"];
             data: components["schemas"]["Delta"];
         };
-        /** @description Another attempt begins: discard the text from an offset on. */
+        /** @description The next piece of the model's reasoning. A stream that is resumed sends the reasoning again from the beginning. */
+        ReasoningEvent: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            event: "reasoning";
+            id: components["schemas"]["EventId"];
+            data: components["schemas"]["Reasoning"];
+        };
+        /** @description A source of the text before it. A stream that is resumed sends all sources again. Ignore one whose `url` you have. */
+        SourceEvent: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            event: "source";
+            id: components["schemas"]["EventId"];
+            data: components["schemas"]["SourcePart"];
+        };
+        /** @description Another attempt begins: discard text and reasoning from an offset on, and all sources. */
         ResetEvent: {
             /**
              * @description discriminator enum property added by openapi-typescript
@@ -1130,21 +1166,29 @@ export interface components {
         };
         /**
          * @description The data of one event of a job's stream. A field tells which event it is: `text` a `delta`, `role` a `message`, `code` a `failure`,
-         *     `is_error` a `tool_call`, `attempts` a `job`, and `attempt` a `reset`.
+         *     `is_error` a `tool_call`, `attempts` a `job`, `attempt` a `reset`, `reasoning` a `reasoning`, and `url` a `source`.
          */
-        JobEventData: components["schemas"]["Job"] | components["schemas"]["Delta"] | components["schemas"]["Reset"] | components["schemas"]["ToolCall"] | components["schemas"]["Message"] | components["schemas"]["ErrorBody"];
+        JobEventData: components["schemas"]["Job"] | components["schemas"]["Delta"] | components["schemas"]["Reasoning"] | components["schemas"]["SourcePart"] | components["schemas"]["Reset"] | components["schemas"]["ToolCall"] | components["schemas"]["Message"] | components["schemas"]["ErrorBody"];
         /** @description The data of a `delta`. */
         Delta: {
             /** @description Where in the reply the text begins, in UTF-16 code units. */
             offset: number;
             text: string;
         };
-        /** @description The data of a `reset`. */
+        /** @description The data of a `reasoning`. */
+        Reasoning: {
+            /** @description Where in the reasoning of the whole turn the piece begins, in UTF-16 code units. Discard what you have after that. */
+            offset: number;
+            reasoning: string;
+        };
+        /** @description The data of a `reset`. All sources are discarded, too; those of finished steps come again. */
         Reset: {
             /** @description The number of the attempt that begins. */
             attempt: number;
-            /** @description Where it begins, in UTF-16 code units. Discard the text after this. The text before it is from finished steps, and stays. */
+            /** @description Where its text begins, in UTF-16 code units. Discard the text after this. The text before it is from finished steps, and stays. */
             offset: number;
+            /** @description The same for the reasoning, which has its own offsets; 0 if the assistant shows none. */
+            reasoning_offset: number;
         };
         /** @description Both messages of a turn. Its `type` distinguishes it from a `Job`, which the same operation may answer. */
         Turn: {
@@ -1916,6 +1960,7 @@ export type SchemaChatPage = components['schemas']['ChatPage'];
 export type SchemaMessage = components['schemas']['Message'];
 export type SchemaMessagePart = components['schemas']['MessagePart'];
 export type SchemaTextPart = components['schemas']['TextPart'];
+export type SchemaReasoningPart = components['schemas']['ReasoningPart'];
 export type SchemaToolCallPart = components['schemas']['ToolCallPart'];
 export type SchemaSourcePart = components['schemas']['SourcePart'];
 export type SchemaStopDetails = components['schemas']['StopDetails'];
@@ -1936,12 +1981,15 @@ export type SchemaEventId = components['schemas']['EventId'];
 export type SchemaJobEvent = components['schemas']['JobEvent'];
 export type SchemaJobStateEvent = components['schemas']['JobStateEvent'];
 export type SchemaDeltaEvent = components['schemas']['DeltaEvent'];
+export type SchemaReasoningEvent = components['schemas']['ReasoningEvent'];
+export type SchemaSourceEvent = components['schemas']['SourceEvent'];
 export type SchemaResetEvent = components['schemas']['ResetEvent'];
 export type SchemaToolCallEvent = components['schemas']['ToolCallEvent'];
 export type SchemaReplyEvent = components['schemas']['ReplyEvent'];
 export type SchemaFailureEvent = components['schemas']['FailureEvent'];
 export type SchemaJobEventData = components['schemas']['JobEventData'];
 export type SchemaDelta = components['schemas']['Delta'];
+export type SchemaReasoning = components['schemas']['Reasoning'];
 export type SchemaReset = components['schemas']['Reset'];
 export type SchemaTurn = components['schemas']['Turn'];
 export type SchemaAdminJob = components['schemas']['AdminJob'];

@@ -12,6 +12,7 @@ import { AssistantVersion } from './entities/assistant-version.entity.js';
 import { Chat } from './entities/chat.entity.js';
 import { Deployment } from './entities/deployment.entity.js';
 import { Dispatch } from './entities/dispatch.entity.js';
+import { DraftParts } from './entities/draft-parts.entity.js';
 import { IdempotencyKey } from './entities/idempotency-key.entity.js';
 import { Job } from './entities/job.entity.js';
 import { Message } from './entities/message.entity.js';
@@ -44,6 +45,7 @@ import { Holds1795565920000 } from './migrations/1795565920000-holds.js';
 import { LeftToNewWorkers1795565940000 } from './migrations/1795565940000-left-to-new-workers.js';
 import { Steps1795565950000 } from './migrations/1795565950000-steps.js';
 import { Tools1795565960000 } from './migrations/1795565960000-tools.js';
+import { Reasoning1795565970000 } from './migrations/1795565970000-reasoning.js';
 import { Costs1795565980000 } from './migrations/1795565980000-costs.js';
 
 export const ENTITIES = [
@@ -53,6 +55,7 @@ export const ENTITIES = [
   Message,
   Job,
   Step,
+  DraftParts,
   ToolCall,
   ModelCall,
   ModelHold,
@@ -89,6 +92,7 @@ export const MIGRATIONS = [
   LeftToNewWorkers1795565940000,
   Steps1795565950000,
   Tools1795565960000,
+  Reasoning1795565970000,
   Costs1795565980000,
 ];
 

@@ -1,6 +1,7 @@
 import type { PgNotifications } from './pg-notifications.js';
+import { decodeExtent, decodePiece, encodeExtent, encodePiece } from './piece-format.js';
+import { type Extent, type FeedEnd, type PieceSubscriber, type Piece, ReplyFeed, type Writer } from './reply-feed.js';
 import { Subscribers } from './subscribers.js';
-import { type FeedEnd, type PieceSubscriber, type Piece, ReplyFeed, type Writer } from './reply-feed.js';
 
 const PIECES = 'rejoinder_pieces';
 const ASKED = 'rejoinder_asked';
@@ -32,7 +33,7 @@ export class PostgresReplyFeed extends ReplyFeed {
   publish(pieces: readonly Piece[]): Promise<boolean> {
     return this.notifications.notify(
       PIECES,
-      pieces.map(({ jobId, attempt, offset, text }) => `${jobId} ${attempt} ${offset} ${text}`),
+      pieces.map((piece) => `${piece.jobId} ${encodePiece(piece)}`),
     );
   }
 
@@ -40,8 +41,8 @@ export class PostgresReplyFeed extends ReplyFeed {
     return this.subscribers.add(jobId, subscriber);
   }
 
-  ask(jobId: string, attempt: number, offset: number): Promise<boolean> {
-    return this.notifications.notify(ASKED, [`${jobId} ${attempt} ${offset}`]);
+  ask(jobId: string, has: Extent): Promise<boolean> {
+    return this.notifications.notify(ASKED, [`${jobId} ${encodeExtent(has)}`]);
   }
 
   answer(jobId: string, writer: Writer): () => void {
@@ -49,12 +50,11 @@ export class PostgresReplyFeed extends ReplyFeed {
   }
 
   private receivedPiece(payload: string): void {
-    const [jobId = '', attempt = '', offset = ''] = payload.split(' ', 3);
+    const [jobId = ''] = payload.split(' ', 1);
     const subscribers = this.subscribers.of(jobId);
     if (subscribers.length === 0) return;
-    const text = payload.slice(jobId.length + attempt.length + offset.length + 3);
-    const piece = { jobId, attempt: Number(attempt), offset: Number(offset), text };
-    for (const subscriber of subscribers) subscriber(piece);
+    const piece = decodePiece(jobId, payload.slice(jobId.length + 1));
+    if (piece !== undefined) for (const subscriber of subscribers) subscriber(piece);
   }
 
   private missedQuestion(): void {
@@ -62,7 +62,7 @@ export class PostgresReplyFeed extends ReplyFeed {
   }
 
   private receivedQuestion(payload: string): void {
-    const [jobId = '', attempt, offset] = payload.split(' ');
-    for (const writer of this.writers.of(jobId)) writer({ attempt: Number(attempt), offset: Number(offset) });
+    const [jobId = ''] = payload.split(' ', 1);
+    for (const writer of this.writers.of(jobId)) writer(decodeExtent(payload.slice(jobId.length + 1)));
   }
 }

@@ -12,7 +12,7 @@ describe('a question to a worker', () => {
     };
     const feed = new RedisReplyFeed(redis as unknown as RedisChannels, 'reads');
     feed.subscribe('job', () => undefined);
-    return { published, asked: feed.ask('job', 2, 10) };
+    return { published, asked: feed.ask('job', { attempt: 2, text: 10, reasoning: 3, source: 1 }) };
   };
 
   it('goes once its answer is sure to be received, and not before', async () => {
@@ -22,7 +22,7 @@ describe('a question to a worker', () => {
     expect(published).toEqual([]);
     confirm(true);
     expect(await asked).toBe(true);
-    expect(published).toEqual([['{rejoinder}:asked', 'job 2 10']]);
+    expect(published).toEqual([['{rejoinder}:asked', 'job 2 10 3 1']]);
   });
 
   it('does not go where no answer would be received', async () => {

@@ -1,7 +1,8 @@
 import { QUEUE_PREFIX } from '#queue/connection.js';
-import { Subscribers } from './subscribers.js';
+import { decodeExtent, decodePiece, encodeExtent, encodePiece } from './piece-format.js';
 import type { RedisChannels } from './redis-channels.js';
-import { type FeedEnd, type PieceSubscriber, type Piece, ReplyFeed, type Writer } from './reply-feed.js';
+import { Subscribers } from './subscribers.js';
+import { type Extent, type FeedEnd, type PieceSubscriber, type Piece, ReplyFeed, type Writer } from './reply-feed.js';
 
 /**
  * Channels: one for each job, whose name ends with its id, and one for all questions. All of Redis's databases share channels, and Redis
@@ -46,19 +47,17 @@ export class RedisReplyFeed extends ReplyFeed {
   }
 
   publish(pieces: readonly Piece[]): Promise<boolean> {
-    return this.channels.publish(
-      pieces.map(({ jobId, attempt, offset, text }) => [PIECES + jobId, `${attempt} ${offset} ${text}`]),
-    );
+    return this.channels.publish(pieces.map((piece) => [PIECES + piece.jobId, encodePiece(piece)]));
   }
 
   subscribe(jobId: string, subscriber: PieceSubscriber): () => void {
     return this.subscribers.add(jobId, subscriber);
   }
 
-  async ask(jobId: string, attempt: number, offset: number): Promise<boolean> {
+  async ask(jobId: string, has: Extent): Promise<boolean> {
     // The answer arrives on the receiving connection. It would be lost if that connection has not subscribed yet.
     if (!(await this.channels.listensTo(PIECES + jobId))) return false;
-    return this.channels.publish([[ASKED, `${jobId} ${attempt} ${offset}`]]);
+    return this.channels.publish([[ASKED, `${jobId} ${encodeExtent(has)}`]]);
   }
 
   answer(jobId: string, writer: Writer): () => void {
@@ -66,14 +65,12 @@ export class RedisReplyFeed extends ReplyFeed {
   }
 
   private receivedPiece(jobId: string, message: string): void {
-    const [attempt = '', offset = ''] = message.split(' ', 2);
-    const text = message.slice(attempt.length + offset.length + 2);
-    const piece = { jobId, attempt: Number(attempt), offset: Number(offset), text };
-    for (const subscriber of this.subscribers.of(jobId)) subscriber(piece);
+    const piece = decodePiece(jobId, message);
+    if (piece !== undefined) for (const subscriber of this.subscribers.of(jobId)) subscriber(piece);
   }
 
   private receivedQuestion(message: string): void {
-    const [jobId = '', attempt, offset] = message.split(' ');
-    for (const writer of this.writers.of(jobId)) writer({ attempt: Number(attempt), offset: Number(offset) });
+    const [jobId = ''] = message.split(' ', 1);
+    for (const writer of this.writers.of(jobId)) writer(decodeExtent(message.slice(jobId.length + 1)));
   }
 }

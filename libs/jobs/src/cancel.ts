@@ -1,12 +1,13 @@
 import type { EntityManager } from 'typeorm';
 import { NEXT_MOMENT } from '#database/columns.js';
+import type { OtherPart } from '#database/entities/part.js';
 import { newId } from '#database/ids.js';
 import { statement, type Values } from '#database/statement.js';
 import { versionOf } from './definitions.js';
 import { ended, ENDED_TURN, type EndedTurn, ENDS, keptTurn } from './ending.js';
 import { type CallFigures, endCalls, figureValues, NO_FIGURES, USAGE_COLUMNS, usageOf } from './ledger.js';
 import { CANCEL_CHANNEL } from './states.js';
-import { SEES_ALL_STEPS } from './steps.js';
+import { draftParts, SEES_ALL_STEPS } from './steps.js';
 
 /* A cancel: by the worker that runs the job, with all of its text, or by the API, with the text that is saved. */
 
@@ -34,18 +35,20 @@ const CANCEL = statement(`
     SELECT id FROM chats
      WHERE id = (SELECT j.chat_id FROM jobs j WHERE j.id = :jobId AND (:userId::text IS NULL OR j.user_id = :userId)) FOR UPDATE
   ), draft AS (
-    SELECT jobs.id, jobs.draft, jobs.kept, ${SEES_ALL_STEPS} AS "isFresh" FROM jobs, chat WHERE jobs.id = :jobId FOR UPDATE OF jobs
+    SELECT jobs.id, jobs.draft, jobs.kept, coalesce(:otherParts::jsonb, ${draftParts('jobs')}) AS other_parts, ${SEES_ALL_STEPS} AS "isFresh"
+      FROM jobs, chat WHERE jobs.id = :jobId FOR UPDATE OF jobs
   ), job AS (
     UPDATE jobs SET status = 'canceled', ${ENDS}
       FROM draft
      WHERE jobs.id = draft.id AND draft."isFresh"
        AND CASE WHEN :attempt::int IS NULL THEN jobs.status IN ('queued', 'running', 'requires_action')
                 ELSE jobs.status = 'running' AND jobs.attempts = :attempt END
-    RETURNING jobs.*, coalesce(:text::text, draft.draft) AS text, substr(coalesce(:text::text, draft.draft), 1 + length(draft.kept)) AS last_text
+    RETURNING jobs.*, coalesce(:text::text, draft.draft) AS text, substr(coalesce(:text::text, draft.draft), 1 + length(draft.kept)) AS last_text,
+              draft.other_parts
   ), call AS (${endCalls('job', { outcome: `'canceled'`, text: 'job.last_text' })}
   ), position AS (
     UPDATE chats SET last_seq = last_seq + 1, last_message_at = ${NEXT_MOMENT}
-     WHERE id = (SELECT job.chat_id FROM job WHERE job.step = 0 AND job.text ~ '[^[:space:]]')
+     WHERE id = (SELECT job.chat_id FROM job WHERE job.step = 0 AND job.other_parts IS NULL AND job.text ~ '[^[:space:]]')
     RETURNING id, assistant_slug, last_seq, last_message_at
   ), message AS (
     INSERT INTO messages (id, chat_id, seq, role, content, status, job_id, model, assistant_version, stop_reason,
@@ -59,11 +62,19 @@ const CANCEL = statement(`
     messageId: ':messageId',
     said: 'job.text',
     lastText: 'job.last_text',
+    otherParts: 'job.other_parts',
     stopReason: `'canceled'`,
+    where: 'job.step > 0 OR job.other_parts IS NOT NULL',
     after: 'call',
   })}
   ), ${ended('kept')}
   SELECT draft."isFresh", (SELECT to_json(turn) FROM (SELECT ${ENDED_TURN} FROM ended) turn) AS ended FROM draft`);
+
+/** What an attempt has made of a reply when it is canceled: the whole text, and the other parts of the step under way (null: none). */
+export interface CanceledReply {
+  readonly text: string;
+  readonly otherParts: readonly OtherPart[] | null;
+}
 
 /** How often a cancel may meet a commit. Between two commits the worker calls the model, so this is enough. */
 const MOST_COMMITS = 10;
@@ -80,24 +91,32 @@ async function runCancel(manager: EntityManager, values: Values): Promise<EndedT
 }
 
 /**
- * Ends an unfinished job of `userId` as `canceled`, keeping the saved text as an `incomplete` message. The worker that runs it receives the
+ * Ends an unfinished job of `userId` as `canceled`, keeping the saved text, with its other parts, as an `incomplete` message. The worker that runs it receives the
  * notice and stops the model call.
  * @returns undefined when there is nothing to cancel: the job is unknown, another user's, or already final
  */
 export async function cancel(manager: EntityManager, jobId: string, userId: string): Promise<EndedTurn | undefined> {
-  return runCancel(manager, { jobId, userId, attempt: null, text: null, ...figureValues(NO_FIGURES) });
+  return runCancel(manager, {
+    jobId,
+    userId,
+    attempt: null,
+    text: null,
+    otherParts: null,
+    ...figureValues(NO_FIGURES),
+  });
 }
 
 /**
- * The same for the worker that runs the attempt, with all of its text.
+ * The same for the worker that runs the attempt, with all of its text, and the other parts of its step.
  * @returns undefined when the attempt is no longer the job's
  */
 export async function cancelAttempt(
   manager: EntityManager,
   jobId: string,
   attempt: number,
-  text: string,
+  { text, otherParts }: CanceledReply,
   figures: CallFigures,
 ): Promise<EndedTurn | undefined> {
-  return runCancel(manager, { jobId, userId: null, attempt, text, ...figureValues(figures) });
+  const parts = otherParts && JSON.stringify(otherParts);
+  return runCancel(manager, { jobId, userId: null, attempt, text, otherParts: parts, ...figureValues(figures) });
 }

@@ -56,6 +56,8 @@ export interface ClaimedJob {
   readonly compaction: Compaction;
   /** Null: none. */
   readonly fallbackModel: string | null;
+  /** The reply has the model's reasoning. */
+  readonly showReasoning: boolean;
   readonly tools: readonly Tool[];
   /** Most calls of the model in the turn. */
   readonly maxSteps: number;
@@ -233,6 +235,7 @@ interface ClaimedRow extends Omit<
   | 'contextLimit'
   | 'compaction'
   | 'fallbackModel'
+  | 'showReasoning'
   | 'tools'
   | 'maxSteps'
   | 'actionSeconds'
@@ -283,6 +286,7 @@ const jobOf = (row: ClaimedRow, definition: Definition): ClaimedJob => ({
   contextLimit: definition.context_tokens ?? CONTEXT_TOKENS,
   compaction: definition.compaction ?? 'truncate',
   fallbackModel: definition.fallback_model ?? null,
+  showReasoning: definition.show_reasoning ?? false,
   tools: definition.tools ?? [],
   maxSteps: definition.max_steps ?? MOST_STEPS,
   actionSeconds: definition.action_seconds ?? WAIT_FOR_PERSON_SECONDS,

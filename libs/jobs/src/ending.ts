@@ -39,7 +39,8 @@ interface KeptTurn {
   /** The whole text, and the part that belongs to no finished step. */
   readonly said: string;
   readonly lastText: string;
-  readonly sources?: string;
+  /** The last answer's parts besides its text and its tool calls. */
+  readonly otherParts?: string;
   /** Left out: the model of the definition. */
   readonly model?: string;
   readonly stopReason: string;
@@ -57,7 +58,7 @@ interface KeptTurn {
  * steps. The statement must have locked the chat. A turn that failed leaves a message only if it has called tools.
  */
 export const keptTurn = (kept: KeptTurn): string => `
-    SELECT keep_turn(job.id, ${kept.messageId}, ${kept.said}, ${kept.lastText}, ${kept.sources ?? 'NULL'}, ${kept.model ?? 'NULL'},
+    SELECT keep_turn(job.id, ${kept.messageId}, ${kept.said}, ${kept.lastText}, ${kept.otherParts ?? 'NULL'}, ${kept.model ?? 'NULL'},
                      ${kept.stopReason}, ${kept.status === ':status' ? ':status' : `'incomplete'`}, ${kept.stopDetails ?? 'NULL'},
                      ${kept.leftOut ?? 'false'}) FROM job ${kept.after === undefined ? '' : readAll(kept.after)}
      WHERE ${kept.where ?? 'job.step > 0 AND job.finished_at IS NOT NULL'}`;
@@ -67,6 +68,8 @@ const SETTLED = `settled AS (
     SELECT settle_tool_calls(job.id, job.status, job.error_code) FROM job WHERE job.step > 0 AND job.finished_at IS NOT NULL
   ), left_steps AS (
     DELETE FROM steps USING job WHERE job.step > 0 AND job.finished_at IS NOT NULL AND steps.job_id = job.id
+  ), left_parts AS (
+    DELETE FROM draft_parts USING job WHERE job.finished_at IS NOT NULL AND draft_parts.job_id = job.id
   ), `;
 
 /** How a statement treats finished steps: it settles their calls and removes them; it has the CTE `kept` ({@link keptTurn}); there are none. */

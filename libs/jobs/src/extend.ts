@@ -1,5 +1,5 @@
 import type { EntityManager } from 'typeorm';
-import { statement } from '#database/statement.js';
+import { type Statement, statement } from '#database/statement.js';
 import { type CallFigures, NO_FIGURES } from './ledger.js';
 import { runs } from './states.js';
 import { LEASE_SECONDS } from './timings.js';
@@ -13,6 +13,8 @@ export interface Beat {
   /** Where in the draft the text goes, in code points, as PostgreSQL counts. */
   readonly text: string;
   readonly at: number;
+  /** The step's parts besides its text, as JSON, if there are new ones since the last heartbeat. */
+  readonly otherParts?: string | undefined;
   /** The call's figures, if the model has reported new ones since the last heartbeat. */
   readonly news?: CallFigures | undefined;
 }
@@ -23,16 +25,30 @@ export interface Beat {
  */
 export type Extended = 'extended' | 'busy' | 'lost';
 
+/** A statement that PostgreSQL carries out late does not replace newer parts: within a step they only grow. */
+const SAVE_PARTS = `, saved AS (
+    INSERT INTO draft_parts AS d (job_id, attempt, step, parts)
+    SELECT beat.id, beat.attempt, beat.step, beat.other_parts FROM job JOIN beat ON beat.id = job.id AND beat.attempt = job.attempts
+     WHERE beat.other_parts IS NOT NULL
+        ON CONFLICT (job_id) DO UPDATE SET attempt = excluded.attempt, step = excluded.step, parts = excluded.parts
+     WHERE (d.attempt, d.step, octet_length(d.parts::text)) <= (excluded.attempt, excluded.step, octet_length(excluded.parts::text))
+  )`;
+
 /*
  * The statement skips locked rows. Otherwise a cancel of one job, or a session that an operator left open, would keep the process from
  * extending all its leases. Since the statement waits for no lock, the order of locks does not matter here.
+ *
+ * The text and the other parts are saved together. So a stream that reads both shows the parts where they belong: before that text. Most
+ * heartbeats save text only, and the statement for these is shorter.
  */
-const EXTEND = statement(`
+const extending = (withParts: boolean): Statement =>
+  statement(`
   WITH beat AS (
     SELECT * FROM unnest(:ids::uuid[], :attempts::int[], :steps::int[], :texts::text[], :ats::int[], :news::boolean[],
                          :messageIds::text[], :inputTokens::int[], :outputTokens::int[], :reads::int[], :writes5m::int[], :writes1h::int[],
-                         :firstTextMs::int[])
-        AS beat (id, attempt, step, text, at, news, message_id, input_tokens, output_tokens, read, write_5m, write_1h, first_text_ms)
+                         :firstTextMs::int[]${withParts ? ', :otherParts::jsonb[]' : ''})
+        AS beat (id, attempt, step, text, at, news, message_id, input_tokens, output_tokens, read, write_5m, write_1h,
+                 first_text_ms${withParts ? ', other_parts' : ''})
   ), held AS (
     SELECT jobs.id, jobs.attempts FROM jobs JOIN beat ON beat.id = jobs.id AND beat.attempt = jobs.attempts
      WHERE ${runs('jobs')} FOR NO KEY UPDATE OF jobs SKIP LOCKED
@@ -55,7 +71,7 @@ const EXTEND = statement(`
            JOIN entry ON entry.job_id = beat.id AND entry.attempt = beat.attempt
      WHERE beat.news AND c.job_id = entry.job_id AND c.attempt = entry.attempt AND c.step = entry.step
     RETURNING c.job_id, c.attempt
-  )
+  )${withParts ? SAVE_PARTS : ''}
   SELECT beat.id AS "jobId", beat.attempt,
          CASE WHEN jobs.id IS NULL THEN 'lost'
               WHEN job.id IS NULL THEN 'busy'
@@ -67,6 +83,9 @@ const EXTEND = statement(`
     LEFT JOIN call ON call.job_id = beat.id AND call.attempt = beat.attempt
     LEFT JOIN jobs ON jobs.id = beat.id AND jobs.attempts = beat.attempt AND ${runs('jobs')}`);
 
+const EXTEND = extending(false);
+const EXTEND_WITH_PARTS = extending(true);
+
 /**
  * Extends the leases of attempts in one statement. Each heartbeat is fenced by its own attempt and has its own result. The text goes to a
  * given position, so it is harmless to write the same text twice, for instance after a lost answer. A draft only grows, even if PostgreSQL
@@ -75,7 +94,12 @@ const EXTEND = statement(`
  */
 export async function extend(manager: EntityManager, beats: readonly Beat[]): Promise<Extended[]> {
   const figures = beats.map(({ news }) => news ?? NO_FIGURES);
-  const rows = await EXTEND.rows<{ jobId: string; attempt: number; extended: Extended }>(manager, {
+  const withParts = beats.some(({ otherParts }) => otherParts !== undefined);
+  const rows = await (withParts ? EXTEND_WITH_PARTS : EXTEND).rows<{
+    jobId: string;
+    attempt: number;
+    extended: Extended;
+  }>(manager, {
     ids: beats.map(({ jobId }) => jobId),
     attempts: beats.map(({ attempt }) => attempt),
     steps: beats.map(({ step }) => step),
@@ -89,6 +113,7 @@ export async function extend(manager: EntityManager, beats: readonly Beat[]): Pr
     writes5m: figures.map(({ cacheWrite5mTokens }) => cacheWrite5mTokens),
     writes1h: figures.map(({ cacheWrite1hTokens }) => cacheWrite1hTokens),
     firstTextMs: figures.map(({ firstTextMs }) => firstTextMs),
+    otherParts: beats.map(({ otherParts }) => otherParts ?? null),
   });
   const came = new Map(rows.map(({ jobId, attempt, extended }) => [`${jobId} ${attempt}`, extended]));
   return beats.map(({ jobId, attempt }) => came.get(`${jobId} ${attempt}`) ?? 'lost');

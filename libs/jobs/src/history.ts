@@ -1,4 +1,3 @@
-import { messageBytes } from '#database/columns.js';
 import type { MessageRole } from '#database/entities/message.entity.js';
 import { MOST_MESSAGES_READ } from './timings.js';
 
@@ -10,15 +9,13 @@ export interface HistoryRow {
   readonly seq: number;
   readonly role: MessageRole;
   readonly content: string;
-  /** Left out: the message is its content alone. */
+  /** Left out: the message has no tool calls, and its content is all that is sent. */
   readonly parts?: readonly MessagePart[];
 }
 
-/** A part of a stored reply, as the contract has it. Only these two go to the model. */
+/** A part of a stored reply that goes to the model. Reasoning and sources do not. */
 export type MessagePart =
-  | { readonly type: 'text'; readonly text: string }
-  | { readonly type: 'tool_call'; readonly tool_call: HistoryCall }
-  | { readonly type: 'source' };
+  { readonly type: 'text'; readonly text: string } | { readonly type: 'tool_call'; readonly tool_call: HistoryCall };
 
 /** A tool call of an earlier turn. */
 export interface HistoryCall {
@@ -33,6 +30,12 @@ export interface HistoryCall {
 /** SQL: most bytes of history, in UTF-8, that a claim reads for the definition `a`. */
 const ROOM = `(a.context_tokens::bigint * ${MOST_BYTES_A_TOKEN})`;
 
+/** SQL: a message has tool calls, its parts that go to the model, and about how many bytes of it go there. Most messages have no parts. */
+const HAS_CALLS = `parts @? '$[*] ? (@.type == "tool_call")'`;
+const SENT_PARTS = `jsonb_path_query_array(parts, '$[*] ? (@.type == "text" || @.type == "tool_call")')`;
+const SENT_BYTES = `(octet_length(content) + CASE WHEN parts IS NULL THEN 0
+    ELSE octet_length(jsonb_path_query_array(parts, '$[*].tool_call')::text) END)`;
+
 /**
  * SQL: the messages to send for a job `job` of the chat `c` with the definition `a` that answers the message `m`, as JSON: the newest
  * messages of the chat up to that one, newest first, from the beginning of the chat's window on. The worker moves that beginning by the
@@ -40,9 +43,9 @@ const ROOM = `(a.context_tokens::bigint * ${MOST_BYTES_A_TOKEN})`;
  * a row's text without reading the text. Once a step is finished, later calls of the turn get the same messages as the first.
  */
 export const HISTORY = `
-  SELECT json_agg(CASE WHEN parts IS NULL THEN json_build_object('seq', seq, 'role', role, 'content', content)
-                       ELSE json_build_object('seq', seq, 'role', role, 'content', content, 'parts', parts) END ORDER BY seq DESC) FROM (
-    SELECT role, content, parts, seq, sum(${messageBytes('newest')}) OVER (ORDER BY seq DESC) AS total
+  SELECT json_agg(CASE WHEN ${HAS_CALLS} THEN json_build_object('seq', seq, 'role', role, 'content', content, 'parts', ${SENT_PARTS})
+                       ELSE json_build_object('seq', seq, 'role', role, 'content', content) END ORDER BY seq DESC) FROM (
+    SELECT role, content, parts, seq, sum(${SENT_BYTES}) OVER (ORDER BY seq DESC) AS total
       FROM (SELECT role, content, parts, seq FROM messages
              WHERE chat_id = job.chat_id AND seq BETWEEN coalesce(job.window_from_seq, c.window_from_seq, 1) AND m.seq AND role IN ('user', 'assistant')
                AND (content <> '' OR parts IS NOT NULL)

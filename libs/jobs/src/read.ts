@@ -1,6 +1,8 @@
 import type { EntityManager } from 'typeorm';
 import { jobColumns, type JobRow, messageColumns, messageIn, type MessageRow } from '#database/columns.js';
-import { type StepEnd, stepEnds } from './steps.js';
+import type { OtherPart } from '#database/entities/part.js';
+import { versionOf } from './definitions.js';
+import { draftParts, type ShownStep, shownSteps } from './steps.js';
 import { readToolCalls, type ToolCallRow } from './tool-calls.js';
 
 /** A job with the message it wrote, if any. */
@@ -11,10 +13,26 @@ export interface JobAndMessage<Row extends JobRow = JobRow> {
   readonly toolCalls?: readonly ToolCallRow[];
 }
 
-/** The same with the saved text and the ends of the finished steps (null: there are none), for a client that streams the job. */
-export type JobWithDraft = JobAndMessage<
-  JobRow & { readonly draft: string; readonly stepEnds: readonly StepEnd[] | null }
->;
+/** What a stream shows of a reply before it is a message. */
+export interface SavedReply {
+  /** The saved text of all steps. */
+  readonly draft: string;
+  /** The finished steps; null: none. */
+  readonly steps: readonly ShownStep[] | null;
+  /** The saved parts of the step under way besides its text; null: none. */
+  readonly draftParts: readonly OtherPart[] | null;
+  /** An earlier attempt may have shown reasoning. */
+  readonly mayHaveReasoned: boolean;
+}
+
+/** The same with the saved reply, for a client that streams the job. */
+export type JobWithDraft = JobAndMessage<JobRow & SavedReply>;
+
+/** SQL: a job is not in its first attempt, and its assistant shows reasoning. */
+const mayHaveReasoned = (t: string): string => `CASE WHEN ${t}.attempts > 1 THEN coalesce((
+    SELECT (a.definition ->> 'show_reasoning')::boolean
+      FROM chats ac JOIN assistant_versions a ON a.slug = ac.assistant_slug AND a.version = ${versionOf(t, 'ac')}
+     WHERE ac.id = ${t}.chat_id), false) ELSE false END`;
 
 /** Prefix of the message's fields in a row that has a job's as well. */
 const MESSAGE = 'message.';
@@ -24,7 +42,7 @@ export function readJob(manager: EntityManager, jobId: string, userId: string): 
   return read(manager, jobColumns('j'), jobId, userId, ({ status }) => status === 'requires_action');
 }
 
-/** The same with the saved text. */
+/** The same with the saved reply. */
 export function readJobWithDraft(
   manager: EntityManager,
   jobId: string,
@@ -32,7 +50,7 @@ export function readJobWithDraft(
 ): Promise<JobWithDraft | undefined> {
   return read(
     manager,
-    `${jobColumns('j')}, j.draft, ${stepEnds('j')} AS "stepEnds"`,
+    `${jobColumns('j')}, j.draft, ${shownSteps('j')} AS steps, ${draftParts('j')} AS "draftParts", ${mayHaveReasoned('j')} AS "mayHaveReasoned"`,
     jobId,
     userId,
     ({ step }) => step > 0,

@@ -1,4 +1,5 @@
 import type { EntityManager } from 'typeorm';
+import type { OtherPart } from '#database/entities/part.js';
 import type { ToolCallStatus } from '#database/entities/tool-call.entity.js';
 import { type Statement, statement } from '#database/statement.js';
 import { type CallFigures, endCalls, figureValues } from './ledger.js';
@@ -17,6 +18,8 @@ export interface FinishedStep {
   readonly stopReason: string;
   /** The text that it added to the reply. */
   readonly text: string;
+  /** Its parts besides its text and its tool calls; null: none. */
+  readonly otherParts: readonly OtherPart[] | null;
   /** Its tool calls, in the order of their blocks; null: none. */
   readonly calls: readonly StepCall[] | null;
 }
@@ -44,19 +47,25 @@ const stepCalls = (where: string): string => `
 
 /** SQL: the finished steps of the job `job` as JSON, oldest first; null: none. */
 export const FINISHED_STEPS = `CASE WHEN job.step > 0 THEN (
-    SELECT json_agg(json_build_object('content', s.content, 'stopReason', s.stop_reason, 'text', s.text,
+    SELECT json_agg(json_build_object('content', s.content, 'stopReason', s.stop_reason, 'text', s.text, 'otherParts', s.sources,
                                       'calls', (${stepCalls('c.job_id = s.job_id AND c.step = s.step')})) ORDER BY s.step)
       FROM steps s WHERE s.job_id = job.id) END`;
 
-/** Where a finished step ends: the attempt that made it, and the length of the reply's text after it, in UTF-16 code units. */
-export interface StepEnd {
+/** A finished step as a stream shows it: the attempt that made it, and the length of the reply's text after it, in UTF-16 code units. */
+export interface ShownStep {
   readonly attempt: number;
   readonly endsAt: number;
+  readonly otherParts: readonly OtherPart[] | null;
 }
 
-/** SQL: the ends of a job's finished steps as JSON; null: none. */
-export const stepEnds = (t: string): string => `CASE WHEN ${t}.step > 0 THEN (
-    SELECT json_agg(json_build_object('attempt', s.attempt, 'endsAt', s.ends_at)) FROM steps s WHERE s.job_id = ${t}.id) END`;
+/** SQL: a job's finished steps as JSON, oldest first; null: none. */
+export const shownSteps = (t: string): string => `CASE WHEN ${t}.step > 0 THEN (
+    SELECT json_agg(json_build_object('attempt', s.attempt, 'endsAt', s.ends_at, 'otherParts', s.sources) ORDER BY s.step)
+      FROM steps s WHERE s.job_id = ${t}.id) END`;
+
+/** SQL: the saved parts of the step under way besides its text; null: none. */
+export const draftParts = (t: string): string => `CASE WHEN ${t}.status = 'running' THEN (
+    SELECT d.parts FROM draft_parts d WHERE d.job_id = ${t}.id AND d.attempt = ${t}.attempts AND d.step = ${t}.step + 1) END`;
 
 /** SQL: the part of the draft `text` that belongs to no finished step. */
 export const textOfStep = (t: string, text: string): string => `substr(${text}, 1 + length(${t}.kept))`;
@@ -106,7 +115,7 @@ const commit = (then = GOES_ON, more = NEXT_CALL, also = ''): Statement =>
   ), call AS (${endCalls('job', { outcome: `'completed'` })}
   ), step AS (
     INSERT INTO steps (job_id, step, attempt, content, stop_reason, text, sources, ends_at)
-    SELECT job.id, job.step, job.attempts, :content::json, :stopReason, :text, :sources::jsonb, :endsAt FROM job${more}
+    SELECT job.id, job.step, job.attempts, :content::json, :stopReason, :text, :otherParts::jsonb, :endsAt FROM job${more}
   )
   SELECT FROM held${also}`);
 
@@ -127,8 +136,8 @@ export interface NewStep {
   /** The text that the step added to the reply, and the whole text with it. */
   readonly text: string;
   readonly draft: string;
-  /** The sources of the text: `source` parts of the message; null: none. */
-  readonly sources: readonly unknown[] | null;
+  /** Its parts besides its text and its tool calls; null: none. */
+  readonly otherParts: readonly OtherPart[] | null;
   /** `seq` of the first message that was sent. */
   readonly windowFromSeq: number;
   readonly calls: readonly NewToolCall[];
@@ -158,7 +167,7 @@ export async function commitStep(
     jobId,
     attempt,
     content: JSON.stringify(step.content),
-    sources: step.sources && JSON.stringify(step.sources),
+    otherParts: step.otherParts && JSON.stringify(step.otherParts),
     calls: JSON.stringify(calls.map((call, index) => ({ ...call, n: index + 1 }))),
     endsAt: step.draft.length,
     ...figureValues(figures),
@@ -169,11 +178,19 @@ export async function commitStep(
 /** Most leftovers that are removed at once. */
 const LEFTOVERS = 1_000;
 
-const PURGE = statement(`
-  DELETE FROM steps WHERE job_id IN (
-    SELECT s.job_id FROM steps s JOIN jobs j ON j.id = s.job_id WHERE j.finished_at IS NOT NULL LIMIT ${LEFTOVERS})`);
+const purge = (table: string): Statement =>
+  statement(`
+  DELETE FROM ${table} WHERE job_id IN (
+    SELECT s.job_id FROM ${table} s JOIN jobs j ON j.id = s.job_id WHERE j.finished_at IS NOT NULL LIMIT ${LEFTOVERS})`);
 
-/** Removes steps that the end of their turn did not see: an older version ended the turn, or the turn ended at the moment of a commit. */
+const PURGE_STEPS = purge('steps');
+const PURGE_DRAFT_PARTS = purge('draft_parts');
+
+/**
+ * Removes steps, and saved parts of steps, that the end of their turn did not see: an older version ended the turn, the turn ended at the
+ * moment of a commit, or it left no reply with parts.
+ */
 export async function purgeSteps(manager: EntityManager): Promise<void> {
-  await PURGE.affected(manager);
+  await PURGE_STEPS.affected(manager);
+  await PURGE_DRAFT_PARTS.affected(manager);
 }

@@ -2,6 +2,7 @@ import type { EntityManager } from 'typeorm';
 import type { components } from '#contract/openapi.gen.js';
 import { NEXT_MOMENT } from '#database/columns.js';
 import type { MessageStatus, StopDetails } from '#database/entities/message.entity.js';
+import type { OtherPart } from '#database/entities/part.js';
 import { newId } from '#database/ids.js';
 import { statement } from '#database/statement.js';
 import { ended, ENDED_TURN, type EndedTurn, ENDS, endsUnless, keptTurn } from './ending.js';
@@ -31,9 +32,9 @@ import { MAX_ATTEMPTS, MOST_FREE_ATTEMPTS, NEW_IN_LAST } from './timings.js';
 /** The reply as its message stores it. */
 export interface Reply {
   readonly content: string;
-  /** The part of the content that the last answer added, and what it relies on (`source` parts; null: nothing). */
+  /** The part of the content that the last answer added, and that answer's other parts (null: none). */
   readonly lastText: string;
-  readonly sources: readonly unknown[] | null;
+  readonly otherParts: readonly OtherPart[] | null;
   readonly model: string;
   readonly stopReason: string;
   /** `incomplete`: the model ended the reply early, because it had no room or refused. */
@@ -79,7 +80,7 @@ const KEPT = keptTurn({
   messageId: ':messageId',
   said: ':content',
   lastText: ':lastText',
-  sources: ':sources::jsonb',
+  otherParts: ':otherParts::jsonb',
   model: ':model',
   stopReason: ':stopReason',
   status: ':status',
@@ -111,10 +112,10 @@ export async function finish(
   reply: Reply,
   figures: CallFigures,
 ): Promise<Finished | undefined> {
-  const isPlain = reply.steps === 0 && !reply.leftOut && reply.sources === null;
+  const isPlain = reply.steps === 0 && !reply.leftOut && reply.otherParts === null;
   const [finished] = await (isPlain ? FINISH_PLAIN : FINISH).rows<Finished>(
     manager,
-    { sources: reply.sources && JSON.stringify(reply.sources) },
+    { otherParts: reply.otherParts && JSON.stringify(reply.otherParts) },
     reply,
     { jobId, attempt, messageId: newId() },
     figureValues(figures),

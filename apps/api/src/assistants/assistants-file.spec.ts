@@ -7,7 +7,14 @@ import { checkAssistants, readAssistantsFile } from './assistants-file.js';
 import { sentence } from './faults.js';
 
 const good = { slug: 'support', name: 'S', description: 'D', system_prompt: 'P', welcome_message: 'W', model: 'm' };
-const defaults = { max_output_tokens: 8192, tools: [], mcp_servers: [], max_steps: 16, action_seconds: 86_400 };
+const defaults = {
+  max_output_tokens: 8192,
+  show_reasoning: false,
+  tools: [],
+  mcp_servers: [],
+  max_steps: 16,
+  action_seconds: 86_400,
+};
 
 /** The faults of a document, as sentences. */
 async function faultsOf(document: unknown): Promise<string[]> {
@@ -60,7 +67,8 @@ describe('the assistants file', () => {
   it('may say how the model thinks, with how much effort, in how many steps, and how long a person may take', async () => {
     const chosen = [
       { ...good, thinking: 'between_tools' },
-      { ...good, slug: 'sales', thinking: 'adaptive', effort: 'max' },
+      { ...good, slug: 'sales', thinking: 'adaptive', effort: 'max', show_reasoning: true },
+      { ...good, slug: 'open', show_reasoning: true },
       { ...good, slug: 'quick', thinking: 'disabled', effort: 'low', retention_days: 3, max_steps: 64 },
     ];
     const slow = { ...good, slug: 'slow', action_timeout_seconds: 2_592_000 };
@@ -76,7 +84,16 @@ describe('the assistants file', () => {
     const wrong = { name: '', max_output_tokens: 0, max_steps: 65, action_timeout_seconds: 59, thinking: 'enabled' };
     const others = { effort: 3, retention_days: 0.5, tools: {}, mcp_servers: ['docs'], tone: 1 };
     const faults = await faultsOf({
-      assistants: [good, good, { ...good, slug: 'Sales' }, { ...good, slug: 'x', ...wrong, ...others }, 5],
+      assistants: [
+        good,
+        good,
+        { ...good, slug: 'Sales' },
+        { ...good, slug: 'x', ...wrong, ...others },
+        5,
+        { ...good, slug: 'mute', thinking: 'disabled', show_reasoning: true },
+        { ...good, slug: 'brief', thinking: 'between_tools', show_reasoning: true },
+        { ...good, slug: 'odd', show_reasoning: 'yes' },
+      ],
     });
     expect(faults).toEqual([
       '"support": is defined twice.',
@@ -92,6 +109,9 @@ describe('the assistants file', () => {
       '"x": action_timeout_seconds must be a whole number from 60 to 2592000.',
       '"x": tone is not known.',
       'entry 5: must be a mapping.',
+      '"mute": show_reasoning must not be true with thinking: disabled, which shows no reasoning.',
+      '"brief": show_reasoning must not be true with thinking: between_tools, which shows no reasoning.',
+      '"odd": show_reasoning must be true or false.',
     ]);
   });
 

@@ -26,6 +26,8 @@ export interface ModelSettings {
   readonly thinking?: Thinking;
   /** How much effort the model makes; left out: its default. */
   readonly effort?: Effort;
+  /** Users see the model's reasoning. */
+  readonly show_reasoning: boolean;
   /** JSON Schema of the replies; left out: they are text. */
   readonly output_schema?: JsonSchema;
   /** Texts at which the model ends its reply; left out: none. */
@@ -43,6 +45,7 @@ export const MODEL_FIELDS = [
   'max_output_tokens',
   'thinking',
   'effort',
+  'show_reasoning',
   'output_schema',
   'stop_sequences',
   'cache_ttl',
@@ -71,6 +74,7 @@ export function checkModelSettings(fields: Fields, checking: Checking): ModelSet
     max_output_tokens: fields.integer('max_output_tokens', 1, LARGEST_MAX_OUTPUT_TOKENS, DEFAULT_MAX_OUTPUT_TOKENS),
     ...(fields.has('thinking') && { thinking: fields.choice('thinking', THINKING) }),
     ...(fields.has('effort') && { effort: fields.choice('effort', EFFORTS) }),
+    show_reasoning: checkShowReasoning(fields),
     ...(fields.has('output_schema') && { output_schema: checkSchema(fields, 'output_schema', checking) }),
     ...(fields.has('stop_sequences') && { stop_sequences: checkStops(fields) }),
     cache_ttl: fields.choice('cache_ttl', CACHE_TTLS, '5m'),
@@ -83,6 +87,15 @@ function checkFallback(fields: Fields): string {
   const model = fields.text('fallback_model', LONGEST_NAME);
   if (model === fields.values['model']) fields.fault('fallback_model', 'must be another model than `model`');
   return model;
+}
+
+function checkShowReasoning(fields: Fields): boolean {
+  const shows = fields.flag('show_reasoning', false);
+  const { thinking } = fields.values;
+  if (shows && (thinking === 'disabled' || thinking === 'between_tools')) {
+    fields.fault('show_reasoning', `must not be true with thinking: ${thinking}, which shows no reasoning`);
+  }
+  return shows;
 }
 
 function checkStops(fields: Fields): string[] {

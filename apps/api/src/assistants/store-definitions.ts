@@ -15,6 +15,7 @@ const COLUMNS = {
   max_output_tokens: 'integer',
   thinking: 'text',
   effort: 'text',
+  show_reasoning: 'boolean',
   max_steps: 'smallint',
   action_seconds: 'integer',
   output_schema: 'jsonb',

@@ -8,17 +8,16 @@ import type { Piece, ReplyFeed } from '#feed/reply-feed.js';
 import type { JobWithDraft } from '#jobs/read.js';
 import type { ToolCallRow } from '#jobs/tool-calls.js';
 import { isFinal } from '#jobs/states.js';
-import type { StepEnd } from '#jobs/steps.js';
 import { logLine } from '#process/log-line.js';
 import { whenTokenEnds } from '../auth/token-end.js';
 import { EventStream } from '../http/event-stream.js';
 import { presentMessage } from '../messages/present-message.js';
-import { END, eventId, type TextPosition } from './text-position.js';
 import { presentJob } from './present-job.js';
-import { presentToolCall } from './present-tool-call.js';
 import type { SharedReads } from './shared-reads.js';
+import { ShownReply } from './shown-reply.js';
+import { END, type TextPosition } from './text-position.js';
 
-/** Shortest time between two questions for missing text, in milliseconds. */
+/** Shortest time between two questions for missing pieces, in milliseconds. */
 const ASK_AGAIN_MS = 250;
 
 const logger = new Logger('events');
@@ -40,10 +39,8 @@ export interface StreamRequest {
 /** One client's stream of a job. The row is decisive: notices say when to read it, and pieces are sent in between. */
 export class JobStream {
   readonly stream = new EventStream();
-  private have: TextPosition;
+  private readonly shown: ShownReply;
   private shownState = '';
-  /** The states of the tool calls that the client has seen, by id. */
-  private readonly shownCalls = new Map<string, string>();
   private stale = true;
   private reading: Promise<void> | undefined;
   private waiting: Piece[] = [];
@@ -57,7 +54,7 @@ export class JobStream {
     jobs: JobFeed,
     replies: ReplyFeed,
   ) {
-    this.have = request.from;
+    this.shown = new ShownReply(request.from, (event, id, data) => this.send(event, id, data));
     this.stream.onceClosed(jobs.subscribe(request.jobId, () => this.changed()));
     this.stream.onceClosed(
       replies.subscribe(request.jobId, (piece) => (piece === undefined ? this.changed() : this.received(piece))),
@@ -68,7 +65,7 @@ export class JobStream {
   async start(read: Read, accepted?: JobRow): Promise<void> {
     if (accepted !== undefined) {
       // The job is committed, so the client must learn of it even if the database is away now.
-      this.showState(accepted, eventId(this.have));
+      this.showState(accepted, this.shown.id);
       return this.readAgain(read);
     }
     this.reading = this.readAndShow(read);
@@ -121,15 +118,15 @@ export class JobStream {
     const found = await read();
     if (found === undefined) throw notFound('job');
     const { job, message, toolCalls = [] } = found;
-    this.showAttempt(job.attempts, job.stepEnds ?? []);
+    const { shown } = this;
+    shown.begin(job.attempts, job.steps ?? [], job.mayHaveReasoned);
     if (isFinal(job.status)) return this.showEnd(job, message, toolCalls);
-    // A call follows the text of its step, and comes before the state that waits for it.
-    if (job.step > 0) this.showText(job.draft);
-    this.showCalls(toolCalls);
-    this.showState(job, eventId(this.have), null, toolCalls);
+    // A call comes before the state that waits for it.
+    shown.showSteps(job, toolCalls);
+    this.showState(job, shown.id, null, toolCalls);
     if (job.status !== 'running') return;
-    this.showText(job.draft);
-    // The worker may have more text than the row.
+    shown.showDraft(job);
+    // The worker may have more than the rows.
     this.ask();
   }
 
@@ -138,47 +135,22 @@ export class JobStream {
       this.waiting.push(piece);
       return;
     }
-    const { attempt, offset } = this.have;
+    const { attempt } = this.shown.extent;
     if (piece.attempt < attempt) return;
     if (piece.attempt > attempt) return this.changed();
-    if (piece.offset > offset) return this.ask();
-    const text = piece.text.slice(offset - piece.offset);
-    if (text !== '') this.showDelta(text);
+    if (!this.shown.take(piece)) this.ask();
   }
 
-  /** Asks for the text that the client lacks: at once, or as soon as it may ask again. */
+  /** Asks for what the client lacks: at once, or as soon as it may ask again. */
   private ask(): void {
     this.asking ??= setTimeout(
       () => {
         this.asking = undefined;
         this.asked = Date.now();
-        if (!this.stream.closed) this.reads.ask(this.request.jobId, this.have);
+        if (!this.stream.closed) this.reads.ask(this.request.jobId, this.shown.extent);
       },
       Math.max(0, this.asked + ASK_AGAIN_MS - Date.now()),
     );
-  }
-
-  /**
-   * Attempts share only the text of finished steps. The client has a step's text only if the attempt that it saw, or an earlier one,
-   * finished the step. A client that saw a later attempt has text of another job, or of a lost database.
-   */
-  private showAttempt(attempt: number, steps: readonly StepEnd[]): void {
-    const { have } = this;
-    if (have.attempt === attempt) return;
-    const seen = have.attempt > attempt ? [] : steps.filter((step) => step.attempt <= have.attempt);
-    const offset = Math.min(have.offset, Math.max(0, ...seen.map(({ endsAt }) => endsAt)));
-    this.have = { attempt, offset };
-    // Before an attempt begins there is no text. If the client has some, it belongs to another job, or to a lost database.
-    if (offset < have.offset) this.send('reset', eventId(this.have), { attempt: Math.max(attempt, 1), offset });
-  }
-
-  /** Sends the tool calls whose state the client has not seen. */
-  private showCalls(toolCalls: readonly ToolCallRow[]): void {
-    for (const call of toolCalls) {
-      if (this.shownCalls.get(call.id) === call.status) continue;
-      this.shownCalls.set(call.id, call.status);
-      this.send('tool_call', eventId(this.have), presentToolCall(call));
-    }
   }
 
   private showState(
@@ -198,25 +170,13 @@ export class JobStream {
     else this.stream.end();
   }
 
-  /** Sends the part of the text that the client lacks. */
-  private showText(text: string): void {
-    if (text.length > this.have.offset) this.showDelta(text.slice(this.have.offset));
-  }
-
-  private showDelta(text: string): void {
-    const { attempt, offset } = this.have;
-    this.have = { attempt, offset: offset + text.length };
-    this.send('delta', eventId(this.have), { offset, text });
-  }
-
   private showEnd(job: JobRow, message: MessageRow | null, toolCalls: readonly ToolCallRow[]): void {
-    this.showCalls(toolCalls);
-    if (message !== null) {
-      this.showText(message.content);
-      this.send('message', eventId(this.have), presentMessage(message));
-    }
+    const { shown } = this;
+    if (message !== null) shown.showMessage(message, toolCalls);
+    shown.showCalls(toolCalls);
+    if (message !== null) this.send('message', shown.id, presentMessage(message));
     if (job.status === 'failed') {
-      this.send('failure', eventId(this.have), errorBody(assistantFailed(job), this.request.requestId));
+      this.send('failure', shown.id, errorBody(assistantFailed(job), this.request.requestId));
     }
     this.showState(job, END, message);
     this.stream.end();

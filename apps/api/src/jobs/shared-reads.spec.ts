@@ -63,19 +63,20 @@ describe('what streams ask for', () => {
     const asked: unknown[] = [];
     const replies = { ask: async (...question: unknown[]) => asked.push(question) > 0 };
     const reads = new SharedReads({} as EntityManager, replies as unknown as ReplyFeed);
-    reads.ask('a', { attempt: 1, offset: 0 });
-    reads.ask('a', { attempt: 2, offset: 30 });
-    reads.ask('a', { attempt: 2, offset: 10 });
-    reads.ask('a', { attempt: 2, offset: 20 });
-    reads.ask('b', { attempt: 1, offset: 5 });
+    const has = (attempt: number, text: number, reasoning = 0, source = 0) => ({ attempt, text, reasoning, source });
+    reads.ask('a', has(1, 0));
+    reads.ask('a', has(2, 30, 7, 1));
+    reads.ask('a', has(2, 10, 9, 3));
+    reads.ask('a', has(2, 20, 8, 2));
+    reads.ask('b', has(1, 5));
     expect(asked).toEqual([]);
     await tick();
     expect(asked).toEqual([
-      ['a', 2, 10],
-      ['b', 1, 5],
+      ['a', has(2, 10, 7, 1)],
+      ['b', has(1, 5)],
     ]);
-    reads.ask('a', { attempt: 2, offset: 40 });
+    reads.ask('a', has(2, 40));
     await tick();
-    expect(asked.at(-1)).toEqual(['a', 2, 40]);
+    expect(asked.at(-1)).toEqual(['a', has(2, 40)]);
   });
 });

@@ -1,15 +1,14 @@
 import { Injectable } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
-import { ReplyFeed } from '#feed/reply-feed.js';
+import { type Extent, ReplyFeed } from '#feed/reply-feed.js';
 import { type JobWithDraft, readJobWithDraft } from '#jobs/read.js';
 import { Semaphore } from '../limits/semaphore.js';
-import type { TextPosition } from './text-position.js';
 
 /** Most reads at a time: requests need connections of the pool, too. */
 const AT_ONCE = 4;
 
 /**
- * Reads jobs, and asks workers for text, on behalf of streams. After a change all streams of a job need a read at the same moment; after a
+ * Reads jobs, and asks workers for pieces, on behalf of streams. After a change all streams of a job need a read at the same moment; after a
  * cut of the feed all streams of the process do. So the streams of a job share one read and one question, and only a few reads run at a
  * time. Thousands of separate reads would keep requests waiting for a connection.
  */
@@ -19,7 +18,7 @@ export class SharedReads {
   private readonly due = new Map<string, Promise<JobWithDraft | undefined>>();
   private readonly reads = new Semaphore(AT_ONCE);
   /** Questions that have not been sent, by job. */
-  private readonly lacks = new Map<string, TextPosition>();
+  private readonly lacks = new Map<string, Extent>();
 
   constructor(
     private readonly manager: EntityManager,
@@ -42,21 +41,27 @@ export class SharedReads {
     return read;
   }
 
-  /** Asks for an attempt's text from an offset on. Questions of the same moment become one, with the lowest offset. */
-  ask(jobId: string, from: TextPosition): void {
+  /** Asks for what a stream does not have of an attempt. Questions of the same moment become one, for all that is lacking. */
+  ask(jobId: string, has: Extent): void {
     const asked = this.lacks.get(jobId);
     if (asked === undefined) {
       setImmediate(() => {
-        const { attempt, offset } = this.lacks.get(jobId) ?? from;
+        const least = this.lacks.get(jobId) ?? has;
         this.lacks.delete(jobId);
-        void this.replies.ask(jobId, attempt, offset);
+        void this.replies.ask(jobId, least);
       });
     }
-    if (asked === undefined || lacksMore(from, asked)) this.lacks.set(jobId, from);
+    this.lacks.set(jobId, asked === undefined ? has : leastOf(has, asked));
   }
 }
 
-/** Whether `one` asks for more than `other`. A later attempt counts as more: no worker has the text of an earlier one. */
-function lacksMore(one: TextPosition, other: TextPosition): boolean {
-  return one.attempt > other.attempt || (one.attempt === other.attempt && one.offset < other.offset);
+/** What both have. Only the later attempt counts: no worker has the pieces of an earlier one. */
+function leastOf(one: Extent, other: Extent): Extent {
+  if (one.attempt !== other.attempt) return one.attempt > other.attempt ? one : other;
+  return {
+    attempt: one.attempt,
+    text: Math.min(one.text, other.text),
+    reasoning: Math.min(one.reasoning, other.reasoning),
+    source: Math.min(one.source, other.source),
+  };
 }

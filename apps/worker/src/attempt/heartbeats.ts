@@ -90,9 +90,10 @@ export class Heartbeats implements OnApplicationShutdown {
         this.write([{ one, beat, written }]);
         continue;
       }
-      if (batch.length === MOST_AT_ONCE || text + beat.text.length > MOST_TEXT) send();
+      const length = beat.text.length + (beat.otherParts?.length ?? 0);
+      if (batch.length === MOST_AT_ONCE || text + length > MOST_TEXT) send();
       batch.push({ one, beat, written });
-      text += beat.text.length;
+      text += length;
     }
     send();
   }

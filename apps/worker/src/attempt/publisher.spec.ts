@@ -19,7 +19,7 @@ describe('the publisher of a process', () => {
     store = Promise.resolve(true);
     publisher = new ReplyPublisher({
       publish: (pieces: readonly Piece[]) => {
-        sent.push({ at: Date.now() - BEGIN, pieces: pieces.map(({ jobId, text }) => `${jobId} ${text}`) });
+        sent.push({ at: Date.now() - BEGIN, pieces: pieces.map((piece) => `${piece.jobId} ${shownOf(piece)}`) });
         return store;
       },
       answer: (jobId: string, writer: Writer) => {
@@ -42,7 +42,8 @@ describe('the publisher of a process', () => {
       publisher.touch(draft);
     };
   };
-  const asked = (id: string, offset = 0): void => writers.get(id)?.({ attempt: 1, offset });
+  const asked = (id: string, text = 0): void => writers.get(id)?.({ attempt: 1, text, reasoning: 0, source: 0 });
+  const shownOf = (piece: Piece): string => (piece.kind === 'source' ? piece.source.url : piece.text);
 
   it('sends the first text at once, and what comes in the same moment with it', async () => {
     const [one, other] = [begun('one'), begun('other')];

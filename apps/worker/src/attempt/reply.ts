@@ -16,7 +16,7 @@ export function replyOf({ answer, windowFromSeq }: Answered, steps: number): Rep
   const reply = {
     content,
     lastText,
-    sources: answer.sources,
+    otherParts: answer.otherParts,
     model,
     stopReason: stopReason ?? '',
     stopDetails: null,

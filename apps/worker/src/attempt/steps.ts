@@ -4,9 +4,11 @@ import { commitStep, type NewToolCall } from '#jobs/steps.js';
 import { MOST_CONTINUATIONS } from '#jobs/timings.js';
 import { onlyAwaitPersons } from '#jobs/tool-calls.js';
 import type { Reply } from '#jobs/transitions.js';
+import type { Shown } from '../model/answer.js';
 import { type Answered, Model } from '../model/model.js';
 import { ModelFault } from '../model/model-fault.js';
 import type { Attempt } from './attempt.js';
+import type { Draft } from './draft.js';
 import { plannedCalls } from './planned-calls.js';
 import { ReplyPublisher } from './publisher.js';
 import { replyOf } from './reply.js';
@@ -47,11 +49,8 @@ export class Steps {
     const { job, call, draft, meter, signal, steps } = attempt;
     signal.throwIfAborted();
     const request = { ...job, user: attempt.userTag, mayCallTools: mayCall(attempt), steps };
-    const onText = (text: string): void => {
-      draft.add(text);
-      this.publisher.touch(draft);
-    };
-    return meter.during(() => this.model.answer(request, call, signal, onText), call);
+    const shown = into(draft, () => this.publisher.touch(draft));
+    return meter.during(() => this.model.answer(request, call, signal, shown), call);
   }
 
   /** @returns whether the job waits for a person now */
@@ -60,9 +59,9 @@ export class Steps {
     const calls = await callsOf(attempt, answer);
     const figures = call.figures();
     const stopReason = answer.stopReason ?? '';
-    const step = { content: answer.blocks, stopReason, text: answer.content.toWellFormed() };
+    const { blocks: content, otherParts } = answer;
+    const step = { content, stopReason, text: answer.content.toWellFormed(), otherParts };
     const text = draft.endStep();
-    const { sources } = answer;
     const waits = onlyAwaitPersons(calls);
     const seconds = waits ? job.actionSeconds : undefined;
     const isOurs = await written(() =>
@@ -70,7 +69,7 @@ export class Steps {
         this.manager,
         job.id,
         job.attempt,
-        { ...step, calls, sources, step: steps.length, draft: text, windowFromSeq, seconds },
+        { ...step, calls, step: steps.length, draft: text, windowFromSeq, seconds },
         figures,
       ),
     );
@@ -83,6 +82,24 @@ export class Steps {
     attempt.finishStep({ ...step, calls: begun.length === 0 ? null : begun });
     return waits;
   }
+}
+
+/** Takes what an answer shows into the draft, and has it published. */
+function into(draft: Draft, publish: () => void): Shown {
+  return {
+    text: (text) => {
+      draft.add(text);
+      publish();
+    },
+    reasoning: (text) => {
+      draft.addReasoning(text);
+      publish();
+    },
+    source: (source) => {
+      draft.addSource(source);
+      publish();
+    },
+  };
 }
 
 /** The model may ask for tools, except in the last step that the turn may have. */

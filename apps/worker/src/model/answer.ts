@@ -1,8 +1,11 @@
 import type Anthropic from '@anthropic-ai/sdk';
+import { type OtherPart, reasoningIn } from '#database/entities/part.js';
 import type { FinishedStep } from '#jobs/steps.js';
 import { isBlank } from './blank.js';
 import { broken, rejected } from './model-fault.js';
 import type { Call, Reported } from './call.js';
+import { OtherParts, type ShownParts } from './other-parts.js';
+import { label } from './storable.js';
 
 /**
  * Longest reply, in UTF-16 code units: far beyond the limit of any model. Even if JSON escapes each unit with six characters, a client can
@@ -24,7 +27,7 @@ const ENDS_BLANK = /\s$/u;
 const BEGINS_BLANK = /^\s/u;
 
 /** The finished steps of the turn, which an answer continues. */
-type Before = readonly Pick<FinishedStep, 'content' | 'text'>[];
+type Before = readonly Pick<FinishedStep, 'content' | 'text' | 'otherParts'>[];
 
 /** A tool call that the model asks for. */
 export interface ToolUse {
@@ -34,18 +37,12 @@ export interface ToolUse {
   readonly input: Readonly<Record<string, unknown>>;
 }
 
-/** A source of the text, as the provider cites it: a part of the message. */
-export interface Source {
-  readonly type: 'source';
-  readonly url: string;
-  readonly title: string | null;
+/** Gets what an answer shows, as it arrives. */
+export interface Shown extends ShownParts {
+  text(text: string): void;
 }
 
-/** Most sources of one answer, and their longest address, in UTF-16 code units. */
-const MOST_SOURCES = 100;
-const LONGEST_URL = 2_000;
-
-/** An answer, built from its events: its text for users, and its content blocks for the model. */
+/** An answer, built from its events: its text and its other parts for users, and its content blocks for the model. */
 export class Answer {
   /** The text that this answer adds to the reply. */
   content = '';
@@ -53,7 +50,7 @@ export class Answer {
   stopReason: string | null = null;
   stopDetails: { category: string | null; explanation: string | null } | null = null;
   private readonly finished: Block[] = [];
-  private readonly cited = new Map<string, Source>();
+  private readonly others: OtherParts;
   /** A block's input is no JSON. It was cut, or the answer cannot be used. */
   private hasTornInput = false;
   private citations = 0;
@@ -67,10 +64,12 @@ export class Answer {
 
   constructor(
     private readonly call: Call,
-    private readonly onText: (text: string) => void,
-    before: Before = [],
+    private readonly shown: Shown,
+    { before = [], showsReasoning = false }: { before?: Before; showsReasoning?: boolean } = {},
   ) {
     this.before = before.map(({ text }) => text).join('');
+    const reasoning = before.map(({ otherParts }) => reasoningIn(otherParts)).join('');
+    this.others = new OtherParts(showsReasoning, reasoning, shown);
     const last = before.at(-1)?.content.at(-1) as Block | undefined;
     this.apart = last !== undefined && last['type'] !== 'text';
   }
@@ -95,9 +94,9 @@ export class Answer {
     return this.finished.filter(({ type }) => type === 'tool_use') as unknown as ToolUse[];
   }
 
-  /** The sources of its text; null: none. */
-  get sources(): readonly Source[] | null {
-    return this.cited.size === 0 ? null : [...this.cited.values()];
+  /** Its parts besides its text and its tool calls; null: none. */
+  get otherParts(): readonly OtherPart[] | null {
+    return this.others.parts;
   }
 
   /** The finished blocks, in the form in which a request sends them back to the model. */
@@ -105,10 +104,9 @@ export class Answer {
     return this.finished as unknown as Anthropic.ContentBlockParam[];
   }
 
-  /** Begins again with another stream in place of the last one, which had no text. Published white space stays. */
+  /** Begins again with another stream in place of the last one, which had no text. Published white space and reasoning stay. */
   again(): void {
     this.finished.length = 0;
-    this.cited.clear();
     this.hasTornInput = false;
     this.open.clear();
     this.stopReason = null;
@@ -156,11 +154,13 @@ export class Answer {
   private begin(index: number, block: Block): void {
     if (this.open.size + this.finished.length >= MOST_BLOCKS) throw rejected('The model’s answer is too long.');
     this.open.set(index, { block: { ...block }, json: '' });
+    this.others.beginBlock();
     if (block['type'] === 'text') {
       if (block['text'] !== undefined) this.say(block['text']);
       return;
     }
     this.apart = true;
+    if (block['type'] === 'thinking') this.others.think(block['thinking']);
     this.call.hides(block['type'] === 'thinking' || block['type'] === 'redacted_thinking');
   }
 
@@ -180,6 +180,7 @@ export class Answer {
         // Visible thinking is counted by its text, not by time.
         this.call.hides(false);
         this.call.unseen(String(delta['thinking']));
+        this.others.think(delta['thinking']);
         append('thinking', delta['thinking']);
         break;
       case 'signature_delta':
@@ -192,7 +193,7 @@ export class Answer {
       case 'citations_delta':
         if (++this.citations > MOST_BLOCKS) throw rejected('The model’s answer is too long.');
         if (open !== undefined) ((open.block['citations'] ??= []) as unknown[]).push(delta['citation']);
-        this.cite(delta['citation']);
+        this.others.cite(delta['citation']);
         break;
       default:
         break;
@@ -220,19 +221,6 @@ export class Answer {
     }
   }
 
-  private cite(citation: unknown): void {
-    const { url, title } = (citation ?? {}) as Record<string, unknown>;
-    if (typeof url !== 'string' || url.length > LONGEST_URL || !/^https?:\/\//i.test(url) || this.cited.has(url))
-      return;
-    if (this.cited.size < MOST_SOURCES) {
-      this.cited.set(url, {
-        type: 'source',
-        url: label(url, LONGEST_URL),
-        title: typeof title === 'string' ? label(title) : null,
-      });
-    }
-  }
-
   private say(value: unknown): void {
     if (typeof value !== 'string') throw broken('The model’s answer cannot be read.');
     // PostgreSQL cannot store NUL.
@@ -244,7 +232,7 @@ export class Answer {
     this.content += gap + text;
     if (this.before.length + this.content.length > LONGEST_REPLY) throw rejected('The model’s answer is too long.');
     this.call.text(text);
-    this.onText(gap + text);
+    this.shown.text(gap + text);
   }
 }
 
@@ -301,12 +289,4 @@ function detailsOf(details: unknown): Answer['stopDetails'] {
   const text = (value: unknown): string | null =>
     typeof value === 'string' ? value.replaceAll('\0', '').slice(0, LONGEST_DETAIL).toWellFormed() : null;
   return { category: text(category), explanation: text(explanation) };
-}
-
-/** A short text that PostgreSQL can store. */
-function label(value: unknown, longest = 200): string {
-  return (typeof value === 'string' ? value : (JSON.stringify(value) ?? ''))
-    .replaceAll('\0', '')
-    .slice(0, longest)
-    .toWellFormed();
 }

@@ -24,6 +24,7 @@ const assistant: OfferedAssistant = {
   maxOutputTokens: 16_000,
   thinking: null,
   effort: null,
+  showReasoning: false,
 };
 const found = (changes: Partial<OfferedAssistant>, known: KnownModel | 'unknown' = model): string[] =>
   checkModels([{ ...assistant, ...changes }], new Map([['m', known]])).map(
@@ -35,11 +36,23 @@ describe('an assistant held against its model', () => {
     expect(found({})).toEqual([]);
     expect(found({ maxOutputTokens: 64_000, thinking: 'adaptive', effort: 'high' })).toEqual([]);
     expect(found({ thinking: 'disabled', effort: 'low' })).toEqual([]);
+    expect(found({ showReasoning: true })).toEqual([]);
   });
 
   it('has none where nothing is known of the model, or not what would be asked of it', () => {
     expect(checkModels([assistant], new Map())).toEqual([]);
     expect(found({ maxOutputTokens: 128_000, thinking: 'between_tools', effort: 'max' }, silent)).toEqual([]);
+  });
+
+  it('is told of a model that shows no reasoning', () => {
+    const words = [
+      'thinking: The assistant "support" has show_reasoning: true, and "m" does not take thinking: adaptive, which shows the reasoning: the ' +
+        'model refuses its turns. Leave out show_reasoning.',
+    ];
+    expect(found({ showReasoning: true }, { ...model, thinking: { ...model.thinking, adaptive: false } })).toEqual(
+      words,
+    );
+    expect(found({ showReasoning: true }, silent)).toEqual([]);
   });
 
   it('is told of a model that is unknown or retired, and of nothing else then', () => {

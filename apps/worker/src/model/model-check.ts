@@ -8,6 +8,7 @@ export interface OfferedAssistant {
   readonly maxOutputTokens: number;
   readonly thinking: Thinking | null;
   readonly effort: Effort | null;
+  readonly showReasoning: boolean;
 }
 
 /** A setting of an assistant that its model refuses, or will refuse. */
@@ -43,7 +44,7 @@ function unknown(name: string): Fault {
 }
 
 function faultsOf(assistant: OfferedAssistant, model: KnownModel): Fault[] {
-  const { maxOutputTokens, thinking, effort } = assistant;
+  const { maxOutputTokens, thinking, effort, showReasoning } = assistant;
   const name = JSON.stringify(assistant.model);
   // For a retired model the other checks do not matter.
   if (model.lifecycle === 'retired') {
@@ -64,6 +65,12 @@ function faultsOf(assistant: OfferedAssistant, model: KnownModel): Fault[] {
   }
   if (thinking !== null && model.thinking[thinking] === false) {
     faults.push(['thinking', refused('thinking', thinking, name, model.thinking)]);
+  }
+  if (showReasoning && thinking === null && model.thinking.adaptive === false) {
+    const words =
+      `has show_reasoning: true, and ${name} does not take thinking: adaptive, which shows the reasoning: the model refuses its turns. ` +
+      `Leave out show_reasoning.`;
+    faults.push(['thinking', words]);
   }
   if (effort !== null && model.effort[effort] === false) {
     faults.push(['effort', refused('effort', effort, name, model.effort)]);

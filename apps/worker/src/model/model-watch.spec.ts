@@ -17,7 +17,14 @@ describe('the watch over models', () => {
   let offered: OfferedAssistant[] = [];
   let watch: ModelWatch;
   const logged: string[] = [];
-  const assistant = { slug: 'support', model: 'one', maxOutputTokens: 10, thinking: null, effort: null };
+  const assistant = {
+    slug: 'support',
+    model: 'one',
+    maxOutputTokens: 10,
+    thinking: null,
+    effort: null,
+    showReasoning: false,
+  };
   beforeAll(async () => {
     server = createServer((request, response) => {
       const listed = request.url?.startsWith('/v1/models?') === true;

@@ -18,7 +18,8 @@ const ASK_MS = 3_600_000;
 const LONGEST_ASKING_MS = 10_000;
 
 const OFFERED = `
-  SELECT slug, model, max_output_tokens AS "maxOutputTokens", thinking, effort
+  SELECT slug, model, max_output_tokens AS "maxOutputTokens", thinking, effort,
+         show_reasoning AS "showReasoning"
     FROM assistants WHERE retired_at IS NULL ORDER BY slug`;
 
 /**

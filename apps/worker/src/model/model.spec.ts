@@ -48,7 +48,11 @@ describe('the model', () => {
         tools: [],
         mayCallTools: false,
       };
-      const reply = model.answer(request, new Call(1, () => undefined), new AbortController().signal, () => undefined);
+      const reply = model.answer(request, new Call(1, () => undefined), new AbortController().signal, {
+        text: () => undefined,
+        reasoning: () => undefined,
+        source: () => undefined,
+      });
       await expect(reply).rejects.toMatchObject({
         code: 'model_misconfigured',
         message: `Nothing at ANTHROPIC_BASE_URL answers as a model does (${code}).`,

@@ -6,7 +6,7 @@ import type { HistoryRow } from '#jobs/history.js';
 import type { FinishedStep } from '#jobs/steps.js';
 import { MOST_ENDLESS_ANSWERS } from '#jobs/timings.js';
 import type { Settings } from '#settings/settings.js';
-import { Answer } from './answer.js';
+import { Answer, type Shown } from './answer.js';
 import { onBytes } from './bounded-fetch.js';
 import type { Call } from './call.js';
 import { CallTimer } from './call-timer.js';
@@ -30,6 +30,8 @@ export interface ModelRequest {
   readonly cacheTtl: CacheTtl;
   /** The user, as the provider may know it: it shows nothing of the user's id. */
   readonly user: string;
+  /** The model is asked for visible thoughts, and they are a part of the answer. */
+  readonly showReasoning?: boolean;
   readonly systemPrompt: string;
   readonly tools: readonly Tool[];
   /** The model may ask for tools. False: this is the turn's last step. */
@@ -57,22 +59,17 @@ export class Model {
   }
 
   /**
-   * Asks for one answer: a step of the turn. `onText` gets each piece of text as it arrives; `call` gets the figures that the model
-   * reports.
+   * Asks for one answer: a step of the turn. `shown` gets what users see, as it arrives; `call` gets the figures that the model reports.
    *
    * A prompt that is too long is sent again with less history, as long as there is less to send. That does not count as an attempt. A turn
    * with finished steps gets the same history as these steps.
    *
    * @throws ModelFault
    */
-  async answer(
-    request: ModelRequest,
-    call: Call,
-    signal: AbortSignal,
-    onText: (text: string) => void,
-  ): Promise<Answered> {
+  async answer(request: ModelRequest, call: Call, signal: AbortSignal, shown: Shown): Promise<Answered> {
     const deadline = performance.now() + this.settings.totalMs;
-    const answer = new Answer(call, onText, request.steps);
+    const { steps: before, showReasoning: showsReasoning = false } = request;
+    const answer = new Answer(call, shown, { before, showsReasoning });
     let { history } = request;
     const less = (): readonly HistoryRow[] | undefined =>
       answer.isBlank && request.steps.length === 0 ? shorter(history) : undefined;
@@ -113,7 +110,7 @@ export class Model {
     const body = {
       model: request.model,
       max_tokens: request.maxOutputTokens,
-      ...(request.thinking && { thinking: { type: request.thinking } }),
+      ...thinkingOf(request),
       ...((request.effort || request.outputSchema) && { output_config: outputConfig(request) }),
       ...(request.stopSequences && { stop_sequences: [...request.stopSequences] }),
       metadata: { user_id: request.user },
@@ -152,6 +149,12 @@ export class Model {
         return classify(error, answered);
     }
   }
+}
+
+/** How the model is asked to think. Visible thoughts need a type that shows them (`adaptive`), and models omit them unless they are asked. */
+function thinkingOf({ thinking, showReasoning }: ModelRequest): { thinking?: Anthropic.ThinkingConfigParam } {
+  if (showReasoning === true) return { thinking: { type: 'adaptive', display: 'summarized' } };
+  return thinking ? { thinking: { type: thinking } } : {};
 }
 
 async function read(

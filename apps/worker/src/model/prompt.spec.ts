@@ -74,15 +74,8 @@ describe('an earlier reply with tool calls', () => {
   const asked = { role: 'user', content: 'one' };
   const next = { role: 'user', content: 'next' };
 
-  it('is sent as its steps, each call with its result, without sources', () => {
-    const parts = [
-      text('I look.'),
-      call('a', 1),
-      call('b', 1),
-      call('c', 2),
-      text('\n\nIt is 42.'),
-      { type: 'source' as const },
-    ];
+  it('is sent as its steps, each call with its result', () => {
+    const parts = [text('I look.'), call('a', 1), call('b', 1), call('c', 2), text('\n\nIt is 42.')];
     expect(toModelMessages(history(parts), true)).toEqual([
       asked,
       { role: 'assistant', content: [{ type: 'text', text: 'I look.' }, use('a', 1), use('b', 1)] },

@@ -20,6 +20,8 @@ export interface Definition {
   readonly context_tokens?: number;
   readonly compaction?: Compaction;
   readonly fallback_model?: string | null;
+  /** Missing in definitions of before it. */
+  readonly show_reasoning?: boolean;
 }
 
 /** A definition that was on offer. A trigger on `assistants` writes it; nothing changes or removes it. */

@@ -76,6 +76,9 @@ export class Assistant {
   /** What the replies of a day (UTC) may cost, as a decimal number in the currency of the prices; null: there is no bound. */
   @Column('numeric', { name: 'cost_per_day', nullable: true })
   costPerDay: string | null;
+  /** Users see the model's reasoning. */
+  @Column('boolean', { name: 'show_reasoning' })
+  showReasoning: boolean;
 
   /** Never leaves the service, as the system prompt. */
   @Column('jsonb')

@@ -1,4 +1,5 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
+import type { OtherPart } from './part.js';
 
 /** A finished step of an unfinished turn: a call of the model whose answer the next call continues. Removed when the turn ends. */
 @Entity('steps')
@@ -25,9 +26,9 @@ export class Step {
   @Column('text')
   text: string;
 
-  /** The sources of its text: `source` parts of the message; null: none. */
-  @Column('jsonb', { nullable: true })
-  sources: unknown;
+  /** Its parts besides its text and its tool calls; null: none. The column is older than reasoning, and services that run know its name. */
+  @Column('jsonb', { name: 'sources', nullable: true })
+  otherParts: readonly OtherPart[] | null;
 
   /** The length of the reply's text after it, in UTF-16 code units. */
   @Column('integer', { name: 'ends_at' })

@@ -123,6 +123,7 @@ const STATEMENTS = [
               coalesce(used.guessed, false), chat.last_message_at;
      END IF;
      DELETE FROM steps s WHERE s.job_id = of_job;
+     DELETE FROM draft_parts d WHERE d.job_id = of_job;
    END $$`,
 ];
 
