@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { said, showReasoning, thoughts } from '../support/reasoning.js';
 import { SECRET, type Stack, startStack } from '../support/stack.js';
 import { clientTool, giveTools, httpTool, startTools, type Tools } from '../support/tools.js';
 import { until } from '../support/until.js';
@@ -76,6 +77,35 @@ describe('npm run chat, with tools', () => {
     );
     return rows;
   };
+
+  it('shows reasoning faintly on lines of its own, harmless to a terminal; a pipe gets the reply, and the sources as remarks', async () => {
+    await showReasoning(stack, 'billing');
+    const citation = { type: 'web_search_result_location', url: 'https://a.test/\u202e', title: `T${EVIL}` };
+    const script = {
+      blocks: [thoughts(`I think.${EVIL}\n`), { ...said('It is 42.'), citations: [citation] }],
+      piece_delay_ms: 50,
+    };
+    await stack.model.script('a riddle', script);
+    const pipe = await piped('billing', 'a riddle', '--user', 'rea').ended;
+    expect(pipe).toEqual({ out: expect.stringMatching(/^It is 42\.\n/), code: 0 });
+    expect(pipe.out).toMatch(/\nsource: T.*https:\/\/a\.test\/\ufffd\n$/);
+    expect(pipe.out).not.toContain('I think');
+    if (itAsked !== it) return;
+    const run = start(
+      ['python3', '-c', SHOW, process.execPath, 'dist/tools/chat.js', 'billing', 'a riddle', '--user', 'rea'],
+      { NO_COLOR: '' },
+    );
+    const { out, code } = await run.ended;
+    expect(code).toBe(0);
+    const faint = out
+      .split('\u001b[2m')
+      .slice(1)
+      .map((text) => text.split('\u001b', 1)[0]);
+    expect(faint.join('')).toContain('(thinking) I think.a\ufffd[2Jb\ufffd1mc\nd');
+    expect(out.replaceAll('\u001b[0m', '')).toContain('\nIt is 42.');
+    expect(faint.join('')).not.toContain('It is');
+    for (const order of ['\u001b[2J', '\u009b']) expect(out).not.toContain(order);
+  });
 
   it('shows each call in a line, without anything that would control a terminal', async () => {
     const { out, code } = await piped('support', `use find_order {"order_id":${JSON.stringify(EVIL)}}`, '--user', 'ana')

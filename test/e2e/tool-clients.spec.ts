@@ -3,6 +3,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { asking } from '../support/hard-turn.js';
 import { linesUnder } from '../support/page-lines.js';
+import { said, showReasoning, thoughts } from '../support/reasoning.js';
 import { type Stack, startStack, tokenFor } from '../support/stack.js';
 import { clientTool, giveTools, httpTool, startTools, type Tools } from '../support/tools.js';
 
@@ -80,6 +81,40 @@ describe('the examples of docs/clients.md answer tool calls, up to the reply', (
     expect(shown).toMatch(/refund_order done[^]*2026-12-01/);
     expect(data.map(({ role }: { role: string }) => role)).toEqual(['system', 'user', 'assistant']);
   };
+
+  it('fetch, with reasoning and sources', async () => {
+    await showReasoning(stack, 'billing');
+    const text = '¿Cómo reinstalo el software?';
+    const citation = { type: 'web_search_result_location', url: 'https://a.test/1', title: 'One' };
+    await stack.model.script(text, {
+      blocks: [thoughts('I think it over.', 60), { ...said('So it is.'), citations: [citation] }],
+      piece_delay_ms: 60,
+    });
+    const { id: chat } = await stack.as('dan').chat('billing');
+    const lines = await Promise.all(
+      ['In JavaScript, before all others', 'Reasoning and sources', '`fetch`'].map((heading) =>
+        linesUnder(PAGE, heading),
+      ),
+    );
+    const program = `
+      const [service, token, chat] = ${JSON.stringify([stack.api.url, tokenFor('dan'), chat])};
+      const seen = [];
+      const show = () => seen.push(reasoning);
+      ${lines.join('\n')}
+      console.log(JSON.stringify({ seen, text, reasoning, sources: [...sources.values()] }));`;
+    const env = { PATH: process.env['PATH'] };
+    const { stdout } = await run(process.execPath, ['--input-type=module', '--eval', program], {
+      env,
+      timeout: 60_000,
+    });
+    const { seen, ...shown } = JSON.parse(stdout);
+    expect(shown).toEqual({
+      text: 'So it is.',
+      reasoning: 'I think it over.',
+      sources: [{ type: 'source', url: 'https://a.test/1', title: 'One' }],
+    });
+    expect(seen[0]).toBe('I think it over.');
+  });
 
   it('the typed client', () => answer('ana', ['Tools']));
   it('useChat', () => answer('ben', ['Tools with `useChat`'], USE_CHAT, PRESS));

@@ -2,14 +2,20 @@ import { ApiError, isWaiting, type JobEvent, type JobEvents, type OpenedChat, ty
 import { NobodyAnswers } from './nobody-answers.js';
 import { Questions } from './questions.js';
 import type { Terminal } from './terminal.js';
-import { lineOf } from './tool-words.js';
+import { lineOf, sourceLineOf } from './tool-words.js';
 import { endingOf } from './words.js';
 
 /** How many messages of an older chat are shown at the beginning. */
 const SHOWN_MESSAGES = 6;
 
+/** The terminal's style of reasoning: faint. */
+const FAINT = 2;
+
 /** One chat in a terminal. */
 export class Conversation {
+  /** The kind of the last piece that was printed of a reply. */
+  private printed: 'delta' | 'reasoning' | undefined;
+
   private constructor(
     private readonly client: Rejoinder,
     private readonly chat: OpenedChat,
@@ -79,6 +85,7 @@ export class Conversation {
       void cancel().catch((error: unknown) => terminal.complain(String(error)));
     });
     if (terminal.watched) terminal.write(terminal.style(1, `${this.chat.assistant} ▸ `));
+    this.printed = undefined;
     try {
       let first = true;
       for await (const event of events) {
@@ -102,6 +109,7 @@ export class Conversation {
       terminal.note(message === undefined ? 'Stopped before the reply began.' : (endingOf(message) ?? ''));
       return 'canceled';
     }
+    for (const source of events.sources) terminal.note(sourceLineOf(source));
     const ending = message && endingOf(message);
     if (ending !== undefined) terminal.note(ending);
     return 'answered';
@@ -115,10 +123,26 @@ export class Conversation {
       // A question says so itself, and is not to be interrupted by the next one's line.
       const isAsked = terminal.answers && status.startsWith('awaiting_');
       terminal.beginLine();
+      this.printed = undefined;
       if (status !== 'queued' && !isAsked) terminal.note(lineOf(event.toolCall));
     } else if (!terminal.watched) return;
-    else if (event.type === 'delta') terminal.quote(event.text);
-    else if (event.type === 'reset') terminal.write(terminal.style(2, ' … lost; once more:\n'));
+    else if (event.type === 'delta' || event.type === 'reasoning') this.printPiece(event);
+    else if (event.type === 'reset') {
+      terminal.write(terminal.style(FAINT, ' … lost; once more:\n'));
+      this.printed = undefined;
+    }
+  }
+
+  /** Prints a piece of the reply or of the reasoning, each on lines of its own. Reasoning is faint, and named for terminals without styles. */
+  private printPiece({ type, text }: { readonly type: 'delta' | 'reasoning'; readonly text: string }): void {
+    const { terminal } = this;
+    const begins = this.printed !== type;
+    if (begins && (type === 'reasoning' || this.printed === 'reasoning')) terminal.beginLine();
+    this.printed = type;
+    // A step's text begins with the distance to the step before.
+    const shown = begins ? text.replace(/^\n+/, '') : text;
+    if (type === 'delta') terminal.quote(shown);
+    else terminal.quote(begins ? `(thinking) ${shown}` : shown, FAINT);
   }
 }
 

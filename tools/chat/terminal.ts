@@ -116,9 +116,12 @@ export class Terminal {
   /**
    * Prints text from the service. Control characters would be orders to a terminal, so they are removed there; a pipe gets the text as it
    * is.
+   * @param style one of the terminal's styles, if it has any
    */
-  quote(text: string): void {
-    this.write(this.watched ? harmless(text) : text);
+  quote(text: string, style = 0): void {
+    const shown = this.watched ? harmless(text) : text;
+    this.write(style === 0 ? shown : this.style(style, shown));
+    if (text !== '') this.isMidLine = !text.endsWith('\n');
   }
 
   /** Prints a remark of this program. */

@@ -1,4 +1,4 @@
-import type { ToolCall, ToolCallStatus } from '@rejoinder/client';
+import type { SourcePart, ToolCall, ToolCallStatus } from '@rejoinder/client';
 
 /** Most characters of an input or a result in one line. */
 const LONGEST = 160;
@@ -26,6 +26,11 @@ export function lineOf({ name, input, status, result, reason }: ToolCall): strin
   const given = status === 'succeeded' || status === 'failed' ? ` ${brief(result ?? '')}` : '';
   const why = reason === null ? '' : ` (${brief(reason)})`;
   return `⚙ ${brief(name)} ${brief(JSON.stringify(input))} ${STATES[status] ?? inLine(status)}${given}${why}`;
+}
+
+/** A source of a reply in one line. It is untrusted text, too. */
+export function sourceLineOf({ url, title }: SourcePart): string {
+  return `source: ${title === null ? '' : `${brief(title)} `}${inLine(url)}`;
 }
 
 /** The whole input of a call, one property a line: a person must see all of what they approve. */

@@ -2,28 +2,22 @@ import { createParser, type EventSourceMessage } from 'eventsource-parser';
 import { ConnectionError, TurnError } from './errors.js';
 import { type Http, type HttpRequest, isPassing, LONGEST_TEXT, segment } from './http.js';
 import { readEvent, type ReceivedEvent } from './read-event.js';
-import { type ErrorBody, isFinal, type Job, type Message, type ToolCall } from './types.js';
+import { type ReplyEvent, ReplySoFar } from './reply-so-far.js';
+import { type ErrorBody, isFinal, type Job, type Message, type SourcePart, type ToolCall } from './types.js';
 import { linked, LONGEST_ASKED_MS, pause, retryDelay } from './waiting.js';
 
-/** An event of a job. Offsets count UTF-16 code units, as a string's `length` does. */
+/** An event of a job. */
 export type JobEvent =
   /** The job's state: first, at each change, and last when it is final. */
   | { readonly type: 'job'; readonly job: Job }
-  /** The next piece of the reply. */
-  | { readonly type: 'delta'; readonly offset: number; readonly text: string }
-  /** Another attempt begins: forget the text from the offset on. */
-  | { readonly type: 'reset'; readonly attempt: number; readonly offset: number }
-  /** A tool call, whole: when it begins, and each time its state has changed. It replaces the call with the same id. */
-  | { readonly type: 'tool_call'; readonly toolCall: ToolCall }
-  /** The reply as it is kept. It replaces the text so far: a canceled one may be shorter. */
-  | { readonly type: 'message'; readonly message: Message }
+  | ReplyEvent
   /** The job failed. The `job` that follows says why, and then the loop throws a `TurnError`. */
   | { readonly type: 'failure'; readonly error: ErrorBody };
 
 export interface FollowOptions {
   /** Ends the loop, with the signal's reason. It never cancels the turn. */
   readonly signal?: AbortSignal;
-  /** The `lastEventId` of an earlier loop; only later events come. */
+  /** The `lastEventId` of an earlier loop. Only later text comes; reasoning, sources and tool calls come from the first on. */
   readonly lastEventId?: string;
 }
 
@@ -47,28 +41,23 @@ const HELD_MS = 5_000;
 const LONGEST_STILL_MS = 2 * 60 * 60_000;
 
 /**
- * The events of a job until it is final. Each piece of the text comes once, in order, even if connections break. Read it once, with `for
+ * The events of a job until it is final. Each piece of text and reasoning, each source, and each state of a tool call comes once, even if
+ * connections break. Read it once, with `for
  * await`, which throws at the end if the turn failed. Leaving the loop leaves the stream, and the turn goes on.
  */
 export class JobEvents implements AsyncIterable<JobEvent> {
   private begun = false;
-  private attempt = 0;
-  private offset = 0;
+  private readonly soFar: ReplySoFar;
   private retryMs = RETRY_MS;
-  /** How many new things have come. */
-  private news = 0;
+  /** How many new states of the job have come. */
+  private states = 0;
   /** How long streams have been open since the last new thing. */
   private stillMs = 0;
-  private readonly calls = new Map<string, ToolCall>();
 
   /** The job's id; undefined until the service has accepted the streamed turn. */
   jobId: string | undefined;
   /** The latest known state of the job. */
   job: Job | undefined;
-  /** The reply so far. With `lastEventId`, only the text after it. */
-  text = '';
-  /** The reply as it is kept; undefined until then. */
-  message: Message | undefined;
   /** The id of the last event that was read. A later loop, here or elsewhere, can go on from it. */
   lastEventId: string | undefined;
 
@@ -80,12 +69,37 @@ export class JobEvents implements AsyncIterable<JobEvent> {
   ) {
     if (typeof source === 'string') this.jobId = source;
     this.lastEventId = options.lastEventId;
-    this.setPosition(this.lastEventId);
+    this.soFar = new ReplySoFar(this.lastEventId);
+  }
+
+  /** The reply so far. With `lastEventId`, only the text after it. */
+  get text(): string {
+    return this.soFar.text;
+  }
+
+  /** The model's reasoning so far; empty if the assistant shows none. */
+  get reasoning(): string {
+    return this.soFar.reasoning;
+  }
+
+  /** The sources of the text so far, each address once. */
+  get sources(): readonly SourcePart[] {
+    return this.soFar.sources;
   }
 
   /** The latest known state of each tool call, in the order in which the calls came. */
   get toolCalls(): readonly ToolCall[] {
-    return [...this.calls.values()];
+    return this.soFar.toolCalls;
+  }
+
+  /** The reply as it is kept; undefined until then. */
+  get message(): Message | undefined {
+    return this.soFar.message;
+  }
+
+  /** How many new things have come. */
+  private get news(): number {
+    return this.states + this.soFar.news;
   }
 
   /**
@@ -217,79 +231,30 @@ export class JobEvents implements AsyncIterable<JobEvent> {
   /** Takes an event in. @returns what is new in it @throws ConnectionError when it does not fit what came before */
   private take({ event, id, data }: EventSourceMessage): JobEvent | undefined {
     const received = readEvent(event, id, data);
+    const known = this.news;
     const news = received && this.read(received, id);
+    if (this.news > known) this.stillMs = 0;
     // A piece that was known already must not move the position back.
     if (id !== undefined && !(event === 'delta' && news === undefined)) {
-      if (event !== 'delta') this.setPosition(id);
+      if (event !== 'delta') this.soFar.setPosition(id);
       this.lastEventId = id;
     }
     return news;
   }
 
-  private read({ name, data }: ReceivedEvent, id: string | undefined): JobEvent | undefined {
-    switch (name) {
-      case 'job':
-        if (this.job?.status !== data.status || this.job.attempts !== data.attempts) this.isNew();
-        this.job = data;
-        this.jobId = data.id;
-        return { type: 'job', job: data };
-      case 'delta':
-        return this.readDelta(id, data);
-      case 'reset':
-        if (parsePosition(id)[0] !== this.attempt) this.isNew();
-        return this.readReset(data);
-      case 'tool_call':
-        return this.readToolCall(data);
-      case 'message':
-        if (this.message === undefined) this.isNew();
-        this.message = data;
-        this.text = data.content;
-        return { type: 'message', message: data };
+  private read(received: ReceivedEvent, id: string | undefined): JobEvent | undefined {
+    switch (received.name) {
+      case 'job': {
+        const { data: job } = received;
+        if (this.job?.status !== job.status || this.job.attempts !== job.attempts) this.states++;
+        this.job = job;
+        this.jobId = job.id;
+        return { type: 'job', job };
+      }
       case 'failure':
-        return { type: 'failure', error: data };
+        return { type: 'failure', error: received.data };
+      default:
+        return this.soFar.take(received, id);
     }
   }
-
-  /** A stream that is resumed begins with calls that were read before. */
-  private readToolCall(toolCall: ToolCall): JobEvent | undefined {
-    if (this.calls.get(toolCall.id)?.status === toolCall.status) return undefined;
-    this.isNew();
-    this.calls.set(toolCall.id, toolCall);
-    return { type: 'tool_call', toolCall };
-  }
-
-  /** A service of an older version names no offset: it keeps nothing of the text. */
-  private readReset({ attempt, offset = 0 }: { attempt: number; offset?: number }): JobEvent {
-    this.text = this.text.slice(0, offset);
-    return { type: 'reset', attempt, offset };
-  }
-
-  private isNew(): void {
-    this.news++;
-    this.stillMs = 0;
-  }
-
-  /** The service sends each piece once. A piece that overlaps is shortened all the same; a gap needs a new connection. */
-  private readDelta(id: string | undefined, delta: { offset: number; text: string }): JobEvent | undefined {
-    const [attempt] = parsePosition(id);
-    if (attempt !== this.attempt) this.setPosition(`${attempt}.0`);
-    if (delta.offset > this.offset) throw new ConnectionError('A piece of the text is missing.');
-    const text = delta.text.slice(this.offset - delta.offset);
-    const { offset } = this;
-    if (text === '') return undefined;
-    this.isNew();
-    this.offset += text.length;
-    this.text += text;
-    return { type: 'delta', offset, text };
-  }
-
-  private setPosition(id: string | undefined): void {
-    if (id !== END) [this.attempt, this.offset] = parsePosition(id);
-  }
-}
-
-/** An event's id, `<attempt>.<offset>`. */
-function parsePosition(id: string | undefined): [attempt: number, offset: number] {
-  const [attempt = 0, offset = 0] = (id ?? '').split('.').map(Number);
-  return [attempt, offset];
 }

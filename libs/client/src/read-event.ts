@@ -1,12 +1,17 @@
 import { ConnectionError } from './errors.js';
 import { isErrorBody } from './http.js';
-import type { ErrorBody, Job, Message, ToolCall } from './types.js';
+import type { ErrorBody, Job, Message, SourcePart, ToolCall } from './types.js';
 
 /** An event as it came: its name, and the data that this client uses. */
 export type ReceivedEvent =
   | { readonly name: 'job'; readonly data: Job }
   | { readonly name: 'delta'; readonly data: { readonly offset: number; readonly text: string } }
-  | { readonly name: 'reset'; readonly data: { readonly attempt: number; readonly offset?: number } }
+  | { readonly name: 'reasoning'; readonly data: { readonly offset: number; readonly reasoning: string } }
+  | { readonly name: 'source'; readonly data: SourcePart }
+  | {
+      readonly name: 'reset';
+      readonly data: { readonly attempt: number; readonly offset?: number; readonly reasoning_offset?: number };
+    }
   | { readonly name: 'tool_call'; readonly data: ToolCall }
   | { readonly name: 'message'; readonly data: Message }
   | { readonly name: 'failure'; readonly data: ErrorBody };
@@ -33,7 +38,9 @@ const isAction = (value: unknown): boolean =>
 const SHAPES: Readonly<Record<Name, (data: Fields) => boolean>> = {
   job: ({ id, status, required_action }) => isText(id) && isText(status) && isAction(required_action),
   delta: ({ offset, text }) => isCount(offset) && isText(text),
-  reset: ({ attempt, offset }) => isCount(attempt) && (offset === undefined || isCount(offset)),
+  reasoning: ({ offset, reasoning }) => isCount(offset) && isText(reasoning),
+  source: ({ url, title }) => isText(url) && (title === null || isText(title)),
+  reset: ({ attempt, offset = 0, reasoning_offset: reasoning = 0 }) => [attempt, offset, reasoning].every(isCount),
   tool_call: isCall,
   message: ({ content }) => isText(content),
   failure: isErrorBody,

@@ -1,12 +1,13 @@
 import type { FinishReason, UIMessage, UIMessageChunk } from 'ai';
 import { RejoinderError } from '../errors.js';
-import type { JobEvents } from '../job-events.js';
-import { isFinal, isWaiting, type Job, type Message, type ToolCall } from '../types.js';
-import { metadataOf, type RejoinderMetadata, sourcesOf } from './messages.js';
+import type { JobEvent, JobEvents } from '../job-events.js';
+import { reasoningOf } from '../reply-so-far.js';
+import { isFinal, isWaiting, type Job, type Message, type SourcePart, type ToolCall } from '../types.js';
+import { metadataOf, type RejoinderMetadata, sourceOf } from './messages.js';
 import { ToolChunks } from './tool-calls.js';
 
 /**
- * Text that was shown is no longer part of the reply: its attempt was lost and another one begins, or less of it was kept. A UI message
+ * Something that was shown is no longer part of the reply: its attempt was lost and another one begins, or less was kept. A UI message
  * stream can only add text, so it ends here. `resumeStream()` shows the reply anew, from its beginning.
  */
 export class RestartError extends RejoinderError {
@@ -19,100 +20,148 @@ type Chunk = UIMessageChunk<RejoinderMetadata>;
  * The events of a job as the chunks of a UI message stream. The stream ends with the job, or as soon as the job waits for a person: the page
  * answers, and the next stream goes on with the same message.
  * @param message what the page has of the turn, if it has a part of it already; the chunks add the rest
- * @throws RestartError when text that was shown would have to be taken back, and what `events` throw
+ * @throws RestartError when something that was shown would have to be taken back, and what `events` throw
  */
 export async function* chunksOf(events: JobEvents, message?: UIMessage): AsyncGenerator<Chunk, void, undefined> {
-  let id: string | undefined;
-  /**
-   * Text and tool calls that came before the job's id. A page that may not read the headers learns the id from an event, and the first
-   * event may be another.
-   */
-  let held = '';
-  let heldCalls: ToolCall[] = [];
-  const reply = new ShownReply(message);
+  let reply: ShownReply | undefined;
+  /** Events that came before the job's id. A page that may not read the headers learns the id from an event, and that may be a later one. */
+  let held: JobEvent[] = [];
   for await (const event of events) {
-    if (id === undefined) {
-      id = events.jobId ?? (event.type === 'message' ? (event.message.job_id ?? undefined) : undefined);
-      if (id !== undefined) yield { type: 'start', messageId: id, messageMetadata: { job_id: id } };
-    }
-    switch (event.type) {
-      case 'delta':
-        // What the page has of the turn comes again.
-        held += event.text.slice(Math.max(0, reply.text.length - event.offset));
-        break;
-      case 'tool_call':
-        heldCalls.push(event.toolCall);
-        break;
-      case 'reset':
-        held = held.slice(0, Math.max(0, event.offset - reply.text.length));
-        if (reply.text.length > event.offset) throw new RestartError('The reply starts over.');
-        break;
-      case 'message':
-        held = rest(event.message.content, reply.text);
-        break;
-    }
-    if (id === undefined) continue;
-    yield* reply.add(id, held);
-    for (const call of heldCalls) yield* reply.addCall(id, call);
-    held = '';
-    heldCalls = [];
-    if (event.type === 'message') {
-      yield* sourcesOf(event.message.parts);
-      yield { type: 'message-metadata', messageMetadata: metadataOf(event.message) };
-    } else if (event.type === 'job') {
-      yield* stateOf(event.job, reply);
+    held = event.type === 'reset' && reply === undefined ? forgotten(held, event) : [...held, event];
+    const id = events.jobId ?? (event.type === 'message' ? event.message.job_id : null);
+    if (id === null) continue;
+    if (reply === undefined) yield { type: 'start', messageId: id, messageMetadata: { job_id: id } };
+    reply ??= new ShownReply(id, message);
+    for (const each of held.splice(0)) {
+      yield* chunksOfEvent(each, reply);
       // A failed turn is a chunk here, not an exception.
-      if (isFinal(event.job) || isWaiting(event.job)) return;
+      if (each.type === 'job' && (isFinal(each.job) || isWaiting(each.job))) return;
     }
   }
 }
 
+function* chunksOfEvent(event: JobEvent, reply: ShownReply): Generator<Chunk> {
+  switch (event.type) {
+    case 'delta':
+      // What the page has of the turn comes again.
+      yield* reply.add(event.text.slice(Math.max(0, reply.text.length - event.offset)));
+      break;
+    case 'reasoning':
+      yield* reply.addReasoning(event.text.slice(Math.max(0, reply.reasoning.length - event.offset)));
+      break;
+    case 'source':
+      yield* reply.addSource(event.source);
+      break;
+    case 'tool_call':
+      yield* reply.addCall(event.toolCall);
+      break;
+    case 'reset':
+      if (reply.text.length > event.offset || reply.reasoning.length > event.reasoningOffset)
+        throw new RestartError('The reply starts over.');
+      break;
+    case 'message':
+      yield* reply.addReasoning(rest(reasoningOf(event.message), reply.reasoning));
+      yield* reply.add(rest(event.message.content, reply.text));
+      for (const part of event.message.parts ?? []) if (part.type === 'source') yield* reply.addSource(part);
+      yield { type: 'message-metadata', messageMetadata: metadataOf(event.message) };
+      break;
+    case 'job':
+      yield* stateOf(event.job, reply);
+      break;
+  }
+}
+
+/** The events without what another attempt discards. */
+function forgotten(events: readonly JobEvent[], reset: Extract<JobEvent, { type: 'reset' }>): JobEvent[] {
+  return events.flatMap<JobEvent>((event) => {
+    if (event.type === 'source') return [];
+    if (event.type !== 'delta' && event.type !== 'reasoning') return [event];
+    const end = event.type === 'delta' ? reset.offset : reset.reasoningOffset;
+    return end > event.offset ? [{ ...event, text: event.text.slice(0, end - event.offset) }] : [];
+  });
+}
+
 /** The part of a reply that the page has. */
 class ShownReply {
-  /** The text of all its steps. */
+  /** The text of all its steps, and their reasoning. */
   text: string;
+  reasoning: string;
+  private readonly cited: Set<string>;
   private readonly calls: ToolChunks;
   private isTextOpen = false;
+  private isReasoningOpen = false;
   /** The present step has calls: what follows them is another step. */
   private hasCalls: boolean;
   /** The step of the last call that came; 0: none. */
   private step = 0;
 
-  constructor(message?: UIMessage) {
+  constructor(
+    readonly id: string,
+    message?: UIMessage,
+  ) {
     const parts = message?.parts ?? [];
     this.text = parts.map((part) => (part.type === 'text' ? part.text : '')).join('');
+    this.reasoning = parts.map((part) => (part.type === 'reasoning' ? part.text : '')).join('');
+    this.cited = new Set(parts.map((part) => (part.type === 'source-url' ? part.url : '')));
     this.calls = new ToolChunks(message);
     this.hasCalls = parts.at(-1)?.type === 'dynamic-tool';
   }
 
   get isEmpty(): boolean {
-    return this.text === '' && !this.hasCalls;
+    return this.text === '' && this.reasoning === '' && !this.hasCalls;
   }
 
-  *add(id: string, text: string): Generator<Chunk> {
+  *add(text: string): Generator<Chunk> {
     if (text === '') return;
-    if (this.hasCalls) yield* this.beginStep();
-    if (!this.isTextOpen) yield { type: 'text-start', id };
+    yield* this.beginStep();
+    // Pages show that the model thinks while the part is open.
+    yield* this.endReasoning();
+    if (!this.isTextOpen) yield { type: 'text-start', id: this.id };
     this.isTextOpen = true;
-    yield { type: 'text-delta', id, delta: text };
+    yield { type: 'text-delta', id: this.id, delta: text };
     this.text += text;
   }
 
-  *addCall(id: string, call: ToolCall): Generator<Chunk> {
-    yield* this.endText(id);
-    if (this.hasCalls && call.step > this.step && !this.calls.has(call)) yield* this.beginStep();
+  *addReasoning(text: string): Generator<Chunk> {
+    if (text === '') return;
+    yield* this.beginStep();
+    const id = `reasoning-${this.id}`;
+    if (!this.isReasoningOpen) yield { type: 'reasoning-start', id };
+    this.isReasoningOpen = true;
+    yield { type: 'reasoning-delta', id, delta: text };
+    this.reasoning += text;
+  }
+
+  *addSource(source: SourcePart): Generator<Chunk> {
+    const part = sourceOf(source);
+    if (part === undefined || this.cited.has(part.url)) return;
+    this.cited.add(part.url);
+    yield part;
+  }
+
+  *addCall(call: ToolCall): Generator<Chunk> {
+    yield* this.endParts();
+    const isNew = !this.calls.has(call);
+    if (isNew && call.step > this.step) yield* this.beginStep();
     this.step = Math.max(this.step, call.step);
-    if (!this.calls.has(call)) this.hasCalls = true;
+    this.hasCalls ||= isNew;
     yield* this.calls.of(call);
   }
 
-  *endText(id: string): Generator<Chunk> {
-    if (this.isTextOpen) yield { type: 'text-end', id };
+  /** Ends the open parts. */
+  *endParts(): Generator<Chunk> {
+    yield* this.endReasoning();
+    if (this.isTextOpen) yield { type: 'text-end', id: this.id };
     this.isTextOpen = false;
   }
 
+  private *endReasoning(): Generator<Chunk> {
+    if (this.isReasoningOpen) yield { type: 'reasoning-end', id: `reasoning-${this.id}` };
+    this.isReasoningOpen = false;
+  }
+
   private *beginStep(): Generator<Chunk> {
-    yield { type: 'start-step' };
+    if (this.hasCalls) yield { type: 'start-step' };
     this.hasCalls = false;
   }
 }
@@ -122,7 +171,7 @@ function* stateOf(job: Job, reply: ShownReply): Generator<Chunk> {
   const { id, status, attempts, error, assistant_message } = job;
   const messageMetadata: RejoinderMetadata = { job_status: status, attempts, ...(error && { error }) };
   if (isWaiting(job)) {
-    yield* reply.endText(id);
+    yield* reply.endParts();
     yield { type: 'finish', finishReason: 'tool-calls', messageMetadata };
     return;
   }
@@ -132,9 +181,9 @@ function* stateOf(job: Job, reply: ShownReply): Generator<Chunk> {
     else yield { type: 'message-metadata', messageMetadata };
     return;
   }
-  // A canceled turn may keep no text.
-  if (status === 'canceled' && assistant_message === null) rest('', reply.text);
-  yield* reply.endText(id);
+  // A canceled turn may keep nothing.
+  if (status === 'canceled' && assistant_message === null) rest('', reply.text + reply.reasoning);
+  yield* reply.endParts();
   if (status === 'failed') {
     yield { type: 'message-metadata', messageMetadata };
     yield { type: 'error', errorText: error?.message ?? 'The turn failed.' };
@@ -143,7 +192,7 @@ function* stateOf(job: Job, reply: ShownReply): Generator<Chunk> {
   }
 }
 
-/** The part of the kept text that is not shown yet. @throws RestartError when `kept` does not begin with `shown` */
+/** The part of what is kept that is not shown yet. @throws RestartError when `kept` does not begin with `shown` */
 function rest(kept: string, shown: string): string {
   if (!kept.startsWith(shown)) throw new RestartError('Less of the reply was kept than was shown.');
   return kept.slice(shown.length);

@@ -1,5 +1,5 @@
-import type { SourceUrlUIPart, UIMessage } from 'ai';
-import type { Job, JobStatus, Message, MessagePart } from '../types.js';
+import type { SourceUrlUIPart, TextUIPart, UIMessage } from 'ai';
+import type { Job, JobStatus, Message, SourcePart } from '../types.js';
 import { toolPartOf } from './tool-calls.js';
 
 /** A message's fields besides its text, in the contract's words. A message that the page has just sent has none of them. */
@@ -32,8 +32,7 @@ export type RejoinderUIMessage = UIMessage<RejoinderMetadata>;
 /**
  * Messages of the service as the initial messages of `useChat`. A reply has the id of its job, as it has while it is streamed, so both are
  * the same message to `useChat`. Other messages have their own id. `metadata.message_id` is always the message's own id. A reply without
- * text, such as a refusal, has no parts. Tool calls are `dynamic-tool` parts, each step after the first begins with `step-start`, and the
- * sources come last.
+ * text, such as a refusal, has no parts. Tool calls are `dynamic-tool` parts, and each step after the first begins with `step-start`.
  */
 export function toUIMessages(messages: readonly Message[]): RejoinderUIMessage[] {
   return messages.map((message) => ({
@@ -46,36 +45,50 @@ export function toUIMessages(messages: readonly Message[]): RejoinderUIMessage[]
 
 function partsOf({ content, parts = [{ type: 'text', text: content }] }: Message): RejoinderUIMessage['parts'] {
   const shown: RejoinderUIMessage['parts'] = [];
-  let step = 0;
+  const cited = new Set<string>();
+  let text: TextUIPart | undefined;
+  let calledIn = 0;
+  const afterCalls = (): void => {
+    if (shown.at(-1)?.type === 'dynamic-tool') shown.push({ type: 'step-start' });
+  };
   for (const part of parts) {
-    const last = shown.at(-1);
-    const afterCall = last?.type === 'dynamic-tool';
-    if (part.type === 'text' && part.text !== '') {
-      // Sources may stand between two texts of one step.
-      if (last?.type === 'text') last.text += part.text;
-      else shown.push(...(afterCall ? [STEP] : []), { type: 'text', text: part.text, state: 'done' });
-    } else if (part.type === 'tool_call') {
-      shown.push(...(afterCall && part.tool_call.step > step ? [STEP] : []), toolPartOf(part.tool_call));
-      step = part.tool_call.step;
+    switch (part.type) {
+      case 'reasoning':
+        afterCalls();
+        shown.push({ type: 'reasoning', text: part.text, state: 'done' });
+        break;
+      case 'text':
+        if (part.text === '') break;
+        afterCalls();
+        // A step that the model paused, and the one that continues it, are one text here.
+        if (text !== undefined) text.text += part.text;
+        else shown.push((text = { type: 'text', text: part.text, state: 'done' }));
+        break;
+      case 'source': {
+        const source = sourceOf(part);
+        if (source === undefined || cited.has(source.url)) break;
+        cited.add(source.url);
+        shown.push(source);
+        break;
+      }
+      case 'tool_call':
+        if (part.tool_call.step > calledIn) afterCalls();
+        calledIn = part.tool_call.step;
+        text = undefined;
+        shown.push(toolPartOf(part.tool_call));
+        break;
     }
   }
-  return [...shown, ...sourcesOf(parts)];
+  return shown;
 }
 
-const STEP = { type: 'step-start' } as const;
-
 /**
- * The sources of a reply, each once. Their addresses are untrusted, and a page makes links of them. So only those of web pages count, and no
- * `javascript:`.
+ * A source as a part. Its address is untrusted, and a page makes a link of it. So only addresses of web pages count, and no `javascript:`.
+ * @returns undefined: it has another address
  */
-export function sourcesOf(parts: readonly MessagePart[] = []): SourceUrlUIPart[] {
-  const sources = new Map<string, SourceUrlUIPart>();
-  for (const part of parts) {
-    if (part.type !== 'source' || !/^https?:\/\//i.test(part.url) || sources.has(part.url)) continue;
-    const { url, title } = part;
-    sources.set(url, { type: 'source-url', sourceId: url, url, ...(title !== null && { title }) });
-  }
-  return [...sources.values()];
+export function sourceOf({ url, title }: SourcePart): SourceUrlUIPart | undefined {
+  if (!/^https?:\/\//i.test(url)) return undefined;
+  return { type: 'source-url', sourceId: url, url, ...(title !== null && { title }) };
 }
 
 /** The metadata of a stored message. */
