@@ -61,4 +61,35 @@ describe('an error as the log has it', () => {
       cause: { type: 'QueryFailedError', code: '23505', constraint: 'chats_pkey' },
     });
   });
+
+  const ofModel = (fields: object, headers: Record<string, string> = {}): Error =>
+    Object.assign(new Error('secret'), { status: 400, ...fields, headers: new Headers(headers) });
+  it.each([
+    [
+      ofModel({ type: 'rate_limit_error', requestID: 'req_1' }),
+      { kind: 'rate_limit_error', model_request_id: 'req_1' },
+    ],
+    [
+      ofModel(
+        { type: null, requestID: null },
+        { 'x-amzn-errortype': 'ThrottlingException:http://x/', 'x-amzn-requestid': 'a-1' },
+      ),
+      { kind: 'ThrottlingException', model_request_id: 'a-1' },
+    ],
+    [ofModel({ type: 'modelStreamErrorException' }), { kind: 'modelStreamErrorException' }],
+    [ofModel({ error: { error: { status: 'RESOURCE_EXHAUSTED' } } }), { kind: 'RESOURCE_EXHAUSTED' }],
+    [ofModel({ error: [{ error: { status: 'UNAVAILABLE' } }] }), { kind: 'UNAVAILABLE' }],
+  ])('has the kind that the model’s provider gave it: %#', (error, fields) => {
+    expect(describeError(error)).toMatchObject({ type: 'Error', code: '400', ...fields });
+    expect(JSON.stringify(describeError(error))).not.toContain('secret');
+  });
+
+  it.each([
+    ofModel({ type: 'secret words', error: 'secret', requestID: 'a secret' }),
+    ofModel({ type: null, error: { error: { status: 'a secret' } } }, { 'x-amzn-errortype': 'a secret:' }),
+    ofModel({ error: [null] }),
+  ])('has no kind that could be anything: %#', (error) => {
+    expect(describeError(error)).not.toHaveProperty('kind');
+    expect(JSON.stringify(describeError(error))).not.toContain('secret');
+  });
 });

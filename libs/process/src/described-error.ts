@@ -30,12 +30,15 @@ const MOST_FRAMES = 12;
 /** A name or a code: short, and without spaces. */
 const WORD = /^[\w.:-]{1,80}$/;
 
-/** Error types of the Messages API, and others that a similar server may make up. */
+/** Error types of the Messages API, and others that a similar server may make up; then those of AWS, and of Google. */
 const KIND = /^[a-z_]{1,40}_error$/;
+const KIND_OF_AWS = /^[A-Za-z]{1,50}Exception$/;
+const KIND_OF_GOOGLE = /^[A-Z_]{1,40}$/;
 
 /** Errors whose messages this project writes, without any input of a client. */
 const OURS = new Set([
   'ModelFault',
+  'CredentialsFault',
   'McpServerAway',
   'ProxyFault',
   'TokenFault',
@@ -130,10 +133,17 @@ function safeMessage(error: Error & Record<string, unknown>): string | undefined
   return undefined;
 }
 
-/** Fields that only errors of the model's client have. */
-function modelFields({ type, requestID }: Record<string, unknown>): Pick<DescribedError, 'kind' | 'model_request_id'> {
-  const kind = typeof type === 'string' && KIND.test(type) ? type : undefined;
-  return { ...pick('kind', kind), ...pick('model_request_id', word(requestID)) };
+/**
+ * Fields that only errors of the model's client have. The Messages API names an error's type in its body, AWS in a header, and Google as a
+ * status in the body.
+ */
+function modelFields(error: Record<string, unknown>): Pick<DescribedError, 'kind' | 'model_request_id'> {
+  const { type, requestID, headers, error: body } = error;
+  const header = (name: string): string => (headers instanceof Headers ? (headers.get(name) ?? '') : '');
+  const [first] = [body].flat() as [{ error?: { status?: unknown } } | null | undefined];
+  const ofAws = header('x-amzn-errortype').split(':', 1)[0];
+  const kind = like(KIND, type) ?? like(KIND_OF_AWS, ofAws || type) ?? like(KIND_OF_GOOGLE, first?.error?.status);
+  return { ...pick('kind', kind), ...pick('model_request_id', word(requestID) ?? word(header('x-amzn-requestid'))) };
 }
 
 /** The frames, which follow the message in a stack; none if the stack does not hold the message as it is. */
@@ -143,6 +153,10 @@ function framesOf({ stack, message }: Error): string | undefined {
   const after = stack.slice(at + message.length);
   const frames = after.split('\n').filter((frame) => /^\s+at .*(:\d+:\d+\)?|<anonymous>\)?|native\)?)$/.test(frame));
   return frames.length === 0 ? undefined : frames.slice(0, MOST_FRAMES).join('\n');
+}
+
+function like(form: RegExp, value: unknown): string | undefined {
+  return typeof value === 'string' && form.test(value) ? value : undefined;
 }
 
 function word(value: unknown): string | undefined {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
-import { APIConnectionError, APIConnectionTimeoutError, APIError } from '@anthropic-ai/sdk';
+import { APIConnectionError, APIConnectionTimeoutError, APIError, APIUserAbortError } from '@anthropic-ai/sdk';
 import { classify } from './classify.js';
+import { operatorMust } from './model-fault.js';
 
 const answered = (status: number, type: string, headers: Record<string, string> = {}, extra: object = {}): APIError =>
   APIError.generate(
@@ -125,6 +126,21 @@ describe('what the model’s faults mean for the job', () => {
     expect(classify(error)).toMatchObject({ code: 'message_too_long', tooLong: true, most: 1, operator: undefined });
   });
 
+  it('knows errors of a second copy of the SDK, and what was found on the way to the model', () => {
+    // The clients of other providers are bundles with a copy of their own.
+    const copied = <Thrown extends Error>(error: Thrown): Error =>
+      Object.defineProperties(new Error(error.message), Object.getOwnPropertyDescriptors(error));
+    expect(classify(copied(answered(429, 'rate_limit_error')))).toMatchObject({
+      message: 'The model is rate limited.',
+    });
+    expect(classify(copied(new APIConnectionError({ message: 'x' })))).toMatchObject({
+      message: 'The model cannot be reached.',
+    });
+    expect(classify(copied(new APIUserAbortError()))).toMatchObject({ code: 'internal' });
+    const fault = operatorMust('model_unauthorized', 'words', 'all');
+    expect(classify(copied(new APIConnectionError({ message: 'x', cause: fault })))).toBe(fault);
+  });
+
   const event = (type: string, message = 'words'): APIError =>
     new APIError(undefined, { type: 'error', error: { type, message } }, 'x', undefined);
 
@@ -132,6 +148,7 @@ describe('what the model’s faults mean for the job', () => {
     ['an overload', event('overloaded_error'), 'answer_broken', 5],
     ['an error without a type', new APIError(undefined, 'oops', 'x', undefined), 'answer_broken', 5],
     ['a cut body', new TypeError('terminated'), 'answer_broken', 5],
+    ['a rate limit with such words', event('rate_limit_error', 'Too many tokens.'), 'answer_broken', 5],
     ['a refusal', event('invalid_request_error'), 'model_rejected', 1],
     [
       'a lack of room',

@@ -1,8 +1,6 @@
-import { APIConnectionError, APIError, APIUserAbortError } from '@anthropic-ai/sdk';
 import { LONGEST_RETRY_AFTER_MS, MAX_ATTEMPTS } from '#jobs/timings.js';
+import { type ApiError, readFailure } from './api-error.js';
 import { broken, type Concern, ModelFault, operatorMust, rejected, tooLong, unavailable } from './model-fault.js';
-
-type AnyApiError = APIError<number | undefined, Headers | undefined, object | undefined>;
 
 /** Error types of the Messages API that are temporary with any status. */
 const PASSING = new Set(['overloaded_error', 'rate_limit_error', 'api_error', 'timeout_error']);
@@ -20,9 +18,9 @@ const ACCOUNT_CODE = /^(?:organization_on_hold|cmek_key_disabled|cmek_key_networ
 const BUDGET_WORDS = /^(?:Your credit balance is too low|You have reached your specified API usage limits)/;
 const ACCOUNT_WORDS = /^This organization has been disabled/;
 
-/** A parameter from the assistant's definition that the model refuses. */
+/** A parameter from the assistant's definition that the model refuses. Bedrock's own schema has `/` and `]` behind a name. */
 const SETTING =
-  /^["'`]?(?:max_tokens|model|system|thinking|output_config|temperature|top_p|top_k|stop_sequences|tools|tool_choice|cache_control)["'`:.]/;
+  /^(?:["'`]?(?:max_tokens|model|system|thinking|output_config|temperature|top_p|top_k|stop_sequences|tools|tool_choice|cache_control)["'`:./\]]|The maximum tokens you requested exceeds )/;
 
 /** How servers of this API say that a prompt is too long. The error concerns only this turn, so the words may be anywhere. */
 const TOO_LONG =
@@ -38,24 +36,31 @@ const TOO_LONG =
 export function classify(error: unknown, started = false): ModelFault {
   if (error instanceof ModelFault) return error;
   const options = { cause: error };
-  if (error instanceof APIUserAbortError) {
-    return new ModelFault('internal', 'The call was stopped.', { most: MAX_ATTEMPTS }, options);
+  const failure = readFailure(error);
+  switch (failure?.kind) {
+    case 'stopped':
+      return new ModelFault('internal', 'The call was stopped.', { most: MAX_ATTEMPTS }, options);
+    case 'answered':
+      return started ? inAnswer(failure, options) : refused(failure, options);
+    case 'unconnected':
+      // A fault that was found on the way, such as missing credentials.
+      if ((error as Error).cause instanceof ModelFault) return (error as { cause: ModelFault }).cause;
+      if (!started) return unavailable('The model cannot be reached.', {}, options);
+      break;
+    case undefined:
+      // Broken JSON, a cut body and the like arrive as plain errors of fetch or of the parser.
+      if (!started) return unavailable('The model’s answer was broken.', {}, options);
   }
-  if (error instanceof APIError && !(error instanceof APIConnectionError)) {
-    return started ? inAnswer(error as AnyApiError, options) : refused(error as AnyApiError, options);
-  }
-  // Broken JSON, a cut body and the like arrive as plain errors of fetch or of the parser.
-  if (started) return broken('The model’s answer broke off.', undefined, options);
-  return error instanceof APIConnectionError
-    ? unavailable('The model cannot be reached.', {}, options)
-    : unavailable('The model’s answer was broken.', {}, options);
+  return broken('The model’s answer broke off.', undefined, options);
 }
 
 /** An error event in an answer that had begun. */
-function inAnswer(error: AnyApiError, options: ErrorOptions): ModelFault {
-  const { type, words } = parts(error);
+function inAnswer({ type, words }: ApiError, options: ErrorOptions): ModelFault {
+  const brokeOff = (): ModelFault => broken('The model’s answer broke off.', undefined, options);
+  // A rate limit may have the words of a prompt that is too long.
+  if (type !== undefined && PASSING.has(type)) return brokeOff();
   if (TOO_LONG.test(words)) return tooLong(options);
-  if (type === undefined || PASSING.has(type)) return broken('The model’s answer broke off.', undefined, options);
+  if (type === undefined) return brokeOff();
   switch (type) {
     case 'authentication_error':
     case 'permission_error':
@@ -68,9 +73,7 @@ function inAnswer(error: AnyApiError, options: ErrorOptions): ModelFault {
 }
 
 /** A status instead of an answer. */
-function refused(error: AnyApiError, options: ErrorOptions): ModelFault {
-  const { status, headers } = error;
-  const { type, code, words } = parts(error);
+function refused({ status, headers, type, code, words }: ApiError, options: ErrorOptions): ModelFault {
   if (BUDGET_CODE.test(code) || type === 'billing_error' || status === 402 || BUDGET_WORDS.test(words)) {
     return operatorMust('model_budget', 'The model’s account has reached its spending limit.', 'all', options);
   }
@@ -96,23 +99,10 @@ function refused(error: AnyApiError, options: ErrorOptions): ModelFault {
   if (status === 404 && type === 'not_found_error') return misconfigured('The model is unknown, or gone.', 'model');
   if (status === 407) return misconfigured('The proxy on the way to the model refused the request (407).', 'all');
   if (status < 400 || [404, 405, 410].includes(status)) {
-    return misconfigured(`Nothing at ANTHROPIC_BASE_URL answers as a model does (${status}).`, 'model');
+    return misconfigured(`Nothing at the model’s address answers as a model does (${status}).`, 'model');
   }
   if (SETTING.test(words)) return misconfigured('The model does not take the assistant’s settings.', 'assistant');
   return rejected(`The model refused the request (${status}).`, options);
-}
-
-/** Type, code and words of an error body; empty where it has none. */
-function parts({ error }: AnyApiError): { type: string | undefined; code: string; words: string } {
-  const body = (error ?? {}) as { error?: unknown; type?: unknown; message?: unknown };
-  const inner = (typeof body.error === 'object' && body.error !== null ? body.error : body) as Record<string, unknown>;
-  const details = (inner['details'] ?? {}) as { error_code?: unknown };
-  const text = (value: unknown): string => (typeof value === 'string' ? value : '');
-  return {
-    type: text(inner['type']) || undefined,
-    code: text(details.error_code) || text(inner['code']),
-    words: text(inner['message']) || text(body.error),
-  };
 }
 
 /** How long the model asks to wait, in milliseconds, capped: `retry-after-ms`, else `Retry-After` (RFC 9110, section 10.2.3). */

@@ -55,7 +55,7 @@ describe('the model', () => {
       });
       await expect(reply).rejects.toMatchObject({
         code: 'model_misconfigured',
-        message: `Nothing at ANTHROPIC_BASE_URL answers as a model does (${code}).`,
+        message: `Nothing at the model’s address answers as a model does (${code}).`,
       });
       expect(seen).toEqual([]);
     },
