@@ -1,4 +1,5 @@
 import type Anthropic from '@anthropic-ai/sdk';
+import type { CacheTtl } from '#database/entities/assistant.entity.js';
 import { type OtherPart, reasoningIn } from '#database/entities/part.js';
 import type { FinishedStep } from '#jobs/steps.js';
 import { isBlank } from './blank.js';
@@ -59,14 +60,21 @@ export class Answer {
   private stopped = false;
   /** A block of another kind has come since the last text, so the next text begins a paragraph. */
   private apart: boolean;
+  /** How long what the request has written to the cache lasts. */
+  private readonly cacheTtl: CacheTtl;
   /** The reply's text before this answer. */
   private readonly before: string;
 
   constructor(
     private readonly call: Call,
     private readonly shown: Shown,
-    { before = [], showsReasoning = false }: { before?: Before; showsReasoning?: boolean } = {},
+    {
+      before = [],
+      showsReasoning = false,
+      cacheTtl = '5m',
+    }: { before?: Before; showsReasoning?: boolean; cacheTtl?: CacheTtl } = {},
   ) {
+    this.cacheTtl = cacheTtl;
     this.before = before.map(({ text }) => text).join('');
     const reasoning = before.map(({ otherParts }) => reasoningIn(otherParts)).join('');
     this.others = new OtherParts(showsReasoning, reasoning, shown);
@@ -127,7 +135,7 @@ export class Answer {
         if (this.started) throw broken('The model’s answer began twice.');
         this.started = true;
         this.model = label(event.message.model);
-        this.call.answers(label(event.message.id), reported(event.message.usage));
+        this.call.answers(label(event.message.id), reported(event.message.usage, this.cacheTtl));
         break;
       case 'content_block_start':
         this.begin(event.index, event.content_block as unknown as Block);
@@ -142,7 +150,7 @@ export class Answer {
         if (event.delta.stop_reason) this.stopReason = label(event.delta.stop_reason);
         if (this.hasTornInput && this.stopReason === 'tool_use') throw broken('The model’s answer cannot be read.');
         this.stopDetails = detailsOf(event.delta.stop_details);
-        this.call.ends(reported(event.usage as Partial<Anthropic.Usage> | undefined));
+        this.call.ends(reported(event.usage as Partial<Anthropic.Usage> | undefined, this.cacheTtl));
         break;
       case 'message_stop':
         this.stopped = true;
@@ -249,20 +257,19 @@ function count(value: unknown): number | undefined {
 }
 
 /** The token counts that the model reports. Input includes tokens read from the prompt cache and written to it. */
-function reported(usage: Partial<Anthropic.Usage> | null | undefined): Reported {
+function reported(usage: Partial<Anthropic.Usage> | null | undefined, ttl: CacheTtl): Reported {
   const { input_tokens, cache_creation_input_tokens, cache_creation, output_tokens_details } = usage ?? {};
   const { server_tool_use } = usage ?? {};
   const cacheRead = count(usage?.cache_read_input_tokens);
   const written = count(cache_creation_input_tokens);
-  const forHour = count(cache_creation?.ephemeral_1h_input_tokens);
   const inputs = [count(input_tokens), written, cacheRead].filter((tokens) => tokens !== undefined);
   return {
     input: inputs.length === 0 ? undefined : inputs.reduce((sum, tokens) => sum + tokens, 0),
     output: count(usage?.output_tokens),
     cacheRead,
-    // A server may report only the sum.
-    cacheWrite5m: written === undefined ? undefined : Math.max(0, written - (forHour ?? 0)),
-    cacheWrite1h: written === undefined ? undefined : Math.min(written, forHour ?? 0),
+    cacheWrite: written,
+    // The end of an answer has only the sum, and a server may never report the parts. All marks of a request last equally long.
+    cacheWrite1h: count(cache_creation?.ephemeral_1h_input_tokens) ?? (ttl === '1h' ? written : undefined),
     thinking: count(output_tokens_details?.thinking_tokens),
     serverTools: requests(server_tool_use),
   };

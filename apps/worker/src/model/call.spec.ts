@@ -37,6 +37,17 @@ describe('a call of the model', () => {
     expect(answers).toBe(1);
   });
 
+  it('has what it writes to the cache for minutes and for an hour apart, also if the end repeats only the sum', () => {
+    call.begin(SENT);
+    call.answers('m', { input: 90, cacheRead: 10, cacheWrite: 70, cacheWrite1h: 60 });
+    call.ends({ input: 90, output: 12, cacheRead: 10, cacheWrite: 70 });
+    const parts = { cacheReadTokens: 10, cacheWrite5mTokens: 10, cacheWrite1hTokens: 60 };
+    expect(call.figures()).toMatchObject(parts);
+    call.begin(SENT);
+    call.answers('m', { input: 5 });
+    expect(call.figures()).toMatchObject(parts);
+  });
+
   it('that is cut costs no less than was reported, nor than was seen, nor more than it was allowed', () => {
     call.begin(SENT);
     call.answers('m', { input: 90, output: 3 });

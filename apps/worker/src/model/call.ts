@@ -1,8 +1,11 @@
 import { estimateInput, estimateOutput } from '#jobs/estimates.js';
 import type { CallFigures } from '#jobs/ledger.js';
 
-/** The counts of tokens that the model reports. Input includes what the cache has a part in, output the thoughts. */
-const COUNTS = ['input', 'output', 'cacheRead', 'cacheWrite5m', 'cacheWrite1h', 'thinking'] as const;
+/**
+ * The counts of tokens that the model reports. Input includes what the cache has a part in, output the thoughts, and what is written to the
+ * cache the part that is written for an hour.
+ */
+const COUNTS = ['input', 'output', 'cacheRead', 'cacheWrite', 'cacheWrite1h', 'thinking'] as const;
 type Count = (typeof COUNTS)[number];
 
 /** Tokens as the model reports them; undefined: it reported none, or no valid number. */
@@ -106,14 +109,15 @@ export class Call {
   /** The figures so far, without estimates. When the model reports more, a new object replaces this one. */
   get figuresSoFar(): CallFigures {
     const { input, output } = this.reported;
-    const { cacheRead, cacheWrite5m, cacheWrite1h, thinking, serverTools } = sum(this.before.reported, this.reported);
+    const { cacheRead, cacheWrite, cacheWrite1h, thinking, serverTools } = sum(this.before.reported, this.reported);
+    const forHour = cacheWrite === undefined ? undefined : Math.min(cacheWrite, cacheWrite1h ?? 0);
     this.latest ??= {
       messageId: this.messageId,
       inputTokens: plus(this.before.input, input),
       outputTokens: plus(this.before.output, output),
       cacheReadTokens: cacheRead ?? null,
-      cacheWrite5mTokens: cacheWrite5m ?? null,
-      cacheWrite1hTokens: cacheWrite1h ?? null,
+      cacheWrite5mTokens: cacheWrite === undefined ? null : cacheWrite - (forHour ?? 0),
+      cacheWrite1hTokens: forHour ?? null,
       thinkingTokens: thinking ?? null,
       serverTools: serverTools ?? null,
       estimated: this.before.estimated,
@@ -165,7 +169,7 @@ function combined(one: Reported, other: Reported, of: (a: number, b: number) => 
   const more = Object.entries(other.serverTools ?? {}).map(([kind, count]) => [kind, both(tools[kind], count)]);
   return {
     ...(Object.fromEntries(COUNTS.map((count) => [count, both(one[count], other[count])])) as Record<Count, number>),
-    serverTools: one.serverTools === undefined ? other.serverTools : { ...tools, ...Object.fromEntries(more) },
+    serverTools: one.serverTools === undefined ? other.serverTools : { ...tools, ...(Object.fromEntries(more) as Record<string, number>) },
   };
 }
 

@@ -68,8 +68,8 @@ export class Model {
    */
   async answer(request: ModelRequest, call: Call, signal: AbortSignal, shown: Shown): Promise<Answered> {
     const deadline = performance.now() + this.settings.totalMs;
-    const { steps: before, showReasoning: showsReasoning = false } = request;
-    const answer = new Answer(call, shown, { before, showsReasoning });
+    const { steps: before, showReasoning: showsReasoning = false, cacheTtl } = request;
+    const answer = new Answer(call, shown, { before, showsReasoning, cacheTtl });
     let { history } = request;
     const less = (): readonly HistoryRow[] | undefined =>
       answer.isBlank && request.steps.length === 0 ? shorter(history) : undefined;
