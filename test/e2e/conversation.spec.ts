@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { borrowStack } from '../support/borrow-stack.js';
 import { type Stack } from '../support/stack.js';
 import { until } from '../support/until.js';
+import { saidIn } from '../support/said.js';
 
 const QUESTION = '¿Cómo reinstalo el software?';
 
@@ -107,7 +108,7 @@ describe('a conversation', () => {
     const job = await leo.finalJob(asked.body.id);
     expect(job.assistant_message?.seq).toBe(4);
     const [call] = await stack.model.calls('second part');
-    expect(call?.messages).toEqual([{ role: 'user', content: 'first part\n\nsecond part' }]);
+    expect(saidIn(call)).toEqual([{ role: 'user', content: 'first part\n\nsecond part' }]);
 
     const nothing = await leo.post('/api/v1/jobs/assistant-reply', { chat_id: chat.id });
     expect([nothing.status, nothing.body.code]).toEqual([409, 'invalid_transition']);
@@ -160,7 +161,7 @@ describe('a conversation', () => {
     expect(data.slice(1)).toEqual([body.user_message, body.assistant_message]);
     await rae.turn(chat.id, 'and this?');
     const [call] = await stack.model.calls('and this?');
-    expect(call?.messages).toEqual([{ role: 'user', content: 'and this?' }]);
+    expect(saidIn(call)).toEqual([{ role: 'user', content: 'and this?' }]);
   });
 
   it('also works on the assistant’s own paths, for that assistant’s chats only', async () => {

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Client } from '../support/client.js';
 import { ledgerOf } from '../support/ledger.js';
 import { borrowStack } from '../support/borrow-stack.js';
+import { saidIn } from '../support/said.js';
 import { type Stack, tokenFor } from '../support/stack.js';
 
 const MODEL = 'claude-sonnet-5-5';
@@ -25,7 +26,7 @@ describe('no message spoils its chat', () => {
   const leftOut = async (user: Client, chatId: string): Promise<string[]> =>
     (await messagesOf(user, chatId)).filter(({ in_context }) => in_context === false).map(({ content }) => content);
   const sentFor = async (text: string): Promise<unknown[]> =>
-    ((await stack.model.calls(text)).at(-1)?.messages ?? []).map(({ content }) => content);
+    saidIn((await stack.model.calls(text)).at(-1)).map(({ content }) => content);
 
   it('the model does not get a refused turn and its reply again; both messages say so, and give the reason', async () => {
     const ana = stack.as('ana');

@@ -8,6 +8,7 @@ import type { Client } from '../support/client.js';
 import { openStream } from '../support/events.js';
 import { Pace } from '../support/pace.js';
 import { type Stack, startStack } from '../support/stack.js';
+import { saidIn } from '../support/said.js';
 
 /** The possible fates of a message. */
 const KINDS = ['turn', 'message', 'failed', 'retried', 'canceled', 'deleted'] as const;
@@ -120,7 +121,7 @@ describe('the model’s input', () => {
     await ana.post(`/api/v1/chats/${chat.id}/messages`, { content: 'by the way' });
     await ana.turn(chat.id, 'last question');
     const [call] = await stack.model.calls('last question');
-    expect(call?.messages).toEqual([
+    expect(saidIn(call)).toEqual([
       { role: 'user', content: 'first question' },
       { role: 'assistant', content: 'first answer' },
       { role: 'user', content: 'by the way\n\nlast question' },
@@ -146,14 +147,18 @@ describe('the model’s input', () => {
     await ben.turn(chat.id, 'the newest');
     const [call] = await stack.model.calls('the newest');
     // Each token is at least one byte.
-    const bytes = Buffer.byteLength(call?.messages.map(({ content }) => String(content)).join('') ?? '');
+    const bytes = Buffer.byteLength(
+      saidIn(call)
+        .map(({ content }) => content)
+        .join(''),
+    );
     expect(bytes).toBeLessThanOrEqual(200_000 - (call?.max_tokens ?? 0) - JSON.stringify(call?.system).length / 2);
     expect(bytes).toBeGreaterThan(130_000);
     expect(call?.messages[0]?.role).toBe('user');
     expect(call?.messages.map(({ role }) => role)).toEqual(
       call?.messages.map((_, index) => (index % 2 === 0 ? 'user' : 'assistant')),
     );
-    expect(call?.messages.at(-1)).toEqual({ role: 'user', content: 'the newest' });
+    expect(saidIn(call).at(-1)).toEqual({ role: 'user', content: 'the newest' });
   });
 
   it('is one user message, not two, after a failed turn', async () => {
@@ -164,7 +169,7 @@ describe('the model’s input', () => {
     expect([failed.status, failed.body.code]).toEqual([502, 'assistant_failed']);
     expect((await eva.turn(chat.id, 'try again')).status).toBe(200);
     const [call] = await stack.model.calls('try again');
-    expect(call?.messages).toEqual([{ role: 'user', content: 'this comes to nothing\n\ntry again' }]);
+    expect(saidIn(call)).toEqual([{ role: 'user', content: 'this comes to nothing\n\ntry again' }]);
   });
 
   it('is only that chat’s, as it was at the turn, whatever goes on in many chats at once', async () => {
@@ -186,10 +191,11 @@ describe('the model’s input', () => {
       // A worker that takes longer than this for a cancel is not waited for, and the text goes with the cancel.
       const inTime = pace.bound(0) < CANCEL_MS;
       if (inTime) expect(talks.map(({ lost }) => lost)).toEqual(talks.map(() => 0));
-      for (const { messages, system } of await stack.model.allCalls()) {
-        const [mark] = /<[\w /-]+>$/.exec(JSON.stringify(messages?.at(-1)?.content ?? '').slice(1, -1)) ?? [];
+      for (const call of await stack.model.allCalls()) {
+        const messages = saidIn(call);
+        const [mark] = /<[\w /-]+>$/.exec(messages.at(-1)?.content ?? '') ?? [];
         if (mark === undefined) continue;
-        const [{ text }] = system as [{ text: string }];
+        const [{ text }] = call.system as [{ text: string }];
         // Another attempt sends exactly the same.
         expect([mark, { assistant: assistants.get(text), messages }]).toEqual([mark, expected.get(mark)]);
         seen.add(mark);

@@ -6,6 +6,7 @@ import { collect, openStream, type StreamEvent, textOf } from '../support/events
 import { ledgerOf } from '../support/ledger.js';
 import { borrowStack } from '../support/borrow-stack.js';
 import { type Stack, tokenFor } from '../support/stack.js';
+import { saidIn } from '../support/said.js';
 
 /** Text that a store, a protocol or a reader might take for something else. */
 const HOSTILE = [
@@ -104,7 +105,7 @@ describe('the model’s output', () => {
     }
     await ana.turn(chat.id, 'and then?');
     const [call] = await stack.model.calls('and then?');
-    expect(call?.messages.map(({ content }) => content)).toEqual(['hostile', AS_KEPT, 'and then?']);
+    expect(saidIn(call).map(({ content }) => content)).toEqual(['hostile', AS_KEPT, 'and then?']);
   });
 
   it('breaks no line-based format, for readers in any language', async () => {
@@ -145,7 +146,7 @@ describe('the model’s output', () => {
     // The next call has no room for it, so it leaves out this reply and all before it.
     await eva.turn(chat.id, 'in short, please');
     const [call] = await stack.model.calls('in short, please');
-    expect(call?.messages).toEqual([{ role: 'user', content: 'in short, please' }]);
+    expect(saidIn(call)).toEqual([{ role: 'user', content: 'in short, please' }]);
   });
 
   const wrong = { input_tokens: -3, cache_read_input_tokens: 1e300, output_tokens: '7' };

@@ -113,6 +113,32 @@ describe('the prompt cache of the stand-in model', () => {
     expect(await ask(system, content)).toMatchObject({ read: 0, written: 700 });
   });
 
+  it('counts the time of an entry from the beginning of the request that wrote it', async () => {
+    await stub.clearScripts();
+    await stub.script('takes a second', { delay_ms: 1_000, text: 'ok' });
+    const system = [block('rules', 600, FIVE)];
+    const slow = ask(system, [block('takes a second', 8)]);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    await stub.pass(5 * MINUTE_MS - 1);
+    await slow;
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    expect(await ask(system, [block('x', 1)])).toMatchObject({ read: 0, written: 600 });
+    await stub.script('', { text: 'ok' });
+  });
+
+  it('keeps the instructions when effort is switched, unless to the usual one, and nothing when the schema of the output is', async () => {
+    const system = [block('rules', 600, FIVE)];
+    const content = [block('talk', 100, FIVE)];
+    await ask(system, content);
+    expect(await ask(system, content, { output_config: { effort: 'high' } })).toMatchObject({ read: 700 });
+    expect(await ask(system, content, { output_config: { effort: 'low' } })).toMatchObject({ read: 600, written: 100 });
+    const format = {
+      type: 'json_schema',
+      schema: { type: 'object', properties: {}, additionalProperties: false },
+    } as const;
+    expect(await ask(system, content, { output_config: { format } })).toMatchObject({ read: 0, written: 700 });
+  });
+
   it('keeps the instructions when thinking is switched, but not the conversation', async () => {
     const system = [block('rules', 600, FIVE)];
     const content = [block('talk', 100, FIVE)];

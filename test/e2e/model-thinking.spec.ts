@@ -3,6 +3,7 @@ import { borrowStack } from '../support/borrow-stack.js';
 import { collect, openStream, textOf } from '../support/events.js';
 import { ledgerOf } from '../support/ledger.js';
 import { type Stack, tokenFor } from '../support/stack.js';
+import { saidIn } from '../support/said.js';
 
 describe('a model that thinks, searches and pauses', () => {
   let stack: Stack;
@@ -115,18 +116,23 @@ describe('a model that thinks, searches and pauses', () => {
     const billed = calls.map(({ id, billed }, n) => {
       const { cache_read_input_tokens: read, cache_write_5m_input_tokens: written } = billed;
       const input_tokens = billed.input_tokens + read + written;
-      return { attempt: 1, step: n + 1, message_id: id, input_tokens, output_tokens: billed.output_tokens };
+      const { output_tokens } = billed;
+      const cached = { cache_read_tokens: read, cache_write_5m_tokens: written };
+      return { attempt: 1, step: n + 1, message_id: id, input_tokens, output_tokens, ...cached };
     });
     expect(entries).toMatchObject(billed);
-    const sum = (field: 'input_tokens' | 'output_tokens'): number =>
+    const sum = (field: 'input_tokens' | 'output_tokens' | 'cache_read_tokens' | 'cache_write_5m_tokens'): number =>
       billed.reduce((total, entry) => total + entry[field], 0);
     expect(body.assistant_message.usage).toEqual({
       input_tokens: sum('input_tokens'),
       output_tokens: sum('output_tokens'),
+      cache_read_tokens: sum('cache_read_tokens'),
+      cache_write_tokens: sum('cache_write_5m_tokens'),
+      thinking_tokens: entries.reduce((total, { thinking_tokens: thought }) => total + (thought ?? 0), 0),
     });
     // The next turn has only the text.
     await user.turn(chat.id, 'thanks');
     const [next] = await stack.model.calls('thanks');
-    expect(next?.messages.map(({ content }) => content)).toEqual(['search long', 'Searching.\n\nIt is 42.', 'thanks']);
+    expect(saidIn(next).map(({ content }) => content)).toEqual(['search long', 'Searching.\n\nIt is 42.', 'thanks']);
   });
 });

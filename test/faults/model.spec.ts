@@ -7,6 +7,7 @@ import { ModelStub, type SeenCall } from '../support/model-stub.js';
 import type { Stack } from '../support/stack.js';
 import { expectSound } from '../support/sweep.js';
 import { until } from '../support/until.js';
+import { askedIn } from '../support/said.js';
 
 const PIECES = ['one ', 'two ', 'three ', 'four'];
 
@@ -132,6 +133,9 @@ describe('when the model fails', () => {
       expect(turn.body.assistant_message.usage).toEqual({
         input_tokens: lines[1]?.input_tokens,
         output_tokens: lines[1]?.output_tokens,
+        cache_read_tokens: lines[1]?.cache_read_tokens,
+        cache_write_tokens: lines[1]?.cache_write_5m_tokens,
+        thinking_tokens: lines[1]?.thinking_tokens,
       });
     },
   );
@@ -150,7 +154,7 @@ describe('when the model fails', () => {
     const next = `and now, after ${fault}?`;
     expect((await user.turn(chat.id, next)).status).toBe(200);
     const [call] = await stack.model.calls(next);
-    expect(call?.messages.at(-1)?.content).toBe(code === 'answer_paused' ? `${text}\n\n${next}` : next);
+    expect(askedIn(call)).toBe(code === 'answer_paused' ? `${text}\n\n${next}` : next);
   });
 
   it.each(OPERATORS)(

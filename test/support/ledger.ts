@@ -11,6 +11,12 @@ export interface LedgerLine {
   readonly message_id: string | null;
   readonly input_tokens: number | null;
   readonly output_tokens: number | null;
+  readonly cache_read_tokens: number | null;
+  readonly cache_write_5m_tokens: number | null;
+  readonly cache_write_1h_tokens: number | null;
+  readonly thinking_tokens: number | null;
+  /** A decimal number; null: the model has no price. */
+  readonly cost: string | null;
   readonly estimated: boolean;
   readonly first_text_ms: number | null;
   readonly started_at: Date;

@@ -1,6 +1,7 @@
 import { isObject } from '../is-object.js';
 import { invalid } from '../http.js';
 import type { MessagesRequest } from '../messages-request.js';
+import type { Model } from '../models/model.js';
 import { tokensOfLength } from '../tokens.js';
 import { blocksOf, definition, digest, essence, type SentBlock, textIn } from '../turns.js';
 
@@ -31,16 +32,13 @@ interface Sent {
 }
 
 /** Reads a prompt and its marks. @throws Refusal for marks that the API refuses */
-export function readPrompt(request: MessagesRequest, model: string): Prompt {
+export function readPrompt(request: MessagesRequest, model: Model): Prompt {
   const sent = blocksIn(request);
-  let word = digest(model);
+  let word = digest(model.id);
   let length = 0;
   let section = '';
   const blocks = sent.map((one) => {
-    // After a change of thinking or of tool choice the cache no longer matches the messages, but still matches tools and system.
-    if (one.section !== section && one.section === 'messages') {
-      word = digest(word, request.thinking ?? null, request.tool_choice ?? null);
-    }
+    if (one.section !== section) word = digest(word, settingsBefore(one.section, request, model));
     section = one.section;
     const isTool = one.section === 'tools';
     word = digest(word, one.section, one.role ?? null, isTool ? definition(one.block) : essence(one.block));
@@ -48,6 +46,22 @@ export function readPrompt(request: MessagesRequest, model: string): Prompt {
     return { word, tokens: tokensOfLength(length) };
   });
   return { blocks, marks: marksIn(sent, request.cache_control), tokens: tokensOfLength(length) };
+}
+
+/**
+ * The settings that are a part of the prompt before a section: after a change of one of them the cache no longer matches what follows. The
+ * schema of the output changes the system prompt; thinking, effort and tool choice change the messages.
+ */
+function settingsBefore(section: Sent['section'], request: MessagesRequest, model: Model): unknown[] {
+  const { effort, format } = isObject(request.output_config) ? request.output_config : {};
+  switch (section) {
+    case 'tools':
+      return [];
+    case 'system':
+      return [format ?? null];
+    case 'messages':
+      return [format ?? null, request.thinking ?? null, request.tool_choice ?? null, effort ?? model.usualEffort];
+  }
 }
 
 function blocksIn({ tools, system, messages }: MessagesRequest): Sent[] {

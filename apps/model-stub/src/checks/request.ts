@@ -42,7 +42,7 @@ export function checkRequest(body: unknown, request: MessagesRequest, models: Mo
   checkThoughts(model, request, turns, drops);
   if (!drops) checkKeptThoughts(request.thinking, model, turns);
   pauses.check(turns, model.prefill);
-  const prompt = readPrompt(request, model.id);
+  const prompt = readPrompt(request, model);
   if (model.max_input_tokens !== null && prompt.tokens > model.max_input_tokens) {
     throw new TooLong(prompt.tokens, model.max_input_tokens);
   }

@@ -8,12 +8,13 @@ import { MOST_ENDLESS_ANSWERS } from '#jobs/timings.js';
 import type { Settings } from '#settings/settings.js';
 import { Answer, type Shown } from './answer.js';
 import { onBytes } from './bounded-fetch.js';
+import { markOf, withMarks } from './cache-marks.js';
 import type { Call } from './call.js';
 import { CallTimer } from './call-timer.js';
 import { classify } from './classify.js';
 import { createStream, messagesApi } from './messages-api.js';
 import { broken, ModelFault, unavailable } from './model-fault.js';
-import { shorter, toModelMessages, toModelTools, toStepMessages } from './prompt.js';
+import { shorter, toModelMessages, toModelTools } from './prompt.js';
 
 /** How long the body may take to end after the last event, in milliseconds. */
 const END_MS = 1_000;
@@ -106,7 +107,8 @@ export class Model {
   ): Promise<void> {
     const { tools } = request;
     const withCalls = tools.some(({ run }) => run !== 'provider');
-    const messages = [...toModelMessages(history, withCalls), ...toStepMessages(request.steps)];
+    const mark = markOf(request.cacheTtl);
+    const messages = withMarks(toModelMessages(history, withCalls), request.steps, mark);
     const body = {
       model: request.model,
       max_tokens: request.maxOutputTokens,
@@ -114,7 +116,7 @@ export class Model {
       ...((request.effort || request.outputSchema) && { output_config: outputConfig(request) }),
       ...(request.stopSequences && { stop_sequences: [...request.stopSequences] }),
       metadata: { user_id: request.user },
-      system: [{ type: 'text' as const, text: request.systemPrompt, cache_control: { type: 'ephemeral' as const } }],
+      system: [{ type: 'text' as const, text: request.systemPrompt, cache_control: mark }],
       ...(tools.length > 0 && { tools: toModelTools(tools) }),
       ...(tools.length > 0 && !request.mayCallTools && { tool_choice: { type: 'none' as const } }),
       messages,

@@ -10,6 +10,10 @@ const rows = (...texts: string[]): HistoryRow[] =>
     })
     .reverse();
 
+/** A message in words; the texts of its blocks have a bar between them. */
+const words = ({ role, content }: ReturnType<typeof toModelMessages>[number]): string =>
+  `${role} ${typeof content === 'string' ? content : (content as { text: string }[]).map(({ text }) => text).join(' | ')}`;
+
 describe('what becomes of a history', () => {
   it.each([
     ['plain', rows('u: one', 'a: two', 'u: three'), ['user one', 'assistant two', 'user three']],
@@ -18,7 +22,7 @@ describe('what becomes of a history', () => {
     [
       'with two of the user’s in a row',
       rows('u: one', 'u: two', 'a: three', 'u: four'),
-      ['user one\n\ntwo', 'assistant three', 'user four'],
+      ['user one | two', 'assistant three', 'user four'],
     ],
     [
       'with a partial reply and a retry',
@@ -28,11 +32,11 @@ describe('what becomes of a history', () => {
     [
       'with what is blank to the model',
       rows('u: one', 'a: \u0085\u001f\ufeff \n', 'u: \u001c', 'u: two'),
-      ['user one\n\ntwo'],
+      ['user one | two'],
     ],
     ['empty', [], []],
   ])('%s: roles alternate and the user begins', (_, newestFirst, expected) => {
-    expect(toModelMessages(newestFirst).map(({ role, content }) => `${role} ${content as string}`)).toEqual(expected);
+    expect(toModelMessages(newestFirst).map(words)).toEqual(expected);
   });
 });
 

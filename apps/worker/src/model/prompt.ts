@@ -10,8 +10,9 @@ interface Message {
 }
 
 /**
- * Makes the messages of a request: user and assistant alternate, and the user begins. Adjacent messages of one role are joined: a message
- * may be stored without a request for a reply, and a reply may fail.
+ * Makes the messages of a request: user and assistant alternate, and the user begins. Adjacent messages of one role become the blocks of one
+ * message: a message may be stored without a request for a reply, and a reply may fail. An earlier request may have had the first of these
+ * messages, and the cache finds it only as the same block.
  *
  * @param withCalls the tool calls of earlier turns are sent, too. The model refuses them in a request without tools
  */
@@ -25,8 +26,7 @@ export function toModelMessages(newestFirst: readonly HistoryRow[], withCalls = 
     const last = messages.at(-1);
     if (last === undefined && role === 'assistant') continue;
     if (replayed.length > 0) addReplayed(messages, replayed);
-    else if (last?.role === role && typeof last.content === 'string') last.content += `\n\n${content}`;
-    else if (last?.role === role) (last.content as Anthropic.ContentBlockParam[]).push({ type: 'text', text: content });
+    else if (last?.role === role) last.content = [...blocksOf(last.content), { type: 'text', text: content }];
     else messages.push({ role, content });
   }
   return messages;
