@@ -23,6 +23,7 @@ export const BENCHES: NamedPrograms = {
     does: 'a thousand slow turns in one worker',
     file: 'dist/bench/slow-turns.js',
   },
+  money: { does: 'what whole chats cost, with and without the provider’s cache', file: 'dist/bench/money.js' },
   workers: { takes: '[ROUNDS] [postgres|redis]', does: 'four workers beside one', file: 'dist/bench/workers.js' },
   scale: {
     takes: '[--rows TURNS] [--plans]',
