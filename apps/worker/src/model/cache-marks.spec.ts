@@ -28,6 +28,7 @@ const step = (name: string, calls = 1, ...content: readonly Block[]): FinishedSt
   ],
   stopReason: 'tool_use',
   text: '',
+  otherParts: null,
   calls: Array.from({ length: calls }, (_, n) => ({ ...CALL, id: `ours ${n}`, providerId: `${name} ${n}` })),
 });
 const CALL: StepCall = {
@@ -44,6 +45,7 @@ const paused = (...content: readonly Block[]): FinishedStep => ({
   content,
   stopReason: 'pause_turn',
   text: '',
+  otherParts: null,
   calls: null,
 });
 
