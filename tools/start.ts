@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SessionClient } from '#database/session-client.js';
 import { timeLimit } from '#process/time-limit.js';
-import { loadEnvFile, MODEL_ADDRESS, readSettings } from '#settings/settings.js';
+import { loadEnvFile, MODEL_ADDRESS, readSettings, type Settings } from '#settings/settings.js';
 import { type EmbeddedPostgres, refuseAnothersData, startEmbeddedPostgres } from './embedded-postgres.js';
 import { signToken } from './sign-token.js';
 import { leaveAddress } from './start/address.js';
@@ -97,7 +97,8 @@ async function databaseUrl(): Promise<string> {
 }
 
 /** Settings that point the worker at the stand-in; none when the environment names a model. */
-async function modelSettings(): Promise<NodeJS.ProcessEnv> {
+async function modelSettings({ provider }: Settings['model']): Promise<NodeJS.ProcessEnv> {
+  if (provider !== undefined && provider.name !== 'anthropic') return {};
   if (setting('ANTHROPIC_API_KEY') !== undefined || setting('ANTHROPIC_BASE_URL') !== undefined) return {};
   const url = await new Promise<string>((resolve) => {
     parts.start('model', 'apps/model-stub/src/main.js', {}, (line) => {
@@ -150,7 +151,7 @@ async function start(): Promise<void> {
     host,
   );
   const [model, tools] = await Promise.all([
-    modelSettings(),
+    modelSettings(settings.model),
     toolsEnv(parts, settings, dataDir, setting('EXAMPLE_TOOLS_URL')),
   ]);
   await parts.run('bin/migrate.js', database);

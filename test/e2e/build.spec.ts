@@ -65,7 +65,7 @@ describe('the build', () => {
     programs: [
       '.built-from',
       'launch.js',
-      ...['api', 'mcp', 'migrate', 'proxy', 'token', 'traces', 'worker'].flatMap(filesOf),
+      ...['api', 'bedrock', 'mcp', 'migrate', 'proxy', 'token', 'traces', 'vertex', 'worker'].flatMap(filesOf),
     ].sort(),
     client: expect.any(Number),
     package: ['.built-from', 'client.tgz'],

@@ -58,9 +58,9 @@ describe('the built programs', () => {
     const before = await readdir('dist/bin');
     expect(await readdir(join(home, 'dist/bin'))).toEqual(before);
     const code = `import { load } from './dist/bin/launch.js';
-      for (const name of ['api', 'worker', 'migrate', 'token', 'traces', 'proxy', 'mcp']) console.log(load('dist/bin/' + name + '.cjs').script.cachedDataRejected)`;
+      for (const name of ['api', 'worker', 'migrate', 'token', 'traces', 'proxy', 'mcp', 'bedrock', 'vertex']) console.log(load('dist/bin/' + name + '.cjs').script.cachedDataRejected)`;
     const args = ['--input-type=module', '--eval', code];
     const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: home });
-    expect(stdout.trim().split('\n')).toEqual(Array(7).fill('false'));
+    expect(stdout.trim().split('\n')).toEqual(Array(9).fill('false'));
   });
 });

@@ -192,6 +192,15 @@ describe('npm start', () => {
     await gone(parts);
   });
 
+  it('brings no stand-in where another provider of the model is named', async () => {
+    const run = start({ MODEL_PROVIDER: 'bedrock', AWS_REGION: 'eu-west-1', TOOLS_EXAMPLE: 'off' });
+    await run.ready();
+    expect(run.output()).toMatch(/Model +real, at https:\/\/bedrock-runtime\.eu-west-1\.amazonaws\.com/);
+    expect((await childrenOf(run)).map(({ line }) => line).join('\n')).not.toContain('model-stub');
+    run.process.kill('SIGINT');
+    expect(await run.ended()).toBe(0);
+  });
+
   it('names the setting when a port is in use, and every wrong setting', async () => {
     const [first, second] = [createServer().listen(0, '127.0.0.1'), createServer().listen(0, '127.0.0.1')];
     await Promise.all([once(first, 'listening'), once(second, 'listening')]);
@@ -211,6 +220,7 @@ describe('npm start', () => {
       [{ PORT: '3987', WORKER_PORT: '3987' }, 'PORT and WORKER_PORT are both 3987'],
       [{ NODE_ENV: 'production', JWT_SECRET: 'x'.repeat(32) }, '`npm start` is for development'],
       [{ HOST: 'nowhere.invalid' }, 'HOST'],
+      [{ MODEL_PROVIDER: 'bedrock' }, 'AWS_REGION (or AWS_DEFAULT_REGION) is not set'],
     ] as const) {
       const refused = start(env);
       expect([await refused.ended(), refused.output()]).toEqual([1, expect.stringContaining(words)]);

@@ -15,6 +15,9 @@ const PROGRAMS = {
   proxy: 'dist/apps/worker/src/model/through-proxy.js',
   // Read by API and worker only if there are MCP servers. It is most of a megabyte.
   mcp: 'dist/libs/mcp/src/mcp-sdk.js',
+  // Read by a worker only if MODEL_PROVIDER says so. They bring a second copy of the model's SDK, with the libraries of AWS or Google.
+  bedrock: 'dist/apps/worker/src/model/bedrock-sdk.js',
+  vertex: 'dist/apps/worker/src/model/vertex-sdk.js',
 };
 
 /** Packages whose files the programs read. They must be in `node_modules` beside the programs. */

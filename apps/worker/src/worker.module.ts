@@ -27,9 +27,8 @@ import { Slots } from './dispatch/slots.js';
 import { MetricsController } from './metrics/metrics.controller.js';
 import { WorkerMetrics } from './metrics/worker-metrics.js';
 import { Circuits } from './model/circuits.js';
-import { messagesApi } from './model/messages-api.js';
 import { Model } from './model/model.js';
-import { LARGEST_MODELS } from './model/models.js';
+import { modelClient, modelList } from './model/model-client.js';
 import { ModelWatch } from './model/model-watch.js';
 import { CallSlots } from './tools/call-slots.js';
 import { HttpTools } from './tools/http-tool.js';
@@ -63,11 +62,11 @@ export class WorkerModule {
       ],
       controllers: [HealthController, MetricsController],
       providers: [
-        { provide: Model, useFactory: () => new Model(settings.model) },
+        { provide: Model, useFactory: async () => new Model(settings.model, await modelClient(settings.model)) },
         Circuits,
         {
           provide: ModelWatch,
-          useFactory: (manager: EntityManager) => new ModelWatch(manager, messagesApi(settings.model, LARGEST_MODELS)),
+          useFactory: (manager: EntityManager) => new ModelWatch(manager, modelList(settings.model)),
           inject: [EntityManager],
         },
         { provide: HealthDetails, useExisting: ModelWatch },

@@ -21,6 +21,19 @@ describe('a line of the log', () => {
     expect(mask(JSON.stringify({ msg: 'a secret "of" thirty-two bytes, or more' }))).toBe('{"msg":"***"}');
   });
 
+  it('has a mask where the key of another provider, or its proxy’s password, would be', () => {
+    const bedrock = {
+      ...env,
+      MODEL_PROVIDER: 'bedrock',
+      AWS_REGION: 'eu-west-1',
+      AWS_BEARER_TOKEN_BEDROCK: 'bedrock-key',
+      NO_PROXY: '.eu-west-1.amazonaws.com',
+    };
+    const { model } = readSettings('worker', bedrock);
+    const masks = masked({ ...readSettings('api', env), model });
+    expect(masks('bedrock-key proxy%2Fpass fine')).toBe('*** *** fine');
+  });
+
   it.each([
     ['an address without a host', { DATABASE_URL: 'postgres://me:hush%25hush@/db?host=/socket' }, 'hush%hush'],
     ['a parameter', { DATABASE_URL: 'postgres://me@host/db?password=hush-hush' }, 'hush-hush'],

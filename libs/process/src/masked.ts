@@ -12,8 +12,9 @@ const SHORTEST_SECRET = 6;
 /** The log's last line of defence: replaces tokens, and the secrets of the settings, in a line. */
 export function masked(settings: Settings): (line: string) => string {
   const { jwt, model, database, redisUrl } = settings;
-  const passwords = [database.url, redisUrl, model.proxy?.url].flatMap(passwordOf);
-  const secrets = [jwt.secret, model.apiKey, ...passwords]
+  const addresses = [database.url, redisUrl, model.proxy?.url, model.credentialsProxy?.proxy.url];
+  const bearerToken = model.provider?.name === 'bedrock' ? model.provider.bearerToken : undefined;
+  const secrets = [jwt.secret, model.apiKey, bearerToken, ...addresses.flatMap(passwordOf)]
     .filter((secret) => secret !== undefined && secret.length >= SHORTEST_SECRET)
     // The secret as JSON writes it.
     .map((secret) => JSON.stringify(secret).slice(1, -1));

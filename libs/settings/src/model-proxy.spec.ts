@@ -1,5 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
-import { type ModelProxy, readModelProxy } from './model-proxy.js';
+import {
+  type CredentialsProxy,
+  type ModelProxy,
+  proxyOnTheWay,
+  readCredentialsProxy,
+  readModelProxy,
+} from './model-proxy.js';
 
 const SECURE = 'https://gw.example';
 const PLAIN = 'http://gw.example:8000';
@@ -72,5 +78,44 @@ describe('the proxy on the way to the model', () => {
   it('is not looked at where it is not on the way', () => {
     expect(read(PLAIN, { HTTPS_PROXY: '???' }).faults).toEqual([]);
     expect(read(SECURE, { HTTPS_PROXY: '???', NO_PROXY: '*' }).faults).toEqual([]);
+  });
+});
+
+describe('the proxy on the way to servers with credentials', () => {
+  const readIt = (env: Record<string, string>) => {
+    const faults: string[] = [];
+    return { proxy: readCredentialsProxy((name) => env[name], faults), faults };
+  };
+
+  it('is HTTPS_PROXY, and only for servers of https elsewhere that NO_PROXY does not name', () => {
+    const { proxy } = readIt({
+      HTTPS_PROXY: 'secure:3128',
+      HTTP_PROXY: 'http://plain:3128',
+      NO_PROXY: '.eu-west-1.amazonaws.com',
+    });
+    const through = proxy as CredentialsProxy;
+    const onTheWay = (address: string): boolean => proxyOnTheWay(through, address) !== undefined;
+    expect(proxyOnTheWay(through, 'https://oauth2.googleapis.com/token')).toEqual({
+      name: 'HTTPS_PROXY',
+      url: 'http://secure:3128',
+    });
+    expect(onTheWay('https://sts.amazonaws.com/')).toBe(true);
+    expect(onTheWay('https://sts.eu-west-1.amazonaws.com/')).toBe(false);
+    expect(onTheWay('http://169.254.169.254/computeMetadata/v1/')).toBe(false);
+    expect(onTheWay('http://metadata.google.internal./')).toBe(false);
+    expect(onTheWay('https://localhost:8443/')).toBe(false);
+    expect(readIt({ HTTP_PROXY: 'http://plain:3128' }).proxy).toBeUndefined();
+  });
+
+  it('is refused by name, once', () => {
+    expect(readIt({ https_proxy: 'socks5://qpxz' })).toEqual({
+      proxy: undefined,
+      faults: [expect.stringMatching(/^https_proxy must look like(?!.*qpxz)/)],
+    });
+    const faults: string[] = [];
+    const text = (name: string): string | undefined => (name === 'HTTPS_PROXY' ? 'socks5://qpxz' : undefined);
+    readModelProxy(SECURE, text, faults);
+    readCredentialsProxy(text, faults);
+    expect(faults).toHaveLength(1);
   });
 });

@@ -26,21 +26,63 @@ export function readModelProxy(
   text: (name: string) => string | undefined,
   faults: string[],
 ): ModelProxy | undefined {
+  const { protocol, hostname } = new URL(address);
+  const read = readProxy(protocol === 'https:' ? 'HTTPS_PROXY' : 'HTTP_PROXY', text);
+  if (read === undefined || isLoopback(hostname) || isDirect(readNoProxy(text), address)) return undefined;
+  const fault = faultOf(read.url);
+  if (fault === undefined) return read;
+  faults.push(`${read.name} ${fault}`);
+  return undefined;
+}
+
+/** The proxy on the way to servers whose addresses are known only when they are called. */
+export interface CredentialsProxy {
+  readonly proxy: ModelProxy;
+  readonly noProxy: string;
+}
+
+/**
+ * The proxy that `HTTPS_PROXY` gives for the servers that hand out credentials of AWS and Google. {@link proxyOnTheWay} says whether it is
+ * on the way to one of them.
+ */
+export function readCredentialsProxy(
+  text: (name: string) => string | undefined,
+  faults: string[],
+): CredentialsProxy | undefined {
+  const proxy = readProxy('HTTPS_PROXY', text);
+  if (proxy === undefined) return undefined;
+  const fault = faultOf(proxy.url);
+  if (fault === undefined) return { proxy, noProxy: readNoProxy(text) };
+  const words = `${proxy.name} ${fault}`;
+  // The model's own address may have reported the same.
+  if (!faults.includes(words)) faults.push(words);
+  return undefined;
+}
+
+/**
+ * Whether the proxy is on the way to `address`. It never is for `http://`: these are servers beside the process, such as a cloud's metadata
+ * server, which answers each machine with its own credentials.
+ */
+export function proxyOnTheWay({ proxy, noProxy }: CredentialsProxy, address: string): ModelProxy | undefined {
+  const { protocol, hostname } = new URL(address);
+  return protocol !== 'https:' || isLoopback(hostname) || isDirect(noProxy, address) ? undefined : proxy;
+}
+
+function isDirect(noProxy: string, address: string): boolean {
   const { protocol, hostname, port } = new URL(address);
-  const secure = protocol === 'https:';
-  const upper = secure ? 'HTTPS_PROXY' : 'HTTP_PROXY';
+  return isExempt(noProxy, hostname, Number(port) || (protocol === 'https:' ? 443 : 80));
+}
+
+function readNoProxy(text: (name: string) => string | undefined): string {
+  return text('no_proxy') ?? text('NO_PROXY') ?? '';
+}
+
+function readProxy(upper: string, text: (name: string) => string | undefined): ModelProxy | undefined {
   const lower = upper.toLowerCase();
   const name = text(lower) === undefined ? upper : lower;
   const value = text(name);
-  if (value === undefined || isLoopback(hostname)) return undefined;
-  const noProxy = text('no_proxy') ?? text('NO_PROXY') ?? '';
-  if (isExempt(noProxy, hostname, Number(port) || (secure ? 443 : 80))) return undefined;
-
-  const url = value.includes('://') ? value : `http://${value}`;
-  const fault = faultOf(url);
-  if (fault === undefined) return { name, url };
-  faults.push(`${name} ${fault}`);
-  return undefined;
+  if (value === undefined) return undefined;
+  return { name, url: value.includes('://') ? value : `http://${value}` };
 }
 
 function faultOf(text: string): string | undefined {

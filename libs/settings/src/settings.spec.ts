@@ -40,10 +40,12 @@ describe('settings', () => {
       playground: true,
       assistantsFile: 'assistants.yaml',
       model: {
+        provider: { name: 'anthropic' },
         apiKey: undefined,
         baseUrl: undefined,
         authHeader: 'authorization',
         proxy: undefined,
+        credentialsProxy: undefined,
         idleMs: 60_000,
         totalMs: 600_000,
       },

@@ -2,7 +2,8 @@ import { existsSync } from 'node:fs';
 import { StartFault } from '#errors/start-fault.js';
 import { parseDatabaseUrl } from './database-address.js';
 import { readModelAddress } from './model-address.js';
-import { type ModelProxy, readModelProxy } from './model-proxy.js';
+import { type ModelProvider, publicAddress, readModelProvider } from './model-provider.js';
+import { type CredentialsProxy, type ModelProxy, readCredentialsProxy, readModelProxy } from './model-proxy.js';
 import { readOrigins } from './origins.js';
 import { parseRedisUrl } from './redis-address.js';
 import { readTokenClaims, readTokenKeys, type TokenClaimSettings, type TokenKeySettings } from './token-settings.js';
@@ -38,6 +39,9 @@ export interface Settings {
   readonly playground: boolean;
   readonly assistantsFile: string;
   readonly model: {
+    /** Left out: the Messages API. */
+    readonly provider?: ModelProvider;
+    /** The key of the Messages API. No other provider gets it. */
     readonly apiKey: string | undefined;
     /** Calls are made below this address, which has no slash at its end. Undefined: {@link MODEL_ADDRESS}. */
     readonly baseUrl: string | undefined;
@@ -45,6 +49,8 @@ export interface Settings {
     readonly authHeader?: AuthHeader;
     /** The proxy on the way to the model; left out: there is none. */
     readonly proxy?: ModelProxy;
+    /** The proxy on the way to servers with credentials of AWS or Google; left out: there is none. */
+    readonly credentialsProxy?: CredentialsProxy;
     /** Longest silence of the model, before its first byte and between two pieces, in milliseconds. */
     readonly idleMs: number;
     /** Longest call, in milliseconds. */
@@ -110,6 +116,7 @@ const OF_ONE: readonly (readonly [Program, RegExp])[] = [
   ],
   ['api', /^(JWT_\w+|USER_\w+|UNFINISHED_TURNS)$/],
   ['worker', /^(WORKER_\w+|ANTHROPIC_\w+|MODEL_\w+|TOOL_CALLS_AT_ONCE)$/],
+  ['worker', /^(AWS_\w+|GOOGLE_\w+|CLOUD_ML_REGION)$/],
   ['start', /^TOOLS_EXAMPLE$/],
 ];
 const OF_MIGRATE = new Set(['DATABASE_URL', 'REDIS_URL', 'NODE_ENV']);
@@ -206,9 +213,11 @@ export function readSettings(app: Program, env: NodeJS.ProcessEnv = process.env)
   const logFormat = text('LOG_FORMAT') ?? (production ? 'json' : 'text');
   if (logFormat !== 'json' && logFormat !== 'text') faults.push('LOG_FORMAT must be json or text.');
 
-  let apiKey = text('ANTHROPIC_API_KEY');
-  const baseUrl = readModelAddress(text('ANTHROPIC_BASE_URL'), faults);
-  if (app === 'worker' && apiKey === undefined) {
+  const provider = readModelProvider(text, faults);
+  const ofMessagesApi = provider.name === 'anthropic';
+  let apiKey = ofMessagesApi ? text('ANTHROPIC_API_KEY') : undefined;
+  const baseUrl = readModelAddress(text('ANTHROPIC_BASE_URL'), faults, provider.name) ?? publicAddress(provider);
+  if (app === 'worker' && ofMessagesApi && apiKey === undefined) {
     if (text('ANTHROPIC_BASE_URL') === undefined) {
       faults.push('ANTHROPIC_API_KEY is not set (nor ANTHROPIC_BASE_URL, for a server that needs no key).');
     } else {
@@ -227,6 +236,7 @@ export function readSettings(app: Program, env: NodeJS.ProcessEnv = process.env)
   }
   // Only the worker calls the model, so no other program needs a proxy.
   const proxy = app === 'worker' ? readModelProxy(baseUrl ?? MODEL_ADDRESS, text, faults) : undefined;
+  const credentialsProxy = app === 'worker' && !ofMessagesApi ? readCredentialsProxy(text, faults) : undefined;
 
   const settings: Settings = {
     production,
@@ -251,10 +261,12 @@ export function readSettings(app: Program, env: NodeJS.ProcessEnv = process.env)
     playground: isOn('PLAYGROUND', !production),
     assistantsFile: text('ASSISTANTS_FILE') ?? 'assistants.yaml',
     model: {
+      provider,
       apiKey,
       baseUrl,
       authHeader,
       proxy,
+      credentialsProxy,
       idleMs: integer('MODEL_IDLE_SECONDS', 60, 1, 600) * 1_000,
       totalMs: integer('MODEL_TOTAL_SECONDS', 600, 1, 3_600) * 1_000,
     },

@@ -64,6 +64,16 @@ describe('the assistants file', () => {
     expect([definitions, faults]).toEqual([[{ ...good, ...defaults }], []]);
   });
 
+  it.each([
+    'claude-sonnet-4-5@20250929',
+    'us.anthropic.claude-sonnet-4-5-20250929-v1:0',
+    'arn:aws-us-gov:bedrock:us-gov-west-1:123456789012:inference-profile/us-gov.anthropic.claude-sonnet-4-5-20250929-v1:0',
+    'arn:aws:bedrock:eu-west-1:123456789012:application-inference-profile/ab12cd34ef56',
+  ])('may name a model as its provider does: %s', async (model) => {
+    const { definitions, faults } = await checkAssistants({ assistants: [{ ...good, model }] });
+    expect([definitions[0]?.model, faults]).toEqual([model, []]);
+  });
+
   it('may say how the model thinks, with how much effort, in how many steps, and how long a person may take', async () => {
     const chosen = [
       { ...good, thinking: 'between_tools' },

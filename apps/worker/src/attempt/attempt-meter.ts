@@ -100,11 +100,11 @@ export class AttemptMeter {
     firstText.observe({ assistant: this.job.assistant }, this.ageSeconds());
   }
 
-  /** Measures a call of the model. */
-  async during<T extends { readonly answer: Answer }>(ask: () => Promise<T>, call: Call): Promise<T> {
+  /** Measures a call of the model. @param provider for the trace */
+  async during<T extends { readonly answer: Answer }>(ask: () => Promise<T>, call: Call, provider: string): Promise<T> {
     const began = performance.now();
     try {
-      return await this.trace.call(ask, call);
+      return await this.trace.call(ask, call, provider);
     } finally {
       this.callSeconds = (performance.now() - began) / 1_000;
     }

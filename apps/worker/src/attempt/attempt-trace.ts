@@ -27,13 +27,13 @@ export class AttemptTrace {
     });
   }
 
-  /** Traces a call of the model. */
-  async call<T extends { readonly answer: Answer }>(ask: () => Promise<T>, call: Call): Promise<T> {
+  /** Traces a call of the model. @param provider as OpenTelemetry's conventions name it */
+  async call<T extends { readonly answer: Answer }>(ask: () => Promise<T>, call: Call, provider: string): Promise<T> {
     const { span: parent, job } = this;
     if (parent === undefined) return ask();
     const span = startSpan(`chat ${job.model}`, SpanKind.CLIENT, parent, {
       'gen_ai.operation.name': 'chat',
-      'gen_ai.provider.name': 'anthropic',
+      'gen_ai.provider.name': provider,
       'gen_ai.request.model': job.model,
       'gen_ai.request.max_tokens': job.maxOutputTokens,
       'gen_ai.conversation.id': job.chatId,

@@ -50,7 +50,7 @@ export class Steps {
     signal.throwIfAborted();
     const request = { ...job, user: attempt.userTag, mayCallTools: mayCall(attempt), steps };
     const shown = into(draft, () => this.publisher.touch(draft));
-    return meter.during(() => this.model.answer(request, call, signal, shown), call);
+    return meter.during(() => this.model.answer(request, call, signal, shown), call, this.model.provider);
   }
 
   /** @returns whether the job waits for a person now */

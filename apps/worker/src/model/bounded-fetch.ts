@@ -13,6 +13,15 @@ export interface Largest {
   readonly refusal: number;
 }
 
+/** What a caller of a bounded `fetch` may add to a request. */
+export interface BoundedInit {
+  /** Called with each chunk of a streamed answer. */
+  readonly onBytes?: () => void;
+}
+
+/** The two kinds of streamed answers: of the Messages API and Vertex AI, and of Amazon Bedrock. */
+const STREAM = /^(?:text\/event-stream|application\/vnd\.amazon\.eventstream)\b/i;
+
 /**
  * A `fetch` that limits the size of answers. The SDK keeps a line in memory until its end, and a whole refusal, without any limit.
  *
@@ -26,9 +35,10 @@ export function boundedFetch(
     const response = await fetch(input, init);
     const { body, status, statusText, headers } = response;
     if (body === null) return response;
-    if (response.ok && /^text\/event-stream\b/i.test(headers.get('content-type') ?? '')) {
+    if (response.ok && STREAM.test(headers.get('content-type') ?? '')) {
       // The SDK reads events from any iterable. A TransformStream in between would add a third to the cost of reading.
-      return Object.defineProperty(response, 'body', { value: counted(response, body, largest.answer) });
+      const value = counted(body, largest.answer, (init as BoundedInit | undefined)?.onBytes);
+      return Object.defineProperty(response, 'body', { value });
     }
     let left = response.ok ? largest.answer : largest.refusal;
     const through = new TransformStream<Uint8Array, Uint8Array>({
@@ -42,28 +52,17 @@ export function boundedFetch(
   };
 }
 
-/**
- * Listeners by response, called with each chunk of its body. The SDK drops pings, and only pings come while a model thinks without showing
- * it.
- */
-const listeners = new WeakMap<Response, () => void>();
-
-/** Calls `listener` whenever any bytes of the body arrive. The response must come from {@link boundedFetch}. */
-export function onBytes(response: Response, listener: () => void): void {
-  listeners.set(response, listener);
-}
-
 /** The chunks of a response's body. Stopping the iteration, or a body that is too long, cancels the body. @throws ModelFault */
 async function* counted(
-  response: Response,
   body: ReadableStream<Uint8Array>,
   largest: number,
+  onBytes: (() => void) | undefined,
 ): AsyncGenerator<Uint8Array> {
   let left = largest;
   for await (const chunk of body) {
     left -= chunk.byteLength;
     if (left < 0) throw tooLong();
-    listeners.get(response)?.();
+    onBytes?.();
     yield chunk;
   }
 }

@@ -169,7 +169,10 @@ function combined(one: Reported, other: Reported, of: (a: number, b: number) => 
   const more = Object.entries(other.serverTools ?? {}).map(([kind, count]) => [kind, both(tools[kind], count)]);
   return {
     ...(Object.fromEntries(COUNTS.map((count) => [count, both(one[count], other[count])])) as Record<Count, number>),
-    serverTools: one.serverTools === undefined ? other.serverTools : { ...tools, ...(Object.fromEntries(more) as Record<string, number>) },
+    serverTools:
+      one.serverTools === undefined
+        ? other.serverTools
+        : { ...tools, ...(Object.fromEntries(more) as Record<string, number>) },
   };
 }
 

@@ -1,9 +1,32 @@
-import Anthropic from '@anthropic-ai/sdk';
+import Anthropic, { type ClientOptions } from '@anthropic-ai/sdk';
 import type { Stream } from '@anthropic-ai/sdk/core/streaming';
 import { withoutVariables } from '#settings/hidden-variables.js';
 import { MODEL_ADDRESS, type Settings } from '#settings/settings.js';
-import { boundedFetch, type Largest } from './bounded-fetch.js';
+import { type BoundedInit, boundedFetch, type Largest } from './bounded-fetch.js';
+import { orStopped } from './or-stopped.js';
 import { proxiedFetch } from './proxied-fetch.js';
+
+/** What the worker uses of a client of the SDK: the Messages API's, or another provider's. */
+export type ModelClient = Pick<Anthropic, 'post'>;
+
+/**
+ * The options that all clients of the SDK have in common.
+ *
+ * @param largest most bytes of an answer that are read; left out: enough for the longest reply
+ */
+export function clientOptions(settings: Settings['model'], largest?: Largest) {
+  return {
+    fetch: boundedFetch(settings.proxy === undefined ? globalThis.fetch : proxiedFetch(settings.proxy), largest),
+    // Retries are attempts of the job, which are counted and hold no slot during the wait.
+    maxRetries: 0,
+    timeout: settings.idleMs,
+    logLevel: 'off',
+    // The attempt makes its own span for the call, and the provider must not learn our trace ids.
+    openTelemetry: { traces: false, propagation: false },
+    // A redirect could lead to another machine, or away from https, and `fetch` would send the key and the chat there.
+    fetchOptions: { redirect: 'manual' },
+  } as const satisfies ClientOptions;
+}
 
 /**
  * Makes the SDK's client of the Messages API. Only our settings configure it.
@@ -23,20 +46,12 @@ export function messagesApi(settings: Settings['model'], largest?: Largest): Ant
     'ANTHROPIC_',
     () =>
       new Anthropic({
+        ...clientOptions(settings, largest),
         apiKey,
         webhookKey: null,
         baseURL: settings.baseUrl ?? MODEL_ADDRESS,
         // The SDK also sends the key as a bearer token unless the header is null.
         ...(settings.authHeader === 'x-api-key' && { defaultHeaders: { 'x-api-key': apiKey, authorization: null } }),
-        fetch: boundedFetch(settings.proxy === undefined ? globalThis.fetch : proxiedFetch(settings.proxy), largest),
-        // Retries are attempts of the job, which are counted and hold no slot during the wait.
-        maxRetries: 0,
-        timeout: settings.idleMs,
-        logLevel: 'off',
-        // The attempt makes its own span for the call, and the provider must not learn our trace ids.
-        openTelemetry: { traces: false, propagation: false },
-        // A redirect could lead to another machine, or away from https, and `fetch` would send the key and the chat there.
-        fetchOptions: { redirect: 'manual' },
       }),
   );
 }
@@ -48,6 +63,16 @@ export interface BegunReply {
   readonly response: Response;
 }
 
+/** Options of a call. */
+export interface CallOptions {
+  readonly signal?: AbortSignal;
+  /**
+   * Called whenever any bytes of the reply arrive. The SDK drops pings, and only pings come while a model thinks without showing it. The
+   * client's `fetch` must be a bounded one.
+   */
+  readonly onBytes?: () => void;
+}
+
 /**
  * Sends a request for a streamed reply and waits for the headers.
  *
@@ -57,15 +82,17 @@ export interface BegunReply {
  * @throws what the SDK throws; `classify` decides what it means
  */
 export async function createStream(
-  client: Anthropic,
+  client: ModelClient,
   params: Anthropic.MessageCreateParamsStreaming,
-  options: { readonly signal?: AbortSignal } = {},
+  { signal, onBytes }: CallOptions = {},
 ): Promise<BegunReply> {
   const call = client.post<Stream<Anthropic.RawMessageStreamEvent>>('/v1/messages', {
-    ...options,
+    ...(signal !== undefined && { signal }),
+    ...(onBytes !== undefined && { fetchOptions: { onBytes } satisfies BoundedInit as object }),
     body: params,
     stream: true,
   });
-  const { data: stream, response } = await call.withResponse();
+  // The SDK does not look at the signal while a provider's client waits for credentials.
+  const { data: stream, response } = await orStopped(call.withResponse(), signal);
   return { stream, response };
 }

@@ -114,6 +114,15 @@ describe('the watch over models', () => {
     expect(asked).toBe(1);
   });
 
+  it('of a provider without a list asks nobody, and finds nothing', async () => {
+    watch = new ModelWatch({ query: async () => ((checked += 1), offered) } as unknown as EntityManager, undefined);
+    watch.onApplicationBootstrap();
+    await watch.check();
+    await watch.beforeApplicationShutdown();
+    expect([asked, checked, logged]).toEqual([0, 0, []]);
+    expect(watch.healthDetails()).toEqual({ model: { checked_at: null, findings: [] } });
+  });
+
   it('asks again after an hour', async () => {
     await watch.check();
     const now = performance.now();

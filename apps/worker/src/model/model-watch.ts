@@ -26,7 +26,8 @@ const OFFERED = `
  * Compares the assistants on offer with the server's list of models, at start and then in the background. Otherwise users, whose turns
  * fail, would be the first to notice a wrong model name or a refused setting.
  *
- * It only reports: each finding once in the log, and in the readiness detail. A server without a list of models is no fault.
+ * It only reports: each finding once in the log, and in the readiness detail. A server without a list of models is no fault, and a
+ * provider without one is not asked.
  */
 @Injectable()
 export class ModelWatch implements OnApplicationBootstrap, BeforeApplicationShutdown, HealthDetails {
@@ -46,7 +47,7 @@ export class ModelWatch implements OnApplicationBootstrap, BeforeApplicationShut
 
   constructor(
     private readonly manager: EntityManager,
-    private readonly api: Anthropic,
+    private readonly api: Anthropic | undefined,
   ) {}
 
   /** The findings of the last check. */
@@ -55,7 +56,7 @@ export class ModelWatch implements OnApplicationBootstrap, BeforeApplicationShut
   }
 
   onApplicationBootstrap(): void {
-    this.checkAndGoOn();
+    if (this.api !== undefined) this.checkAndGoOn();
   }
 
   async beforeApplicationShutdown(): Promise<void> {
@@ -74,10 +75,10 @@ export class ModelWatch implements OnApplicationBootstrap, BeforeApplicationShut
     try {
       const due = performance.now() >= this.askAgainAt;
       // A server without a list is not asked again each time a definition changes.
-      if (!due && this.models === undefined) return;
+      if (this.api === undefined || (!due && this.models === undefined)) return;
       const assistants = await this.manager.query<OfferedAssistant[]>(OFFERED);
       const names = new Set(assistants.map(({ model }) => model));
-      if (names.size > 0 && (due || [...names].some((name) => !this.asked.has(name)))) await this.ask(names);
+      if (names.size > 0 && (due || [...names].some((name) => !this.asked.has(name)))) await this.ask(this.api, names);
       if (this.models === undefined || this.stop.signal.aborted) return;
       this.report(checkModels(assistants, this.models));
       this.checkedAt = new Date();
@@ -94,12 +95,12 @@ export class ModelWatch implements OnApplicationBootstrap, BeforeApplicationShut
     });
   }
 
-  private async ask(names: ReadonlySet<string>): Promise<void> {
+  private async ask(api: Anthropic, names: ReadonlySet<string>): Promise<void> {
     this.askAgainAt = performance.now() + ASK_MS;
     this.asked = names;
     const limit = timeLimit(LONGEST_ASKING_MS, this.stop.signal);
     try {
-      this.models = await askForModels(this.api, names, limit.signal);
+      this.models = await askForModels(api, names, limit.signal);
       this.reported = false;
     } catch (error) {
       // The earlier answer stays valid until the server gives a new one.

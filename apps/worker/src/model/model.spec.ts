@@ -3,6 +3,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Call } from './call.js';
+import { messagesApi } from './messages-api.js';
 import { Model } from './model.js';
 
 describe('the model', () => {
@@ -29,7 +30,8 @@ describe('the model', () => {
         response.writeHead(status, { location: `${elsewhere}/v1/messages` }).end();
       }),
     );
-    model = new Model({ apiKey: 'the key', baseUrl, idleMs: 5_000, totalMs: 5_000 });
+    const settings = { apiKey: 'the key', baseUrl, idleMs: 5_000, totalMs: 5_000 };
+    model = new Model(settings, messagesApi(settings));
   });
   afterAll(() => servers.forEach((server) => server.close()));
 

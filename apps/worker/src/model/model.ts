@@ -7,17 +7,18 @@ import type { FinishedStep } from '#jobs/steps.js';
 import { MOST_ENDLESS_ANSWERS } from '#jobs/timings.js';
 import type { Settings } from '#settings/settings.js';
 import { Answer, type Shown } from './answer.js';
-import { onBytes } from './bounded-fetch.js';
 import { markOf, withMarks } from './cache-marks.js';
 import type { Call } from './call.js';
 import { CallTimer } from './call-timer.js';
 import { classify } from './classify.js';
-import { createStream, messagesApi } from './messages-api.js';
+import { createStream, type ModelClient } from './messages-api.js';
 import { broken, ModelFault, unavailable } from './model-fault.js';
 import { shorter, toModelMessages, toModelTools } from './prompt.js';
 
 /** How long the body may take to end after the last event, in milliseconds. */
 const END_MS = 1_000;
+
+const PROVIDERS = { anthropic: 'anthropic', bedrock: 'aws.bedrock', vertex: 'gcp.vertex_ai' } as const;
 
 export interface ModelRequest {
   readonly model: string;
@@ -50,13 +51,17 @@ export interface Answered {
   readonly windowFromSeq: number;
 }
 
-/** The model, through the Messages API. */
+/** The model, through the client of its provider. */
 @Injectable()
 export class Model {
-  private readonly client: Anthropic;
+  constructor(
+    private readonly settings: Settings['model'],
+    private readonly client: ModelClient,
+  ) {}
 
-  constructor(private readonly settings: Settings['model']) {
-    this.client = messagesApi(settings);
+  /** The provider, as OpenTelemetry's conventions name it. */
+  get provider(): string {
+    return PROVIDERS[this.settings.provider?.name ?? 'anthropic'];
   }
 
   /**
@@ -124,9 +129,9 @@ export class Model {
     };
     try {
       call.begin(() => sizeOf(request, history));
-      const { stream, response } = await createStream(this.client, body, { signal: timer.signal });
+      const onBytes = (): void => timer.touch();
+      const { stream } = await createStream(this.client, body, { signal: timer.signal, onBytes });
       timer.touch();
-      onBytes(response, () => timer.touch());
       await read(stream, answer, timer);
     } catch (error) {
       throw this.fault(error, call, timer);
