@@ -5,6 +5,7 @@ import './styles/shell.css';
 import './styles/chat.css';
 import './styles/markdown.css';
 import './styles/calls.css';
+import './styles/thoughts.css';
 import './styles/panels.css';
 import { resume } from './state/session';
 import { App } from './ui/app';

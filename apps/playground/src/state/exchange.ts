@@ -1,47 +1,20 @@
-import {
-  ApiError,
-  ConnectionError,
-  isFinal,
-  type Job,
-  type JobEvent,
-  type Message,
-  type Rejoinder,
-  type ToolCall,
-  TurnError,
-} from '@rejoinder/client';
-import { askingWords, stateOf } from './call-words';
-import { Decisions } from './decisions';
+import { ApiError, ConnectionError, type Job, type JobEvent, type Message, type Rejoinder } from '@rejoinder/client';
 import type { Draft } from './draft';
-import { LiveCalls } from './live-calls';
-import { LiveText } from './live-text';
+import { LiveReply } from './live-reply';
 import type { Past } from './past';
-import { visibleLine } from './plain-text';
 import { mode } from './preferences';
 import { problemFrom, problemOf } from './problem';
 import { reach } from './service';
 import { inTab } from './storage';
 import { Store } from './store';
-import {
-  endedTurn,
-  followed,
-  isUnderWay,
-  type Measured,
-  NEW_TURN,
-  problemOfJob,
-  sent,
-  type Turn,
-  type Watched,
-} from './turn';
+import { endedTurn, followed, isUnderWay, type Measured, NEW_TURN, problemOfJob, sent, type Turn } from './turn';
+import { TurnCalls } from './turn-calls';
 import type { View } from './view';
+import { type Begin, Watching } from './watching';
 import { endingOf, failureOf } from './words';
-
-type Begin = (watched: Watched) => AsyncIterable<JobEvent>;
 
 /** Pause before a turn that could not be sent is sent again, in milliseconds. */
 const SEND_AGAIN_MS = 1_500;
-
-/** Pause before a turn that waits for a person is watched again, if watching it has ended, in milliseconds. */
-const WATCH_AGAIN_MS = 2_000;
 
 /** The chat's parts that an exchange works on. */
 export interface Setting {
@@ -61,49 +34,39 @@ export interface Setting {
 /** The turns of a chat, one at a time: sends them, watches the reply, stops it. */
 export class Exchange {
   /** The reply that is being written. */
-  readonly live = new LiveText();
-  /** Its tool calls. */
-  readonly calls = new LiveCalls();
-  /** What the user says about them. */
-  readonly decisions: Decisions;
+  readonly reply = new LiveReply();
+  /** Its tool calls, and what the user says about them. */
+  readonly calls: TurnCalls;
   /** The text that screen readers announce. */
   readonly announcement = new Store('');
   /** Measurements, by job. */
   readonly measured = new Store<ReadonlyMap<string, Measured>>(new Map());
 
-  private following = new AbortController();
-  /** How the turn under way was begun, so that it can be watched anew. */
-  private begin: Begin | undefined;
+  private readonly watching: Watching;
   /** When the turn was sent, on the page's clock, in milliseconds; undefined when it was not sent from here. */
   private sentAt: number | undefined;
 
   constructor(private readonly setting: Setting) {
-    const { client, signal } = setting;
-    this.decisions = new Decisions({
+    const { client, chatId, signal, view } = setting;
+    this.watching = new Watching({
+      client,
+      chatId,
+      signal,
+      turn: () => this.turn,
+      onAgain: (turn) => this.begin(turn, turn.job !== undefined),
+      onEvent: (event) => this.take(event),
+      onEnd: () => this.end(),
+      onFailure: (error) => this.failed(error),
+    });
+    this.calls = new TurnCalls({
       client,
       signal,
-      onDecided: (call) => {
-        this.calls.take(call, this.live.length);
-        this.askAgain();
-        this.announcement.set(`${visibleLine(call.name)}: ${stateOf(call).words}.`);
-      },
-      onElsewhere: (callId, words) => {
-        this.calls.settle(({ id }) => id === callId);
-        this.askAgain();
-        this.setting.view.patch({ notice: { message: `Somebody else was quicker. ${words}` } });
-      },
+      reply: this.reply,
+      announce: (words) => this.announcement.set(words),
+      notify: (message) => view.patch({ notice: { message } }),
+      askAgain: () => this.watching.again(),
     });
-    const unsubscribe = [
-      mode.subscribe(() => this.watchAnew()),
-      // The client would try again after its pause. The page has just seen the service answer, so it tries now.
-      reach.subscribe(() => reach.get() === 'there' && this.watchAnew()),
-    ];
-    document.addEventListener('visibilitychange', () => this.seen(), { signal });
-    signal.addEventListener('abort', () => {
-      unsubscribe.forEach((one) => one());
-      this.following.abort();
-      this.live.stop();
-    });
+    signal.addEventListener('abort', () => this.reply.stop());
   }
 
   /** Sends the draft. */
@@ -113,7 +76,7 @@ export class Exchange {
     if (message === undefined) return;
     const { text, key } = message;
     this.sentAt = performance.now();
-    void this.watch({ ...NEW_TURN, text }, async function* (watched) {
+    this.watch({ ...NEW_TURN, text }, async function* (watched) {
       // A poll begins with the request that sends the turn, which must be as patient as a stream.
       for (;;) {
         try {
@@ -132,7 +95,7 @@ export class Exchange {
   follow(jobId: string, job?: Job): void {
     this.sentAt = undefined;
     inTab.set(`job:${this.setting.chatId}`, jobId);
-    void this.watch({ ...NEW_TURN, job }, (watched) => followed(watched, jobId));
+    this.watch({ ...NEW_TURN, job }, (watched) => followed(watched, jobId));
   }
 
   /** Ends the turn and keeps the reply so far. */
@@ -161,7 +124,7 @@ export class Exchange {
   }
 
   private takeBack({ text }: Turn): void {
-    this.following.abort();
+    this.watching.leave();
     this.setting.view.patch({ turn: undefined });
     if (text !== undefined) this.setting.draft.giveBack(text);
   }
@@ -179,59 +142,18 @@ export class Exchange {
     }
   }
 
-  /**
-   * A hidden page lets go of a turn that the service has, until it is seen again. Each followed turn holds a connection, and a browser has
-   * six for all tabs together.
-   */
-  private seen(): void {
-    if (document.visibilityState !== 'visible') {
-      if (this.turn?.job !== undefined) this.following.abort();
-    } else if (this.following.signal.aborted) this.watchAnew();
+  private watch(turn: Turn, begin: Begin): void {
+    this.begin(turn, false);
+    this.watching.start(begin);
   }
 
-  /** Watches the same turn again: in the other way, or now rather than after a pause. */
-  private watchAnew(): void {
-    const { turn } = this;
-    if (!isUnderWay(turn) || this.begin === undefined) return;
-    const id = turn.job?.id;
-    void this.watch(turn, id === undefined ? this.begin : (watched) => followed(watched, id));
-  }
-
-  private async watch(turn: Turn, begin: Begin): Promise<void> {
-    const { client, chatId, view } = this.setting;
-    this.following.abort();
-    const following = (this.following = new AbortController());
-    const { signal } = following;
-    this.begin = begin;
-    // The turn is the same, so its text stays until there is more of it.
-    const goesOn = turn.job !== undefined && isUnderWay(this.turn);
-    this.live.begin(goesOn);
-    if (!goesOn) this.forgetCalls();
+  /** The events of a turn begin to come. `goesOn`: once more, so the reply stays until there is more of it. */
+  private begin(turn: Turn, goesOn: boolean): void {
+    this.reply.begin(goesOn);
+    if (!goesOn) this.calls.clear();
     // A text that is set twice must be announced twice.
     this.announcement.set('');
-    view.patch({ turn: { ...turn, mode: mode.get(), problem: undefined }, notice: undefined });
-    try {
-      for await (const event of begin({ client, chatId, mode: mode.get(), signal })) {
-        if (signal.aborted) return;
-        await this.take(event);
-        if (document.visibilityState !== 'visible') this.seen();
-      }
-      if (signal.aborted) return;
-      if (this.turn?.job === undefined || isFinal(this.turn.job)) this.end();
-      else this.watchLater(signal);
-    } catch (error) {
-      if (signal.aborted) return;
-      const isPatient = error instanceof ConnectionError && reach.get() === 'there';
-      // A stream in which nothing happens is given up after two hours. A person may take longer.
-      if (isPatient && this.turn?.job?.status === 'requires_action') return this.watchLater(signal);
-      // The job is known already, and says why.
-      if (error instanceof TurnError) this.end();
-      else this.failed(error);
-    }
-  }
-
-  private watchLater(signal: AbortSignal): void {
-    setTimeout(() => signal.aborted || this.watchAnew(), WATCH_AGAIN_MS);
+    this.setting.view.patch({ turn: { ...turn, mode: mode.get(), problem: undefined }, notice: undefined });
   }
 
   private async take(event: JobEvent): Promise<void> {
@@ -239,12 +161,16 @@ export class Exchange {
       case 'job':
         return this.takeJob(event.job);
       case 'delta':
-        if (this.live.add(event.text)) this.measureFirstPiece();
+        if (this.reply.text.add(event.text)) this.measureFirstPiece();
         return;
+      case 'reasoning':
+        return this.reply.think(event.text);
+      case 'source':
+        return this.reply.cite(event.source);
       case 'tool_call':
-        return this.takeCall(event.toolCall);
+        return this.calls.take(event.toolCall);
       case 'reset':
-        this.live.keep(event.offset);
+        this.reply.keep(event.offset, event.reasoningOffset);
         return this.patchTurn({ startedOver: event.attempt });
       case 'message':
         return this.place(event.message);
@@ -267,25 +193,8 @@ export class Exchange {
         () => undefined,
       );
     }
-    const waiting = job.required_action?.tool_calls ?? [];
-    for (const call of waiting) this.takeCall(call);
-    // A stream shows each call itself, also one that waits while others run.
-    if (mode.get() === 'poll') this.calls.settle(({ id }) => !waiting.some((call) => call.id === id));
+    this.calls.takeJob(job);
     if (job.assistant_message !== null) await this.place(job.assistant_message);
-  }
-
-  private takeCall(call: ToolCall): void {
-    if (this.calls.take(call, this.live.length)) this.announcement.set(askingWords(visibleLine(call.name), call));
-  }
-
-  /** A call waits no more. A poll that pauses would learn of it late. */
-  private askAgain(): void {
-    if (mode.get() === 'poll') this.watchAnew();
-  }
-
-  private forgetCalls(): void {
-    this.calls.clear();
-    this.decisions.clear();
   }
 
   private measureFirstPiece(): void {
@@ -308,8 +217,8 @@ export class Exchange {
     const { past, view } = this.setting;
     const problem = turn?.job && problemOfJob(turn.job, turn.problem);
     this.patchTurn({ ended: true, stopping: false, problem });
-    this.live.stop();
-    this.forgetCalls();
+    this.reply.stop();
+    this.calls.clear();
     if (problem !== undefined) {
       const { sentence, help } = failureOf(problem);
       this.announcement.set(`No reply: ${[sentence, help].filter(Boolean).join(' ')}`);
@@ -337,8 +246,8 @@ export class Exchange {
       return;
     }
     this.patchTurn({ ended: true, stopping: false, problem: problemOf(error) });
-    this.live.stop();
-    this.forgetCalls();
+    this.reply.stop();
+    this.calls.clear();
   }
 
   private patchTurn(change: Partial<Turn>): void {

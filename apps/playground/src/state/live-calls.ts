@@ -18,16 +18,22 @@ export class LiveCalls {
   /**
    * Takes a call in, or its next state. A state that is older than the known one changes nothing: an answer to a request may overtake the
    * stream.
-   * @param at the length of the text before it, for a new call
+   * @param at the length of the text before it, if that is known
    * @returns whether the call begins to wait for a person
    */
-  take(call: ToolCall, at: number): boolean {
+  take(call: ToolCall, at?: number): boolean {
     const calls = this.shown.get();
     const known = calls.find((one) => one.call.id === call.id);
     const isNews = needsPerson(call) && (known === undefined || stageOf(call) > stageOf(known.call));
-    if (known === undefined) this.shown.set([...calls, { call, at, isSettled: false }]);
-    else if (stageOf(call) >= stageOf(known.call)) {
-      this.shown.set(calls.map((one) => (one === known ? { ...one, call, isSettled: false } : one)));
+    if (known === undefined) {
+      // A poll may bring a later call before a stream brings the earlier ones.
+      const later = calls.findIndex((one) => one.call.step > call.step);
+      this.shown.set(calls.toSpliced(later < 0 ? calls.length : later, 0, { call, at: at ?? 0, isSettled: false }));
+    } else {
+      const next = stageOf(call) >= stageOf(known.call) ? { ...known, call, isSettled: false } : known;
+      if (next !== known || (at !== undefined && at !== known.at)) {
+        this.shown.set(calls.map((one) => (one === known ? { ...next, at: at ?? known.at } : one)));
+      }
     }
     return isNews;
   }

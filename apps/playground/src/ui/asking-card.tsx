@@ -27,8 +27,8 @@ export function AskingCard({ exchange, jobId, call }: AskingCardProps): JSX.Elem
   const { id, status } = call;
   const isApproval = status === 'awaiting_approval';
   useAskingFocus(card, `call-${id}`, useMedia('(pointer: coarse)'));
-  const { isSending = false, problem } = useStore(exchange.decisions.said).get(id) ?? {};
-  const say = (said: Said): void => void exchange.decisions.say(jobId, id, said);
+  const { isSending = false, problem } = useStore(exchange.calls.decisions.said).get(id) ?? {};
+  const say = (said: Said): void => void exchange.calls.decisions.say(jobId, id, said);
   const form = { call, isSending, problem, say };
   return (
     <section ref={card} class="asking" tabIndex={-1} aria-labelledby={`asking-${id}`} {...{ [ASKING]: id }}>

@@ -102,7 +102,7 @@ function JobFacts({
   readonly isLive: boolean;
 }): JSX.Element {
   const measured = useStore(conversation.exchange.measured).get(job.id);
-  const liveCalls = useStore(conversation.exchange.calls.shown);
+  const liveCalls = useStore(conversation.exchange.reply.calls.shown);
   const reply = job.assistant_message;
   const calls = isLive && reply === null ? liveCalls.map(({ call }) => call) : callsOf(reply);
   const error = problem ?? (job.error && { message: job.error.message, code: job.error.code });

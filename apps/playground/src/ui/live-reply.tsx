@@ -2,12 +2,16 @@ import type { JSX } from 'preact';
 import { needsPerson, stateOf } from '../state/call-words';
 import type { Conversation } from '../state/conversation';
 import type { LiveCall } from '../state/live-calls';
+import { type LivePart, livePartsOf } from '../state/live-parts';
 import { useStore } from '../state/store';
 import type { Talker } from '../state/talker';
 import type { Turn } from '../state/turn';
 import { Avatar } from './avatar';
 import { LiveCallList } from './call-list';
 import { Markdown, WritingMarkdown } from './markdown';
+import { partKey } from './part-key';
+import { Sources } from './sources';
+import { Thoughts } from './thoughts';
 
 interface LiveReplyProps {
   readonly conversation: Conversation;
@@ -15,19 +19,17 @@ interface LiveReplyProps {
   readonly talker: Talker;
 }
 
-/** A text, and the tool calls that follow it. */
-interface Section {
-  readonly text: string;
-  readonly calls: readonly LiveCall[];
-}
-
 /** The reply that is being written. Only this component is drawn with each piece. */
 export function LiveReply({ conversation: { exchange }, turn, talker }: LiveReplyProps): JSX.Element {
-  const text = useStore(exchange.live.shown);
-  const calls = useStore(exchange.calls.shown);
+  const { reply } = exchange;
+  const text = useStore(reply.text.shown);
+  const calls = useStore(reply.calls.shown);
+  const asides = useStore(reply.asides.shown);
   const isAsking = calls.some(({ call, isSettled }) => needsPerson(call) && !isSettled);
-  const sections = sectionsOf(text, calls);
-  const last = sections.length - 1;
+  const parts = livePartsOf(text, calls, asides);
+  // Sources may stand behind a text that goes on.
+  const writing = parts.findLastIndex(({ kind }) => kind !== 'sources');
+  const shows = parts[writing]?.kind;
   return (
     // Some screen readers pass over what is busy, and a question must be heard.
     <li class="message assistant live" aria-busy={!isAsking}>
@@ -38,16 +40,17 @@ export function LiveReply({ conversation: { exchange }, turn, talker }: LiveRepl
             {talker.name} {isAsking ? 'is waiting for you' : 'is writing'}.
           </span>
           <div class="parts">
-            {sections.map((section, n) => (
-              <SectionItem
-                key={n}
-                section={section}
-                isLast={n === last}
-                waits={n === last && !isAsking}
+            {parts.map((part, n) => (
+              <PartItem
+                key={partKey(parts, n)}
+                name={partKey(parts, n)}
+                part={part}
+                isWriting={n === writing}
                 exchange={exchange}
                 turn={turn}
               />
             ))}
+            {!isAsking && shows !== 'text' && shows !== 'thoughts' && <Thinking turn={turn} calls={calls} />}
           </div>
         </div>
       </div>
@@ -63,28 +66,32 @@ export function LiveReply({ conversation: { exchange }, turn, talker }: LiveRepl
   );
 }
 
-interface SectionItemProps {
-  readonly section: Section;
-  readonly isLast: boolean;
-  /** The page shows that more is to come. */
-  readonly waits: boolean;
+interface PartItemProps {
+  /** Its name among the parts of the reply. */
+  readonly name: string;
+  readonly part: LivePart;
+  /** More of this part may come. */
+  readonly isWriting: boolean;
   readonly exchange: Conversation['exchange'];
   readonly turn: Turn;
 }
 
-function SectionItem({ section: { text, calls }, isLast, waits, exchange, turn }: SectionItemProps): JSX.Element {
+function PartItem({ name, part, isWriting, exchange, turn }: PartItemProps): JSX.Element {
   const jobId = turn.job?.id ?? '';
-  return (
-    <>
-      {text.trim() !== '' && (
+  switch (part.kind) {
+    case 'thoughts':
+      return <Thoughts id={`${jobId} ${name}`} text={part.text} isLive={isWriting} />;
+    case 'text':
+      return (
         <div class="live-text" aria-hidden="true">
-          {isLast && calls.length === 0 ? <WritingMarkdown text={text} /> : <Markdown text={text} />}
+          {isWriting ? <WritingMarkdown text={part.text} /> : <Markdown text={part.text} />}
         </div>
-      )}
-      {calls.length > 0 && <LiveCallList exchange={exchange} jobId={jobId} calls={calls} />}
-      {waits && (text === '' || calls.length > 0) && <Thinking turn={turn} calls={calls} />}
-    </>
-  );
+      );
+    case 'sources':
+      return <Sources sources={part.sources} />;
+    case 'calls':
+      return <LiveCallList exchange={exchange} jobId={jobId} calls={part.calls} />;
+  }
 }
 
 function Thinking({ turn, calls }: { readonly turn: Turn; readonly calls: readonly LiveCall[] }): JSX.Element {
@@ -106,15 +113,4 @@ function Thinking({ turn, calls }: { readonly turn: Turn; readonly calls: readon
       </span>
     </span>
   );
-}
-
-/** Divides the text where calls stand in it. The calls of one place are one list, after their text. */
-function sectionsOf(text: string, calls: readonly LiveCall[]): Section[] {
-  const places = [...new Set(calls.map(({ at }) => at))].sort((one, other) => one - other);
-  const sections = places.map((at, n) => ({
-    text: text.slice(places[n - 1] ?? 0, at),
-    calls: calls.filter((call) => call.at === at),
-  }));
-  const rest = text.slice(places.at(-1) ?? 0);
-  return rest.trim() !== '' || sections.length === 0 ? [...sections, { text: rest, calls: [] }] : sections;
 }

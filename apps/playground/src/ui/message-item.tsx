@@ -31,7 +31,7 @@ export const MessageItem = memo(
           <div class="bubble">
             <span class="unseen">{isUsers ? 'You:' : `${talker.name}:`}</span>
             {parts !== undefined ? (
-              <ReplyParts parts={parts} />
+              <ReplyParts jobId={jobId} parts={parts} />
             ) : (
               (ending === undefined || content.trim() !== '') &&
               (isUsers ? <Prose text={content} /> : <Markdown text={content} />)

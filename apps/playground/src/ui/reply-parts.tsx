@@ -2,25 +2,35 @@ import type { MessagePart, ToolCall } from '@rejoinder/client';
 import type { JSX } from 'preact';
 import { CallList } from './call-list';
 import { Markdown } from './markdown';
+import { partKey } from './part-key';
 import { type Source, Sources } from './sources';
+import { Thoughts } from './thoughts';
 
 type Group =
-  | { readonly kind: 'text'; readonly text: string }
+  | { readonly kind: 'thoughts' | 'text'; readonly text: string }
   | { readonly kind: 'calls'; readonly calls: ToolCall[] }
   | { readonly kind: 'sources'; readonly sources: Source[] };
 
-/** A reply that is more than text: its texts, tool calls and sources, in their order. */
-export function ReplyParts({ parts }: { readonly parts: readonly MessagePart[] }): JSX.Element {
+interface ReplyPartsProps {
+  readonly jobId: string | null;
+  readonly parts: readonly MessagePart[];
+}
+
+/** A reply that is more than text: its thoughts, texts, tool calls and sources, in their order. */
+export function ReplyParts({ jobId, parts }: ReplyPartsProps): JSX.Element {
   return (
     <div class="parts">
-      {grouped(parts).map((group, n) => {
+      {grouped(parts).map((group, n, groups) => {
+        const key = partKey(groups, n);
         switch (group.kind) {
+          case 'thoughts':
+            return <Thoughts key={key} id={`${jobId} ${key}`} text={group.text} />;
           case 'text':
-            return <Markdown key={n} text={group.text} />;
+            return <Markdown key={key} text={group.text} />;
           case 'calls':
-            return <CallList key={n} calls={group.calls} />;
+            return <CallList key={key} calls={group.calls} />;
           case 'sources':
-            return <Sources key={n} sources={group.sources} />;
+            return <Sources key={key} sources={group.sources} />;
         }
       })}
     </div>
@@ -32,8 +42,9 @@ function grouped(parts: readonly MessagePart[]): Group[] {
   const groups: Group[] = [];
   for (const part of parts) {
     const last = groups.at(-1);
-    if (part.type === 'text') {
-      if (part.text.trim() !== '') groups.push({ kind: 'text', text: part.text });
+    if (part.type === 'text' || part.type === 'reasoning') {
+      const kind = part.type === 'text' ? 'text' : 'thoughts';
+      if (part.text.trim() !== '') groups.push({ kind, text: part.text });
     } else if (part.type === 'tool_call') {
       if (last?.kind === 'calls') last.calls.push(part.tool_call);
       else groups.push({ kind: 'calls', calls: [part.tool_call] });

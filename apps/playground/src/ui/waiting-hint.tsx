@@ -15,7 +15,7 @@ export function WaitingHint({
   readonly exchange: Exchange;
   readonly job: Job | undefined;
 }): JSX.Element {
-  const waiting = useStore(exchange.calls.shown).filter(({ call, isSettled }) => needsPerson(call) && !isSettled);
+  const waiting = useStore(exchange.reply.calls.shown).filter(({ call, isSettled }) => needsPerson(call) && !isSettled);
   const [first, ...others] = waiting;
   if (first === undefined) return <>A reply is on its way. You can send again once it is there.</>;
   const { call } = first;
