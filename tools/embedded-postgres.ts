@@ -14,7 +14,7 @@ export interface EmbeddedPostgresOptions {
   readonly dataDir: string;
   /** Default: a free port. */
   readonly port?: number;
-  /** False: the data is removed on stop. */
+  /** False: the data is removed when the server ends, also because this process was killed. */
   readonly persistent: boolean;
   /** Trades durability for speed; for tests only. */
   readonly fast?: boolean;
@@ -79,9 +79,10 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     ...(options.fast && { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' }),
   };
   const args = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+  const removed = options.persistent ? [] : [...new Set([place, dataDir])];
   const guard = spawn(
     process.execPath,
-    [GUARD, JSON.stringify(identity(account)), binaries.postgres, '-D', cluster, ...args],
+    [GUARD, JSON.stringify(identity(account)), JSON.stringify(removed), binaries.postgres, '-D', cluster, ...args],
     {
       // The guard ends the server when this pipe closes, so a killed parent leaves no server behind.
       stdio: ['pipe', 'pipe', 'pipe'],
@@ -119,8 +120,6 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     stop: async () => {
       guard.stdin.end();
       await ended;
-      if (!options.persistent)
-        for (const path of new Set([place, dataDir])) rmSync(path, { recursive: true, force: true });
     },
     kill: () => process.kill(pid, 'SIGKILL'),
   };

@@ -1,6 +1,4 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import pg from 'pg';
@@ -8,6 +6,7 @@ import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../tools/embedd
 import { findChromium } from './browser.js';
 import { keepContract } from './contract-file.js';
 import { has } from './machine.js';
+import { makeRunData } from './server-data.js';
 import { TEMPLATE } from './template.js';
 
 /** One PostgreSQL for the whole run, with a migrated database to copy. */
@@ -19,7 +18,7 @@ export default async function setUp(): Promise<void> {
     console.log('\nNo curl or no bash on this machine: the tour is not pasted into a shell.');
   }
   if (!has('pgbouncer')) console.log('\nNo PgBouncer on this machine: the tests behind a pooler are skipped.');
-  const dataDir = await mkdtemp(join(tmpdir(), 'rejoinder-test-'));
+  const dataDir = await makeRunData();
   keepContract(join(dataDir, 'contract.json'));
   const postgres = await startEmbeddedPostgres({ dataDir, persistent: false, fast: true });
   const admin = new pg.Client(postgres.url('postgres'));

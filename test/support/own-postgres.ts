@@ -1,11 +1,10 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import pg from 'pg';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../tools/embedded-postgres.js';
 import { runningProcesses } from './machine.js';
+import { makeServerData } from './server-data.js';
 import { steadyPort } from './steady-port.js';
 import { until } from './until.js';
 
@@ -40,7 +39,7 @@ export async function startOwnPostgres(
   env: Record<string, string> = {},
   { durable = false } = {},
 ): Promise<OwnPostgres> {
-  const dataDir = await mkdtemp(join(tmpdir(), 'rejoinder-own-'));
+  const dataDir = await makeServerData('own');
   const port = await steadyPort();
   const start = (): Promise<EmbeddedPostgres> =>
     startEmbeddedPostgres({ dataDir, port, persistent: true, fast: !durable });

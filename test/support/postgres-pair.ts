@@ -1,6 +1,5 @@
 import { execFile } from 'node:child_process';
-import { appendFile, copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { appendFile, copyFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import pg from 'pg';
@@ -8,6 +7,7 @@ import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../tools/embedd
 import { dataPlace, unprivilegedAccount } from '../../tools/postgres-place.js';
 import { MovingAddress } from './moving-address.js';
 import { DATABASE, prepareDatabase } from './own-postgres.js';
+import { makeServerData } from './server-data.js';
 import { steadyPort } from './steady-port.js';
 import { until } from './until.js';
 
@@ -31,7 +31,7 @@ export interface PostgresPair {
 
 /** Starts both servers. `env` has the settings of the migration besides the address. */
 export async function startPostgresPair(env: Record<string, string> = {}): Promise<PostgresPair> {
-  const homes = [await mkdtemp(join(tmpdir(), 'rejoinder-old-')), await mkdtemp(join(tmpdir(), 'rejoinder-other-'))];
+  const homes = [await makeServerData('old'), await makeServerData('other')];
   const [oldHome = '', otherHome = ''] = homes;
   const start = async (dataDir: string, port: number): Promise<EmbeddedPostgres> =>
     startEmbeddedPostgres({ dataDir, port, persistent: true, fast: true });
