@@ -3,19 +3,21 @@ import { inPieces } from './answers/pieces.js';
 import { type Block, scriptedBlocks, textBlock } from './blocks.js';
 import { withinBudget } from './budget.js';
 import type { Checked } from './checks/request.js';
+import { formatted } from './formatted.js';
 import { isObject } from './is-object.js';
 import type { MessagesRequest } from './messages-request.js';
 import type { Effort } from './models/model.js';
 import type { ScriptBlock } from './script-blocks.js';
 import type { Script } from './scripts.js';
 import type { Plan } from './plan.js';
+import { stoppedAt } from './stops.js';
 import { Signer } from './thinking.js';
 import { thinks } from './thinks.js';
 import { exampleTool } from './tools/offered.js';
 import { toolMove } from './tools/tool-move.js';
 
 /** The text of a plan. */
-export type AnswerPlan = Pick<Plan, 'blocks' | 'pieceDelayMs' | 'stopReason' | 'stopDetails'>;
+export type AnswerPlan = Pick<Plan, 'blocks' | 'pieceDelayMs' | 'stopReason' | 'stopSequence' | 'stopDetails'>;
 
 /** How long the stand-in thinks by default: in tokens, and also in milliseconds if its pieces have a delay. */
 const THOUGHT_TOKENS: Record<Effort, number> = { low: 8, medium: 16, high: 32, xhigh: 64, max: 128 };
@@ -39,13 +41,16 @@ const LONG_THOUGHT = [
 export function answerTo(request: MessagesRequest, checked: Checked, script: Script, usualDelayMs: number): AnswerPlan {
   const stopDetails = script.stop_details === undefined ? null : { type: 'refusal', ...script.stop_details };
   const signer = new Signer(checked.model.id, request, checked.turns);
-  const blocks = scripted(script, signer);
-  if (blocks !== undefined) {
+  const asScripted = scripted(script, signer);
+  if (asScripted !== undefined) {
+    const { blocks, sequence } = stoppedAt(asScripted, request.stop_sequences);
     const calls = blocks.some(({ type }) => type === 'tool_use');
+    const usual = sequence !== null ? 'stop_sequence' : calls ? 'tool_use' : 'end_turn';
     return {
       blocks,
       pieceDelayMs: script.piece_delay_ms ?? 0,
-      stopReason: script.stop_reason ?? (calls ? 'tool_use' : 'end_turn'),
+      stopReason: script.stop_reason ?? usual,
+      stopSequence: sequence,
       stopDetails,
     };
   }
@@ -53,11 +58,14 @@ export function answerTo(request: MessagesRequest, checked: Checked, script: Scr
   const own = isScripted
     ? brief(request, signer)
     : unscripted(request, checked, signer, usualDelayMs > 0 ? THOUGHT_MS : 0);
-  const { blocks: kept, whole } = withinBudget(own.blocks, request.max_tokens);
+  const { blocks: stopped, sequence } = stoppedAt(own.blocks, request.stop_sequences);
+  const { blocks: kept, whole } = withinBudget(stopped, request.max_tokens);
+  const usual = sequence === null ? own.stopReason : 'stop_sequence';
   return {
     blocks: kept,
     pieceDelayMs: script.piece_delay_ms ?? usualDelayMs,
-    stopReason: script.stop_reason ?? (whole ? own.stopReason : 'max_tokens'),
+    stopReason: script.stop_reason ?? (whole ? usual : 'max_tokens'),
+    stopSequence: whole ? sequence : null,
     stopDetails,
   };
 }
@@ -73,10 +81,13 @@ function scripted(script: Script, signer: Signer): Block[] | undefined {
 
 /** The tool calls that the user's words ask the stand-in for, or the line that it answers instead. */
 function brief(request: MessagesRequest, signer: Signer): { blocks: Block[]; stopReason: string } {
-  const move = toolMove(request);
-  if (move === undefined)
-    return { blocks: [textBlock(inPieces(briefReply(request.lastUserText)))], stopReason: 'end_turn' };
-  return { blocks: scriptedBlocks(move.blocks, signer), stopReason: move.stopReason };
+  const move = toolMove(request) ?? textMove(briefReply(request.lastUserText));
+  const { blocks, stopReason } = formatted(move, request.output_config);
+  return { blocks: scriptedBlocks(blocks, signer), stopReason };
+}
+
+function textMove(text: string): { blocks: ScriptBlock[]; stopReason: string } {
+  return { blocks: [{ type: 'text', text }], stopReason: 'end_turn' };
 }
 
 /** A thought, if the model thinks, and calls of tools or a text. All count towards `max_tokens`: a thought may leave nothing for the text. */
@@ -88,7 +99,7 @@ function unscripted(
 ): { blocks: Block[]; stopReason: string } {
   const { lastUserText, tools } = request;
   const text = (): string => standInReply(lastUserText, exampleTool(tools));
-  const move = toolMove(request) ?? { blocks: [{ type: 'text', text: text() }], stopReason: 'end_turn' };
+  const move = formatted(toolMove(request) ?? textMove(text()), request.output_config);
   const [first] = move.blocks;
   // The result of a call before a pause comes at once.
   const resumes = first?.type.endsWith('_tool_result') === true;

@@ -10,6 +10,7 @@ export interface MessagesRequest {
   /** These values are as the client sent them. */
   readonly thinking: unknown;
   readonly output_config: unknown;
+  readonly stop_sequences: unknown;
   readonly tools: unknown;
   readonly tool_choice: unknown;
   readonly cache_control: unknown;
@@ -34,6 +35,7 @@ export function readMessagesRequest(body: unknown): MessagesRequest {
     max_tokens: typeof most === 'number' ? most : 0,
     thinking: fields['thinking'],
     output_config: fields['output_config'],
+    stop_sequences: fields['stop_sequences'],
     tools: fields['tools'],
     tool_choice: fields['tool_choice'],
     cache_control: fields['cache_control'],

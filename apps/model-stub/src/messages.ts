@@ -124,7 +124,7 @@ async function answer(response: ServerResponse, plan: Plan, call: Call): Promise
       model: plan.model,
       content: content.filter((block) => !('text' in block && block.text === '')),
       stop_reason: plan.stopReason,
-      stop_sequence: null,
+      stop_sequence: plan.stopSequence,
       stop_details: plan.stopDetails,
       usage: usageOfWhole(script, plan.input, blocks, call.output_tokens),
     },

@@ -15,5 +15,7 @@ export interface Plan {
   readonly input: InputUsage;
   readonly pieceDelayMs: number;
   readonly stopReason: string;
+  /** The stop sequence that ended it; null: none did. */
+  readonly stopSequence: string | null;
   readonly stopDetails: object | null;
 }

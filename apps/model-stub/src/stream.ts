@@ -87,7 +87,11 @@ class MessageStream {
     if (this.lastText < 0) await this.trouble();
     if (script.end_without_stop !== true) {
       this.event('message_delta', {
-        delta: { stop_reason: plan.stopReason, stop_sequence: null, stop_details: plan.stopDetails },
+        delta: {
+          stop_reason: plan.stopReason,
+          stop_sequence: plan.stopSequence,
+          stop_details: plan.stopDetails,
+        },
         usage: usageAtEnd(script, plan.input, plan.blocks, this.outputTokens()),
       });
       this.event('message_stop', {});

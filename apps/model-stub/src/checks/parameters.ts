@@ -1,6 +1,7 @@
 import { invalid } from '../http.js';
 import { EFFORTS, type Model, THINKING_TYPES } from '../models/model.js';
 import { isObject } from '../is-object.js';
+import { checkGrammar } from './strict-schema.js';
 import { checkToolChoice } from './tool-choice.js';
 
 const LEAST_BUDGET = 1_024;
@@ -11,6 +12,8 @@ const THOUGHTFUL: readonly unknown[] = ['xhigh', 'max'];
 export function checkParameters(body: Readonly<Record<string, unknown>>, model: Model): void {
   checkMaxTokens(body['max_tokens'] as number, model);
   checkSampling(body, model);
+  checkStops(body['stop_sequences']);
+  checkFormat(body['output_config']);
   checkEffort(body['output_config'], model);
   checkThinking(body, model);
   checkToolChoice(body, model);
@@ -34,6 +37,26 @@ function checkSampling(body: Readonly<Record<string, unknown>>, model: Model): v
   } else if (given.includes('temperature') && typeof topP === 'number' && model.line !== null) {
     throw invalid('`temperature` and `top_p` cannot both be specified for this model. Please use only one.');
   }
+}
+
+function checkStops(stops: unknown): void {
+  if (!Array.isArray(stops)) return;
+  stops.forEach((stop: unknown, n) => {
+    if (typeof stop !== 'string') throw invalid(`stop_sequences.${n}: Input should be a valid string`);
+    if (stop.trim() === '') throw invalid('stop_sequences: each stop sequence must contain non-whitespace');
+  });
+}
+
+function checkFormat(config: unknown): void {
+  const format = isObject(config) ? config['format'] : undefined;
+  if (format === undefined || format === null) return;
+  if (!isObject(format)) throw invalid('output_config.format: Input should be an object');
+  const { type, schema, ...rest } = format;
+  if (type !== 'json_schema') throw invalid("output_config.format.type: Input should be 'json_schema'");
+  if (!isObject(schema)) throw invalid('output_config.format.schema: Input should be a valid dictionary');
+  const [extra] = Object.keys(rest);
+  if (extra !== undefined) throw invalid(`output_config.format.${extra}: Extra inputs are not permitted`);
+  checkGrammar(schema, 'output_config.format.schema');
 }
 
 function checkEffort(config: unknown, model: Model): void {

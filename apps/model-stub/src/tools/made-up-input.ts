@@ -31,6 +31,11 @@ export function madeUpInput(schema: Schema): Record<string, unknown> {
   return objectFor(schema, schema, 0);
 }
 
+/** A value that suits the schema. The same schema gets the same value. */
+export function madeUpValue(schema: Schema): unknown {
+  return valueFor(schema, '', schema, 0);
+}
+
 /** An input that does not suit the schema: its first property has a value of another type. */
 export function wrongInput(schema: Schema): Record<string, unknown> {
   const properties = isObject(schema['properties']) ? schema['properties'] : {};
