@@ -19,6 +19,7 @@ export interface SeenCall {
   /** The settings as the request had them. */
   readonly thinking?: unknown;
   readonly output_config?: unknown;
+  readonly stop_sequences?: unknown;
   readonly tools?: unknown;
   readonly tool_choice?: unknown;
   readonly cache_control?: unknown;

@@ -112,6 +112,23 @@ export async function assistantsWith(
   return path;
 }
 
+/** The texts of an assistant that a test need not choose. */
+const TEXTS = { description: 'D', system_prompt: 'You are an assistant.', welcome_message: 'Hello!' };
+
+/** Writes an assistants file with these assistants, by slug, and other fields at its top. @returns its path */
+export async function assistantsFile(settings: Readonly<Record<string, object>>, top: object = {}): Promise<string> {
+  const assistants = Object.entries(settings).map(([slug, more]) => ({
+    slug,
+    name: slug,
+    ...TEXTS,
+    model: 'claude-sonnet-5-5',
+    ...more,
+  }));
+  const path = join(await mkdtemp(join(tmpdir(), 'rejoinder-assistants-')), 'assistants.yaml');
+  await writeFile(path, stringify({ ...top, assistants }));
+  return path;
+}
+
 /** Gives an assistant its tools, as its next version. An API that starts loads the file again, and takes them away. */
 export async function giveTools(
   stack: Stack,

@@ -798,7 +798,8 @@ export interface components {
             role: "system" | "user" | "assistant";
             /**
              * @description The text. In a reply, NUL is left out and a lone surrogate is U+FFFD. A reply has at most 8,388,608 UTF-16 code units; a longer
-             *     one fails its job with `model_rejected`. The text is data: escape it wherever you show it.
+             *     one fails its job with `model_rejected`. The text is data: escape it wherever you show it. If operators gave the assistant a
+             *     schema for its replies, the model writes JSON that matches it, unless the reply is `incomplete`.
              */
             content: string;
             /**
@@ -820,7 +821,10 @@ export interface components {
             created_at: string;
             /** @description Only with role `assistant`. */
             model?: string;
-            /** @description Only with role `assistant`. Why the model stopped (`end_turn`, `max_tokens`, `refusal`, …), or `canceled`, or `failed`. */
+            /**
+             * @description Only with role `assistant`. Why the model stopped (`end_turn`, `stop_sequence`, `max_tokens`, `refusal`, …), or `canceled`, or
+             *     `failed`.
+             */
             stop_reason?: string;
             /**
              * @description Only with role `assistant`. The version of the assistant's definition that made the reply. Absent if an older version of the

@@ -7,14 +7,14 @@ import { checkAssistants, readAssistantsFile } from './assistants-file.js';
 import { sentence } from './faults.js';
 
 const good = { slug: 'support', name: 'S', description: 'D', system_prompt: 'P', welcome_message: 'W', model: 'm' };
-const defaults = {
+const ofModel = {
   max_output_tokens: 8192,
   show_reasoning: false,
-  tools: [],
-  mcp_servers: [],
-  max_steps: 16,
-  action_seconds: 86_400,
+  cache_ttl: '5m',
+  context_tokens: 150_000,
+  compaction: 'truncate',
 };
+const defaults = { ...ofModel, tools: [], mcp_servers: [], max_steps: 16, action_seconds: 86_400 };
 
 /** The faults of a document, as sentences. */
 async function faultsOf(document: unknown): Promise<string[]> {

@@ -38,6 +38,8 @@ const KNOWN = ['slug', ...Object.keys(TEXTS), ...MODEL_FIELDS, ...NUMBERS, 'tool
 /** A hundred years. */
 const LONGEST_RETENTION_DAYS = 36_500;
 const MOST_STEPS = 64;
+/** No ordinary text has longer tokens, on average, in bytes. */
+const LARGEST_TOKEN = 8;
 const DEFAULT_STEPS = 16;
 /** From a minute to thirty days, in seconds; a day by default. */
 const SHORTEST_ACTION = 60;
@@ -64,8 +66,16 @@ export function checkAssistant(fields: Fields, servers: readonly string[], check
     max_steps: fields.integer('max_steps', 1, MOST_STEPS, DEFAULT_STEPS),
     action_seconds: fields.integer('action_timeout_seconds', SHORTEST_ACTION, LONGEST_ACTION, DEFAULT_ACTION),
   };
+  checkRoom(fields, definition);
   fields.only(KNOWN);
   return definition;
+}
+
+/** A prompt is never smaller than the system prompt. */
+function checkRoom(fields: Fields, { system_prompt: words, context_tokens: most }: AssistantDefinition): void {
+  if (typeof words === 'string' && Buffer.byteLength(words) > most * LARGEST_TOKEN) {
+    fields.fault('context_tokens', 'is too small: `system_prompt` alone has more tokens');
+  }
 }
 
 function checkServerNames(fields: Fields, servers: readonly string[]): string[] {

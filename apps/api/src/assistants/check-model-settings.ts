@@ -11,9 +11,10 @@ import {
 } from '#database/entities/assistant.entity.js';
 import { CONTEXT_TOKENS } from '#jobs/timings.js';
 import type { JsonSchema } from '#tools/json-schema.js';
-import { checkSchema } from './check-schema.js';
+import { checkOutputSchema } from './check-output-schema.js';
 import type { Checking } from './checking.js';
-import type { Fields } from './fields.js';
+import { type Fields, listed } from './fields.js';
+import { type Family, familyOf } from './model-families.js';
 
 /** How an assistant uses its model. */
 export interface ModelSettings {
@@ -68,19 +69,24 @@ const LONGEST_STOP = 100;
 
 /** Checks how an assistant uses its model. */
 export function checkModelSettings(fields: Fields, checking: Checking): ModelSettings {
-  return {
+  const settings: ModelSettings = {
     model: fields.text('model', LONGEST_NAME),
     ...(fields.has('fallback_model') && { fallback_model: checkFallback(fields) }),
     max_output_tokens: fields.integer('max_output_tokens', 1, LARGEST_MAX_OUTPUT_TOKENS, DEFAULT_MAX_OUTPUT_TOKENS),
     ...(fields.has('thinking') && { thinking: fields.choice('thinking', THINKING) }),
     ...(fields.has('effort') && { effort: fields.choice('effort', EFFORTS) }),
+    ...(fields.has('output_schema') && { output_schema: checkOutputSchema(fields, checking) }),
     show_reasoning: checkShowReasoning(fields),
-    ...(fields.has('output_schema') && { output_schema: checkSchema(fields, 'output_schema', checking) }),
     ...(fields.has('stop_sequences') && { stop_sequences: checkStops(fields) }),
     cache_ttl: fields.choice('cache_ttl', CACHE_TTLS, '5m'),
     context_tokens: fields.integer('context_tokens', SMALLEST_CONTEXT, LARGEST_CONTEXT, CONTEXT_TOKENS),
     compaction: fields.choice('compaction', COMPACTIONS, 'truncate'),
   };
+  // A model takes the same settings in the place of another one.
+  for (const family of [familyOf(settings.model), familyOf(settings.fallback_model)]) {
+    if (family !== undefined) checkFamily(fields, settings, family);
+  }
+  return settings;
 }
 
 function checkFallback(fields: Fields): string {
@@ -104,5 +110,30 @@ function checkStops(fields: Fields): string[] {
     const fault = textFault(stop, 1, LONGEST_STOP);
     if (fault !== undefined) fields.faults.add([...fields.path, 'stop_sequences', n], fault);
   });
+  if (fields.has('output_schema'))
+    fields.fault('stop_sequences', 'must be left out with `output_schema`: they would cut the JSON');
   return stops as string[];
+}
+
+/** Settings that a model is known to refuse. The words name the model as its maker does, not as the file does. */
+function checkFamily(fields: Fields, settings: ModelSettings, family: Family): void {
+  const { name, efforts, maxOutputTokens, contextTokens } = family;
+  const { thinking, effort, max_output_tokens: most, context_tokens: context } = settings;
+  const knows = (words: readonly string[], word: string): boolean => words.includes(word);
+  if (thinking !== undefined && knows(THINKING, thinking) && !family.thinking.includes(thinking)) {
+    fields.fault('thinking', `must be ${listed(family.thinking)} with ${name}, or be left out`);
+  }
+  if (effort !== undefined && knows(EFFORTS, effort) && !efforts.includes(effort)) {
+    fields.fault(
+      'effort',
+      efforts.length === 0 ? `must be left out with ${name}` : `must be ${listed(efforts)} with ${name}`,
+    );
+  }
+  if (thinking !== undefined && family.calm?.includes(thinking) === true && (effort === 'xhigh' || effort === 'max')) {
+    fields.fault('effort', `must be low, medium or high with ${name} and \`thinking: ${thinking}\``);
+  }
+  if (most > maxOutputTokens) fields.fault('max_output_tokens', `must be at most ${maxOutputTokens} with ${name}`);
+  else if (Number.isInteger(context) && context + most > contextTokens) {
+    fields.fault('context_tokens', `must be at most ${contextTokens - most} with ${name} and this max_output_tokens`);
+  }
 }

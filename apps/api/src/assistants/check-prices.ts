@@ -1,3 +1,4 @@
+import { textFault } from '#contract/text.js';
 import { Fields } from './fields.js';
 
 /** What a million tokens of a model cost. */
@@ -19,9 +20,15 @@ export interface Prices {
 }
 
 const CURRENCY = /^[A-Z]{3}$/;
+const TOOL_NAME = /^\w{1,100}$/;
+const MOST_MODELS = 1_000;
+const LONGEST_NAME = 200;
 const OF_TOKENS = ['input', 'output', 'cache_read', 'cache_write_5m', 'cache_write_1h'];
 
-/** Parts of the price of input, as the provider has them for all its models. */
+/**
+ * Parts of the price of input, as most models have them: https://platform.claude.com/docs/en/build-with-claude/prompt-caching#pricing. Reads
+ * cost less with some models, so their prices say so.
+ */
 const CACHE_READ = 0.1;
 const CACHE_WRITE_5M = 1.25;
 const CACHE_WRITE_1H = 2;
@@ -37,8 +44,12 @@ export function checkPrices(top: Fields): Prices | undefined {
   }
   fields.only(['currency', 'models']);
   const models = Fields.of(fields.values['models'], ['prices', 'models'], top.faults);
+  if (Object.keys(models?.values ?? {}).length > MOST_MODELS)
+    fields.fault('models', `must have at most ${MOST_MODELS} entries`);
   const prices = new Map<string, ModelPrice>();
   for (const name of Object.keys(models?.values ?? {})) {
+    const fault = textFault(name, 1, LONGEST_NAME);
+    if (fault !== undefined) models?.fault(name, `is no name of a model: it ${fault}`);
     const price = Fields.of(models?.values[name], ['prices', 'models', name], top.faults);
     if (price !== undefined) prices.set(name, checkPrice(price));
   }
@@ -46,14 +57,14 @@ export function checkPrices(top: Fields): Prices | undefined {
 }
 
 function checkPrice(fields: Fields): ModelPrice {
-  const input = fields.amount('input');
+  const input = fields.price('input');
   fields.only([...OF_TOKENS, 'server_tools']);
   return {
     input,
-    output: fields.amount('output'),
-    cache_read: fields.amount('cache_read', input * CACHE_READ),
-    cache_write_5m: fields.amount('cache_write_5m', input * CACHE_WRITE_5M),
-    cache_write_1h: fields.amount('cache_write_1h', input * CACHE_WRITE_1H),
+    output: fields.price('output'),
+    cache_read: fields.price('cache_read', input * CACHE_READ),
+    cache_write_5m: fields.price('cache_write_5m', input * CACHE_WRITE_5M),
+    cache_write_1h: fields.price('cache_write_1h', input * CACHE_WRITE_1H),
     server_tools: checkServerTools(fields),
   };
 }
@@ -61,5 +72,8 @@ function checkPrice(fields: Fields): ModelPrice {
 function checkServerTools(fields: Fields): Record<string, number> {
   if (!fields.has('server_tools')) return {};
   const tools = Fields.of(fields.values['server_tools'], [...fields.path, 'server_tools'], fields.faults);
-  return Object.fromEntries(Object.keys(tools?.values ?? {}).map((name) => [name, tools?.amount(name) ?? 0]));
+  const names = Object.keys(tools?.values ?? {});
+  for (const name of names)
+    if (!TOOL_NAME.test(name)) tools?.fault(name, 'is no name of requests in the usage of a model');
+  return Object.fromEntries(names.map((name) => [name, tools?.price(name) ?? 0]));
 }

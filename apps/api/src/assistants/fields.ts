@@ -43,11 +43,19 @@ export class Fields {
     return value as number;
   }
 
-  /** An amount of money, or a price. */
-  amount(name: string, fallback?: number): number {
-    const value = this.values[name] ?? fallback;
+  /** An amount of money. */
+  amount(name: string): number {
+    const value = this.values[name];
     const fits = typeof value === 'number' && value > 0 && value <= LARGEST_AMOUNT;
     if (!fits) this.fault(name, `must be a number above 0, and at most ${LARGEST_AMOUNT}`);
+    return value as number;
+  }
+
+  /** A price, which may be 0. Left out, it is `fallback`; without a fallback it must not be left out. */
+  price(name: string, fallback?: number): number {
+    const value = this.values[name] === undefined ? fallback : this.values[name];
+    const fits = typeof value === 'number' && value >= 0 && value <= LARGEST_AMOUNT;
+    if (!fits) this.fault(name, `must be a number from 0 to ${LARGEST_AMOUNT}`);
     return value as number;
   }
 

@@ -7,6 +7,8 @@ const model: KnownModel = {
   deprecatedOn: undefined,
   retiresOn: undefined,
   maxTokens: 64_000,
+  maxInputTokens: 200_000,
+  structuredOutputs: true,
   thinking: { adaptive: true, between_tools: false, disabled: true },
   effort: { low: true, medium: true, high: true, xhigh: false, max: false },
 };
@@ -15,16 +17,21 @@ const silent: KnownModel = {
   deprecatedOn: undefined,
   retiresOn: undefined,
   maxTokens: undefined,
+  maxInputTokens: undefined,
+  structuredOutputs: undefined,
   thinking: {},
   effort: {},
 };
 const assistant: OfferedAssistant = {
   slug: 'support',
   model: 'm',
+  fallbackModel: null,
   maxOutputTokens: 16_000,
+  contextTokens: 136_000,
   thinking: null,
   effort: null,
   showReasoning: false,
+  hasOutputSchema: false,
 };
 const found = (changes: Partial<OfferedAssistant>, known: KnownModel | 'unknown' = model): string[] =>
   checkModels([{ ...assistant, ...changes }], new Map([['m', known]])).map(
@@ -35,13 +42,14 @@ describe('an assistant held against its model', () => {
   it('has no findings where the model takes all it asks for', () => {
     expect(found({})).toEqual([]);
     expect(found({ maxOutputTokens: 64_000, thinking: 'adaptive', effort: 'high' })).toEqual([]);
-    expect(found({ thinking: 'disabled', effort: 'low' })).toEqual([]);
     expect(found({ showReasoning: true })).toEqual([]);
+    expect(found({ thinking: 'disabled', effort: 'low', hasOutputSchema: true })).toEqual([]);
   });
 
   it('has none where nothing is known of the model, or not what would be asked of it', () => {
     expect(checkModels([assistant], new Map())).toEqual([]);
-    expect(found({ maxOutputTokens: 128_000, thinking: 'between_tools', effort: 'max' }, silent)).toEqual([]);
+    const wild = { maxOutputTokens: 128_000, contextTokens: 10_000_000, hasOutputSchema: true } as const;
+    expect(found({ ...wild, thinking: 'between_tools', effort: 'max' }, silent)).toEqual([]);
   });
 
   it('is told of a model that shows no reasoning', () => {
@@ -84,6 +92,36 @@ describe('an assistant held against its model', () => {
     ]);
     expect(found({ effort: 'low' }, { ...model, effort: { low: false } })).toEqual([
       'effort: The assistant "support" has effort: low, which "m" does not take: the model refuses its turns. Leave it out.',
+    ]);
+  });
+
+  it('is told of a context without room for a reply, and of a schema to which the model cannot be held', () => {
+    expect(found({ contextTokens: 184_000 })).toEqual([]);
+    expect(found({ contextTokens: 184_001, hasOutputSchema: true }, { ...model, structuredOutputs: false })).toEqual([
+      'context_tokens: The assistant "support" has context_tokens: 184001 and max_output_tokens: 16000, and the context of "m" has 200000: in long chats the model has no room for its reply. Lower context_tokens to 184000.',
+      'output_schema: The assistant "support" has an output_schema, to which "m" cannot be held: the model refuses its turns. Give it another model, or leave it out.',
+    ]);
+  });
+
+  it('is told the same of the model that answers in the place of the first', () => {
+    const both = { ...assistant, fallbackModel: 'n', effort: 'high' } as const;
+    const known = (other: KnownModel | 'unknown'): string[] =>
+      checkModels(
+        [both],
+        new Map([
+          ['m', model],
+          ['n', other],
+        ] as const),
+      ).map((one) => `${one.model} ${one.message}`);
+    expect(known(model)).toEqual([]);
+    expect(known('unknown')).toEqual([
+      `n The assistant "support" has the fallback_model "n", which the model's server does not have: turns that fall back to it fail. Correct the name.`,
+    ]);
+    expect(known({ ...model, effort: { high: false } })).toEqual([
+      'n The assistant "support" has effort: high, which "n" does not take: the model refuses turns that fall back to it. Leave it out.',
+    ]);
+    expect(known({ ...model, lifecycle: 'retired' })).toEqual([
+      'n The assistant "support" has the fallback_model "n", which is retired: turns that fall back to it fail. Give it another fallback_model.',
     ]);
   });
 

@@ -17,13 +17,16 @@ describe('the watch over models', () => {
   let offered: OfferedAssistant[] = [];
   let watch: ModelWatch;
   const logged: string[] = [];
-  const assistant = {
+  const assistant: OfferedAssistant = {
     slug: 'support',
     model: 'one',
+    fallbackModel: null,
     maxOutputTokens: 10,
+    contextTokens: 100,
     thinking: null,
     effort: null,
     showReasoning: false,
+    hasOutputSchema: false,
   };
   beforeAll(async () => {
     server = createServer((request, response) => {
@@ -52,6 +55,14 @@ describe('the watch over models', () => {
   afterAll(() => {
     server.closeAllConnections();
     server.close();
+  });
+
+  it('asks also for models that answer in the place of others', async () => {
+    offered = [{ ...assistant, fallbackModel: 'two' }];
+    await watch.check();
+    expect(logged).toEqual([
+      expect.stringMatching(/^warn: The assistant "support" has the fallback_model "two", which/),
+    ]);
   });
 
   it('says a finding once, and when all is well again; the server is asked once for all that', async () => {

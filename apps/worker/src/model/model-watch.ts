@@ -18,8 +18,8 @@ const ASK_MS = 3_600_000;
 const LONGEST_ASKING_MS = 10_000;
 
 const OFFERED = `
-  SELECT slug, model, max_output_tokens AS "maxOutputTokens", thinking, effort,
-         show_reasoning AS "showReasoning"
+  SELECT slug, model, fallback_model AS "fallbackModel", max_output_tokens AS "maxOutputTokens", context_tokens AS "contextTokens", thinking,
+         effort, show_reasoning AS "showReasoning", output_schema IS NOT NULL AS "hasOutputSchema"
     FROM assistants WHERE retired_at IS NULL ORDER BY slug`;
 
 /**
@@ -77,7 +77,9 @@ export class ModelWatch implements OnApplicationBootstrap, BeforeApplicationShut
       // A server without a list is not asked again each time a definition changes.
       if (this.api === undefined || (!due && this.models === undefined)) return;
       const assistants = await this.manager.query<OfferedAssistant[]>(OFFERED);
-      const names = new Set(assistants.map(({ model }) => model));
+      const names = new Set(
+        assistants.flatMap(({ model, fallbackModel }) => (fallbackModel === null ? [model] : [model, fallbackModel])),
+      );
       if (names.size > 0 && (due || [...names].some((name) => !this.asked.has(name)))) await this.ask(this.api, names);
       if (this.models === undefined || this.stop.signal.aborted) return;
       this.report(checkModels(assistants, this.models));

@@ -10,6 +10,10 @@ export interface KnownModel {
   readonly retiresOn: string | undefined;
   /** The largest `max_tokens` that it accepts. */
   readonly maxTokens: number | undefined;
+  /** Its context, in tokens. */
+  readonly maxInputTokens: number | undefined;
+  /** Whether it can be held to a schema. */
+  readonly structuredOutputs: boolean | undefined;
   readonly thinking: Readonly<Partial<Record<Thinking, boolean>>>;
   readonly effort: Readonly<Partial<Record<Effort, boolean>>>;
 }
@@ -100,15 +104,18 @@ async function retrieve(
 
 /** A model of the server's list; undefined: the entry is not one. */
 export function readModel(reported: unknown): KnownModel | undefined {
-  const { type, id, lifecycle, deprecated_at, retires_at, max_tokens, capabilities } = fieldsOf(reported);
+  const { type, id, lifecycle, deprecated_at, retires_at, max_tokens, max_input_tokens, capabilities } =
+    fieldsOf(reported);
   if (type !== 'model' || typeof id !== 'string') return undefined;
-  const { thinking, effort } = fieldsOf(capabilities);
+  const { thinking, effort, structured_outputs } = fieldsOf(capabilities);
   const types = fieldsOf(fieldsOf(thinking)['types']);
   return {
     lifecycle: typeof lifecycle === 'string' ? lifecycle : undefined,
     deprecatedOn: dayOf(deprecated_at),
     retiresOn: dayOf(retires_at),
-    maxTokens: typeof max_tokens === 'number' && max_tokens > 0 ? max_tokens : undefined,
+    maxTokens: limitOf(max_tokens),
+    maxInputTokens: limitOf(max_input_tokens),
+    structuredOutputs: supported(structured_outputs),
     thinking: {
       // `disabled` shows nothing: models without thinking accept it, too.
       ...(supported(thinking) === false && { adaptive: false }),
@@ -135,6 +142,11 @@ function supportedOf<Name extends string>(
 function supported(capability: unknown): boolean | undefined {
   const { supported: value } = fieldsOf(capability);
   return typeof value === 'boolean' ? value : undefined;
+}
+
+/** A number of tokens. The list has none for some models. */
+function limitOf(value: unknown): number | undefined {
+  return typeof value === 'number' && value > 0 ? value : undefined;
 }
 
 function dayOf(value: unknown): string | undefined {
