@@ -19,6 +19,7 @@ const LONGEST = [
   'e2e/ledger',
   'e2e/feed',
   'faults/odd-answers-of-two',
+  'faults/tools-kills',
   'e2e/shutdown',
   'faults/rolling',
   'e2e/redis-forms',

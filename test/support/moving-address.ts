@@ -41,8 +41,13 @@ export class MovingAddress {
     this.target = port;
   }
 
-  async stop(): Promise<void> {
+  /** Breaks the open connections. The server has got what was sent before, and may not notice. */
+  cut(): void {
     for (const socket of this.sockets) socket.destroy();
+  }
+
+  async stop(): Promise<void> {
+    this.cut();
     this.server.close();
     await once(this.server, 'close');
   }
