@@ -8,7 +8,7 @@ import { DISPATCH_IS_ON } from './dispatch.js';
 import { HISTORY, type HistoryRow, SUMMARY } from './history.js';
 import { tokensOfDraft } from './ledger.js';
 import { announce, HOUR_IS_OVER, LIVES_SINCE, waits } from './states.js';
-import { FINISHED_STEPS, type FinishedStep, textOfStep } from './steps.js';
+import { FINISHED_STEPS, type FinishedStep, MODEL_OF_STEP, textOfStep } from './steps.js';
 import {
   CLAIMED_AT_ONCE,
   CONTEXT_TOKENS,
@@ -121,8 +121,21 @@ const definitionOf = (job: string, holds: string): string => `EXISTS (
   SELECT FROM chats ac JOIN assistant_versions a ON a.slug = ac.assistant_slug AND a.version = ${versionOf(job, 'ac')}
    WHERE ac.id = ${job}.chat_id AND (${holds}))`;
 
+/** SQL: the fallback model of the definition `a`; null: it has none. */
+const FALLBACK = `(a.definition ->> 'fallback_model')`;
+
+/** SQL: no model can answer a job in its first step: neither its own nor the fallback. */
+const NO_MODEL_OF_TWO = `a.model = ANY (:models::text[]) AND coalesce(${FALLBACK} = ANY (:models::text[]), true)`;
+
+/** SQL: the model that has made the steps of a job is withheld. Another one cannot go on. */
+const MODEL_OF_STEPS = `coalesce((${MODEL_OF_STEP('jobs.id', 'jobs.step')}), a.model) = ANY (:models::text[])`;
+
 /** SQL: a job is not withheld. The values are those of {@link Withheld}. */
-export const NOT_WITHHELD = `NOT ${definitionOf('jobs', 'a.model = ANY (:models::text[]) OR a.slug = ANY (:assistants::text[])')}`;
+export const NOT_WITHHELD = `NOT ${definitionOf(
+  'jobs',
+  `CASE WHEN jobs.step > 0 AND ${FALLBACK} IS NOT NULL THEN ${MODEL_OF_STEPS} ELSE ${NO_MODEL_OF_TWO} END
+    OR a.slug = ANY (:assistants::text[])`,
+)}`;
 const IS_THAT = definitionOf('jobs', 'a.model = coalesce(:model, a.model) AND a.slug = coalesce(:assistant, a.slug)');
 
 /**

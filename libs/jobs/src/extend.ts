@@ -45,9 +45,9 @@ const extending = (withParts: boolean): Statement =>
   statement(`
   WITH beat AS (
     SELECT * FROM unnest(:ids::uuid[], :attempts::int[], :steps::int[], :texts::text[], :ats::int[], :news::boolean[],
-                         :messageIds::text[], :inputTokens::int[], :outputTokens::int[], :reads::int[], :writes5m::int[], :writes1h::int[],
+                         :models::text[], :messageIds::text[], :inputTokens::int[], :outputTokens::int[], :reads::int[], :writes5m::int[], :writes1h::int[],
                          :firstTextMs::int[]${withParts ? ', :otherParts::jsonb[]' : ''})
-        AS beat (id, attempt, step, text, at, news, message_id, input_tokens, output_tokens, read, write_5m, write_1h,
+        AS beat (id, attempt, step, text, at, news, model, message_id, input_tokens, output_tokens, read, write_5m, write_1h,
                  first_text_ms${withParts ? ', other_parts' : ''})
   ), held AS (
     SELECT jobs.id, jobs.attempts FROM jobs JOIN beat ON beat.id = jobs.id AND beat.attempt = jobs.attempts
@@ -64,7 +64,7 @@ const extending = (withParts: boolean): Statement =>
      WHERE jobs.id = beat.id AND ${runs('jobs')} AND jobs.attempts = beat.attempt
     RETURNING jobs.id, jobs.attempts
   ), call AS (
-    UPDATE model_calls c SET message_id = beat.message_id, input_tokens = beat.input_tokens,
+    UPDATE model_calls c SET model = coalesce(beat.model, c.model), message_id = beat.message_id, input_tokens = beat.input_tokens,
            output_tokens = beat.output_tokens, cache_read_tokens = beat.read, cache_write_5m_tokens = beat.write_5m,
            cache_write_1h_tokens = beat.write_1h, first_text_ms = beat.first_text_ms
       FROM job JOIN beat ON beat.id = job.id AND beat.attempt = job.attempts
@@ -106,6 +106,7 @@ export async function extend(manager: EntityManager, beats: readonly Beat[]): Pr
     texts: beats.map(({ text }) => text),
     ats: beats.map(({ at }) => at),
     news: beats.map(({ news }) => news !== undefined),
+    models: figures.map(({ model }) => model),
     messageIds: figures.map(({ messageId }) => messageId),
     inputTokens: figures.map(({ inputTokens }) => inputTokens),
     outputTokens: figures.map(({ outputTokens }) => outputTokens),

@@ -13,6 +13,8 @@ import { RECONCILE_BATCH } from './timings.js';
 
 /** The figures of a call. Null: the model has not reported this figure yet. */
 export interface CallFigures {
+  /** The model that was called; null: the one that the entry was opened for. */
+  readonly model: string | null;
   /** The id of the answer. */
   readonly messageId: string | null;
   readonly inputTokens: number | null;
@@ -32,6 +34,7 @@ export interface CallFigures {
 }
 
 export const NO_FIGURES: CallFigures = {
+  model: null,
   messageId: null,
   inputTokens: null,
   outputTokens: null,
@@ -48,6 +51,7 @@ export const NO_FIGURES: CallFigures = {
 export function figureValues(figures: CallFigures): Values {
   const { messageId, serverTools } = figures;
   return {
+    calledModel: figures.model,
     modelMessageId: messageId,
     inputTokens: figures.inputTokens,
     outputTokens: figures.outputTokens,
@@ -83,7 +87,7 @@ function setFigures(text?: string): string {
   const output = 'coalesce(:outputTokens::int, model_calls.output_tokens)';
   const estimated = `CASE WHEN :inputTokens::int IS NOT NULL OR :outputTokens::int IS NOT NULL THEN :estimated::boolean ELSE model_calls.estimated END`;
   const broughtOutput = ':outputTokens::int IS NOT NULL';
-  return `message_id = coalesce(:modelMessageId::text, model_calls.message_id),
+  return `model = coalesce(:calledModel::text, model_calls.model), message_id = coalesce(:modelMessageId::text, model_calls.message_id),
            ${SET_REPLACED}, server_tools = coalesce(:serverTools::jsonb, model_calls.server_tools),
            output_tokens = ${text === undefined ? output : `CASE WHEN ${broughtOutput} THEN ${output} ELSE ${outputOf(text)} END`},
            estimated = ${text === undefined ? estimated : `CASE WHEN ${broughtOutput} THEN ${estimated} ELSE (${estimated}) OR ${isEstimate(text)} END`}`;

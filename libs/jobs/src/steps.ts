@@ -22,6 +22,8 @@ export interface FinishedStep {
   readonly otherParts: readonly OtherPart[] | null;
   /** Its tool calls, in the order of their blocks; null: none. */
   readonly calls: readonly StepCall[] | null;
+  /** The model that made it. Only a claim reads it. */
+  readonly model?: string | null;
 }
 
 /** A tool call of a finished step. */
@@ -45,9 +47,15 @@ const stepCalls = (where: string): string => `
                                     'attempt', c.attempt, 'result', c.result, 'isError', c.is_error) ORDER BY c.n)
     FROM tool_calls c WHERE ${where}`;
 
+/** SQL: the model that made a finished step. */
+export const MODEL_OF_STEP = (job: string, step: string): string => `
+  SELECT e.model FROM model_calls e WHERE e.job_id = ${job} AND e.step = ${step} AND e.outcome = 'completed'
+   ORDER BY e.attempt DESC LIMIT 1`;
+
 /** SQL: the finished steps of the job `job` as JSON, oldest first; null: none. */
 export const FINISHED_STEPS = `CASE WHEN job.step > 0 THEN (
     SELECT json_agg(json_build_object('content', s.content, 'stopReason', s.stop_reason, 'text', s.text, 'otherParts', s.sources,
+                                      'model', (${MODEL_OF_STEP('s.job_id', 's.step')}),
                                       'calls', (${stepCalls('c.job_id = s.job_id AND c.step = s.step')})) ORDER BY s.step)
       FROM steps s WHERE s.job_id = job.id) END`;
 

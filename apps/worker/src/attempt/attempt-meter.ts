@@ -134,7 +134,8 @@ export class AttemptMeter {
 
   /** Notes that the end of the call is written. @param outcome as the ledger has it */
   callEnded(outcome: Outcome, figures: CallFigures): void {
-    const { assistant, model } = this.job;
+    const { assistant } = this.job;
+    const model = figures.model ?? this.job.model;
     if (this.callSeconds === undefined) return;
     calls.inc({ model, outcome });
     callDuration.observe({ model, outcome }, this.callSeconds);

@@ -31,10 +31,11 @@ export class AttemptTrace {
   async call<T extends { readonly answer: Answer }>(ask: () => Promise<T>, call: Call, provider: string): Promise<T> {
     const { span: parent, job } = this;
     if (parent === undefined) return ask();
-    const span = startSpan(`chat ${job.model}`, SpanKind.CLIENT, parent, {
+    const model = call.model ?? job.model;
+    const span = startSpan(`chat ${model}`, SpanKind.CLIENT, parent, {
       'gen_ai.operation.name': 'chat',
       'gen_ai.provider.name': provider,
-      'gen_ai.request.model': job.model,
+      'gen_ai.request.model': model,
       'gen_ai.request.max_tokens': job.maxOutputTokens,
       'gen_ai.conversation.id': job.chatId,
       'gen_ai.output.type': 'text',

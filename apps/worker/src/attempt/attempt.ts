@@ -4,6 +4,7 @@ import { MOST_RESULT_BYTES } from '#jobs/timings.js';
 import type { LogFields } from '#process/log-line.js';
 import { Call } from '../model/call.js';
 import type { Permit } from '../model/circuits.js';
+import { onFallback } from '../model/fallback.js';
 import { AttemptMeter } from './attempt-meter.js';
 import { Draft } from './draft.js';
 
@@ -30,8 +31,8 @@ export class Attempt {
 
   /** @param userTag the job's user as the log and the model's provider know it */
   constructor(
-    readonly job: ClaimedJob,
-    readonly permit: Permit,
+    public job: ClaimedJob,
+    public permit: Permit,
     readonly userTag: string,
   ) {
     this.steps = [...job.steps];
@@ -66,6 +67,13 @@ export class Attempt {
     this.stopping.abort(why);
   }
 
+  /** Goes on with the fallback model. The call is the same, since the first model has not answered. */
+  fallBack(permit: Permit): void {
+    this.job = onFallback(this.job);
+    this.permit = permit;
+    this.call.model = this.job.model;
+  }
+
   /** Notes that the current step is committed, and begins the next one. */
   finishStep(step: FinishedStep): void {
     this.steps.push(step);
@@ -87,7 +95,9 @@ export class Attempt {
   }
 
   private newCall(): Call {
-    return new Call(this.job.maxOutputTokens, () => this.permit.answered());
+    const call = new Call(this.job.maxOutputTokens, () => this.permit.answered());
+    call.model = this.job.model;
+    return call;
   }
 
   /** Log fields on the attempt so far: {@link ids}, its duration, the tokens of its last call. */

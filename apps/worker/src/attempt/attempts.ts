@@ -29,16 +29,17 @@ export class Attempts {
    * @param shutdown aborts when the worker stops and must hand the job back
    */
   async run(job: ClaimedJob, permit: Permit, shutdown: AbortSignal): Promise<Ended> {
+    let attempt: Attempt | undefined;
     try {
-      const attempt = new Attempt(job, permit, this.users.tagOf(job.userId));
-      shutdown.addEventListener('abort', () => attempt.stop('shutdown'), { once: true });
-      return await this.runHeld(attempt);
+      const begun = (attempt = new Attempt(job, permit, this.users.tagOf(job.userId)));
+      shutdown.addEventListener('abort', () => begun.stop('shutdown'), { once: true });
+      return await this.runHeld(begun);
     } catch (error) {
       // The database was away for too long, or our code has a fault. The lease runs out, and another attempt takes over.
       this.logger.error(logLine('an attempt broke off', { job_id: job.id }, error));
       return { more: false };
     } finally {
-      permit.unused();
+      (attempt?.permit ?? permit).unused();
     }
   }
 

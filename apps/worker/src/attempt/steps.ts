@@ -1,10 +1,13 @@
-import { Injectable } from '@nestjs/common';
+import { Injectable, Logger } from '@nestjs/common';
 import { EntityManager } from 'typeorm';
 import { commitStep, type NewToolCall } from '#jobs/steps.js';
 import { MOST_CONTINUATIONS } from '#jobs/timings.js';
 import { onlyAwaitPersons } from '#jobs/tool-calls.js';
 import type { Reply } from '#jobs/transitions.js';
 import type { Shown } from '../model/answer.js';
+import { logLine } from '#process/log-line.js';
+import { Circuits } from '../model/circuits.js';
+import { isForFallback, onFallback } from '../model/fallback.js';
 import { type Answered, Model } from '../model/model.js';
 import { ModelFault } from '../model/model-fault.js';
 import type { Attempt } from './attempt.js';
@@ -18,11 +21,14 @@ import { written } from './written.js';
 /** Makes the steps of a turn: each calls the model, commits the answer and runs its tool calls, until an answer is the last. */
 @Injectable()
 export class Steps {
+  private readonly logger = new Logger(Steps.name);
+
   constructor(
     private readonly manager: EntityManager,
     private readonly model: Model,
     private readonly publisher: ReplyPublisher,
     private readonly toolCalls: ToolCalls,
+    private readonly circuits: Circuits,
   ) {}
 
   /**
@@ -45,7 +51,26 @@ export class Steps {
     return (attempt.steps.at(-1)?.calls ?? null) === null || (await this.toolCalls.settle(attempt));
   }
 
-  private call(attempt: Attempt): Promise<Answered> {
+  /** Calls the model for the next step. In the first one, the fallback model answers if the model is overloaded or gone. */
+  private async call(attempt: Attempt): Promise<Answered> {
+    try {
+      return await this.ask(attempt);
+    } catch (error) {
+      const { job, permit, steps, signal } = attempt;
+      if (job.fallbackModel === null || steps.length > 0 || signal.aborted || !isForFallback(error)) throw error;
+      this.logger.warn(
+        logLine('the model is overloaded or gone: the fallback model answers', {
+          ...attempt.progress(),
+          code: error.code,
+        }),
+      );
+      permit.failed(error);
+      attempt.fallBack(this.circuits.begin(onFallback(job)));
+      return this.ask(attempt);
+    }
+  }
+
+  private ask(attempt: Attempt): Promise<Answered> {
     const { job, call, draft, meter, signal, steps } = attempt;
     signal.throwIfAborted();
     const request = { ...job, user: attempt.userTag, mayCallTools: mayCall(attempt), steps };

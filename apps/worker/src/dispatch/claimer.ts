@@ -9,7 +9,8 @@ import { Waiters } from '#process/waiters.js';
 import { WorkerWaker } from '#queue/worker-waker.js';
 import { Attempts } from '../attempt/attempts.js';
 import { repaired } from '../metrics/repairs.js';
-import { Circuits, type Gate, type Permit, type Probe } from '../model/circuits.js';
+import { Circuits, type Gate, type Probe } from '../model/circuits.js';
+import { withModel } from '../model/fallback.js';
 import { Slots } from './slots.js';
 
 /**
@@ -129,7 +130,7 @@ export class Claimer {
     for (const probe of gate.probes) await this.probe(probe);
     if (gate.closed || gate.room === 0 || this.slots.room === 0) return false;
     const { jobs, more } = await this.claim(gate);
-    for (const job of jobs) this.begin(job, this.circuits.begin(job));
+    for (const job of jobs) this.begin(withModel(job, (model) => this.circuits.holdsModel(model)));
     this.claimed += jobs.length;
     this.tookOver(jobs);
     return more;
@@ -147,11 +148,17 @@ export class Claimer {
       run: this.slots.running,
       uptimeSeconds: process.uptime(),
     });
-    if (job !== undefined) this.begin(job, this.circuits.begin(job, true));
+    // A probe shows whether the job's own model is back, except for a turn that another model has begun.
+    if (job !== undefined)
+      this.begin(
+        withModel(job, () => false),
+        true,
+      );
   }
 
   /** Begins a claimed attempt. It holds a slot until it has ended. */
-  private begin(job: ClaimedJob, permit: Permit): void {
+  private begin(job: ClaimedJob, probes = false): void {
+    const permit = this.circuits.begin(job, probes);
     void this.slots
       .take(job.id, (stop) => this.attempts.run(job, permit, stop))
       .then(({ more }) => {

@@ -21,6 +21,8 @@ const NOTHING: Reported = {};
  * over these requests.
  */
 export class Call {
+  /** The model that is called; null: the job's own. */
+  model: string | null = null;
   private messageId: string | null = null;
   private firstTextMs: number | null = null;
   private begun: number | undefined;
@@ -112,6 +114,7 @@ export class Call {
     const { cacheRead, cacheWrite, cacheWrite1h, thinking, serverTools } = sum(this.before.reported, this.reported);
     const forHour = cacheWrite === undefined ? undefined : Math.min(cacheWrite, cacheWrite1h ?? 0);
     this.latest ??= {
+      model: this.model,
       messageId: this.messageId,
       inputTokens: plus(this.before.input, input),
       outputTokens: plus(this.before.output, output),

@@ -78,6 +78,12 @@ export class Circuits implements OnApplicationShutdown {
     return scopesOf(job).some((scope) => this.circuits.get(scope)?.isOpen === true);
   }
 
+  /** Whether calls of this model are held back, whichever assistant makes them. */
+  holdsModel(model: string): boolean {
+    const circuit = this.circuits.get(`model:${model}`);
+    return circuit !== undefined && (circuit.isOpen || circuit.room() === 0);
+  }
+
   /** Which jobs may be claimed now. */
   gate(): Gate {
     // The usual case: no call has failed recently.

@@ -125,6 +125,14 @@ describe('an assistant held against its model', () => {
     ]);
   });
 
+  it('is told what becomes of its turns if another model can answer them', () => {
+    const both = { ...assistant, fallbackModel: 'n' };
+    const [finding] = checkModels([both], new Map([['m', { ...model, lifecycle: 'retired' }]]));
+    expect(finding?.message).toBe(
+      'The assistant "support" has the model "m", which is retired: its turns go to the fallback_model. Give it another model.',
+    );
+  });
+
   it('is named by each finding, with its model', () => {
     const others = [
       { ...assistant, slug: 'billing', model: 'gone' },

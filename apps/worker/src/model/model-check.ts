@@ -38,7 +38,7 @@ export function checkModels(assistants: readonly OfferedAssistant[], models: Kno
     [assistant.model, assistant.fallbackModel].flatMap((name) => {
       const model = name === null ? undefined : models.get(name);
       if (name === null || model === undefined) return [];
-      const use: Use = { name: JSON.stringify(name), ...(name === assistant.model ? TURNS : FALLBACK) };
+      const use: Use = { name: JSON.stringify(name), ...useOf(name, assistant) };
       const faults = model === 'unknown' ? [unknown(use)] : faultsOf(assistant, model, use);
       return faults.map(([kind, words]) => ({
         assistant: assistant.slug,
@@ -57,28 +57,32 @@ interface Use {
   readonly name: string;
   readonly role: string;
   readonly turns: string;
+  /** What these turns do if the model is gone. */
+  readonly fail: string;
 }
 
-const TURNS = { role: 'model', turns: 'its turns' };
-const FALLBACK = { role: 'fallback_model', turns: 'turns that fall back to it' };
+function useOf(name: string, { model, fallbackModel }: OfferedAssistant): Omit<Use, 'name'> {
+  if (name !== model) return { role: 'fallback_model', turns: 'turns that fall back to it', fail: 'fail' };
+  return { role: 'model', turns: 'its turns', fail: fallbackModel === null ? 'fail' : 'go to the fallback_model' };
+}
 
-function unknown({ name, role, turns }: Use): Fault {
-  const words = `has the ${role} ${name}, which the model's server does not have: ${turns} fail. Correct the name.`;
+function unknown({ name, role, turns, fail }: Use): Fault {
+  const words = `has the ${role} ${name}, which the model's server does not have: ${turns} ${fail}. Correct the name.`;
   return ['unknown', words];
 }
 
 function faultsOf(assistant: OfferedAssistant, model: KnownModel, use: Use): Fault[] {
   const { maxOutputTokens, contextTokens, thinking, effort, showReasoning } = assistant;
-  const { name, role, turns } = use;
+  const { name, role, turns, fail } = use;
   // For a retired model the other checks do not matter.
   if (model.lifecycle === 'retired') {
-    return [['retired', `has the ${role} ${name}, which is retired: ${turns} fail. Give it another ${role}.`]];
+    return [['retired', `has the ${role} ${name}, which is retired: ${turns} ${fail}. Give it another ${role}.`]];
   }
   const faults: Fault[] = [];
   if (model.lifecycle === 'deprecated') {
     const since = model.deprecatedOn === undefined ? '' : ` since ${model.deprecatedOn}`;
     const until = model.retiresOn === undefined ? '' : `, and its retirement is planned for ${model.retiresOn}`;
-    const words = `has the ${role} ${name}, which is deprecated${since}${until}: ${turns} will fail then. Give it another ${role} before.`;
+    const words = `has the ${role} ${name}, which is deprecated${since}${until}: ${turns} will ${fail} then. Give it another ${role} before.`;
     faults.push(['deprecated', words]);
   }
   if (model.maxTokens !== undefined && maxOutputTokens > model.maxTokens) {
