@@ -150,9 +150,14 @@ describe('a turn of two steps', () => {
     });
     const [first, second] = await ledgerOf(stack, id);
     expect([first?.outcome, second?.outcome]).toEqual(['completed', 'canceled']);
+    const sum = (field: 'input_tokens' | 'output_tokens' | 'cache_read_tokens' | 'thinking_tokens'): number =>
+      (first?.[field] ?? 0) + (second?.[field] ?? 0);
     expect(job.assistant_message?.usage).toEqual({
-      input_tokens: (first?.input_tokens ?? 0) + (second?.input_tokens ?? 0),
-      output_tokens: (first?.output_tokens ?? 0) + (second?.output_tokens ?? 0),
+      input_tokens: sum('input_tokens'),
+      output_tokens: sum('output_tokens'),
+      cache_read_tokens: sum('cache_read_tokens'),
+      cache_write_tokens: 0,
+      thinking_tokens: sum('thinking_tokens'),
       estimated: true,
     });
     expect((await user.turn(job.chat_id, `${text}, and now?`)).status).toBe(200);
