@@ -8,6 +8,7 @@ import { broken } from './model-fault.js';
 const step = (model: string | null): FinishedStep => ({
   content: [],
   stopReason: 'tool_use',
+  otherParts: null,
   text: '',
   calls: null,
   model,
