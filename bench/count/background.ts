@@ -23,7 +23,7 @@ const STATEMENTS: readonly RegExp[] = [
   /^WITH (?:expired|spent|undecided|orphan|due) AS/,
   /\bFROM receipts\b/,
   /\bFROM chats WHERE user_id IS NULL\b/,
-  /^DELETE FROM (?:callers|draft_parts|idempotency_keys|steps)\b/,
+  /^DELETE FROM (?:callers|draft_parts|idempotency_keys|spending|steps)\b/,
   /^DELETE FROM model_holds WHERE NOT \(/, // those of dead workers; a circuit that closes deletes one `WHERE scope =`, and that counts
   // BullMQ's timers.
   /^-- Two-phase stalled-job recovery/,

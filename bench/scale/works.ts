@@ -25,7 +25,8 @@ import type { Side } from './side.js';
 export type Work = readonly [name: string, run: () => Promise<unknown>];
 
 /** All limits are on, so that each is counted. */
-const LIMITS = { turnsPerMinute: 100_000, unfinishedTurns: 10, tokensPerDay: 10_000_000 };
+const LIMITS = { turnsPerMinute: 100_000, unfinishedTurns: 10 };
+const BUDGETS = { tokensPerDay: 10_000_000, costPerDay: 1_000_000, ofAssistants: true };
 
 /** An active chat for turns. */
 export interface BenchChat {
@@ -83,7 +84,7 @@ export function turnWorks({ manager }: Side, { id: chatId, userId }: BenchChat):
       requestId: 'bench',
       requestKey: { key: jobId, fingerprint: Buffer.alloc(32) },
     };
-    if ((await acceptTurn(manager, turn, LIMITS)) === undefined) throw new Error('The turn was not accepted.');
+    if ((await acceptTurn(manager, turn, LIMITS, BUDGETS)) === undefined) throw new Error('The turn was not accepted.');
   };
   const begin = async (order: 'fair' | 'oldest'): Promise<void> => {
     const [claimed] = (await claim(manager, { most: 1, order })).jobs;
@@ -128,7 +129,7 @@ export async function queueWorks(side: Side, rounds: number): Promise<Work[]> {
   const accept = async (): Promise<void> => {
     const { id: chatId, userId } = chats.pop() ?? { id: '', userId: '' };
     const turn = { chatId, userId, assistantSlug: undefined, content: 'And?', metadata: {}, requestId: 'bench' };
-    const accepted = await acceptTurn(manager, { ...turn, jobId: newId(), requestKey: undefined }, LIMITS);
+    const accepted = await acceptTurn(manager, { ...turn, jobId: newId(), requestKey: undefined }, LIMITS, BUDGETS);
     if (accepted === undefined) throw new Error('The turn was not accepted.');
   };
   let jobs: readonly ClaimedJob[] = [];

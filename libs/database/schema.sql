@@ -179,6 +179,9 @@ CREATE TABLE jobs (
   action_since timestamp(3) with time zone,
   action_expires_at timestamp(3) with time zone,
   waited_seconds integer NOT NULL DEFAULT 0,
+  reserved_tokens bigint,
+  reserved_cost numeric,
+  budget_of text,
   CONSTRAINT jobs_pkey PRIMARY KEY (id),
   CONSTRAINT jobs_attempts_check CHECK ((attempts >= 0)),
   CONSTRAINT jobs_attempts_left_check CHECK ((attempts_left >= 0)),
@@ -197,6 +200,7 @@ CREATE INDEX jobs_chat ON jobs USING btree (chat_id, id);
 CREATE INDEX jobs_due ON jobs USING btree (available_at) WHERE (status = 'queued'::text);
 CREATE INDEX jobs_failed ON jobs USING btree (created_at, id) WHERE (status = 'failed'::text);
 CREATE INDEX jobs_in_line ON jobs USING btree (round, id) WHERE ((status || ' line'::text) = 'queued line'::text);
+CREATE INDEX jobs_of_budget ON jobs USING btree (budget_of) WHERE ((budget_of IS NOT NULL) AND ((status || ' budget'::text) = ANY (ARRAY['queued budget'::text, 'running budget'::text, 'requires_action budget'::text])));
 CREATE INDEX jobs_of_user ON jobs USING btree (user_id, round) WHERE ((status || ' user'::text) = ANY (ARRAY['queued user'::text, 'running user'::text, 'requires_action user'::text]));
 CREATE UNIQUE INDEX jobs_one_unfinished ON jobs USING btree (chat_id) WHERE (finished_at IS NULL);
 CREATE INDEX jobs_running ON jobs USING btree (id) WHERE (status = 'running'::text);
@@ -272,7 +276,7 @@ CREATE TABLE model_calls (
 CREATE INDEX model_calls_by_day ON model_calls USING btree (started_at);
 CREATE INDEX model_calls_by_user ON model_calls USING btree (user_id, started_at);
 CREATE INDEX model_calls_running ON model_calls USING btree (started_at) WHERE (ended_at IS NULL);
-CREATE TRIGGER model_calls_price BEFORE UPDATE ON model_calls FOR EACH ROW WHEN (((new.ended_at IS NOT NULL) AND ((old.ended_at IS NULL) OR (new.input_tokens IS DISTINCT FROM old.input_tokens) OR (new.output_tokens IS DISTINCT FROM old.output_tokens) OR (new.cache_read_tokens IS DISTINCT FROM old.cache_read_tokens) OR (new.server_tools IS DISTINCT FROM old.server_tools)))) EXECUTE FUNCTION price_call();
+CREATE TRIGGER model_calls_price BEFORE UPDATE ON model_calls FOR EACH ROW WHEN (((new.ended_at IS NOT NULL) AND ((old.ended_at IS NULL) OR (new.input_tokens IS DISTINCT FROM old.input_tokens) OR (new.output_tokens IS DISTINCT FROM old.output_tokens) OR (new.cache_read_tokens IS DISTINCT FROM old.cache_read_tokens) OR (new.server_tools IS DISTINCT FROM old.server_tools) OR (new.cache_write_5m_tokens IS DISTINCT FROM old.cache_write_5m_tokens) OR (new.cache_write_1h_tokens IS DISTINCT FROM old.cache_write_1h_tokens)))) EXECUTE FUNCTION price_call();
 
 CREATE TABLE model_holds (
   scope text NOT NULL,
@@ -388,6 +392,19 @@ CREATE TABLE tool_calls (
 );
 CREATE INDEX tool_calls_open ON tool_calls USING btree (job_id) WHERE (ended_at IS NULL);
 
+CREATE OR REPLACE FUNCTION assistant_usage(of_assistant text, OUT cost numeric, OUT reserved_cost numeric)
+ RETURNS record
+ LANGUAGE sql
+ STABLE
+AS $function$
+     SELECT (SELECT coalesce(sum(s.cost), 0) FROM spending s
+              WHERE s.day = (this_day() AT TIME ZONE 'UTC')::date AND s.assistant_slug = of_assistant),
+            (SELECT coalesce(sum(CASE WHEN j.attempts = 0 THEN j.reserved_cost ELSE greatest(0, j.reserved_cost - (
+                      SELECT its.cost FROM job_usage(j.id, j.attempts, coalesce(j.requeued_at, j.created_at)) its)) END), 0)
+               FROM jobs j
+              WHERE j.budget_of = of_assistant AND (j.status || ' budget') IN ('queued budget', 'running budget', 'requires_action budget'))
+   $function$;
+
 CREATE OR REPLACE FUNCTION close_streams(of_users text[], closed integer[], by_process uuid)
  RETURNS void
  LANGUAGE plpgsql
@@ -398,6 +415,15 @@ AS $function$
          WHERE s.process = by_process AND s.user_id = c.user_id;
         DELETE FROM open_streams s WHERE s.process = by_process AND s.user_id = ANY (of_users) AND s.streams = 0;
       END $function$;
+
+CREATE OR REPLACE FUNCTION job_usage(of_job uuid, attempts integer, since timestamp with time zone)
+ RETURNS TABLE(tokens bigint, cost numeric)
+ LANGUAGE sql
+ STABLE
+AS $function$
+     SELECT coalesce(sum(coalesce(e.input_tokens, 0) + coalesce(e.output_tokens, 0)), 0)::bigint, coalesce(sum(e.cost), 0) FROM model_calls e
+      WHERE attempts > 0 AND e.job_id = of_job AND e.started_at >= greatest(since, this_day())
+   $function$;
 
 CREATE OR REPLACE FUNCTION keep_assistant_version()
  RETURNS trigger
@@ -505,9 +531,10 @@ AS $function$
        RETURN NEW;
      END IF;
      cached := coalesce(NEW.cache_read_tokens, 0) + coalesce(NEW.cache_write_5m_tokens, 0) + coalesce(NEW.cache_write_1h_tokens, 0);
+     -- A product is exact, and a quotient would be rounded.
      NEW.cost := (greatest(coalesce(NEW.input_tokens, 0) - cached, 0) * p.input + coalesce(NEW.output_tokens, 0) * p.output
                   + coalesce(NEW.cache_read_tokens, 0) * p.cache_read + coalesce(NEW.cache_write_5m_tokens, 0) * p.cache_write_5m
-                  + coalesce(NEW.cache_write_1h_tokens, 0) * p.cache_write_1h) / 1000000;
+                  + coalesce(NEW.cache_write_1h_tokens, 0) * p.cache_write_1h) * 0.000001;
      IF NEW.server_tools IS NOT NULL THEN
        NEW.cost := NEW.cost + coalesce((SELECT sum(t.value::numeric * coalesce((p.server_tools ->> t.key)::numeric, 0))
                                           FROM jsonb_each_text(NEW.server_tools) t), 0);
@@ -520,6 +547,23 @@ AS $function$
      END IF;
      RETURN NEW;
    END $function$;
+
+CREATE OR REPLACE FUNCTION prompt_tokens(of_chat uuid)
+ RETURNS bigint
+ LANGUAGE sql
+ STABLE
+AS $function$
+     SELECT coalesce(c.context_tokens, (v.prompt_bytes + v.tool_bytes) / 4) + (
+       SELECT coalesce(sum(octet_length(later.content)), 0) / 4 FROM (
+         SELECT m.content FROM messages m
+          WHERE m.chat_id = c.id AND m.role IN ('user', 'assistant')
+            AND m.seq > CASE WHEN c.context_tokens IS NULL THEN 0 ELSE coalesce((
+              SELECT r.seq FROM messages r WHERE r.chat_id = c.id AND r.role = 'assistant' ORDER BY r.seq DESC LIMIT 1), 0) END
+          ORDER BY m.seq DESC LIMIT 400) later)
+       FROM chats c JOIN assistants a ON a.slug = c.assistant_slug
+       JOIN assistant_versions v ON v.slug = a.slug AND v.version = a.version
+      WHERE c.id = of_chat
+   $function$;
 
 CREATE OR REPLACE FUNCTION reply_parts(of_job uuid, last_step integer, last_text text, last_sources jsonb)
  RETURNS jsonb
@@ -544,6 +588,54 @@ AS $function$
      ) parts
    $function$;
 
+CREATE OR REPLACE FUNCTION reserve_turn(of_user text, in_chat uuid, more_bytes integer, tokens_per_day bigint, cost_per_day numeric, OUT tokens bigint, OUT cost numeric, OUT of_assistant text, OUT exhausted text, OUT by_reserves boolean)
+ RETURNS record
+ LANGUAGE plpgsql
+AS $function$
+   DECLARE
+     a record;
+     used record;
+     prompt bigint;
+   BEGIN
+     SELECT s.slug, s.cost_per_day AS budget, s.max_output_tokens AS most, s.model, s.fallback_model, s.cache_ttl INTO a
+       FROM chats c JOIN assistants s ON s.slug = c.assistant_slug WHERE c.id = in_chat;
+     IF tokens_per_day IS NULL AND cost_per_day IS NULL AND a.budget IS NULL THEN
+       RETURN;
+     END IF;
+     prompt := prompt_tokens(in_chat) + more_bytes / 4;
+     IF tokens_per_day IS NOT NULL THEN
+       tokens := prompt + a.most;
+     END IF;
+     IF cost_per_day IS NOT NULL OR a.budget IS NOT NULL THEN
+       -- As if the cache had nothing, and all were written to it.
+       SELECT max(prompt * greatest(p.input, CASE a.cache_ttl WHEN '1h' THEN p.cache_write_1h ELSE p.cache_write_5m END) + a.most * p.output)
+              / 1000000 INTO cost
+         FROM prices p WHERE p.model IN (a.model, a.fallback_model);
+     END IF;
+     IF tokens_per_day IS NOT NULL OR cost_per_day IS NOT NULL THEN
+       SELECT * INTO used FROM user_usage(of_user);
+       exhausted := CASE WHEN used.tokens + used.reserved_tokens >= tokens_per_day THEN 'user_tokens'
+                         WHEN used.cost + used.reserved_cost >= cost_per_day THEN 'user_cost' END;
+       by_reserves := CASE exhausted WHEN 'user_tokens' THEN used.tokens < tokens_per_day WHEN 'user_cost' THEN used.cost < cost_per_day END;
+     END IF;
+     IF exhausted IS NULL AND a.budget IS NOT NULL THEN
+       of_assistant := a.slug;
+       -- A budget that is spent keeps nobody waiting.
+       IF a.budget <= (SELECT sum(s.cost) FROM spending s WHERE s.day = (this_day() AT TIME ZONE 'UTC')::date AND s.assistant_slug = a.slug) THEN
+         exhausted := 'assistant_cost';
+         by_reserves := false;
+         RETURN;
+       END IF;
+       -- Turns with one assistant are accepted one after the other. This is the last lock before the commit.
+       PERFORM pg_advisory_xact_lock(hashtextextended('budget:' || a.slug, 0));
+       SELECT * INTO used FROM assistant_usage(a.slug);
+       IF used.cost + used.reserved_cost >= a.budget THEN
+         exhausted := 'assistant_cost';
+         by_reserves := used.cost < a.budget;
+       END IF;
+     END IF;
+   END $function$;
+
 CREATE OR REPLACE FUNCTION settle_tool_calls(of_job uuid, job_status text, job_error text)
  RETURNS void
  LANGUAGE plpgsql
@@ -559,6 +651,14 @@ AS $function$
       WHERE c.job_id = of_job AND c.ended_at IS NULL;
    END $function$;
 
+CREATE OR REPLACE FUNCTION this_day()
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+ STABLE
+AS $function$
+     SELECT date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'
+   $function$;
+
 CREATE OR REPLACE FUNCTION tool_call_json(c tool_calls)
  RETURNS jsonb
  LANGUAGE sql
@@ -569,4 +669,29 @@ AS $function$
        'created_at', to_char(c.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
        'decided_at', to_char(c.decided_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
        'ended_at', to_char(c.ended_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
+   $function$;
+
+CREATE OR REPLACE FUNCTION unreported_input(of_job uuid, in_chat uuid)
+ RETURNS integer
+ LANGUAGE sql
+ STABLE
+AS $function$
+     SELECT coalesce((
+       SELECT e.input_tokens + coalesce(e.output_tokens, 0) FROM model_calls e
+        WHERE e.job_id = of_job AND e.step > 0 AND e.outcome = 'completed' ORDER BY e.attempt DESC, e.step DESC LIMIT 1
+     ), prompt_tokens(in_chat))::integer
+   $function$;
+
+CREATE OR REPLACE FUNCTION user_usage(of_user text, OUT tokens bigint, OUT cost numeric, OUT reserved_tokens bigint, OUT reserved_cost numeric)
+ RETURNS record
+ LANGUAGE sql
+ STABLE
+AS $function$
+     SELECT spent.tokens, spent.cost, reserved.tokens, reserved.cost
+       FROM (SELECT coalesce(sum(coalesce(e.input_tokens, 0) + coalesce(e.output_tokens, 0)), 0)::bigint AS tokens, coalesce(sum(e.cost), 0) AS cost
+               FROM model_calls e WHERE e.user_id = of_user AND e.started_at >= this_day()) spent,
+            (SELECT coalesce(sum(greatest(j.reserved_tokens - its.tokens, 0)), 0)::bigint AS tokens,
+                    coalesce(sum(greatest(j.reserved_cost - its.cost, 0)), 0) AS cost
+               FROM jobs j CROSS JOIN LATERAL job_usage(j.id, j.attempts, coalesce(j.requeued_at, j.created_at)) its
+              WHERE j.user_id = of_user AND (j.status || ' user') IN ('queued user', 'running user', 'requires_action user')) reserved
    $function$;

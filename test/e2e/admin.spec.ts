@@ -241,7 +241,7 @@ describe('operators', () => {
         'from=2026-02-30': 'from',
         'to=0000-01-01': 'to',
         'group_by=day,day': 'group_by',
-        'group_by=model': 'group_by',
+        'group_by=models': 'group_by',
         'group_by=': 'group_by',
         'after=AAAA': 'after',
         'limit=101': 'limit',
@@ -503,32 +503,45 @@ describe('operators', () => {
       const usage = async (query: string) =>
         (await ops.get(`/api/v1/admin/usage?from=2026-01-04&to=2026-01-05&${query}`)).body;
       const none = { running: 0, completed: 0, failed: 0, canceled: 0, handed_back: 0, lost: 0 };
+      const figures = {
+        input_tokens: expect.any(Number),
+        output_tokens: expect.any(Number),
+        cache_read_tokens: expect.any(Number),
+        cache_write_tokens: expect.any(Number),
+        thinking_tokens: expect.any(Number),
+        // There are no prices.
+        cost: null,
+      };
+      const lost = { ...figures, input_tokens: 7, output_tokens: 5 };
       const whole = await usage('');
-      expect(whole).toMatchObject({ from: '2026-01-04', to: '2026-01-05', has_more: false, after: null });
+      expect(whole).toMatchObject({
+        from: '2026-01-04',
+        to: '2026-01-05',
+        currency: null,
+        has_more: false,
+        after: null,
+      });
       expect(whole.data).toEqual([
         {
           day: '2026-01-04',
           assistant: 'support',
           user_id: 'lea',
           calls: { ...none, completed: 1 },
-          input_tokens: expect.any(Number),
-          output_tokens: expect.any(Number),
+          ...figures,
         },
         {
           day: '2026-01-05',
           assistant: 'billing',
           user_id: 'max',
           calls: { ...none, lost: 1 },
-          input_tokens: 7,
-          output_tokens: 5,
+          ...lost,
         },
         {
           day: '2026-01-05',
           assistant: 'support',
           user_id: 'lea',
           calls: { ...none, completed: 1 },
-          input_tokens: expect.any(Number),
-          output_tokens: expect.any(Number),
+          ...figures,
         },
       ]);
       const [first, , third] = whole.data;
@@ -536,10 +549,11 @@ describe('operators', () => {
         {
           user_id: 'lea',
           calls: { ...none, completed: 2 },
+          ...figures,
           input_tokens: first.input_tokens + third.input_tokens,
           output_tokens: first.output_tokens + third.output_tokens,
         },
-        { user_id: 'max', calls: { ...none, lost: 1 }, input_tokens: 7, output_tokens: 5 },
+        { user_id: 'max', calls: { ...none, lost: 1 }, ...lost },
       ]);
       expect((await usage('group_by=assistant,day&user=max')).data).toMatchObject([
         { day: '2026-01-05', assistant: 'billing' },

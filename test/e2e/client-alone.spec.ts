@@ -91,6 +91,26 @@ describe('the client, whatever the answers are', () => {
     expect(await within(4_000, waited)).toEqual({});
   });
 
+  it('says at once that a budget is spent until tomorrow, and waits for turns in progress that have only reserved its rest', async () => {
+    jest.useFakeTimers();
+    const budget = { budget: 'user_cost', resets_at: '2026-12-01T00:00:00.000Z' };
+    const spent = answered(() => no(429, 'budget_exhausted', { 'retry-after': '40000' }, budget));
+    expect(await within(10, spent.client.startTurn('c', 'hello'))).toMatchObject({
+      code: 'budget_exhausted',
+      budget: 'user_cost',
+      resetsAt: new Date('2026-12-01T00:00:00.000Z'),
+      retryAfterMs: 40_000_000,
+    });
+    expect(spent.asked).toHaveLength(1);
+    const reserved = answered((n) =>
+      n === 0 ? no(429, 'budget_exhausted', { 'retry-after': '10' }, budget) : json({}),
+    );
+    const sent = reserved.client.startTurn('c', 'hello');
+    expect(await within(9_000, sent)).toBe('pending');
+    await within(3_000, sent);
+    expect(reserved.asked).toHaveLength(2);
+  });
+
   it('can work without time limits', async () => {
     const late = async (_n: number, { init }: Asked): Promise<Response> => {
       await new Promise((resolve) => setTimeout(resolve, 20));

@@ -97,6 +97,7 @@ const MATRIX: Record<keyof operations, Row> = {
     () => ({ paused: true }),
   ),
   getUsage: operator(() => '/api/v1/admin/usage'),
+  getBudgets: operator(() => '/api/v1/admin/budgets'),
 };
 
 const rows = Object.entries(MATRIX).map(([id, row]) => {

@@ -62,6 +62,8 @@ describe('the ledger', () => {
     expect(job.assistant_message?.usage).toEqual({
       input_tokens: line?.input_tokens,
       output_tokens: line?.output_tokens,
+      cache_read_tokens: 0,
+      cache_write_tokens: 0,
       estimated: true,
     });
   });

@@ -125,7 +125,7 @@ describe('a chat of twenty thousand messages', () => {
         }
         await queueDepth(manager);
         await countUnfinished(manager, 10_000);
-        await reachedLimit(manager, 'long', { turnsPerMinute: 60, unfinishedTurns: 10, tokensPerDay: undefined });
+        await reachedLimit(manager, 'long', { turnsPerMinute: 60, unfinishedTurns: 10 });
         await claim(manager, { most: 8 });
         await claim(manager, { most: 1, order: 'oldest' });
         await beginErasure(manager, 'nobody');

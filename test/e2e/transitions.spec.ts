@@ -9,6 +9,7 @@ import { extend, type Extended } from '#jobs/extend.js';
 import { decide } from '#jobs/decisions.js';
 import { commitStep, purgeSteps } from '#jobs/steps.js';
 import { Definitions } from '#jobs/definitions.js';
+import { NO_BUDGETS } from '#limits/budgets.js';
 import { NO_LIMITS, reachedLimit } from '#limits/user-limits.js';
 import { abandonedJobs, endExpired, endSpent } from '#jobs/reconcile.js';
 import { readJob } from '#jobs/read.js';
@@ -291,7 +292,10 @@ describe('the transitions of a job', () => {
     expect(await canceling).toMatchObject({ status: 'canceled' });
     expect(
       await source.query('SELECT content, usage_estimated, input_tokens FROM messages WHERE job_id = $1', [jobId]),
-    ).toEqual([{ content: 'So far', usage_estimated: true, input_tokens: FIGURES.inputTokens }]);
+      // Of the second call nothing is known, so its prompt counts as what the first had in and out.
+    ).toEqual([
+      { content: 'So far', usage_estimated: true, input_tokens: 2 * FIGURES.inputTokens + FIGURES.outputTokens },
+    ]);
     expect(await entries(jobId)).toEqual([
       { attempt: 1, step: 1, outcome: 'completed' },
       { attempt: 1, step: 2, outcome: 'canceled' },
@@ -547,9 +551,10 @@ describe('the transitions of a job', () => {
         const requestKey = n % 3 === 0 ? { key: jobId, fingerprint: Buffer.alloc(32) } : undefined;
         const turn = { jobId, chatId, userId, content: 'hello', metadata: {}, requestId: 'r', requestKey };
         const assistantSlug = n % 2 === 0 ? 'a' : undefined;
-        const limits = { turnsPerMinute: 60, unfinishedTurns: n < 5 ? undefined : n, tokensPerDay: undefined };
-        const tokensPerDay = n < TIMES ? undefined : 1_000_000;
-        expect(await acceptTurn(manager, { ...turn, assistantSlug }, { ...limits, tokensPerDay })).toBeDefined();
+        const limits = { turnsPerMinute: 60, unfinishedTurns: n < 5 ? undefined : n };
+        const budgets =
+          n < TIMES ? NO_BUDGETS : { ...NO_BUDGETS, ...(n % 2 === 0 ? { tokensPerDay: 1e9 } : { costPerDay: 1e9 }) };
+        expect(await acceptTurn(manager, { ...turn, assistantSlug }, limits, budgets)).toBeDefined();
         await readJob(manager, jobId, userId);
         const { jobs } = await claim(manager, { most: 1 + (n % 7) });
         for (const { id, attempt } of jobs) await finish(manager, id, attempt, REPLY, FIGURES);
@@ -590,11 +595,12 @@ describe('the transitions of a job', () => {
       userId,
     ]);
     const turn = { chatId, userId, assistantSlug: undefined, content: 'hello', metadata: {}, requestId: 'r' };
-    const limits = { ...NO_LIMITS, turnsPerMinute: 60, unfinishedTurns: 10, tokensPerDay: 1_000_000 };
+    const limits = { ...NO_LIMITS, turnsPerMinute: 60, unfinishedTurns: 10 };
+    const budgets = { tokensPerDay: 1_000_000, costPerDay: 100, ofAssistants: true };
     const jobId = newId();
     let begun = '';
     const works: Record<string, (manager: EntityManager) => Promise<unknown>> = {
-      accept: (manager) => acceptTurn(manager, { ...turn, jobId, requestKey: undefined }, limits),
+      accept: (manager) => acceptTurn(manager, { ...turn, jobId, requestKey: undefined }, limits, budgets),
       poll: (manager) => readJob(manager, jobId, userId),
       limits: (manager) => reachedLimit(manager, userId, limits),
       claim: async (manager) => (begun = (await claim(manager, { most: 2 })).jobs[0]?.id ?? ''),

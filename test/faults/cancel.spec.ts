@@ -65,6 +65,8 @@ describe('a cancel', () => {
     expect(kept.usage).toEqual({
       input_tokens: line?.input_tokens,
       output_tokens: line?.output_tokens,
+      cache_read_tokens: 0,
+      cache_write_tokens: 0,
       estimated: true,
     });
     expect(kept.usage.input_tokens).toBeGreaterThan(0);

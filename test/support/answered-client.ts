@@ -17,8 +17,8 @@ export const stream = (body: ConstructorParameters<typeof Response>[0]): Respons
   new Response(body, { headers: { 'content-type': 'text/event-stream' } });
 export const json = (body: unknown, headers: Record<string, string> = {}, status = 200): Response =>
   new Response(JSON.stringify(body), { status, headers: { 'content-type': 'application/json', ...headers } });
-export const no = (status: number, code: string, headers = {}): Response =>
-  json({ code, message: 'no', request_id: 'r' }, headers, status);
+export const no = (status: number, code: string, headers = {}, more = {}): Response =>
+  json({ code, message: 'no', request_id: 'r', ...more }, headers, status);
 export const portal = (): Response => new Response('<h1>Log in</h1>', { headers: { 'content-type': 'text/html' } });
 
 /** A client whose requests this function answers. */

@@ -33,6 +33,8 @@ export const METRICS: Readonly<Record<string, Metric>> = {
   rejoinder_mcp_server_up: gauge('server'),
   rejoinder_database_pool_connections: gauge('state'),
   rejoinder_rate_limited_total: counter('limit'),
+  // Read from the database: use `max`, not `sum`.
+  rejoinder_assistant_budget_ratio: gauge('assistant'),
   rejoinder_build_info: gauge('version'),
   // Metrics of prom-client itself that alerts or dashboards use.
   nodejs_eventloop_lag_p99_seconds: gauge(),

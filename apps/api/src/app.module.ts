@@ -16,10 +16,12 @@ import { AdminJobsController } from './admin/admin-jobs.controller.js';
 import { AdminJobsService } from './admin/admin-jobs.service.js';
 import { AdminToolCallsController } from './admin/admin-tool-calls.controller.js';
 import { AdminUsersController } from './admin/admin-users.controller.js';
+import { BudgetsController } from './admin/budgets.controller.js';
 import { DispatchController } from './admin/dispatch.controller.js';
 import { UsageController } from './admin/usage.controller.js';
 import { UsageService } from './admin/usage.service.js';
 import { AssistantsModule } from './assistants/assistants.module.js';
+import { AssistantsService } from './assistants/assistants.service.js';
 import { AuthModule } from './auth/auth.module.js';
 import { ChatsController } from './chats/chats.controller.js';
 import { ChatsService } from './chats/chats.service.js';
@@ -51,6 +53,7 @@ import { ExportService } from './me/export.service.js';
 import { MeController } from './me/me.controller.js';
 import { MeService } from './me/me.service.js';
 import { ApiMetrics } from './metrics/api-metrics.js';
+import { BudgetMetrics } from './metrics/budget-metrics.js';
 import { QueueMetrics } from './metrics/queue-metrics.js';
 import { MessagesController } from './messages/messages.controller.js';
 import { MessagesService } from './messages/messages.service.js';
@@ -90,6 +93,7 @@ export class AppModule {
         AdminUsersController,
         DispatchController,
         UsageController,
+        BudgetsController,
       ],
       providers: [
         KeptRequests,
@@ -112,6 +116,7 @@ export class AppModule {
         HealthService,
         StoreMetrics,
         QueueMetrics,
+        BudgetMetrics,
         ApiMetrics,
         { provide: Connections, useValue: connections },
         { provide: Preferences, useValue: new Preferences(settings.longestWaitSeconds) },
@@ -128,8 +133,9 @@ export class AppModule {
         },
         {
           provide: Limits,
-          useFactory: (manager: EntityManager) => new Limits(manager, settings.limits),
-          inject: [EntityManager],
+          useFactory: (manager: EntityManager, assistants: AssistantsService) =>
+            new Limits(manager, settings.limits, assistants),
+          inject: [EntityManager, AssistantsService],
         },
         {
           provide: Capacity,

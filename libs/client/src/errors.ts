@@ -1,4 +1,4 @@
-import type { ErrorBody, ErrorCode, ErrorDetail, Job, JobErrorCode } from './types.js';
+import type { Budget, ErrorBody, ErrorCode, ErrorDetail, Job, JobErrorCode } from './types.js';
 
 /** The parent of all errors of this client. The reason of a caller's `AbortSignal` is thrown as it is. */
 export abstract class RejoinderError extends Error {}
@@ -15,6 +15,9 @@ export class ApiError extends RejoinderError {
   readonly jobId: string | undefined;
   /** Why that job failed, with the code `assistant_failed`; `remedyFor` says what helps. */
   readonly jobError: JobErrorCode | undefined;
+  /** The budget of the day that has no room for the turn, with the code `budget_exhausted`, and when it is whole again. */
+  readonly budget: Budget | undefined;
+  readonly resetsAt: Date | undefined;
 
   constructor(
     /** HTTP status; 0 when an event carried the error. */
@@ -29,6 +32,8 @@ export class ApiError extends RejoinderError {
     this.details = body.details ?? [];
     this.jobId = body.job_id;
     this.jobError = body.job_error;
+    this.budget = body.budget;
+    this.resetsAt = body.resets_at === undefined ? undefined : new Date(body.resets_at);
   }
 }
 

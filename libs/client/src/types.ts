@@ -4,6 +4,7 @@ type Schemas = components['schemas'];
 
 /* The contract's types under their own names, generated from `openapi.yaml`, which describes each field. */
 export type Assistant = Schemas['Assistant'];
+export type Budget = Schemas['Budget'];
 export type Chat = Schemas['Chat'];
 export type ChatPage = Schemas['ChatPage'];
 export type ChatStatus = Schemas['ChatStatus'];

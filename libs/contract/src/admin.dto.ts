@@ -16,8 +16,8 @@ type QueryOf<Id extends keyof operations> = NonNullable<operations[Id]['paramete
 
 const LONGEST_USER = 255;
 
-/** The longest cursor that holds a user's id: each character of the id may take six. */
-const LONGEST_PLACE = 3_000;
+/** The longest cursor that holds a user's id and the name of a model: each character of the id may take six. */
+const LONGEST_PLACE = 4_000;
 
 export const JOB_STATUSES = ['queued', 'running', 'requires_action', 'succeeded', 'failed', 'canceled'] as const;
 const ERROR_CODES = [
@@ -154,6 +154,23 @@ export class UsageQuery implements QueryOf<'getUsage'> {
   @IsOptional()
   @MaxLength(LONGEST_PLACE)
   after?: string;
+}
+
+/** Filters of an operator's list of budgets. */
+export class BudgetsQuery implements QueryOf<'getBudgets'> {
+  @IsOptional()
+  @WholeNumber()
+  @IsInt()
+  @Min(1)
+  @Max(1_000)
+  share?: number;
+
+  @IsOptional()
+  @WholeNumber()
+  @IsInt()
+  @Min(1)
+  @Max(100)
+  limit?: number;
 }
 
 export class UpdateAdminJobRequest implements SchemaUpdateAdminJobRequest {

@@ -584,6 +584,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/admin/budgets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read how much of today's budgets is used
+         * @description The budgets of assistants, and the users who have used most of theirs. What turns in progress have reserved counts, too. Today
+         *     begins at midnight in UTC. The answer reads all of today's calls if users have budgets.
+         */
+        get: operations["getBudgets"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/me": {
         parameters: {
             query?: never;
@@ -1287,8 +1308,9 @@ export interface components {
         /** @description One call of the model. */
         ModelCall: {
             attempt: number;
-            /** @description The number of the step that made the call. */
+            /** @description The number of the step that made the call. 0: the call was made before the first step, for a summary. */
             step: number;
+            purpose: components["schemas"]["CallPurpose"];
             outcome: components["schemas"]["CallOutcome"];
             /** @description Why the call failed. */
             error_code: components["schemas"]["JobErrorCode"] | null;
@@ -1296,10 +1318,31 @@ export interface components {
             model: string;
             /** @description The id that the model gave its answer. It finds the call in the model's own accounts. */
             message_id: string | null;
-            /** @description Null if the model has not reported it. */
+            /** @description All input, cached or not. Null if the model has not reported it. */
             input_tokens: number | null;
+            /** @description Thoughts included. */
             output_tokens: number | null;
-            /** @description The model never reported some of the tokens, so the service estimated them from the part of the answer that it received. */
+            /** @description The part of the input that was read from the provider's cache. */
+            cache_read_tokens: number | null;
+            /** @description The part of the input that was written to the provider's cache. */
+            cache_write_tokens: number | null;
+            /** @description The part of the output that the model thought. */
+            thinking_tokens: number | null;
+            /**
+             * @description Requests of the provider's tools, by their names in the model's usage. Null if there were none.
+             * @example {
+             *       "web_search_requests": 2
+             *     }
+             */
+            server_tools: {
+                [key: string]: number;
+            } | null;
+            /** @description What the call cost, in the currency of the service's prices. Null while it runs, and if its model has no price. */
+            cost: number | null;
+            /**
+             * @description The model never reported some of the tokens, so the service estimated them: from the part of the answer that it received, and from
+             *     the size of the prompt.
+             */
             estimated: boolean;
             /** @description Milliseconds from the beginning of the call to its first text. */
             first_text_ms: number | null;
@@ -1308,6 +1351,11 @@ export interface components {
             /** Format: date-time */
             ended_at: string | null;
         };
+        /**
+         * @description `summary`: a summary of the oldest messages of a chat, which prompts have in their place.
+         * @enum {string}
+         */
+        CallPurpose: "reply" | "summary";
         /**
          * @description `handed_back`: its worker stopped. `lost`: its worker died, or another attempt took the job over.
          * @enum {string}
@@ -1327,6 +1375,49 @@ export interface components {
          * @example 2026-11-23
          */
         Day: string;
+        Budgets: {
+            day: components["schemas"]["Day"];
+            /**
+             * Format: date-time
+             * @description When all budgets are whole again.
+             */
+            resets_at: string;
+            /** @description The currency of all costs, for instance `USD`. Null if there are no prices. */
+            currency: string | null;
+            /** @description The budget of each user (`USER_TOKENS_PER_DAY`). */
+            tokens_per_user: number | null;
+            /** @description The budget of each user (`USER_COST_PER_DAY`). */
+            cost_per_user: number | null;
+            /** @description The assistants with a budget, those with the largest shares first. */
+            assistants: components["schemas"]["AssistantBudget"][];
+            /** @description The users above the share, those with the largest shares first. Empty if users have no budget. */
+            users: components["schemas"]["UserBudget"][];
+            /** @description More users than `limit` are above the share. */
+            has_more: boolean;
+        };
+        AssistantBudget: {
+            assistant: components["schemas"]["Slug"];
+            cost_per_day: number;
+            /** @description What today's calls cost so far. */
+            cost: number;
+            /** @description What turns in progress may cost besides. */
+            reserved_cost: number;
+            /** @description Cost and reserve, in percent of the budget. */
+            share: number;
+        };
+        UserBudget: {
+            user_id: string;
+            /** @description Tokens of today's calls so far. */
+            tokens: number;
+            /** @description What turns in progress may use besides. */
+            reserved_tokens: number;
+            /** @description What today's calls cost so far. */
+            cost: number;
+            /** @description What turns in progress may cost besides. */
+            reserved_cost: number;
+            /** @description Use and reserve, in percent of the budget; of the two, the larger share. */
+            share: number;
+        };
         UsagePage: {
             from: components["schemas"]["Day"];
             to: components["schemas"]["Day"];
@@ -1346,11 +1437,7 @@ export interface components {
             user_id?: string | null;
             /** @description The model that was called. */
             model?: string;
-            /**
-             * @description `summary`: a summary of the oldest messages of a chat, which prompts have in their place.
-             * @enum {string}
-             */
-            purpose?: "reply" | "summary";
+            purpose?: components["schemas"]["CallPurpose"];
             calls: components["schemas"]["UsageCalls"];
             input_tokens: number;
             output_tokens: number;
@@ -1560,7 +1647,20 @@ export interface components {
             job_id?: components["schemas"]["Id"];
             /** @description Only with `assistant_failed`. Why the job failed, and so how you can solve it. */
             job_error?: components["schemas"]["JobErrorCode"];
+            /** @description Only with `budget_exhausted`. The budget that has no room for the turn. */
+            budget?: components["schemas"]["Budget"];
+            /**
+             * Format: date-time
+             * @description Only with `budget_exhausted`. When the budget is whole again.
+             */
+            resets_at?: string;
         };
+        /**
+         * @description `user_tokens`: the user's tokens, input and output. `user_cost`: what the user's turns cost. `assistant_cost`: what the turns of all
+         *     users with the assistant cost.
+         * @enum {string}
+         */
+        Budget: "user_tokens" | "user_cost" | "assistant_cost";
         ErrorDetail: {
             field: string;
             message: string;
@@ -1569,7 +1669,7 @@ export interface components {
          * @description For programs. The meaning of a code does not change.
          * @enum {string}
          */
-        ErrorCode: "malformed_request" | "unauthorized" | "not_found" | "method_not_allowed" | "not_acceptable" | "request_timeout" | "turn_in_progress" | "chat_not_active" | "invalid_transition" | "turn_canceled" | "tool_call_decided" | "precondition_failed" | "payload_too_large" | "unsupported_media_type" | "validation_failed" | "idempotency_key_reused" | "rate_limited" | "header_fields_too_large" | "internal" | "assistant_failed" | "unavailable";
+        ErrorCode: "malformed_request" | "unauthorized" | "not_found" | "method_not_allowed" | "not_acceptable" | "request_timeout" | "turn_in_progress" | "chat_not_active" | "invalid_transition" | "turn_canceled" | "tool_call_decided" | "precondition_failed" | "payload_too_large" | "unsupported_media_type" | "validation_failed" | "idempotency_key_reused" | "rate_limited" | "budget_exhausted" | "header_fields_too_large" | "internal" | "assistant_failed" | "unavailable";
     };
     responses: {
         /** @description Your copy is current. The answer has no body. */
@@ -1771,8 +1871,8 @@ export interface components {
             };
         };
         /**
-         * @description You have sent too many turns in a minute, have too many in progress, or have used up the day's tokens. The request had no effect.
-         *     `RateLimit` names the limit.
+         * @description You have sent too many turns in a minute, have too many in progress, or a budget of the day is exhausted. The request had no effect.
+         *     `RateLimit` names the limit, if it is one of turns or tokens.
          */
         TooManyTurns: {
             headers: {
@@ -1803,8 +1903,8 @@ export interface components {
             };
         };
         /**
-         * @description You have sent too many turns in a minute, have too many in progress or too many streams open, or have used up the day's tokens. The
-         *     request had no effect. `RateLimit` names the limit.
+         * @description You have sent too many turns in a minute, have too many in progress or too many streams open, or a budget of the day is exhausted.
+         *     The request had no effect. `RateLimit` names the limit, if it is one of turns, streams or tokens.
          */
         TooManyTurnsOrStreams: {
             headers: {
@@ -2001,9 +2101,13 @@ export type SchemaAdminJobPage = components['schemas']['AdminJobPage'];
 export type SchemaAdminJobDetail = components['schemas']['AdminJobDetail'];
 export type SchemaJobReason = components['schemas']['JobReason'];
 export type SchemaModelCall = components['schemas']['ModelCall'];
+export type SchemaCallPurpose = components['schemas']['CallPurpose'];
 export type SchemaCallOutcome = components['schemas']['CallOutcome'];
 export type SchemaDispatch = components['schemas']['Dispatch'];
 export type SchemaDay = components['schemas']['Day'];
+export type SchemaBudgets = components['schemas']['Budgets'];
+export type SchemaAssistantBudget = components['schemas']['AssistantBudget'];
+export type SchemaUserBudget = components['schemas']['UserBudget'];
 export type SchemaUsagePage = components['schemas']['UsagePage'];
 export type SchemaUsageLine = components['schemas']['UsageLine'];
 export type SchemaUsageCalls = components['schemas']['UsageCalls'];
@@ -2026,6 +2130,7 @@ export type SchemaUserText = components['schemas']['UserText'];
 export type SchemaReplyRequest = components['schemas']['ReplyRequest'];
 export type SchemaUpdateJobRequest = components['schemas']['UpdateJobRequest'];
 export type SchemaErrorBody = components['schemas']['ErrorBody'];
+export type SchemaBudget = components['schemas']['Budget'];
 export type SchemaErrorDetail = components['schemas']['ErrorDetail'];
 export type SchemaErrorCode = components['schemas']['ErrorCode'];
 export type ResponseNotModified = components['responses']['NotModified'];
@@ -3962,6 +4067,57 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["UsagePage"];
+                };
+            };
+            304: components["responses"]["NotModified"];
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["NothingHere"];
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            422: components["responses"]["ValidationFailed"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getBudgets: {
+        parameters: {
+            query?: {
+                /** @description Only users who have used and reserved at least this share of a budget, in percent. */
+                share?: number;
+                /** @description The highest number of users, those with the largest shares first. */
+                limit?: number;
+            };
+            header?: {
+                /**
+                 * @description The `ETag` of the answer that you read (RFC 9110, section 13.1.1), or several. If the resource has changed since, the answer is
+                 *     `412`. A weak tag never matches: if a proxy compresses answers and puts `W/` before their tags, remove it.
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description The `ETag` of the answer that you have (RFC 9110, section 13.1.2), or several. If it is still current, a read answers `304`, and a
+                 *     change `412`.
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description Your id for this request: 1 to 128 of `A-Z a-z 0-9 . _ -`. The service replaces any other text. */
+                "X-Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Today's budgets. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    ETag: components["headers"]["ETag"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    Vary: components["headers"]["Vary"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Budgets"];
                 };
             };
             304: components["responses"]["NotModified"];

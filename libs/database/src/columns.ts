@@ -3,10 +3,19 @@ import type { Message } from './entities/message.entity.js';
 
 /* Select lists for hand-written statements. Each gives rows in the shape of its entity. `t` is the table's alias in the statement. */
 
-/** A job without its draft (often long, rarely needed), its round, and fields that only its worker needs. */
+/** A job without its draft (often long, rarely needed), its round, its reserve, and fields that only its worker needs. */
 export type JobRow = Omit<
   Job,
-  'draft' | 'kept' | 'round' | 'windowFromSeq' | 'traceparent' | 'freeAttempts' | 'leftToWorkersSince'
+  | 'draft'
+  | 'kept'
+  | 'round'
+  | 'windowFromSeq'
+  | 'traceparent'
+  | 'freeAttempts'
+  | 'leftToWorkersSince'
+  | 'reservedTokens'
+  | 'reservedCost'
+  | 'budgetOf'
 >;
 
 export const jobColumns = (t: string): string => `
@@ -78,6 +87,10 @@ export const isUnfinished = (t: string): string => `${t}.finished_at IS NULL`;
 /** SQL: a job is unfinished, for statements that look for jobs of one user (`jobs_of_user`). */
 export const unfinishedOfUser = (t: string): string =>
   `(${t}.status || ' user') IN ('queued user', 'running user', 'requires_action user')`;
+
+/** SQL: a job is unfinished, for statements that look for jobs of one assistant's budget (`jobs_of_budget`). */
+export const unfinishedOfBudget = (t: string): string =>
+  `(${t}.status || ' budget') IN ('queued budget', 'running budget', 'requires_action budget')`;
 
 /** The unfinished job of a chat, for the select list of a statement that reads the chat. The index allows at most one. */
 export const unfinishedJob = (chat: string): string =>

@@ -47,6 +47,7 @@ import { Steps1795565950000 } from './migrations/1795565950000-steps.js';
 import { Tools1795565960000 } from './migrations/1795565960000-tools.js';
 import { Reasoning1795565970000 } from './migrations/1795565970000-reasoning.js';
 import { Costs1795565980000 } from './migrations/1795565980000-costs.js';
+import { Budgets1795565985000 } from './migrations/1795565985000-budgets.js';
 
 export const ENTITIES = [
   Assistant,
@@ -94,6 +95,7 @@ export const MIGRATIONS = [
   Tools1795565960000,
   Reasoning1795565970000,
   Costs1795565980000,
+  Budgets1795565985000,
 ];
 
 export interface DatabaseOptions {

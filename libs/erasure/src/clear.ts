@@ -42,6 +42,7 @@ const CLEAR_JOBS = `
     DELETE FROM idempotency_keys WHERE job_id = ANY (ARRAY(SELECT id FROM job))
   ), call AS (
     UPDATE model_calls SET job_id = gen_random_uuid(), message_id = NULL, ended_at = coalesce(ended_at, clock_timestamp()),
+           estimated = estimated OR outcome = 'running',
            outcome = CASE WHEN outcome = 'running' THEN 'canceled' ELSE outcome END
      WHERE job_id = ANY (ARRAY(SELECT id FROM job))
   ), reply AS (

@@ -3,6 +3,9 @@ import type { components } from '#contract/openapi.gen.js';
 /** The codes of the contract; the catalogue below must name each of them and no other. */
 export type ErrorCode = components['schemas']['ErrorCode'];
 
+/** A budget of a day. */
+export type BudgetName = components['schemas']['Budget'];
+
 /** Why a job failed. The contract names a remedy for each code. */
 export type JobErrorCode = components['schemas']['JobErrorCode'];
 
@@ -32,6 +35,7 @@ export const CATALOGUE: Readonly<Record<ErrorCode, CatalogueEntry>> = {
   validation_failed: { status: 422, log: 'debug' },
   idempotency_key_reused: { status: 422, log: 'debug' },
   rate_limited: { status: 429, log: 'debug' },
+  budget_exhausted: { status: 429, log: 'debug' },
   header_fields_too_large: { status: 431, log: 'debug' },
   internal: { status: 500, log: 'error' },
   assistant_failed: { status: 502, log: 'warn' },

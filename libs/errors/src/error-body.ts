@@ -15,6 +15,7 @@ export function errorBody(error: ServiceError, requestId: string): ErrorBody {
     ...(error.details && { details: error.details.map((fault) => ({ ...fault })) }),
     ...(error.jobId && { job_id: error.jobId }),
     ...(error.jobError && { job_error: error.jobError }),
+    ...(error.budget && { budget: error.budget.name, resets_at: error.budget.resetsAt.toISOString() }),
   };
 }
 

@@ -1,4 +1,4 @@
-import { CATALOGUE, type ErrorCode, type JobErrorCode } from './catalogue.js';
+import { type BudgetName, CATALOGUE, type ErrorCode, type JobErrorCode } from './catalogue.js';
 
 export interface FieldFault {
   readonly field: string;
@@ -12,6 +12,8 @@ export interface ErrorExtras {
   readonly jobId?: string;
   /** Why that job failed, for `assistant_failed`. */
   readonly jobError?: JobErrorCode | undefined;
+  /** The budget that has no room, for `budget_exhausted`, and when it is whole again. */
+  readonly budget?: { readonly name: BudgetName; readonly resetsAt: Date };
   /** Headers that the answer must carry (RFC 9110: `Allow` with 405, `Retry-After` with 503). */
   readonly headers?: Readonly<Record<string, string>>;
   readonly cause?: unknown;
@@ -23,6 +25,7 @@ export class ServiceError extends Error {
   readonly details: readonly FieldFault[] | undefined;
   readonly jobId: string | undefined;
   readonly jobError: JobErrorCode | undefined;
+  readonly budget: ErrorExtras['budget'];
   readonly headers: Readonly<Record<string, string>>;
 
   constructor(
@@ -36,6 +39,7 @@ export class ServiceError extends Error {
     this.details = extras.details;
     this.jobId = extras.jobId;
     this.jobError = extras.jobError;
+    this.budget = extras.budget;
     this.headers = extras.headers ?? {};
   }
 }

@@ -4,9 +4,18 @@ import { newId } from '#database/ids.js';
 import { breaks, isKeyConflict, keepKey, KEY_IS_KEPT, keyValues, type RequestKey } from '#database/request-key.js';
 import { type Statement, statement } from '#database/statement.js';
 import {
+  type Budgets,
+  budgetValues,
+  type Exhausted,
+  EXHAUSTED,
+  exhaustion,
+  hasBudgets,
+  NO_BUDGETS,
+} from '#limits/budgets.js';
+import {
   type Allowance,
   allowance,
-  HAS_TOKENS,
+  giveBackTurn,
   limitValues,
   nextRound,
   NO_LIMITS,
@@ -56,39 +65,54 @@ const HAS_UNFINISHED = `SELECT 1 FROM jobs u WHERE u.chat_id = chats.id AND ${is
  */
 
 /**
- * A statement that takes a turn, with a limit on tokens and without. A single text could skip the limit (`:tokensPerDay IS NULL OR …`), but
- * PostgreSQL would plan it anew for each turn, and the plan costs as much as the run.
+ * A statement that accepts a job, with budgets and without. A single text could skip the check (`:tokensPerDay IS NULL OR …`), but turns
+ * without budgets would pay for it, and PostgreSQL would plan it anew for each turn, which costs as much as the run.
  */
-interface Taking {
-  readonly counted: Statement;
-  readonly uncounted: Statement;
+interface Accepting {
+  readonly budgeted: Statement;
+  readonly plain: Statement;
 }
 
-const taking = (text: (alsoWorth: string) => string): Taking => ({
-  counted: statement(text(`AND ${HAS_TOKENS}`)),
-  uncounted: statement(text('')),
+/** `text` gets a function that keeps a part only in the text with budgets. */
+const accepting = (text: (ifBudgeted: (part: string) => string) => string): Accepting => ({
+  budgeted: statement(text((part) => part)),
+  plain: statement(text(() => '')),
 });
 
-const fit = (taking: Taking, { tokensPerDay }: UserLimits): Statement =>
-  tokensPerDay === undefined ? taking.uncounted : taking.counted;
+const fit = (accepting: Accepting, budgets: Budgets): Statement =>
+  hasBudgets(budgets) ? accepting.budgeted : accepting.plain;
+
+/**
+ * SQL: the CTE `reserve`, what the turn reserves, or the budget that has no room for it. The statement must have locked the row `chat`,
+ * since other turns with the assistant wait while it goes on.
+ * @param moreBytes SQL: the bytes of the prompt that are not stored yet
+ */
+const reserve = (chat: string, moreBytes: string): string =>
+  `reserve AS (
+    SELECT r.* FROM ${chat}, reserve_turn(:userId::text, ${chat}.id, ${moreBytes}, :tokensPerDay::bigint, :costPerDay::numeric) r
+  ), `;
+const FITS = 'reserve.exhausted IS NULL';
+const RESERVE_COLUMNS = ', reserved_tokens, reserved_cost, budget_of';
+const RESERVE_VALUES = ', reserve.tokens, reserve.cost, reserve.of_assistant';
 
 /** SQL: the version of the definition that is current for a row of `chats`. */
 const CURRENT_VERSION = (chat: string): string =>
   `(SELECT a.version FROM assistants a WHERE a.slug = ${chat}.assistant_slug)`;
 
-const ACCEPT_TURN = taking(
-  (alsoWorth) => `
-  WITH caller AS (${takeTurn(
-    `NOT ${KEY_IS_KEPT} AND EXISTS (
-       SELECT FROM chats WHERE id = :chatId AND user_id = :userId AND (:assistantSlug::text IS NULL OR assistant_slug = :assistantSlug)
-          AND status = 'active' AND NOT EXISTS (${HAS_UNFINISHED})) ${alsoWorth}`,
-  )}
+/** SQL: the chat of a turn can take it. */
+const TAKES_TURN = `id = :chatId AND user_id = :userId AND (:assistantSlug::text IS NULL OR assistant_slug = :assistantSlug)
+       AND status = 'active' AND NOT EXISTS (${HAS_UNFINISHED})`;
+
+const ACCEPT_TURN = accepting(
+  (ifBudgeted) => `
+  WITH caller AS (${takeTurn(`NOT ${KEY_IS_KEPT} AND EXISTS (SELECT FROM chats WHERE ${TAKES_TURN})`)}
   ), place AS (${nextRound('caller')}
-  ), chat AS (
+  ), ${ifBudgeted(`locked AS (
+    SELECT chats.id FROM place, chats WHERE ${TAKES_TURN} FOR NO KEY UPDATE OF chats
+  ), ${reserve('locked', 'octet_length(:content::text)')}`)}chat AS (
     UPDATE chats SET last_seq = last_seq + 1, last_message_at = ${NEXT_MOMENT}
-      FROM place
-     WHERE id = :chatId AND user_id = :userId AND (:assistantSlug::text IS NULL OR assistant_slug = :assistantSlug)
-       AND status = 'active' AND NOT EXISTS (${HAS_UNFINISHED})
+      FROM place${ifBudgeted(', reserve')}
+     WHERE ${ifBudgeted(`${FITS} AND `)}${TAKES_TURN}
     RETURNING id, ${CURRENT_VERSION('chats')} AS assistant_version, last_seq, last_message_at
   ), message AS (
     INSERT INTO messages (id, chat_id, seq, role, content, metadata, created_at)
@@ -96,15 +120,16 @@ const ACCEPT_TURN = taking(
     RETURNING id, chat_id, seq, metadata, created_at
   ), job AS (
     INSERT INTO jobs (id, type, status, chat_id, user_id, assistant_version, user_message_id, request_id, traceparent, attempts_left,
-                      round)
+                      round${ifBudgeted(RESERVE_COLUMNS)})
     SELECT :jobId, 'assistant-reply', 'queued', chat.id, :userId, chat.assistant_version, :messageId, :requestId, :traceparent,
-           ${MAX_ATTEMPTS}, round
-      FROM chat, place
+           ${MAX_ATTEMPTS}, round${ifBudgeted(RESERVE_VALUES)}
+      FROM chat, place${ifBudgeted(', reserve')}
     RETURNING *
   ), kept AS (${keepKey({ column: 'job_id', value: 'job.id', from: 'job' })}
   )
-  SELECT message.seq, message.metadata, message.created_at AS "messageCreatedAt", place."usedSeconds", ${jobColumns('job')}
-    FROM message, job, place`,
+  SELECT message.seq, message.metadata, message.created_at AS "messageCreatedAt", place."usedSeconds", ${jobColumns('job')}${ifBudgeted(`,
+         ${EXHAUSTED}`)}
+    FROM ${ifBudgeted('reserve LEFT JOIN (')}message CROSS JOIN job CROSS JOIN place${ifBudgeted(') ON true')}`,
 );
 
 /**
@@ -115,22 +140,30 @@ const ACCEPT_TURN = taking(
  *
  * @returns undefined when the chat cannot take a turn, the user has reached a limit, or the request's key is stored already. The caller
  * finds out which of these it was; that costs accepted turns nothing
+ * @throws BudgetExhausted
  */
 export async function acceptTurn(
   manager: EntityManager,
   turn: NewTurn,
   limits = NO_LIMITS,
+  budgets = NO_BUDGETS,
 ): Promise<AcceptedTurn | undefined> {
   const messageId = newId();
-  const [row] = await fit(ACCEPT_TURN, limits).rows<AcceptedRow>(
+  const [answer] = await fit(ACCEPT_TURN, budgets).rows<AcceptedRow & Exhausted>(
     manager,
     turn,
     { messageId, assistantSlug: null, traceparent: null },
     keyValues(turn.requestKey),
     limitValues(limits),
+    budgetValues(budgets),
   );
-  if (row === undefined) return undefined;
-  const { seq, metadata, messageCreatedAt, usedSeconds, ...job } = row;
+  if (answer === undefined) return undefined;
+  const { seq, metadata, messageCreatedAt, usedSeconds, exhausted, byReserves, resetsAt, untilReset, ...job } = answer;
+  // The text without budgets has no such column.
+  if (exhausted) {
+    await giveBackTurn(manager, turn.userId, limits);
+    throw exhaustion({ exhausted, byReserves, resetsAt, untilReset });
+  }
   const userMessage: MessageRow = {
     id: messageId,
     chatId: turn.chatId,
@@ -158,30 +191,34 @@ export async function acceptTurn(
   return { userMessage, job, allowance: allowance(limits, usedSeconds) };
 }
 
-const LOCK_CHAT = taking(
-  (alsoWorth) => `
-  WITH caller AS (${takeTurn(`EXISTS (SELECT FROM chats WHERE id = :chatId AND user_id = :userId) ${alsoWorth}`)}
+const LOCK_CHAT = statement(`
+  WITH caller AS (${takeTurn(`EXISTS (SELECT FROM chats WHERE id = :chatId AND user_id = :userId)`)}
   )
-  SELECT caller."usedSeconds" FROM caller, chats WHERE chats.id = :chatId FOR UPDATE OF chats`,
-);
+  SELECT caller."usedSeconds" FROM caller, chats WHERE chats.id = :chatId FOR UPDATE OF chats`);
 
-const ACCEPT_REPLY = statement(`
+const ACCEPT_REPLY = accepting(
+  (ifBudgeted) => `
   WITH caller AS (SELECT :userId::text AS user_id, 0 AS "usedSeconds"
   ), place AS (${nextRound('caller')}
   ), chat AS (
-    SELECT id, assistant_slug, last_seq FROM chats
-     WHERE id = :chatId AND user_id = :userId AND status = 'active' AND NOT EXISTS (${HAS_UNFINISHED}) AND NOT ${KEY_IS_KEPT}
-  ), job AS (
+    SELECT chats.id, assistant_slug, m.id AS message_id FROM chats
+      JOIN messages m ON m.chat_id = chats.id AND m.seq = chats.last_seq AND m.role = 'user'
+     WHERE chats.id = :chatId AND user_id = :userId AND chats.status = 'active' AND NOT EXISTS (${HAS_UNFINISHED}) AND NOT ${KEY_IS_KEPT}
+  ), ${ifBudgeted(`asked AS (SELECT chat.id FROM place, chat
+  ), ${reserve('asked', '0')}`)}job AS (
     INSERT INTO jobs (id, type, status, chat_id, user_id, assistant_version, user_message_id, request_id, traceparent, attempts_left,
-                      round)
-    SELECT :jobId, 'assistant-reply', 'queued', chat.id, :userId, ${CURRENT_VERSION('chat')}, m.id, :requestId, :traceparent, ${MAX_ATTEMPTS},
-           place.round
-      FROM place, chat JOIN messages m ON m.chat_id = chat.id AND m.seq = chat.last_seq AND m.role = 'user'
+                      round${ifBudgeted(RESERVE_COLUMNS)})
+    SELECT :jobId, 'assistant-reply', 'queued', chat.id, :userId, ${CURRENT_VERSION('chat')}, chat.message_id, :requestId, :traceparent,
+           ${MAX_ATTEMPTS}, place.round${ifBudgeted(RESERVE_VALUES)}
+      FROM place, chat${ifBudgeted(`, reserve WHERE ${FITS}`)}
     RETURNING *
   ), taken_in AS (${takeInAgain('job')}
   ), kept AS (${keepKey({ column: 'job_id', value: 'job.id', from: 'job' })}
   )
-  SELECT ${jobColumns('job')} FROM job`);
+  SELECT ${jobColumns('job')}${ifBudgeted(`,
+         ${EXHAUSTED}`)}
+    FROM ${ifBudgeted('reserve LEFT JOIN ')}job${ifBudgeted(' ON true')}`,
+);
 
 /** Rolls back a transaction that accepted nothing, so that it uses up none of the user's turns. */
 class NothingAccepted extends Error {}
@@ -194,20 +231,25 @@ class NothingAccepted extends Error {}
  *
  * @returns undefined when the chat is not active, has a turn in flight, or its newest message is not the user's; when the user has reached
  * a limit; or when the request's key is stored already
+ * @throws BudgetExhausted
  */
 export async function acceptReply(
   manager: EntityManager,
   reply: Pick<NewTurn, 'jobId' | 'chatId' | 'userId' | 'requestId' | 'traceparent' | 'requestKey'>,
   limits: UserLimits = NO_LIMITS,
+  budgets: Budgets = NO_BUDGETS,
 ): Promise<AcceptedReply | undefined> {
   const { requestKey, traceparent = null, ...ids } = reply;
-  const values = { ...ids, traceparent, ...keyValues(requestKey), ...limitValues(limits) };
+  const values = { ...ids, traceparent, ...keyValues(requestKey), ...limitValues(limits), ...budgetValues(budgets) };
   try {
     return await manager.transaction(async (inside) => {
-      const [taken] = await fit(LOCK_CHAT, limits).rows<Used>(inside, values);
+      const [taken] = await LOCK_CHAT.rows<Used>(inside, values);
       if (taken === undefined) throw new NothingAccepted();
-      const [job] = await ACCEPT_REPLY.rows<JobRow>(inside, values);
-      if (job === undefined) throw new NothingAccepted();
+      const [answer] = await fit(ACCEPT_REPLY, budgets).rows<JobRow & Exhausted>(inside, values);
+      if (answer === undefined) throw new NothingAccepted();
+      const { exhausted, byReserves, resetsAt, untilReset, ...job } = answer;
+      // The transaction is rolled back, so the user's minute is as it was.
+      if (exhausted) throw exhaustion({ exhausted, byReserves, resetsAt, untilReset });
       return { job, allowance: allowance(limits, taken.usedSeconds) };
     });
   } catch (error) {

@@ -90,6 +90,9 @@ async function runCancel(manager: EntityManager, values: Values): Promise<EndedT
   return undefined;
 }
 
+/** The worker that runs the attempt may be dead, and may settle the call if it is not. */
+const WITHOUT_WORKER: CallFigures = { ...NO_FIGURES, estimated: true };
+
 /**
  * Ends an unfinished job of `userId` as `canceled`, keeping the saved text, with its other parts, as an `incomplete` message. The worker that runs it receives the
  * notice and stops the model call.
@@ -102,7 +105,7 @@ export async function cancel(manager: EntityManager, jobId: string, userId: stri
     attempt: null,
     text: null,
     otherParts: null,
-    ...figureValues(NO_FIGURES),
+    ...figureValues(WITHOUT_WORKER),
   });
 }
 

@@ -200,7 +200,7 @@ const claimNext = (choice: Choice, index: 'line' | 'age', order: string, limit: 
      WHERE jobs.id = chosen.id
     RETURNING jobs.*
   ), lost_call AS (
-    UPDATE model_calls SET outcome = 'lost', ended_at = clock_timestamp(), ${tokensOfDraft(textOfStep('before', 'before.draft'))}
+    UPDATE model_calls SET outcome = 'lost', ended_at = clock_timestamp(), ${tokensOfDraft(textOfStep('before', 'before.draft'), 'before')}
       FROM job JOIN jobs before ON before.id = job.id
      WHERE model_calls.job_id = job.id AND model_calls.outcome = 'running'
   ), begun AS (

@@ -2,7 +2,7 @@ import type { EntityManager } from 'typeorm';
 import type { CallOutcome } from '#database/entities/model-call.entity.js';
 import { statement, type Values } from '#database/statement.js';
 import { estimatedTokens } from './estimates.js';
-import { RECONCILE_BATCH } from './timings.js';
+import { RECONCILE_BATCH, SPENDING_DAYS } from './timings.js';
 
 /*
  * The ledger has an entry for each call of the model, one for each step of an attempt. The statement that claims the job, or that commits
@@ -67,7 +67,6 @@ export function figureValues(figures: CallFigures): Values {
 
 /** The columns of figures that later values replace, by the names of their values. */
 const REPLACED = {
-  inputTokens: 'input_tokens',
   cacheReadTokens: 'cache_read_tokens',
   cacheWrite5mTokens: 'cache_write_5m_tokens',
   cacheWrite1hTokens: 'cache_write_1h_tokens',
@@ -78,19 +77,31 @@ const SET_REPLACED = Object.entries(REPLACED)
   .map(([value, column]) => `${column} = coalesce(:${value}::int, model_calls.${column})`)
   .join(', ');
 
+/** What a statement knows that ends a call and may bring no figures: the text that arrived, and the row of the job. Each is SQL. */
+interface Seen {
+  readonly text: string;
+  readonly job: string;
+}
+
 /**
  * A figure replaces the earlier one only if the statement has a new value. A statement with tokens also says whether they are estimates.
  *
- * @param text SQL: the text that arrived, if the statement has it. Without a value for the output, the text gives an estimate
+ * @param seen without values for the tokens, it gives estimates
  */
-function setFigures(text?: string): string {
+function setFigures(seen?: Seen): string {
+  const input = ':inputTokens::int, model_calls.input_tokens';
   const output = 'coalesce(:outputTokens::int, model_calls.output_tokens)';
   const estimated = `CASE WHEN :inputTokens::int IS NOT NULL OR :outputTokens::int IS NOT NULL THEN :estimated::boolean ELSE model_calls.estimated END`;
   const broughtOutput = ':outputTokens::int IS NOT NULL';
-  return `model = coalesce(:calledModel::text, model_calls.model), message_id = coalesce(:modelMessageId::text, model_calls.message_id),
-           ${SET_REPLACED}, server_tools = coalesce(:serverTools::jsonb, model_calls.server_tools),
-           output_tokens = ${text === undefined ? output : `CASE WHEN ${broughtOutput} THEN ${output} ELSE ${outputOf(text)} END`},
-           estimated = ${text === undefined ? estimated : `CASE WHEN ${broughtOutput} THEN ${estimated} ELSE (${estimated}) OR ${isEstimate(text)} END`}`;
+  const set = `model = coalesce(:calledModel::text, model_calls.model), message_id = coalesce(:modelMessageId::text, model_calls.message_id),
+           ${SET_REPLACED}, server_tools = coalesce(:serverTools::jsonb, model_calls.server_tools)`;
+  if (seen === undefined) {
+    return `${set}, input_tokens = coalesce(${input}), output_tokens = ${output}, estimated = ${estimated}`;
+  }
+  return `${set},
+           input_tokens = coalesce(${input}, CASE WHEN :estimated::boolean THEN ${unreported(seen.job)} END),
+           output_tokens = CASE WHEN ${broughtOutput} THEN ${output} ELSE ${outputOf(seen.text)} END,
+           estimated = CASE WHEN ${broughtOutput} THEN ${estimated} ELSE :estimated::boolean OR (${estimated}) OR ${isEstimate(seen.text)} END`;
 }
 
 /** At least the estimated tokens of the text, if there is text. */
@@ -101,9 +112,15 @@ const outputOf = (text: string): string =>
 const isEstimate = (text: string): string =>
   `model_calls.estimated OR model_calls.message_id IS NOT NULL OR ${text} <> ''`;
 
-/** SQL, for a SET list: the tokens of a call that left only the draft `text`. */
-export const tokensOfDraft = (text: string): string =>
-  `output_tokens = ${outputOf(text)}, estimated = ${isEstimate(text)}`;
+/** The estimated input of a call of the job `job`. */
+const unreported = (job: string): string => `unreported_input(${job}.id, ${job}.chat_id)`;
+
+/**
+ * SQL, for a SET list: the tokens of a call of the job `job` that left only the draft `text`. Its worker may have died before it reported
+ * the input, or even before it made the call. Nobody knows, so the entry has the input as an estimate.
+ */
+export const tokensOfDraft = (text: string, job: string): string =>
+  `input_tokens = coalesce(model_calls.input_tokens, ${unreported(job)}), output_tokens = ${outputOf(text)}, estimated = true`;
 
 /** How a statement ends an entry. */
 interface End {
@@ -121,7 +138,7 @@ interface End {
 export function endCalls(job: string, { outcome, code = 'NULL', text }: End): string {
   return `
     UPDATE model_calls SET outcome = ${outcome}, error_code = ${code}, ended_at = clock_timestamp(),
-           ${setFigures(text)}
+           ${setFigures(text === undefined ? undefined : { text, job })}
       FROM ${job}
      WHERE model_calls.job_id = ${job}.id AND model_calls.attempt = ${job}.attempts AND model_calls.outcome = 'running'
     RETURNING model_calls.input_tokens, model_calls.output_tokens, model_calls.cache_read_tokens,
@@ -144,10 +161,14 @@ export const usageOf = (withoutCall: { estimated: boolean }): string => `
 const LATE_OUTCOME = (job: string): string =>
   `CASE WHEN coalesce((SELECT j.status FROM jobs j WHERE j.id = ${job}), 'canceled') = 'canceled' THEN 'canceled' ELSE 'lost' END`;
 
+/** The worker knows all figures of its call, so they replace what was estimated without it. */
 const SETTLE = statement(`
   UPDATE model_calls SET
          outcome = CASE WHEN outcome = 'running' THEN ${LATE_OUTCOME(':jobId')} ELSE outcome END,
-         ended_at = coalesce(ended_at, clock_timestamp()), ${setFigures()}
+         ended_at = coalesce(ended_at, clock_timestamp()), model = coalesce(:calledModel::text, model),
+         message_id = coalesce(:modelMessageId::text, message_id),
+         ${SET_REPLACED}, server_tools = coalesce(:serverTools::jsonb, server_tools),
+         input_tokens = :inputTokens::int, output_tokens = :outputTokens::int, estimated = :estimated::boolean
    WHERE job_id = :jobId AND attempt = :attempt AND step = :step AND outcome <> 'completed'
   RETURNING outcome`);
 
@@ -175,21 +196,30 @@ export async function settleCall(
 /** The condition names only `ended_at`, as the index does. The statement finds an attempt's own entry by its key. */
 const END_ORPHANS = statement(`
   WITH orphan AS (
-    SELECT c.job_id, c.attempt, c.step FROM model_calls c LEFT JOIN jobs j ON j.id = c.job_id
+    SELECT c.job_id, c.attempt, c.step, j.id, j.chat_id FROM model_calls c LEFT JOIN jobs j ON j.id = c.job_id
      WHERE c.ended_at IS NULL AND c.started_at < now() - interval '5 seconds'
        AND (j.status = 'running' AND j.attempts = c.attempt) IS NOT TRUE
      LIMIT ${RECONCILE_BATCH} FOR UPDATE OF c SKIP LOCKED
   )
   UPDATE model_calls c SET outcome = ${LATE_OUTCOME('c.job_id')}, ended_at = clock_timestamp(),
-         estimated = c.estimated OR c.message_id IS NOT NULL
+         input_tokens = coalesce(c.input_tokens, ${unreported('orphan')}), estimated = true
     FROM orphan
    WHERE c.job_id = orphan.job_id AND c.attempt = orphan.attempt AND c.step = orphan.step AND c.outcome = 'running'`);
 
 /**
- * Ends entries whose attempt is over but whose worker did not end them: the worker died, or it began the call at the moment when it lost
+ * Ends entries whose attempt is over but whose worker did not end them, with estimates: the worker died, or it began the call at the moment when it lost
  * the job.
  * @returns how many
  */
 export function endOrphans(manager: EntityManager): Promise<number> {
   return END_ORPHANS.affected(manager);
+}
+
+const PURGE_SPENDING = statement(
+  `DELETE FROM spending WHERE day < (this_day() AT TIME ZONE 'UTC')::date - ${SPENDING_DAYS}`,
+);
+
+/** Removes what assistants spent on days for which no budget asks any more. */
+export async function purgeSpending(manager: EntityManager): Promise<void> {
+  await PURGE_SPENDING.affected(manager, {});
 }

@@ -36,7 +36,7 @@ const END_SPENT = statement(`
       FROM spent WHERE jobs.id = spent.id
     RETURNING jobs.*, spent.draft AS text, spent.kept AS said
   ), call AS (
-    UPDATE model_calls SET outcome = 'lost', ended_at = clock_timestamp(), ${tokensOfDraft(textOfStep('job', 'job.text'))}
+    UPDATE model_calls SET outcome = 'lost', ended_at = clock_timestamp(), ${tokensOfDraft(textOfStep('job', 'job.text'), 'job')}
       FROM job WHERE model_calls.job_id = job.id AND model_calls.attempt = job.attempts AND model_calls.outcome = 'running'
     RETURNING model_calls.job_id
   ), kept AS (${keptTurn({ ...FAILED_TURN, after: 'call' })}

@@ -171,3 +171,6 @@ export const CLEAR_MS = 2_000;
 /** How long an idempotency key is kept at least, in hours, and how often old ones are purged, in milliseconds. */
 export const KEY_HOURS = 24;
 export const PURGE_MS = 60_000;
+
+/** How long the service keeps what assistants spent on a day, in days. Budgets ask for today only. */
+export const SPENDING_DAYS = 7;

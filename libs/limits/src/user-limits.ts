@@ -8,14 +8,11 @@ export interface UserLimits {
   readonly turnsPerMinute: number | undefined;
   /** Unfinished turns, in all chats together. */
   readonly unfinishedTurns: number | undefined;
-  /** Tokens of the model, input and output, from midnight to midnight (UTC). */
-  readonly tokensPerDay: number | undefined;
 }
 
 export const NO_LIMITS: UserLimits = {
   turnsPerMinute: undefined,
   unfinishedTurns: undefined,
-  tokensPerDay: undefined,
 };
 
 /** The span of `turnsPerMinute`, in seconds. */
@@ -25,24 +22,13 @@ export const WINDOW_SECONDS = 60;
 const spacing = ({ turnsPerMinute }: UserLimits): number =>
   turnsPerMinute === undefined ? 0 : WINDOW_SECONDS / turnsPerMinute;
 
-/** Values for statements that take a turn ({@link takeTurn}), find its round ({@link nextRound}), or count tokens ({@link HAS_TOKENS}). */
+/** Values for statements that take a turn ({@link takeTurn}) or find its round ({@link nextRound}). */
 export function limitValues(limits: UserLimits): Values {
   return {
     spacing: spacing(limits),
     unfinishedTurns: limits.unfinishedTurns ?? null,
-    tokensPerDay: limits.tokensPerDay ?? null,
   };
 }
-
-const TODAY = `date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'`;
-
-/** Tokens of the user's calls that began today, including calls in progress. */
-const tokensToday = (user: string): string => `
-  SELECT coalesce(sum(coalesce(input_tokens, 0) + coalesce(output_tokens, 0)), 0) FROM model_calls
-   WHERE user_id = ${user} AND started_at >= ${TODAY}`;
-
-/** SQL: the user (`userId`) has tokens left of the day's limit. */
-export const HAS_TOKENS = `(${tokensToday(':userId::text')}) < :tokensPerDay::bigint`;
 
 /**
  * SQL: takes one turn of the user's minute (`userId`) if one is left and `worth` holds: a turn that cannot be accepted anyway costs
@@ -88,7 +74,7 @@ export function allowance(limits: UserLimits, usedSeconds: number): Allowance | 
 
 /** Which limit a user has reached, and when to try again. */
 export interface Reached {
-  readonly limit: 'turns' | 'unfinished' | 'tokens';
+  readonly limit: 'turns' | 'unfinished';
   readonly retryAfterSeconds: number;
 }
 
@@ -98,9 +84,7 @@ const UNFINISHED_AGAIN_SECONDS = 2;
 const STANDING = statement(`
   SELECT coalesce((SELECT extract(epoch FROM turns_until - now())::float8 FROM callers WHERE user_id = :userId), 0) AS "usedSeconds",
          (SELECT count(*)::int FROM (
-           SELECT FROM jobs u WHERE user_id = :userId AND ${unfinishedOfUser('u')} LIMIT coalesce(:unfinishedTurns::int, 0)) j) AS unfinished,
-         CASE WHEN :tokensPerDay::bigint IS NULL THEN 0 ELSE (${tokensToday(':userId')}) END AS tokens,
-         extract(epoch FROM ${TODAY} + interval '1 day' - now())::float8 AS "untilMidnight"`);
+           SELECT FROM jobs u WHERE user_id = :userId AND ${unfinishedOfUser('u')} LIMIT coalesce(:unfinishedTurns::int, 0)) j) AS unfinished`);
 
 /** Which limit a user has reached; undefined: none. It costs a query, so only refusals call it. */
 export async function reachedLimit(
@@ -108,17 +92,14 @@ export async function reachedLimit(
   userId: string,
   limits: UserLimits,
 ): Promise<Reached | undefined> {
-  const { unfinishedTurns, tokensPerDay } = limits;
-  const [row] = await STANDING.rows<{ usedSeconds: number; unfinished: number; tokens: string; untilMidnight: number }>(
-    manager,
-    { userId, ...limitValues(limits) },
-  );
+  const { unfinishedTurns } = limits;
+  const [row] = await STANDING.rows<{ usedSeconds: number; unfinished: number }>(manager, {
+    userId,
+    ...limitValues(limits),
+  });
   if (row === undefined) return undefined;
   if (unfinishedTurns !== undefined && row.unfinished >= unfinishedTurns) {
     return { limit: 'unfinished', retryAfterSeconds: UNFINISHED_AGAIN_SECONDS };
-  }
-  if (tokensPerDay !== undefined && Number(row.tokens) >= tokensPerDay) {
-    return { limit: 'tokens', retryAfterSeconds: Math.ceil(row.untilMidnight) };
   }
   const wait = row.usedSeconds + spacing(limits) - WINDOW_SECONDS;
   return wait > 0 ? { limit: 'turns', retryAfterSeconds: Math.ceil(wait) } : undefined;

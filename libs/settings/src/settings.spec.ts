@@ -57,6 +57,7 @@ describe('settings', () => {
         unfinishedTurns: 20,
         openStreams: 50,
         tokensPerDay: undefined,
+        costPerDay: undefined,
         allUnfinishedTurns: 10_000,
       },
     });
@@ -69,7 +70,7 @@ describe('settings', () => {
       USER_OPEN_STREAMS: '0',
       UNFINISHED_TURNS: '0',
     };
-    expect(Object.values(readSettings('api', { ...enough, ...none }).limits)).toEqual(Array(5).fill(undefined));
+    expect(Object.values(readSettings('api', { ...enough, ...none }).limits)).toEqual(Array(6).fill(undefined));
   });
 
   it('listen on every interface in production, and only there', () => {
@@ -111,6 +112,10 @@ describe('settings', () => {
     ['WORKER_CONCURRENCY', '0'],
     ['USER_TURNS_PER_MINUTE', '-1'],
     ['USER_TOKENS_PER_DAY', '1e6'],
+    ['USER_COST_PER_DAY', '1e6'],
+    ['USER_COST_PER_DAY', '-0.5'],
+    ['USER_COST_PER_DAY', '2,50'],
+    ['USER_COST_PER_DAY', '$2'],
     ['LOG_LEVEL', 'loud'],
     ['LOG_FORMAT', 'xml'],
     ['METRICS_PORT', 'on'],

@@ -74,6 +74,8 @@ export interface Settings {
     readonly unfinishedTurns: number | undefined;
     readonly openStreams: number | undefined;
     readonly tokensPerDay: number | undefined;
+    /** What a user's calls may cost in a day, in the currency of the prices. */
+    readonly costPerDay: number | undefined;
     /** Unfinished turns of all users together. */
     readonly allUnfinishedTurns: number | undefined;
   };
@@ -156,6 +158,11 @@ export function readSettings(app: Program, env: NodeJS.ProcessEnv = process.env)
   };
   const limit = (name: string, fallback: number, max: number): number | undefined =>
     integer(name, fallback, 0, max) || undefined;
+  const amount = (name: string): number | undefined => {
+    const raw = text(name) ?? '0';
+    if (!/^\d{1,12}(\.\d{1,12})?$/.test(raw)) faults.push(`${name} must be an amount such as 2.50, not "${raw}".`);
+    return Number(raw) || undefined;
+  };
   const isOn = (name: string, fallback: boolean): boolean => {
     const raw = text(name) ?? (fallback ? 'on' : 'off');
     if (raw !== 'on' && raw !== 'off') faults.push(`${name} must be on or off, not "${raw}".`);
@@ -282,6 +289,7 @@ export function readSettings(app: Program, env: NodeJS.ProcessEnv = process.env)
       unfinishedTurns: limit('USER_UNFINISHED_TURNS', 20, 100_000),
       openStreams: limit('USER_OPEN_STREAMS', 50, 100_000),
       tokensPerDay: limit('USER_TOKENS_PER_DAY', 0, Number.MAX_SAFE_INTEGER),
+      costPerDay: amount('USER_COST_PER_DAY'),
       allUnfinishedTurns: limit('UNFINISHED_TURNS', 10_000, 1_000_000),
     },
   };

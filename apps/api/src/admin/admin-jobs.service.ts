@@ -51,8 +51,9 @@ const READ = `
    WHERE j.id = $1 AND c.user_id IS NOT NULL`;
 
 const CALLS = `
-  SELECT attempt, step, model, outcome, error_code AS "errorCode", message_id AS "messageId", input_tokens AS "inputTokens",
-         output_tokens AS "outputTokens", estimated, first_text_ms AS "firstTextMs", started_at AS "startedAt", ended_at AS "endedAt"
+  SELECT attempt, step, purpose, model, outcome, error_code AS "errorCode", message_id AS "messageId", input_tokens AS "inputTokens",
+         output_tokens AS "outputTokens", cache_read_tokens AS "cacheReadTokens", cache_write_5m_tokens AS "cacheWrite5mTokens",
+         cache_write_1h_tokens AS "cacheWrite1hTokens", thinking_tokens AS "thinkingTokens", server_tools AS "serverTools", cost, estimated, first_text_ms AS "firstTextMs", started_at AS "startedAt", ended_at AS "endedAt"
     FROM model_calls WHERE job_id = $1 ORDER BY attempt DESC, step DESC LIMIT ${MOST_CALLS}`;
 
 /** Reads the reasons for which a job may not be put back. */

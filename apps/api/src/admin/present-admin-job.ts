@@ -39,15 +39,27 @@ function presentCall(call: CallLine): Schemas['ModelCall'] {
   return {
     attempt: call.attempt,
     step: call.step,
+    purpose: call.purpose,
     outcome: call.outcome,
     error_code: call.errorCode as Schemas['JobErrorCode'] | null,
     model: call.model,
     message_id: call.messageId,
     input_tokens: call.inputTokens,
     output_tokens: call.outputTokens,
+    cache_read_tokens: call.cacheReadTokens,
+    cache_write_tokens: written(call),
+    thinking_tokens: call.thinkingTokens,
+    server_tools: call.serverTools && { ...call.serverTools },
+    cost: call.cost === null ? null : Number(call.cost),
     estimated: call.estimated,
     first_text_ms: call.firstTextMs,
     started_at: call.startedAt.toISOString(),
     ended_at: call.endedAt?.toISOString() ?? null,
   };
+}
+
+/** What was written to the provider's cache, for however long; null: the model has not reported it. */
+function written({ cacheWrite5mTokens, cacheWrite1hTokens }: CallLine): number | null {
+  if (cacheWrite5mTokens === null && cacheWrite1hTokens === null) return null;
+  return (cacheWrite5mTokens ?? 0) + (cacheWrite1hTokens ?? 0);
 }

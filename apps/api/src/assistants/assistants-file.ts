@@ -21,6 +21,8 @@ export interface AssistantsFile {
 export interface CheckOptions {
   /** Tools that a worker runs with `POST` are a fault, because `TOOLS_SECRET` is missing. */
   readonly lacksToolsSecret?: boolean;
+  /** Users have a budget in money (`USER_COST_PER_DAY`), so every model needs a price. */
+  readonly usersHaveCost?: boolean;
   /** The environment whose variables the file may name (default: the process's). */
   readonly env?: NodeJS.ProcessEnv;
 }
@@ -53,7 +55,7 @@ const NOTHING: AssistantsFile & { faults: Fault[] } = { definitions: [], servers
 /** Checks a parsed file. It reads nothing but the environment, so that tests can check its faults. */
 export async function checkAssistants(
   document: unknown,
-  { lacksToolsSecret = false, env }: CheckOptions = {},
+  { lacksToolsSecret = false, usersHaveCost = false, env }: CheckOptions = {},
 ): Promise<AssistantsFile & { readonly faults: readonly Fault[] }> {
   const faults = new Faults();
   const checking: Checking = { faults, env, schemas: [] };
@@ -76,7 +78,7 @@ export async function checkAssistants(
     if (slugs.has(slug)) faults.add(fields.path, 'is defined twice');
     if (typeof slug === 'string') slugs.add(slug);
     definitions.push(definition);
-    checkBudget(fields, definition, prices);
+    checkBudget(fields, definition, prices, usersHaveCost);
     if (lacksToolsSecret && tools.some(({ run }) => run === 'http')) {
       const words = 'has a tool with `run: http`, whose requests are signed: TOOLS_SECRET is not set';
       faults.add([...fields.path, 'tools'], words);
@@ -91,11 +93,14 @@ function checkBudget(
   fields: Fields,
   { cost_per_day, model, fallback_model }: AssistantDefinition,
   prices: Prices | undefined,
+  usersHaveCost: boolean,
 ): void {
-  if (cost_per_day === undefined) return;
-  for (const name of [model, fallback_model]) {
+  if (cost_per_day === undefined && !usersHaveCost) return;
+  for (const [field, name] of Object.entries({ model, fallback_model })) {
     if (typeof name !== 'string' || prices?.models.has(name) === true) continue;
-    fields.fault('cost_per_day', `needs the price of ${JSON.stringify(name)} in \`prices\`, at the top of the file`);
+    const price = `the price of ${JSON.stringify(name)} in \`prices\`, at the top of the file`;
+    if (cost_per_day !== undefined) fields.fault('cost_per_day', `needs ${price}`);
+    else fields.fault(field, `needs ${price}, because USER_COST_PER_DAY is set`);
   }
 }
 

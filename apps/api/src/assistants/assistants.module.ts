@@ -10,7 +10,8 @@ const FILE = Symbol('ASSISTANTS_FILE');
 
 @Module({})
 export class AssistantsModule {
-  static forRoot({ assistantsFile, production, tools }: Settings): DynamicModule {
+  static forRoot({ assistantsFile, production, tools, limits }: Settings): DynamicModule {
+    const usersHaveCost = limits.costPerDay !== undefined;
     const lacksToolsSecret = production && tools.secrets.length === 0;
     return {
       module: AssistantsModule,
@@ -27,10 +28,10 @@ export class AssistantsModule {
           provide: FILE,
           inject: [McpWatch],
           useFactory: async (watch: McpWatch) =>
-            watch.load(await readAssistantsFile(assistantsFile, { lacksToolsSecret })),
+            watch.load(await readAssistantsFile(assistantsFile, { lacksToolsSecret, usersHaveCost })),
         },
       ],
-      exports: [HealthDetails],
+      exports: [AssistantsService, HealthDetails],
     };
   }
 }

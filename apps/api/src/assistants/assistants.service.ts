@@ -9,9 +9,13 @@ import { arePinnedBy, type Listings, pinTools, type Unpinned } from './pinned-to
 import { storePrices } from './store-prices.js';
 import { stillOffered, storeDefinitions, storedTools } from './store-definitions.js';
 
+const HAVE_BUDGETS = `SELECT EXISTS (SELECT FROM assistants WHERE cost_per_day IS NOT NULL) AS "haveBudgets"`;
+
 @Injectable()
 export class AssistantsService {
   private readonly logger = new Logger(AssistantsService.name);
+  /** Whether an assistant has a budget, also one that is not on offer any more: its chats go on. */
+  haveBudgets = false;
 
   constructor(private readonly manager: EntityManager) {}
 
@@ -64,14 +68,16 @@ export class AssistantsService {
   }
 
   private async store(prepare: (manager: EntityManager) => Promise<Pinned>): Promise<readonly Unpinned[]> {
-    const { unpinned, changed, released } = await this.manager.transaction(async (manager) => {
+    const { unpinned, changed, released, haveBudgets } = await this.manager.transaction(async (manager) => {
       // Processes that load at once, with different files or listings, do so one after the other.
       await manager.query('LOCK TABLE assistants IN SHARE ROW EXCLUSIVE MODE');
       const { definitions, unpinned } = await prepare(manager);
       const changed = await storeDefinitions(manager, definitions);
       const slugs = changed.map(({ slug }) => slug);
-      return { unpinned, changed, released: slugs.length === 0 ? 0 : await releaseHeld(manager, slugs) };
+      const [{ haveBudgets }] = await manager.query<[{ haveBudgets: boolean }]>(HAVE_BUDGETS);
+      return { unpinned, changed, haveBudgets, released: slugs.length === 0 ? 0 : await releaseHeld(manager, slugs) };
     });
+    this.haveBudgets = haveBudgets;
     for (const { slug, version } of changed) this.logger.log(`assistant ${slug} is at version ${version}`);
     if (released > 0) this.logger.log(`${released} turns that waited for an operator take the new definition`);
     return unpinned;

@@ -3,7 +3,7 @@ import { StartFault } from '#errors/start-fault.js';
 import type { Prices } from './check-prices.js';
 
 const CURRENCY = `
-  UPDATE deployment SET currency = $1 WHERE currency IS NULL OR currency = $1 OR NOT EXISTS (SELECT FROM spending)
+  UPDATE deployment SET currency = $1 WHERE currency IS NULL OR currency = $1 OR NOT EXISTS (SELECT FROM model_calls WHERE cost IS NOT NULL)
   RETURNING currency`;
 
 const KNOWN = `SELECT currency FROM deployment`;

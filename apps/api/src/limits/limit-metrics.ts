@@ -1,12 +1,13 @@
 import { Counter } from 'prom-client';
+import { BUDGETS } from '#limits/budgets.js';
 import { registry } from '#telemetry/registry.js';
 
-/** The limits that may refuse a request: those of its user, and `service`, the limit of all users together. */
-const LIMITS = ['turns', 'unfinished', 'tokens', 'streams', 'service'] as const;
+/** What may refuse a request: limits of its user, `service`, the limit of all users together, and the budgets of a day. */
+const LIMITS = ['turns', 'unfinished', 'streams', 'service', ...BUDGETS] as const;
 
 const limited = new Counter({
   name: 'rejoinder_rate_limited_total',
-  help: 'Requests refused because of a limit of their user (429) or of the service (503).',
+  help: 'Requests refused because of a limit of their user or a budget of the day (429), or of the service (503).',
   labelNames: ['limit'],
   registers: [registry],
 });

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
 import { EntityManager } from 'typeorm';
 import { ServiceError } from '#errors/service-error.js';
+import type { Budget, BudgetExhausted, Budgets } from '#limits/budgets.js';
 import {
   type Allowance,
   giveBackTurn,
@@ -19,24 +20,40 @@ const DAY_SECONDS = 24 * 60 * 60;
 const WORDS = {
   turns: 'You have sent too much in a short time.',
   unfinished: 'You have too many turns in progress.',
-  tokens: 'You have used up your tokens for today.',
   streams: 'You have too many streams open.',
 } as const;
 
 export type Limit = keyof typeof WORDS;
 
+/** For each budget, that it is spent, and that turns in progress have reserved the rest. No words have an assistant's figures. */
+const BUDGET_WORDS: Readonly<Record<Budget, readonly [spent: string, reserved: string]>> = {
+  user_tokens: [
+    'You have used up your tokens for today.',
+    'Your turns in progress may use up the rest of your tokens for today.',
+  ],
+  user_cost: [
+    'You have used up your budget for today.',
+    'Your turns in progress may use up the rest of your budget for today.',
+  ],
+  assistant_cost: [
+    'The assistant has used up its budget for today.',
+    'Turns in progress may use up the rest of the assistant’s budget for today.',
+  ],
+};
+
 /**
- * Reports a user's limits: 429 with `Retry-After` (RFC 6585, section 4), and the fields `RateLimit-Policy` and `RateLimit`
+ * Reports limits and budgets: 429 with `Retry-After` (RFC 6585, section 4), and the fields `RateLimit-Policy` and `RateLimit`
  * (draft-ietf-httpapi-ratelimit-headers-09, sections 3 and 4). The limits are enforced where turns are accepted and streams are opened.
  */
 @Injectable()
 export class Limits {
   /** The limits, for `RateLimit-Policy`. */
-  private readonly policies: Readonly<Record<Limit, string | undefined>>;
+  private readonly policies: Readonly<Record<Limit | 'tokens', string | undefined>>;
 
   constructor(
     private readonly manager: EntityManager,
     private readonly limits: Settings['limits'],
+    private readonly assistants: { readonly haveBudgets: boolean },
   ) {
     const { turnsPerMinute, unfinishedTurns, tokensPerDay, openStreams } = limits;
     this.policies = {
@@ -50,6 +67,12 @@ export class Limits {
   /** The limits that are enforced where turns are accepted. */
   get ofUser(): UserLimits {
     return this.limits;
+  }
+
+  /** The budgets that are checked where turns are accepted. */
+  get budgets(): Budgets {
+    const { tokensPerDay, costPerDay } = this.limits;
+    return { tokensPerDay, costPerDay, ofAssistants: this.assistants.haveBudgets };
   }
 
   /**
@@ -88,8 +111,23 @@ export class Limits {
       },
     });
   }
+
+  /** The error for a turn that a budget has no room for. */
+  exhausted({ budget, byReserves, resetsAt, retryAfterSeconds }: BudgetExhausted): ServiceError {
+    refusedFor(budget);
+    return new ServiceError('budget_exhausted', BUDGET_WORDS[budget][byReserves ? 1 : 0], {
+      budget: { name: budget, resetsAt },
+      headers: {
+        'retry-after': String(retryAfterSeconds),
+        ...(budget === 'user_tokens' && {
+          'ratelimit-policy': this.policies.tokens ?? '',
+          ratelimit: `"tokens";r=0;t=${retryAfterSeconds}`,
+        }),
+      },
+    });
+  }
 }
 
-function policy(name: Limit, quota: number | undefined, rest: string): string | undefined {
+function policy(name: Limit | 'tokens', quota: number | undefined, rest: string): string | undefined {
   return quota === undefined ? undefined : `"${name}";q=${quota};${rest}`;
 }

@@ -32,7 +32,7 @@ describe('the streams of a user', () => {
       return [{ fresh: false }];
     };
     const manager = { query } as unknown as EntityManager;
-    streams = new OpenStreams(manager, new Limits(manager, LIMITS), LIMITS);
+    streams = new OpenStreams(manager, new Limits(manager, LIMITS, { haveBudgets: false }), LIMITS);
   });
 
   it('that close and open one after the other keep one slot: nothing is asked or waited for', async () => {

@@ -2,11 +2,13 @@ import { Injectable, Logger } from '@nestjs/common';
 import type { RequestKey } from '#database/request-key.js';
 import { ServiceError } from '#errors/service-error.js';
 import { type AcceptedReply, isConflict } from '#jobs/accept.js';
+import { BudgetExhausted } from '#limits/budgets.js';
 import { logLine } from '#process/log-line.js';
 import { type Span, traceparentOf } from '#telemetry/traces.js';
 import { KeptRequests } from '../idempotency/kept-requests.js';
 import { DueJobs } from '../jobs/due-jobs.js';
 import { Capacity } from '../limits/capacity.js';
+import { Limits } from '../limits/limits.js';
 import { RowQueues } from '../limits/row-queues.js';
 import { refusalOf, unlessQuicker, writeOrRefuse } from '../limits/write-or-refuse.js';
 import { acceptingSpan } from './accepting-span.js';
@@ -44,11 +46,12 @@ export class JobAcceptance {
     private readonly kept: KeptRequests,
     private readonly capacity: Capacity,
     private readonly rows: RowQueues,
+    private readonly limits: Limits,
   ) {}
 
   /**
    * Accepts the job and makes a ticket if necessary, or finds the job that was accepted for the same key.
-   * @throws ServiceError what `refusal` finds, `turn_in_progress`, `idempotency_key_reused`, `unavailable`
+   * @throws ServiceError what `refusal` finds, `turn_in_progress`, `idempotency_key_reused`, `budget_exhausted`, `unavailable`
    */
   async accept<Accepted extends AcceptedReply>(
     { userId, chatId, requestId, span, requestKey }: JobOrigin,
@@ -57,13 +60,19 @@ export class JobAcceptance {
   ): Promise<Accepted & { readonly replayed: boolean }> {
     const accepting = acceptingSpan(span, jobId);
     const traceparent = traceparentOf(accepting);
+    // What stands in the way besides the chat, its user's limits and the key.
     let full: ServiceError | undefined;
     return writeOrRefuse<Accepted & { readonly replayed: boolean }>({
       write: async () => {
         full = await this.capacity.refusal();
         if (full !== undefined) return undefined;
         const write = (): Promise<Accepted | undefined> => kind.accept(traceparent);
-        const accepted = await unlessQuicker(isConflict, () => this.rows.run({ chat: chatId, user: userId }, write));
+        const accepted = await unlessQuicker(isConflict, () =>
+          this.rows.run({ chat: chatId, user: userId }, write),
+        ).catch((error: unknown) => {
+          if (!(error instanceof BudgetExhausted)) throw error;
+          full = this.limits.exhausted(error);
+        });
         if (accepted === undefined) return undefined;
         this.capacity.accepted();
         this.logger.log(logLine(kind.words, { request_id: requestId, job_id: jobId, chat_id: chatId }));

@@ -25,13 +25,14 @@ export class RepliesService {
    * Accepts a job for the user messages stored so far. A request with a known key gets the job that exists.
    * @returns the job as it was accepted
    * @throws ServiceError `not_found`, `chat_not_active`, `turn_in_progress`, `invalid_transition` (nothing to answer),
-   * `idempotency_key_reused`, `rate_limited`, `unavailable`
+   * `idempotency_key_reused`, `rate_limited`, `budget_exhausted`, `unavailable`
    */
   async requestReply(origin: JobOrigin): Promise<AcceptedReply & { readonly replayed: boolean }> {
     const jobId = newId();
     return this.acceptance.accept<AcceptedReply>(origin, jobId, {
       words: 'reply requested',
-      accept: (traceparent) => acceptReply(this.manager, { jobId, traceparent, ...origin }, this.limits.ofUser),
+      accept: (traceparent) =>
+        acceptReply(this.manager, { jobId, traceparent, ...origin }, this.limits.ofUser, this.limits.budgets),
       refusal: () => this.refusal(origin),
       earlier: async (earlierId) => {
         const { job } = await this.jobs.get(origin.userId, earlierId);

@@ -47,7 +47,8 @@ export class TurnsService {
    * the wait, and goes on if the client leaves. A request with a known key attaches to the turn that exists.
    *
    * @returns the job, final or not
-   * @throws ServiceError `not_found`, `chat_not_active`, `turn_in_progress`, `idempotency_key_reused`, `rate_limited`, `unavailable`
+   * @throws ServiceError `not_found`, `chat_not_active`, `turn_in_progress`, `idempotency_key_reused`, `rate_limited`,
+   * `budget_exhausted`, `unavailable`
    */
   async send(
     origin: TurnOrigin,
@@ -82,14 +83,15 @@ export class TurnsService {
   /**
    * Accepts a turn and makes a ticket if necessary, or finds the turn that was accepted for the same key. The turn is committed when this
    * returns.
-   * @throws ServiceError `not_found`, `chat_not_active`, `turn_in_progress`, `idempotency_key_reused`, `rate_limited`, `unavailable`
+   * @throws ServiceError `not_found`, `chat_not_active`, `turn_in_progress`, `idempotency_key_reused`, `rate_limited`,
+   * `budget_exhausted`, `unavailable`
    */
   async accept(origin: TurnOrigin, body: TurnRequest, jobId = newId()): Promise<TakenTurn> {
     return this.acceptance.accept<AcceptedTurn>(origin, jobId, {
       words: 'turn accepted',
       accept: (traceparent) => {
         const turn = { ...origin, jobId, traceparent, content: body.user_message, metadata: body.metadata ?? {} };
-        return acceptTurn(this.manager, turn, this.limits.ofUser);
+        return acceptTurn(this.manager, turn, this.limits.ofUser, this.limits.budgets);
       },
       refusal: async () => {
         await this.chats.get(origin.userId, origin.chatId, origin.assistantSlug);

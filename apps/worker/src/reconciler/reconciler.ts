@@ -3,7 +3,7 @@ import { EntityManager } from 'typeorm';
 import { DispatchFeed } from '#feed/dispatch-feed.js';
 import { purgeHolds } from '#jobs/holds.js';
 import { purgeSteps } from '#jobs/steps.js';
-import { endOrphans } from '#jobs/ledger.js';
+import { endOrphans, purgeSpending } from '#jobs/ledger.js';
 import { purgeCallers } from '#limits/user-limits.js';
 import { abandonedJobs, endExpired, endSpent, endUndecided, purgeKeys } from '#jobs/reconcile.js';
 import { LEFT_TO_NEW_SECONDS, PURGE_BATCH, PURGE_MS, RECONCILE_MS } from '#jobs/timings.js';
@@ -97,6 +97,7 @@ export class Reconciler implements OnApplicationBootstrap, BeforeApplicationShut
     while (!this.periodic.isStopping && (await purgeKeys(this.manager))) continue;
     await purgeHolds(this.manager);
     await purgeSteps(this.manager);
+    await purgeSpending(this.manager);
     while (!this.periodic.isStopping && (await purgeCallers(this.manager, PURGE_BATCH))) continue;
   }
 }

@@ -93,6 +93,18 @@ export class Job {
   @Column('text')
   draft: string;
 
+  /** Tokens that the turn may use, reckoned at its acceptance; null: no budget needs the figure. It counts while the job is unfinished. */
+  @Column('bigint', { name: 'reserved_tokens', nullable: true })
+  reservedTokens: string | null;
+
+  /** The same in money, as a decimal number. */
+  @Column('numeric', { name: 'reserved_cost', nullable: true })
+  reservedCost: string | null;
+
+  /** Slug of the chat's assistant, if the assistant has a budget. */
+  @Column('text', { name: 'budget_of', nullable: true })
+  budgetOf: string | null;
+
   @Column('text', { name: 'error_code', nullable: true })
   errorCode: string | null;
 

@@ -67,9 +67,10 @@ const STATEMENTS = [
        RETURN NEW;
      END IF;
      cached := coalesce(NEW.cache_read_tokens, 0) + coalesce(NEW.cache_write_5m_tokens, 0) + coalesce(NEW.cache_write_1h_tokens, 0);
+     -- A product is exact, and a quotient would be rounded.
      NEW.cost := (greatest(coalesce(NEW.input_tokens, 0) - cached, 0) * p.input + coalesce(NEW.output_tokens, 0) * p.output
                   + coalesce(NEW.cache_read_tokens, 0) * p.cache_read + coalesce(NEW.cache_write_5m_tokens, 0) * p.cache_write_5m
-                  + coalesce(NEW.cache_write_1h_tokens, 0) * p.cache_write_1h) / 1000000;
+                  + coalesce(NEW.cache_write_1h_tokens, 0) * p.cache_write_1h) * 0.000001;
      IF NEW.server_tools IS NOT NULL THEN
        NEW.cost := NEW.cost + coalesce((SELECT sum(t.value::numeric * coalesce((p.server_tools ->> t.key)::numeric, 0))
                                           FROM jsonb_each_text(NEW.server_tools) t), 0);
