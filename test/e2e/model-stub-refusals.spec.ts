@@ -322,6 +322,9 @@ describe('the stand-in model refuses', () => {
       cache_write_5m_input_tokens: 0,
       cache_write_1h_input_tokens: 0,
       output_tokens: 0,
+      thinking_tokens: 0,
+      web_search_requests: 0,
+      web_fetch_requests: 0,
     };
     const bill = new Map((await stub.bill()).calls.map((call) => [call.id, call]));
     for (const { id } of calls.slice(0, 2)) expect(bill.get(id)).toMatchObject(nothing);

@@ -50,6 +50,9 @@ export interface Billed {
   readonly cache_write_5m_input_tokens: number;
   readonly cache_write_1h_input_tokens: number;
   readonly output_tokens: number;
+  readonly thinking_tokens: number;
+  readonly web_search_requests: number;
+  readonly web_fetch_requests: number;
 }
 
 /** The bill of all calls, including those that the model refused (they cost nothing), that broke off, or that the worker gave up. */

@@ -48,7 +48,7 @@ export async function answerMessages(
   if (await begun(response, plan, call)) {
     use.keep();
     call.outcome = await answer(response, plan, call);
-    call.billed = billFor(use.usage, call.output_tokens);
+    call.billed = billFor(use.usage, call.output_tokens, call.outcome === 'completed' ? plan.blocks : []);
     if (call.outcome === 'completed' && plan.stopReason === 'pause_turn') {
       state.pauses.add(
         turns,

@@ -54,7 +54,11 @@ function scripted({ usage, usage_delta }: Script, figures: object): object | und
   return usage === 'none' ? undefined : figures;
 }
 
-function details(blocks: readonly Block[]): object {
+/** The figures of an answer's thoughts, and of the tools of the provider that it used. */
+export function details(blocks: readonly Block[]): {
+  output_tokens_details: { thinking_tokens: number };
+  server_tool_use: Record<string, number> | null;
+} {
   const searches = blocks.filter((block) => block.type === 'server_tool_use' && block.name === 'web_search').length;
   const fetches = blocks.filter((block) => block.type === 'server_tool_use' && block.name === 'web_fetch').length;
   return {

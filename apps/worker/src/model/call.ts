@@ -169,7 +169,9 @@ function combined(one: Reported, other: Reported, of: (a: number, b: number) => 
   const both = (a: number | undefined, b: number | undefined): number | undefined =>
     a === undefined || b === undefined ? (a ?? b) : of(a, b);
   const { serverTools: tools = {} } = one;
-  const more = Object.entries(other.serverTools ?? {}).map(([kind, count]) => [kind, both(tools[kind], count)]);
+  const more = Object.entries(other.serverTools ?? {}).map(
+    ([kind, count]) => [kind, both(tools[kind], count) ?? 0] as const,
+  );
   return {
     ...(Object.fromEntries(COUNTS.map((count) => [count, both(one[count], other[count])])) as Record<Count, number>),
     serverTools:
