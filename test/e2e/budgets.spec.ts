@@ -120,7 +120,14 @@ describe('a budget of a day', () => {
       ['that was canceled before it began', ({ jobId, userId }) => cancel(source.manager, jobId, userId)],
       [
         'that its worker canceled',
-        async ({ jobId }) => cancelAttempt(source.manager, jobId, (await turns.begin(jobId)).attempt, '', used(0, 0)),
+        async ({ jobId }) =>
+          cancelAttempt(
+            source.manager,
+            jobId,
+            (await turns.begin(jobId)).attempt,
+            { text: '', otherParts: null },
+            used(0, 0),
+          ),
       ],
       [
         'whose time was over',
