@@ -664,8 +664,9 @@ export interface paths {
         /**
          * Export all of your data
          * @description All your chats, as JSON lines (jsonlines.org). Each line is one `ExportLine`. The first line describes the export. The chats follow
-         *     in the order of their creation. After each chat come its messages, then its jobs. A job's reply is the message whose `job_id` names
-         *     the job. The last line is of type `end`, and has the totals. An export without that line is not complete.
+         *     in the order of their creation. After each chat come its messages, then its jobs, then the summaries of it, if there are any. A
+         *     job's reply is the message whose `job_id` names the job. The last line is of type `end`, and has the totals. An export without that
+         *     line is not complete.
          *
          *     The service reads the data while you download it, so the export may or may not contain changes made meanwhile. The service cuts off
          *     a client that reads nothing for 30 seconds. An export counts among your open event streams.
@@ -1549,10 +1550,28 @@ export interface components {
             job: components["schemas"]["ExportedJob"];
         } | {
             /** @constant */
+            type: "summary";
+            summary: components["schemas"]["ExportedSummary"];
+        } | {
+            /** @constant */
             type: "end";
             chats: number;
             messages: number;
             jobs: number;
+            /** @description Present only if there are any. */
+            summaries?: number;
+        };
+        /**
+         * @description A summary of a long chat's oldest messages. The model gets the newest one in their place. The service makes summaries only for
+         *     assistants whose operators want that.
+         */
+        ExportedSummary: {
+            chat_id: components["schemas"]["Id"];
+            /** @description The `seq` of the last message in it. */
+            until_seq: number;
+            content: string;
+            /** Format: date-time */
+            created_at: string;
         };
         /** @description A `Job` without its reply, which is among the messages. */
         ExportedJob: {
@@ -2119,6 +2138,7 @@ export type SchemaUpdateDispatchRequest = components['schemas']['UpdateDispatchR
 export type SchemaReceipt = components['schemas']['Receipt'];
 export type SchemaExportLines = components['schemas']['ExportLines'];
 export type SchemaExportLine = components['schemas']['ExportLine'];
+export type SchemaExportedSummary = components['schemas']['ExportedSummary'];
 export type SchemaExportedJob = components['schemas']['ExportedJob'];
 export type SchemaHealth = components['schemas']['Health'];
 export type SchemaStoreHealth = components['schemas']['StoreHealth'];

@@ -5,8 +5,8 @@ import { CLEAR_BATCH, CLEAR_CHATS } from '#jobs/timings.js';
 /*
  * Deleting chats, second half: the rows of released chats (see release.ts) are deleted, a batch in each transaction. So their number does
  * not matter, and if a process dies, the next one goes on. Messages go from the newest to the oldest, and the chat's last number falls with
- * them, so it shows where to go on. A message's jobs go before it, each with its reply; an idempotency key goes with its effect; the chat
- * goes last.
+ * them, so it shows where to go on. A message's jobs go before it, each with its reply; a summary goes with the last message in it; an
+ * idempotency key goes with its effect; the chat goes last.
  *
  * The ledger's entries stay, since bills rely on them. They no longer lead to a job. The id of the answer is removed, so they do not lead
  * to the provider's records of the call either.
@@ -58,6 +58,9 @@ const CLEAR_MESSAGES = `
     DELETE FROM idempotency_keys WHERE message_id = ANY (ARRAY(SELECT id FROM message))
   ), gone AS (
     DELETE FROM messages WHERE id = ANY (ARRAY(SELECT id FROM message))
+  ), summary AS (
+    DELETE FROM summaries USING unnest($1::uuid[], $2::int[]) AS part (chat_id, above)
+     WHERE summaries.chat_id = part.chat_id AND summaries.until_seq > part.above
   )
   UPDATE chats SET last_seq = part.above
     FROM unnest($1::uuid[], $2::int[]) AS part (chat_id, above) WHERE chats.id = part.chat_id`;

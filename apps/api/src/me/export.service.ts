@@ -11,6 +11,7 @@ import {
   type MessageRow,
 } from '#database/columns.js';
 import type { Chat } from '#database/entities/chat.entity.js';
+import type { Summary } from '#database/entities/summary.entity.js';
 import { isStoreAway } from '#errors/store-away.js';
 import { whenTokenEnds } from '../auth/token-end.js';
 import { presentChat } from '../chats/present-chat.js';
@@ -27,9 +28,10 @@ type Schemas = components['schemas'];
 /** The version of the lines' format. It increases with each change that may break a client. */
 const FORMAT_VERSION = 1;
 
-/** The size of a page: its rows, and the bytes of its messages' text (at least one message). */
+/** The size of a page: its rows, and the bytes of its messages' text (at least one message). Summaries are some kilobytes each. */
 const PAGE_ROWS = 200;
 const PAGE_BYTES = 512 * 1024;
+const PAGE_SUMMARIES = 20;
 
 /** How many pages this process reads at once: requests need most connections of the pool. */
 const AT_ONCE = 2;
@@ -52,13 +54,21 @@ const NO_ID = '00000000-0000-0000-0000-000000000000';
 const JOBS = `
   SELECT ${jobColumns('j')} FROM jobs j WHERE j.chat_id = $1 AND j.id > $2 ORDER BY j.id LIMIT ${PAGE_ROWS}`;
 
+const SUMMARIES = `
+  SELECT until_seq AS "untilSeq", content, created_at AS "createdAt" FROM summaries WHERE chat_id = $1 AND until_seq > $2
+   ORDER BY until_seq LIMIT ${PAGE_SUMMARIES}`;
+
+/** A chat, and whether there are summaries of it. Most chats have none. */
+type ExportedChat = Chat & { readonly hasSummaries: boolean };
+
 /** In the order of creation, which does not change during the export. In the order of `id`, PostgreSQL might search all users' chats. */
 const CHATS = `
-  SELECT ${chatColumns('c')} FROM chats c WHERE c.user_id = $1 AND (c.created_at, c.id) > ($2::timestamptz, $3::uuid)
+  SELECT ${chatColumns('c')}, EXISTS (SELECT FROM summaries s WHERE s.chat_id = c.id) AS "hasSummaries"
+    FROM chats c WHERE c.user_id = $1 AND (c.created_at, c.id) > ($2::timestamptz, $3::uuid)
    ORDER BY c.created_at, c.id LIMIT ${PAGE_ROWS}`;
 
 /**
- * All of a user's data as lines: each chat is followed by its messages and its jobs. The export reads page by page, as fast as the client
+ * All of a user's data as lines: each chat is followed by its messages, its jobs and its summaries. The export reads page by page, as fast as the client
  * reads, and each page has its own statement. So it holds little memory, and no connection between two pages.
  */
 @Injectable()
@@ -109,8 +119,12 @@ export class ExportService implements BeforeApplicationShutdown {
     else this.logger.error(entry);
   }
 
-  private async *bundles(userId: string, first: Chat[]): AsyncGenerator<Schemas['ExportLine'][], void, undefined> {
+  private async *bundles(
+    userId: string,
+    first: ExportedChat[],
+  ): AsyncGenerator<Schemas['ExportLine'][], void, undefined> {
     const counts = { chats: 0, messages: 0, jobs: 0 };
+    let summaries = 0;
     yield [{ type: 'export', version: FORMAT_VERSION, user: userId, exported_at: new Date().toISOString() }];
     for (let chats = first; chats.length > 0;) {
       for (const chat of chats) {
@@ -127,15 +141,19 @@ export class ExportService implements BeforeApplicationShutdown {
           const calls = open && (await this.reads.run(() => readToolCalls(this.manager, open.id)));
           yield jobs.map((job) => ({ type: 'job', job: exportedJob(job, job === open ? calls : undefined) }));
         }
+        for await (const page of this.summaries(chat)) {
+          summaries += page.length;
+          yield page.map((summary) => ({ type: 'summary', summary: exportedSummary(chat.id, summary) }));
+        }
       }
       const last = chats.at(-1);
       chats = await this.reads.run(() => this.chats(userId, last));
     }
-    yield [{ type: 'end', ...counts }];
+    yield [{ type: 'end', ...counts, ...(summaries > 0 && { summaries }) }];
   }
 
-  private chats(userId: string, last: Chat | undefined): Promise<Chat[]> {
-    return this.manager.query<Chat[]>(CHATS, [userId, last?.createdAt ?? '-infinity', last?.id ?? NO_ID]);
+  private chats(userId: string, last: Chat | undefined): Promise<ExportedChat[]> {
+    return this.manager.query<ExportedChat[]>(CHATS, [userId, last?.createdAt ?? '-infinity', last?.id ?? NO_ID]);
   }
 
   private async *messages(chat: Chat): AsyncGenerator<MessageRow[]> {
@@ -155,6 +173,20 @@ export class ExportService implements BeforeApplicationShutdown {
       if (page.length > 0) yield page;
     } while (page.length === PAGE_ROWS);
   }
+
+  private async *summaries({ id, hasSummaries }: ExportedChat): AsyncGenerator<SummaryRow[]> {
+    for (let after: number | undefined = hasSummaries ? 0 : undefined; after !== undefined;) {
+      const page = await this.reads.run(() => this.manager.query<SummaryRow[]>(SUMMARIES, [id, after]));
+      if (page.length > 0) yield page;
+      after = page.at(PAGE_SUMMARIES - 1)?.untilSeq;
+    }
+  }
+}
+
+type SummaryRow = Pick<Summary, 'untilSeq' | 'content' | 'createdAt'>;
+
+function exportedSummary(chatId: string, { untilSeq, content, createdAt }: SummaryRow): Schemas['ExportedSummary'] {
+  return { chat_id: chatId, until_seq: untilSeq, content, created_at: createdAt.toISOString() };
 }
 
 /** A job as exported, without its reply: that is among the messages, and names the job. @param calls those that no message has yet */
