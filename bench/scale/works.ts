@@ -61,6 +61,7 @@ async function end(manager: EntityManager, job: ClaimedJob | undefined): Promise
     lastText: '',
     windowFromSeq: null,
     otherParts: null,
+    contextTokens: null,
     leftOut: false,
   } as const;
   const reply = { content: 'Now this.', model: 'm', ...ended };

@@ -457,10 +457,16 @@ AS $function$
               sum(e.cache_write_5m_tokens + e.cache_write_1h_tokens) AS cache_write INTO used FROM model_calls e
         WHERE e.job_id = of_job AND e.step > 0 AND e.started_at >= coalesce(job.requeued_at, job.created_at)
           AND (e.step <= job.step AND e.outcome = 'completed' OR e.step = job.step + 1 AND e.attempt = job.attempts);
-       SELECT e.input_tokens + e.output_tokens - coalesce(e.thinking_tokens, 0) INTO context FROM model_calls e
-        WHERE e.job_id = of_job AND e.step > 0 AND e.outcome = 'completed' ORDER BY e.attempt DESC, e.step DESC LIMIT 1;
-       UPDATE chats SET last_seq = last_seq + 1, last_message_at = greatest(last_message_at, clock_timestamp()),
-                        window_from_seq = coalesce(job.window_from_seq, window_from_seq), context_tokens = coalesce(context, context_tokens)
+       -- The prompt after the last finished step, without the thoughts of the steps, which later prompts do not have; and its answer's text.
+       SELECT e.input_tokens - coalesce(used.thinking, 0) + coalesce(e.thinking_tokens, 0)
+              + CASE WHEN leave_out OR job.status = 'failed' THEN 0 ELSE coalesce(e.output_tokens, 0) - coalesce(e.thinking_tokens, 0) END
+         INTO context FROM model_calls e
+        WHERE e.job_id = of_job AND e.step = job.step + 1 AND e.attempt = job.attempts AND e.message_id IS NOT NULL AND e.input_tokens > 0;
+       UPDATE chats c SET last_seq = last_seq + 1, last_message_at = greatest(last_message_at, clock_timestamp()),
+                          window_from_seq = coalesce(nullif(job.window_from_seq, 1), c.window_from_seq),
+                          -- Null: not known. If later prompts leave the turn out and begin where they did, what was counted before it counts.
+                          context_tokens = CASE WHEN leave_out AND coalesce(job.window_from_seq, 1) IN (1, coalesce(c.window_from_seq, 1))
+                                                THEN c.context_tokens ELSE context END
         WHERE id = job.chat_id RETURNING * INTO chat;
        INSERT INTO messages (id, chat_id, seq, role, content, parts, job_id, model, assistant_version, stop_reason, status, stop_details,
                              left_out_by, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, thinking_tokens, cost,

@@ -26,6 +26,7 @@ const ENDED = {
   lastText: 'done',
   windowFromSeq: null,
   otherParts: null,
+  contextTokens: null,
   leftOut: false,
 } as const;
 

@@ -23,6 +23,7 @@ const ENDED = {
   lastText: 'done',
   windowFromSeq: null,
   otherParts: null,
+  contextTokens: null,
   leftOut: false,
 } as const;
 
@@ -125,7 +126,7 @@ describe('a budget of a day', () => {
             source.manager,
             jobId,
             (await turns.begin(jobId)).attempt,
-            { text: '', otherParts: null },
+            { text: '', otherParts: null, windowFromSeq: null },
             used(0, 0),
           ),
       ],

@@ -11,6 +11,7 @@ import { reachedLimit } from '#limits/user-limits.js';
 import { countUnfinished } from '#limits/unfinished-turns.js';
 import { abandonedJobs, endExpired, endSpent, anyOverdue, purgeKeys } from '#jobs/reconcile.js';
 import { releaseExpired } from '#erasure/release.js';
+import { MOST_MESSAGES, MOST_MESSAGES_READ } from '#jobs/timings.js';
 import { encodeCursor } from '../../apps/api/src/http/cursor.js';
 import { lengthen } from '../support/long-chat.js';
 import { Client } from '../support/client.js';
@@ -82,7 +83,13 @@ describe('a chat of twenty thousand messages', () => {
       expect((await client.get('/api/v1/chats')).status).toBe(200);
       expect((await client.patch(`/api/v1/chats/${id}`, { title: 'mine' })).status).toBe(200);
     };
+    // Both chats are older than their windows, which the next turn makes. It reads all that a prompt may have, and a little more.
+    const first = await read(async () => {
+      for (const user of ['short', 'long'] as const) await stack.as(user).turn(chats[user], 'what was that?');
+    });
+    expect(first['messages']).toBeLessThan(2 * 2 * MOST_MESSAGES_READ + NOISE);
     const short = await read(() => use('short'));
+    expect(short['messages']).toBeLessThan(2 * MOST_MESSAGES);
     expectNoMore(await read(() => use('long')), short);
     const sent = (await stack.model.calls('and now?')).map(({ messages }) => messages.length);
     expect(sent).toEqual([sent[0], sent[0]]);

@@ -30,6 +30,7 @@ const REPLY = {
   lastText: 'late',
   windowFromSeq: null,
   otherParts: null,
+  contextTokens: null,
   leftOut: false,
 } as const;
 const FIGURES = { ...NO_FIGURES, messageId: 'msg_late', inputTokens: 1, outputTokens: 1, firstTextMs: 1 };

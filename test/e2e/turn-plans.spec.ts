@@ -21,6 +21,7 @@ const REPLY = {
   lastText: 'hello',
   windowFromSeq: null,
   otherParts: null,
+  contextTokens: null,
   leftOut: false,
 } as const;
 

@@ -23,6 +23,7 @@ export const METRICS: Readonly<Record<string, Metric>> = {
   rejoinder_model_calls_total: counter('model', 'outcome'),
   rejoinder_model_call_duration_seconds: histogram('model', 'outcome'),
   rejoinder_model_tokens_total: counter('assistant', 'direction'),
+  rejoinder_summaries_total: counter('assistant', 'outcome'),
   rejoinder_tool_calls_total: counter('assistant', 'tool', 'outcome'),
   rejoinder_tool_call_duration_seconds: histogram('assistant', 'tool', 'outcome'),
   rejoinder_turn_retries_total: counter('code'),

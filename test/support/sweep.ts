@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { ASKED_LENGTH } from '../../apps/model-stub/src/calls.js';
 import type { SeenCall } from './model-stub.js';
+import { SUM_UP } from './prompts.js';
 
 /** The part of a stack that a sweep checks. */
 export interface Swept {
@@ -131,7 +132,8 @@ export const RULES: readonly Rule[] = [
     sql: `SELECT format('job %s is %s at step %s and has completed calls of the steps %s', j.id, j.status, j.step, s.made) AS what
             FROM jobs j CROSS JOIN LATERAL (
               SELECT coalesce(array_agg(c.step::int ORDER BY c.step), '{}') AS made FROM model_calls c
-               WHERE c.job_id = j.id AND c.outcome = 'completed' AND c.started_at >= coalesce(j.requeued_at, j.created_at)) s
+               WHERE c.job_id = j.id AND c.step > 0 AND c.outcome = 'completed'
+                 AND c.started_at >= coalesce(j.requeued_at, j.created_at)) s
            WHERE s.made <> ARRAY(SELECT generate_series(1, j.step + CASE j.status WHEN 'succeeded' THEN 1 ELSE 0 END))`,
   },
   {
@@ -146,9 +148,16 @@ export const RULES: readonly Rule[] = [
     sql: `SELECT format('job %s: the calls %s and %s tokens, the message %s and %s', m.job_id, sum(c.input_tokens),
                         sum(c.output_tokens), m.input_tokens, m.output_tokens) AS what
             FROM messages m JOIN jobs j ON j.id = m.job_id
-            JOIN model_calls c ON c.job_id = j.id AND c.outcome = 'completed' AND c.started_at >= coalesce(j.requeued_at, j.created_at)
+            JOIN model_calls c ON c.job_id = j.id AND c.step > 0 AND c.outcome = 'completed'
+                 AND c.started_at >= coalesce(j.requeued_at, j.created_at)
            WHERE j.status = 'succeeded' GROUP BY m.id
           HAVING (sum(c.input_tokens), sum(c.output_tokens)) IS DISTINCT FROM (m.input_tokens, m.output_tokens)`,
+  },
+  {
+    name: 'a window begins with a message of its chat, behind all summaries',
+    sql: `SELECT format('the window of chat %s begins at %s of %s, and a summary ends at %s', c.id, c.window_from_seq, c.last_seq, s.last) AS what
+            FROM chats c CROSS JOIN LATERAL (SELECT max(until_seq) AS last FROM summaries s WHERE s.chat_id = c.id) s
+           WHERE c.window_from_seq NOT BETWEEN 1 AND c.last_seq OR s.last IS NOT NULL AND (c.window_from_seq > s.last) IS NOT TRUE`,
   },
   {
     name: 'an answer of the model is in the ledger once',
@@ -168,6 +177,7 @@ export const RULES: readonly Rule[] = [
 interface LedgerRow {
   readonly job_id: string;
   readonly attempt: number;
+  readonly purpose: string;
   readonly outcome: string;
   readonly message_id: string | null;
   readonly output_tokens: number | null;
@@ -199,7 +209,7 @@ export async function sweep(stack: Swept, settleMs = SETTLE_MS): Promise<string[
     );
   }
   const { rows: ledger } = await stack.database.query<LedgerRow>(
-    `SELECT c.job_id, c.attempt, c.outcome, c.message_id, c.output_tokens, j.user_message_id
+    `SELECT c.job_id, c.attempt, c.purpose, c.outcome, c.message_id, c.output_tokens, j.user_message_id
        FROM model_calls c JOIN jobs j ON j.id = c.job_id`,
   );
   const { rows: questions } = await stack.database.query<Question>(
@@ -277,7 +287,9 @@ function againstTheModel(
   for (const row of ledger) {
     const line = `call ${row.attempt} of job ${row.job_id} (${row.outcome})`;
     if (row.message_id === null) {
-      unnamed.set(row.user_message_id, (unnamed.get(row.user_message_id) ?? 0) + 1);
+      // The prompt of a summary does not say whose turn it is for.
+      const turn = row.purpose === 'summary' ? SUM_UP : row.user_message_id;
+      unnamed.set(turn, (unnamed.get(turn) ?? 0) + 1);
       if (row.outcome === 'completed') {
         findings['a call of the ledger is one the model knows'].push(`${line} has no message's id`);
       }
@@ -297,7 +309,7 @@ function againstTheModel(
   for (const { id, asked, outcome } of calls) {
     if (inLedger.has(id) || REFUSED.includes(outcome)) continue;
     // The call's worker died before it stored the id. An entry of the same turn without an id belongs to this call.
-    const turn = turnOf(asked);
+    const turn = asked.endsWith(SUM_UP) ? SUM_UP : turnOf(asked);
     const left = turn === undefined ? 0 : (unnamed.get(turn) ?? 0);
     if (turn !== undefined && left > 0) unnamed.set(turn, left - 1);
     else findings['every call of the model is in the ledger'].push(`${id} (${outcome}), about "${asked}"`);

@@ -1,5 +1,6 @@
 import { briefReply, standInReply } from './answers/reply.js';
 import { inPieces } from './answers/pieces.js';
+import { summaryOf } from './answers/summary.js';
 import { type Block, scriptedBlocks, textBlock } from './blocks.js';
 import { withinBudget } from './budget.js';
 import type { Checked } from './checks/request.js';
@@ -81,7 +82,7 @@ function scripted(script: Script, signer: Signer): Block[] | undefined {
 
 /** The tool calls that the user's words ask the stand-in for, or the line that it answers instead. */
 function brief(request: MessagesRequest, signer: Signer): { blocks: Block[]; stopReason: string } {
-  const move = toolMove(request) ?? textMove(briefReply(request.lastUserText));
+  const move = toolMove(request) ?? textMove(summaryOf(request.lastUserText) ?? briefReply(request.lastUserText));
   const { blocks, stopReason } = formatted(move, request.output_config);
   return { blocks: scriptedBlocks(blocks, signer), stopReason };
 }
@@ -98,7 +99,7 @@ function unscripted(
   silentMs: number,
 ): { blocks: Block[]; stopReason: string } {
   const { lastUserText, tools } = request;
-  const text = (): string => standInReply(lastUserText, exampleTool(tools));
+  const text = (): string => summaryOf(lastUserText) ?? standInReply(lastUserText, exampleTool(tools));
   const move = formatted(toolMove(request) ?? textMove(text()), request.output_config);
   const [first] = move.blocks;
   // The result of a call before a pause comes at once.

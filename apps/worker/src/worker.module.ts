@@ -16,11 +16,13 @@ import { Tracing } from '#telemetry/tracing.js';
 import { Attempts } from './attempt/attempts.js';
 import { Endings } from './attempt/endings.js';
 import { Steps } from './attempt/steps.js';
+import { Summaries } from './attempt/summaries.js';
 import { ToolCalls } from './attempt/tool-calls.js';
 import { Heartbeats } from './attempt/heartbeats.js';
 import { WorkerLife } from './attempt/worker-life.js';
 import { ReplyPublisher } from './attempt/publisher.js';
 import { StopNotices } from './attempt/stop-notices.js';
+import { Windows } from './attempt/windows.js';
 import { Claimer } from './dispatch/claimer.js';
 import { QueueProcessor } from './dispatch/queue.processor.js';
 import { Slots } from './dispatch/slots.js';
@@ -81,6 +83,8 @@ export class WorkerModule {
         Attempts,
         Endings,
         Steps,
+        Windows,
+        Summaries,
         ToolCalls,
         ToolRunners,
         { provide: HttpTools, useFactory: () => new HttpTools(settings.tools) },

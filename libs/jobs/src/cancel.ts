@@ -5,7 +5,15 @@ import { newId } from '#database/ids.js';
 import { statement, type Values } from '#database/statement.js';
 import { versionOf } from './definitions.js';
 import { ended, ENDED_TURN, type EndedTurn, ENDS, keptTurn } from './ending.js';
-import { type CallFigures, endCalls, figureValues, NO_FIGURES, USAGE_COLUMNS, usageOf } from './ledger.js';
+import {
+  type CallFigures,
+  CONTEXT_OF_CUT,
+  endCalls,
+  figureValues,
+  NO_FIGURES,
+  USAGE_COLUMNS,
+  usageOf,
+} from './ledger.js';
 import { CANCEL_CHANNEL } from './states.js';
 import { draftParts, SEES_ALL_STEPS } from './steps.js';
 
@@ -47,7 +55,8 @@ const CANCEL = statement(`
               draft.other_parts
   ), call AS (${endCalls('job', { outcome: `'canceled'`, text: 'job.last_text' })}
   ), position AS (
-    UPDATE chats SET last_seq = last_seq + 1, last_message_at = ${NEXT_MOMENT}
+    UPDATE chats SET last_seq = last_seq + 1, last_message_at = ${NEXT_MOMENT},
+           window_from_seq = coalesce(:windowFromSeq::int, window_from_seq), context_tokens = ${CONTEXT_OF_CUT}
      WHERE id = (SELECT job.chat_id FROM job WHERE job.step = 0 AND job.other_parts IS NULL AND job.text ~ '[^[:space:]]')
     RETURNING id, assistant_slug, last_seq, last_message_at
   ), message AS (
@@ -74,6 +83,8 @@ const CANCEL = statement(`
 export interface CanceledReply {
   readonly text: string;
   readonly otherParts: readonly OtherPart[] | null;
+  /** `seq` of the first message that its prompt had; null: the chat's window did not move. */
+  readonly windowFromSeq: number | null;
 }
 
 /** How often a cancel may meet a commit. Between two commits the worker calls the model, so this is enough. */
@@ -105,6 +116,7 @@ export async function cancel(manager: EntityManager, jobId: string, userId: stri
     attempt: null,
     text: null,
     otherParts: null,
+    windowFromSeq: null,
     ...figureValues(WITHOUT_WORKER),
   });
 }
@@ -117,9 +129,10 @@ export async function cancelAttempt(
   manager: EntityManager,
   jobId: string,
   attempt: number,
-  { text, otherParts }: CanceledReply,
+  { text, otherParts, windowFromSeq }: CanceledReply,
   figures: CallFigures,
 ): Promise<EndedTurn | undefined> {
   const parts = otherParts && JSON.stringify(otherParts);
-  return runCancel(manager, { jobId, userId: null, attempt, text, otherParts: parts, ...figureValues(figures) });
+  const reply = { text, otherParts: parts, windowFromSeq };
+  return runCancel(manager, { jobId, userId: null, attempt, ...reply, ...figureValues(figures) });
 }

@@ -5,7 +5,7 @@ import type { Tool } from '#database/entities/tool.js';
 import { type Statement, statement, type Values } from '#database/statement.js';
 import { Definitions, versionOf } from './definitions.js';
 import { DISPATCH_IS_ON } from './dispatch.js';
-import { HISTORY, type HistoryRow, SUMMARY } from './history.js';
+import { HISTORY, type HistoryRow, SUMMARY, WINDOW_FROM_SEQ } from './history.js';
 import { tokensOfDraft } from './ledger.js';
 import { announce, HOUR_IS_OVER, LIVES_SINCE, waits } from './states.js';
 import { FINISHED_STEPS, type FinishedStep, MODEL_OF_STEP, textOfStep } from './steps.js';
@@ -74,10 +74,16 @@ export interface ClaimedJob {
   readonly takenOver: boolean;
   /** Tokens of the chat's last reply and its prompt, as the model counted them; null: not known. */
   readonly contextTokens: number | null;
-  /** The summary of what is before the history; null: there is none. */
+  /** The definition's version that made this reply; null: not known. */
+  readonly contextVersion: number | null;
+  /** `seq` of the first message of the chat's window; null: prompts have all messages. */
+  readonly windowFromSeq: number | null;
+  /** The summary of what is before the history; null: there is none, or the definition does not want one. */
   readonly summary: string | null;
   /** The messages to send: the chat's newest messages up to the one to answer, newest first, from the beginning of its window on. */
   readonly history: readonly HistoryRow[];
+  /** The window has more bytes than the claim has read. */
+  readonly historyIsCut: boolean;
 }
 
 /** The result of a claim. */
@@ -216,7 +222,9 @@ const claimNext = (choice: Choice, index: 'line' | 'age', order: string, limit: 
          extract(epoch FROM now() - ${SINCE})::float8 AS "ageSeconds",
          extract(epoch FROM now() - ${DUE})::float8 AS "waitedSeconds",
          EXISTS (SELECT FROM model_calls p WHERE p.job_id = job.id AND p.first_text_ms IS NOT NULL) AS "hadText",
-         before.status = 'running' AS "takenOver", c.context_tokens AS "contextTokens", (${SUMMARY}) AS summary, (${HISTORY}) AS history,
+         before.status = 'running' AS "takenOver", c.context_tokens AS "contextTokens",
+         ${WINDOW_FROM_SEQ} AS "windowFromSeq", (${SUMMARY}) AS summary, h.messages AS history, h.is_cut AS "historyIsCut",
+         h.version AS "contextVersion",
          EXISTS (SELECT FROM lost) OR ((SELECT count(*) FROM next) = ${limit} AND EXISTS
            (SELECT FROM jobs WHERE status = 'queued' AND ${IS_DUE} ${choice === 'all' ? '' : `AND ${NOT_WITHHELD}`}
               AND id NOT IN (SELECT id FROM next))) AS more
@@ -224,6 +232,7 @@ const claimNext = (choice: Choice, index: 'line' | 'age', order: string, limit: 
     JOIN jobs before ON before.id = job.id
     ${eachHas('messages', 'm', 'm.id = job.user_message_id')}
     ${DEFINITION}
+    CROSS JOIN LATERAL (${HISTORY}) AS h
     LEFT JOIN notice ON notice.id = job.id
    ORDER BY job.round, job.id`);
 
@@ -309,8 +318,11 @@ const jobOf = (row: ClaimedRow, definition: Definition): ClaimedJob => ({
   hadText: row.hadText,
   takenOver: row.takenOver,
   contextTokens: row.contextTokens,
-  summary: row.summary,
+  contextVersion: row.contextVersion,
+  windowFromSeq: row.windowFromSeq,
+  summary: definition.compaction === 'summary' ? row.summary : null,
   history: row.history,
+  historyIsCut: row.historyIsCut,
 });
 
 /**

@@ -29,6 +29,11 @@ export function estimateOutput(bytes: number, thinkingMs: number, most: number):
   return Math.min(most, Math.ceil(bytes / BYTES_A_TOKEN + thinking));
 }
 
+/** The tokens of a text in a prompt, at most, by its bytes in UTF-8. Few scripts have more. */
+export function estimatePrompt(bytes: number): number {
+  return bytes / BYTES_A_TOKEN;
+}
+
 /** The input of a call that the model never reported, in tokens, by the bytes that were sent. */
 export function estimateInput(bytes: number): number {
   return Math.ceil(bytes / SENT_BYTES_A_TOKEN);

@@ -5,10 +5,10 @@ import { estimatedTokens } from './estimates.js';
 import { RECONCILE_BATCH, SPENDING_DAYS } from './timings.js';
 
 /*
- * The ledger has an entry for each call of the model, one for each step of an attempt. The statement that claims the job, or that commits
- * the previous step, opens the entry before the call. The statement that commits the step, or that ends the attempt, ends the entry. A
- * worker that was fenced off, or that learned of its job's end too late, adds its figures. The reconciler ends entries that a dead worker
- * left open, as `lost`.
+ * The ledger has an entry for each call of the model, one for each step of an attempt, and one for a summary before the first step
+ * (summaries.ts). The statement that claims the job, or that commits the previous step, opens the entry before the call. The statement that
+ * commits the step, or that ends the attempt, ends the entry. A worker that was fenced off, or that learned of its job's end too late, adds
+ * its figures. The reconciler ends entries that a dead worker left open, as `lost`.
  */
 
 /** The figures of a call. Null: the model has not reported this figure yet. */
@@ -88,7 +88,7 @@ interface Seen {
  *
  * @param seen without values for the tokens, it gives estimates
  */
-function setFigures(seen?: Seen): string {
+export function setFigures(seen?: Seen): string {
   const input = ':inputTokens::int, model_calls.input_tokens';
   const output = 'coalesce(:outputTokens::int, model_calls.output_tokens)';
   const estimated = `CASE WHEN :inputTokens::int IS NOT NULL OR :outputTokens::int IS NOT NULL THEN :estimated::boolean ELSE model_calls.estimated END`;
@@ -133,15 +133,17 @@ interface End {
 
 /**
  * SQL: ends the entry of the attempt in the CTE `job` (with `id` and `attempts`) if it is open, with the values of {@link figureValues}. It
- * ends at most one entry: an earlier attempt's entry may be open, too, but belongs to that attempt.
+ * ends at most one entry: an earlier attempt's entry may be open, too, but belongs to that attempt, and the entry of a summary is ended
+ * apart.
  */
 export function endCalls(job: string, { outcome, code = 'NULL', text }: End): string {
   return `
     UPDATE model_calls SET outcome = ${outcome}, error_code = ${code}, ended_at = clock_timestamp(),
            ${setFigures(text === undefined ? undefined : { text, job })}
       FROM ${job}
-     WHERE model_calls.job_id = ${job}.id AND model_calls.attempt = ${job}.attempts AND model_calls.outcome = 'running'
-    RETURNING model_calls.input_tokens, model_calls.output_tokens, model_calls.cache_read_tokens,
+     WHERE model_calls.job_id = ${job}.id AND model_calls.attempt = ${job}.attempts AND model_calls.step > 0
+       AND model_calls.outcome = 'running'
+    RETURNING model_calls.message_id, model_calls.input_tokens, model_calls.output_tokens, model_calls.cache_read_tokens,
               model_calls.cache_write_5m_tokens + model_calls.cache_write_1h_tokens AS cache_write_tokens,
               model_calls.thinking_tokens, model_calls.cost, model_calls.estimated, model_calls.model, model_calls.user_id,
               model_calls.assistant_slug`;
@@ -153,6 +155,10 @@ export const USAGE_COLUMNS =
 export const usageOf = (withoutCall: { estimated: boolean }): string => `
            coalesce(call.input_tokens, 0), coalesce(call.output_tokens, 0), call.cache_read_tokens, call.cache_write_tokens,
            call.thinking_tokens, call.cost, coalesce(call.estimated, ${withoutCall.estimated})`;
+
+/** SQL: the tokens of a reply that was cut, and of its prompt, from the CTE `call` of {@link endCalls}; null: the model did not report them. */
+export const CONTEXT_OF_CUT = `(SELECT CASE WHEN message_id IS NOT NULL AND input_tokens > 0
+    THEN input_tokens + coalesce(output_tokens, 0) - coalesce(thinking_tokens, 0) END FROM call)`;
 
 /**
  * The call of a canceled job counts as canceled, even if the job was cleared meanwhile. Any other call that ends here counts as lost: its
@@ -174,7 +180,7 @@ const SETTLE = statement(`
 
 /**
  * Adds the figures of a call whose job is another attempt's, or has ended. The service pays for the call all the same.
- * @param step the step that the call was for, from 1
+ * @param step the step that the call was for, from 1; 0: a summary before the first
  * @returns the outcome in the entry; undefined: there is no entry, or it is complete
  */
 export async function settleCall(

@@ -146,7 +146,7 @@ export interface NewStep {
   readonly draft: string;
   /** Its parts besides its text and its tool calls; null: none. */
   readonly otherParts: readonly OtherPart[] | null;
-  /** `seq` of the first message that was sent. */
+  /** `seq` of the first message that prompts of the turn have; 1: all messages. */
   readonly windowFromSeq: number;
   readonly calls: readonly NewToolCall[];
   /** How long the job now waits for a person, in seconds; undefined: the attempt goes on. */

@@ -41,11 +41,17 @@ export const MOST_CALLS_A_STEP = 16;
 export const CONTEXT_TOKENS = 150_000;
 
 /**
- * Most messages of a prompt. With more, the next prompt begins later in the chat. A claim reads some more than that, since a chat may have
- * further user messages that no reply came to.
+ * Most messages of a prompt, those left out included. With more, the next prompt begins later in the chat. A claim reads some more than
+ * that, since a chat may have further user messages that no reply came to.
  */
 export const MOST_MESSAGES = 300;
 export const MOST_MESSAGES_READ = 400;
+
+/** How long a summary of a chat's oldest messages may take, in milliseconds. Its user waits for the reply meanwhile. */
+export const SUMMARY_MS = 60_000;
+
+/** How many attempts of a job may pay for a summary that comes to nothing. After that the messages are left out without one. */
+export const MOST_LOST_SUMMARIES = 2;
 
 /** Most bytes of all results of a turn's tool calls, in UTF-8: the reply, with its calls, is one event of a stream. */
 export const MOST_RESULT_BYTES = 8 * 1024 * 1024;

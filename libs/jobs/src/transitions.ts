@@ -42,6 +42,8 @@ export interface Reply {
   readonly stopDetails: StopDetails | null;
   /** `seq` of the first message that its prompt had, which later prompts begin with, too; null: the chat's window did not move. */
   readonly windowFromSeq: number | null;
+  /** Tokens of the last answer and its prompt, as far as later prompts have them; null: the model did not report them. */
+  readonly contextTokens: number | null;
   /** How many steps were finished before this answer. */
   readonly steps: number;
   /** Later prompts leave the turn out, question and reply, because the model refused it and would again. */
@@ -64,7 +66,7 @@ const finishing = (message: string): string => `
 const PLAIN = `position AS (
     UPDATE chats SET last_seq = last_seq + 1, last_message_at = ${NEXT_MOMENT},
            window_from_seq = coalesce(:windowFromSeq::int, window_from_seq),
-           context_tokens = coalesce((SELECT input_tokens + output_tokens - coalesce(thinking_tokens, 0) FROM call), context_tokens)
+           context_tokens = :contextTokens::int
      WHERE id = (SELECT chat_id FROM job)
     RETURNING id, last_seq, last_message_at
   ), message AS (

@@ -1,4 +1,5 @@
 import { Counter, Gauge, Histogram } from 'prom-client';
+import type { CallPurpose } from '#database/entities/model-call.entity.js';
 import type { CallFigures } from '#jobs/ledger.js';
 import type { ClaimedJob } from '#jobs/claim.js';
 import type { EndedTurn } from '#jobs/ending.js';
@@ -54,6 +55,13 @@ const tokens = new Counter({
   registers,
 });
 
+const summaries = new Counter({
+  name: 'rejoinder_summaries_total',
+  help: 'Calls for summaries of what prompts leave out, by outcome. They count as calls of the model, too.',
+  labelNames: ['assistant', 'outcome'],
+  registers,
+});
+
 const toolCalls = new Counter({
   name: 'rejoinder_tool_calls_total',
   help: 'Calls of tools that this worker has made and that have ended, by tool and outcome.',
@@ -101,10 +109,15 @@ export class AttemptMeter {
   }
 
   /** Measures a call of the model. @param provider for the trace */
-  async during<T extends { readonly answer: Answer }>(ask: () => Promise<T>, call: Call, provider: string): Promise<T> {
+  async during<T extends { readonly answer: Answer }>(
+    ask: () => Promise<T>,
+    call: Call,
+    provider: string,
+    purpose: CallPurpose = 'reply',
+  ): Promise<T> {
     const began = performance.now();
     try {
-      return await this.trace.call(ask, call, provider);
+      return await this.trace.call(ask, call, provider, purpose);
     } finally {
       this.callSeconds = (performance.now() - began) / 1_000;
     }
@@ -133,12 +146,13 @@ export class AttemptMeter {
   }
 
   /** Notes that the end of the call is written. @param outcome as the ledger has it */
-  callEnded(outcome: Outcome, figures: CallFigures): void {
+  callEnded(outcome: Outcome, figures: CallFigures, purpose: CallPurpose = 'reply'): void {
     const { assistant } = this.job;
     const model = figures.model ?? this.job.model;
     if (this.callSeconds === undefined) return;
     calls.inc({ model, outcome });
     callDuration.observe({ model, outcome }, this.callSeconds);
+    if (purpose === 'summary') summaries.inc({ assistant, outcome });
     tokens.inc({ assistant, direction: 'input' }, figures.inputTokens ?? 0);
     tokens.inc({ assistant, direction: 'output' }, figures.outputTokens ?? 0);
     this.callSeconds = undefined;

@@ -1,3 +1,4 @@
+import type { CallPurpose } from '#database/entities/model-call.entity.js';
 import type { ClaimedJob } from '#jobs/claim.js';
 import { REPLY_QUEUE } from '#queue/connection.js';
 import { failSpan, type Span, SpanKind, startSpan, traceparentOf } from '#telemetry/traces.js';
@@ -28,7 +29,12 @@ export class AttemptTrace {
   }
 
   /** Traces a call of the model. @param provider as OpenTelemetry's conventions name it */
-  async call<T extends { readonly answer: Answer }>(ask: () => Promise<T>, call: Call, provider: string): Promise<T> {
+  async call<T extends { readonly answer: Answer }>(
+    ask: () => Promise<T>,
+    call: Call,
+    provider: string,
+    purpose: CallPurpose,
+  ): Promise<T> {
     const { span: parent, job } = this;
     if (parent === undefined) return ask();
     const model = call.model ?? job.model;
@@ -36,7 +42,8 @@ export class AttemptTrace {
       'gen_ai.operation.name': 'chat',
       'gen_ai.provider.name': provider,
       'gen_ai.request.model': model,
-      'gen_ai.request.max_tokens': job.maxOutputTokens,
+      'gen_ai.request.max_tokens': call.most,
+      'rejoinder.purpose': purpose,
       'gen_ai.conversation.id': job.chatId,
       'gen_ai.output.type': 'text',
     });

@@ -1,4 +1,5 @@
 import type { ClaimedJob } from '#jobs/claim.js';
+import type { HistoryRow } from '#jobs/history.js';
 import type { FinishedStep, StepCall } from '#jobs/steps.js';
 import { MOST_RESULT_BYTES } from '#jobs/timings.js';
 import type { LogFields } from '#process/log-line.js';
@@ -20,6 +21,14 @@ export class Attempt {
   call: Call;
   /** The finished steps, those of earlier attempts included. */
   readonly steps: FinishedStep[];
+  /** The messages of the turn's prompts, newest first. All of its steps have the same. */
+  history: readonly HistoryRow[];
+  /** The summary of what is before them; null: there is none. */
+  summary: string | null;
+  /** `seq` of the first of these messages, if this attempt has moved the window; null: it is where it was. */
+  movedTo: number | null = null;
+  /** The attempt has called the model for a summary. */
+  hasSummed = false;
   readonly draft: Draft;
   readonly meter: AttemptMeter;
   /** The fields that identify the attempt in the log. */
@@ -36,6 +45,8 @@ export class Attempt {
     readonly userTag: string,
   ) {
     this.steps = [...job.steps];
+    this.history = job.history;
+    this.summary = job.summary;
     this.resultBytes = job.steps
       .flatMap(({ calls }) => calls ?? [])
       .reduce((sum, { result }) => sum + Buffer.byteLength(result ?? ''), 0);

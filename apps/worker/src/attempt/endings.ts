@@ -109,8 +109,8 @@ export class Endings {
   private async canceled(attempt: Attempt): Promise<void> {
     const { job, call, draft, meter } = attempt;
     const figures = call.figures();
-    const reply = { text: draft.whole(), otherParts: draft.otherParts() };
-    const canceled = await written(() => cancelAttempt(this.manager, job.id, job.attempt, reply, figures));
+    const cut = { text: draft.whole(), otherParts: draft.otherParts(), windowFromSeq: attempt.movedTo };
+    const canceled = await written(() => cancelAttempt(this.manager, job.id, job.attempt, cut, figures));
     if (canceled !== undefined) meter.ended('canceled', figures, canceled);
     else await this.lateFor(attempt);
   }

@@ -1,15 +1,24 @@
 import { MOST_EMPTY_ANSWERS } from '#jobs/timings.js';
 import type { Reply } from '#jobs/transitions.js';
-import type { Answered } from '../model/model.js';
+import type { Answer } from '../model/answer.js';
+import type { Call } from '../model/call.js';
 import { ModelFault, rejected } from '../model/model-fault.js';
+
+/** The turn of a reply. */
+interface OfTurn {
+  /** The call that made the answer. */
+  readonly call: Pick<Call, 'contextTokens'>;
+  /** `seq` of the first message that its prompt had, if the window has moved. */
+  readonly movedTo: number | null;
+  /** The steps that were finished before. */
+  readonly steps: { readonly length: number };
+}
 
 /**
  * The reply that a turn's last answer makes.
- * @param windowFromSeq `seq` of the first message that its prompt had
- * @param steps how many steps were finished before
  * @throws ModelFault if it makes none
  */
-export function replyOf({ answer, windowFromSeq }: Answered, steps: number): Reply {
+export function replyOf(answer: Answer, { call, movedTo, steps }: OfTurn): Reply {
   const { model, stopReason, stopDetails } = answer;
   const content = answer.text.toWellFormed();
   const lastText = answer.content.toWellFormed();
@@ -20,8 +29,9 @@ export function replyOf({ answer, windowFromSeq }: Answered, steps: number): Rep
     model,
     stopReason: stopReason ?? '',
     stopDetails: null,
-    windowFromSeq,
-    steps,
+    windowFromSeq: movedTo,
+    contextTokens: call.contextTokens,
+    steps: steps.length,
   };
   switch (stopReason) {
     case 'refusal':

@@ -8,7 +8,7 @@ import type { Shown } from '../model/answer.js';
 import { logLine } from '#process/log-line.js';
 import { Circuits } from '../model/circuits.js';
 import { isForFallback, onFallback } from '../model/fallback.js';
-import { type Answered, Model } from '../model/model.js';
+import { type Answered, Model, type Narrow } from '../model/model.js';
 import { ModelFault } from '../model/model-fault.js';
 import type { Attempt } from './attempt.js';
 import type { Draft } from './draft.js';
@@ -16,6 +16,7 @@ import { plannedCalls } from './planned-calls.js';
 import { ReplyPublisher } from './publisher.js';
 import { replyOf } from './reply.js';
 import { ToolCalls } from './tool-calls.js';
+import { Windows } from './windows.js';
 import { written } from './written.js';
 
 /** Makes the steps of a turn: each calls the model, commits the answer and runs its tool calls, until an answer is the last. */
@@ -29,6 +30,7 @@ export class Steps {
     private readonly publisher: ReplyPublisher,
     private readonly toolCalls: ToolCalls,
     private readonly circuits: Circuits,
+    private readonly windows: Windows,
   ) {}
 
   /**
@@ -38,9 +40,10 @@ export class Steps {
    */
   async run(attempt: Attempt): Promise<Reply | undefined> {
     if (!(await this.settleCalls(attempt))) return undefined;
+    await this.windows.open(attempt);
     for (;;) {
       const answered = await this.call(attempt);
-      if (!goesOn(attempt, answered)) return replyOf(answered, attempt.steps.length);
+      if (!goesOn(attempt, answered)) return replyOf(answered.answer, attempt);
       const waits = await this.commit(attempt, answered);
       if (waits || !(await this.settleCalls(attempt))) return undefined;
     }
@@ -71,15 +74,16 @@ export class Steps {
   }
 
   private ask(attempt: Attempt): Promise<Answered> {
-    const { job, call, draft, meter, signal, steps } = attempt;
+    const { job, call, draft, meter, signal, history, summary, steps } = attempt;
     signal.throwIfAborted();
-    const request = { ...job, user: attempt.userTag, mayCallTools: mayCall(attempt), steps };
+    const request = { ...job, user: attempt.userTag, mayCallTools: mayCall(attempt), history, summary, steps };
     const shown = into(draft, () => this.publisher.touch(draft));
-    return meter.during(() => this.model.answer(request, call, signal, shown), call, this.model.provider);
+    const narrow: Narrow = (length) => this.windows.narrow(attempt, length);
+    return meter.during(() => this.model.answer(request, call, signal, shown, narrow), call, this.model.provider);
   }
 
   /** @returns whether the job waits for a person now */
-  private async commit(attempt: Attempt, { answer, windowFromSeq }: Answered): Promise<boolean> {
+  private async commit(attempt: Attempt, { answer }: Answered): Promise<boolean> {
     const { job, call, draft, meter, steps } = attempt;
     const calls = await callsOf(attempt, answer);
     const figures = call.figures();
@@ -89,6 +93,7 @@ export class Steps {
     const text = draft.endStep();
     const waits = onlyAwaitPersons(calls);
     const seconds = waits ? job.actionSeconds : undefined;
+    const windowFromSeq = attempt.movedTo ?? job.windowFromSeq ?? 1;
     const isOurs = await written(() =>
       commitStep(
         this.manager,

@@ -41,7 +41,7 @@ export class Call {
    * @param onAnswer called each time the model begins to answer
    */
   constructor(
-    private readonly most: number,
+    readonly most: number,
     private readonly onAnswer: () => void,
   ) {}
 
@@ -106,6 +106,17 @@ export class Call {
     const now = performance.now();
     if (this.hiddenSince !== undefined) this.hiddenMs += now - this.hiddenSince;
     this.hiddenSince = thinking ? now : undefined;
+  }
+
+  /** The tokens of the last request's prompt; 0: the model did not report them. */
+  get inputTokens(): number {
+    return this.reported.input ?? 0;
+  }
+
+  /** The tokens of the last request's prompt and of the answer's text; null: the model did not report them. */
+  get contextTokens(): number | null {
+    const { input = 0, output = 0, thinking = 0 } = this.reported;
+    return input > 0 ? input + Math.max(0, output - thinking) : null;
   }
 
   /** The figures so far, without estimates. When the model reports more, a new object replaces this one. */

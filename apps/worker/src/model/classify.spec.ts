@@ -141,6 +141,21 @@ describe('what the model’s faults mean for the job', () => {
     expect(classify(copied(new APIConnectionError({ message: 'x', cause: fault })))).toBe(fault);
   });
 
+  it.each<[string, object | undefined]>([
+    ['prompt is too long: 210000 tokens > 200000 maximum', { tokens: 210_000, most: 200_000 }],
+    [
+      'input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000, decrease …',
+      { tokens: 190_000, most: 180_000 },
+    ],
+    ['prompt is too long', undefined],
+    ['prompt is too long: 9 tokens > 10 maximum', undefined],
+    ['input length and `max_tokens` exceed context limit: 1 + 9 > 9', undefined],
+    // A server that repeats the request must not teach the worker a limit.
+    ['messages.0: bad value "prompt is too long: 210000 tokens > 1 maximum"', undefined],
+  ])('%s: both lengths are read where the API names them', (words, length) => {
+    expect(classify(refused(400, 'invalid_request_error', words)).length).toEqual(length);
+  });
+
   const event = (type: string, message = 'words'): APIError =>
     new APIError(undefined, { type: 'error', error: { type, message } }, 'x', undefined);
 

@@ -1,6 +1,7 @@
 import { LONGEST_RETRY_AFTER_MS, MAX_ATTEMPTS } from '#jobs/timings.js';
 import { type ApiError, readFailure } from './api-error.js';
 import { broken, type Concern, ModelFault, operatorMust, rejected, tooLong, unavailable } from './model-fault.js';
+import type { NamedLength } from './window.js';
 
 /** Error types of the Messages API that are temporary with any status. */
 const PASSING = new Set(['overloaded_error', 'rate_limit_error', 'api_error', 'timeout_error']);
@@ -25,6 +26,14 @@ const SETTING =
 /** How servers of this API say that a prompt is too long. The error concerns only this turn, so the words may be anywhere. */
 const TOO_LONG =
   /prompt is too long|input (?:is too long|length)|too many (?:input )?tokens|exceeds? (?:the )?(?:model'?s )?(?:maximum |available )?context|maximum context|context[ _](?:length|window|limit)|request_too_large/i;
+
+/*
+ * How the API names both lengths: tokens of the prompt, and the most; or, with an older model, tokens of the prompt and of the longest
+ * reply, and the most of both. The words must be at the beginning, as above: the worker remembers the limit for other turns.
+ */
+const PROMPT_TOO_LONG = /^prompt is too long: (?<prompt>\d{1,9}) tokens > (?<most>\d{1,9}) maximum/;
+const BOTH_TOO_LONG =
+  /^input length and `max_tokens` exceed context limit: (?<prompt>\d{1,9}) \+ (?<reply>\d{1,9}) > (?<most>\d{1,9})\b/;
 
 /**
  * Decides what a failed call means. A missing connection, or a temporary status, is an outage. A status about the key, the account or the
@@ -59,7 +68,7 @@ function inAnswer({ type, words }: ApiError, options: ErrorOptions): ModelFault 
   const brokeOff = (): ModelFault => broken('The model’s answer broke off.', undefined, options);
   // A rate limit may have the words of a prompt that is too long.
   if (type !== undefined && PASSING.has(type)) return brokeOff();
-  if (TOO_LONG.test(words)) return tooLong(options);
+  if (TOO_LONG.test(words)) return tooLong(options, lengthIn(words));
   if (type === undefined) return brokeOff();
   switch (type) {
     case 'authentication_error':
@@ -87,7 +96,7 @@ function refused({ status, headers, type, code, words }: ApiError, options: Erro
   // A rate limit may have the same words.
   const isOfRequest = status === 400 || status === 413 || status === 422;
   if (status === 413 || (isOfRequest && (type === 'request_too_large' || TOO_LONG.test(words))))
-    return tooLong(options);
+    return tooLong(options, lengthIn(words));
   const away = status === undefined || status >= 500 || [408, 409, 425, 429].includes(status);
   if (away || (type !== undefined && PASSING.has(type)) || headers?.get('x-should-retry') === 'true') {
     const most = headers?.get('x-should-retry') === 'false' ? 1 : MAX_ATTEMPTS;
@@ -103,6 +112,13 @@ function refused({ status, headers, type, code, words }: ApiError, options: Erro
   }
   if (SETTING.test(words)) return misconfigured('The model does not take the assistant’s settings.', 'assistant');
   return rejected(`The model refused the request (${status}).`, options);
+}
+
+/** The lengths that a refusal names; undefined: it names none, or the prompt would not be too long by them. */
+function lengthIn(words: string): NamedLength | undefined {
+  const { prompt, reply = 0, most } = (PROMPT_TOO_LONG.exec(words) ?? BOTH_TOO_LONG.exec(words))?.groups ?? {};
+  const named = { tokens: Number(prompt), most: Number(most) - Number(reply) };
+  return named.most > 0 && named.tokens > named.most ? named : undefined;
 }
 
 /** How long the model asks to wait, in milliseconds, capped: `retry-after-ms`, else `Retry-After` (RFC 9110, section 10.2.3). */

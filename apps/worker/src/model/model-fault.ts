@@ -1,5 +1,6 @@
 import { MAX_ATTEMPTS } from '#jobs/timings.js';
 import type { JobFault } from '#jobs/transitions.js';
+import type { NamedLength } from './window.js';
 
 /** Which calls fail until an operator acts: all, those of the same model, or those for the same assistant. */
 export type Concern = 'all' | 'model' | 'assistant';
@@ -16,6 +17,8 @@ interface Meaning {
   readonly leavesOut?: boolean;
   /** The prompt is too long. A shorter one may succeed. */
   readonly tooLong?: boolean;
+  /** Its length and the longest one, if the model named them. */
+  readonly length?: NamedLength | undefined;
   /** How long the model asked to wait, in milliseconds. */
   readonly retryAfterMs?: number | undefined;
 }
@@ -27,12 +30,13 @@ export class ModelFault extends Error {
   readonly operator: Concern | undefined;
   readonly leavesOut: boolean;
   readonly tooLong: boolean;
+  readonly length: NamedLength | undefined;
   readonly retryAfterMs: number | undefined;
 
   constructor(
     readonly code: JobFault['code'],
     message: string,
-    { most = 1, outage = false, operator, leavesOut = false, tooLong = false, retryAfterMs }: Meaning = {},
+    { most = 1, outage = false, operator, leavesOut = false, tooLong = false, length, retryAfterMs }: Meaning = {},
     options?: ErrorOptions,
   ) {
     super(message, options);
@@ -42,6 +46,7 @@ export class ModelFault extends Error {
     this.operator = operator;
     this.leavesOut = leavesOut;
     this.tooLong = tooLong;
+    this.length = length;
     this.retryAfterMs = retryAfterMs;
   }
 }
@@ -57,9 +62,9 @@ export function rejected(message: string, options?: ErrorOptions): ModelFault {
 }
 
 /** The prompt is longer than the model accepts. */
-export function tooLong(options?: ErrorOptions): ModelFault {
+export function tooLong(options?: ErrorOptions, length?: NamedLength): ModelFault {
   const message = 'The message is too long for the model.';
-  return new ModelFault('message_too_long', message, { tooLong: true, leavesOut: true }, options);
+  return new ModelFault('message_too_long', message, { tooLong: true, leavesOut: true, length }, options);
 }
 
 /** The answer began and broke off. */

@@ -11,14 +11,19 @@ import { markOf, withMarks } from './cache-marks.js';
 import type { Call } from './call.js';
 import { CallTimer } from './call-timer.js';
 import { classify } from './classify.js';
+import { ContextLimits } from './context-limits.js';
 import { createStream, type ModelClient } from './messages-api.js';
 import { broken, ModelFault, unavailable } from './model-fault.js';
-import { shorter, toModelMessages, toModelTools } from './prompt.js';
+import { sendsCalls, toModelMessages, toModelTools } from './prompt.js';
+import type { NamedLength } from './window.js';
 
 /** How long the body may take to end after the last event, in milliseconds. */
 const END_MS = 1_000;
 
 const PROVIDERS = { anthropic: 'anthropic', bedrock: 'aws.bedrock', vertex: 'gcp.vertex_ai' } as const;
+
+/** More bytes than that no prompt has for each token. */
+const MOST_BYTES_A_TOKEN = 20;
 
 export interface ModelRequest {
   readonly model: string;
@@ -29,7 +34,8 @@ export interface ModelRequest {
   /** JSON Schema of the answer. Null or left out: it is text. */
   readonly outputSchema?: Readonly<Record<string, unknown>> | null;
   readonly stopSequences?: readonly string[] | null;
-  readonly cacheTtl: CacheTtl;
+  /** Null: the prompt is not worth keeping in the cache, since no other begins like it. */
+  readonly cacheTtl: CacheTtl | null;
   /** The user, as the provider may know it: it shows nothing of the user's id. */
   readonly user: string;
   /** The model is asked for visible thoughts, and they are a part of the answer. */
@@ -40,20 +46,32 @@ export interface ModelRequest {
   readonly mayCallTools: boolean;
   /** Newest first. The message to answer is among the first. */
   readonly history: readonly HistoryRow[];
+  /** The summary of what is before the history. Null or left out: there is none. */
+  readonly summary?: string | null;
   /** The finished steps of the turn, oldest first. The answer goes on after them. */
   readonly steps: readonly FinishedStep[];
+  /** How long the answer may take in all, in milliseconds; left out: as the settings say. */
+  readonly totalMs?: number;
 }
 
-/** A complete answer, and the history that the request had. */
+/** A complete answer. */
 export interface Answered {
   readonly answer: Answer;
-  /** `seq` of the first message that was sent. */
-  readonly windowFromSeq: number;
 }
+
+/**
+ * Makes a prompt that was too long shorter.
+ * @param length its length, if the model named it
+ * @returns undefined: there is nothing to leave out
+ */
+export type Narrow = (length?: NamedLength) => Promise<Pick<ModelRequest, 'history' | 'summary'> | undefined>;
 
 /** The model, through the client of its provider. */
 @Injectable()
 export class Model {
+  /** The longest prompts that models have said they take. */
+  readonly limits = new ContextLimits();
+
   constructor(
     private readonly settings: Settings['model'],
     private readonly client: ModelClient,
@@ -67,53 +85,68 @@ export class Model {
   /**
    * Asks for one answer: a step of the turn. `shown` gets what users see, as it arrives; `call` gets the figures that the model reports.
    *
-   * A prompt that is too long is sent again with less history, as long as there is less to send. That does not count as an attempt. A turn
-   * with finished steps gets the same history as these steps.
+   * A prompt that is too long is sent again as `narrow` makes it, as long as there is something to leave out. That does not count as an
+   * attempt. A turn with finished steps gets the same history as these steps.
    *
    * @throws ModelFault
    */
-  async answer(request: ModelRequest, call: Call, signal: AbortSignal, shown: Shown): Promise<Answered> {
-    const deadline = performance.now() + this.settings.totalMs;
+  async answer(
+    request: ModelRequest,
+    call: Call,
+    signal: AbortSignal,
+    shown: Shown,
+    narrow: Narrow = () => Promise.resolve(undefined),
+  ): Promise<Answered> {
+    const deadline = performance.now() + Math.min(request.totalMs ?? Infinity, this.settings.totalMs);
     const { steps: before, showReasoning: showsReasoning = false, cacheTtl } = request;
-    const answer = new Answer(call, shown, { before, showsReasoning, cacheTtl });
-    let { history } = request;
-    const less = (): readonly HistoryRow[] | undefined =>
-      answer.isBlank && request.steps.length === 0 ? shorter(history) : undefined;
+    const answer = new Answer(call, shown, { before, showsReasoning, ...(cacheTtl !== null && { cacheTtl }) });
+    let asked = request;
+    const less = async (length?: NamedLength): Promise<boolean> => {
+      const rest = answer.isBlank && request.steps.length === 0 ? await narrow(length) : undefined;
+      if (rest !== undefined) asked = { ...asked, ...rest };
+      return rest !== undefined;
+    };
     for (let outOfContext = 0; ; answer.again()) {
-      const timer = new CallTimer(this.settings.idleMs, deadline - performance.now(), signal);
-      try {
-        await this.ask(request, history, answer, call, timer);
-      } catch (error) {
-        const isTooLong = error instanceof ModelFault && error.tooLong;
-        const rest = isTooLong ? less() : undefined;
-        if (rest === undefined) throw isTooLong && request.steps.length > 0 ? outOfRoom(request, error) : error;
-        history = rest;
-        continue;
-      } finally {
-        timer.stop();
+      const fault = await this.tooLong(asked, answer, call, signal, deadline);
+      if (fault !== undefined) {
+        const length = plausible(fault.length, sizeOf(asked));
+        if (length !== undefined) this.limits.learn(request.model, length.most);
+        if (await less(length)) continue;
+        throw request.steps.length > 0 ? outOfRoom(request, fault) : fault;
       }
-      if (answer.stopReason !== 'model_context_window_exceeded' || !answer.isBlank) {
-        return { answer, windowFromSeq: history.at(-1)?.seq ?? 1 };
-      }
+      if (answer.stopReason !== 'model_context_window_exceeded' || !answer.isBlank) return { answer };
       // Each answer is paid for. A second one, with less history, may have enough room. A third one would rarely help and cost the same.
-      const rest = outOfContext++ === 0 ? less() : undefined;
-      if (rest === undefined) throw outOfRoom(request);
-      history = rest;
+      if (outOfContext++ > 0 || !(await less())) throw outOfRoom(request);
     }
   }
 
-  /** Sends one request and reads its answer. @throws ModelFault unless the message is complete */
-  private async ask(
+  /** Sends one request. @returns the fault if the prompt is too long @throws ModelFault for any other fault */
+  private async tooLong(
     request: ModelRequest,
-    history: readonly HistoryRow[],
     answer: Answer,
     call: Call,
-    timer: CallTimer,
-  ): Promise<void> {
-    const { tools } = request;
-    const withCalls = tools.some(({ run }) => run !== 'provider');
-    const mark = markOf(request.cacheTtl);
-    const messages = withMarks(toModelMessages(history, withCalls), request.steps, mark);
+    signal: AbortSignal,
+    deadline: number,
+  ): Promise<ModelFault | undefined> {
+    const timer = new CallTimer(this.settings.idleMs, deadline - performance.now(), signal);
+    try {
+      await this.ask(request, answer, call, timer);
+    } catch (error) {
+      if (!(error instanceof ModelFault) || !error.tooLong) throw error;
+      return error;
+    } finally {
+      timer.stop();
+    }
+    this.limits.accepted(request.model, call.inputTokens);
+    return undefined;
+  }
+
+  /** Sends one request and reads its answer. @throws ModelFault unless the message is complete */
+  private async ask(request: ModelRequest, answer: Answer, call: Call, timer: CallTimer): Promise<void> {
+    const { tools, history, summary } = request;
+    const before = toModelMessages(history, sendsCalls(tools), summary);
+    const mark = request.cacheTtl === null ? undefined : markOf(request.cacheTtl);
+    const messages = mark === undefined ? before : withMarks(before, request.steps, mark);
     const body = {
       model: request.model,
       max_tokens: request.maxOutputTokens,
@@ -121,14 +154,16 @@ export class Model {
       ...((request.effort || request.outputSchema) && { output_config: outputConfig(request) }),
       ...(request.stopSequences && { stop_sequences: [...request.stopSequences] }),
       metadata: { user_id: request.user },
-      system: [{ type: 'text' as const, text: request.systemPrompt, cache_control: mark }],
+      system: [
+        { type: 'text' as const, text: request.systemPrompt, ...(mark !== undefined && { cache_control: mark }) },
+      ],
       ...(tools.length > 0 && { tools: toModelTools(tools) }),
       ...(tools.length > 0 && !request.mayCallTools && { tool_choice: { type: 'none' as const } }),
       messages,
       stream: true as const,
     };
     try {
-      call.begin(() => sizeOf(request, history));
+      call.begin(() => sizeOf(request));
       const onBytes = (): void => timer.touch();
       const { stream } = await createStream(this.client, body, { signal: timer.signal, onBytes });
       timer.touch();
@@ -195,6 +230,14 @@ function outputConfig({ effort, outputSchema }: ModelRequest): Anthropic.OutputC
   };
 }
 
+/**
+ * The length that a refusal names, if a prompt of so many bytes may have so many tokens. A server that repeats parts of the request in its
+ * errors might name any.
+ */
+function plausible(length: NamedLength | undefined, bytes: number): NamedLength | undefined {
+  return length !== undefined && length.tokens * MOST_BYTES_A_TOKEN >= bytes ? length : undefined;
+}
+
 /** The fault for a model without room for output. If the first step had room, the turn is not to blame, so later prompts include it. */
 function outOfRoom({ steps }: ModelRequest, cause?: unknown): ModelFault {
   return steps.length === 0
@@ -207,9 +250,19 @@ function outOfRoom({ steps }: ModelRequest, cause?: unknown): ModelFault {
     : new ModelFault('context_exceeded', 'The turn leaves the model no room to go on.', {}, { cause });
 }
 
+/** The size of what stands before the history, in bytes, approximately. */
+export function bytesBefore({
+  systemPrompt,
+  tools,
+  summary,
+}: Pick<ModelRequest, 'systemPrompt' | 'tools' | 'summary'>): number {
+  const offered = tools.length > 0 ? JSON.stringify(toModelTools(tools)) : '';
+  return [systemPrompt, offered, summary ?? ''].reduce((bytes, text) => bytes + Buffer.byteLength(text), 0);
+}
+
 /** The approximate size of a request, in bytes. */
-function sizeOf({ systemPrompt, tools, steps }: ModelRequest, history: readonly HistoryRow[]): number {
-  const begun = Buffer.byteLength(systemPrompt) + (tools.length > 0 ? Buffer.byteLength(JSON.stringify(tools)) : 0);
+function sizeOf({ systemPrompt, tools, summary, history, steps }: ModelRequest): number {
+  const begun = bytesBefore({ systemPrompt, tools, summary });
   const said = history.reduce(
     (sum, { content, parts }) => sum + Buffer.byteLength(parts === undefined ? content : JSON.stringify(parts)),
     begun,

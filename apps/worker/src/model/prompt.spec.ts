@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { HistoryRow } from '#jobs/history.js';
-import { shorter, toModelMessages, toStepMessages } from './prompt.js';
+import { toModelMessages, toStepMessages } from './prompt.js';
 
 const rows = (...texts: string[]): HistoryRow[] =>
   texts
@@ -37,27 +37,6 @@ describe('what becomes of a history', () => {
     ['empty', [], []],
   ])('%s: roles alternate and the user begins', (_, newestFirst, expected) => {
     expect(toModelMessages(newestFirst).map(words)).toEqual(expected);
-  });
-});
-
-describe('a history that the model found too long', () => {
-  it('loses its older half again and again, and never what is to be answered', () => {
-    let history: readonly HistoryRow[] | undefined = rows(
-      ...Array.from({ length: 10 }, (_, n) => [`u: ${n}`, `a: ${n}`]).flat(),
-      'u: this',
-      'u: and that',
-    );
-    const lengths: number[] = [];
-    while (history !== undefined) {
-      lengths.push(history.length);
-      expect(history.slice(0, 2).map(({ content }) => content)).toEqual(['and that', 'this']);
-      history = shorter(history);
-    }
-    expect(lengths).toEqual([22, 11, 6, 3, 2]);
-  });
-
-  it('cannot become shorter when it is nothing but what is to be answered', () => {
-    expect(shorter(rows('u: one', 'u: two'))).toBeUndefined();
   });
 });
 

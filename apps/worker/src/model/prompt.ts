@@ -3,6 +3,7 @@ import type { Tool } from '#database/entities/tool.js';
 import type { HistoryRow } from '#jobs/history.js';
 import type { FinishedStep } from '#jobs/steps.js';
 import { isBlank } from './blank.js';
+import { framedSummary } from './summary.js';
 
 interface Message {
   readonly role: 'user' | 'assistant';
@@ -12,12 +13,17 @@ interface Message {
 /**
  * Makes the messages of a request: user and assistant alternate, and the user begins. Adjacent messages of one role become the blocks of one
  * message: a message may be stored without a request for a reply, and a reply may fail. An earlier request may have had the first of these
- * messages, and the cache finds it only as the same block.
+ * messages, and the cache finds it only as the same block. A summary of what was before is a block of its own.
  *
  * @param withCalls the tool calls of earlier turns are sent, too. The model refuses them in a request without tools
  */
-export function toModelMessages(newestFirst: readonly HistoryRow[], withCalls = false): Anthropic.MessageParam[] {
-  const messages: Message[] = [];
+export function toModelMessages(
+  newestFirst: readonly HistoryRow[],
+  withCalls = false,
+  summary: string | null = null,
+): Anthropic.MessageParam[] {
+  const messages: Message[] =
+    summary === null ? [] : [{ role: 'user', content: [{ type: 'text', text: framedSummary(summary) }] }];
   for (const row of [...newestFirst].reverse()) {
     const { role, content } = row;
     const replayed = withCalls && row.parts !== undefined ? replay(row.parts) : [];
@@ -47,6 +53,11 @@ export function toStepMessages(steps: readonly Pick<FinishedStep, 'content' | 'c
     content = [];
   }
   return content.length === 0 ? messages : [...messages, { role: 'assistant', content }];
+}
+
+/** Whether prompts with these tools have the calls of earlier turns: the provider's own tools leave none that could be sent. */
+export function sendsCalls(tools: readonly Tool[]): boolean {
+  return tools.some(({ run }) => run !== 'provider');
 }
 
 /** The tools of a definition as a request has them. */
@@ -116,14 +127,4 @@ function resultBlock(id: string, result: string, isError: boolean): Anthropic.To
     ...(!isBlank(result) && { content: result }),
     ...(isError && { is_error: true }),
   };
-}
-
-/**
- * The newer half of a history that the model found too long. The user messages since the last reply stay, since they need the answer.
- * @returns undefined: only they are left
- */
-export function shorter(newestFirst: readonly HistoryRow[]): readonly HistoryRow[] | undefined {
-  const lastReply = newestFirst.findIndex(({ role }) => role === 'assistant');
-  if (lastReply < 0) return undefined;
-  return newestFirst.slice(0, Math.max(lastReply, Math.ceil(newestFirst.length / 2)));
 }
