@@ -274,7 +274,7 @@ describe('a budget of a day', () => {
     const first = (await turns.send('long', chat, { tokensPerDay: 1e9 })) as Sent;
     expect(await reserved(first.jobId)).toBe(1_000 + 1 + 100);
     await turns.begin(first.jobId);
-    await finish(source.manager, first.jobId, 1, ENDED, used(700, 50));
+    await finish(source.manager, first.jobId, 1, { ...ENDED, contextTokens: 750 }, used(700, 50));
     const second = (await turns.ask('long', chat, { tokensPerDay: 1e9 })) as Sent;
     expect(await reserved(second.jobId)).toBe(750 + 1 + 100);
   });
