@@ -3,6 +3,7 @@ import { borrowStack } from '../support/borrow-stack.js';
 import type { Client } from '../support/client.js';
 import { openStream } from '../support/events.js';
 import { type LedgerLine, ledgerOf } from '../support/ledger.js';
+import type { App } from '../support/processes.js';
 import { type Stack, startStack } from '../support/stack.js';
 import { until } from '../support/until.js';
 
@@ -105,6 +106,9 @@ describe('the ledger', () => {
     expect(line?.input_tokens).toBeGreaterThan(50);
   });
 
+  /** The only worker, once the first has died. */
+  let another: App;
+
   it('has the tokens of the last saved draft for a call whose worker died', async () => {
     const cem = stack.as('cem');
     await stack.model.script('a worker dies', { pieces: LONG, piece_delay_ms: 40 }, 1);
@@ -116,11 +120,38 @@ describe('the ledger', () => {
       return (rows[0]?.n as number) > 500;
     }, 'the heartbeat');
     await worker?.kill();
-    await stack.startWorker();
+    another = await stack.startWorker({ MODEL_IDLE_SECONDS: '60' });
     expect(await cem.finalJob(job.id)).toMatchObject({ status: 'succeeded' });
     const [lost] = await ledgerOf(stack, job.id);
     expect(lost).toMatchObject({ outcome: 'lost', estimated: true });
     expect(lost?.output_tokens).toBeGreaterThan(200);
+  });
+
+  it('has the prompt, as an estimate, of a call whose worker died before the model answered', async () => {
+    const [first, second] = [stack.as('fin'), stack.as('gus')];
+    await stack.model.script('died early', { hang_before_headers: true }, 2);
+    const jobs: string[] = [];
+    for (const user of [first, second]) {
+      jobs.push((await user.turnAsync((await user.chat()).id, `${'word '.repeat(1_000)} died early`)).id);
+    }
+    await until(async () => (await stack.model.calls('died early')).length === 2, 'the calls');
+    await another.kill();
+    // One is canceled while no worker runs, and another worker takes the other over.
+    expect((await second.patch(`/api/v1/jobs/${jobs[1]}`, { status: 'canceled' })).status).toBe(200);
+    await stack.model.script('died early', { text: 'whole' });
+    await stack.startWorker();
+    expect(await first.finalJob(jobs[0] ?? '')).toMatchObject({ status: 'succeeded', attempts: 2 });
+    const [lost, whole] = await ledgerOf(stack, jobs[0] ?? '');
+    const [canceled] = await ledgerOf(stack, jobs[1] ?? '');
+    const unknown = { message_id: null, estimated: true, output_tokens: null };
+    expect([lost, canceled]).toMatchObject([
+      { ...unknown, outcome: 'lost' },
+      { ...unknown, outcome: 'canceled' },
+    ]);
+    for (const line of [lost, canceled]) {
+      expect(line?.input_tokens).toBeGreaterThan(1_000);
+      expect(line?.input_tokens).toBeLessThan(2 * (whole?.input_tokens ?? 0));
+    }
   });
 
   it.each([

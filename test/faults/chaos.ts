@@ -1,4 +1,7 @@
-import type { Stack } from '../support/stack.js';
+import { checkBill } from '../support/bill-check.js';
+import { Client } from '../support/client.js';
+import { PRICES } from '../support/priced-assistants.js';
+import { type Stack, tokenFor } from '../support/stack.js';
 import { sweep } from '../support/sweep.js';
 import type { Fleet } from './fleet.js';
 import { Killer } from './killer.js';
@@ -53,6 +56,8 @@ export async function chaos(fleet: Fleet, options: ChaosOptions): Promise<ChaosR
     ...load.violations.map((violation) => withLog(fleet, violation)),
     ...killer.violations,
     ...(await sweep(fleet.stack)),
+    ...(await unbilled(fleet)),
+    ...(await stillReserved(fleet.stack)),
     ...(await untrue(fleet.stack, load.turns)),
     ...(await wronglyExhausted(fleet.stack, load.turns)),
   ];
@@ -69,6 +74,33 @@ export async function chaos(fleet: Fleet, options: ChaosOptions): Promise<ChaosR
     deeds: killer.deeds,
     violations,
   };
+}
+
+/** Compares ledger, usage and costs with what the model billed. @returns every difference, in words */
+export async function unbilled({ stack, urls }: Pick<Fleet, 'stack' | 'urls'>): Promise<string[]> {
+  const operator = new Client(urls[0] ?? '', tokenFor('operator', { scope: 'admin' }));
+  const yesterday = new Date(Date.now() - 86_400_000).toISOString().slice(0, 10);
+  const { status, body } = await operator.get(`/api/v1/admin/usage?from=${yesterday}&group_by=day`);
+  if (status !== 200) return [`usage answers ${status}`];
+  const bill = await stack.model.bill();
+  const checked = await checkBill({ database: stack.database, bill, prices: PRICES, usage: body.data });
+  // Otherwise the comparison would show little.
+  const few = checked.exact < checked.estimated ? [`only ${checked.exact} calls have exact figures`] : [];
+  if (bill.total.cache_read_input_tokens === 0) few.push('nothing was read from the cache');
+  return [...checked.faults, ...few].map((what) => `the bill: ${what}`);
+}
+
+/** What ended turns have left reserved, in words. */
+export async function stillReserved(stack: Stack): Promise<string[]> {
+  const { rows } = await stack.database.query<{ what: string }>(
+    `SELECT format('user %s: %s', u.user_id, (SELECT user_usage(u.user_id))) AS what FROM (SELECT DISTINCT user_id FROM jobs) u
+      WHERE (user_usage(u.user_id)).reserved_tokens > 0 OR (user_usage(u.user_id)).reserved_cost > 0
+      UNION ALL
+     SELECT format('assistant %s: %s', slug, assistant_usage(slug)) FROM assistants WHERE (assistant_usage(slug)).reserved_cost > 0
+      UNION ALL
+     SELECT 'no turn has reserved anything' WHERE NOT EXISTS (SELECT FROM jobs WHERE reserved_tokens > 0 AND reserved_cost > 0)`,
+  );
+  return rows.map(({ what }) => `the budgets: ${what}`);
 }
 
 /** The share of turns that may lose all their attempts to the killer. */

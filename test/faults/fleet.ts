@@ -1,3 +1,4 @@
+import { pricedAssistants } from '../support/priced-assistants.js';
 import type { App } from '../support/processes.js';
 import { type Stack, startStack } from '../support/stack.js';
 import { steadyPort } from '../support/steady-port.js';
@@ -19,6 +20,13 @@ const LAST_LINES = 50;
  */
 export const PACES = { brisk: 10, even: 20, slow: 33, long: 110 } as const;
 
+/**
+ * Budgets that no run exhausts: turns reserve, and all that they reserved must be free in the end. The instructions are long enough for the
+ * model's cache.
+ */
+export const BUDGETED = { support: { cost_per_day: 1_000_000, system_prompt: 'Help. '.repeat(4_000) } };
+const ROOMY = { USER_TOKENS_PER_DAY: '1000000000', USER_COST_PER_DAY: '1000000' };
+
 /** A stack of several APIs and workers, with stores of its own. Each app has a slot, in which it can be replaced. */
 export class Fleet {
   /** Apps that have ended, for their logs. */
@@ -38,7 +46,7 @@ export class Fleet {
     const stack = await startStack({
       ownPostgres: true,
       workers: WORKERS,
-      env: { PORT: String(await steadyPort()), ...env },
+      env: { PORT: String(await steadyPort()), ASSISTANTS_FILE: await pricedAssistants(BUDGETED), ...ROOMY, ...env },
     });
     try {
       const apis = [stack.api];

@@ -2,10 +2,12 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type Answer, Client } from '../support/client.js';
+import { priced } from '../support/priced-assistants.js';
 import { tokenFor } from '../support/stack.js';
 import { imbalances, sweep } from '../support/sweep.js';
 import { assistantsWith, httpTool, startTools, type Tools, TOOLS_SECRET } from '../support/tools.js';
-import { Fleet } from './fleet.js';
+import { stillReserved, unbilled } from './chaos.js';
+import { BUDGETED, Fleet } from './fleet.js';
 import { Killer } from './killer.js';
 import { anySeed, Random } from './random.js';
 
@@ -91,12 +93,13 @@ describe('turns of five steps with parallel tool calls, while workers, API, queu
   let tools: Tools;
   beforeAll(async () => {
     tools = await startTools();
-    const ASSISTANTS_FILE = await assistantsWith([
+    const offered = [
       httpTool(tools, 'find_order', { repeatable: true }),
       httpTool(tools, 'opening_hours', { repeatable: true }),
       httpTool(tools, 'place_order'),
       httpTool(tools, 'refund_order', { approval: 'always' }),
-    ]);
+    ];
+    const ASSISTANTS_FILE = await assistantsWith(offered, BUDGETED.support, {}, priced());
     fleet = await Fleet.start(undefined, { TOOLS_SECRET, ASSISTANTS_FILE });
   });
   afterAll(async () => {
@@ -127,7 +130,13 @@ describe('turns of five steps with parallel tool calls, while workers, API, queu
     await killer.stop();
     await watch;
 
-    const violations = [...unbalanced, ...killer.violations, ...(await sweep(fleet.stack))];
+    const violations = [
+      ...unbalanced,
+      ...killer.violations,
+      ...(await sweep(fleet.stack)),
+      ...(await unbilled(fleet)),
+      ...(await stillReserved(fleet.stack)),
+    ];
     const { rows: jobs } = await fleet.stack.database.query<{ id: string; status: string; error_code: string | null }>(
       'SELECT id, status, error_code FROM jobs',
     );

@@ -33,6 +33,10 @@ export interface BillCheck {
   readonly usage: readonly UsageLine[];
 }
 
+/** An estimate counts two and a half bytes a token; the stand-in writes four. What was not shown is estimated by its time. */
+const MOST_OVERESTIMATED = 2;
+const MOST_UNSEEN = 100;
+
 /** The result of a check. */
 export interface Checked {
   /** Every difference, in words. */
@@ -82,6 +86,10 @@ function differences(entry: Entry, bill: Billed | undefined): string[] {
     ['written for 5 minutes', entry.cache_write_5m_tokens, bill.cache_write_5m_input_tokens],
     ['written for an hour', entry.cache_write_1h_tokens, bill.cache_write_1h_input_tokens],
   ];
+  const mostEstimated = MOST_OVERESTIMATED * bill.output_tokens + MOST_UNSEEN;
+  if (entry.estimated && (entry.output_tokens ?? 0) > mostEstimated) {
+    return [`the estimated output is ${entry.output_tokens}, billed are ${bill.output_tokens}`];
+  }
   if (!entry.estimated) {
     const { web_search_requests: searches = 0, web_fetch_requests: fetches = 0 } = entry.server_tools ?? {};
     figures.push(

@@ -19,6 +19,11 @@ export const PRICES: Readonly<Record<string, TestPrice>> = {
   'claude-opus-5-5': { input: 1_000, output: 2_000, cache_read: 100, cache_write_5m: 1_250, cache_write_1h: 2_000 },
 };
 
+/** The prices as the file has them. */
+export const priced = (models: Readonly<Record<string, TestPrice>> = PRICES): object => ({
+  prices: { currency: 'EUR', models },
+});
+
 /** An assistants file with prices. `settings`: by slug, what differs from the shipped assistants. @returns its path */
 export async function pricedAssistants(
   settings: Readonly<Record<string, object>> = {},
@@ -27,6 +32,6 @@ export async function pricedAssistants(
   const shipped = parse(await readFile('assistants.yaml', 'utf8')) as { assistants: { slug: string }[] };
   const assistants = shipped.assistants.map((one) => ({ ...one, ...settings[one.slug] }));
   const path = join(await mkdtemp(join(tmpdir(), 'rejoinder-assistants-')), 'assistants.yaml');
-  await writeFile(path, stringify({ ...(prices && { prices: { currency: 'EUR', models: prices } }), assistants }));
+  await writeFile(path, stringify({ ...(prices && priced(prices)), assistants }));
   return path;
 }

@@ -180,6 +180,7 @@ interface LedgerRow {
   readonly purpose: string;
   readonly outcome: string;
   readonly message_id: string | null;
+  readonly estimated: boolean;
   readonly output_tokens: number | null;
   readonly user_message_id: string;
 }
@@ -209,7 +210,7 @@ export async function sweep(stack: Swept, settleMs = SETTLE_MS): Promise<string[
     );
   }
   const { rows: ledger } = await stack.database.query<LedgerRow>(
-    `SELECT c.job_id, c.attempt, c.purpose, c.outcome, c.message_id, c.output_tokens, j.user_message_id
+    `SELECT c.job_id, c.attempt, c.purpose, c.outcome, c.message_id, c.estimated, c.output_tokens, j.user_message_id
        FROM model_calls c JOIN jobs j ON j.id = c.job_id`,
   );
   const { rows: questions } = await stack.database.query<Question>(
@@ -289,7 +290,7 @@ function againstTheModel(
     if (row.message_id === null) {
       // The prompt of a summary does not say whose turn it is for.
       const turn = row.purpose === 'summary' ? SUM_UP : row.user_message_id;
-      unnamed.set(turn, (unnamed.get(turn) ?? 0) + 1);
+      if (row.estimated) unnamed.set(turn, (unnamed.get(turn) ?? 0) + 1);
       if (row.outcome === 'completed') {
         findings['a call of the ledger is one the model knows'].push(`${line} has no message's id`);
       }
@@ -308,7 +309,7 @@ function againstTheModel(
   const turnOf = turnsByText(questions);
   for (const { id, asked, outcome } of calls) {
     if (inLedger.has(id) || REFUSED.includes(outcome)) continue;
-    // The call's worker died before it stored the id. An entry of the same turn without an id belongs to this call.
+    // The call's worker died before it stored the id. An entry of the same turn that is marked as an estimate belongs to this call.
     const turn = asked.endsWith(SUM_UP) ? SUM_UP : turnOf(asked);
     const left = turn === undefined ? 0 : (unnamed.get(turn) ?? 0);
     if (turn !== undefined && left > 0) unnamed.set(turn, left - 1);

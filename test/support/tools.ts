@@ -104,11 +104,12 @@ export async function assistantsWith(
   tools: readonly object[],
   settings: object = {},
   mcpServers: object = {},
+  top: object = {},
 ): Promise<string> {
   const shipped = parse(await readFile('assistants.yaml', 'utf8')) as { assistants: { slug: string }[] };
   const assistants = shipped.assistants.map((one) => (one.slug === 'support' ? { ...one, tools, ...settings } : one));
   const path = join(await mkdtemp(join(tmpdir(), 'rejoinder-assistants-')), 'assistants.yaml');
-  await writeFile(path, stringify({ mcp_servers: mcpServers, assistants }));
+  await writeFile(path, stringify({ ...top, mcp_servers: mcpServers, assistants }));
   return path;
 }
 
