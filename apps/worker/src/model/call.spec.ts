@@ -48,6 +48,19 @@ describe('a call of the model', () => {
     expect(call.figures()).toMatchObject(parts);
   });
 
+  it('counts the last request’s prompt and text for the next turn, without thoughts; it is unknown if it was not reported', () => {
+    call.begin(SENT);
+    expect([call.contextTokens, call.inputTokens]).toEqual([null, 0]);
+    call.answers('m', { input: 900, output: 1 });
+    call.ends({ output: 50 });
+    call.begin(SENT);
+    expect(call.contextTokens).toBeNull();
+    call.answers('n', { input: 400, output: 1 });
+    call.ends({ output: 30, thinking: 20 });
+    expect([call.contextTokens, call.inputTokens]).toEqual([410, 400]);
+    expect(call.figures()).toMatchObject({ inputTokens: 1_300, outputTokens: 80 });
+  });
+
   it('that is cut costs no less than was reported, nor than was seen, nor more than it was allowed', () => {
     call.begin(SENT);
     call.answers('m', { input: 90, output: 3 });

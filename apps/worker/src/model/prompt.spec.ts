@@ -40,6 +40,32 @@ describe('what becomes of a history', () => {
   });
 });
 
+describe('a summary of what is before a history', () => {
+  it('comes first, as a block of its own, whether messages of the user or a reply follow', () => {
+    const [first, ...rest] = toModelMessages(rows('u: one', 'u: two', 'a: three', 'u: four'), false, 'Zoe asked.');
+    expect(first).toEqual({
+      role: 'user',
+      content: [
+        {
+          type: 'text',
+          text: expect.stringMatching(/^This is a summary of the conversation so far.*\n\nZoe asked\.\n/s),
+        },
+        { type: 'text', text: 'one' },
+        { type: 'text', text: 'two' },
+      ],
+    });
+    expect(rest.map(({ role, content }) => [role, content])).toEqual([
+      ['assistant', 'three'],
+      ['user', 'four'],
+    ]);
+    expect(toModelMessages(rows('a: three', 'u: four'), false, 'Zoe asked.').map(({ role }) => role)).toEqual([
+      'user',
+      'assistant',
+      'user',
+    ]);
+  });
+});
+
 describe('an earlier reply with tool calls', () => {
   const call = (id: string, step: number, result = 'done', is_error = false) => ({
     type: 'tool_call' as const,
