@@ -251,6 +251,21 @@ describe('a budget of a day', () => {
     expect(Object.keys(await days())).toEqual(['1', '5', '6', '7']);
   });
 
+  it('costs a turn no further round trip, and a refused one none but that which gives the minute back', async () => {
+    const slug = await turns.assistant(RESERVED_COST);
+    const [first, second] = [await turns.chat('trip', slug), await turns.chat('tripped', slug)];
+    let asked = 0;
+    const manager = { query: (...args: [string, unknown[]]) => ((asked += 1), source.query(...args)) };
+    const counted = new BudgetedTurns({ manager } as unknown as DataSource);
+    const budgets = { tokensPerDay: 1e9, costPerDay: 1e9, ofAssistants: true };
+    expect(wasAccepted(await counted.send('trip', first, budgets))).toBe(true);
+    expect(asked).toBe(1);
+    expect(await counted.send('tripped', second, budgets)).toBe('assistant_cost');
+    expect(asked).toBe(2);
+    expect(await counted.send('tripped', second, budgets, { ...NO_LIMITS, turnsPerMinute: 9 })).toBe('assistant_cost');
+    expect(asked).toBe(4);
+  });
+
   it('that refuses a turn leaves the user’s minute as it was', async () => {
     const [chat = ''] = await chatsOf('minute', 1);
     const limits = { ...NO_LIMITS, turnsPerMinute: 2 };

@@ -28,6 +28,7 @@ const LONGEST = [
   'faults/summaries',
   'faults/chaos',
   'e2e/model-check',
+  'e2e/budgets-refusals',
   'e2e/assistants-tools',
   'faults/silent-database',
   'e2e/data-care',

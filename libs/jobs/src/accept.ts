@@ -60,8 +60,9 @@ type AcceptedRow = JobRow & Pick<MessageRow, 'seq' | 'metadata'> & { messageCrea
 const HAS_UNFINISHED = `SELECT 1 FROM jobs u WHERE u.chat_id = chats.id AND ${isUnfinished('u')}`;
 
 /*
- * The lock order is caller, chat, job. The caller's row comes first because a refused turn must not advance the chat's numbers, and because
- * under its lock the statement sees how much the user's other turns have used.
+ * The lock order is caller, chat, an assistant's budget, job. The caller's row comes first because a refused turn must not advance the chat's
+ * numbers, and because under its lock the statement sees how much the user's other turns have used. Other turns with the assistant wait for
+ * its budget, so this statement waits for nothing else once it has the budget.
  */
 
 /**
