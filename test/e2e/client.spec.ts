@@ -167,7 +167,9 @@ describe('the client', () => {
       stack.workers[0]?.process.kill('SIGKILL');
       await stack.startWorker();
     }
-    expect(events.filter(({ type }) => type === 'reset')).toEqual([{ type: 'reset', attempt: 2, offset: 0, reasoningOffset: 0 }]);
+    expect(events.filter(({ type }) => type === 'reset')).toEqual([
+      { type: 'reset', attempt: 2, offset: 0, reasoningOffset: 0 },
+    ]);
     expect([shown(events), stream.text]).toEqual(['the second attempt, whole', 'the second attempt, whole']);
     // A client that has the first attempt's beginning from elsewhere also gets the reset.
     const late = await all(eva.followJob(stream.jobId ?? '', { lastEventId: '1.6' }));
