@@ -170,5 +170,15 @@ describe('what calls cost', () => {
       searches: 4,
     });
     expect(Math.min(read, written, rest.thinking_tokens)).toBeGreaterThan(0);
+    // A token too many is found, in the entry and in the sums.
+    await stack.database.query(
+      `UPDATE model_calls SET output_tokens = output_tokens + 1 WHERE ctid = (SELECT min(ctid) FROM model_calls)`,
+    );
+    const { faults: found } = await checkBill({ database: stack.database, bill, prices, usage: data });
+    expect(found).toEqual([
+      expect.stringMatching(/output is \d+, billed are \d+/),
+      expect.stringMatching(/usage shows \d+ \(output\)/),
+      expect.stringContaining('usage shows a cost'),
+    ]);
   });
 });

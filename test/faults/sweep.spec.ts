@@ -31,7 +31,8 @@ const DAMAGE: Readonly<Record<string, string>> = {
   'an answer of the model is in the ledger once': `UPDATE model_calls SET message_id = 'msg_twice'`,
   'a call is of an attempt that was begun, and ends after it began': 'UPDATE model_calls SET attempt = attempt + 1',
   'a call of the ledger is one the model knows': `UPDATE model_calls SET message_id = 'msg_' || job_id`,
-  'every call of the model is in the ledger': 'DELETE FROM model_calls',
+  // Entries without an answer's id that are not marked are none of a call that cost something.
+  'every call of the model is in the ledger': `UPDATE model_calls SET message_id = NULL, outcome = 'lost', estimated = false`,
 };
 
 describe('the sweep', () => {

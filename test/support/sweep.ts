@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { ASKED_LENGTH } from '../../apps/model-stub/src/calls.js';
-import type { SeenCall } from './model-stub.js';
+import type { Billed, SeenCall } from './model-stub.js';
 import { SUM_UP } from './prompts.js';
 
 /** The part of a stack that a sweep checks. */
@@ -284,13 +284,16 @@ function againstTheModel(
     'a call of the ledger is one the model knows': [] as string[],
     'every call of the model is in the ledger': [] as string[],
   };
+  // Entries without an answer's id, by turn: those that are marked as estimates, and the others.
+  const marked = new Map<string, number>();
   const unnamed = new Map<string, number>();
   for (const row of ledger) {
     const line = `call ${row.attempt} of job ${row.job_id} (${row.outcome})`;
     if (row.message_id === null) {
       // The prompt of a summary does not say whose turn it is for.
       const turn = row.purpose === 'summary' ? SUM_UP : row.user_message_id;
-      if (row.estimated) unnamed.set(turn, (unnamed.get(turn) ?? 0) + 1);
+      const list = row.estimated ? marked : unnamed;
+      list.set(turn, (list.get(turn) ?? 0) + 1);
       if (row.outcome === 'completed') {
         findings['a call of the ledger is one the model knows'].push(`${line} has no message's id`);
       }
@@ -307,16 +310,26 @@ function againstTheModel(
     }
   }
   const turnOf = turnsByText(questions);
-  for (const { id, asked, outcome } of calls) {
-    if (inLedger.has(id) || REFUSED.includes(outcome)) continue;
-    // The call's worker died before it stored the id. An entry of the same turn that is marked as an estimate belongs to this call.
+  const strays = calls.filter(({ id, outcome }) => !inLedger.has(id) && !REFUSED.includes(outcome));
+  // The call's worker died before it stored the id, so an entry of the same turn belongs to this call. If the call cost something, that entry
+  // must be marked; calls that did are first to choose.
+  for (const { id, asked, outcome, billed } of strays.sort(
+    (a, b) => Number(costs(b.billed)) - Number(costs(a.billed)),
+  )) {
     const turn = asked.endsWith(SUM_UP) ? SUM_UP : turnOf(asked);
-    const left = turn === undefined ? 0 : (unnamed.get(turn) ?? 0);
-    if (turn !== undefined && left > 0) unnamed.set(turn, left - 1);
-    else findings['every call of the model is in the ledger'].push(`${id} (${outcome}), about "${asked}"`);
+    const taken = (list: Map<string, number>): boolean => {
+      const left = turn === undefined ? 0 : (list.get(turn) ?? 0);
+      if (turn !== undefined && left > 0) list.set(turn, left - 1);
+      return left > 0;
+    };
+    if ((!costs(billed) && taken(unnamed)) || taken(marked)) continue;
+    findings['every call of the model is in the ledger'].push(`${id} (${outcome}), about "${asked}"`);
   }
   return findings;
 }
+
+/** Whether a call cost something. */
+const costs = (billed: Partial<Billed> = {}): boolean => Object.values(billed).some((tokens) => tokens > 0);
 
 /** Finds the user message of a call. Unanswered messages stand before it, with an empty line between. */
 function turnsByText(questions: readonly Question[]): (asked: string) => string | undefined {
