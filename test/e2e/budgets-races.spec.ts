@@ -270,7 +270,7 @@ describe(`budgets, whatever happens to turns (seed ${seed})`, () => {
         if (how === 'fail') {
           await giveUp(source.manager, job.id, job.attempt, { ...FAULT, most: 1 }, figures);
         } else {
-          await finish(source.manager, job.id, job.attempt, ENDED, figures);
+          await finish(source.manager, job.id, job.attempt, { ...ENDED, contextTokens: input + output }, figures);
           Object.assign(place, { context: input + output, unanswered: 0 });
         }
       }

@@ -27,6 +27,7 @@ const DAMAGE: Readonly<Record<string, string>> = {
   'a turn waits for a person only if one of its calls does, and no call can go on': `
     UPDATE jobs SET status = 'requires_action', finished_at = NULL, action_expires_at = now() WHERE status = 'canceled'`,
   'the message of a turn has all of its tool calls, each with its result': `UPDATE tool_calls SET result = 'another'`,
+  'a window begins with a message of its chat, behind all summaries': 'UPDATE chats SET window_from_seq = last_seq + 1',
   'a completed call cost what its message says': 'UPDATE messages SET output_tokens = output_tokens + 1',
   'an answer of the model is in the ledger once': `UPDATE model_calls SET message_id = 'msg_twice'`,
   'a call is of an attempt that was begun, and ends after it began': 'UPDATE model_calls SET attempt = attempt + 1',

@@ -90,8 +90,8 @@ export class Outgrown {
 
 /** The tokens of a call's prompt. */
 export function tokensOf({ billed }: SeenCall): number {
-  const { output_tokens: _, ...input } = billed;
-  return Object.values(input).reduce((sum, tokens) => sum + tokens, 0);
+  const { input_tokens, cache_read_input_tokens, cache_write_5m_input_tokens, cache_write_1h_input_tokens } = billed;
+  return input_tokens + cache_read_input_tokens + cache_write_5m_input_tokens + cache_write_1h_input_tokens;
 }
 
 /** Which calls do not begin with the bytes of the one before. */
