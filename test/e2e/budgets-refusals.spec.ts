@@ -75,6 +75,8 @@ describe('a day’s budget, over two API processes', () => {
   /** As if it were another day. */
   const passMidnight = async (): Promise<void> => {
     await stack.database.query(`UPDATE model_calls SET started_at = started_at - interval '1 day'`);
+    // Earlier days have rows of the same sessions.
+    await stack.database.query(`DELETE FROM spending WHERE day < (now() AT TIME ZONE 'UTC')::date`);
     await stack.database.query('UPDATE spending SET day = day - 1');
   };
 
