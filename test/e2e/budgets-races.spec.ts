@@ -10,25 +10,11 @@ import { endSpent } from '#jobs/reconcile.js';
 import { finish, giveUp, handBack } from '#jobs/transitions.js';
 import type { Budgets } from '#limits/budgets.js';
 import { anySeed, Random } from '../faults/random.js';
-import { BudgetedTurns, type Sent, wasAccepted } from '../support/budgeted-turns.js';
+import { BudgetedTurns, type Sent, wasAccepted, ENDED } from '../support/budgeted-turns.js';
 import { type StatementsDatabase, startStatementsDatabase } from '../support/statements-database.js';
 
 /** The same seed makes the same choices. */
 const seed = Number(process.env['TEST_SEED'] ?? anySeed());
-
-const ENDED = {
-  content: 'done',
-  model: 'm',
-  stopReason: 'end_turn',
-  status: 'complete',
-  stopDetails: null,
-  steps: 0,
-  lastText: 'done',
-  windowFromSeq: null,
-  otherParts: null,
-  contextTokens: null,
-  leftOut: false,
-} as const;
 
 const FAULT = {
   steps: 0,

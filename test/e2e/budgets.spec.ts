@@ -10,22 +10,15 @@ import { requeue } from '#jobs/requeue.js';
 import { finish, giveUp, handBack } from '#jobs/transitions.js';
 import type { Budgets } from '#limits/budgets.js';
 import { NO_LIMITS } from '#limits/user-limits.js';
-import { BudgetedTurns, RESERVED_COST, RESERVED_TOKENS, type Sent, wasAccepted } from '../support/budgeted-turns.js';
+import {
+  BudgetedTurns,
+  RESERVED_COST,
+  RESERVED_TOKENS,
+  type Sent,
+  wasAccepted,
+  ENDED,
+} from '../support/budgeted-turns.js';
 import { type StatementsDatabase, startStatementsDatabase } from '../support/statements-database.js';
-
-const ENDED = {
-  content: 'done',
-  model: 'm',
-  stopReason: 'end_turn',
-  status: 'complete',
-  stopDetails: null,
-  steps: 0,
-  lastText: 'done',
-  windowFromSeq: null,
-  otherParts: null,
-  contextTokens: null,
-  leftOut: false,
-} as const;
 
 /** Figures of a call: a thousandth of a thousand for each token of input, two for each of output. */
 const used = (inputTokens: number, outputTokens: number) => ({ ...NO_FIGURES, inputTokens, outputTokens });

@@ -11,8 +11,23 @@ export const RESERVED_TOKENS = 101;
 /** The same in money, by {@link PRICE}: a token that is written to the cache for 5 minutes, and 100 of output. */
 export const RESERVED_COST = 0.20125;
 
-/** What a million tokens of the model `m` cost. */
+/** The price of a million tokens of the model `m`. */
 const PRICE = { input: 1_000, output: 2_000, cache_read: 100, cache_write_5m: 1_250, cache_write_1h: 2_000 };
+
+/** A plain reply, as an attempt ends with it. */
+export const ENDED = {
+  content: 'done',
+  model: 'm',
+  stopReason: 'end_turn',
+  status: 'complete',
+  stopDetails: null,
+  steps: 0,
+  lastText: 'done',
+  windowFromSeq: null,
+  otherParts: null,
+  contextTokens: null,
+  leftOut: false,
+} as const;
 
 /** A turn that was sent. */
 export interface Sent {

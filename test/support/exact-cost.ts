@@ -22,7 +22,7 @@ export function exact(amount: string | number): bigint {
   return BigInt(`${sign}${whole}${kept.padEnd(DIGITS, '0')}`);
 }
 
-/** What a call cost, computed without the service and without rounding: see {@link exact}. */
+/** The cost of a call, computed without the service and without rounding: see {@link exact}. */
 export function exactCost(figures: PricedFigures, price: TestPrice): bigint {
   const { input, cacheRead, cacheWrite5m, cacheWrite1h, output, serverTools } = figures;
   const of = (tokens: number, amount: number): bigint => BigInt(tokens) * exact(amount);

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse, stringify } from 'yaml';
 
-/** What a million tokens cost. */
+/** The price of a million tokens. */
 export interface TestPrice {
   readonly input: number;
   readonly output: number;

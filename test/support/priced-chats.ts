@@ -37,7 +37,7 @@ export interface ChatPlan {
   readonly callsOf?: (turn: number) => readonly number[];
 }
 
-/** What a chat costs, in tokens and money. */
+/** The cost of a chat, in tokens and money. */
 export interface ChatBill {
   readonly calls: number;
   /** All tokens of input, and their three parts. */

@@ -79,7 +79,7 @@ const CANCEL = statement(`
   ), ${ended('kept')}
   SELECT draft."isFresh", (SELECT to_json(turn) FROM (SELECT ${ENDED_TURN} FROM ended) turn) AS ended FROM draft`);
 
-/** What an attempt has made of a reply when it is canceled: the whole text, and the other parts of the step under way (null: none). */
+/** The part of a reply that an attempt has when it is canceled: the whole text, and the other parts of the step under way (null: none). */
 export interface CanceledReply {
   readonly text: string;
   readonly otherParts: readonly OtherPart[] | null;

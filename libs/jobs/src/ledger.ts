@@ -77,7 +77,7 @@ const SET_REPLACED = Object.entries(REPLACED)
   .map(([value, column]) => `${column} = coalesce(:${value}::int, model_calls.${column})`)
   .join(', ');
 
-/** What a statement knows that ends a call and may bring no figures: the text that arrived, and the row of the job. Each is SQL. */
+/** Facts of a statement that ends a call and may bring no figures: the text that arrived, and the row of the job. Each is SQL. */
 interface Seen {
   readonly text: string;
   readonly job: string;

@@ -13,7 +13,7 @@ export interface JobAndMessage<Row extends JobRow = JobRow> {
   readonly toolCalls?: readonly ToolCallRow[];
 }
 
-/** What a stream shows of a reply before it is a message. */
+/** The part of a reply that a stream shows before the reply is a message. */
 export interface SavedReply {
   /** The saved text of all steps. */
   readonly draft: string;

@@ -10,7 +10,7 @@ import type { Values } from '#database/statement.js';
 export interface Budgets {
   /** Tokens of the model that a user may use, input and output. */
   readonly tokensPerDay: number | undefined;
-  /** What a user's calls may cost, in the currency of the prices. */
+  /** The most that a user's calls may cost, in the currency of the prices. */
   readonly costPerDay: number | undefined;
   /** Assistants may have budgets of their own, which their rows have. */
   readonly ofAssistants: boolean;

@@ -74,7 +74,7 @@ export interface Settings {
     readonly unfinishedTurns: number | undefined;
     readonly openStreams: number | undefined;
     readonly tokensPerDay: number | undefined;
-    /** What a user's calls may cost in a day, in the currency of the prices. */
+    /** The most that a user's calls may cost in a day, in the currency of the prices. */
     readonly costPerDay: number | undefined;
     /** Unfinished turns of all users together. */
     readonly allUnfinishedTurns: number | undefined;

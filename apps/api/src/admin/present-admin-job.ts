@@ -58,7 +58,7 @@ function presentCall(call: CallLine): Schemas['ModelCall'] {
   };
 }
 
-/** What was written to the provider's cache, for however long; null: the model has not reported it. */
+/** Tokens that the call wrote to the provider's cache, for minutes and for an hour together; null: the model has not reported them. */
 function written({ cacheWrite5mTokens, cacheWrite1hTokens }: CallLine): number | null {
   if (cacheWrite5mTokens === null && cacheWrite1hTokens === null) return null;
   return (cacheWrite5mTokens ?? 0) + (cacheWrite1hTokens ?? 0);

@@ -51,7 +51,7 @@ const SUMS = {
 export interface UsagePage {
   readonly from: string;
   readonly to: string;
-  /** Of all costs; null: none are recorded. */
+  /** The currency of all costs; null: there are no costs. */
   readonly currency: string | null;
   readonly lines: UsageLine[];
   readonly hasMore: boolean;

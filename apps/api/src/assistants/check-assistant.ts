@@ -20,7 +20,7 @@ export interface AssistantDefinition extends ModelSettings {
   readonly max_steps: number;
   /** How long a turn waits for a person, in seconds. */
   readonly action_seconds: number;
-  /** What the replies of a day may cost, in the currency of the prices; left out: there is no bound. */
+  /** The most that the replies of a day may cost, in the currency of the prices; left out: there is no bound. */
   readonly cost_per_day?: number;
   /** Days that a chat is kept after its last message; left out: for ever. */
   readonly retention_days?: number;

@@ -91,7 +91,7 @@ class Walk {
     this.optional += names.filter((name) => !required.includes(name)).length;
   }
 
-  /** Visits the schemas in a list, or in a mapping by name. What is neither, the compiler of schemas refuses. */
+  /** Visits the schemas in a list, or in a mapping by name. The compiler of schemas refuses any other value. */
   private visitEach(schemas: unknown, path: Path): void {
     if (Array.isArray(schemas)) schemas.forEach((schema, n) => this.visit(schema, [...path, n]));
     else if (isMapping(schemas))

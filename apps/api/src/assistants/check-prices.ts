@@ -1,14 +1,14 @@
 import { textFault } from '#contract/text.js';
 import { Fields } from './fields.js';
 
-/** What a million tokens of a model cost. */
+/** The price of a million tokens of a model. */
 export interface ModelPrice {
   readonly input: number;
   readonly output: number;
   readonly cache_read: number;
   readonly cache_write_5m: number;
   readonly cache_write_1h: number;
-  /** What one request of a tool of the provider costs, by its name in the model's usage. */
+  /** The price of one request of a provider's tool, by its name in the model's usage. */
   readonly server_tools: Readonly<Record<string, number>>;
 }
 

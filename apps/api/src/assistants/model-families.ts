@@ -1,6 +1,6 @@
 import type { Effort, Thinking } from '#database/entities/assistant.entity.js';
 
-/** What the API takes of a model, as far as a start can know it. A field that is left out is not known. */
+/** Settings that a model takes, as far as its name tells. A field that is left out is not known. */
 export interface Family {
   readonly name: string;
   readonly thinking: readonly Thinking[];

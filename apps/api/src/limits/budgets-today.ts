@@ -34,7 +34,7 @@ export interface UserBudget {
   readonly reservedTokens: string;
   readonly cost: string;
   readonly reservedCost: string;
-  /** Of the two budgets, the larger share. */
+  /** The larger share of the two budgets. */
   readonly share: string;
 }
 

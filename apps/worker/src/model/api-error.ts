@@ -3,9 +3,9 @@
  * their own, so their errors have classes of their own, and `instanceof` does not find them. Names and fields do.
  */
 
-/** What an answer said that was an error. A field is empty or undefined where it said nothing of the kind. */
+/** The content of an answer that was an error. A field is empty or undefined where it said nothing of the kind. */
 export interface ApiError {
-  /** Of HTTP. Undefined: the error came within an answer whose status was 200. */
+  /** The status of HTTP. Undefined: the error came within an answer whose status was 200. */
   readonly status: number | undefined;
   readonly headers: Headers | undefined;
   /** As the Messages API names it: `rate_limit_error`. */
@@ -19,7 +19,7 @@ export interface ApiError {
 export type Failure =
   { readonly kind: 'stopped' } | { readonly kind: 'unconnected' } | ({ readonly kind: 'answered' } & ApiError);
 
-/** What an error of the SDK means; undefined: the error is not one of the SDK's. */
+/** The meaning of an error of the SDK; undefined: the error is not one of the SDK's. */
 export function readFailure(thrown: unknown): Failure | undefined {
   if (!(thrown instanceof Error) || !('requestID' in thrown) || !('status' in thrown)) return undefined;
   switch (thrown.name) {

@@ -13,7 +13,7 @@ export interface Largest {
   readonly refusal: number;
 }
 
-/** What a caller of a bounded `fetch` may add to a request. */
+/** Options that a caller of a bounded `fetch` may add to a request. */
 export interface BoundedInit {
   /** Called with each chunk of a streamed answer. */
   readonly onBytes?: () => void;

@@ -6,7 +6,7 @@ import { type BoundedInit, boundedFetch, type Largest } from './bounded-fetch.js
 import { orStopped } from './or-stopped.js';
 import { proxiedFetch } from './proxied-fetch.js';
 
-/** What the worker uses of a client of the SDK: the Messages API's, or another provider's. */
+/** The part of the SDK's client that the worker uses: the Messages API's client, or another provider's. */
 export type ModelClient = Pick<Anthropic, 'post'>;
 
 /**

@@ -57,7 +57,7 @@ interface Use {
   readonly name: string;
   readonly role: string;
   readonly turns: string;
-  /** What these turns do if the model is gone. */
+  /** The end of these turns if the model is gone. */
   readonly fail: string;
 }
 

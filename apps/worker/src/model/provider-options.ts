@@ -1,6 +1,6 @@
 import type { clientOptions } from './messages-api.js';
 
-/** What the clients for Amazon Bedrock and Vertex AI are made with. Their bundles share no modules with the worker, so they get it. */
+/** Parts from which the clients for Amazon Bedrock and Vertex AI are made. Their bundles share no modules with the worker, so they get it. */
 export interface ProviderOptions {
   readonly options: ReturnType<typeof clientOptions>;
   readonly baseUrl: string;

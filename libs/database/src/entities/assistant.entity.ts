@@ -13,7 +13,7 @@ export type Effort = (typeof EFFORTS)[number];
 export const CACHE_TTLS = ['5m', '1h'] as const;
 export type CacheTtl = (typeof CACHE_TTLS)[number];
 
-/** What becomes of the oldest messages of a long chat: prompts leave them out, or have a summary in their place. */
+/** The treatment of a long chat's oldest messages: prompts leave them out, or have a summary in their place. */
 export const COMPACTIONS = ['truncate', 'summary'] as const;
 export type Compaction = (typeof COMPACTIONS)[number];
 
@@ -73,7 +73,7 @@ export class Assistant {
   @Column('text', { name: 'fallback_model', nullable: true })
   fallbackModel: string | null;
 
-  /** What the replies of a day (UTC) may cost, as a decimal number in the currency of the prices; null: there is no bound. */
+  /** The most that the replies of a day (UTC) may cost, as a decimal number in the currency of the prices; null: there is no bound. */
   @Column('numeric', { name: 'cost_per_day', nullable: true })
   costPerDay: string | null;
   /** Users see the model's reasoning. */

@@ -80,7 +80,7 @@ export class Message {
   @Column('integer', { name: 'thinking_tokens', nullable: true })
   thinkingTokens: number | null;
 
-  /** What the reply cost, as a decimal number in the currency of the prices; null: its model has no price. */
+  /** The cost of the reply, as a decimal number in the currency of the prices; null: its model has no price. */
   @Column('numeric', { nullable: true })
   cost: string | null;
 

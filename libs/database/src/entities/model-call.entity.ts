@@ -6,7 +6,7 @@ import { Column, Entity, PrimaryColumn } from 'typeorm';
  */
 export type CallOutcome = 'running' | 'completed' | 'failed' | 'canceled' | 'handed_back' | 'lost';
 
-/** What a call is for: a turn's reply, or a summary of what its prompt leaves out. */
+/** The purpose of a call: a turn's reply, or a summary of what its prompt leaves out. */
 export type CallPurpose = 'reply' | 'summary';
 
 /** A call of the model: an entry of the ledger, opened before the call and ended with it. */
@@ -76,7 +76,7 @@ export class ModelCall {
   @Column('jsonb', { name: 'server_tools', nullable: true })
   serverTools: Readonly<Record<string, number>> | null;
 
-  /** What it cost, as a decimal number in the currency of the prices; null: it runs, or its model has no price. A trigger writes it. */
+  /** Its cost, as a decimal number in the currency of the prices; null: it runs, or its model has no price. A trigger writes it. */
   @Column({ type: 'numeric', nullable: true, insert: false, update: false })
   cost: string | null;
 

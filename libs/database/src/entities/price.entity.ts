@@ -1,6 +1,6 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 
-/** What a million tokens of a model cost, as the assistants file says. The amounts are decimal numbers. */
+/** The price of a million tokens of a model, from the assistants file. The amounts are decimal numbers. */
 @Entity('prices')
 export class Price {
   @PrimaryColumn('text')
@@ -22,7 +22,7 @@ export class Price {
   @Column('numeric', { name: 'cache_write_1h' })
   cacheWrite1h: string;
 
-  /** What one request of a tool of the provider costs, by its name in the model's usage. */
+  /** The price of one request of a provider's tool, by its name in the model's usage. */
   @Column('jsonb', { name: 'server_tools' })
   serverTools: Readonly<Record<string, number>>;
 }

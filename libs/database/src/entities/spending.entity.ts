@@ -1,6 +1,6 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 
-/** What an assistant's calls that began on a day cost. A trigger of the ledger writes it. The sum over its rows counts. */
+/** The cost of an assistant's calls that began on a day. A trigger of the ledger writes it. The sum over its rows counts. */
 @Entity('spending')
 export class Spending {
   /** In UTC. */

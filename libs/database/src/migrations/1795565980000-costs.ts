@@ -135,7 +135,7 @@ const STATEMENTS = [
 ];
 
 /**
- * What a turn costs is recorded, and how much of a chat its prompts have.
+ * The ledger records the cost of each call. A chat has a window: the part of it that prompts have.
  *
  * Locks `assistants`, `assistant_versions`, `model_calls`, `messages`, `chats` and `deployment`, one after the other and each for a moment.
  * It rewrites only the small table `assistant_versions`. Services of the previous version go on; the calls of their workers count as if
